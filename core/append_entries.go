@@ -1,0 +1,148 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/trouperaft/troupe/membership"
+)
+
+// followLeader accepts from as the leader of its term (Raft 5.2), which is not
+// below this node's.
+func (e *Engine) followLeader(from Identity, term Term) {
+	if e.role == RoleLeader && term == e.hard.Term {
+		panic(fmt.Sprintf("core: nodes %d and %d lead term %d", from.ID, e.cfg.Self.ID, term))
+	}
+	if term > e.hard.Term || e.leader != from || e.role != RoleFollower && e.role != RoleLearner {
+		e.becomeFollower(term, from, fmt.Sprintf("node %d leads term %d", from.ID, term))
+	}
+	e.resetElectionTimer()
+}
+
+// onAppendEntries is the receiver's side of Raft 5.3.
+func (e *Engine) onAppendEntries(m *AppendEntries) {
+	if m.Header.Term < e.hard.Term {
+		e.out.send(&AppendResponse{Header: e.head(m.From), Stream: m.Stream, Rejected: m.Prev})
+		return
+	}
+	if !wellFormed(m) {
+		return
+	}
+	e.followLeader(m.From, m.Header.Term)
+	prev, entries := e.skipCommitted(m.Prev, m.Entries)
+	if !e.log.holds(prev) {
+		e.refuseAppend(m)
+		return
+	}
+	e.adoptCluster(m.Cluster)
+	last := prev.Index + Index(len(entries))
+	r := &AppendResponse{Header: e.head(m.From), Stream: m.Stream, Success: true, Match: last}
+	if entries = e.skipHeld(entries); len(entries) > 0 {
+		e.appendFromLeader(entries, r)
+	} else {
+		e.answer(r, last)
+	}
+	e.proved = max(e.proved, last)
+	e.followCommit(m.Commit)
+}
+
+// wellFormed checks what a network cannot know: that the entries continue Prev
+// and that configurations can be read. A correct leader sends nothing else.
+func wellFormed(m *AppendEntries) bool {
+	before := m.Prev
+	for i := range m.Entries {
+		entry := &m.Entries[i]
+		if entry.Index != before.Index+1 || entry.Term < before.Term || entry.Term > m.Header.Term {
+			return false
+		}
+		if entry.Kind == EntryConfiguration {
+			if _, err := membership.Decode(entry.Data); err != nil {
+				return false
+			}
+		}
+		before = entry.LogID
+	}
+	return true
+}
+
+// skipCommitted drops what lies below the commit index: every leader holds the
+// same there (Leader Completeness, Raft 5.4), and the log may have purged it.
+func (e *Engine) skipCommitted(prev LogID, entries []Entry) (LogID, []Entry) {
+	if prev.Index >= e.commit {
+		return prev, entries
+	}
+	skip := min(e.commit-prev.Index, Index(len(entries)))
+	prev.Index += skip
+	if prev.Index < e.log.purged.Index {
+		return e.log.purged, nil
+	}
+	prev.Term, _ = e.log.term(prev.Index)
+	return prev, entries[skip:]
+}
+
+// skipHeld drops the entries that the log holds already. Rule 4: a log that goes
+// on longer than the message is not in conflict with it.
+func (e *Engine) skipHeld(entries []Entry) []Entry {
+	for i := range entries {
+		if !e.log.holds(entries[i].LogID) {
+			return entries[i:]
+		}
+	}
+	return nil
+}
+
+// appendFromLeader appends entries of which none is held, after removing what
+// conflicts (Raft 5.3), and answers when all is durable.
+func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
+	w := e.newWrite()
+	if first := entries[0].Index; first <= e.log.last.Index {
+		if first <= e.commit {
+			panic(fmt.Sprintf("core: a leader of term %d would remove entry %d, which is committed", e.hard.Term, first))
+		}
+		w.TruncateFrom = first
+		e.truncate(first)
+	}
+	w.Append = entries
+	e.log.extend(entries)
+	e.lastTime = max(e.lastTime, entries[len(entries)-1].Time)
+	e.snapshots.appended(entries)
+	w.Then = append(w.Then, r)
+	e.submit(w)
+	e.takeConfigurations(entries)
+}
+
+// truncate removes the entries from i on from the accepted log.
+func (e *Engine) truncate(i Index) {
+	e.log.truncate(i)
+	e.writes.clip(i - 1)
+	e.out.add(&Truncated{i})
+	if e.configs.truncate(i) {
+		e.configurationChanged()
+	}
+}
+
+// refuseAppend tells the leader how far the logs can agree, so that it needs at
+// most one probe for each term (Raft 5.3, end).
+func (e *Engine) refuseAppend(m *AppendEntries) {
+	hint := e.log.floor(LogID{m.Prev.Term, min(m.Prev.Index, e.log.last.Index)})
+	if hint.Index == m.Prev.Index && hint.Index > 0 {
+		// The same index with a lower term is no agreement either.
+		hint = e.log.floor(LogID{m.Prev.Term, m.Prev.Index - 1})
+	}
+	e.out.send(&AppendResponse{Header: e.head(m.From), Stream: m.Stream, Rejected: m.Prev, Hint: hint})
+}
+
+// followCommit takes the leader's commit index as far as this log is proved to
+// be equal to the leader's (rule 4).
+func (e *Engine) followCommit(leaderCommit Index) {
+	if c := min(leaderCommit, e.proved); c > e.commit {
+		e.setCommit(c)
+	}
+}
+
+// durableMatch is what may be reported as matching and durable.
+func (e *Engine) durableMatch() Index {
+	if e.hardDirty || !e.writes.durable(0, e.hard.Term) {
+		return 0
+	}
+	return min(e.proved, e.writes.flushed)
+}

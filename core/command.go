@@ -1,0 +1,209 @@
+package core
+
+import "github.com/trouperaft/troupe/membership"
+
+// Command is the sealed set of what an engine wants done. Commands are carried
+// out in their order. A command is valid until the next Step with the same
+// Output; what it points to (entries, messages, configurations) is immutable
+// and may be kept.
+type Command interface{ isCommand() }
+
+// Write is one write of the group's ordered stream of writes. Its parts are
+// carried out in the order of the fields, and it is durable as a whole before
+// anything in Then is sent. IOIDs count up by one.
+type Write struct {
+	IOID IOID
+	// HardState, if SaveHardState is set, replaces the saved one.
+	SaveHardState bool
+	HardState     HardState
+	// Reset, if its index is not 0, empties the log: Reset becomes both its
+	// last and its purged id.
+	Reset LogID
+	// TruncateFrom, if not 0, removes all entries from that index on.
+	TruncateFrom Index
+	// Append follows the last entry without a hole.
+	Append []Entry
+	// Purge, if its index is not 0, removes all entries up to it; the store may
+	// take its time over the space.
+	Purge LogID
+	// Commit is a commit index that the store may save with the rest, 0 if not
+	// known. It is a hint that shortens a restart.
+	Commit Index
+	// Then are the answers that depend on this write (rule 3). The log actor
+	// sends them when the write is durable.
+	Then []Message
+}
+
+// Empty reports whether the write changes nothing and only carries answers.
+func (w *Write) Empty() bool {
+	return !w.SaveHardState && w.Reset.Index == 0 && w.TruncateFrom == 0 && len(w.Append) == 0 && w.Purge.Index == 0
+}
+
+// Send sends a message, now. If it cannot be sent it is dropped.
+type Send struct{ Message Message }
+
+// StartStream begins replication to a peer: a StreamConfig's worth.
+type StartStream struct {
+	Peer   membership.Member
+	Stream uint64
+	Term   Term
+	// Terms are the term runs of the leader's log at its election, from the
+	// oldest entry that the log holds: the first LogID of each run, the last
+	// run being the leader's own term.
+	Terms []LogID
+	// Purged is the last entry that the log no longer holds.
+	Purged LogID
+	// Last is the leader's last entry.
+	Last Index
+}
+
+// StopStream ends replication to a peer.
+type StopStream struct {
+	Peer   Identity
+	Stream uint64
+}
+
+// Replicate tells all streams that the log reaches to Last and is committed up
+// to Commit.
+type Replicate struct {
+	Last   Index
+	Commit Index
+}
+
+// PeerAlive tells the stream of a peer what a heartbeat's answer said. Sent is
+// when the answered round was begun.
+type PeerAlive struct {
+	Peer   Identity
+	Stream uint64
+	Match  Index
+	Sent   Instant
+}
+
+// Apply lets the state machine apply everything up to UpTo.
+type Apply struct{ UpTo Index }
+
+// ArmTimer sets or replaces a timer.
+type ArmTimer struct {
+	Timer      Timer
+	At         Instant
+	Generation uint64
+}
+
+// CancelTimer ends a timer.
+type CancelTimer struct{ Timer Timer }
+
+// BuildSnapshot asks for a snapshot of what is applied: SnapshotBuilt ends it.
+type BuildSnapshot struct{}
+
+// SendSnapshot asks for the newest snapshot to be sent: SnapshotSent ends it.
+type SendSnapshot struct {
+	Peer   membership.Member
+	Stream uint64
+	Term   Term
+}
+
+// ReceiveChunk hands an accepted chunk to the snapshot receiver, which answers
+// it and at the end reports SnapshotReceived.
+type ReceiveChunk struct{ Chunk *SnapshotChunk }
+
+// InstallSnapshot asks for the state machine to be restored from the stored
+// snapshot with this LogID, and older snapshots to be removed afterwards:
+// SnapshotInstalled ends it. No Apply is carried out in between.
+type InstallSnapshot struct{ Meta SnapshotMeta }
+
+// ReadReady answers a ReadRequest: the read may be served from a state machine
+// that has applied Index.
+type ReadReady struct {
+	ID    uint64
+	Index Index
+}
+
+// ReadFailed answers a ReadRequest that has to be asked again, with a new ID:
+// the leader is not known, or changed.
+type ReadFailed struct{ ID uint64 }
+
+// BreakConnection breaks a connection whose peer answers on others only
+// (rule 16).
+type BreakConnection struct {
+	Node  NodeID
+	Class Class
+}
+
+// Changed says that the role, the term or the known leader changed, or whether
+// proposals are admitted (Ready).
+type Changed struct {
+	Role   Role
+	Term   Term
+	Leader NodeID
+	Ready  bool
+}
+
+// ConfigurationChanged says that another configuration is in force: a later
+// entry's, or an earlier one's after a truncation.
+type ConfigurationChanged struct{ At ConfigurationAt }
+
+// Truncated says that all entries from From on were removed from the log because
+// the leader's are others. What was proposed there is certainly lost: the leader
+// of a later term lacks it, so it can never be committed (Raft 5.4.3).
+type Truncated struct{ From Index }
+
+// Notice is something worth telling the operator. It is rare and never
+// repeated within a short time.
+type Notice struct {
+	Kind NoticeKind
+	// Peer is the other node, if there is one.
+	Peer Identity
+	// Known is what was expected, of the kinds that say so.
+	Known Identity
+	Term  Term
+	Index Index
+	Text  string
+}
+
+// NoticeKind sorts notices.
+type NoticeKind uint8
+
+const (
+	// NoticeElectionStarted: this node asks for votes in Term.
+	NoticeElectionStarted NoticeKind = iota + 1
+	// NoticeElected: this node leads Term.
+	NoticeElected
+	// NoticeSteppedDown: this node led Term and does no more; Text says why.
+	NoticeSteppedDown
+	// NoticeNewLeader: this node follows Peer in Term.
+	NoticeNewLeader
+	// NoticeLostData: Peer answers, and is not the incarnation Known that the
+	// group has as a member: its data was lost. It is not counted.
+	NoticeLostData
+	// NoticeUnknownToGroup: the group Peer speaks for knows this node as
+	// another incarnation, Known.
+	NoticeUnknownToGroup
+	// NoticeOtherCluster: Peer belongs to another cluster.
+	NoticeOtherCluster
+	// NoticeConnectionBroken: the bulk connection to Peer was broken because
+	// its heartbeats are answered and its entries are not.
+	NoticeConnectionBroken
+	// NoticeBootstrapped: the cluster consists of the members it was asked for.
+	NoticeBootstrapped
+)
+
+func (*Write) isCommand()                {}
+func (*Send) isCommand()                 {}
+func (*StartStream) isCommand()          {}
+func (*StopStream) isCommand()           {}
+func (*Replicate) isCommand()            {}
+func (*PeerAlive) isCommand()            {}
+func (*Apply) isCommand()                {}
+func (*ArmTimer) isCommand()             {}
+func (*CancelTimer) isCommand()          {}
+func (*BuildSnapshot) isCommand()        {}
+func (*SendSnapshot) isCommand()         {}
+func (*ReceiveChunk) isCommand()         {}
+func (*InstallSnapshot) isCommand()      {}
+func (*ReadReady) isCommand()            {}
+func (*ReadFailed) isCommand()           {}
+func (*BreakConnection) isCommand()      {}
+func (*Changed) isCommand()              {}
+func (*ConfigurationChanged) isCommand() {}
+func (*Truncated) isCommand()            {}
+func (*Notice) isCommand()               {}

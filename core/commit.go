@@ -1,0 +1,75 @@
+package core
+
+func (e *Engine) onMatched(ev *Matched) {
+	p := e.office.peer(ev.Peer)
+	if e.role != RoleLeader || p == nil || p.stream != ev.Stream {
+		return
+	}
+	e.match(p, ev.Match)
+}
+
+// match takes a peer's durable match.
+func (e *Engine) match(p *peer, match Index) {
+	if match <= p.match || match > e.log.last.Index {
+		return
+	}
+	p.match = match
+	p.advanced = e.now
+	e.advanceCommit()
+}
+
+// advanceCommit commits what a joint quorum holds durably. Rule 2: the leader
+// counts itself with what it has flushed.
+func (e *Engine) advanceCommit() {
+	c := Index(e.configs.latest().Configuration.QuorumValue(func(id Identity) uint64 {
+		if id == e.cfg.Self {
+			return uint64(e.writes.flushed)
+		}
+		if p := e.office.peer(id); p != nil {
+			return uint64(p.match)
+		}
+		return 0
+	}))
+	if c <= e.commit {
+		return
+	}
+	// Raft 5.4.2: only entries of the leader's own term are committed by counting.
+	if term, ok := e.log.term(c); !ok || term != e.hard.Term {
+		return
+	}
+	e.setCommit(c)
+}
+
+// setCommit moves the commit index forward.
+func (e *Engine) setCommit(c Index) {
+	before := e.commit
+	bootstrapping := e.configs.bootstrapping(before)
+	e.commit = c
+	if bootstrapping && !e.configs.bootstrapping(c) {
+		e.out.add(&Notice{Kind: NoticeBootstrapped, Peer: e.cfg.Self, Term: e.hard.Term, Index: c})
+	}
+	if e.role != RoleLeader {
+		return
+	}
+	e.releaseUncommitted()
+	if before < e.office.first && c >= e.office.first {
+		e.admitWaitingReads()
+	}
+	latest := e.configs.latest()
+	if latest.Index <= c && !latest.Configuration.IsVoter(e.cfg.Self) {
+		// Dissertation 4.2.2: a leader that is no voter any more leads until
+		// the configuration without it is committed.
+		e.becomeFollower(e.hard.Term, Identity{}, "no longer a voter")
+	}
+}
+
+func (e *Engine) releaseUncommitted() {
+	o := &e.office
+	done := 0
+	for done < len(o.uncommitted) && o.uncommitted[done].last <= e.commit {
+		o.uncommittedBytes -= o.uncommitted[done].bytes
+		done++
+	}
+	rest := copy(o.uncommitted, o.uncommitted[done:])
+	o.uncommitted = o.uncommitted[:rest]
+}

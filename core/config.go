@@ -1,0 +1,89 @@
+package core
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is what an engine is told once.
+type Config struct {
+	Group GroupID
+	Self  Identity
+	// Seed seeds the generator behind the jitter of elections.
+	Seed uint64
+
+	// ElectionTimeout: a follower that heard of no leader for a time drawn from
+	// one to two of it campaigns. It is also the promise that a heartbeat's
+	// answer gives, and the time without a quorum after which a leader leaves.
+	ElectionTimeout time.Duration
+	// HeartbeatInterval is the time between a leader's rounds; at most a third
+	// of ElectionTimeout.
+	HeartbeatInterval time.Duration
+	// Silence is for how long after its start a voter neither votes nor
+	// campaigns, because a promise of its last life may be alive (rule 13). 0
+	// in the first life of a store.
+	Silence time.Duration
+	// HungLimit is for how long a leader's own disk or state machine may stay
+	// behind while others advance (rule 16).
+	HungLimit time.Duration
+
+	// UncommittedBytesMax bounds the leader's uncommitted entries.
+	UncommittedBytesMax int
+	// SnapshotEntries and SnapshotLogBytes: a snapshot is built when so much
+	// was applied since the last. 0 turns that rule off.
+	SnapshotEntries  uint64
+	SnapshotLogBytes uint64
+	// KeepEntries is how many entries stay in the log below a snapshot.
+	KeepEntries uint64
+	// Volatile: the state machine keeps nothing over a restart, so it may be
+	// applied beyond what is durable here (rule 8).
+	Volatile bool
+}
+
+// Validate names the field and the rule that it breaks.
+func (c *Config) Validate() error {
+	switch {
+	case c.Group == 0:
+		return fmt.Errorf("core: Group is 0")
+	case c.Self.ID == 0 || c.Self.Incarnation == 0:
+		return fmt.Errorf("core: Self %v lacks an id or an incarnation", c.Self)
+	case c.ElectionTimeout < time.Millisecond:
+		return fmt.Errorf("core: ElectionTimeout %v is below a millisecond", c.ElectionTimeout)
+	case c.HeartbeatInterval <= 0 || c.HeartbeatInterval > c.ElectionTimeout/3:
+		return fmt.Errorf("core: HeartbeatInterval %v is not between 0 and a third of ElectionTimeout %v", c.HeartbeatInterval, c.ElectionTimeout)
+	case c.HungLimit < c.ElectionTimeout:
+		return fmt.Errorf("core: HungLimit %v is below ElectionTimeout %v", c.HungLimit, c.ElectionTimeout)
+	case c.Silence < 0:
+		return fmt.Errorf("core: Silence %v is negative", c.Silence)
+	case c.UncommittedBytesMax <= 0:
+		return fmt.Errorf("core: UncommittedBytesMax %d is not positive", c.UncommittedBytesMax)
+	}
+	return nil
+}
+
+// State is what a group's store, snapshots and state machine hold at the start.
+type State struct {
+	HardState HardState
+	// Commit is a stored commit index, 0 if none was.
+	Commit Index
+	// Purged is the last entry that the log no longer holds, Last its last
+	// entry, or Purged if it holds none.
+	Purged LogID
+	Last   LogID
+	// LastTime is the time of Last.
+	LastTime int64
+	// Terms are the first LogIDs of the runs of equal term among the entries
+	// that the log holds.
+	Terms []LogID
+	// Configurations are those among the entries that the log holds.
+	Configurations []ConfigurationAt
+	// Snapshot is the newest good snapshot, zero if there is none.
+	Snapshot SnapshotMeta
+	// Applied is what the state machine holds, zero if it is volatile.
+	Applied LogID
+}
+
+// Empty reports whether the group has never taken part in anything here.
+func (s *State) Empty() bool {
+	return s.HardState == HardState{} && s.Last.Index == 0 && s.Snapshot.Index == 0
+}

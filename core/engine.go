@@ -1,0 +1,353 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/trouperaft/troupe/membership"
+)
+
+// Engine is the protocol of one group on one node: a deterministic function from
+// events to commands. It has no goroutine, clock, logger or I/O, and is not safe
+// for concurrent use: one actor owns it.
+type Engine struct {
+	cfg  Config
+	rand *rand.Rand
+	now  Instant
+	out  *Output
+
+	hard HardState
+	// hardDirty: hard differs from what was last put into a Write.
+	hardDirty bool
+	role      Role
+	// leader is the leader of the term as far as known, zero if not.
+	leader Identity
+
+	log      termRuns
+	lastTime int64
+	writes   writeTracker
+	commit   Index
+	applied  Index
+	// proved is the last index that an append of this term proved equal to the
+	// leader's log (rule 4); on the leader it is not used.
+	proved Index
+
+	configs configurations
+	// unknownToGroup: somebody addressed another incarnation of this node.
+	unknownToGroup bool
+
+	election  election
+	promise   promise
+	office    office
+	reads     reads
+	snapshots snapshots
+
+	electionTimer  deadline
+	heartbeatTimer deadline
+
+	// What was last told.
+	told struct {
+		changed Changed
+		apply   Index
+		last    Index
+		commit  Index
+		known   bool
+	}
+	noticed []Notice
+}
+
+// NewEngine returns an engine for what is stored. It fails with an error that
+// wraps ErrCorrupt if the parts of state contradict each other (rule 24).
+func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := state.check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		cfg:  cfg,
+		rand: rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self.Incarnation))),
+		now:  now,
+		hard: state.HardState,
+		role: RoleLearner,
+	}
+	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
+	e.lastTime = max(state.LastTime, state.Snapshot.Time)
+	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
+	e.applied = state.Applied.Index
+	e.told.apply = e.applied
+	e.snapshots.start(&state, cfg.Volatile)
+	e.configs.start(&state)
+	// Rule 8.
+	e.commit = max(state.Commit, state.Applied.Index)
+	if e.snapshots.usable {
+		e.commit = max(e.commit, e.snapshots.newest.Index)
+	}
+	if e.snapshots.resetAtStart {
+		e.commit = min(e.commit, e.snapshots.newest.Index)
+	} else {
+		e.commit = min(e.commit, e.log.last.Index)
+	}
+	e.promise.silentUntil = now.Add(cfg.Silence)
+	e.election.campaign = e.rand.Uint64() >> 1
+	e.reads.nextWireID = e.rand.Uint64() >> 1
+	e.election.votes = make(map[Identity]bool)
+	return e, nil
+}
+
+// Start begins the engine's life. It is called once, before the first Step.
+func (e *Engine) Start(now Instant, out *Output) {
+	e.now, e.out = now, out
+	e.restoreAtStart()
+	e.tellConfiguration()
+	e.role = e.idleRole()
+	if e.configs.everySoleVoter(e.cfg.Self) {
+		// Nobody else could vote or was promised anything: no need to wait.
+		e.electionTimer.at = now
+		e.campaignOrWait()
+	} else {
+		e.resetElectionTimer()
+	}
+	e.finish()
+}
+
+// Step carries out one event and adds what it wants done to out. now must not
+// be before the last one. A panic means that an invariant is broken: the group
+// must stop.
+func (e *Engine) Step(now Instant, event Event, out *Output) {
+	e.now, e.out = max(now, e.now), out
+	switch ev := event.(type) {
+	case *Propose:
+		e.onPropose(ev)
+	case *Flushed:
+		e.onFlushed(ev.IOID)
+	case *Matched:
+		e.onMatched(ev)
+	case *Applied:
+		e.onApplied(ev)
+	case *TimerFired:
+		e.onTimer(ev)
+	case *ReadRequest:
+		e.onRead(ev.ID)
+	case *HigherTerm:
+		e.onHigherTerm(ev.From, ev.Term)
+	case *Bootstrap:
+		e.onBootstrap(ev)
+	case *SnapshotNeeded:
+		e.onSnapshotNeeded(ev)
+	case *SnapshotBuilt:
+		e.onSnapshotBuilt(ev)
+	case *SnapshotSent:
+		e.onSnapshotSent(ev)
+	case *SnapshotReceived:
+		e.onSnapshotReceived(ev)
+	case *SnapshotInstalled:
+		e.onSnapshotInstalled(ev)
+	case *PeerDown:
+		e.onPeerDown(ev)
+	case Message:
+		e.receive(ev)
+	default:
+		panic(fmt.Sprintf("core: unknown event %T", event))
+	}
+	e.finish()
+}
+
+// finish tells, once for a step, what the step changed.
+func (e *Engine) finish() {
+	e.continueChange()
+	e.beginRoundForReads()
+	if e.hardDirty {
+		e.submit(e.newWrite())
+	}
+	if e.role == RoleLeader && (e.told.last != e.log.last.Index || e.told.commit != e.commit) {
+		e.told.last, e.told.commit = e.log.last.Index, e.commit
+		c := e.out.replicates.next()
+		c.Last, c.Commit = e.log.last.Index, e.commit
+		e.out.add(c)
+	}
+	if target := e.applyTarget(); target > e.told.apply && e.snapshots.installing == nil {
+		e.told.apply = target
+		c := e.out.applies.next()
+		c.UpTo = target
+		e.out.add(c)
+	}
+	changed := Changed{Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready()}
+	if changed != e.told.changed || !e.told.known {
+		e.told.changed, e.told.known = changed, true
+		e.out.add(&Changed{changed.Role, changed.Term, changed.Leader, changed.Ready})
+	}
+}
+
+// applyTarget is how far the state machine may go. Rule 8: a machine that keeps
+// its state over a restart stays behind the local flush.
+func (e *Engine) applyTarget() Index {
+	if e.cfg.Volatile {
+		return e.commit
+	}
+	return min(e.commit, e.writes.flushed)
+}
+
+// newWrite begins a write; submit ends it.
+func (e *Engine) newWrite() *Write { return e.out.writes.next() }
+
+// submit gives a write its number and adds it to the output. The log must
+// already be in the state after the write.
+func (e *Engine) submit(w *Write) IOID {
+	if e.hardDirty {
+		w.SaveHardState, w.HardState = true, e.hard
+		e.hardDirty = false
+	}
+	if !w.Empty() {
+		w.Commit = min(e.commit, e.log.last.Index)
+	}
+	w.IOID = e.writes.submit(e.log.last.Index, e.hard.Term)
+	e.out.add(w)
+	return w.IOID
+}
+
+// answer sends m when the accepted log up to match and the term are durable: now,
+// or behind the writes that are under way (rule 3).
+func (e *Engine) answer(m Message, match Index) {
+	if !e.hardDirty && e.writes.durable(match, e.hard.Term) {
+		e.out.send(m)
+		return
+	}
+	w := e.newWrite()
+	w.Then = append(w.Then, m)
+	e.submit(w)
+}
+
+// onFlushed takes a watermark of durable writes.
+func (e *Engine) onFlushed(n IOID) {
+	e.writes.flush(n)
+	if e.election.ownVote != 0 && e.election.ownVote <= n && e.role == RoleCandidate {
+		e.election.ownVote = 0
+		e.election.votes[e.cfg.Self] = true
+		e.countVotes()
+	}
+	if e.role == RoleLeader {
+		e.advanceCommit()
+	}
+	e.installWhenReset(n)
+}
+
+// head returns a header for a message to a peer.
+func (e *Engine) head(to Identity) Header {
+	return Header{Group: e.cfg.Group, Cluster: e.hard.Cluster, From: e.cfg.Self, To: to, Term: e.hard.Term}
+}
+
+// receive checks who speaks and hands the message on.
+func (e *Engine) receive(m Message) {
+	h := m.Head()
+	if h.Group != e.cfg.Group || h.To.ID != e.cfg.Self.ID || h.From.ID == 0 || h.From.ID == e.cfg.Self.ID {
+		return
+	}
+	if !e.acceptsIdentity(m, h) {
+		return
+	}
+	switch m := m.(type) {
+	case *Heartbeat:
+		e.onHeartbeat(m)
+	case *HeartbeatResponse:
+		e.onHeartbeatResponse(m)
+	case *AppendEntries:
+		e.onAppendEntries(m)
+	case *VoteRequest:
+		e.onVoteRequest(m)
+	case *VoteResponse:
+		e.onVoteResponse(m)
+	case *SnapshotChunk:
+		e.onSnapshotChunk(m)
+	case *ReadIndexRequest:
+		e.onReadIndexRequest(m)
+	case *ReadIndexResponse:
+		e.onReadIndexResponse(m)
+	case *IdentifyRequest:
+		e.out.send(&IdentifyResponse{Header: e.head(h.From), ID: m.ID, Empty: e.empty(), Last: e.log.last})
+	case *Refusal:
+		e.onRefusal(m)
+	case *AppendResponse, *SnapshotResponse, *IdentifyResponse, *ProposeRequest, *ProposeResponse:
+		// Other actors consume these.
+	}
+}
+
+// becomeFollower leaves whatever role the node has, and adopts the term if it is
+// higher. leader is zero if it is not known.
+func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
+	led := e.role == RoleLeader
+	if led {
+		e.leaveOffice(why)
+	}
+	if term > e.hard.Term {
+		e.hard.Term, e.hard.Vote = term, Identity{}
+		e.hardDirty = true
+		e.proved = 0
+	}
+	if e.leader != leader {
+		e.leader = leader
+		e.leaderChanged()
+	}
+	e.election.stop()
+	e.role = e.idleRole()
+	if led {
+		e.resetElectionTimer()
+	}
+}
+
+// idleRole is the role of a node that neither leads nor campaigns.
+func (e *Engine) idleRole() Role {
+	if e.configs.latest().Configuration.IsVoter(e.cfg.Self) {
+		return RoleFollower
+	}
+	return RoleLearner
+}
+
+// onHigherTerm follows Raft 5.1: a higher term ends every office. Rule 5: only a
+// member's known incarnation is believed.
+func (e *Engine) onHigherTerm(from Identity, term Term) {
+	if term <= e.hard.Term {
+		return
+	}
+	if _, ok := e.configs.member(from, e.commit); !ok {
+		return
+	}
+	e.becomeFollower(term, Identity{}, fmt.Sprintf("node %d is in term %d", from.ID, term))
+	e.resetElectionTimer()
+}
+
+// leaderChanged lets go of what was waiting for the old leader.
+func (e *Engine) leaderChanged() {
+	e.failAskedReads()
+	if e.leader.IsZero() {
+		return
+	}
+	if e.leader != e.cfg.Self {
+		e.out.add(&Notice{Kind: NoticeNewLeader, Peer: e.leader, Term: e.hard.Term})
+	}
+	e.askHeldReads()
+}
+
+// empty reports whether this group has never belonged to a cluster here.
+func (e *Engine) empty() bool {
+	return e.hard.Cluster == 0 && e.log.last.Index == 0 && e.hard.Vote.IsZero()
+}
+
+// notice tells something once, until it is about something else.
+func (e *Engine) notice(n Notice) {
+	i := slices.IndexFunc(e.noticed, func(o Notice) bool { return o.Kind == n.Kind && o.Peer == n.Peer })
+	if i >= 0 {
+		if e.noticed[i].Known == n.Known && e.noticed[i].Text == n.Text {
+			return
+		}
+		e.noticed[i] = n
+	} else {
+		if len(e.noticed) == membership.MembersMax {
+			e.noticed = slices.Delete(e.noticed, 0, 1)
+		}
+		e.noticed = append(e.noticed, n)
+	}
+	e.out.add(&n)
+}

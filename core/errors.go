@@ -1,0 +1,101 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that carry no data. None of them leaves a write in doubt.
+var (
+	// ErrOverloaded: there was no room for the request, and nothing happened.
+	ErrOverloaded = errors.New("troupe: overloaded: too much in flight")
+	// ErrStopped: the node or the group was stopped before the request began.
+	ErrStopped = errors.New("troupe: stopped")
+	// ErrTermChanged: the term that the request insisted on is over.
+	ErrTermChanged = errors.New("troupe: the expected term is over")
+	// ErrNotReady: this node leads, and the cluster is still being formed.
+	ErrNotReady = errors.New("troupe: the cluster is still being formed")
+	// ErrCorrupt is wrapped by every error that says that stored data is
+	// damaged. Nothing is repaired silently.
+	ErrCorrupt = errors.New("troupe: stored data is damaged")
+)
+
+// MayHaveHappened reports whether a write that failed with err may have been
+// carried out all the same, now or later. It is true for errors that say so
+// themselves, and false for nil and for errors of a request that never began.
+func MayHaveHappened(err error) bool {
+	var m interface{ MayHaveHappened() bool }
+	return errors.As(err, &m) && m.MayHaveHappened()
+}
+
+// NotLeaderError: this node does not lead, and nothing happened. Leader is the
+// node to ask, 0 if it is not known.
+type NotLeaderError struct {
+	Leader NodeID
+	Term   Term
+}
+
+// Error implements error.
+func (e *NotLeaderError) Error() string {
+	if e.Leader == 0 {
+		return fmt.Sprintf("troupe: no leader is known in term %d", e.Term)
+	}
+	return fmt.Sprintf("troupe: not the leader: node %d leads term %d", e.Leader, e.Term)
+}
+
+// UnknownOutcomeError: the write was handed over, and it is not known what
+// became of it; it may take effect now, later or never.
+type UnknownOutcomeError struct{ Cause error }
+
+// Error implements error.
+func (e *UnknownOutcomeError) Error() string {
+	return fmt.Sprintf("troupe: unknown outcome: %v", e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *UnknownOutcomeError) Unwrap() error { return e.Cause }
+
+// MayHaveHappened returns true.
+func (e *UnknownOutcomeError) MayHaveHappened() bool { return true }
+
+// LostError: the write was appended by a leader that lost its office, and
+// another entry stands in its place. It certainly did not and will not happen.
+type LostError struct{ LogID LogID }
+
+// Error implements error.
+func (e *LostError) Error() string {
+	return fmt.Sprintf("troupe: lost: another leader's entry stands in the place of %v", e.LogID)
+}
+
+// FatalError: the group stopped because of Cause.
+type FatalError struct{ Cause error }
+
+// Error implements error.
+func (e *FatalError) Error() string { return fmt.Sprintf("troupe: the group has failed: %v", e.Cause) }
+
+// Unwrap returns the cause.
+func (e *FatalError) Unwrap() error { return e.Cause }
+
+// TooLargeError: a command is over the limit, and nothing happened. Sizes are
+// in bytes.
+type TooLargeError struct{ Size, Max int }
+
+// Error implements error.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("troupe: a command of %d bytes, at most %d", e.Size, e.Max)
+}
+
+// BootstrapError: a bootstrap was refused, and nothing was written.
+type BootstrapError struct {
+	// Node is the member that stands in the way, 0 if none does.
+	Node   NodeID
+	Reason string
+}
+
+// Error implements error.
+func (e *BootstrapError) Error() string {
+	if e.Node == 0 {
+		return "troupe: bootstrap refused: " + e.Reason
+	}
+	return fmt.Sprintf("troupe: bootstrap refused: node %d %s", e.Node, e.Reason)
+}

@@ -1,0 +1,146 @@
+package core
+
+import "github.com/trouperaft/troupe/membership"
+
+// Event is the sealed set of what an engine reacts to: the messages of other
+// nodes, and the types of this file. The caller may reuse an event as soon as
+// Step has returned, but never what a message or an entry points to.
+type Event interface{ isEvent() }
+
+// Propose asks the leader to append entries, of which Kind and Data are set.
+// Step stamps and takes those that it admits; the caller must not touch them
+// afterwards. Where nobody leads, or not this node, nothing is admitted.
+type Propose struct {
+	Entries []Entry
+	// Time is the caller's wall clock in nanoseconds since 1970 UTC.
+	Time int64
+	// ExpectedTerm, if not 0, refuses the batch in any other term.
+	ExpectedTerm Term
+
+	// Admitted is set by Step: the first so many entries were appended, with
+	// consecutive indexes from First on. Err says why the others were not:
+	// *NotLeaderError, ErrNotReady, ErrOverloaded, ErrTermChanged. Of those
+	// others nothing has happened.
+	Admitted int
+	First    LogID
+	Err      error
+}
+
+// Bootstrap forms a new cluster out of members, each with its address and the
+// incarnation by which it identified itself. Step sets Err: nil if the cluster
+// was begun or the same list is there already. Completion shows in the status.
+type Bootstrap struct {
+	Cluster ClusterID
+	Members []membership.Member
+	Time    int64
+
+	Err error
+}
+
+// ReadRequest asks for a read index. It is answered by a ReadReady or a
+// ReadFailed command with the same ID, at once or later. An ID is used once in
+// the life of an engine.
+type ReadRequest struct{ ID uint64 }
+
+// TimerFired says that a timer came due. A firing whose generation is not that
+// of the timer's last ArmTimer is ignored.
+type TimerFired struct {
+	Timer      Timer
+	Generation uint64
+}
+
+// Flushed says that all writes of the group up to IOID are durable: a
+// watermark (rule 1).
+type Flushed struct{ IOID IOID }
+
+// Applied says that the state machine has applied everything up to LogID.
+// LogBytes is the size of what it applied since the last notice.
+type Applied struct{ LogID LogID }
+
+// Matched says that a stream learned of its peer's durable match. A notice of
+// another stream than the running one is ignored.
+type Matched struct {
+	Peer   Identity
+	Stream uint64
+	Match  Index
+}
+
+// SnapshotNeeded says that a stream's peer needs entries that the log no longer
+// holds.
+type SnapshotNeeded struct {
+	Peer   Identity
+	Stream uint64
+}
+
+// HigherTerm says that a stream's peer answered with a higher term (Raft 5.1).
+type HigherTerm struct {
+	From Identity
+	Term Term
+}
+
+// SnapshotBuilt ends a BuildSnapshot command. Err is set if it failed; the
+// engine tries again at the next threshold.
+type SnapshotBuilt struct {
+	Meta SnapshotMeta
+	Err  error
+}
+
+// SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file.
+type SnapshotSent struct {
+	Peer   Identity
+	Stream uint64
+	LogID  LogID
+	OK     bool
+}
+
+// SnapshotReceived says that a snapshot arrived from the leader whole, verified
+// and durable. Term and Stream are those of its chunks.
+type SnapshotReceived struct {
+	Meta   SnapshotMeta
+	From   Identity
+	Term   Term
+	Stream uint64
+}
+
+// SnapshotInstalled ends an InstallSnapshot command: the state machine was
+// restored.
+type SnapshotInstalled struct{ LogID LogID }
+
+// PeerDown says that the connection to a node broke, or cannot be made.
+type PeerDown struct {
+	Node  NodeID
+	Class Class
+}
+
+func (*Propose) isEvent()           {}
+func (*Bootstrap) isEvent()         {}
+func (*ReadRequest) isEvent()       {}
+func (*TimerFired) isEvent()        {}
+func (*Flushed) isEvent()           {}
+func (*Applied) isEvent()           {}
+func (*Matched) isEvent()           {}
+func (*SnapshotNeeded) isEvent()    {}
+func (*HigherTerm) isEvent()        {}
+func (*SnapshotBuilt) isEvent()     {}
+func (*SnapshotSent) isEvent()      {}
+func (*SnapshotReceived) isEvent()  {}
+func (*SnapshotInstalled) isEvent() {}
+func (*PeerDown) isEvent()          {}
+
+// Timer names a timer of the engine. There are no others.
+type Timer uint8
+
+const (
+	// TimerElection: campaign, or try again.
+	TimerElection Timer = iota + 1
+	// TimerHeartbeat: the leader's next round.
+	TimerHeartbeat
+)
+
+// String returns "election" or "heartbeat".
+func (t Timer) String() string {
+	if t == TimerElection {
+		return "election"
+	}
+	return "heartbeat"
+}

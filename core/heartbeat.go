@@ -1,0 +1,93 @@
+package core
+
+import "time"
+
+// roundSent remembers when a round was begun.
+type roundSent struct {
+	round uint64
+	at    Instant
+}
+
+// roundsRemembered bounds how long ago a round may have been begun whose answer
+// still counts as a sign of life.
+const roundsRemembered = 64
+
+// beginRound sends a heartbeat to every peer. Every heartbeat is a round of
+// confirmation (rule 26).
+func (e *Engine) beginRound() {
+	o := &e.office
+	o.round++
+	if len(o.rounds) == roundsRemembered {
+		copy(o.rounds, o.rounds[1:])
+		o.rounds = o.rounds[:roundsRemembered-1]
+	}
+	o.rounds = append(o.rounds, roundSent{o.round, e.now})
+	for _, p := range o.peers {
+		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: o.round, Stream: p.stream, Commit: e.commit})
+	}
+	e.confirmReads()
+}
+
+func (e *Engine) onHeartbeatTimer() {
+	if e.role != RoleLeader {
+		return
+	}
+	if !e.muchTooLate(&e.heartbeatTimer) {
+		if e.lostQuorum() {
+			e.becomeFollower(e.hard.Term, Identity{}, "no quorum answered within an election time-out")
+			return
+		}
+		if why := e.hung(); why != "" {
+			e.becomeFollower(e.hard.Term, Identity{}, why)
+			return
+		}
+		e.breakHungConnections()
+	}
+	e.beginRound()
+	e.set(&e.heartbeatTimer, TimerHeartbeat, e.now.Add(e.cfg.HeartbeatInterval))
+}
+
+// onHeartbeat answers a leader at once: nothing in the answer waits for a disk.
+func (e *Engine) onHeartbeat(m *Heartbeat) {
+	r := &HeartbeatResponse{Round: m.Round, Stream: m.Stream}
+	if m.Header.Term >= e.hard.Term {
+		e.followLeader(m.From, m.Header.Term)
+		e.unknownToGroup = false
+		// Rule 12.
+		ms := e.cfg.ElectionTimeout / time.Millisecond
+		e.promise.until, e.promise.to = e.now.Add(ms*time.Millisecond), m.From
+		e.followCommit(m.Commit)
+		e.failOldReads()
+		r.PromiseMillis = uint32(ms)
+		r.Match = e.durableMatch()
+		r.Applied = e.applied
+	}
+	r.Header = e.head(m.From)
+	e.out.send(r)
+}
+
+func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
+	if m.Header.Term > e.hard.Term {
+		e.onHigherTerm(m.From, m.Header.Term)
+		return
+	}
+	p := e.office.peer(m.From)
+	if e.role != RoleLeader || m.Header.Term < e.hard.Term || p == nil || m.Stream != p.stream || m.Round > e.office.round {
+		return // rules 5 and 18
+	}
+	p.lostData = false
+	p.answered = e.now
+	p.applied = max(p.applied, m.Applied)
+	if m.Round > p.round {
+		p.round = m.Round
+	}
+	sent, known := e.office.sentAt(m.Round)
+	if known {
+		p.roundSent = max(p.roundSent, sent)
+		c := e.out.alives.next()
+		c.Peer, c.Stream, c.Match, c.Sent = p.Identity, p.stream, m.Match, sent
+		e.out.add(c)
+	}
+	e.match(p, m.Match)
+	e.confirmReads()
+}

@@ -1,0 +1,81 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+)
+
+// CheckInvariants returns an error that names every invariant which does not
+// hold. Tests and the simulator call it after every step.
+func (e *Engine) CheckInvariants() error {
+	var broken []error
+	hold := func(ok bool, format string, args ...any) {
+		if !ok {
+			broken = append(broken, fmt.Errorf("core: invariant: "+format, args...))
+		}
+	}
+	applied, s := e.applied, &e.snapshots
+	if s.installing != nil {
+		applied = max(applied, s.installing.Index)
+	}
+	snapshot := s.newest.Index
+	if !s.usable {
+		snapshot = e.log.purged.Index
+	}
+	hold(e.log.purged.Index <= max(snapshot, applied, s.replayTo), "purged %d <= snapshot %d", e.log.purged.Index, snapshot)
+	hold(snapshot <= max(applied, s.replayTo), "snapshot %d <= applied %d", snapshot, applied)
+	hold(applied <= e.commit, "applied %d <= committed %d", applied, e.commit)
+	hold(e.commit <= e.log.last.Index, "committed %d <= last %d", e.commit, e.log.last.Index)
+	if !e.cfg.Volatile && s.installing == nil {
+		hold(e.applied <= e.writes.flushed, "applied %d <= flushed %d of a durable machine (rule 8)", e.applied, e.writes.flushed)
+	}
+	hold(e.writes.flushed <= e.log.last.Index, "flushed %d <= last %d", e.writes.flushed, e.log.last.Index)
+	for i := range e.writes.pending {
+		p := &e.writes.pending[i]
+		hold(p.last <= e.log.last.Index, "write %d ends at %d, beyond the log's %d (rule 1)", p.ioid, p.last, e.log.last.Index)
+	}
+	hold(!e.hardDirty, "the hard state was left unsaved")
+	e.checkTerms(hold)
+	e.checkOffice(hold)
+	e.checkConfigurations(hold)
+	return errors.Join(broken...)
+}
+
+func (e *Engine) checkTerms(hold func(bool, string, ...any)) {
+	before := e.log.purged
+	for _, run := range e.log.runs {
+		hold(run.Index > before.Index && (run.Term > before.Term || before == e.log.purged && run.Term == before.Term), "term runs rise: %v after %v", run, before)
+		before = run
+	}
+	hold(e.log.last.Term <= e.hard.Term, "last entry %v is not of a term above %d", e.log.last, e.hard.Term)
+	hold(e.hard.Vote.IsZero() || e.hard.Term > 0, "a vote needs a term")
+}
+
+func (e *Engine) checkOffice(hold func(bool, string, ...any)) {
+	if e.role != RoleLeader {
+		hold(len(e.office.peers) == 0, "only a leader has peers")
+		hold(e.proved <= e.log.last.Index, "proved %d <= last %d", e.proved, e.log.last.Index)
+		return
+	}
+	hold(e.office.term == e.hard.Term, "the term %d that is led was won (rule 7), not %d", e.hard.Term, e.office.term)
+	hold(e.leader == e.cfg.Self, "a leader knows that it leads")
+	hold(e.hard.Vote == e.cfg.Self || e.configs.latest().Configuration.IsZero(), "a leader voted for itself")
+	first, ok := e.log.term(e.office.first)
+	hold(e.log.purged.Index > e.office.first || ok && first == e.hard.Term, "a leader never rewrites its own entries: %d has term %d", e.office.first, first)
+	for _, p := range e.office.peers {
+		hold(p.match <= e.log.last.Index, "match %d of node %d <= last %d", p.match, p.ID, e.log.last.Index)
+		hold(p.round <= e.office.round, "node %d answered round %d of %d", p.ID, p.round, e.office.round)
+	}
+}
+
+func (e *Engine) checkConfigurations(hold func(bool, string, ...any)) {
+	for i := range e.configs.at {
+		at := &e.configs.at[i]
+		hold(at.Index <= e.log.last.Index, "configuration at %d is beyond the log's %d", at.Index, e.log.last.Index)
+		hold(i == 0 || e.configs.at[i-1].Index < at.Index, "configurations rise")
+		if i > 0 && at.Configuration.Joint() {
+			before := &e.configs.at[i-1].Configuration
+			hold(!before.Joint(), "a joint configuration follows one that is not")
+		}
+	}
+}

@@ -1,0 +1,325 @@
+package core
+
+import "github.com/trouperaft/troupe/membership"
+
+// Class sorts messages onto connections, so that a heartbeat never queues
+// behind data.
+type Class uint8
+
+const (
+	// ClassControl carries elections, heartbeats, reads and identification.
+	ClassControl Class = iota + 1
+	// ClassBulk carries entries and forwarded proposals.
+	ClassBulk
+	// ClassSnapshot carries snapshots.
+	ClassSnapshot
+)
+
+// Classes is how many classes there are.
+const Classes = 3
+
+// String returns "control", "bulk" or "snapshot".
+func (c Class) String() string {
+	switch c {
+	case ClassControl:
+		return "control"
+	case ClassBulk:
+		return "bulk"
+	case ClassSnapshot:
+		return "snapshot"
+	}
+	return "unknown class"
+}
+
+// Header begins every message.
+type Header struct {
+	Group GroupID
+	// Cluster is the sender's cluster, 0 if it belongs to none yet.
+	Cluster ClusterID
+	From    Identity
+	// To is for whom the message is. Incarnation 0 addresses whoever holds the
+	// id: only Identify asks that way.
+	To Identity
+	// Term is the sender's term when it made the message.
+	Term Term
+}
+
+// Message is the sealed set of what nodes say to each other. A message is
+// immutable once it was sent. Every message that a node receives is an Event of
+// its engine or of the actor that its comment names.
+type Message interface {
+	Event
+	// Head returns the header.
+	Head() *Header
+	// Class says on which connection the message travels.
+	Class() Class
+	// Response reports whether the message answers one that came the other way;
+	// a response goes back on the connection by which its request came.
+	Response() bool
+}
+
+// Head returns h itself: messages embed their header.
+func (h *Header) Head() *Header { return h }
+
+// VoteRequest asks for a vote (Raft 5.2), or with Pre whether one would be given
+// (dissertation 9.6).
+type VoteRequest struct {
+	Header
+	Pre bool
+	// ElectionTerm is the term that the sender wants to lead: Header.Term in an
+	// election, Header.Term+1 in a pre-vote.
+	ElectionTerm Term
+	// Campaign tells the sender's campaigns apart.
+	Campaign uint64
+	// Last is the last entry of the sender's accepted log.
+	Last LogID
+	// Transfer marks a campaign that the leader itself asked for (TimeoutNow).
+	Transfer bool
+}
+
+// VoteResponse answers a VoteRequest. A refusal carries the refuser's term in
+// its header.
+type VoteResponse struct {
+	Header
+	Pre          bool
+	ElectionTerm Term
+	Campaign     uint64
+	Granted      bool
+	// WaitMillis is set if the refuser keeps a promise or a silence: the
+	// milliseconds that are left of it. The refuser did not adopt the term.
+	WaitMillis uint32
+}
+
+// Heartbeat keeps a leader in office and begins a round of confirmation: an
+// answer to round n confirms that the sender still led when it began round n.
+type Heartbeat struct {
+	Header
+	Round uint64
+	// Stream is the id of the sender's stream to this peer.
+	Stream uint64
+	// Commit is the leader's commit index; it proves nothing about the
+	// receiver's log.
+	Commit Index
+}
+
+// HeartbeatResponse answers a Heartbeat. It never waits for a disk.
+type HeartbeatResponse struct {
+	Header
+	Round  uint64
+	Stream uint64
+	// PromiseMillis: the sender will not vote for another for that long, from
+	// its receipt of the heartbeat on.
+	PromiseMillis uint32
+	// Match is the last index that is durable here and proved equal to the
+	// leader's log in this term, 0 if none is.
+	Match Index
+	// Applied is the sender's applied index.
+	Applied Index
+}
+
+// AppendEntries replicates entries (Raft 5.3).
+type AppendEntries struct {
+	Header
+	Stream uint64
+	Prev   LogID
+	// Entries follow Prev without a hole. They may be none: a probe.
+	Entries []Entry
+	// Commit is the leader's commit index.
+	Commit Index
+}
+
+// AppendResponse answers an AppendEntries, and is what a follower sends when it
+// has installed a snapshot. The replication actor of the stream consumes it.
+type AppendResponse struct {
+	Header
+	Stream  uint64
+	Success bool
+	// Match, of a success: everything up to it is durable here and equal to the
+	// leader's log.
+	Match Index
+	// Rejected, of a refusal: the Prev that was refused.
+	Rejected LogID
+	// Hint, of a refusal: the last entry at or below Rejected.Index whose term
+	// is not above Rejected.Term; equal logs cannot reach beyond it.
+	Hint LogID
+}
+
+// SnapshotChunk carries a piece of a snapshot.
+type SnapshotChunk struct {
+	Header
+	Stream uint64
+	// Transfer tells the sender's transfers apart.
+	Transfer uint64
+	Meta     SnapshotMeta
+	Offset   uint64
+	Data     []byte
+	// Done marks the last piece.
+	Done bool
+}
+
+// SnapshotResponse answers a SnapshotChunk. The snapshot sender of the transfer
+// consumes it.
+type SnapshotResponse struct {
+	Header
+	Stream   uint64
+	Transfer uint64
+	// Offset is how much of the snapshot the receiver has: where to go on.
+	Offset uint64
+	// Refused ends the transfer: the receiver does not want it. Reason says why.
+	Refused bool
+	Reason  string
+}
+
+// ReadIndexRequest asks the leader for a read index (dissertation 6.4).
+type ReadIndexRequest struct {
+	Header
+	ID uint64
+}
+
+// ReadIndexResponse answers a ReadIndexRequest. Not OK: the asked node does not
+// lead, and the asker tries again.
+type ReadIndexResponse struct {
+	Header
+	ID    uint64
+	OK    bool
+	Index Index
+}
+
+// IdentifyRequest asks a node who it is, before a bootstrap.
+type IdentifyRequest struct {
+	Header
+	ID uint64
+}
+
+// IdentifyResponse answers with the header's From, and whether the group is
+// empty there: no entry, no snapshot, no vote.
+type IdentifyResponse struct {
+	Header
+	ID    uint64
+	Empty bool
+	Last  LogID
+}
+
+// ProposeRequest forwards proposals to the leader. The core actor handles it.
+type ProposeRequest struct {
+	Header
+	Proposals []ForwardedProposal
+}
+
+// ForwardedProposal is one proposal on its way to the leader.
+type ForwardedProposal struct {
+	// ID is the sender's; it comes back in the result.
+	ID uint64
+	// ExpectedTerm, if not 0, refuses the proposal in another term.
+	ExpectedTerm Term
+	Data         []byte
+}
+
+// ProposeResponse answers forwarded proposals, in any order and grouping. The
+// core actor handles it.
+type ProposeResponse struct {
+	Header
+	Results []ForwardedResult
+}
+
+// ForwardedResult is what became of one forwarded proposal.
+type ForwardedResult struct {
+	ID   uint64
+	Code ResultCode
+	// LogID and Value are set if Code is ResultApplied.
+	LogID LogID
+	Value []byte
+	// Error is the text of an error that no other field tells.
+	Error string
+}
+
+// ResultCode says what became of a forwarded proposal.
+type ResultCode uint8
+
+const (
+	// ResultApplied: it is committed and was applied by the leader.
+	ResultApplied ResultCode = iota + 1
+	// ResultNotLeader: nothing was appended; ask another node.
+	ResultNotLeader
+	// ResultOverloaded: nothing was appended for want of room.
+	ResultOverloaded
+	// ResultTermChanged: nothing was appended, the expected term is over.
+	ResultTermChanged
+	// ResultLost: it was appended, and certainly did not survive.
+	ResultLost
+	// ResultUnknown: it was appended, and nobody knows what became of it.
+	ResultUnknown
+	// ResultTooLarge: nothing was appended, the command is over the limit.
+	ResultTooLarge
+	// ResultStopped: nothing was appended, the node stops.
+	ResultStopped
+)
+
+// Refusal tells a node that its message was refused, and why: it speaks for, or
+// to, an incarnation that is not the one here, or for another cluster.
+type Refusal struct {
+	Header
+	Reason RefusalReason
+	// Known is what the refuser expected: an incarnation or a cluster, in
+	// Known.Incarnation or KnownCluster.
+	Known        Identity
+	KnownCluster ClusterID
+}
+
+// RefusalReason says why a message was refused.
+type RefusalReason uint8
+
+const (
+	// RefusedIncarnation: the message was for another incarnation of this node,
+	// Known is the one that is here.
+	RefusedIncarnation RefusalReason = iota + 1
+	// RefusedUnknownMember: the sender's incarnation is not the member that the
+	// group knows under its id; Known is.
+	RefusedUnknownMember
+	// RefusedCluster: the sender belongs to another cluster than this group.
+	RefusedCluster
+)
+
+// Class returns ClassControl. Likewise below: each message states its class and
+// direction next to the others, so that the table can be read at a glance.
+func (*VoteRequest) Class() Class       { return ClassControl }
+func (*VoteResponse) Class() Class      { return ClassControl }
+func (*Heartbeat) Class() Class         { return ClassControl }
+func (*HeartbeatResponse) Class() Class { return ClassControl }
+func (*AppendEntries) Class() Class     { return ClassBulk }
+func (*AppendResponse) Class() Class    { return ClassBulk }
+func (*SnapshotChunk) Class() Class     { return ClassSnapshot }
+func (*SnapshotResponse) Class() Class  { return ClassSnapshot }
+func (*ReadIndexRequest) Class() Class  { return ClassControl }
+func (*ReadIndexResponse) Class() Class { return ClassControl }
+func (*IdentifyRequest) Class() Class   { return ClassControl }
+func (*IdentifyResponse) Class() Class  { return ClassControl }
+func (*ProposeRequest) Class() Class    { return ClassBulk }
+func (*ProposeResponse) Class() Class   { return ClassBulk }
+func (*Refusal) Class() Class           { return ClassControl }
+
+func (*VoteRequest) Response() bool       { return false }
+func (*VoteResponse) Response() bool      { return true }
+func (*Heartbeat) Response() bool         { return false }
+func (*HeartbeatResponse) Response() bool { return true }
+func (*AppendEntries) Response() bool     { return false }
+func (*AppendResponse) Response() bool    { return true }
+func (*SnapshotChunk) Response() bool     { return false }
+func (*SnapshotResponse) Response() bool  { return true }
+func (*ReadIndexRequest) Response() bool  { return false }
+func (*ReadIndexResponse) Response() bool { return true }
+func (*IdentifyRequest) Response() bool   { return false }
+func (*IdentifyResponse) Response() bool  { return true }
+func (*ProposeRequest) Response() bool    { return false }
+func (*ProposeResponse) Response() bool   { return true }
+func (*Refusal) Response() bool           { return true }
+
+func (*Header) isEvent() {}
+
+var _ = []Message{
+	&VoteRequest{}, &VoteResponse{}, &Heartbeat{}, &HeartbeatResponse{}, &AppendEntries{}, &AppendResponse{},
+	&SnapshotChunk{}, &SnapshotResponse{}, &ReadIndexRequest{}, &ReadIndexResponse{}, &IdentifyRequest{},
+	&IdentifyResponse{}, &ProposeRequest{}, &ProposeResponse{}, &Refusal{},
+}
+
+var _ = membership.Voter

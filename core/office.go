@@ -1,0 +1,202 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/trouperaft/troupe/membership"
+)
+
+// office is what a leader keeps in mind while it leads.
+type office struct {
+	// term is the one that was led last: nobody leads a term twice.
+	term Term
+	// first is the leader's own first entry.
+	first Index
+	peers []*peer
+
+	round  uint64
+	rounds []roundSent
+	// streams numbers streams over all terms of this engine.
+	streams uint64
+
+	uncommitted      []uncommitted
+	uncommittedBytes int
+
+	// Since when this node's own disk has not reached flushMark, and its machine
+	// has stood at applySeen while others went on (rule 16); 0 if neither.
+	flushBehind Instant
+	flushMark   Index
+	applyBehind Instant
+	applySeen   Index
+	// After an office was left for that: what must be reached first.
+	sickFlush, sickApply Index
+}
+
+// peer is another member, seen by the leader.
+type peer struct {
+	membership.Member
+	stream uint64
+	match  Index
+	// advanced is when match moved last, answered when it answered last.
+	advanced Instant
+	answered Instant
+	// round is the last one that it answered, roundSent when a round was begun
+	// that it answered: the later of all.
+	round     uint64
+	roundSent Instant
+	applied   Index
+	// snapshot: a snapshot is on its way. pinned is its index.
+	snapshot bool
+	pinned   Index
+	lostData bool
+}
+
+// uncommitted is a batch of entries that the leader proposed.
+type uncommitted struct {
+	last  Index
+	bytes int
+}
+
+func (o *office) peer(id Identity) *peer {
+	i, found := slices.BinarySearchFunc(o.peers, id, func(p *peer, id Identity) int { return p.Compare(id) })
+	if !found {
+		return nil
+	}
+	return o.peers[i]
+}
+
+func (o *office) sentAt(round uint64) (Instant, bool) {
+	for i := len(o.rounds) - 1; i >= 0; i-- {
+		if o.rounds[i].round == round {
+			return o.rounds[i].at, true
+		}
+	}
+	return 0, false
+}
+
+// takeOffice begins to lead a term that this engine has won (rule 7), with a
+// blank entry of that term (Raft 8).
+func (e *Engine) takeOffice() {
+	o := &e.office
+	if o.term >= e.hard.Term {
+		panic("core: a term would be led twice")
+	}
+	e.election.stop()
+	e.cancel(&e.electionTimer, TimerElection)
+	e.role = RoleLeader
+	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams}
+	e.told.last, e.told.commit = 0, 0
+	e.leader = e.cfg.Self
+	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
+	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
+	e.syncPeers()
+	e.leaderChanged()
+	e.beginRound()
+	e.set(&e.heartbeatTimer, TimerHeartbeat, e.now.Add(e.cfg.HeartbeatInterval))
+}
+
+// leaveOffice ends what only a leader does. The caller sets the new role.
+func (e *Engine) leaveOffice(why string) {
+	for _, p := range e.office.peers {
+		e.out.add(&StopStream{p.Identity, p.stream})
+	}
+	e.office.peers = nil
+	e.office.uncommitted, e.office.uncommittedBytes = nil, 0
+	e.cancel(&e.heartbeatTimer, TimerHeartbeat)
+	e.out.add(&Notice{Kind: NoticeSteppedDown, Peer: e.cfg.Self, Term: e.hard.Term, Text: why})
+	e.role = RoleFollower
+	e.failLeaderReads()
+}
+
+// appendOwn appends entries of the leader's own: it stamps them, streams them at
+// once, and counts itself only when they are durable (rule 2).
+func (e *Engine) appendOwn(entries []Entry) {
+	for i := range entries {
+		entries[i].LogID = LogID{e.hard.Term, e.log.last.Index + 1 + Index(i)}
+		entries[i].Time = max(entries[i].Time, e.lastTime)
+		e.lastTime = entries[i].Time
+	}
+	w := e.newWrite()
+	w.Append = entries
+	e.log.extend(entries)
+	e.snapshots.appended(entries)
+	e.submit(w)
+	e.takeConfigurations(entries)
+}
+
+// syncPeers starts and stops streams until the peers are the members in force.
+func (e *Engine) syncPeers() {
+	c := &e.configs.latest().Configuration
+	var peers []*peer
+	for _, m := range c.Members {
+		if m.Identity == e.cfg.Self {
+			continue
+		}
+		p := e.office.peer(m.Identity)
+		if p == nil {
+			e.office.streams++
+			p = &peer{stream: e.office.streams, advanced: e.now, roundSent: e.now}
+			runs := e.log.clone()
+			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.office.first - 1})
+			// A new stream has to be told where the log ends.
+			e.told.last = 0
+		}
+		p.Member = m
+		peers = append(peers, p)
+	}
+	for _, p := range e.office.peers {
+		if _, stays := c.Member(p.Identity); !stays {
+			e.out.add(&StopStream{p.Identity, p.stream})
+		}
+	}
+	e.office.peers = peers
+}
+
+// ready reports whether this node admits proposals: not before a bootstrap is
+// complete (rule 19).
+func (e *Engine) ready() bool { return e.role == RoleLeader && !e.configs.bootstrapping(e.commit) }
+
+// onPropose appends proposals to the log of a leader.
+func (e *Engine) onPropose(ev *Propose) {
+	ev.Admitted, ev.First, ev.Err = 0, LogID{}, nil
+	switch {
+	case e.role != RoleLeader:
+		ev.Err = &NotLeaderError{Leader: e.leader.ID, Term: e.hard.Term}
+		return
+	case ev.ExpectedTerm != 0 && ev.ExpectedTerm != e.hard.Term:
+		ev.Err = ErrTermChanged
+		return
+	case !e.ready():
+		ev.Err = ErrNotReady
+		return
+	}
+	n, bytes := e.admit(ev.Entries)
+	if n < len(ev.Entries) {
+		ev.Err = ErrOverloaded
+	}
+	if n == 0 {
+		return
+	}
+	ev.Admitted, ev.First = n, LogID{e.hard.Term, e.log.last.Index + 1}
+	for i := range ev.Entries[:n] {
+		ev.Entries[i].Time = ev.Time
+	}
+	e.appendOwn(ev.Entries[:n:n])
+	o := &e.office
+	o.uncommitted = append(o.uncommitted, uncommitted{e.log.last.Index, bytes})
+	o.uncommittedBytes += bytes
+}
+
+// admit counts how many of the entries fit under the limit of uncommitted
+// bytes. One always fits while nothing else is uncommitted.
+func (e *Engine) admit(entries []Entry) (n, bytes int) {
+	for n < len(entries) {
+		size := entries[n].Size()
+		if total := e.office.uncommittedBytes + bytes; total > 0 && total+size > e.cfg.UncommittedBytesMax {
+			break
+		}
+		bytes += size
+		n++
+	}
+	return n, bytes
+}

@@ -1,0 +1,206 @@
+package core
+
+import "slices"
+
+// reads are the read requests under way (dissertation 6.4, rule 26).
+type reads struct {
+	// confirming, on a leader: they wait for a round, in the order of rounds.
+	confirming []pendingRead
+	// waiting, on a leader: until it has committed an entry of its own term.
+	waiting []pendingRead
+	// confirmed is the last round that a quorum answered.
+	confirmed uint64
+
+	// held, on others: until a leader is known.
+	held []uint64
+	// asked, on others: the leader was asked. failing: it said that it does not
+	// lead; they fail when there is news, so that nobody asks in a circle.
+	asked   []askedRead
+	failing []uint64
+	// nextWireID numbers what this engine asks others. It begins at random, so
+	// that an answer to an earlier life cannot be taken for one to this.
+	nextWireID uint64
+}
+
+type pendingRead struct {
+	id    uint64
+	from  Identity // zero: this node's own
+	index Index
+	round uint64
+}
+
+type askedRead struct {
+	id, wireID uint64
+	at         Instant
+}
+
+// readsMax bounds the reads that a leader keeps for others.
+const readsMax = 1 << 16
+
+func (e *Engine) onRead(id uint64) {
+	switch {
+	case e.role == RoleLeader:
+		e.leaderRead(pendingRead{id: id})
+	case e.leader.IsZero():
+		e.reads.held = append(e.reads.held, id)
+	default:
+		e.askLeader(id)
+	}
+}
+
+// leaderRead lets a read join the next round: one that is under way was begun
+// before the read and proves nothing for it.
+func (e *Engine) leaderRead(r pendingRead) {
+	if e.commit < e.office.first {
+		// Nothing is known to be committed up to now before an entry of this
+		// term is (Raft 8).
+		e.reads.waiting = append(e.reads.waiting, r)
+		return
+	}
+	r.index, r.round = e.commit, e.office.round+1
+	e.reads.confirming = append(e.reads.confirming, r)
+}
+
+func (e *Engine) admitWaitingReads() {
+	waiting := e.reads.waiting
+	e.reads.waiting = nil
+	for _, r := range waiting {
+		e.leaderRead(r)
+	}
+}
+
+// beginRoundForReads begins a round if reads wait for the next one and none is
+// on its way: reads that come meanwhile share the one after.
+func (e *Engine) beginRoundForReads() {
+	r := &e.reads
+	if e.role != RoleLeader || len(r.confirming) == 0 {
+		return
+	}
+	for len(r.confirming) > 0 && r.confirming[len(r.confirming)-1].round > e.office.round && r.confirmed >= e.office.round {
+		e.beginRound()
+	}
+}
+
+// confirmReads answers the reads whose round a quorum of the configuration in
+// force has answered: an answer to a round confirms all before it.
+func (e *Engine) confirmReads() {
+	if e.role != RoleLeader {
+		return
+	}
+	r := &e.reads
+	r.confirmed = e.configs.latest().Configuration.QuorumValue(func(id Identity) uint64 {
+		if id == e.cfg.Self {
+			return e.office.round
+		}
+		if p := e.office.peer(id); p != nil {
+			return p.round
+		}
+		return 0
+	})
+	done := 0
+	for done < len(r.confirming) && r.confirming[done].round <= r.confirmed {
+		e.answerRead(r.confirming[done])
+		done++
+	}
+	rest := copy(r.confirming, r.confirming[done:])
+	r.confirming = r.confirming[:rest]
+}
+
+func (e *Engine) answerRead(r pendingRead) {
+	if !r.from.IsZero() {
+		e.out.send(&ReadIndexResponse{Header: e.head(r.from), ID: r.id, OK: true, Index: r.index})
+		return
+	}
+	c := e.out.reads.next()
+	c.ID, c.Index = r.id, r.index
+	e.out.add(c)
+}
+
+// failLeaderReads ends the reads of an office that is over.
+func (e *Engine) failLeaderReads() {
+	r := &e.reads
+	for _, read := range slices.Concat(r.confirming, r.waiting) {
+		if read.from.IsZero() {
+			e.out.add(&ReadFailed{read.id})
+		} else {
+			e.out.send(&ReadIndexResponse{Header: e.head(read.from), ID: read.id})
+		}
+	}
+	r.confirming, r.waiting, r.confirmed = nil, nil, 0
+}
+
+func (e *Engine) onReadIndexRequest(m *ReadIndexRequest) {
+	if e.role != RoleLeader || m.Header.Term > e.hard.Term || len(e.reads.confirming)+len(e.reads.waiting) >= readsMax {
+		e.out.send(&ReadIndexResponse{Header: e.head(m.From), ID: m.ID})
+		return
+	}
+	e.leaderRead(pendingRead{id: m.ID, from: m.From})
+}
+
+func (e *Engine) askLeader(id uint64) {
+	e.reads.nextWireID++
+	e.reads.asked = append(e.reads.asked, askedRead{id, e.reads.nextWireID, e.now})
+	e.out.send(&ReadIndexRequest{Header: e.head(e.leader), ID: e.reads.nextWireID})
+}
+
+func (e *Engine) askHeldReads() {
+	held := e.reads.held
+	e.reads.held = nil
+	for _, id := range held {
+		e.onRead(id)
+	}
+}
+
+func (e *Engine) onReadIndexResponse(m *ReadIndexResponse) {
+	i := slices.IndexFunc(e.reads.asked, func(a askedRead) bool { return a.wireID == m.ID })
+	if i < 0 || m.From != e.leader {
+		return
+	}
+	a := e.reads.asked[i]
+	e.reads.asked = slices.Delete(e.reads.asked, i, i+1)
+	if !m.OK {
+		e.reads.failing = append(e.reads.failing, a.id)
+		return
+	}
+	e.answerRead(pendingRead{id: a.id, index: m.Index})
+}
+
+// failAskedReads ends what was asked of a leader that is none any more.
+func (e *Engine) failAskedReads() {
+	e.failRefusedReads()
+	for _, a := range e.reads.asked {
+		e.out.add(&ReadFailed{a.id})
+	}
+	e.reads.asked = nil
+}
+
+func (e *Engine) failRefusedReads() {
+	for _, id := range e.reads.failing {
+		e.out.add(&ReadFailed{id})
+	}
+	e.reads.failing = nil
+}
+
+// failOldReads ends, at a heartbeat, what the leader did not answer within an
+// election time-out: the question or the answer was lost with a connection.
+func (e *Engine) failOldReads() {
+	e.failRefusedReads()
+	r := &e.reads
+	old := 0
+	for old < len(r.asked) && e.now.Sub(r.asked[old].at) > e.cfg.ElectionTimeout {
+		e.out.add(&ReadFailed{r.asked[old].id})
+		old++
+	}
+	r.asked = slices.Delete(r.asked, 0, old)
+}
+
+// onPeerDown ends what the leader was asked over a control connection that
+// broke.
+func (e *Engine) onPeerDown(ev *PeerDown) {
+	if ev.Class == ClassControl && ev.Node == e.leader.ID && e.role != RoleLeader {
+		for _, a := range e.reads.asked {
+			e.reads.failing = append(e.reads.failing, a.id)
+		}
+		e.reads.asked = nil
+	}
+}

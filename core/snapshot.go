@@ -1,0 +1,254 @@
+package core
+
+import "fmt"
+
+// snapshots is what the engine knows of snapshots (Raft 7, rules 24, 25).
+type snapshots struct {
+	// newest is the newest good one that this node keeps.
+	newest SnapshotMeta
+	// usable: newest is not below the purge point. resetAtStart: the log lacks
+	// its LogID. restoreAtStart: the machine lacks what the log no longer has,
+	// or has nothing at all.
+	usable, resetAtStart, restoreAtStart bool
+	// replayTo is the newest one's index at the start: a durable machine may be
+	// behind it and catch up from the log.
+	replayTo Index
+
+	building bool
+	// installing is the one that replaces the machine's state, resetIOID the
+	// write that emptied the log for it, 0 once that is durable.
+	installing *SnapshotMeta
+	resetIOID  IOID
+
+	// logBytes is what was appended since the newest snapshot, builtAtBytes
+	// what it was when the running build began.
+	logBytes, builtAtBytes uint64
+}
+
+func (s *snapshots) start(state *State, volatile bool) {
+	s.newest = state.Snapshot
+	s.usable = s.newest.Index > 0 && s.newest.Index >= state.Purged.Index
+	log := termRuns{purged: state.Purged, last: state.Last, runs: state.Terms}
+	s.resetAtStart = s.usable && !log.holds(s.newest.LogID)
+	s.restoreAtStart = s.usable && (volatile || state.Applied.Index < state.Purged.Index) && state.Applied.Index < s.newest.Index
+	if s.usable {
+		s.replayTo = s.newest.Index
+	}
+}
+
+// check finds contradictions between what the log, the snapshots and the
+// machine hold (rule 24).
+func (s *State) check() error {
+	log := termRuns{purged: s.Purged, last: s.Last, runs: s.Terms}
+	best := s.Applied.Index
+	if s.Snapshot.Index >= s.Purged.Index {
+		best = max(best, s.Snapshot.Index)
+	}
+	switch {
+	case best < s.Purged.Index:
+		return fmt.Errorf("%w: the log begins after %v, and the state machine holds only up to %v and the newest good snapshot up to %v", ErrCorrupt, s.Purged, s.Applied, s.Snapshot.LogID)
+	case s.Applied.Index > max(s.Last.Index, s.Snapshot.Index):
+		return fmt.Errorf("%w: the state machine has applied %v, and the log ends at %v", ErrCorrupt, s.Applied, s.Last)
+	case s.Applied.Index > s.Purged.Index && s.Applied.Index <= s.Last.Index && !log.holds(s.Applied) && s.Snapshot.LogID != s.Applied:
+		return fmt.Errorf("%w: the state machine has applied %v, which is not the log's entry", ErrCorrupt, s.Applied)
+	case s.Snapshot.Index > 0 && s.Snapshot.Index <= s.Applied.Index && s.Snapshot.Index >= s.Purged.Index && !log.holds(s.Snapshot.LogID):
+		return fmt.Errorf("%w: the snapshot %v is not the log's entry, and the state machine is at %v", ErrCorrupt, s.Snapshot.LogID, s.Applied)
+	}
+	return nil
+}
+
+// restoreAtStart finishes an installation that a crash interrupted, and gives a
+// machine that lacks what the log has purged its snapshot.
+func (e *Engine) restoreAtStart() {
+	s := &e.snapshots
+	switch {
+	case s.resetAtStart:
+		e.resetTo(&s.newest)
+	case s.restoreAtStart:
+		meta := s.newest
+		s.installing = &meta
+		e.out.add(&InstallSnapshot{meta})
+	}
+}
+
+// resetTo empties the log behind a snapshot; the machine is restored when that
+// is durable. Rule 24: until then and until the end of the restore, nobody here
+// campaigns or applies.
+func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
+	m := *meta
+	s := &e.snapshots
+	e.writes.clip(min(e.commit, m.Index))
+	e.log.reset(m.LogID)
+	e.lastTime = max(e.lastTime, m.Time)
+	w := e.newWrite()
+	w.Reset = m.LogID
+	w.Then = then
+	e.commit = max(e.commit, m.Index)
+	s.newest, s.usable = m, true
+	s.installing = &m
+	s.resetIOID = e.submit(w)
+	s.logBytes = 0
+	e.configs.at = append(e.configs.at[:0], m.Configuration)
+	e.configurationChanged()
+}
+
+// installWhenReset lets the machine be restored as soon as the reset is durable.
+func (e *Engine) installWhenReset(n IOID) {
+	s := &e.snapshots
+	if s.installing != nil && s.resetIOID != 0 && s.resetIOID <= n {
+		s.resetIOID = 0
+		e.out.add(&InstallSnapshot{*s.installing})
+	}
+}
+
+func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
+	s := &e.snapshots
+	if s.installing == nil || s.installing.LogID != ev.LogID {
+		return
+	}
+	s.installing = nil
+	e.applied = max(e.applied, ev.LogID.Index)
+	e.told.apply = max(e.told.apply, e.applied)
+}
+
+// appended counts what the log grew by.
+func (s *snapshots) appended(entries []Entry) { s.logBytes += uint64(SizeOf(entries)) }
+
+func (e *Engine) onApplied(ev *Applied) {
+	e.applied = max(e.applied, ev.LogID.Index)
+	e.told.apply = max(e.told.apply, e.applied)
+	e.buildWhenDue()
+}
+
+// buildWhenDue asks for a snapshot by policy.
+func (e *Engine) buildWhenDue() {
+	s := &e.snapshots
+	if s.building || s.installing != nil || e.applied <= s.newest.Index {
+		return
+	}
+	entries := uint64(e.applied - s.newest.Index)
+	if byCount := e.cfg.SnapshotEntries; byCount > 0 && entries >= byCount {
+		e.build()
+	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && s.logBytes >= byBytes {
+		e.build()
+	}
+}
+
+func (e *Engine) build() {
+	e.snapshots.building = true
+	e.snapshots.builtAtBytes = e.snapshots.logBytes
+	e.out.add(&BuildSnapshot{})
+}
+
+func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
+	s := &e.snapshots
+	s.building = false
+	s.logBytes -= min(s.logBytes, s.builtAtBytes)
+	if ev.Err != nil || ev.Meta.Index <= s.newest.Index || !e.log.holds(ev.Meta.LogID) {
+		return
+	}
+	s.newest, s.usable = ev.Meta, true
+	e.purge()
+	e.configs.forget(min(s.newest.Index, e.commit))
+}
+
+// purge removes what lies far enough below the newest snapshot. Rule 25: the
+// entries behind a snapshot that is on its way are kept for its receiver, up to
+// as many as lie between two snapshots.
+func (e *Engine) purge() {
+	s := &e.snapshots
+	upTo := s.newest.Index - min(s.newest.Index, Index(e.cfg.KeepEntries))
+	for _, p := range e.office.peers {
+		if p.snapshot && p.pinned < upTo && upTo-p.pinned <= Index(e.cfg.SnapshotEntries+e.cfg.KeepEntries) {
+			upTo = p.pinned
+		}
+	}
+	if upTo <= e.log.purged.Index {
+		return
+	}
+	term, _ := e.log.term(upTo)
+	id := LogID{term, upTo}
+	e.log.purge(id)
+	w := e.newWrite()
+	w.Purge = id
+	e.submit(w)
+}
+
+// onSnapshotNeeded sends a peer the newest snapshot, one at a time.
+func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
+	p := e.office.peer(ev.Peer)
+	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
+		return
+	}
+	if !e.snapshots.usable {
+		if !e.snapshots.building && e.applied > 0 {
+			e.build()
+		}
+		return // the stream asks again
+	}
+	p.snapshot, p.pinned = true, e.snapshots.newest.Index
+	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term})
+}
+
+func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
+	if p := e.office.peer(ev.Peer); p != nil && p.stream == ev.Stream {
+		p.snapshot = false
+		p.advanced = e.now
+	}
+}
+
+// onSnapshotChunk lets a piece of the leader's snapshot through to the receiver,
+// if the snapshot is news.
+func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
+	refusal := ""
+	switch {
+	case m.Header.Term < e.hard.Term:
+		refusal = "stale term"
+	case m.Meta.Index == 0 || m.Meta.Cluster != m.Cluster || m.Meta.Configuration.Configuration.Validate() != nil || m.Meta.Configuration.Index > m.Meta.Index:
+		refusal = "malformed"
+	}
+	if refusal == "" {
+		e.followLeader(m.From, m.Header.Term)
+		switch {
+		case e.snapshots.installing != nil:
+			refusal = "another snapshot is being installed"
+		case e.alreadyHas(m.Meta.LogID):
+			refusal = "not needed"
+			e.ackSnapshot(m.From, m.Stream, m.Meta.LogID)
+		}
+	}
+	if refusal != "" {
+		e.out.send(&SnapshotResponse{Header: e.head(m.From), Stream: m.Stream, Transfer: m.Transfer, Refused: true, Reason: refusal})
+		return
+	}
+	e.out.add(&ReceiveChunk{m})
+}
+
+// alreadyHas decides whether a snapshot is no news (rule 24): its entry is
+// committed here, or the accepted log holds it.
+func (e *Engine) alreadyHas(id LogID) bool { return id.Index <= e.commit || e.log.holds(id) }
+
+// ackSnapshot tells the leader's stream that the log reaches the snapshot
+// without it.
+func (e *Engine) ackSnapshot(to Identity, stream uint64, id LogID) {
+	e.proved = max(e.proved, id.Index)
+	e.followCommit(id.Index)
+	r := &AppendResponse{Header: e.head(to), Stream: stream, Success: true, Match: id.Index}
+	e.answer(r, id.Index)
+}
+
+// onSnapshotReceived decides, in the very step that emits the reset, whether a
+// snapshot that has arrived is still news (rule 24).
+func (e *Engine) onSnapshotReceived(ev *SnapshotReceived) {
+	if ev.Term != e.hard.Term || ev.From != e.leader || e.role == RoleLeader || e.snapshots.installing != nil {
+		return
+	}
+	if e.alreadyHas(ev.Meta.LogID) {
+		e.ackSnapshot(ev.From, ev.Stream, ev.Meta.LogID)
+		return
+	}
+	e.adoptCluster(ev.Meta.Cluster)
+	e.proved = max(e.proved, ev.Meta.Index)
+	r := &AppendResponse{Header: e.head(ev.From), Stream: ev.Stream, Success: true, Match: ev.Meta.Index}
+	e.resetTo(&ev.Meta, r)
+}

@@ -1,0 +1,92 @@
+package core
+
+import "time"
+
+// promise is what this node may not do for a while (rules 11 to 13).
+type promise struct {
+	// until: no vote for another than to, and no campaign.
+	until Instant
+	to    Identity
+	// silentUntil: no vote and no campaign at all, because this node's last
+	// life may have promised.
+	silentUntil Instant
+}
+
+// silentUntil is the end of the silence after a start. Who alone decides in
+// every configuration that it knows promised nothing that another could need.
+func (e *Engine) silentUntil() Instant {
+	if e.configs.everySoleVoter(e.cfg.Self) {
+		return 0
+	}
+	return e.promise.silentUntil
+}
+
+// promiseLeft is for how long a vote for candidate is out of the question.
+func (e *Engine) promiseLeft(candidate Identity) time.Duration {
+	var until Instant
+	if candidate != e.promise.to {
+		until = e.promise.until
+	}
+	if e.role == RoleLeader {
+		// A leader has an implicit promise to itself, until check-quorum ends it.
+		until = max(until, e.now.Add(e.cfg.ElectionTimeout))
+	}
+	return max(until, e.silentUntil()).Sub(e.now)
+}
+
+// onVoteRequest answers a vote or pre-vote. Rule 20: whatever one's own
+// configuration says, it gets an answer, because it may be out of date.
+func (e *Engine) onVoteRequest(m *VoteRequest) {
+	r := &VoteResponse{Pre: m.Pre, ElectionTerm: m.ElectionTerm, Campaign: m.Campaign}
+	if left := e.promiseLeft(m.From); left > 0 || e.empty() {
+		// Rule 11: refused without adopting the term. Rule 19: an empty node
+		// does not vote.
+		r.WaitMillis = millisUp(max(left, time.Millisecond))
+		r.Header = e.head(m.From)
+		e.out.send(r)
+		return
+	}
+	if !m.Pre && m.ElectionTerm > e.hard.Term {
+		e.becomeFollower(m.ElectionTerm, Identity{}, "another campaigns")
+		if e.electionTimer.at == 0 {
+			e.resetElectionTimer()
+		}
+	}
+	// Raft 5.4.1, and rule 6: the accepted log is compared, not only what is
+	// durable; the answer then waits for all of it.
+	upToDate := !m.Last.Less(e.log.last)
+	if m.Pre {
+		r.Granted = upToDate && m.ElectionTerm > e.hard.Term
+	} else {
+		free := e.hard.Vote.IsZero() || e.hard.Vote == m.From
+		r.Granted = upToDate && free && m.ElectionTerm == e.hard.Term && e.leader.IsZero()
+	}
+	if !r.Granted || m.Pre {
+		r.Header = e.head(m.From)
+		e.out.send(r)
+		return
+	}
+	e.grantVote(m.From, r)
+}
+
+// grantVote records the vote; the answer leaves when it is durable (Raft 5.2,
+// rule 3).
+func (e *Engine) grantVote(candidate Identity, r *VoteResponse) {
+	if e.hard.Vote != candidate {
+		e.hard.Vote = candidate
+		e.hardDirty = true
+	}
+	if e.role == RoleFollower {
+		e.resetElectionTimer()
+	}
+	r.Header = e.head(candidate)
+	w := e.newWrite()
+	w.Then = append(w.Then, r)
+	e.submit(w)
+}
+
+// millisUp rounds a duration up to milliseconds that fit the wire.
+func millisUp(d time.Duration) uint32 {
+	ms := (d + time.Millisecond - 1) / time.Millisecond
+	return uint32(min(max(ms, 0), 1<<32-1))
+}

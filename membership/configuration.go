@@ -1,0 +1,165 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Configuration is the membership of a cluster at one entry of its log. It is a
+// value that nobody changes once it is in use: changes return a new one.
+type Configuration struct {
+	// Members lists all members, voters of either half and learners, sorted by
+	// identity. Two incarnations of a node may stand side by side while one
+	// replaces the other.
+	Members []Member
+	// Voters is the incoming half, sorted; it is the only half unless the
+	// configuration is joint.
+	Voters []Identity
+	// Outgoing is the half that is leaving, sorted. It is empty except while
+	// the configuration is joint.
+	Outgoing []Identity
+	// Wanted is the set that bootstrap was asked for, and is empty as soon as
+	// the cluster consists of it.
+	Wanted []Member
+}
+
+// Joint reports whether two majorities are needed.
+func (c *Configuration) Joint() bool { return len(c.Outgoing) > 0 }
+
+// IsZero reports whether c has no member, as before bootstrap.
+func (c *Configuration) IsZero() bool { return len(c.Members) == 0 }
+
+// IsVoter reports whether id votes in either half.
+func (c *Configuration) IsVoter(id Identity) bool {
+	return contains(c.Voters, id) || contains(c.Outgoing, id)
+}
+
+// IsSoleVoter reports whether id alone decides.
+func (c *Configuration) IsSoleVoter(id Identity) bool {
+	return len(c.Voters) == 1 && c.Voters[0] == id && (len(c.Outgoing) == 0 || len(c.Outgoing) == 1 && c.Outgoing[0] == id)
+}
+
+// Member returns the member with this identity.
+func (c *Configuration) Member(id Identity) (Member, bool) {
+	i, found := slices.BinarySearchFunc(c.Members, id, func(m Member, id Identity) int { return m.Identity.Compare(id) })
+	if !found {
+		return Member{}, false
+	}
+	return c.Members[i], true
+}
+
+// Incarnations returns the identities under which node is a member: none, one,
+// or two while it is being replaced.
+func (c *Configuration) Incarnations(node NodeID) []Identity {
+	var ids []Identity
+	for _, m := range c.Members {
+		if m.ID == node {
+			ids = append(ids, m.Identity)
+		}
+	}
+	return ids
+}
+
+// Kind returns what the member is: a voter of either half counts as a voter.
+func (c *Configuration) Kind(id Identity) Kind {
+	if c.IsVoter(id) {
+		return Voter
+	}
+	return Learner
+}
+
+// Equal reports whether c and o say the same.
+func (c *Configuration) Equal(o *Configuration) bool {
+	return slices.EqualFunc(c.Members, o.Members, memberEqual) && slices.Equal(c.Voters, o.Voters) &&
+		slices.Equal(c.Outgoing, o.Outgoing) && slices.EqualFunc(c.Wanted, o.Wanted, memberEqual)
+}
+
+func memberEqual(a, b Member) bool {
+	if a.Identity != b.Identity || a.Address != b.Address || a.Priority != b.Priority || len(a.Tags) != len(b.Tags) {
+		return false
+	}
+	for k, v := range a.Tags {
+		if w, ok := b.Tags[k]; !ok || w != v {
+			return false
+		}
+	}
+	return true
+}
+
+// Validate returns an error that names the first rule that c breaks.
+func (c *Configuration) Validate() error {
+	if len(c.Members) > MembersMax || len(c.Wanted) > MembersMax {
+		return fmt.Errorf("configuration with more than %d members", MembersMax)
+	}
+	for i, m := range c.Members {
+		if err := m.validate(); err != nil {
+			return err
+		}
+		if i > 0 && c.Members[i-1].Compare(m.Identity) >= 0 {
+			return fmt.Errorf("members are not in strict order at %v", m.Identity)
+		}
+	}
+	for _, m := range c.Wanted {
+		if err := m.validate(); err != nil {
+			return fmt.Errorf("wanted: %w", err)
+		}
+	}
+	if len(c.Voters) == 0 {
+		return errors.New("configuration without a voter")
+	}
+	if err := c.validateHalf("voters", c.Voters); err != nil {
+		return err
+	}
+	return c.validateHalf("outgoing voters", c.Outgoing)
+}
+
+func (c *Configuration) validateHalf(name string, half []Identity) error {
+	for i, id := range half {
+		if _, ok := c.Member(id); !ok {
+			return fmt.Errorf("%s: %v is not a member", name, id)
+		}
+		if i == 0 {
+			continue
+		}
+		if half[i-1].Compare(id) >= 0 {
+			return fmt.Errorf("%s are not in strict order at %v", name, id)
+		}
+		if half[i-1].ID == id.ID {
+			// Each half counts a node once; its two incarnations may only stand in different halves.
+			return fmt.Errorf("%s: node %d stands there under two incarnations", name, id.ID)
+		}
+	}
+	return nil
+}
+
+// String writes c for people: "voters 1 2 3", "voters 1 2 4 outgoing 1 2 3 learners 5".
+func (c *Configuration) String() string {
+	var b strings.Builder
+	b.WriteString("voters")
+	writeIDs(&b, c.Voters)
+	if c.Joint() {
+		b.WriteString(" outgoing")
+		writeIDs(&b, c.Outgoing)
+	}
+	sep := " learners"
+	for _, m := range c.Members {
+		if !c.IsVoter(m.Identity) {
+			fmt.Fprintf(&b, "%s %d", sep, m.ID)
+			sep = ""
+		}
+	}
+	return b.String()
+}
+
+func writeIDs(b *strings.Builder, ids []Identity) {
+	for _, id := range ids {
+		fmt.Fprintf(b, " %d", id.ID)
+	}
+}
+
+func contains(half []Identity, id Identity) bool {
+	_, found := slices.BinarySearchFunc(half, id, Identity.Compare)
+	return found
+}

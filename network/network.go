@@ -1,0 +1,99 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// Local is what a node shows of itself when it connects.
+type Local struct {
+	membership.Identity
+	// StartCounter is the one of the node's store.
+	StartCounter uint64
+	// Nonce is drawn at random by each process. Two processes that show the
+	// same incarnation and counter with different nonces run on copies of one
+	// directory.
+	Nonce uint64
+}
+
+// Network carries messages between nodes.
+//
+// Classes are separate connections. Within a connection order is kept, and
+// nothing is lost but by its breaking, which the handler is told; across
+// connections anything may happen. All groups of two processes share them.
+type Network interface {
+	// Start opens the network for a node. It is called once, before all else;
+	// messages may arrive at h before it returns.
+	Start(local Local, h Handler) error
+
+	// Send hands a message over for its class (m.Class) to node m.Head().To.ID
+	// and never blocks. False means that it was dropped: the window of the connection is
+	// full, or there is none. The message is immutable from then on. A request
+	// travels on a connection that this node made to the address of
+	// SetAddress; a response goes back on the connection by which requests of
+	// its class come in. Safe for concurrent use.
+	Send(m core.Message) bool
+
+	// SetAddress says where requests to a node go. It may be called at any time
+	// and again: another address closes the connections made to the old one.
+	// An empty address forgets the node. Connections are made when the first
+	// request needs one.
+	SetAddress(node membership.NodeID, address string)
+
+	// Break closes the connection of a class that this node made to a peer; the
+	// next request makes another.
+	Break(node membership.NodeID, class core.Class)
+
+	// Address is where other nodes reach this one, with the real port.
+	Address() string
+
+	// Close ends all connections and waits until no handler runs any more. It
+	// may be called without Start, and twice.
+	Close() error
+}
+
+// Handler is what a network calls: the node. It never blocks.
+type Handler interface {
+	// Receive takes a message that came from a peer. The peer is the one that
+	// the handshake named; the network has checked that the header's From is it
+	// and that To.ID is this node.
+	Receive(from membership.Identity, m core.Message)
+
+	// Connected says that a connection was made to a peer, of which the
+	// handshake told the identity.
+	Connected(peer membership.Identity, class core.Class)
+
+	// Disconnected says that the connection made to a node is gone or that one
+	// could not be made, and why. What was sent on it and not yet answered may
+	// be lost. While a peer cannot be reached it is called once, not at every
+	// attempt.
+	Disconnected(node membership.NodeID, class core.Class, cause error)
+}
+
+// Errors of a handshake. Both sides report them by name.
+var (
+	// ErrVersion: the peer speaks another version of the protocol.
+	ErrVersion = errors.New("network: the peer speaks another version")
+	// ErrStale: the peer shows a start counter below the highest seen of its
+	// incarnation, or the highest with another nonce: it runs on a copy of an
+	// old data directory.
+	ErrStale = errors.New("network: the peer runs on a copy of an old data directory")
+	// ErrFrame: the peer sent what is no frame of this protocol.
+	ErrFrame = errors.New("network: not a frame of this protocol")
+	// ErrFrameTooLarge: a frame is over the limit.
+	ErrFrameTooLarge = errors.New("network: frame over the limit")
+)
+
+// WrongPeerError: another node answered at a peer's address.
+type WrongPeerError struct {
+	Address   string
+	Want, Got membership.NodeID
+}
+
+// Error implements error.
+func (e *WrongPeerError) Error() string {
+	return fmt.Sprintf("network: node %d answered at %s, the address of node %d", e.Got, e.Address, e.Want)
+}

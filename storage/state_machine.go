@@ -1,0 +1,63 @@
+package storage
+
+import (
+	"context"
+	"io"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// StateMachine is what the application replicates. The apply actor of the
+// group calls it, one method at a time; SnapshotView.WriteTo alone runs beside
+// the others. An error or a panic of any method stops the group on this node.
+//
+// Reading beside Apply is the machine's own business: it needs a lock, or a
+// view, of its own. The handle's ReadIndex says when a read is linearizable.
+type StateMachine interface {
+	// Apply applies committed entries, in the order of the log, each index
+	// exactly once and without a hole. It must be deterministic: what it does
+	// may depend on the entries only. Blank and configuration entries are
+	// included, so that a durable machine can record each LogID; their results
+	// are ignored. It returns one result for each entry, nil where there is
+	// none; the caller owns them. Entry.Data may be kept only as a copy.
+	Apply(ctx context.Context, entries []core.Entry) ([][]byte, error)
+
+	// Applied returns the last entry whose effects are durable here: the
+	// runtime applies what follows again after a restart. It is called once, at
+	// the start. A machine that embeds Volatile returns zero.
+	Applied() (core.LogID, error)
+
+	// View returns the present state, for a snapshot. It is called between two
+	// applies and should be quick; the view is written out while applies go on.
+	View() (SnapshotView, error)
+
+	// Restore replaces everything by what a view wrote, perhaps on another
+	// node. It leaves the old state if it fails. A durable machine's Applied is
+	// then the one of the view.
+	Restore(ctx context.Context, r io.Reader) error
+}
+
+// SnapshotView is an unchanging view of a state machine.
+type SnapshotView interface {
+	// WriteTo writes the view out. It is called at most once, from another
+	// goroutine than the machine's.
+	WriteTo(w io.Writer) (int64, error)
+	// Close releases the view. It is called exactly once.
+	Close() error
+}
+
+// Volatile is embedded by machines that keep nothing over a restart: their log
+// is applied again from the newest snapshot on, and they may be applied ahead
+// of the local disk.
+type Volatile struct{}
+
+// Applied returns zero.
+func (Volatile) Applied() (core.LogID, error) { return core.LogID{}, nil }
+
+func (Volatile) volatile() {}
+
+// IsVolatile reports whether m embeds Volatile.
+func IsVolatile(m StateMachine) bool {
+	_, ok := m.(interface{ volatile() })
+	return ok
+}
