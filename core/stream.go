@@ -402,6 +402,8 @@ func (s *Stream) needSnapshot(out *StreamOutput) {
 
 func (s *Stream) onSnapshotSent(ev *StreamSnapshotSent) {
 	if s.mode == StreamSnapshot && ev.OK {
+		// The snapshot may reach further than the last news of the log did.
+		s.last = max(s.last, ev.LogID.Index)
 		s.probe(max(ev.LogID.Index, s.match) + 1)
 	}
 }

@@ -101,9 +101,15 @@ func (c *Configuration) Validate() error {
 			return fmt.Errorf("members are not in strict order at %v", m.Identity)
 		}
 	}
-	for _, m := range c.Wanted {
+	for i, m := range c.Wanted {
 		if err := m.validate(); err != nil {
 			return fmt.Errorf("wanted: %w", err)
+		}
+		if i > 0 && c.Wanted[i-1].ID == m.ID {
+			return fmt.Errorf("wanted: node %d stands there under two incarnations", m.ID)
+		}
+		if i > 0 && c.Wanted[i-1].Compare(m.Identity) >= 0 {
+			return fmt.Errorf("wanted: members are not in strict order at %v", m.Identity)
 		}
 	}
 	if len(c.Voters) == 0 {

@@ -1,0 +1,368 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// applyActor applies what is committed.
+//
+//	OWNS      the state machine; the slots of what was appended here, in the
+//	          order of the log; the configuration in force at the applied index
+//	RECEIVES  how far to apply; slots; reads that wait for an index; requests for
+//	          a view and for an installation
+//	SENDS     each result to its slot; what was applied, to the core; results of
+//	          forwarded proposals to the network
+//	WAITS ON  the state machine, and the store where the tail has no entries
+//	BOUND     credits; the follower's backlog is in the store, not here
+//	DIES WITH the group; an error or a panic of the machine stops the group
+type applyActor struct {
+	shell
+	inbox   inbox[applyItem]
+	group   *Group
+	machine storage.StateMachine
+
+	applied     core.LogID
+	appliedTime int64
+	config      core.ConfigurationAt
+	target      core.Index
+
+	slots   []slots
+	reads   []readBatch
+	install *core.SnapshotMeta
+	view    bool
+	// fetched was read from the store and is to be applied next.
+	fetched []core.Entry
+	results resultBatches
+}
+
+// applyItem is one request. The fields that are set say which.
+type applyItem struct {
+	upTo    core.Index
+	slots   slots
+	read    readBatch
+	view    bool
+	install *core.SnapshotMeta
+}
+
+// slots are proposals that were appended with consecutive indexes.
+type slots struct {
+	first     core.LogID
+	proposals []*Proposal
+}
+
+// readBatch is reads that wait until index is applied.
+type readBatch struct {
+	index core.Index
+	reads []*Read
+}
+
+func newApplyActor(g *Group, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
+	a := &applyActor{group: g, machine: g.cfg.StateMachine, applied: applied, appliedTime: appliedTime, config: config}
+	a.shell = shell{env: g.env, name: "apply", next: a.step, closing: a.finish, failed: g.fail, ended: g.applyEnded}
+	a.inbox.bell = a.ring
+	return a
+}
+
+func (a *applyActor) step() bool {
+	for _, item := range a.inbox.take() {
+		a.accept(item)
+	}
+	switch {
+	case a.install != nil:
+		a.restore()
+	case a.view:
+		a.takeView()
+	case len(a.fetched) > 0:
+		a.apply(a.fetched)
+	case a.applied.Index < a.target:
+		return a.fetch()
+	default:
+		return false
+	}
+	return true
+}
+
+func (a *applyActor) accept(item applyItem) {
+	a.target = max(a.target, item.upTo)
+	if len(item.slots.proposals) > 0 {
+		a.slots = append(a.slots, item.slots)
+	}
+	if len(item.read.reads) > 0 {
+		a.reads = append(a.reads, item.read)
+		a.serveReads()
+	}
+	a.view = a.view || item.view
+	if item.install != nil {
+		a.install = item.install
+	}
+}
+
+// fetch gets the next entries, from memory or from the store.
+func (a *applyActor) fetch() bool {
+	cfg := &a.group.cfg
+	first := a.applied.Index + 1
+	r := a.group.tail.readForApply(first, a.target, cfg.ApplyBatchEntriesMax, cfg.ApplyBatchBytesMax)
+	switch {
+	case r.served:
+		a.apply(r.entries)
+	case errors.Is(r.err, core.ErrCompacted):
+		return false // a snapshot was received: it will be installed
+	case r.err != nil:
+		a.fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.err))
+	default:
+		a.fetchFromStore(first, r.storeLast)
+	}
+	return true
+}
+
+func (a *applyActor) fetchFromStore(first, last core.Index) {
+	var entries []core.Entry
+	var err error
+	a.do(CallRead, func() {
+		entries, err = a.group.node.cfg.Store.Read(context.Background(), a.group.cfg.Group, first, last, a.group.cfg.ApplyBatchBytesMax)
+	}, func() {
+		switch {
+		case err == nil:
+			a.fetched = entries
+		case errors.Is(err, storage.ErrNotFound) && first <= a.group.tail.purgedUpTo().Index:
+			// As above; the installation rings.
+		default:
+			a.fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
+		}
+	})
+}
+
+// apply hands a batch to the state machine.
+func (a *applyActor) apply(entries []core.Entry) {
+	a.fetched = nil
+	if entries[0].Index != a.applied.Index+1 {
+		panic(fmt.Sprintf("entry %v is to be applied after %v", entries[0].LogID, a.applied))
+	}
+	var values [][]byte
+	var err error
+	a.do(CallApply, func() { values, err = a.machine.Apply(a.group.ctx, entries) }, func() {
+		switch {
+		case err != nil:
+			a.fail(fmt.Errorf("actors: the state machine failed to apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
+		case len(values) != len(entries):
+			a.fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
+		default:
+			a.wasApplied(entries, values)
+		}
+	})
+}
+
+func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
+	last := &entries[len(entries)-1]
+	for i := range entries {
+		if entries[i].Kind != core.EntryConfiguration {
+			continue
+		}
+		configuration, err := membership.Decode(entries[i].Data)
+		if err != nil {
+			panic(fmt.Sprintf("the committed configuration %v cannot be decoded: %v", entries[i].LogID, err))
+		}
+		a.config = core.ConfigurationAt{LogID: entries[i].LogID, Configuration: configuration}
+	}
+	a.applied, a.appliedTime = last.LogID, last.Time
+	a.group.tail.setApplied(last.Index)
+	a.settle(entries, values)
+	a.serveReads()
+	a.group.core.put(&core.Applied{LogID: last.LogID})
+}
+
+// settle answers the slots that the entries decide. Slots stand in the order of
+// their terms, and within a term in the order of the log, because a leader never
+// takes back an entry of its own term.
+func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
+	credit := creditSum{}
+	for i := range entries {
+		e := &entries[i]
+		for len(a.slots) > 0 {
+			s := &a.slots[0]
+			if s.first.Term < e.Term {
+				// An entry of a newer term stands at that index or below it: what
+				// an older leader appended there certainly never happens.
+				for _, p := range s.proposals {
+					a.complete(p, s.first, nil, &core.LostError{LogID: s.first}, &credit)
+					s.first.Index++
+				}
+				a.dropSlots()
+				continue
+			}
+			if s.first != e.LogID {
+				break
+			}
+			a.complete(s.proposals[0], e.LogID, values[i], nil, &credit)
+			s.proposals[0] = nil
+			s.proposals = s.proposals[1:]
+			s.first.Index++
+			if len(s.proposals) == 0 {
+				a.dropSlots()
+			}
+			break
+		}
+	}
+	a.group.credits.release(credit.entries, credit.bytes)
+	a.results.send(a.group)
+}
+
+// settleJump answers the slots that a snapshot overtook.
+func (a *applyActor) settleJump(to core.LogID) {
+	credit := creditSum{}
+	for len(a.slots) > 0 && a.slots[0].first.Term <= to.Term {
+		s := &a.slots[0]
+		for len(s.proposals) > 0 {
+			var err error = &core.LostError{LogID: s.first}
+			if s.first.Index <= to.Index {
+				err = &core.UnknownOutcomeError{Cause: errOvertaken}
+			} else if s.first.Term == to.Term {
+				break
+			}
+			a.complete(s.proposals[0], s.first, nil, err, &credit)
+			s.proposals = s.proposals[1:]
+			s.first.Index++
+		}
+		if len(s.proposals) > 0 {
+			break
+		}
+		a.dropSlots()
+	}
+	a.group.credits.release(credit.entries, credit.bytes)
+	a.results.send(a.group)
+}
+
+var errOvertaken = errors.New("a snapshot took the place of the entry before it was applied here")
+
+func (a *applyActor) dropSlots() {
+	a.slots[0] = slots{}
+	a.slots = a.slots[1:]
+}
+
+// creditSum is what a batch returns at once.
+type creditSum struct{ entries, bytes int }
+
+// complete answers one slot, and counts its credit.
+func (a *applyActor) complete(p *Proposal, id core.LogID, value []byte, err error, credit *creditSum) {
+	credit.entries++
+	credit.bytes += p.creditBytes
+	if p.isRemote() {
+		if p.stage.CompareAndSwap(stageApply, stageDone) {
+			a.results.add(p, id, value, err)
+		}
+		return
+	}
+	p.finish(stageApply, id, value, err)
+}
+
+// serveReads completes the reads whose index is applied.
+func (a *applyActor) serveReads() {
+	kept := a.reads[:0]
+	for _, b := range a.reads {
+		if b.index > a.applied.Index {
+			kept = append(kept, b)
+			continue
+		}
+		for _, r := range b.reads {
+			a.group.finishRead(r, stageApply, b.index, nil)
+		}
+	}
+	clear(a.reads[len(kept):])
+	a.reads = kept
+}
+
+// takeView takes a view of the machine as it stands, and lets it be written.
+func (a *applyActor) takeView() {
+	a.view = false
+	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.group.cluster(), Configuration: a.config}
+	var view storage.SnapshotView
+	var err error
+	a.do(CallView, func() { view, err = a.machine.View() }, func() {
+		if err != nil {
+			a.fail(fmt.Errorf("actors: the state machine gave no view: %w", err))
+			return
+		}
+		if !a.group.core.put(&snapshotViewed{meta, view}) {
+			_ = view.Close()
+		}
+	})
+}
+
+// restore replaces the machine's state by a stored snapshot (rule 24).
+func (a *applyActor) restore() {
+	meta := *a.install
+	a.install = nil
+	var err error
+	a.do(CallRestore, func() { err = a.readSnapshot(meta) }, func() {
+		if err != nil {
+			a.fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
+			return
+		}
+		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
+		a.target = max(a.target, meta.Index)
+		a.fetched = nil
+		a.group.tail.setApplied(meta.Index)
+		a.settleJump(meta.LogID)
+		a.serveReads()
+		a.group.core.put(&core.SnapshotInstalled{LogID: meta.LogID})
+	})
+}
+
+func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
+	store, group := a.group.node.cfg.Snapshots, a.group.cfg.Group
+	r, err := store.Open(a.group.ctx, group, meta.LogID)
+	if err != nil {
+		return err
+	}
+	err = a.machine.Restore(a.group.ctx, r)
+	if err == nil {
+		_, err = io.Copy(io.Discard, r) // reading to the end verifies the checksum
+	}
+	if closed := r.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return store.RemoveBelow(a.group.ctx, group, meta.Index)
+}
+
+// finish answers whoever still waits: what was appended here may yet happen.
+func (a *applyActor) finish() {
+	for _, item := range a.inbox.close() {
+		a.acceptLast(item)
+	}
+	cause := a.group.stopCause()
+	credit := creditSum{}
+	for _, s := range a.slots {
+		for _, p := range s.proposals {
+			a.complete(p, s.first, nil, &core.UnknownOutcomeError{Cause: cause}, &credit)
+			s.first.Index++
+		}
+	}
+	a.slots = nil
+	for _, b := range a.reads {
+		for _, r := range b.reads {
+			a.group.finishRead(r, stageApply, 0, cause)
+		}
+	}
+	a.reads = nil
+	a.group.credits.release(credit.entries, credit.bytes)
+	a.results.send(a.group)
+}
+
+func (a *applyActor) acceptLast(item applyItem) {
+	if len(item.slots.proposals) > 0 {
+		a.slots = append(a.slots, item.slots)
+	}
+	if len(item.read.reads) > 0 {
+		a.reads = append(a.reads, item.read)
+	}
+}

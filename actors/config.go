@@ -1,0 +1,136 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// NodeConfig is what the groups of a node share.
+type NodeConfig struct {
+	// ID must be the node of Store.
+	ID membership.NodeID
+	// Store is opened and closed by the caller, who closes it after Stop.
+	Store storage.LogStore
+	// Snapshots keeps the snapshots of all groups.
+	Snapshots storage.SnapshotStore
+	// Network is started by NewNode and closed by Stop.
+	Network network.Network
+	// Environment: nil means production's.
+	Environment Environment
+	// Logger: nil discards.
+	Logger *slog.Logger
+	// InflightProposalsMax and InflightBytesMax bound what all groups together
+	// have admitted and not yet answered. 0 means no bound above the groups'.
+	InflightProposalsMax int
+	InflightBytesMax     int
+	// CheckInvariants checks each engine's invariants after every step.
+	CheckInvariants bool
+}
+
+// Validate names the field and the rule that it breaks.
+func (c *NodeConfig) Validate() error {
+	switch {
+	case c.ID == 0:
+		return errors.New("actors: NodeConfig.ID is 0")
+	case c.Store == nil:
+		return errors.New("actors: NodeConfig.Store is missing")
+	case c.Snapshots == nil:
+		return errors.New("actors: NodeConfig.Snapshots is missing")
+	case c.Network == nil:
+		return errors.New("actors: NodeConfig.Network is missing")
+	case c.InflightProposalsMax < 0 || c.InflightBytesMax < 0:
+		return errors.New("actors: a budget of NodeConfig is negative")
+	}
+	return nil
+}
+
+// GroupConfig is what a group is told at its start. Durations and sizes must be
+// positive unless their comment says otherwise; package troupe knows defaults.
+type GroupConfig struct {
+	Group        membership.GroupID
+	StateMachine storage.StateMachine
+
+	// ElectionTimeout, HeartbeatInterval, HungLimit: see core.Config.
+	ElectionTimeout   time.Duration
+	HeartbeatInterval time.Duration
+	HungLimit         time.Duration
+
+	// CommandBytesMax is the largest command, in bytes.
+	CommandBytesMax int
+	// InflightProposalsMax and InflightBytesMax bound what is admitted and not
+	// yet answered.
+	InflightProposalsMax int
+	InflightBytesMax     int
+	// UncommittedBytesMax: see core.Config.
+	UncommittedBytesMax int
+	// TailBytesMax bounds the entries kept in memory. Entries that are not
+	// durable stay whatever it is, and those that are not applied stay up to
+	// twice of it.
+	TailBytesMax int
+
+	// MessageBytesMax and EntriesPerMessageMax bound one AppendEntries.
+	MessageBytesMax      int
+	EntriesPerMessageMax int
+	// WindowMessagesMax and WindowBytesMax bound what is under way to one
+	// follower.
+	WindowMessagesMax int
+	WindowBytesMax    int
+
+	// ApplyBatchEntriesMax and ApplyBatchBytesMax bound one Apply.
+	ApplyBatchEntriesMax int
+	ApplyBatchBytesMax   int
+
+	// SnapshotEntries, SnapshotLogBytes, KeepEntries: see core.Config. They may
+	// be 0.
+	SnapshotEntries  uint64
+	SnapshotLogBytes uint64
+	KeepEntries      uint64
+	// SnapshotChunkBytes is the size of a piece of a snapshot on the wire.
+	SnapshotChunkBytes int
+
+	// Cluster, if not 0, is the only cluster that the group may belong to.
+	Cluster core.ClusterID
+}
+
+// Validate names the field and the rule that it breaks. core.Config.Validate
+// says the rest.
+func (c *GroupConfig) Validate() error {
+	if c.Group == 0 {
+		return errors.New("actors: GroupConfig.Group is 0")
+	}
+	if c.StateMachine == nil {
+		return errors.New("actors: GroupConfig.StateMachine is missing")
+	}
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"CommandBytesMax", c.CommandBytesMax},
+		{"InflightProposalsMax", c.InflightProposalsMax},
+		{"InflightBytesMax", c.InflightBytesMax},
+		{"UncommittedBytesMax", c.UncommittedBytesMax},
+		{"TailBytesMax", c.TailBytesMax},
+		{"MessageBytesMax", c.MessageBytesMax},
+		{"EntriesPerMessageMax", c.EntriesPerMessageMax},
+		{"WindowMessagesMax", c.WindowMessagesMax},
+		{"WindowBytesMax", c.WindowBytesMax},
+		{"ApplyBatchEntriesMax", c.ApplyBatchEntriesMax},
+		{"ApplyBatchBytesMax", c.ApplyBatchBytesMax},
+		{"SnapshotChunkBytes", c.SnapshotChunkBytes},
+	} {
+		if f.value <= 0 {
+			return fmt.Errorf("actors: GroupConfig.%s %d is not positive", f.name, f.value)
+		}
+	}
+	if size := c.CommandBytesMax + core.EntryOverheadBytes; size > c.InflightBytesMax {
+		return fmt.Errorf("actors: GroupConfig.InflightBytesMax %d has no room for one command of %d bytes", c.InflightBytesMax, c.CommandBytesMax)
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package actors
+
+import (
+	"github.com/trouperaft/troupe/core"
+)
+
+// coreActor runs the engine.
+//
+//	OWNS      the engine, its timers, the proposals that wait for a leader or
+//	          were forwarded to one, the reads that have no index yet, a
+//	          bootstrap under way; it starts and stops streams and transfers
+//	RECEIVES  proposals, reads, the messages of other nodes, and notices: durable,
+//	          matched, applied, timer, snapshot built, sent, received, installed
+//	SENDS     what the engine commands: writes to the log actor, entries' slots and
+//	          the commit index to the apply actor, news to the streams, messages
+//	          to the network; a status and events to whoever watches
+//	WAITS ON  nothing
+//	BOUND     credits; the senders' windows; one notice for each request
+//	DIES WITH the group; a broken invariant stops the group
+type coreActor struct {
+	shell
+	inbox  inbox[any]
+	group  *Group
+	engine *core.Engine
+	out    core.Output
+	now    core.Instant
+
+	timers    [timersMax]engineTimer
+	due       []core.Timer // of this burst
+	proposals proposalsInCore
+	reads     readsInCore
+	bootstrap *bootstrapJob
+	transfers transfersInCore
+
+	// streams are the running replication actors, in the order of their start.
+	streams []*replicationActor
+	// changed and config are what the engine told last.
+	changed core.Changed
+	config  core.ConfigurationAt
+
+	// Of this burst, told once at its end.
+	grown     core.Replicate
+	applyUpTo core.Index
+
+	retry      Timer
+	retryArmed bool
+}
+
+// Items of the core's inbox beside core events, proposals and reads.
+type (
+	startEngine   struct{}
+	cancelPropose struct{ p *Proposal }
+	cancelRead    struct{ r *Read }
+	timerDue      struct{ timer core.Timer }
+	retryDue      struct{}
+	unsentResults struct{ m *core.ProposeResponse }
+	peerConnected struct{ peer core.Identity }
+)
+
+func newCoreActor(g *Group, engine *core.Engine) *coreActor {
+	c := &coreActor{group: g, engine: engine}
+	c.shell = shell{env: g.env, name: "core", next: c.step, closing: c.finish, failed: g.fail, ended: g.memberEnded}
+	c.inbox.bell = c.ring
+	c.proposals.init(c)
+	c.transfers.core = c
+	return c
+}
+
+// put hands over an event, or one of the items above.
+func (c *coreActor) put(item any) bool { return c.inbox.put(item, true) }
+
+// step carries out one burst: everything that has piled up.
+func (c *coreActor) step() bool {
+	some, urgent := c.inbox.pending()
+	if !some {
+		return false
+	}
+	if urgent {
+		c.proposals.progress()
+	} else {
+		// Proposals alone rang: one yield lets the other clients come along.
+		c.env.Yield()
+	}
+	items := c.inbox.take()
+	// Rule 15: now is read after the inbox was swapped out, and timers come
+	// after everything that was said before they fired.
+	c.now = c.env.Now()
+	for _, item := range items {
+		c.handle(item)
+	}
+	for _, timer := range c.due {
+		c.fire(timer)
+	}
+	c.due = c.due[:0]
+	c.proposals.pump()
+	c.reads.ask(c)
+	c.tellGrowth()
+	c.tellApply()
+	c.armRetry()
+	c.group.publish(c.engine.Status())
+	return true
+}
+
+func (c *coreActor) handle(item any) {
+	switch item := item.(type) {
+	case *Proposal:
+		c.proposals.accept(item)
+	case *Read:
+		c.reads.accept(item)
+	case *cancelPropose:
+		c.proposals.cancel(item.p)
+	case *cancelRead:
+		c.reads.cancel(c, item.r)
+	case *timerDue:
+		c.due = append(c.due, item.timer)
+	case *core.ProposeRequest:
+		c.proposals.onRequest(item)
+	case *core.ProposeResponse:
+		c.proposals.onResponse(item)
+	case *core.IdentifyResponse:
+		c.onIdentified(item)
+	case *core.PeerDown:
+		c.onPeerDown(item)
+	case *snapshotViewed:
+		c.transfers.build(item)
+	case *core.SnapshotSent:
+		c.transfers.sent(item)
+		c.stepEngine(item)
+	case *bootstrapRequest:
+		c.beginBootstrap(item)
+	case *unsentResults:
+		c.proposals.keepUnsent(item.m)
+	case *retryDue:
+		c.retryArmed = false
+		c.onRetry()
+	case *startEngine:
+		c.engine.Start(c.now, &c.out)
+		c.execute()
+	case core.Event:
+		c.stepEngine(item)
+	default:
+		panic("an unknown item in the core's inbox")
+	}
+}
+
+// stepEngine steps the engine and carries out its commands before the next step.
+func (c *coreActor) stepEngine(ev core.Event) {
+	c.engine.Step(c.now, ev, &c.out)
+	c.execute()
+}
+
+func (c *coreActor) onPeerDown(ev *core.PeerDown) {
+	if ev.Class == core.ClassBulk {
+		for _, s := range c.streams {
+			if s.key.peer.ID == ev.Node {
+				s.inbox.put(&core.StreamDown{}, true)
+			}
+		}
+		c.proposals.onPeerDown(ev.Node)
+	}
+	if ev.Class == core.ClassSnapshot {
+		c.transfers.onPeerDown(ev.Node)
+	}
+	c.stepEngine(ev)
+}
+
+// tellGrowth tells the streams once a burst how far the log reaches.
+func (c *coreActor) tellGrowth() {
+	if c.grown == (core.Replicate{}) {
+		return
+	}
+	for _, s := range c.streams {
+		s.inbox.put(&core.StreamGrown{Last: c.grown.Last, Commit: c.grown.Commit}, true)
+	}
+	c.grown = core.Replicate{}
+}
+
+// tellApply tells the apply actor once a burst how far it may go.
+func (c *coreActor) tellApply() {
+	if c.applyUpTo > 0 {
+		c.group.apply.inbox.put(applyItem{upTo: c.applyUpTo}, true)
+		c.applyUpTo = 0
+	}
+}
+
+// armRetry keeps one timer running while anything waits to be tried again.
+func (c *coreActor) armRetry() {
+	if c.retryArmed || !c.proposals.needsRetry() && c.bootstrap == nil {
+		return
+	}
+	c.retryArmed = true
+	if c.retry == nil {
+		c.retry = c.env.AfterFunc(c.group.cfg.HeartbeatInterval, func() { c.put(&retryDue{}) })
+		return
+	}
+	c.retry.Reset(c.group.cfg.HeartbeatInterval)
+}
+
+func (c *coreActor) onRetry() {
+	c.proposals.onRetry()
+	c.continueBootstrap()
+}
+
+// finish ends the core: whoever waits is answered, everything that it started
+// ends too.
+func (c *coreActor) finish() {
+	left := c.inbox.close()
+	for i := range c.timers {
+		c.timers[i].cancel()
+	}
+	if c.retry != nil {
+		c.retry.Stop()
+	}
+	cause := c.group.stopCause()
+	for _, item := range left {
+		switch item := item.(type) {
+		case *Proposal:
+			c.proposals.accept(item)
+		case *Read:
+			c.group.finishRead(item, stageCore, 0, cause)
+		case *snapshotViewed:
+			_ = item.view.Close()
+		case *bootstrapRequest:
+			item.done(cause)
+		}
+	}
+	c.proposals.finish(cause)
+	c.reads.finish(c, cause)
+	c.endBootstrap(cause)
+	for _, s := range c.streams {
+		s.stop()
+	}
+	c.streams = nil
+	c.group.setStreams(nil)
+	c.transfers.finish()
+}

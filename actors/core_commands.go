@@ -1,0 +1,129 @@
+package actors
+
+import (
+	"fmt"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// execute carries out the commands of a step, in their order. What is only news
+// of a newer number is told at the end of the burst.
+func (c *coreActor) execute() {
+	for i := 0; i < len(c.out.Commands); i++ {
+		c.carryOut(c.out.Commands[i])
+	}
+	c.out.Reset()
+	if c.group.node.cfg.CheckInvariants {
+		if err := c.engine.CheckInvariants(); err != nil {
+			panic(fmt.Errorf("an invariant is broken: %w", err))
+		}
+	}
+}
+
+func (c *coreActor) carryOut(cmd core.Command) {
+	switch cmd := cmd.(type) {
+	case *core.Write:
+		c.write(cmd)
+	case *core.Send:
+		c.group.node.cfg.Network.Send(cmd.Message)
+	case *core.Replicate:
+		c.grown = *cmd
+	case *core.Apply:
+		c.applyUpTo = max(c.applyUpTo, cmd.UpTo)
+	case *core.PeerAlive:
+		c.peerAlive(cmd)
+	case *core.ArmTimer:
+		c.armTimer(cmd)
+	case *core.CancelTimer:
+		c.timers[cmd.Timer].cancel()
+	case *core.StartStream:
+		c.startStream(cmd)
+	case *core.StopStream:
+		c.stopStream(streamKey{cmd.Peer, cmd.Stream})
+	case *core.ReadReady:
+		c.reads.ready(c, cmd)
+	case *core.ReadFailed:
+		c.reads.failed(cmd)
+	case *core.BuildSnapshot:
+		c.group.apply.inbox.put(applyItem{view: true}, true)
+	case *core.SendSnapshot:
+		c.transfers.send(cmd)
+	case *core.ReceiveChunk:
+		c.transfers.receive(cmd.Chunk)
+	case *core.InstallSnapshot:
+		meta := cmd.Meta
+		c.group.apply.inbox.put(applyItem{install: &meta}, true)
+	case *core.BreakConnection:
+		c.group.node.cfg.Network.Break(cmd.Node, cmd.Class)
+	case *core.Changed:
+		c.onChanged(cmd)
+	case *core.ConfigurationChanged:
+		c.onConfiguration(cmd.At)
+	case *core.Notice:
+		c.group.tell(cmd)
+	case *core.Truncated:
+		// The tail learns it from the write, and slots wait for what is applied:
+		// an entry that was removed here may still be committed elsewhere.
+	default:
+		panic(fmt.Sprintf("unknown command %T", cmd))
+	}
+}
+
+// write lets the tail serve what is being written, and queues it.
+func (c *coreActor) write(w *core.Write) {
+	if w.SaveHardState {
+		c.group.clusterID.Store(uint64(w.HardState.Cluster))
+		c.group.term.Store(uint64(w.HardState.Term))
+	}
+	c.group.tail.submit(w)
+	c.group.node.log.inbox.put(logItem{log: c.group.log, write: *w}, true)
+}
+
+func (c *coreActor) onChanged(cmd *core.Changed) {
+	c.changed = *cmd
+	c.proposals.onChanged()
+}
+
+// onConfiguration lets requests reach every member of the configuration in
+// force, and of the one that a bootstrap wants.
+func (c *coreActor) onConfiguration(at core.ConfigurationAt) {
+	c.config = at
+	self := c.group.node.identity
+	for _, m := range at.Configuration.Members {
+		if m.ID != self.ID && m.Address != "" {
+			c.group.node.cfg.Network.SetAddress(m.ID, m.Address)
+		}
+	}
+}
+
+func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
+	for _, s := range c.streams {
+		if s.key == (streamKey{cmd.Peer, cmd.Stream}) {
+			s.inbox.put(&core.StreamAlive{Match: cmd.Match, Sent: cmd.Sent}, true)
+			return
+		}
+	}
+}
+
+func (c *coreActor) startStream(cmd *core.StartStream) {
+	c.tellGrowth() // what was said before is not for the new stream
+	c.stopStream(streamKey{cmd.Peer.Identity, cmd.Stream})
+	s := newReplicationActor(c.group, cmd, c.group.tail.now())
+	c.streams = append(c.streams, s)
+	c.group.spawn(&s.shell)
+	c.group.setStreams(c.streams)
+}
+
+func (c *coreActor) stopStream(key streamKey) {
+	for i, s := range c.streams {
+		if s.key != key {
+			continue
+		}
+		c.tellGrowth()
+		c.streams = append(c.streams[:i:i], c.streams[i+1:]...)
+		c.group.setStreams(c.streams)
+		s.stop()
+		c.transfers.streamStopped(key)
+		return
+	}
+}

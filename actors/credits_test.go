@@ -1,0 +1,141 @@
+package actors
+
+import (
+	"sync"
+	"testing"
+)
+
+func TestCreditsBoundEntriesAndBytes(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		entries, bytes int
+		ask            []int
+		taken          int
+		nodeEntriesMax int
+		nodeBytesMax   int
+	}{
+		{"entries", 2, 1000, []int{10, 10, 10}, 2, 0, 0},
+		{"bytes", 10, 25, []int{10, 10, 10}, 2, 0, 0},
+		{"one larger than all", 10, 25, []int{100}, 1, 0, 0},
+		{"entries of the node", 10, 1000, []int{10, 10, 10}, 1, 1, 0},
+		{"bytes of the node", 10, 1000, []int{10, 10, 10}, 2, 0, 20},
+	} {
+		node := &credits{entriesMax: test.nodeEntriesMax, bytesMax: test.nodeBytesMax}
+		c := &credits{entriesMax: test.entries, bytesMax: test.bytes, parent: node}
+		taken := 0
+		for _, bytes := range test.ask {
+			if c.acquire(&Proposal{}, bytes, false) == creditTaken {
+				taken++
+			}
+		}
+		if taken != test.taken {
+			t.Errorf("%s: %d taken, want %d", test.name, taken, test.taken)
+		}
+	}
+}
+
+func TestCreditsAreServedInOrder(t *testing.T) {
+	var granted []int
+	c := &credits{entriesMax: 1, bytesMax: 100, parent: &credits{}}
+	c.granted = func(p *Proposal) { granted = append(granted, len(p.Data)) }
+	var ps []*Proposal
+	for i := range 4 {
+		p := &Proposal{Data: make([]byte, i)}
+		want := creditQueued
+		if i == 0 {
+			want = creditTaken
+		}
+		if got := c.acquire(p, 10, true); got != want {
+			t.Fatalf("proposal %d: outcome %d, want %d", i, got, want)
+		}
+		ps = append(ps, p)
+	}
+	if c.acquire(&Proposal{}, 10, false) != creditNone {
+		t.Error("somebody jumped the queue")
+	}
+	if !c.cancel(ps[2]) || c.cancel(ps[2]) {
+		t.Error("a waiter is cancelled exactly once")
+	}
+	c.release(1, 10)
+	c.release(1, 10)
+	if len(granted) != 2 || granted[0] != 1 || granted[1] != 3 {
+		t.Errorf("granted to %v, want 1 then 3", granted)
+	}
+	c.release(1, 10)
+	if n, b := c.inflight(); n != 0 || b != 0 {
+		t.Errorf("%d entries, %d bytes are left", n, b)
+	}
+	c.acquire(ps[0], 10, true)
+	c.acquire(ps[1], 10, true)
+	if left := c.close(); len(left) != 1 || left[0] != ps[1] {
+		t.Errorf("closing left %v", left)
+	}
+	if c.acquire(&Proposal{}, 1, true) != creditClosed {
+		t.Error("credit after the end")
+	}
+	c.release(1, 10)
+}
+
+func TestGroupsTakeTurnsAtTheNodesCredit(t *testing.T) {
+	node := &credits{entriesMax: 1}
+	var granted []string
+	group := func(name string) *credits {
+		return &credits{entriesMax: 10, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted = append(granted, name) }}
+	}
+	a, b := group("a"), group("b")
+	if a.acquire(&Proposal{}, 10, true) != creditTaken {
+		t.Fatal("no credit at first")
+	}
+	b.acquire(&Proposal{}, 10, true)
+	a.acquire(&Proposal{}, 10, true)
+	a.release(1, 10)
+	b.release(1, 10)
+	a.release(1, 10)
+	if len(granted) != 2 || granted[0] != "b" && granted[0] != "a" || granted[0] == granted[1] {
+		t.Errorf("granted to %v, want both", granted)
+	}
+	if n, bytes := node.inflight(); n != 0 || bytes != 0 {
+		t.Errorf("the node keeps %d entries, %d bytes", n, bytes)
+	}
+}
+
+func TestCreditReturnedTwicePanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("nothing noticed")
+		}
+	}()
+	c := &credits{entriesMax: 1, bytesMax: 10, parent: &credits{}}
+	c.acquire(&Proposal{}, 5, false)
+	c.release(1, 5)
+	c.release(1, 5)
+}
+
+func TestCreditsUnderLoad(t *testing.T) {
+	node := &credits{entriesMax: 12, bytesMax: 500}
+	var wg sync.WaitGroup
+	for range 3 {
+		c := &credits{entriesMax: 8, bytesMax: 300, parent: node}
+		c.granted = func(p *Proposal) { p.Completed(p) }
+		for range 8 {
+			wg.Go(func() {
+				got := make(chan struct{}, 1)
+				p := &Proposal{Completed: func(*Proposal) { got <- struct{}{} }}
+				for i := range 500 {
+					bytes := 10 + i%30
+					if c.acquire(p, bytes, true) == creditQueued {
+						<-got
+					}
+					if n, b := c.inflight(); n > 8 || b > 300 {
+						t.Errorf("%d entries, %d bytes are taken", n, b)
+					}
+					c.release(1, bytes)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if n, b := node.inflight(); n != 0 || b != 0 {
+		t.Errorf("the node keeps %d entries, %d bytes", n, b)
+	}
+}

@@ -1,0 +1,165 @@
+package actors
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+func TestLingeringGoroutineEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLingering(time.Millisecond)
+		alive := func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.alive
+		}
+		runs := 0
+		for range 3 {
+			l.Schedule(func() { runs++ })
+			synctest.Wait()
+			if !alive() {
+				t.Error("the goroutine did not wait for another run")
+			}
+			time.Sleep(500 * time.Microsecond)
+		}
+		time.Sleep(3 * time.Millisecond)
+		synctest.Wait()
+		if alive() {
+			t.Error("an idle actor keeps a goroutine")
+		}
+		l.Schedule(func() { runs++ })
+		synctest.Wait()
+		if runs != 4 {
+			t.Errorf("%d runs, want 4", runs)
+		}
+		time.Sleep(3 * time.Millisecond)
+	})
+}
+
+func TestDispatcherRunsOneAtATime(t *testing.T) {
+	// The sum is not guarded: the race detector sees two runs at a time.
+	const messages = 5000
+	done := make(chan struct{})
+	sum := 0
+	props := actor.PropsFromFunc(func(ctx actor.Context) {
+		if n, ok := ctx.Message().(int); ok {
+			if sum += n; sum == 4*messages {
+				close(done)
+			}
+		}
+	}, actor.WithDispatcher(newLingering(time.Microsecond)))
+	root := system().Root
+	pid := root.Spawn(props)
+	for range 4 {
+		go func() {
+			for range messages {
+				root.Send(pid, 1)
+			}
+		}()
+	}
+	await(t, done, "all messages")
+	if err := root.StopFuture(pid).Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// prober is an actor in a shell whose steps a test decides.
+func prober(next func() bool, failed func(error)) (*shell, chan struct{}) {
+	ended := make(chan struct{})
+	s := &shell{env: Production(), name: "probed", next: next, closing: func() {}, failed: failed, ended: func() { close(ended) }}
+	s.start()
+	return s, ended
+}
+
+func TestPanicFailsAndNothingRestarts(t *testing.T) {
+	steps := 0
+	failed := make(chan error, 4)
+	cause := errors.New("boom")
+	s, ended := prober(func() bool { steps++; panic(cause) }, func(err error) { failed <- err })
+	s.ring()
+	if err := <-failed; !errors.Is(err, cause) {
+		t.Errorf("the failure is %v, want %v", err, cause)
+	}
+	s.ring()
+	s.stop()
+	await(t, ended, "the actor to end")
+	if steps != 1 {
+		t.Errorf("%d steps, want 1: a broken actor works no more", steps)
+	}
+	select {
+	case err := <-failed:
+		t.Errorf("it failed again: %v", err)
+	default:
+	}
+}
+
+func TestPanicBeyondTheShellStopsTheActor(t *testing.T) {
+	stopped := make(chan struct{})
+	started := 0
+	props := actor.PropsFromFunc(func(ctx actor.Context) {
+		switch ctx.Message().(type) {
+		case *actor.Started:
+			started++
+		case *bell:
+			panic("boom")
+		case *actor.Stopped:
+			close(stopped)
+		}
+	}, actor.WithDispatcher(newLingering(time.Millisecond)), actor.WithGuardian(neverRestart))
+	root := system().Root
+	root.Send(root.Spawn(props), bellMessage)
+	await(t, stopped, "the actor to stop")
+	if started != 1 {
+		t.Errorf("started %d times", started)
+	}
+}
+
+// laterEnvironment carries out calls when a test says so, like a simulation.
+type laterEnvironment struct {
+	production
+	calls []func()
+}
+
+func (e *laterEnvironment) Do(_ CallKind, call, done func()) {
+	e.calls = append(e.calls, func() { call(); done() })
+}
+
+func TestShellWithCallsThatEndLater(t *testing.T) {
+	env := &laterEnvironment{}
+	work, ended, failure := 3, 0, error(nil)
+	var settled []int
+	s := &shell{env: env, closing: func() {}, ended: func() { ended++ }, failed: func(err error) { failure = err }}
+	s.next = func() bool {
+		if work == 0 {
+			return false
+		}
+		n := work
+		work--
+		s.do(CallWrite, func() {}, func() { settled = append(settled, n) })
+		return true
+	}
+	s.work()
+	if len(env.calls) != 1 || len(settled) != 0 {
+		t.Fatalf("%d calls, %d settled: want one call under way", len(env.calls), len(settled))
+	}
+	s.work() // a bell meanwhile
+	env.calls[0]()
+	if len(env.calls) != 2 || len(settled) != 1 {
+		t.Fatalf("%d calls, %d settled", len(env.calls), len(settled))
+	}
+	s.close()
+	if ended != 0 {
+		t.Error("the actor ended with a call under way")
+	}
+	env.calls[1]()
+	if ended != 1 || len(settled) != 1 {
+		t.Errorf("ended %d times with %d settled, want 1 and 1", ended, len(settled))
+	}
+	if failure != nil {
+		t.Error(failure)
+	}
+}

@@ -1,0 +1,89 @@
+package actors
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// Event is something worth telling the operator: a notice of the engine, with
+// the node and group that it came from.
+type Event struct {
+	core.Notice
+	Node  membership.NodeID
+	Group membership.GroupID
+	// At is the wall clock, in nanoseconds since 1970 UTC.
+	At int64
+}
+
+// listeners are functions that want to be told, in the order of their coming.
+type listeners[T any] struct {
+	mu  sync.Mutex
+	all []*func(T)
+}
+
+// add adds f, until cancel is called.
+func (l *listeners[T]) add(f func(T)) (cancel func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(slices.Clone(l.all), &f)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all = slices.DeleteFunc(slices.Clone(l.all), func(o *func(T)) bool { return o == &f })
+	}
+}
+
+// tell calls all, outside the lock.
+func (l *listeners[T]) tell(v T) {
+	l.mu.Lock()
+	all := l.all
+	l.mu.Unlock()
+	for _, f := range all {
+		(*f)(v)
+	}
+}
+
+func (l *listeners[T]) some() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all) > 0
+}
+
+// Events calls f with each event, until cancel. f must not block.
+func (g *Group) Events(f func(Event)) (cancel func()) { return g.events.add(f) }
+
+// tell tells a notice to whoever listens, and to the log.
+func (g *Group) tell(n *core.Notice) {
+	g.logger.Info(noticeText(n.Kind), slog.Uint64("term", uint64(n.Term)), slog.Any("peer", n.Peer), slog.Any("known", n.Known),
+		slog.Uint64("index", uint64(n.Index)), slog.String("text", n.Text))
+	g.events.tell(Event{Notice: *n, Node: g.node.identity.ID, Group: g.cfg.Group, At: g.env.WallTime()})
+}
+
+// noticeText names a kind of notice in the log.
+func noticeText(kind core.NoticeKind) string {
+	switch kind {
+	case core.NoticeElectionStarted:
+		return "election started"
+	case core.NoticeElected:
+		return "elected"
+	case core.NoticeSteppedDown:
+		return "stepped down"
+	case core.NoticeNewLeader:
+		return "new leader"
+	case core.NoticeLostData:
+		return "a member has lost its data"
+	case core.NoticeUnknownToGroup:
+		return "this node is unknown to the group"
+	case core.NoticeOtherCluster:
+		return "a node of another cluster"
+	case core.NoticeConnectionBroken:
+		return "connection broken"
+	case core.NoticeBootstrapped:
+		return "cluster complete"
+	}
+	return "notice"
+}

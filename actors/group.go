@@ -1,0 +1,265 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// Group is one Raft group on a node. Its methods are safe for concurrent use and
+// never block. Functions that they are given are called from actors, or from
+// within the method; they must not block, and may call the methods.
+//
+// It lives and fails as a whole: an error or a panic anywhere below it, or a
+// failed store, ends it, with every waiter answered, and nothing is restarted.
+type Group struct {
+	node   *Node
+	cfg    GroupConfig
+	env    Environment
+	logger *slog.Logger
+	// ctx ends when the group has failed.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	core    *coreActor
+	apply   *applyActor
+	tail    *tail
+	log     *groupLog
+	credits *credits
+
+	// What the core actor lets others see.
+	clusterID     atomic.Uint64
+	term          atomic.Uint64
+	readsInflight atomic.Int64
+	streams       atomic.Pointer[map[streamKey]*replicationActor]
+	senders       atomic.Pointer[map[uint64]*snapshotSender]
+	status        atomic.Pointer[Status]
+	watchers      listeners[Status]
+	events        listeners[Event]
+
+	life life
+}
+
+// life is how far a group's end has come.
+type life struct {
+	mu       sync.Mutex
+	stopping bool
+	stopped  bool
+	cause    error
+	// live counts the core actor and what it has started.
+	live    int
+	waiting []func(error)
+	done    chan struct{}
+}
+
+func (g *Group) cluster() core.ClusterID { return core.ClusterID(g.clusterID.Load()) }
+
+// header begins a message of the group.
+func (g *Group) header(to core.Identity) core.Header {
+	return core.Header{Group: g.cfg.Group, Cluster: g.cluster(), From: g.node.identity, To: to, Term: core.Term(g.term.Load())}
+}
+
+// Propose hands a command over. p.Completed tells the result:
+//   - Err nil: it is committed, and this node or the leader has applied it;
+//   - an error of which core.MayHaveHappened is false: it never takes effect;
+//   - *core.UnknownOutcomeError: it may take effect.
+func (g *Group) Propose(p *Proposal) {
+	p.reset()
+	if len(p.Data) > g.cfg.CommandBytesMax {
+		p.finish(stageCore, core.LogID{}, nil, &core.TooLargeError{Size: len(p.Data), Max: g.cfg.CommandBytesMax})
+		return
+	}
+	switch g.credits.acquire(p, sizeOf(p.Data), p.WaitForRoom) {
+	case creditTaken:
+		g.enter(p)
+	case creditNone:
+		p.finish(stageCore, core.LogID{}, nil, core.ErrOverloaded)
+	case creditClosed:
+		p.finish(stageCore, core.LogID{}, nil, g.stopCause())
+	case creditQueued:
+		// enter follows.
+	}
+}
+
+// enter hands a proposal that has its credit to the core.
+func (g *Group) enter(p *Proposal) {
+	bytes := p.creditBytes
+	if g.core.inbox.put(p, false) {
+		return
+	}
+	p.finish(stageCore, core.LogID{}, nil, g.stopCause())
+	g.credits.release(1, bytes)
+}
+
+// Cancel ends a proposal that its client no longer waits for, soon: with
+// context.Canceled if it was certainly not appended, else with a
+// *core.UnknownOutcomeError. p must not be used for another proposal afterwards.
+// Cancel does nothing to a proposal that is completed already.
+func (g *Group) Cancel(p *Proposal) {
+	if !g.core.put(&cancelPropose{p}) {
+		g.cancelAppended(p)
+	}
+}
+
+// cancelAppended ends a proposal that the apply actor holds, however busy that
+// is. The credit is returned with its entry.
+func (g *Group) cancelAppended(p *Proposal) {
+	p.finish(stageApply, core.LogID{}, nil, &core.UnknownOutcomeError{Cause: context.Canceled})
+}
+
+// Inflight returns how many proposals are admitted and not yet answered, and
+// their size in bytes.
+func (g *Group) Inflight() (proposals, bytes int) { return g.credits.inflight() }
+
+// Stop stops the group in order: every waiter is answered, the actors end, what
+// was written is durable, then done is called, with Err's error. Later calls
+// call done when the first has ended.
+func (g *Group) Stop(done func(error)) {
+	g.life.mu.Lock()
+	if g.life.stopped {
+		g.life.mu.Unlock()
+		done(g.Err())
+		return
+	}
+	g.life.waiting = append(g.life.waiting, done)
+	g.life.mu.Unlock()
+	g.end(nil)
+}
+
+// Kill stops the group like Stop, without handing leadership over.
+func (g *Group) Kill(done func(error)) { g.Stop(done) }
+
+// Done is closed when the group has stopped.
+func (g *Group) Done() <-chan struct{} { return g.life.done }
+
+// Err is why the group failed: a *core.FatalError, nil if it has not.
+func (g *Group) Err() error {
+	g.life.mu.Lock()
+	defer g.life.mu.Unlock()
+	return g.life.cause
+}
+
+// stopCause is what waiters are told when the group ends.
+func (g *Group) stopCause() error {
+	if err := g.Err(); err != nil {
+		return err
+	}
+	return core.ErrStopped
+}
+
+// fail ends the group because of cause. It may be called from anywhere.
+func (g *Group) fail(cause error) {
+	g.logger.Error("the group has failed", slog.Any("error", cause))
+	var panicked *panicError
+	if errors.As(cause, &panicked) {
+		g.logger.Error("stack of the panic", slog.String("stack", string(panicked.stack)))
+	}
+	g.end(&core.FatalError{Cause: cause})
+}
+
+// end begins the group's end: first those who wait for credit, then the core and
+// all that it has started, then the apply actor, at last the log.
+func (g *Group) end(cause error) {
+	l := &g.life
+	l.mu.Lock()
+	if cause != nil && l.cause == nil {
+		l.cause = cause
+	}
+	begun := l.stopping
+	l.stopping = true
+	l.mu.Unlock()
+	if cause != nil {
+		g.cancel()
+	}
+	if begun {
+		return
+	}
+	for _, p := range g.credits.close() {
+		p.finish(stageCredit, core.LogID{}, nil, g.stopCause())
+	}
+	g.core.stop()
+}
+
+// spawn starts an actor that ends before the group does.
+func (g *Group) spawn(s *shell) {
+	g.life.mu.Lock()
+	g.life.live++
+	g.life.mu.Unlock()
+	s.start()
+}
+
+// memberEnded is called by each such actor at its end.
+func (g *Group) memberEnded() {
+	g.life.mu.Lock()
+	g.life.live--
+	last := g.life.live == 0
+	g.life.mu.Unlock()
+	if last {
+		g.apply.stop()
+	}
+}
+
+// applyEnded lets the log go: what is queued is still written, unless the group
+// has failed.
+func (g *Group) applyEnded() {
+	if !g.node.log.inbox.put(logItem{log: g.log, leave: g.finished, drop: g.Err() != nil}, true) {
+		g.finished()
+	}
+}
+
+// finished is the end of the group.
+func (g *Group) finished() {
+	g.node.remove(g)
+	g.cancel()
+	last := g.Status()
+	last.Stopped, last.Err, last.Ready = true, g.Err(), false
+	g.publishStatus(&last)
+	l := &g.life
+	l.mu.Lock()
+	l.stopped = true
+	waiting := l.waiting
+	l.waiting = nil
+	l.mu.Unlock()
+	close(l.done)
+	for _, done := range waiting {
+		done(last.Err)
+	}
+}
+
+// setStreams publishes where the answers to streams go.
+func (g *Group) setStreams(streams []*replicationActor) {
+	table := make(map[streamKey]*replicationActor, len(streams))
+	for _, s := range streams {
+		table[s.key] = s
+	}
+	g.streams.Store(&table)
+}
+
+// setSenders publishes where the answers to transfers go.
+func (g *Group) setSenders(senders []*snapshotSender) {
+	table := make(map[uint64]*snapshotSender, len(senders))
+	for _, s := range senders {
+		table[s.transfer] = s
+	}
+	g.senders.Store(&table)
+}
+
+// receive routes a message of another node. It never blocks.
+func (g *Group) receive(m core.Message) {
+	switch m := m.(type) {
+	case *core.AppendResponse:
+		if s := (*g.streams.Load())[streamKey{m.From, m.Stream}]; s != nil && m.To == g.node.identity {
+			s.inbox.put(m, true)
+		}
+	case *core.SnapshotResponse:
+		if s := (*g.senders.Load())[m.Transfer]; s != nil && m.To == g.node.identity {
+			s.inbox.put(senderItem{response: m}, true)
+		}
+	default:
+		g.core.put(m)
+	}
+}

@@ -1,0 +1,321 @@
+package actors
+
+import (
+	"context"
+	"runtime/debug"
+	"slices"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// logActor writes the logs of all groups on a store.
+//
+//	OWNS      the store's write side; each group's queue of writes
+//	RECEIVES  writes in each group's order; groups that leave
+//	SENDS     what waited for a write (Then) to the network; to each core, once a
+//	          round, the newest durable IOID
+//	WAITS ON  the store's sync
+//	BOUND     the groups' uncommitted bytes and the leaders' windows
+//	DIES WITH the node; a failed write stops all groups of the store
+type logActor struct {
+	shell
+	inbox   inbox[logItem]
+	store   storage.LogStore
+	limits  storage.Limits
+	network network.Network
+	// exclusive keeps the store's one writer alone: RaisePromise comes from
+	// where a group is started.
+	exclusive func(func() error) error
+	// storeFailed stops all groups.
+	storeFailed func(error)
+
+	// active are the logs with writes to do, in the order in which they came.
+	active []*groupLog
+	// round is what the batch under way carries, in order.
+	round []*groupLog
+	batch storage.Batch
+	bytes int
+	count int
+	// lost: the store has failed.
+	lost bool
+}
+
+// groupLog is one group's stream of writes. The log actor owns what is below.
+type groupLog struct {
+	group membership.GroupID
+	tail  *tail
+	// flushed takes the watermark of durable writes.
+	flushed func(core.IOID)
+
+	queue []core.Write
+	// part is how many entries of the first write are written already: a write
+	// that is split is durable with its last part (rule 1).
+	part int
+	// leave is called when the queue is empty.
+	leave func()
+
+	// Of the round under way: the last write that it completes, what waits for
+	// it, and this group's last operation in the batch.
+	upTo    core.IOID
+	then    []core.Message
+	op      int
+	owned   bool // the operation's entries are the actor's own slice
+	inRound bool
+}
+
+// logItem is a write, or a group's leave.
+type logItem struct {
+	log   *groupLog
+	write core.Write
+	leave func()
+	// drop: the group has failed, what is queued is not written any more.
+	drop bool
+}
+
+func newLogActor(env Environment, store storage.LogStore, net network.Network, exclusive func(func() error) error, storeFailed func(error), ended func()) *logActor {
+	l := &logActor{store: store, limits: store.Limits(), network: net, exclusive: exclusive, storeFailed: storeFailed}
+	l.shell = shell{env: env, name: "log", next: l.step, closing: l.finish, failed: l.broke, ended: ended}
+	l.inbox.bell = l.ring
+	return l
+}
+
+// step writes one batch of all that piled up.
+func (l *logActor) step() bool {
+	for _, item := range l.inbox.take() {
+		l.accept(item)
+	}
+	if len(l.active) == 0 {
+		return false
+	}
+	l.fill()
+	if len(l.batch.Operations) == 0 {
+		// Only answers, and everything that they depend on is durable.
+		l.settle()
+		return true
+	}
+	var err error
+	l.do(CallWrite, func() { err = l.exclusive(l.write) }, func() {
+		if err != nil {
+			l.giveUp(err)
+			return
+		}
+		l.settle()
+	})
+	return true
+}
+
+// write writes the batch. A store that panics has failed like one that says so.
+func (l *logActor) write() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{actor: l.name, value: r, stack: debug.Stack()}
+		}
+	}()
+	return l.store.Write(context.Background(), &l.batch)
+}
+
+func (l *logActor) accept(item logItem) {
+	g := item.log
+	switch {
+	case item.leave != nil:
+		g.leave = item.leave
+		if item.drop || l.lost {
+			l.forget(g)
+		}
+		if len(g.queue) == 0 {
+			l.left(g)
+		}
+	case l.lost:
+		// Rule 6: a failed write releases nothing, nor does what would follow.
+	default:
+		if len(g.queue) == 0 {
+			l.active = append(l.active, g)
+		}
+		g.queue = append(g.queue, item.write)
+	}
+}
+
+func (l *logActor) forget(g *groupLog) {
+	g.queue, g.part = nil, 0
+	l.active = slices.DeleteFunc(l.active, func(o *groupLog) bool { return o == g })
+}
+
+func (l *logActor) left(g *groupLog) {
+	leave := g.leave
+	g.leave = nil
+	leave()
+}
+
+// fill makes a batch within the store's limits: groups with a hard state to save
+// first (rule 6: priority is between groups, never within one), each with a
+// share of the bytes, then whatever still fits.
+func (l *logActor) fill() {
+	l.batch.Operations = l.batch.Operations[:0]
+	l.round, l.bytes, l.count = l.round[:0], 0, 0
+	order := make([]*groupLog, 0, len(l.active))
+	for _, votes := range []bool{true, false} {
+		for _, g := range l.active {
+			if g.savesHardState() == votes {
+				order = append(order, g)
+			}
+		}
+	}
+	share := l.limits.BatchBytesMax / len(order)
+	for _, g := range order {
+		g.upTo, g.op, g.owned, g.inRound = 0, -1, false, false
+		l.take(g, min(l.limits.BatchBytesMax, l.bytes+share))
+	}
+	for _, g := range order {
+		l.take(g, l.limits.BatchBytesMax)
+	}
+	l.active = slices.DeleteFunc(l.active, func(g *groupLog) bool { return len(g.queue) == 0 })
+}
+
+func (g *groupLog) savesHardState() bool {
+	return slices.ContainsFunc(g.queue, func(w core.Write) bool { return w.SaveHardState })
+}
+
+// take moves writes of a group into the batch until that carries bytesMax.
+func (l *logActor) take(g *groupLog, bytesMax int) {
+	taken := 0
+	for taken < len(g.queue) {
+		w := &g.queue[taken]
+		rest := w.Append[g.part:]
+		n := l.fitting(rest, bytesMax)
+		if n == 0 && len(rest) > 0 {
+			break
+		}
+		if !g.inRound {
+			g.inRound = true
+			l.round = append(l.round, g)
+		}
+		l.add(g, w, rest[:n:n], n == len(rest))
+		if n < len(rest) {
+			g.part += n
+			break
+		}
+		g.part = 0
+		g.upTo = w.IOID
+		g.then = append(g.then, w.Then...)
+		taken++
+	}
+	left := copy(g.queue, g.queue[taken:])
+	clear(g.queue[left:])
+	g.queue = g.queue[:left]
+}
+
+// fitting counts the entries that the batch still has room for. One always fits
+// into an empty batch.
+func (l *logActor) fitting(entries []core.Entry, bytesMax int) int {
+	n := 0
+	for n < len(entries) && l.count < l.limits.BatchEntriesMax {
+		size := entries[n].Size()
+		if l.bytes > 0 && l.bytes+size > bytesMax {
+			break
+		}
+		l.bytes += size
+		l.count++
+		n++
+	}
+	return n
+}
+
+// add puts a part of a write into the batch, into the group's last operation
+// where the order of an operation's fields allows it.
+func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bool) {
+	if w.Empty() {
+		return
+	}
+	begins := g.part == 0
+	removes := begins && (w.Reset.Index != 0 || w.TruncateFrom != 0)
+	if g.op >= 0 && removes {
+		if op := &l.batch.Operations[g.op]; op.Reset.Index != 0 || op.TruncateFrom != 0 || len(op.Append) > 0 || op.Purge.Index != 0 {
+			g.op = -1
+		}
+	}
+	if g.op < 0 {
+		g.op, g.owned = len(l.batch.Operations), false
+		l.batch.Operations = append(l.batch.Operations, storage.Operation{Group: g.group})
+	}
+	op := &l.batch.Operations[g.op]
+	if begins {
+		if w.SaveHardState {
+			hard := w.HardState
+			op.HardState = &hard
+		}
+		if removes {
+			op.Reset, op.TruncateFrom = w.Reset, w.TruncateFrom
+		}
+	}
+	switch {
+	case len(entries) == 0:
+	case len(op.Append) == 0:
+		op.Append = entries
+	default:
+		if !g.owned {
+			op.Append, g.owned = slices.Clone(op.Append), true
+		}
+		op.Append = append(op.Append, entries...)
+	}
+	if last {
+		if w.Purge.Index != 0 {
+			op.Purge = w.Purge
+		}
+		if w.Commit != 0 {
+			op.Commit = w.Commit
+		}
+	}
+}
+
+// settle releases what the round made durable (rule 3) and tells each group
+// once.
+func (l *logActor) settle() {
+	for _, g := range l.round {
+		for _, m := range g.then {
+			l.network.Send(m)
+		}
+		clear(g.then)
+		g.then = g.then[:0]
+		if g.upTo != 0 {
+			g.tail.flushed(g.upTo)
+			g.flushed(g.upTo)
+		}
+		if g.leave != nil && len(g.queue) == 0 {
+			l.left(g)
+		}
+	}
+	clear(l.batch.Operations)
+}
+
+// giveUp ends the store's life: nothing is released, nothing tried again, and
+// every group stops (rule 6).
+func (l *logActor) giveUp(cause error) {
+	l.lost = true
+	logs := append(slices.Clone(l.active), l.round...)
+	l.active, l.round = nil, nil
+	for _, g := range logs {
+		g.queue, g.then = nil, nil
+		if g.leave != nil {
+			l.left(g)
+		}
+	}
+	l.storeFailed(cause)
+}
+
+// broke takes a panic. The actor stays, so that groups can leave.
+func (l *logActor) broke(cause error) {
+	l.broken, l.working = false, false
+	l.giveUp(cause)
+	l.ring()
+}
+
+func (l *logActor) finish() {
+	for _, item := range l.inbox.close() {
+		if item.leave != nil {
+			item.leave()
+		}
+	}
+}

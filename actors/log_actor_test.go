@@ -1,0 +1,269 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/memory"
+)
+
+// sentNetwork notes what is sent.
+type sentNetwork struct {
+	network.Network
+	mu   sync.Mutex
+	sent []core.Message
+}
+
+func (n *sentNetwork) Send(m core.Message) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sent = append(n.sent, m)
+	return true
+}
+
+// scriptedStore notes the batches, with narrow limits.
+type scriptedStore struct {
+	*memory.Store
+	limits  storage.Limits
+	batches []string
+	onWrite func(n int) error
+}
+
+func (s *scriptedStore) Limits() storage.Limits { return s.limits }
+
+func (s *scriptedStore) Write(ctx context.Context, b *storage.Batch) error {
+	var ops []string
+	for _, op := range b.Operations {
+		text := fmt.Sprintf("group %d", op.Group)
+		if op.HardState != nil {
+			text += fmt.Sprintf(" vote %d", op.HardState.Term)
+		}
+		if op.Reset.Index != 0 {
+			text += fmt.Sprintf(" reset %d", op.Reset.Index)
+		}
+		if op.TruncateFrom != 0 {
+			text += fmt.Sprintf(" truncate %d", op.TruncateFrom)
+		}
+		if n := len(op.Append); n > 0 {
+			text += fmt.Sprintf(" append %d-%d", op.Append[0].Index, op.Append[n-1].Index)
+		}
+		if op.Purge.Index != 0 {
+			text += fmt.Sprintf(" purge %d", op.Purge.Index)
+		}
+		ops = append(ops, text)
+	}
+	s.batches = append(s.batches, strings.Join(ops, "; "))
+	if s.onWrite != nil {
+		if err := s.onWrite(len(s.batches)); err != nil {
+			return err
+		}
+	}
+	return s.Store.Write(ctx, b)
+}
+
+// logRig is a log actor that a test steps by hand: calls end when it says so.
+type logRig struct {
+	env     *laterEnvironment
+	store   *scriptedStore
+	net     *sentNetwork
+	actor   *logActor
+	logs    map[membership.GroupID]*groupLog
+	flushed []string
+	lost    error
+}
+
+func newLogRig(limits storage.Limits) *logRig {
+	r := &logRig{env: &laterEnvironment{}, net: &sentNetwork{}, logs: map[membership.GroupID]*groupLog{}}
+	r.store = &scriptedStore{Store: memory.New(1), limits: limits}
+	r.actor = newLogActor(r.env, r.store, r.net, func(f func() error) error { return f() }, func(err error) { r.lost = err }, func() {})
+	r.actor.inbox.bell = func() {}
+	return r
+}
+
+func (r *logRig) write(group membership.GroupID, w core.Write) {
+	g := r.logs[group]
+	if g == nil {
+		g = &groupLog{group: group, tail: newTail(1<<30, core.LogID{}, core.LogID{}, 0)}
+		g.flushed = func(id core.IOID) { r.flushed = append(r.flushed, fmt.Sprintf("%d:%d", group, id)) }
+		r.logs[group] = g
+	}
+	g.tail.submit(&w)
+	r.actor.inbox.put(logItem{log: g, write: w}, true)
+}
+
+// run carries out the calls until there is none.
+func (r *logRig) run() {
+	r.actor.work()
+	for len(r.env.calls) > 0 {
+		call := r.env.calls[0]
+		r.env.calls = r.env.calls[1:]
+		call()
+	}
+}
+
+func (r *logRig) expect(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+		t.Errorf("%s:\n%s\nwant:\n%s", what, g, w)
+	}
+}
+
+var wide = storage.Limits{EntryBytesMax: 1 << 20, BatchBytesMax: 1 << 20, BatchEntriesMax: 1000}
+
+func TestLogActorCoalescesAndKeepsOrder(t *testing.T) {
+	r := newLogRig(wide)
+	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 2, 100)})
+	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 3, 4, 100)})
+	r.write(1, core.Write{IOID: 3, Then: []core.Message{&core.AppendResponse{Match: 4}}})
+	r.write(2, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100)})
+	r.write(1, core.Write{IOID: 4, TruncateFrom: 4, Append: entriesOf(2, 4, 5, 100)})
+	r.write(1, core.Write{IOID: 5, SaveHardState: true, HardState: core.HardState{Term: 3}})
+	r.write(1, core.Write{IOID: 6, Append: entriesOf(3, 6, 6, 100), Purge: id(1, 2)})
+	r.run()
+	// Group 1 saves a vote: it goes first. Its order stays: the truncation has an
+	// operation of its own, what follows joins it.
+	r.expect(t, "batches", r.store.batches, "group 1 append 1-4; group 1 vote 3 truncate 4 append 4-6 purge 2; group 2 append 1-1")
+	r.expect(t, "flushed", r.flushed, "1:6", "2:1")
+	if len(r.net.sent) != 1 {
+		t.Errorf("%d messages were released, want 1", len(r.net.sent))
+	}
+}
+
+func TestLogActorReleasesOnlyWhatIsDurable(t *testing.T) {
+	r := newLogRig(wide)
+	answer := func(n core.Index) []core.Message { return []core.Message{&core.AppendResponse{Match: n}} }
+	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100), Then: answer(1)})
+	r.actor.work()
+	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100), Then: answer(2)})
+	r.actor.work()
+	if len(r.net.sent) != 0 || len(r.flushed) != 0 || len(r.env.calls) != 1 {
+		t.Fatalf("%d sent, %v flushed, %d calls before the first write is durable", len(r.net.sent), r.flushed, len(r.env.calls))
+	}
+	call := r.env.calls[0]
+	r.env.calls = nil
+	call()
+	if len(r.net.sent) != 1 || len(r.flushed) != 1 {
+		t.Fatalf("%d sent, %v flushed after the first write", len(r.net.sent), r.flushed)
+	}
+	r.run()
+	r.expect(t, "flushed", r.flushed, "1:1", "1:2")
+	// An answer alone needs no write.
+	r.write(1, core.Write{IOID: 3, Then: answer(2)})
+	r.run()
+	r.expect(t, "batches", r.store.batches, "group 1 append 1-1", "group 1 append 2-2")
+	r.expect(t, "flushed", r.flushed, "1:1", "1:2", "1:3")
+	if len(r.net.sent) != 3 {
+		t.Errorf("%d sent, want 3", len(r.net.sent))
+	}
+}
+
+func TestLogActorSplits(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		limits storage.Limits
+		want   []string
+	}{
+		{"by entries", storage.Limits{EntryBytesMax: 100, BatchBytesMax: 10000, BatchEntriesMax: 4},
+			[]string{"group 1 vote 1 append 1-4", "group 1 append 5-8", "group 1 append 9-10 purge 1"}},
+		{"by bytes", storage.Limits{EntryBytesMax: 100, BatchBytesMax: 500, BatchEntriesMax: 100},
+			[]string{"group 1 vote 1 append 1-5", "group 1 append 6-10 purge 1"}},
+		{"one at a time", storage.Limits{EntryBytesMax: 100, BatchBytesMax: 50, BatchEntriesMax: 100},
+			[]string{"group 1 vote 1 append 1-1", "group 1 append 2-2", "group 1 append 3-3", "group 1 append 4-4", "group 1 append 5-5",
+				"group 1 append 6-6", "group 1 append 7-7", "group 1 append 8-8", "group 1 append 9-9", "group 1 append 10-10 purge 1"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newLogRig(test.limits)
+			r.write(1, core.Write{IOID: 1, SaveHardState: true, HardState: core.HardState{Term: 1}, Append: entriesOf(1, 1, 10, 100), Purge: id(1, 1),
+				Then: []core.Message{&core.AppendResponse{}}})
+			r.actor.work()
+			for n := 1; len(r.env.calls) > 0; n++ {
+				if len(r.net.sent) != 0 || len(r.flushed) != 0 {
+					t.Errorf("a split write is durable with its last part, not after part %d", n-1)
+				}
+				call := r.env.calls[0]
+				r.env.calls = nil
+				call()
+			}
+			r.expect(t, "batches", r.store.batches, test.want...)
+			r.expect(t, "flushed", r.flushed, "1:1")
+			if len(r.net.sent) != 1 {
+				t.Errorf("%d sent", len(r.net.sent))
+			}
+		})
+	}
+}
+
+func TestLogActorSharesABatch(t *testing.T) {
+	r := newLogRig(storage.Limits{EntryBytesMax: 100, BatchBytesMax: 1000, BatchEntriesMax: 100})
+	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 20, 100)})
+	r.write(2, core.Write{IOID: 1, Append: entriesOf(1, 1, 3, 100)})
+	r.write(3, core.Write{IOID: 1, SaveHardState: true, HardState: core.HardState{Term: 2}})
+	r.run()
+	// The vote is first; group 2 has its share beside the many of group 1, which
+	// takes what is left.
+	r.expect(t, "batches", r.store.batches,
+		"group 3 vote 2; group 1 append 1-7; group 2 append 1-3",
+		"group 1 append 8-17", "group 1 append 18-20")
+	r.expect(t, "flushed", r.flushed, "3:1", "2:1", "1:1")
+}
+
+func TestLogActorFailedWriteReleasesNothing(t *testing.T) {
+	for name, fault := range map[string]func(int) error{
+		"error": func(int) error { return errors.New("the disk is gone") },
+		"panic": func(int) error { panic(errors.New("the disk is gone")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newLogRig(wide)
+			r.store.onWrite = fault
+			r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100), Then: []core.Message{&core.AppendResponse{}}})
+			r.write(2, core.Write{IOID: 1, Then: []core.Message{&core.AppendResponse{}}})
+			r.run()
+			r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100)})
+			left := 0
+			r.actor.inbox.put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
+			r.run()
+			if r.lost == nil || !strings.Contains(r.lost.Error(), "the disk is gone") {
+				t.Errorf("the cause is %v", r.lost)
+			}
+			if len(r.store.batches) != 1 || len(r.net.sent) != 0 || len(r.flushed) != 0 {
+				t.Errorf("%d batches, %d sent, %v flushed after a failed write", len(r.store.batches), len(r.net.sent), r.flushed)
+			}
+			if left != 1 {
+				t.Errorf("the group left %d times", left)
+			}
+		})
+	}
+}
+
+func TestLogActorLetsAGroupLeave(t *testing.T) {
+	r := newLogRig(wide)
+	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100)})
+	r.actor.work()
+	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100)})
+	left := 0
+	r.actor.inbox.put(logItem{log: r.logs[1], leave: func() { left++ }}, true)
+	r.actor.work()
+	if left != 0 {
+		t.Fatal("the group left while its writes were under way")
+	}
+	r.run()
+	if left != 1 {
+		t.Errorf("the group left %d times", left)
+	}
+	r.expect(t, "batches", r.store.batches, "group 1 append 1-1", "group 1 append 2-2")
+
+	r.write(1, core.Write{IOID: 3, Append: entriesOf(1, 3, 3, 100)})
+	r.actor.inbox.put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
+	r.run()
+	if left != 2 || len(r.store.batches) != 2 {
+		t.Errorf("a failed group's queue is dropped: left %d times, %d batches", left, len(r.store.batches))
+	}
+}

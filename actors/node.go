@@ -1,0 +1,280 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+)
+
+// Node is what groups share: the log actor of the store, the network, budgets.
+// Its methods are safe for concurrent use.
+type Node struct {
+	cfg      NodeConfig
+	env      Environment
+	logger   *slog.Logger
+	identity membership.Identity
+	log      *logActor
+	credits  *credits
+	gate     transferGate
+	// transferID numbers transfers of snapshots.
+	transferID atomic.Uint64
+	// table routes messages; it is replaced as a whole.
+	table atomic.Pointer[groupTable]
+
+	// writing keeps the store's one writer alone.
+	writing sync.Mutex
+	promise time.Duration // recorded, guarded by writing
+
+	mu sync.Mutex
+	// starting are groups that are being started, lived those that ever ran in
+	// this process: they may have given promises.
+	starting map[membership.GroupID]bool
+	lived    map[membership.GroupID]bool
+	stopping bool
+	stopped  bool
+	lost     error // the store's failure
+	waiting  []func()
+}
+
+// groupTable is the groups, by id and in the order of their ids.
+type groupTable struct {
+	byID    map[membership.GroupID]*Group
+	ordered []*Group
+}
+
+// NewNode starts the network with the store's identity. It fails if the store
+// belongs to another node.
+func NewNode(cfg NodeConfig) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	header := cfg.Store.Header()
+	if header.Node != cfg.ID {
+		return nil, fmt.Errorf("actors: NodeConfig.ID is %d, and the store belongs to node %d", cfg.ID, header.Node)
+	}
+	n := &Node{
+		cfg: cfg, env: cfg.Environment, logger: cfg.Logger, promise: header.Promise,
+		identity: membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
+		starting: make(map[membership.GroupID]bool),
+		lived:    make(map[membership.GroupID]bool),
+		credits:  &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
+	}
+	if n.env == nil {
+		n.env = Production()
+	}
+	if n.logger == nil {
+		n.logger = slog.New(slog.DiscardHandler)
+	}
+	n.logger = n.logger.With(slog.Uint64("node", uint64(cfg.ID)))
+	n.table.Store(&groupTable{})
+	n.transferID.Store(n.env.Rand())
+	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.exclusive, n.storeFailed, n.logEnded)
+	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
+	if err := cfg.Network.Start(local, handler{n}); err != nil {
+		return nil, err
+	}
+	n.log.start()
+	return n, nil
+}
+
+// Identity returns the node and the incarnation of its store.
+func (n *Node) Identity() membership.Identity { return n.identity }
+
+// Start starts a group. It reads the disk, on the caller's goroutine. It fails
+// with an error that wraps core.ErrCorrupt if what is stored contradicts itself.
+func (n *Node) Start(ctx context.Context, cfg GroupConfig) (*Group, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if limits := n.cfg.Store.Limits(); cfg.CommandBytesMax > limits.EntryBytesMax {
+		return nil, fmt.Errorf("actors: GroupConfig.CommandBytesMax %d is above what the store takes, %d", cfg.CommandBytesMax, limits.EntryBytesMax)
+	}
+	again, err := n.reserve(cfg.Group)
+	if err != nil {
+		return nil, err
+	}
+	g, err := n.load(ctx, cfg, again)
+	if err := n.publish(cfg.Group, g, err); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// reserve keeps others from starting the group, and reports whether it has
+// already run in this process.
+func (n *Node) reserve(group membership.GroupID) (again bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.stopping:
+		return false, core.ErrStopped
+	case n.lost != nil:
+		return false, &core.FatalError{Cause: n.lost}
+	case n.starting[group] || n.table.Load().byID[group] != nil:
+		return false, fmt.Errorf("actors: group %d runs already", group)
+	}
+	n.starting[group] = true
+	return n.lived[group], nil
+}
+
+// publish ends a reservation: messages are routed to the group from now on, and
+// it begins to live.
+func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
+	n.mu.Lock()
+	delete(n.starting, group)
+	switch {
+	case err != nil:
+	case n.stopping:
+		err = core.ErrStopped
+	case n.lost != nil:
+		err = &core.FatalError{Cause: n.lost}
+	}
+	if err != nil {
+		n.mu.Unlock()
+		return err
+	}
+	n.lived[group] = true
+	g.core.begin()
+	n.route(func(groups []*Group) []*Group { return append(groups, g) })
+	n.mu.Unlock()
+	return nil
+}
+
+// route replaces the table. The lock is held.
+func (n *Node) route(change func([]*Group) []*Group) {
+	t := &groupTable{byID: make(map[membership.GroupID]*Group)}
+	t.ordered = change(slices.Clone(n.table.Load().ordered))
+	slices.SortFunc(t.ordered, func(a, b *Group) int { return cmp.Compare(a.cfg.Group, b.cfg.Group) })
+	for _, g := range t.ordered {
+		t.byID[g.cfg.Group] = g
+	}
+	n.table.Store(t)
+}
+
+// remove ends the routing to a group that has ended.
+func (n *Node) remove(g *Group) {
+	n.mu.Lock()
+	n.route(func(groups []*Group) []*Group {
+		return slices.DeleteFunc(groups, func(o *Group) bool { return o == g })
+	})
+	n.mu.Unlock()
+	n.stopLogWhenLast()
+}
+
+// Stop stops all groups, as Group.Stop does, then the log actor and the network;
+// then it calls done. Later calls call done when the first has ended.
+func (n *Node) Stop(done func()) {
+	n.mu.Lock()
+	if n.stopped {
+		n.mu.Unlock()
+		done()
+		return
+	}
+	n.waiting = append(n.waiting, done)
+	begun := n.stopping
+	n.stopping = true
+	n.mu.Unlock()
+	if begun {
+		return
+	}
+	groups := n.table.Load().ordered
+	for _, g := range groups {
+		g.Stop(func(error) {})
+	}
+	if len(groups) == 0 {
+		n.stopLogWhenLast()
+	}
+}
+
+func (n *Node) stopLogWhenLast() {
+	n.mu.Lock()
+	last := n.stopping && len(n.table.Load().ordered) == 0
+	n.mu.Unlock()
+	if last {
+		n.log.stop()
+	}
+}
+
+// logEnded is the end of the node.
+func (n *Node) logEnded() {
+	if err := n.cfg.Network.Close(); err != nil {
+		n.logger.Warn("the network did not close", slog.Any("error", err))
+	}
+	n.mu.Lock()
+	n.stopped = true
+	waiting := n.waiting
+	n.waiting = nil
+	n.mu.Unlock()
+	for _, done := range waiting {
+		done()
+	}
+}
+
+// exclusive runs a call of the store's writing side: Write by the log actor, and
+// RaisePromise where a group is started.
+func (n *Node) exclusive(call func() error) error {
+	n.writing.Lock()
+	defer n.writing.Unlock()
+	return call()
+}
+
+// raisePromise records the longest promise before it can be given (rule 13).
+func (n *Node) raisePromise(ctx context.Context, d time.Duration) error {
+	return n.exclusive(func() error {
+		if d <= n.promise {
+			return nil
+		}
+		if err := n.cfg.Store.RaisePromise(ctx, d); err != nil {
+			return err
+		}
+		n.promise = d
+		return nil
+	})
+}
+
+// storeFailed stops every group on the store (rule 6).
+func (n *Node) storeFailed(cause error) {
+	cause = fmt.Errorf("actors: the log store has failed: %w", cause)
+	n.mu.Lock()
+	n.lost = cause
+	n.mu.Unlock()
+	for _, g := range n.table.Load().ordered {
+		g.fail(cause)
+	}
+}
+
+// handler is the node as its network sees it. Nothing in it blocks.
+type handler struct{ n *Node }
+
+// Receive routes a message to its group.
+func (h handler) Receive(from membership.Identity, m core.Message) {
+	head := m.Head()
+	g := h.n.table.Load().byID[head.Group]
+	if g == nil || head.From != from {
+		return
+	}
+	if pin := g.cfg.Cluster; pin != 0 && head.Cluster != 0 && head.Cluster != pin {
+		return // the group may belong to one cluster only
+	}
+	g.receive(m)
+}
+
+// Connected needs nothing: streams learn of life by answers.
+func (h handler) Connected(membership.Identity, core.Class) {}
+
+// Disconnected tells every group.
+func (h handler) Disconnected(node membership.NodeID, class core.Class, cause error) {
+	h.n.logger.Debug("disconnected", slog.Uint64("peer", uint64(node)), slog.String("class", class.String()), slog.Any("cause", cause))
+	for _, g := range h.n.table.Load().ordered {
+		g.core.put(&core.PeerDown{Node: node, Class: class})
+	}
+}

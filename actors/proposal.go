@@ -1,0 +1,116 @@
+package actors
+
+import (
+	"sync/atomic"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// Proposal is a command on its way into the state machine, and the slot of its
+// answer. It has one owner at a time: whoever made it until Group.Propose, the
+// actors until Completed, then again whoever made it, who may use it for another
+// proposal unless Group.Cancel was called for it.
+type Proposal struct {
+	// Data is the command. Nobody may change it any more, also not after
+	// Completed: the log shares it.
+	Data []byte
+	// ExpectedTerm, if not 0, refuses the proposal in any other term.
+	ExpectedTerm core.Term
+	// NoForward: only this node, if it leads, may append it; else
+	// *core.NotLeaderError.
+	NoForward bool
+	// FailFast: without a known leader the proposal ends at once with
+	// *core.NotLeaderError. Otherwise it waits for one until Cancel.
+	FailFast bool
+	// WaitForRoom: while there is no credit the proposal waits for it, first
+	// come first served. Otherwise it ends at once with core.ErrOverloaded.
+	WaitForRoom bool
+	// Completed is called exactly once for each Propose, from an actor or from
+	// within Propose. It must not block.
+	Completed func(*Proposal)
+
+	// LogID, Value and Err are the result, valid from Completed on. Value is
+	// what the state machine returned.
+	LogID core.LogID
+	Value []byte
+	Err   error
+
+	// stage tells where the proposal is. From stageApply on it changes by
+	// comparing, so that it is completed once whoever comes first.
+	stage atomic.Uint32
+	// creditBytes is the credit that it holds, 0 if none.
+	creditBytes int
+	// cancelled is the core actor's: Cancel came before the proposal did.
+	cancelled bool
+	// from and id are set for a proposal that another node forwarded here, and
+	// id for one that was forwarded from here to sentTo.
+	from   core.Identity
+	id     uint64
+	sentTo core.Identity
+	// Links of the one list that the proposal is in.
+	next, prev *Proposal
+	list       *proposalList
+}
+
+// Stages of a proposal.
+const (
+	stageIdle uint32 = iota
+	// stageCredit: it waits for room.
+	stageCredit
+	// stageCore: it is in the core actor's inbox, or in its hands.
+	stageCore
+	// stageWaiting: the core actor keeps it until there is a leader.
+	stageWaiting
+	// stageForwarded: another node has it.
+	stageForwarded
+	// stageApply: it was appended here, the apply actor has it.
+	stageApply
+	// stageDone: it was completed.
+	stageDone
+)
+
+// Read is a linearizable read: Completed is called when this node's state
+// machine has applied all that was committed anywhere when ReadIndex was called.
+// Its owner changes like that of a Proposal.
+type Read struct {
+	// Completed is called exactly once for each ReadIndex. It must not block.
+	Completed func(*Read)
+
+	// Index is the read index, and Err why there is none. Valid from Completed
+	// on.
+	Index core.Index
+	Err   error
+
+	stage atomic.Uint32
+}
+
+// isRemote reports whether another node waits for the answer.
+func (p *Proposal) isRemote() bool { return !p.from.IsZero() }
+
+// reset prepares p for its way. The results of the last one are forgotten.
+func (p *Proposal) reset() {
+	p.LogID, p.Value, p.Err = core.LogID{}, nil, nil
+	p.creditBytes, p.cancelled, p.id = 0, false, 0
+	p.stage.Store(stageCore)
+}
+
+// finish completes p, whose stage its holder knows to be from, unless somebody
+// did so first.
+func (p *Proposal) finish(from uint32, id core.LogID, value []byte, err error) bool {
+	if !p.stage.CompareAndSwap(from, stageDone) {
+		return false
+	}
+	p.LogID, p.Value, p.Err = id, value, err
+	p.Completed(p)
+	return true
+}
+
+// finish completes r likewise.
+func (r *Read) finish(from uint32, index core.Index, err error) bool {
+	if !r.stage.CompareAndSwap(from, stageDone) {
+		return false
+	}
+	r.Index, r.Err = index, err
+	r.Completed(r)
+	return true
+}

@@ -1,0 +1,407 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// proposalsInCore are the proposals that are not appended here: they wait for a
+// leader or for room in its log, or another node has them. A proposal is sent
+// on, or tried again, only while it is certain that nobody has appended it.
+type proposalsInCore struct {
+	core *coreActor
+
+	waiting   proposalList
+	forwarded proposalList
+	byID      map[uint64]*Proposal
+	lastID    uint64
+	// blocked: the engine, or the leader, had no room. The next sign of
+	// progress, or the retry timer, unblocks.
+	blocked bool
+	// refused: the leader would not have them, or could not be reached; the
+	// retry timer unblocks, or another leader.
+	refused bool
+	// leader is whom the waiting ones are for, in the term, and since when.
+	leader membership.NodeID
+	since  core.Instant
+
+	// unsent are results that the network did not take, oldest first.
+	unsent []unsentResult
+	// results are those of proposals that end here without being appended.
+	results resultBatches
+	batch   []*Proposal
+}
+
+type unsentResult struct {
+	m     *core.ProposeResponse
+	since core.Instant
+}
+
+// unsentMax bounds the messages with results that are kept for peers that do
+// not take them; whoever asked learns of its broken connection.
+const unsentMax = 1024
+
+// proposeBatchMax bounds one step of the engine, in proposals.
+const proposeBatchMax = 1024
+
+func (s *proposalsInCore) init(c *coreActor) {
+	s.core = c
+	s.byID = make(map[uint64]*Proposal)
+	s.lastID = c.env.Rand() // an answer to an earlier life must not fit
+}
+
+// accept takes a proposal that has its credit.
+func (s *proposalsInCore) accept(p *Proposal) {
+	if p.cancelled {
+		s.complete(p, stageCore, core.LogID{}, nil, context.Canceled)
+		return
+	}
+	p.stage.Store(stageWaiting)
+	s.waiting.pushBack(p)
+}
+
+// pump does with the waiting ones what can be done now.
+func (s *proposalsInCore) pump() {
+	if !s.waiting.empty() {
+		c := s.core
+		switch {
+		case c.changed.Role == core.RoleLeader:
+			s.propose()
+		case c.changed.Leader == 0:
+			s.failWaiting(func(p *Proposal) error {
+				if p.FailFast || p.isRemote() {
+					return &core.NotLeaderError{Term: c.changed.Term}
+				}
+				return nil
+			})
+		default:
+			s.failWaiting(func(p *Proposal) error {
+				if p.NoForward || p.isRemote() {
+					return &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term}
+				}
+				return nil
+			})
+			s.forward()
+		}
+	}
+	s.results.send(s.core.group)
+}
+
+// failWaiting ends those for which fail says an error.
+func (s *proposalsInCore) failWaiting(fail func(*Proposal) error) {
+	for p := s.waiting.first; p != nil; {
+		next := p.next
+		if err := fail(p); err != nil {
+			s.waiting.remove(p)
+			s.complete(p, stageWaiting, core.LogID{}, nil, err)
+		}
+		p = next
+	}
+}
+
+// propose gives the waiting ones to the engine, in batches of one expected term.
+func (s *proposalsInCore) propose() {
+	c := s.core
+	for !s.waiting.empty() && !s.blocked {
+		expected := s.waiting.first.ExpectedTerm
+		s.batch = s.batch[:0]
+		for p := s.waiting.first; p != nil && p.ExpectedTerm == expected && len(s.batch) < proposeBatchMax; p = p.next {
+			s.batch = append(s.batch, p)
+		}
+		entries := make([]core.Entry, len(s.batch))
+		for i, p := range s.batch {
+			entries[i] = core.Entry{Kind: core.EntryCommand, Data: p.Data}
+		}
+		ev := &core.Propose{Entries: entries, Time: c.env.WallTime(), ExpectedTerm: expected}
+		c.engine.Step(c.now, ev, &c.out)
+		s.admitted(ev.First, s.batch[:ev.Admitted])
+		c.execute()
+		clear(s.batch)
+		if ev.Err != nil {
+			s.notAdmitted(ev.Err, expected)
+		}
+	}
+}
+
+// admitted hands the slots of what was appended to the apply actor, before
+// anything can make it apply them.
+func (s *proposalsInCore) admitted(first core.LogID, batch []*Proposal) {
+	if len(batch) == 0 {
+		return
+	}
+	held := make([]*Proposal, len(batch))
+	copy(held, batch)
+	for _, p := range held {
+		s.waiting.remove(p)
+		p.stage.Store(stageApply)
+	}
+	g := s.core.group
+	if g.apply.inbox.put(applyItem{slots: slots{first, held}}, true) {
+		return
+	}
+	id := first
+	for _, p := range held {
+		s.complete(p, stageApply, id, nil, &core.UnknownOutcomeError{Cause: g.stopCause()})
+		id.Index++
+	}
+}
+
+// notAdmitted takes the reason why the first that waits was not admitted.
+func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
+	switch {
+	case errors.Is(err, core.ErrOverloaded):
+		s.blocked = true
+	case errors.Is(err, core.ErrNotReady):
+		s.failWaiting(func(p *Proposal) error {
+			if p.FailFast || p.isRemote() {
+				return core.ErrNotReady
+			}
+			return nil
+		})
+		s.blocked = true
+	case errors.Is(err, core.ErrTermChanged):
+		s.failWaiting(func(p *Proposal) error {
+			if p.ExpectedTerm == expected {
+				return err
+			}
+			return nil
+		})
+	default:
+		// The step itself ended this node's office: Changed is in its commands.
+		s.blocked = true
+	}
+}
+
+// progress lets what had no room be tried again.
+func (s *proposalsInCore) progress() { s.blocked = false }
+
+// forward sends the waiting ones to the leader.
+func (s *proposalsInCore) forward() {
+	c := s.core
+	to, known := s.leaderIdentity()
+	for known && !s.waiting.empty() && !s.blocked && !s.refused {
+		m := &core.ProposeRequest{Header: c.group.header(to)}
+		s.batch = s.batch[:0]
+		bytes := 0
+		for p := s.waiting.first; p != nil && (len(m.Proposals) == 0 || bytes < c.group.cfg.MessageBytesMax); p = p.next {
+			s.lastID++
+			p.id = s.lastID
+			bytes += p.creditBytes
+			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data})
+			s.batch = append(s.batch, p)
+		}
+		if !c.group.node.cfg.Network.Send(m) {
+			s.refused = true // nothing left this node
+			return
+		}
+		for _, p := range s.batch {
+			s.waiting.remove(p)
+			p.stage.Store(stageForwarded)
+			p.sentTo = to
+			s.byID[p.id] = p
+			s.forwarded.pushBack(p)
+		}
+		clear(s.batch)
+	}
+}
+
+// leaderIdentity says who the leader is: the voter of its node, if two
+// incarnations are members.
+func (s *proposalsInCore) leaderIdentity() (core.Identity, bool) {
+	configuration := &s.core.config.Configuration
+	var found core.Identity
+	for _, id := range configuration.Incarnations(s.core.changed.Leader) {
+		if found.IsZero() || configuration.IsVoter(id) {
+			found = id
+		}
+	}
+	return found, !found.IsZero()
+}
+
+// onChanged follows the leader.
+func (s *proposalsInCore) onChanged() {
+	s.blocked = false
+	if leader := s.core.changed.Leader; leader != s.leader {
+		s.leader, s.since, s.refused = leader, s.core.now, false
+	}
+}
+
+// onRequest takes proposals that another node forwarded.
+func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
+	c, g := s.core, s.core.group
+	h := m.Head()
+	if _, member := c.config.Configuration.Member(h.From); !member || h.Cluster != g.cluster() || h.To != g.node.identity {
+		return
+	}
+	for i := range m.Proposals {
+		f := &m.Proposals[i]
+		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailFast: true, from: h.From, id: f.ID}
+		p.stage.Store(stageCore)
+		switch {
+		case len(f.Data) > g.cfg.CommandBytesMax:
+			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: g.cfg.CommandBytesMax})
+		case c.changed.Role != core.RoleLeader:
+			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
+		case g.credits.acquire(p, sizeOf(f.Data), false) != creditTaken:
+			s.results.add(p, core.LogID{}, nil, core.ErrOverloaded)
+		default:
+			s.accept(p)
+		}
+	}
+}
+
+// onResponse takes what became of proposals that were forwarded.
+func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
+	for i := range m.Results {
+		r := &m.Results[i]
+		p := s.byID[r.ID]
+		if p == nil || p.sentTo != m.From {
+			continue
+		}
+		s.takeForwarded(p)
+		switch r.Code {
+		case core.ResultApplied:
+			s.complete(p, stageForwarded, r.LogID, r.Value, nil)
+		case core.ResultNotLeader, core.ResultStopped:
+			s.again(p, p.FailFast, &core.NotLeaderError{Leader: s.core.changed.Leader, Term: s.core.changed.Term})
+		case core.ResultOverloaded:
+			s.again(p, !p.WaitForRoom, core.ErrOverloaded)
+		default:
+			s.complete(p, stageForwarded, r.LogID, nil, forwardedError(r, len(p.Data), s.core.group.cfg.CommandBytesMax))
+		}
+	}
+}
+
+// again lets a proposal that was certainly not appended wait once more, or ends
+// it.
+func (s *proposalsInCore) again(p *Proposal, end bool, err error) {
+	if end {
+		s.complete(p, stageForwarded, core.LogID{}, nil, err)
+		return
+	}
+	if p.sentTo.ID == s.core.changed.Leader {
+		s.refused = true
+	}
+	p.stage.Store(stageWaiting)
+	s.waiting.pushBack(p)
+}
+
+func (s *proposalsInCore) takeForwarded(p *Proposal) {
+	delete(s.byID, p.id)
+	s.forwarded.remove(p)
+}
+
+var (
+	errConnectionLost = errors.New("the connection to the leader broke")
+	errLeaderChanged  = errors.New("the leader changed, and the old one does not answer")
+)
+
+// onPeerDown: what a node was given over a connection that broke may or may not
+// have been appended.
+func (s *proposalsInCore) onPeerDown(node membership.NodeID) {
+	s.failForwarded(errConnectionLost, func(p *Proposal) bool { return p.sentTo.ID == node })
+}
+
+func (s *proposalsInCore) failForwarded(cause error, which func(*Proposal) bool) {
+	for p := s.forwarded.first; p != nil; {
+		next := p.next
+		if which(p) {
+			s.takeForwarded(p)
+			s.complete(p, stageForwarded, core.LogID{}, nil, &core.UnknownOutcomeError{Cause: cause})
+		}
+		p = next
+	}
+}
+
+// cancel ends a proposal wherever it is.
+func (s *proposalsInCore) cancel(p *Proposal) {
+	c := s.core
+	switch p.stage.Load() {
+	case stageCredit:
+		if c.group.credits.cancel(p) {
+			s.complete(p, stageCredit, core.LogID{}, nil, context.Canceled)
+			return
+		}
+		p.cancelled = true // it has just got its credit, and is on its way here
+	case stageCore:
+		p.cancelled = true
+	case stageWaiting:
+		s.waiting.remove(p)
+		s.complete(p, stageWaiting, core.LogID{}, nil, context.Canceled)
+	case stageForwarded:
+		s.takeForwarded(p)
+		s.complete(p, stageForwarded, core.LogID{}, nil, &core.UnknownOutcomeError{Cause: context.Canceled})
+	case stageApply:
+		c.group.cancelAppended(p)
+	}
+}
+
+// complete ends a proposal that the core holds, and returns its credit.
+func (s *proposalsInCore) complete(p *Proposal, from uint32, id core.LogID, value []byte, err error) {
+	g, bytes := s.core.group, p.creditBytes
+	if p.isRemote() {
+		p.stage.Store(stageDone)
+		s.results.add(p, id, value, err)
+	} else if !p.finish(from, id, value, err) && from != stageApply {
+		panic(fmt.Sprintf("a proposal at stage %d was to be completed from %d", p.stage.Load(), from))
+	}
+	if bytes > 0 {
+		g.credits.release(1, bytes)
+	}
+}
+
+// keepUnsent keeps results that the network did not take.
+func (s *proposalsInCore) keepUnsent(m *core.ProposeResponse) {
+	if len(s.unsent) == unsentMax {
+		s.unsent = s.unsent[1:]
+	}
+	s.unsent = append(s.unsent, unsentResult{m, s.core.now})
+}
+
+func (s *proposalsInCore) needsRetry() bool {
+	return len(s.unsent) > 0 || s.refused && !s.waiting.empty() || s.blocked && !s.waiting.empty() || s.orphans()
+}
+
+// orphans reports whether anything was forwarded to a node that no longer leads.
+func (s *proposalsInCore) orphans() bool {
+	return !s.forwarded.empty() && s.forwarded.first.sentTo.ID != s.leader
+}
+
+// onRetry tries again what the network or the leader would not take, and gives
+// up what nobody answers any more.
+func (s *proposalsInCore) onRetry() {
+	c := s.core
+	s.blocked, s.refused = false, false
+	patience := c.group.cfg.ElectionTimeout
+	if c.now.Sub(s.since) >= patience {
+		s.failForwarded(errLeaderChanged, func(p *Proposal) bool { return p.sentTo.ID != s.leader })
+	}
+	kept := s.unsent[:0]
+	for _, u := range s.unsent {
+		if !c.group.node.cfg.Network.Send(u.m) && c.now.Sub(u.since) < unsentPatience*patience {
+			kept = append(kept, u)
+		}
+	}
+	clear(s.unsent[len(kept):])
+	s.unsent = kept
+}
+
+// unsentPatience is for how many election time-outs results are kept.
+const unsentPatience time.Duration = 10
+
+// finish answers everybody when the group stops.
+func (s *proposalsInCore) finish(cause error) {
+	for p := s.waiting.popFront(); p != nil; p = s.waiting.popFront() {
+		s.complete(p, stageWaiting, core.LogID{}, nil, cause)
+	}
+	s.failForwarded(cause, func(*Proposal) bool { return true })
+	s.results.send(s.core.group)
+}
+
+// sizeOf is what a command counts where proposals are bounded in bytes.
+func sizeOf(data []byte) int { return len(data) + core.EntryOverheadBytes }

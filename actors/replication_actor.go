@@ -1,0 +1,163 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// replicationActor replicates the log to one follower: a pump around
+// core.Stream.
+//
+//	OWNS      the stream
+//	RECEIVES  how far the log reaches and is committed; the follower's answers,
+//	          straight from the network; signs of life from the core
+//	SENDS     entries to the follower; to the core the newest match, and that a
+//	          snapshot is needed
+//	WAITS ON  nothing, but the store where the tail has no entries
+//	BOUND     the stream's window
+//	DIES WITH the leader's term, the membership of its follower, the group
+type replicationActor struct {
+	shell
+	inbox inbox[core.StreamEvent]
+	group *Group
+	key   streamKey
+
+	stream     *core.Stream
+	generation uint64
+	out        core.StreamOutput
+	over       bool
+
+	matched core.Index // not yet told
+	grown   core.StreamGrown
+}
+
+// streamKey names a stream of this node.
+type streamKey struct {
+	peer   core.Identity
+	stream uint64
+}
+
+func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *replicationActor {
+	a := &replicationActor{group: g, key: streamKey{c.Peer.Identity, c.Stream}, generation: generation}
+	a.stream = core.NewStream(core.StreamConfig{
+		Self: g.node.identity, Peer: c.Peer.Identity, Group: g.cfg.Group, Cluster: g.cluster(),
+		Term: c.Term, ID: c.Stream, Terms: c.Terms, Purged: c.Purged, Last: c.Last,
+		MessageBytesMax: g.cfg.MessageBytesMax, EntriesPerMessageMax: g.cfg.EntriesPerMessageMax,
+		InflightMessagesMax: g.cfg.WindowMessagesMax, InflightBytesMax: g.cfg.WindowBytesMax,
+	})
+	a.shell = shell{env: g.env, name: "replication", next: a.step, closing: func() { a.inbox.close() }, failed: g.fail, ended: g.memberEnded}
+	a.inbox.bell = a.ring
+	return a
+}
+
+func (a *replicationActor) step() bool {
+	events := a.inbox.take()
+	if len(events) == 0 {
+		return false
+	}
+	grew := false
+	for _, ev := range events {
+		if grown, ok := ev.(*core.StreamGrown); ok {
+			// Only the newest counts, after everything that came with it.
+			a.grown, grew = *grown, true
+			continue
+		}
+		a.pump(ev)
+	}
+	if grew {
+		a.pump(&a.grown)
+	}
+	if a.matched > 0 {
+		a.group.core.put(&core.Matched{Peer: a.key.peer, Stream: a.key.stream, Match: a.matched})
+		a.matched = 0
+	}
+	return true
+}
+
+// pump steps the stream and carries out what it wants, until it wants nothing or
+// has to wait.
+func (a *replicationActor) pump(ev core.StreamEvent) {
+	for ev != nil && !a.over {
+		a.stream.Step(a.env.Now(), ev, &a.out)
+		a.report()
+		ev = nil
+		switch {
+		case a.out.Send != nil:
+			ev = &core.StreamSent{OK: a.group.node.cfg.Network.Send(a.out.Send)}
+		case a.out.Want:
+			ev = a.read(a.out.First, a.out.Last, a.out.BytesMax)
+		}
+	}
+}
+
+func (a *replicationActor) report() {
+	a.matched = max(a.matched, a.out.Matched)
+	if a.out.NeedSnapshot {
+		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
+	}
+	if a.out.HigherTerm > 0 {
+		a.group.core.put(&core.HigherTerm{From: a.key.peer, Term: a.out.HigherTerm})
+	}
+	a.over = a.over || a.out.Ended
+}
+
+// read answers the stream's wish from memory, or begins to read the store and
+// returns nil.
+func (a *replicationActor) read(first, last core.Index, bytesMax int) core.StreamEvent {
+	r := a.group.tail.readForStream(a.generation, first, last, bytesMax)
+	if r.served || r.err != nil {
+		return &core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
+	}
+	if a.busy {
+		panic("a stream asks for a second read")
+	}
+	answer := &core.StreamRead{Prev: r.prev}
+	a.do(CallRead, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
+		if err := a.group.tail.settleStoreRead(a.generation, first, answer.Prev); err != nil {
+			answer.Err = err
+		}
+		switch {
+		case answer.Err != nil && !errors.Is(answer.Err, core.ErrCompacted) && !errors.Is(answer.Err, core.ErrLogChanged):
+			a.fail(fmt.Errorf("actors: entry %d is to be sent to node %d and cannot be read: %w", first, a.key.peer.ID, answer.Err))
+		case answer.Err == nil && len(answer.Entries) == 0 && last >= first:
+			// The entry before was all that memory lacked.
+			a.pump(a.read(first, last, bytesMax))
+		default:
+			a.pump(answer)
+		}
+	})
+	return nil
+}
+
+// readStore reads the entry before first, whose purged id answer.Prev holds, and
+// those from first to last.
+func (a *replicationActor) readStore(answer *core.StreamRead, first, last core.Index, bytesMax int) {
+	store, group := a.group.node.cfg.Store, a.group.cfg.Group
+	if before := first - 1; before != answer.Prev.Index {
+		entries, err := store.Read(context.Background(), group, before, before, bytesMax)
+		if err != nil {
+			answer.Err = readError(err)
+			return
+		}
+		answer.Prev = entries[0].LogID
+	}
+	if last < first {
+		return
+	}
+	var err error
+	if answer.Entries, err = store.Read(context.Background(), group, first, last, bytesMax); err != nil {
+		answer.Entries, answer.Err = nil, readError(err)
+	}
+}
+
+// readError: what was there when the read began may be purged by now.
+func readError(err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return core.ErrCompacted
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package actors
+
+import (
+	"errors"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// resultBatches gathers the results of proposals that other nodes forwarded, so
+// that each node is answered once for a batch.
+type resultBatches struct{ batches []resultBatch }
+
+type resultBatch struct {
+	to      core.Identity
+	results []core.ForwardedResult
+}
+
+// add takes the result of a forwarded proposal, whose stage is done.
+func (b *resultBatches) add(p *Proposal, id core.LogID, value []byte, err error) {
+	i := 0
+	for i < len(b.batches) && b.batches[i].to != p.from {
+		i++
+	}
+	if i == len(b.batches) {
+		b.batches = append(b.batches, resultBatch{to: p.from})
+	}
+	b.batches[i].results = append(b.batches[i].results, resultOf(p.id, id, value, err))
+}
+
+// send sends what was gathered, in messages of limited size. What the network
+// does not take now the core actor tries again.
+func (b *resultBatches) send(g *Group) {
+	for _, batch := range b.batches {
+		for len(batch.results) > 0 {
+			n, bytes := 0, 0
+			for n < len(batch.results) && (n == 0 || bytes < g.cfg.MessageBytesMax) {
+				bytes += len(batch.results[n].Value) + core.EntryOverheadBytes
+				n++
+			}
+			m := &core.ProposeResponse{Header: g.header(batch.to), Results: batch.results[:n:n]}
+			if !g.node.cfg.Network.Send(m) {
+				g.core.put(&unsentResults{m})
+			}
+			batch.results = batch.results[n:]
+		}
+	}
+	clear(b.batches)
+	b.batches = b.batches[:0]
+}
+
+// resultOf says on the wire how a proposal ended.
+func resultOf(forwarded uint64, id core.LogID, value []byte, err error) core.ForwardedResult {
+	r := core.ForwardedResult{ID: forwarded, LogID: id, Value: value, Code: core.ResultApplied}
+	var notLeader *core.NotLeaderError
+	var lost *core.LostError
+	var tooLarge *core.TooLargeError
+	switch {
+	case err == nil:
+		return r
+	case errors.As(err, &notLeader), errors.Is(err, core.ErrNotReady):
+		r.Code = core.ResultNotLeader
+	case errors.Is(err, core.ErrOverloaded):
+		r.Code = core.ResultOverloaded
+	case errors.Is(err, core.ErrTermChanged):
+		r.Code = core.ResultTermChanged
+	case errors.As(err, &lost):
+		r.Code = core.ResultLost
+	case errors.As(err, &tooLarge):
+		r.Code = core.ResultTooLarge
+	case core.MayHaveHappened(err):
+		r.Code = core.ResultUnknown
+	default:
+		r.Code = core.ResultStopped
+	}
+	r.Error = err.Error()
+	return r
+}
+
+// forwardedError turns a result that is not ResultApplied back into an error.
+// Those that let the proposal be tried elsewhere are told apart by the caller.
+func forwardedError(r *core.ForwardedResult, size, sizeMax int) error {
+	switch r.Code {
+	case core.ResultOverloaded:
+		return core.ErrOverloaded
+	case core.ResultTermChanged:
+		return core.ErrTermChanged
+	case core.ResultLost:
+		return &core.LostError{LogID: r.LogID}
+	case core.ResultTooLarge:
+		return &core.TooLargeError{Size: size, Max: sizeMax}
+	}
+	return &core.UnknownOutcomeError{Cause: errors.New("the leader says: " + r.Error)}
+}

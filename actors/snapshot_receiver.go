@@ -1,0 +1,137 @@
+package actors
+
+import (
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// snapshotReceiver takes in the leader's snapshot. It is started by the first
+// piece, keeps an unfinished snapshot for a transfer that resumes it, and costs
+// nothing while none comes.
+//
+//	OWNS      the unfinished snapshot
+//	RECEIVES  pieces that the engine has let through
+//	SENDS     answers to the sender; the whole snapshot's arrival to the core
+//	WAITS ON  the snapshot store
+//	BOUND     the sender's window
+//	DIES WITH the group
+type snapshotReceiver struct {
+	shell
+	inbox inbox[*core.SnapshotChunk]
+	group *Group
+
+	queue  []*core.SnapshotChunk
+	writer storage.SnapshotWriter
+	// meta and offset are those of the unfinished snapshot.
+	meta   core.SnapshotMeta
+	offset uint64
+}
+
+func newSnapshotReceiver(g *Group) *snapshotReceiver {
+	r := &snapshotReceiver{group: g}
+	r.shell = shell{env: g.env, name: "snapshot receiver", next: r.step, closing: r.finish, failed: g.fail, ended: r.end}
+	r.inbox.bell = r.ring
+	return r
+}
+
+func (r *snapshotReceiver) step() bool {
+	r.queue = append(r.queue, r.inbox.take()...)
+	if len(r.queue) == 0 {
+		return false
+	}
+	m := r.queue[0]
+	r.queue[0] = nil
+	r.queue = r.queue[1:]
+	if reason := malformed(m); reason != "" {
+		r.answer(m, reason)
+		return true
+	}
+	var committed bool
+	var err error
+	r.do(CallSnapshotWrite, func() { committed, err = r.take(m) }, func() {
+		switch {
+		case err != nil:
+			r.group.logger.Warn("a snapshot cannot be received", "snapshot", m.Meta.LogID.String(), "error", err)
+			r.answer(m, err.Error())
+			return
+		case committed:
+			// The core decides in one step whether it is still news (rule 24).
+			r.group.core.put(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
+		}
+		r.answer(m, "")
+	})
+	return true
+}
+
+// malformed checks what take relies on.
+func malformed(m *core.SnapshotChunk) string {
+	end := m.Offset + uint64(len(m.Data))
+	switch {
+	case end < m.Offset || end > m.Meta.SizeBytes:
+		return "a piece beyond the end"
+	case m.Done != (end == m.Meta.SizeBytes):
+		return "a wrong mark of the end"
+	}
+	return ""
+}
+
+// take writes a piece if it is the next one. A piece of another snapshot begins
+// that one; a piece from elsewhere only asks where to go on.
+func (r *snapshotReceiver) take(m *core.SnapshotChunk) (committed bool, err error) {
+	if r.writer != nil && !sameSnapshot(&r.meta, &m.Meta) {
+		r.abort()
+	}
+	if r.writer == nil {
+		if r.writer, err = r.group.node.cfg.Snapshots.Create(r.group.ctx, r.group.cfg.Group, m.Meta); err != nil {
+			r.writer = nil
+			return false, err
+		}
+		r.meta, r.offset = m.Meta, 0
+	}
+	if m.Offset != r.offset {
+		return false, nil
+	}
+	if _, err = r.writer.Write(m.Data); err != nil {
+		r.abort()
+		return false, err
+	}
+	r.offset += uint64(len(m.Data))
+	if !m.Done {
+		return false, nil
+	}
+	w := r.writer
+	r.writer = nil
+	if _, err = w.Commit(m.Meta); err != nil {
+		r.offset = 0
+		return false, err
+	}
+	return true, nil
+}
+
+// sameSnapshot: a transfer resumes only on equal id, size and checksum
+// (rule 25).
+func sameSnapshot(a, b *core.SnapshotMeta) bool {
+	return a.LogID == b.LogID && a.SizeBytes == b.SizeBytes && a.Checksum == b.Checksum
+}
+
+func (r *snapshotReceiver) abort() {
+	if r.writer != nil {
+		_ = r.writer.Abort()
+		r.writer, r.offset = nil, 0
+	}
+}
+
+func (r *snapshotReceiver) answer(m *core.SnapshotChunk, refusal string) {
+	r.group.node.cfg.Network.Send(&core.SnapshotResponse{
+		Header: r.group.header(m.From), Stream: m.Stream, Transfer: m.Transfer,
+		Offset: r.offset, Refused: refusal != "", Reason: refusal,
+	})
+}
+
+func (r *snapshotReceiver) finish() { r.inbox.close() }
+
+// end removes what is unfinished. No call is under way any more.
+func (r *snapshotReceiver) end() {
+	r.abort()
+	r.group.memberEnded()
+}

@@ -1,0 +1,245 @@
+package actors
+
+import (
+	"errors"
+	"io"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// snapshotSender sends the newest snapshot to one follower.
+//
+// It asks first, with a piece without data, how much the receiver has of exactly
+// this snapshot (rule 25), and goes on from there with a few pieces under way.
+//
+//	OWNS      the reader of the snapshot
+//	RECEIVES  the receiver's answers, straight from the network; its turn
+//	SENDS     pieces to the receiver; to the core how the transfer ended
+//	WAITS ON  the snapshot store
+//	BOUND     a window of pieces; one transfer to a node at a time
+//	DIES WITH its transfer, the stream, the group
+type snapshotSender struct {
+	shell
+	inbox    inbox[senderItem]
+	group    *Group
+	cmd      core.SendSnapshot
+	key      streamKey
+	transfer uint64
+
+	reader storage.SnapshotReader
+	meta   core.SnapshotMeta
+	// offset is how much was read, acked how much the receiver has.
+	offset, acked uint64
+	asked, agreed bool
+	// inflight are the ends of the pieces under way.
+	inflight []uint64
+	// unsent is a piece that the network did not take yet.
+	unsent *core.SnapshotChunk
+	over   bool
+	patrol Timer
+	// seen is what acked was when the patrol came last, quiet how often it has
+	// not moved since.
+	seen  uint64
+	quiet int
+}
+
+// senderItem is one thing that happened. The fields that are set say which.
+type senderItem struct {
+	begin    bool
+	patrol   bool
+	down     bool
+	response *core.SnapshotResponse
+}
+
+const (
+	// senderWindow is how many pieces may be under way.
+	senderWindow = 4
+	// senderQuietMax is how many election time-outs a transfer may stand still.
+	senderQuietMax = 10
+)
+
+func newSnapshotSender(g *Group, cmd *core.SendSnapshot) *snapshotSender {
+	s := &snapshotSender{group: g, cmd: *cmd, key: streamKey{cmd.Peer.Identity, cmd.Stream}, transfer: g.node.transferID.Add(1)}
+	s.shell = shell{env: g.env, name: "snapshot sender", next: s.step, closing: s.finish, failed: g.fail, ended: s.end}
+	s.inbox.bell = s.ring
+	return s
+}
+
+func (s *snapshotSender) step() bool {
+	for _, item := range s.inbox.take() {
+		s.accept(item)
+	}
+	if s.over || s.patrol == nil {
+		return false
+	}
+	if s.reader == nil {
+		s.open()
+		return true
+	}
+	return s.advance()
+}
+
+func (s *snapshotSender) accept(item senderItem) {
+	switch {
+	case s.over:
+	case item.begin:
+		s.patrol = s.env.AfterFunc(s.group.cfg.ElectionTimeout, func() { s.inbox.put(senderItem{patrol: true}, true) })
+	case item.patrol:
+		s.watch()
+	case item.down:
+		s.conclude(false) // the stream asks again, and the receiver keeps its part
+	case item.response != nil:
+		s.onResponse(item.response)
+	}
+}
+
+// watch ends a transfer that stands still.
+func (s *snapshotSender) watch() {
+	if s.acked != s.seen {
+		s.seen, s.quiet = s.acked, 0
+	} else if s.quiet++; s.quiet >= senderQuietMax {
+		s.conclude(false)
+		return
+	}
+	s.patrol.Reset(s.group.cfg.ElectionTimeout)
+}
+
+func (s *snapshotSender) open() {
+	var err error
+	s.do(CallSnapshotRead, func() { err = s.openNewest() }, func() {
+		if err != nil {
+			s.group.logger.Warn("no snapshot can be sent", "peer", s.key.peer, "error", err)
+			s.conclude(false)
+		}
+	})
+}
+
+func (s *snapshotSender) openNewest() error {
+	store, group := s.group.node.cfg.Snapshots, s.group.cfg.Group
+	meta, err := store.Newest(s.group.ctx, group)
+	if err != nil {
+		return err
+	}
+	s.reader, err = store.Open(s.group.ctx, group, meta.LogID)
+	if err != nil {
+		s.reader = nil
+		return err
+	}
+	s.meta = s.reader.Meta()
+	return nil
+}
+
+// advance does what comes next: ask, skip what the receiver has, or send.
+func (s *snapshotSender) advance() bool {
+	switch {
+	case s.unsent != nil:
+		if !s.group.node.cfg.Network.Send(s.unsent) {
+			return false // the next answer, or the patrol, tries again
+		}
+		s.inflight = append(s.inflight, s.unsent.Offset+uint64(len(s.unsent.Data)))
+		s.unsent = nil
+	case !s.asked:
+		s.asked = true
+		s.unsent = s.chunk(0, nil)
+	case !s.agreed || len(s.inflight) >= senderWindow || s.offset == s.meta.SizeBytes:
+		return false
+	case s.offset < s.acked:
+		s.read(s.acked-s.offset, func([]byte) {})
+	default:
+		offset := s.offset
+		s.read(uint64(s.group.cfg.SnapshotChunkBytes), func(data []byte) { s.unsent = s.chunk(offset, data) })
+	}
+	return true
+}
+
+func (s *snapshotSender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
+	g := s.group
+	return &core.SnapshotChunk{
+		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
+		Stream: s.key.stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
+		Done: offset+uint64(len(data)) == s.meta.SizeBytes,
+	}
+}
+
+// read reads the next n bytes, or what is left, at most a piece at a time.
+func (s *snapshotSender) read(n uint64, then func([]byte)) {
+	n = min(n, uint64(s.group.cfg.SnapshotChunkBytes), s.meta.SizeBytes-s.offset)
+	data := make([]byte, n)
+	var err error
+	s.do(CallSnapshotRead, func() {
+		if _, err = io.ReadFull(s.reader, data); err == nil && s.offset+n == s.meta.SizeBytes {
+			err = s.verifyEnd()
+		}
+	}, func() {
+		if err != nil {
+			s.group.logger.Warn("the snapshot cannot be read", "snapshot", s.meta.LogID.String(), "error", err)
+			s.conclude(false)
+			return
+		}
+		s.offset += n
+		then(data)
+	})
+}
+
+// verifyEnd lets the reader see the end, where it verifies the checksum.
+func (s *snapshotSender) verifyEnd() error {
+	var one [1]byte
+	switch n, err := s.reader.Read(one[:]); {
+	case n > 0:
+		return errors.New("the snapshot is longer than its meta says")
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
+	switch {
+	case r.From != s.key.peer || r.Stream != s.key.stream || len(s.inflight) == 0:
+		return
+	case r.Refused:
+		s.conclude(false)
+		return
+	case !s.agreed:
+		s.agreed = true
+		if r.Offset > s.meta.SizeBytes {
+			s.conclude(false)
+			return
+		}
+	case r.Offset != s.inflight[0]:
+		s.conclude(false) // the receiver began anew
+		return
+	}
+	s.inflight = s.inflight[1:]
+	s.acked = max(s.acked, r.Offset)
+	if r.Offset == s.meta.SizeBytes {
+		s.conclude(true)
+	}
+}
+
+// conclude tells the core how the transfer ended, and ends.
+func (s *snapshotSender) conclude(ok bool) {
+	if s.over {
+		return
+	}
+	s.over = true
+	s.group.core.put(&core.SnapshotSent{Peer: s.key.peer, Stream: s.key.stream, LogID: s.meta.LogID, OK: ok})
+	s.stop()
+}
+
+func (s *snapshotSender) finish() {
+	s.over = true
+	s.inbox.close()
+	if s.patrol != nil {
+		s.patrol.Stop()
+	}
+	s.group.node.gate.leave(s)
+}
+
+func (s *snapshotSender) end() {
+	if s.reader != nil {
+		_ = s.reader.Close()
+	}
+	s.group.memberEnded()
+}

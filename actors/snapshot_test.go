@@ -1,0 +1,65 @@
+package actors
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
+	hosts := newCluster(t, 3, func(c *GroupConfig) {
+		c.SnapshotEntries, c.KeepEntries = 100, 10
+		c.SnapshotChunkBytes = 64
+		c.TailBytesMax = 4 << 10
+		c.EntriesPerMessageMax = 7
+		c.ApplyBatchEntriesMax = 11
+	})
+	leader := leaderOf(t, hosts)
+	lagging := others(hosts, leader)[0]
+	lagging.shutdown()
+	for i := range 500 {
+		if p := call(t, leader.group, &Proposal{Data: fmt.Appendf(nil, "command %d", i)}); p.Err != nil {
+			t.Fatal(p.Err)
+		}
+	}
+	until(t, leader.group, "the log to be purged", func(s Status) bool { return s.Purged > 300 })
+	lagging.restart()
+	until(t, lagging.group, "the follower to catch up", func(s Status) bool { return s.Applied >= 500 })
+	if lagging.machine.restored == 0 {
+		t.Error("the follower caught up without a snapshot")
+	}
+	if p := call(t, lagging.group, &Proposal{Data: []byte("last")}); p.Err != nil {
+		t.Fatal(p.Err)
+	}
+	converge(t, hosts)
+	// Everybody restarts from snapshot and log.
+	for _, h := range hosts {
+		h.shutdown()
+	}
+	for _, h := range hosts {
+		h.restart()
+	}
+	converge(t, hosts)
+	if got := len(hosts[0].machine.list()); got != 501 {
+		t.Errorf("%d commands after the restart, want 501", got)
+	}
+}
+
+func TestSmallLimitsAndATailThatForgets(t *testing.T) {
+	hosts := newCluster(t, 3, func(c *GroupConfig) {
+		c.TailBytesMax = 1 // everything that is flushed and applied is read from the store
+		c.EntriesPerMessageMax = 1
+		c.WindowMessagesMax = 2
+		c.ApplyBatchEntriesMax = 1
+		c.MessageBytesMax = 1
+	})
+	leader := leaderOf(t, hosts)
+	lagging := others(hosts, leader)[1]
+	lagging.shutdown()
+	for i := range 200 {
+		if p := call(t, leader.group, &Proposal{Data: fmt.Appendf(nil, "command %d", i)}); p.Err != nil {
+			t.Fatal(p.Err)
+		}
+	}
+	lagging.restart()
+	converge(t, hosts)
+}

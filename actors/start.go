@@ -1,0 +1,128 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// load reads what the node holds of a group and makes its actors. They do not
+// run yet.
+func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, error) {
+	if err := n.raisePromise(ctx, cfg.ElectionTimeout); err != nil {
+		return nil, fmt.Errorf("actors: the promise could not be recorded: %w", err)
+	}
+	state, err := n.loadState(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	appliedTime, err := n.appliedTime(ctx, cfg, &state)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := core.NewEngine(n.engineConfig(cfg, again), state, n.env.Now())
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{node: n, cfg: cfg, env: n.env, logger: n.logger.With(slog.Uint64("group", uint64(cfg.Group)))}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.life.done = make(chan struct{})
+	g.clusterID.Store(uint64(state.HardState.Cluster))
+	g.term.Store(uint64(state.HardState.Term))
+	g.credits = &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.credits, granted: g.enter}
+	g.tail = newTail(cfg.TailBytesMax, state.Purged, state.Last, state.Applied.Index)
+	g.setStreams(nil)
+	g.setSenders(nil)
+	g.core = newCoreActor(g, engine)
+	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
+	g.log = &groupLog{group: cfg.Group, tail: g.tail, flushed: func(id core.IOID) { g.core.put(&core.Flushed{IOID: id}) }}
+	g.publishStatus(&Status{EngineStatus: engine.Status(), Group: cfg.Group, Self: n.identity})
+	return g, nil
+}
+
+// begin spawns the core and the apply actor, and starts the engine before
+// anything else reaches it.
+func (c *coreActor) begin() {
+	c.group.apply.start()
+	c.group.spawn(&c.shell)
+	c.put(&startEngine{})
+}
+
+func (n *Node) loadState(ctx context.Context, cfg GroupConfig) (core.State, error) {
+	stored, err := n.cfg.Store.Load(ctx, cfg.Group)
+	if err != nil {
+		return core.State{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
+	}
+	if have := stored.HardState.Cluster; cfg.Cluster != 0 && have != 0 && have != cfg.Cluster {
+		return core.State{}, fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v", cfg.Group, have, cfg.Cluster)
+	}
+	snapshot, err := n.cfg.Snapshots.Newest(ctx, cfg.Group)
+	if errors.Is(err, core.ErrCorrupt) {
+		// Whether it is missed the engine decides by what the log holds.
+		n.logger.Error("no snapshot is good", slog.Uint64("group", uint64(cfg.Group)), slog.Any("error", err))
+		snapshot, err = core.SnapshotMeta{}, nil
+	}
+	if err != nil {
+		return core.State{}, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
+	}
+	applied, err := cfg.StateMachine.Applied()
+	if err != nil {
+		return core.State{}, fmt.Errorf("actors: the state machine of group %d could not be read: %w", cfg.Group, err)
+	}
+	return core.State{
+		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
+		LastTime: stored.LastTime, Terms: stored.Terms, Configurations: stored.Configurations,
+		Snapshot: snapshot, Applied: applied,
+	}, nil
+}
+
+// appliedTime finds the time of the entry applied last, for the next snapshot.
+func (n *Node) appliedTime(ctx context.Context, cfg GroupConfig, s *core.State) (int64, error) {
+	switch i := s.Applied.Index; {
+	case i == 0:
+		return 0, nil
+	case i == s.Last.Index:
+		return s.LastTime, nil
+	case i == s.Snapshot.Index:
+		return s.Snapshot.Time, nil
+	case i <= s.Purged.Index || i > s.Last.Index:
+		return 0, nil // later entries are applied before a snapshot is built
+	default:
+		entries, err := n.cfg.Store.Read(ctx, cfg.Group, i, i, 1)
+		if err != nil {
+			return 0, fmt.Errorf("actors: entry %d, applied last, could not be read: %w", i, err)
+		}
+		return entries[0].Time, nil
+	}
+}
+
+func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
+	return core.Config{
+		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
+		ElectionTimeout: cfg.ElectionTimeout, HeartbeatInterval: cfg.HeartbeatInterval, HungLimit: cfg.HungLimit,
+		Silence:             n.silence(cfg.ElectionTimeout, again),
+		UncommittedBytesMax: cfg.UncommittedBytesMax,
+		SnapshotEntries:     cfg.SnapshotEntries, SnapshotLogBytes: cfg.SnapshotLogBytes, KeepEntries: cfg.KeepEntries,
+		Volatile: storage.IsVolatile(cfg.StateMachine),
+	}
+}
+
+// silence is for how long a promise of an earlier life may be alive: of the
+// store's last opening, or of the group's last run in this process (rule 13).
+func (n *Node) silence(electionTimeout time.Duration, again bool) time.Duration {
+	header := n.cfg.Store.Header()
+	switch {
+	case again:
+		n.writing.Lock()
+		defer n.writing.Unlock()
+		return max(n.promise, electionTimeout)
+	case header.StartCounter == 1:
+		return 0
+	}
+	return max(header.Promise, electionTimeout)
+}

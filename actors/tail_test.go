@@ -1,0 +1,201 @@
+package actors
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// entriesOf makes entries of a term from first to last, each of size bytes.
+func entriesOf(term core.Term, first, last core.Index, size int) []core.Entry {
+	var entries []core.Entry
+	for i := first; i <= last; i++ {
+		entries = append(entries, core.Entry{LogID: core.LogID{Term: term, Index: i}, Kind: core.EntryCommand, Data: make([]byte, size-core.EntryOverheadBytes)})
+	}
+	return entries
+}
+
+func id(term core.Term, i core.Index) core.LogID { return core.LogID{Term: term, Index: i} }
+
+func TestTailServesWhatIsUnflushed(t *testing.T) {
+	tl := newTail(1000, core.LogID{}, id(1, 10), 10)
+	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 11, 30, 100)})
+	g := tl.now()
+	if r := tl.readForStream(g, 11, 30, 1<<20); !r.served || r.prev != id(1, 10) || len(r.entries) != 20 {
+		t.Fatalf("nothing may be evicted before it is durable: %+v", r)
+	}
+	tl.flushed(1)
+	// 2,000 bytes, nothing applied: up to twice the bound stays.
+	if r := tl.readForStream(g, 11, 30, 1<<20); !r.served {
+		t.Fatalf("what is not applied stays up to twice the bound: %+v", r)
+	}
+	tl.setApplied(15)
+	if r := tl.readForStream(g, 11, 11, 1<<20); r.served || r.storeLast != 11 {
+		t.Fatalf("want entry 11 from the store: %+v", r)
+	}
+	if r := tl.readForStream(g, 16, 30, 1<<20); !r.served || r.prev != id(1, 15) {
+		t.Fatalf("want entry 16 from memory: %+v", r)
+	}
+	tl.setApplied(30)
+	if r := tl.readForStream(g, 21, 30, 1<<20); !r.served || r.prev != id(1, 20) || len(r.entries) != 10 {
+		t.Fatalf("want the last 1,000 bytes in memory: %+v", r)
+	}
+	if r := tl.readForStream(g, 20, 30, 1<<20); r.served || r.storeLast != 20 {
+		t.Fatalf("want entry 20 from the store: %+v", r)
+	}
+	// An unflushed write far above twice the bound stays.
+	tl.submit(&core.Write{IOID: 2, Append: entriesOf(1, 31, 70, 100)})
+	if r := tl.readForStream(g, 31, 70, 1<<20); !r.served || len(r.entries) != 40 {
+		t.Fatalf("rule 9: %+v", r)
+	}
+}
+
+func TestTailBoundsARead(t *testing.T) {
+	tl := newTail(1<<20, core.LogID{}, core.LogID{}, 0)
+	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
+	for _, test := range []struct {
+		first, last core.Index
+		bytes, want int
+	}{{1, 10, 1, 1}, {1, 10, 250, 2}, {1, 10, 300, 3}, {4, 3, 100, 0}, {11, 10, 100, 0}} {
+		r := tl.readForStream(0, test.first, test.last, test.bytes)
+		if !r.served || len(r.entries) != test.want || r.prev.Index != test.first-1 {
+			t.Errorf("%+v: %d entries after %v", test, len(r.entries), r.prev)
+		}
+	}
+	if r := tl.readForApply(2, 10, 3, 1<<20); !r.served || len(r.entries) != 3 || r.entries[0].Index != 2 {
+		t.Errorf("for apply: %+v", r)
+	}
+}
+
+func TestTailGenerations(t *testing.T) {
+	tl := newTail(1<<20, core.LogID{}, id(1, 5), 0)
+	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 6, 10, 100)})
+	g := tl.now()
+	old := tl.readForStream(g, 6, 10, 1<<20)
+	tl.submit(&core.Write{IOID: 2, TruncateFrom: 8, Append: entriesOf(2, 8, 12, 100)})
+	if r := tl.readForStream(g, 6, 7, 1<<20); !errors.Is(r.err, core.ErrLogChanged) {
+		t.Errorf("a truncation raises the generation: %+v", r)
+	}
+	if err := tl.settleStoreRead(g, 6, id(1, 5)); !errors.Is(err, core.ErrLogChanged) {
+		t.Errorf("a store read of the old generation: %v", err)
+	}
+	for i, e := range old.entries {
+		if e.Term != 1 || e.Index != core.Index(6+i) {
+			t.Errorf("what a reader holds was overwritten: %v", e.LogID)
+		}
+	}
+	g = tl.now()
+	if r := tl.readForStream(g, 9, 12, 1<<20); !r.served || r.prev != id(2, 8) {
+		t.Errorf("after the truncation: %+v", r)
+	}
+
+	// Below what is in memory: the entry before has to be read.
+	tl.submit(&core.Write{IOID: 3, TruncateFrom: 3, Append: entriesOf(3, 3, 4, 100)})
+	g = tl.now()
+	if r := tl.readForStream(g, 3, 4, 1<<20); r.served || r.err != nil || r.storeLast != 2 {
+		t.Errorf("the entry before is only in the store: %+v", r)
+	}
+	if err := tl.settleStoreRead(g, 3, id(1, 2)); err != nil {
+		t.Error(err)
+	}
+	if r := tl.readForStream(g, 3, 4, 1<<20); !r.served || r.prev != id(1, 2) || len(r.entries) != 2 {
+		t.Errorf("it was learned: %+v", r)
+	}
+
+	tl.submit(&core.Write{IOID: 4, Reset: id(4, 100)})
+	if r := tl.readForStream(g, 3, 4, 1<<20); !errors.Is(r.err, core.ErrLogChanged) {
+		t.Errorf("a reset raises the generation: %+v", r)
+	}
+	g = tl.now()
+	if r := tl.readForStream(g, 101, 100, 1<<20); !r.served || r.prev != id(4, 100) {
+		t.Errorf("after the reset: %+v", r)
+	}
+	if r := tl.readForStream(g, 100, 100, 1<<20); !errors.Is(r.err, core.ErrCompacted) {
+		t.Errorf("before the reset's entry: %+v", r)
+	}
+	if r := tl.readForApply(4, 100, 10, 1<<20); !errors.Is(r.err, core.ErrCompacted) {
+		t.Errorf("for apply, before the reset's entry: %+v", r)
+	}
+}
+
+func TestTailLowestUnflushedOfSeveralWrites(t *testing.T) {
+	tl := newTail(100, core.LogID{}, core.LogID{}, 0)
+	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
+	tl.submit(&core.Write{IOID: 2, TruncateFrom: 4, Append: entriesOf(2, 4, 10, 100)})
+	tl.submit(&core.Write{IOID: 3, Append: entriesOf(2, 11, 12, 100)})
+	tl.setApplied(12)
+	for i, want := range []core.Index{1, 4, 11, 12} {
+		if i > 0 {
+			tl.flushed(core.IOID(i))
+		}
+		if tl.first != want {
+			t.Errorf("after flush %d the tail begins at %d, want %d", i, tl.first, want)
+		}
+	}
+}
+
+func TestTailRefusesAGap(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a gap was not noticed")
+		}
+	}()
+	newTail(100, core.LogID{}, id(1, 5), 0).submit(&core.Write{IOID: 1, Append: entriesOf(1, 7, 7, 100)})
+}
+
+// TestTailConcurrentReads lets readers check every read while the log grows, is
+// truncated and evicted.
+func TestTailConcurrentReads(t *testing.T) {
+	tl := newTail(2000, core.LogID{}, core.LogID{}, 0)
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				g := tl.now()
+				tl.mu.RLock()
+				first, end := tl.first, tl.first+core.Index(len(tl.entries))
+				tl.mu.RUnlock()
+				r := tl.readForStream(g, first+1, end-1, 1500)
+				if !r.served {
+					continue
+				}
+				before := r.prev
+				for _, e := range r.entries {
+					if e.Index != before.Index+1 || e.Term < before.Term {
+						t.Errorf("%v follows %v", e.LogID, before)
+						return
+					}
+					before = e.LogID
+				}
+			}
+		})
+	}
+	last, ioid := core.Index(0), core.IOID(0)
+	for term := core.Term(1); term <= 200; term++ {
+		w := &core.Write{}
+		if last > 5 && term%3 == 0 {
+			last -= 3
+			w.TruncateFrom = last + 1
+		}
+		w.Append = entriesOf(term, last+1, last+20, 100)
+		last += 20
+		ioid++
+		w.IOID = ioid
+		tl.submit(w)
+		tl.flushed(ioid)
+		tl.setApplied(last - 5)
+	}
+	close(done)
+	readers.Wait()
+	if tl.bytes > 2000 {
+		t.Errorf("%d bytes are kept, at most 2000", tl.bytes)
+	}
+}

@@ -1,0 +1,83 @@
+package troupe
+
+import (
+	"context"
+	"time"
+)
+
+// bootstrapAskLimit is for how long a bootstrap waits for the members to say
+// who they are. A context with a deadline shortens it to three quarters of what
+// is left, so that the answer, which names who is missing, comes before the end.
+const bootstrapAskLimit = 10 * time.Second
+
+// Bootstrap forms a new cluster out of members, each given by [At]. It is
+// called on one node, which is one of them; the others only run. An empty
+// address stands for this node's own.
+//
+// First every member is asked who it is: if one cannot be reached or is not
+// empty, nothing is written and the error is a *BootstrapError that names it.
+// Then the cluster is begun with this node alone, and the others are brought
+// in; Bootstrap returns nil when all of them are members. If ctx ends before
+// that, the error is a *FormingError: the cluster exists, whoever leads goes on,
+// and the status says what it waits for. If ctx is cancelled while members are
+// still being asked it is an *UnknownOutcomeError.
+//
+// Once it was begun, the same list again waits for the same end, and another
+// list is refused with a *BootstrapError.
+func (r *Raft) Bootstrap(ctx context.Context, members ...Member) error {
+	if err := ctx.Err(); err != nil {
+		return nothingDone(err)
+	}
+	wanted, err := r.wanted(members)
+	if err != nil {
+		return err
+	}
+	limit := bootstrapAskLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)*3/4)
+	}
+	begun := make(chan error, 1)
+	r.group.Bootstrap(wanted, limit, func(err error) { begun <- err })
+	select {
+	case err := <-begun:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return &UnknownOutcomeError{Cause: ctx.Err()}
+	}
+	if err := r.Wait(ctx, formed); err != nil {
+		return &FormingError{WaitsFor: r.Status().WaitsFor, Cause: err}
+	}
+	return nil
+}
+
+// wanted checks what can be told without asking anybody.
+func (r *Raft) wanted(members []Member) ([]Member, error) {
+	self := r.node.Identity().ID
+	wanted := make([]Member, 0, len(members))
+	seen := make(map[NodeID]bool, len(members))
+	for _, m := range members {
+		if m.ID == self && m.Address == "" {
+			m.Address = r.node.Address()
+		}
+		switch {
+		case m.ID == 0:
+			return nil, &BootstrapError{Reason: "a member has no id: ids begin at 1"}
+		case seen[m.ID]:
+			return nil, &BootstrapError{Node: m.ID, Reason: "stands twice in the list"}
+		case m.Address == "":
+			return nil, &BootstrapError{Node: m.ID, Reason: "has no address"}
+		}
+		seen[m.ID] = true
+		wanted = append(wanted, m)
+	}
+	if !seen[self] {
+		return nil, &BootstrapError{Node: self, Reason: "is the one that was asked, and is not in the list"}
+	}
+	return wanted, nil
+}
+
+func formed(s Status) bool {
+	return !s.Bootstrapping && !s.Configuration.Configuration.IsZero()
+}

@@ -1,0 +1,234 @@
+package troupe
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+)
+
+const mib = 1 << 20
+
+// Never turns off a rule of [Config] that counts.
+const Never = ^uint64(0)
+
+// Config is what one group is started with. The zero value of a field stands
+// for its default, so that Config{StateMachine: m} is enough; a group's members
+// need not have the same settings, time-outs included.
+type Config struct {
+	// Group is the group's id, the same on all of its members. Default 1.
+	Group GroupID
+	// StateMachine is what the group replicates. Required. It belongs to the
+	// group until that has stopped.
+	StateMachine StateMachine
+	// Cluster, if not 0, refuses to take part in any cluster but this one.
+	// Default 0: the one that the data or the first leader names.
+	Cluster ClusterID
+
+	// ElectionTimeout: a follower that has heard of no leader for a time drawn
+	// from one to two of it campaigns. It is also for how long a follower
+	// promises its leader not to vote for another, and for how long a leader
+	// stays without a quorum. At least 10 ms. Default 1 s.
+	//
+	// Choose ten times the slowest round trip between members, pauses of the
+	// process included: shorter ends an outage sooner and takes a hiccup for one.
+	ElectionTimeout time.Duration
+	// HeartbeatInterval is the time between a leader's rounds: at most a third
+	// of ElectionTimeout. Default a tenth of it.
+	HeartbeatInterval time.Duration
+	// HungLimit is for how long a leader's own disk or state machine may stay
+	// behind the others' before it leaves office: at least ElectionTimeout.
+	// Default ten of it.
+	HungLimit time.Duration
+
+	// CommandBytesMax is the largest command. Default 4 MiB.
+	CommandBytesMax int
+	// InflightProposalsMax and InflightBytesMax bound the proposals that were
+	// admitted on this node and are not answered. What comes then waits for
+	// room. Defaults 4,096 and 64 MiB.
+	InflightProposalsMax int
+	InflightBytesMax     int
+	// UncommittedBytesMax bounds a leader's uncommitted entries, all members'
+	// proposals together. Default 64 MiB.
+	UncommittedBytesMax int
+	// TailBytesMax is how much of the log's end is kept in memory for
+	// followers and the state machine. Default 64 MiB.
+	TailBytesMax int
+
+	// MessageBytesMax and EntriesPerMessageMax bound the entries of one
+	// message; one entry of any size always fits. Defaults 1 MiB and 4,096.
+	MessageBytesMax      int
+	EntriesPerMessageMax int
+	// WindowMessagesMax and WindowBytesMax bound what is on its way to one
+	// follower and not answered. Defaults 256 and 16 MiB.
+	WindowMessagesMax int
+	WindowBytesMax    int
+	// ApplyBatchEntriesMax and ApplyBatchBytesMax bound one call of
+	// StateMachine.Apply; one entry of any size always fits. Defaults 4,096
+	// and 4 MiB.
+	ApplyBatchEntriesMax int
+	ApplyBatchBytesMax   int
+
+	// SnapshotEntries and SnapshotLogBytes: a snapshot is made when so many
+	// entries, or bytes of them, were applied since the last. Never turns a
+	// rule off. Defaults 100,000 and 256 MiB.
+	SnapshotEntries  uint64
+	SnapshotLogBytes uint64
+	// KeepEntries is how many entries stay in the log below a snapshot, so that
+	// a follower that was away for a moment needs none. Default 10,000.
+	KeepEntries uint64
+	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
+	// 1 MiB.
+	SnapshotChunkBytes int
+}
+
+// WithDefaults returns c with its defaults filled in.
+func (c Config) WithDefaults() Config {
+	orDefault(&c.Group, 1)
+	orDefault(&c.ElectionTimeout, time.Second)
+	orDefault(&c.HeartbeatInterval, c.ElectionTimeout/10)
+	orDefault(&c.HungLimit, 10*c.ElectionTimeout)
+	orDefault(&c.CommandBytesMax, 4*mib)
+	orDefault(&c.InflightProposalsMax, 4096)
+	orDefault(&c.InflightBytesMax, 64*mib)
+	orDefault(&c.UncommittedBytesMax, 64*mib)
+	orDefault(&c.TailBytesMax, 64*mib)
+	orDefault(&c.MessageBytesMax, mib)
+	orDefault(&c.EntriesPerMessageMax, 4096)
+	orDefault(&c.WindowMessagesMax, 256)
+	orDefault(&c.WindowBytesMax, 16*mib)
+	orDefault(&c.ApplyBatchEntriesMax, 4096)
+	orDefault(&c.ApplyBatchBytesMax, 4*mib)
+	orDefault(&c.SnapshotEntries, 100_000)
+	orDefault(&c.SnapshotLogBytes, 256*mib)
+	orDefault(&c.KeepEntries, 10_000)
+	orDefault(&c.SnapshotChunkBytes, mib)
+	return c
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate fills the defaults in and returns a *ConfigError that names the
+// first field that is wrong and the rule that it breaks.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	if c.StateMachine == nil {
+		return invalid("StateMachine", "is missing")
+	}
+	if err := c.validateTimes(); err != nil {
+		return err
+	}
+	if err := c.validatePositive(); err != nil {
+		return err
+	}
+	return c.validateBytes()
+}
+
+const (
+	electionTimeoutMin = 10 * time.Millisecond
+	durationMax        = 24 * time.Hour
+)
+
+func (c *Config) validateTimes() error {
+	switch {
+	case c.ElectionTimeout < electionTimeoutMin || c.ElectionTimeout > durationMax:
+		return invalid("ElectionTimeout", "%v is not between %v and %v", c.ElectionTimeout, electionTimeoutMin, durationMax)
+	case c.HeartbeatInterval < 0:
+		return invalid("HeartbeatInterval", "%v is negative", c.HeartbeatInterval)
+	case c.HeartbeatInterval > c.ElectionTimeout/3:
+		return invalid("HeartbeatInterval", "%v is more than a third of ElectionTimeout %v", c.HeartbeatInterval, c.ElectionTimeout)
+	case c.HungLimit < c.ElectionTimeout:
+		return invalid("HungLimit", "%v is less than ElectionTimeout %v", c.HungLimit, c.ElectionTimeout)
+	}
+	return nil
+}
+
+func (c *Config) validatePositive() error {
+	for _, field := range []struct {
+		name  string
+		value int
+	}{
+		{"CommandBytesMax", c.CommandBytesMax},
+		{"InflightProposalsMax", c.InflightProposalsMax},
+		{"InflightBytesMax", c.InflightBytesMax},
+		{"UncommittedBytesMax", c.UncommittedBytesMax},
+		{"TailBytesMax", c.TailBytesMax},
+		{"MessageBytesMax", c.MessageBytesMax},
+		{"EntriesPerMessageMax", c.EntriesPerMessageMax},
+		{"WindowMessagesMax", c.WindowMessagesMax},
+		{"WindowBytesMax", c.WindowBytesMax},
+		{"ApplyBatchEntriesMax", c.ApplyBatchEntriesMax},
+		{"ApplyBatchBytesMax", c.ApplyBatchBytesMax},
+		{"SnapshotChunkBytes", c.SnapshotChunkBytes},
+	} {
+		if field.value <= 0 {
+			return invalid(field.name, "%d is not positive", field.value)
+		}
+	}
+	return nil
+}
+
+// validateBytes asserts that a command of the largest size passes everywhere:
+// else it would wait for ever.
+func (c *Config) validateBytes() error {
+	entry := c.CommandBytesMax + core.EntryOverheadBytes
+	for _, field := range []struct {
+		name  string
+		value int
+	}{
+		{"InflightBytesMax", c.InflightBytesMax},
+		{"UncommittedBytesMax", c.UncommittedBytesMax},
+		{"TailBytesMax", c.TailBytesMax},
+		{"WindowBytesMax", c.WindowBytesMax},
+	} {
+		if field.value < entry {
+			return invalid(field.name, "%d is less than one command of CommandBytesMax %d takes, %d", field.value, c.CommandBytesMax, entry)
+		}
+	}
+	return nil
+}
+
+func invalid(field, rule string, arguments ...any) error {
+	return &ConfigError{Field: "Config." + field, Rule: fmt.Sprintf(rule, arguments...)}
+}
+
+// forActors is c, with its defaults filled in, as the actors want it.
+func (c *Config) forActors() actors.GroupConfig {
+	return actors.GroupConfig{
+		Group:                c.Group,
+		StateMachine:         c.StateMachine,
+		Cluster:              c.Cluster,
+		ElectionTimeout:      c.ElectionTimeout,
+		HeartbeatInterval:    c.HeartbeatInterval,
+		HungLimit:            c.HungLimit,
+		CommandBytesMax:      c.CommandBytesMax,
+		InflightProposalsMax: c.InflightProposalsMax,
+		InflightBytesMax:     c.InflightBytesMax,
+		UncommittedBytesMax:  c.UncommittedBytesMax,
+		TailBytesMax:         c.TailBytesMax,
+		MessageBytesMax:      c.MessageBytesMax,
+		EntriesPerMessageMax: c.EntriesPerMessageMax,
+		WindowMessagesMax:    c.WindowMessagesMax,
+		WindowBytesMax:       c.WindowBytesMax,
+		ApplyBatchEntriesMax: c.ApplyBatchEntriesMax,
+		ApplyBatchBytesMax:   c.ApplyBatchBytesMax,
+		SnapshotEntries:      orOff(c.SnapshotEntries),
+		SnapshotLogBytes:     orOff(c.SnapshotLogBytes),
+		KeepEntries:          c.KeepEntries,
+		SnapshotChunkBytes:   c.SnapshotChunkBytes,
+	}
+}
+
+// orOff turns Never into the 0 by which the engine knows a rule that is off.
+func orOff(n uint64) uint64 {
+	if n == Never {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,130 @@
+package troupe
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/storage"
+)
+
+type anyMachine struct{ storage.StateMachine }
+
+func TestConfigValidate(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*Config)
+		field  string // "" if nothing is wrong
+		says   string
+	}{
+		{"defaults", func(*Config) {}, "", ""},
+		{"no machine", func(c *Config) { c.StateMachine = nil }, "StateMachine", "missing"},
+		{"short election time-out", func(c *Config) { c.ElectionTimeout = time.Millisecond }, "ElectionTimeout", "10ms"},
+		{"negative election time-out", func(c *Config) { c.ElectionTimeout = -time.Second }, "ElectionTimeout", "-1s"},
+		{"endless election time-out", func(c *Config) { c.ElectionTimeout = 25 * time.Hour }, "ElectionTimeout", "24h"},
+		{"heartbeats as rare as elections", func(c *Config) { c.HeartbeatInterval = time.Second }, "HeartbeatInterval", "third"},
+		{"heartbeats at a third", func(c *Config) { c.ElectionTimeout, c.HeartbeatInterval = 300*time.Millisecond, 100*time.Millisecond }, "", ""},
+		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "negative"},
+		{"hung before the election", func(c *Config) { c.HungLimit = 500 * time.Millisecond }, "HungLimit", "less than ElectionTimeout"},
+		{"negative limit", func(c *Config) { c.WindowMessagesMax = -1 }, "WindowMessagesMax", "not positive"},
+		{"command larger than the flight", func(c *Config) { c.InflightBytesMax = mib }, "InflightBytesMax", "CommandBytesMax"},
+		{"command larger than the uncommitted", func(c *Config) { c.UncommittedBytesMax = mib }, "UncommittedBytesMax", "CommandBytesMax"},
+		{"command larger than the tail", func(c *Config) { c.TailBytesMax = mib }, "TailBytesMax", "CommandBytesMax"},
+		{"command larger than the window", func(c *Config) { c.CommandBytesMax = 32 * mib }, "WindowBytesMax", "CommandBytesMax"},
+		{"small everything", func(c *Config) { c.CommandBytesMax, c.WindowBytesMax, c.InflightBytesMax = 1, 49, 49 }, "", ""},
+		{"no snapshots", func(c *Config) { c.SnapshotEntries, c.SnapshotLogBytes = Never, Never }, "", ""},
+	} {
+		c := Config{StateMachine: anyMachine{}}
+		test.change(&c)
+		err := c.Validate()
+		var wrong *ConfigError
+		switch {
+		case test.field == "":
+			if err != nil {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		case !errors.As(err, &wrong):
+			t.Errorf("%s: %v", test.name, err)
+		case wrong.Field != "Config."+test.field || !strings.Contains(wrong.Error(), test.says):
+			t.Errorf("%s: %v, want %s and %q in it", test.name, err, test.field, test.says)
+		}
+	}
+}
+
+// TestConfigReachesTheActors asserts that no field is forgotten on the way.
+func TestConfigReachesTheActors(t *testing.T) {
+	var c Config
+	fields := reflect.ValueOf(&c).Elem()
+	for i := range fields.NumField() {
+		switch field := fields.Field(i); {
+		case field.CanInt():
+			field.SetInt(int64(i + 1))
+		case field.CanUint():
+			field.SetUint(uint64(i + 1))
+		default:
+			field.Set(reflect.ValueOf(anyMachine{}))
+		}
+	}
+	told := c.forActors()
+	got := reflect.ValueOf(told)
+	for i := range got.NumField() {
+		name := got.Type().Field(i).Name
+		if want := fields.FieldByName(name); !want.IsValid() || !reflect.DeepEqual(want.Interface(), got.Field(i).Interface()) {
+			t.Errorf("%s reaches the actors as %v", name, got.Field(i))
+		}
+	}
+	if got.NumField() != fields.NumField() {
+		t.Errorf("%d fields, of which the actors know %d", fields.NumField(), got.NumField())
+	}
+	c.SnapshotEntries, c.SnapshotLogBytes = Never, Never
+	if told := c.forActors(); told.SnapshotEntries != 0 || told.SnapshotLogBytes != 0 {
+		t.Errorf("Never reaches the actors as %d and %d", told.SnapshotEntries, told.SnapshotLogBytes)
+	}
+}
+
+func TestNodeConfigValidate(t *testing.T) {
+	type network struct{ Network }
+	type snapshots struct{ SnapshotStore }
+	right := NodeConfig{ID: 1, Network: network{}, Log: ownedLog{node: 1}, Snapshots: snapshots{}}
+	for _, test := range []struct {
+		name   string
+		change func(*NodeConfig)
+		field  string
+	}{
+		{"right", func(*NodeConfig) {}, ""},
+		{"no id", func(c *NodeConfig) { c.ID = 0 }, "ID"},
+		{"no network", func(c *NodeConfig) { c.Network = nil }, "Network"},
+		{"no log", func(c *NodeConfig) { c.Log = nil }, "Log"},
+		{"no snapshots", func(c *NodeConfig) { c.Snapshots = nil }, "Snapshots"},
+		{"negative proposals", func(c *NodeConfig) { c.InflightProposalsMax = -1 }, "InflightProposalsMax"},
+		{"negative bytes", func(c *NodeConfig) { c.InflightBytesMax = -1 }, "InflightBytesMax"},
+	} {
+		c := right
+		test.change(&c)
+		err := c.Validate()
+		var wrong *ConfigError
+		switch {
+		case test.field == "":
+			if err != nil {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		case !errors.As(err, &wrong) || wrong.Field != "NodeConfig."+test.field:
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	right.ID = 2
+	var owner *WrongNodeError
+	if err := right.Validate(); !errors.As(err, &owner) || owner.Owner != 1 {
+		t.Errorf("another node's log: %v", err)
+	}
+}
+
+// ownedLog is a store of which only the header is asked.
+type ownedLog struct {
+	LogStore
+	node NodeID
+}
+
+func (l ownedLog) Header() storage.Header { return storage.Header{Node: l.node} }

@@ -1,0 +1,97 @@
+package troupe
+
+import (
+	"fmt"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// Errors that carry no data. None of them leaves a write in doubt, unless it is
+// wrapped in an [UnknownOutcomeError].
+var (
+	// ErrOverloaded: there was no room for the request, and nothing happened.
+	ErrOverloaded = core.ErrOverloaded
+	// ErrStopped: the node or the group was stopped.
+	ErrStopped = core.ErrStopped
+	// ErrTermChanged: the term that the request insisted on is over.
+	ErrTermChanged = core.ErrTermChanged
+	// ErrNotReady: this node leads, and the cluster is still being formed.
+	ErrNotReady = core.ErrNotReady
+	// ErrCorrupt is wrapped by every error that says that stored data is damaged.
+	ErrCorrupt = core.ErrCorrupt
+)
+
+// Errors that carry data, for errors.As.
+type (
+	// NotLeaderError: this node does not lead, and nothing happened.
+	NotLeaderError = core.NotLeaderError
+	// UnknownOutcomeError: it is not known what became of the write.
+	UnknownOutcomeError = core.UnknownOutcomeError
+	// LostError: the write was appended, lost its place to another leader's
+	// entry, and will certainly not happen.
+	LostError = core.LostError
+	// FatalError: the group stopped because of its cause.
+	FatalError = core.FatalError
+	// TooLargeError: a command is over Config.CommandBytesMax.
+	TooLargeError = core.TooLargeError
+	// BootstrapError: a bootstrap was refused, and nothing was written.
+	BootstrapError = core.BootstrapError
+	// WrongNodeError: a store was opened for another node than its own.
+	WrongNodeError = storage.WrongNodeError
+)
+
+// MayHaveHappened reports whether a write that failed with err may have been
+// carried out all the same, now or later. It is false for nil: that write did
+// happen.
+func MayHaveHappened(err error) bool { return core.MayHaveHappened(err) }
+
+// ConfigError names the field of a configuration and the rule that its value
+// breaks.
+type ConfigError struct {
+	// Field is written with its struct, as in "Config.HeartbeatInterval".
+	Field string
+	Rule  string
+}
+
+// Error implements error.
+func (e *ConfigError) Error() string { return fmt.Sprintf("troupe: %s %s", e.Field, e.Rule) }
+
+// UnsupportedError: this version cannot do what was asked for, and nothing
+// happened.
+type UnsupportedError struct{ What string }
+
+// Error implements error.
+func (e *UnsupportedError) Error() string { return "troupe: not supported: " + e.What }
+
+// GroupExistsError: the group was started on this node already.
+type GroupExistsError struct{ Group GroupID }
+
+// Error implements error.
+func (e *GroupExistsError) Error() string {
+	return fmt.Sprintf("troupe: group %d runs on this node already", e.Group)
+}
+
+// FormingError: a bootstrap was begun, and the caller stopped waiting before
+// all members had joined. Whoever leads goes on with it; the status says what
+// it waits for. It wraps the reason for which the wait ended.
+type FormingError struct {
+	// WaitsFor are the members that have not joined yet, as far as this node
+	// knows.
+	WaitsFor []NodeID
+	Cause    error
+}
+
+// Error implements error.
+func (e *FormingError) Error() string {
+	if len(e.WaitsFor) == 0 {
+		return fmt.Sprintf("troupe: the cluster is still being formed: %v", e.Cause)
+	}
+	return fmt.Sprintf("troupe: the cluster is still being formed and waits for nodes %v: %v", e.WaitsFor, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *FormingError) Unwrap() error { return e.Cause }
+
+// MayHaveHappened returns true: the cluster exists.
+func (e *FormingError) MayHaveHappened() bool { return true }

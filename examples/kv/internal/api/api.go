@@ -1,0 +1,160 @@
+// Package api holds the bodies that the key-value store's server and client
+// exchange.
+//
+//	PUT    /kv/{key}           body: the value              200 Written
+//	DELETE /kv/{key}                                        200 Written
+//	POST   /kv/{key}/cas       body: Swap                   200 Swapped
+//	GET    /kv/{key}           ?read=linearizable|stale     200 the value
+//	POST   /cluster/init       body: Init                   200 Init
+//	GET    /status                                          200 Status
+//	GET    /healthz            the group lives              200 Health
+//	GET    /readyz             it knows a leader            200 Health
+//
+// The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
+// value is any bytes, up to 1 MiB, whatever the content type. Where GET is
+// allowed HEAD is too.
+//
+// Each request takes ?timeout=D, D as in "2s" or "300ms": more than 0 and at
+// most TimeoutMax, TimeoutDefault if it is not given. Any other answer than 200
+// has an Error as its body, with the HTTP status of its code; the one exception
+// is a path that is there under another method, which is a bad_request with
+// status 405 and an Allow header.
+package api
+
+import (
+	"net/http"
+	"time"
+)
+
+// The time that a request may take on the server.
+const (
+	TimeoutDefault = 5 * time.Second
+	TimeoutMax     = 5 * time.Minute
+)
+
+// Written answers a write: the entry that holds it.
+type Written struct {
+	Term  uint64 `json:"term"`
+	Index uint64 `json:"index"`
+}
+
+// Swap asks for a compare-and-swap. Both fields must be there; null is "no
+// such key". Strings are compared as UTF-8 bytes.
+type Swap struct {
+	Old *string `json:"old"`
+	New *string `json:"new"`
+}
+
+// Swapped answers a Swap.
+type Swapped struct {
+	Swapped bool `json:"swapped"`
+	Written
+}
+
+// Init asks for a cluster to be formed.
+type Init struct {
+	Members []InitMember `json:"members"`
+}
+
+// InitMember is a node and the raft address by which the others reach it.
+type InitMember struct {
+	ID      uint64 `json:"id"`
+	Address string `json:"address"`
+}
+
+// Status is what a node says of itself. It is there before the node is part of
+// a cluster (a follower without members) and after its group has failed.
+type Status struct {
+	ID            uint64   `json:"id"`
+	Incarnation   string   `json:"incarnation"`
+	Role          string   `json:"role"`
+	Term          uint64   `json:"term"`
+	Leader        uint64   `json:"leader"`
+	LastLogIndex  uint64   `json:"last_log_index"`
+	CommitIndex   uint64   `json:"commit_index"`
+	AppliedIndex  uint64   `json:"applied_index"`
+	SnapshotIndex uint64   `json:"snapshot_index"`
+	Members       []Member `json:"members"`
+	Joint         bool     `json:"joint"`
+	// Forming: the cluster is still being formed, and waits for WaitsFor.
+	Forming  bool     `json:"forming"`
+	WaitsFor []uint64 `json:"waits_for,omitempty"`
+	// UnknownToGroup: the group knows this node as one that had other data. It
+	// is not counted until it is added again.
+	UnknownToGroup bool `json:"unknown_to_group"`
+	// Fatal is why the group has failed on this node, empty if it has not.
+	Fatal string `json:"fatal,omitempty"`
+}
+
+// Member is one node of the cluster. While a node that lost its data is being
+// replaced, it may stand there twice.
+type Member struct {
+	ID      uint64 `json:"id"`
+	Address string `json:"address"`
+	Kind    string `json:"kind"`
+}
+
+// Health answers a probe.
+type Health struct {
+	OK     bool   `json:"ok"`
+	Leader uint64 `json:"leader"`
+}
+
+// Ready is the line that a server writes to its standard output when it serves.
+type Ready struct {
+	Ready bool   `json:"ready"`
+	ID    uint64 `json:"id"`
+	HTTP  string `json:"http"`
+	Raft  string `json:"raft"`
+}
+
+// Code says what went wrong.
+type Code string
+
+// The codes.
+const (
+	BadRequest     Code = "bad_request"
+	NotFound       Code = "not_found"
+	TooLarge       Code = "too_large"
+	Overloaded     Code = "overloaded"
+	NoLeader       Code = "no_leader"
+	UnknownOutcome Code = "unknown_outcome"
+	Stopped        Code = "stopped"
+	Timeout        Code = "timeout"
+	// Internal is an error that the server has no other name for: its log says
+	// more. No write ends like that.
+	Internal Code = "internal"
+)
+
+// HTTPStatus is the status that goes with a code.
+func (c Code) HTTPStatus() int {
+	switch c {
+	case BadRequest:
+		return http.StatusBadRequest
+	case NotFound:
+		return http.StatusNotFound
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case Overloaded:
+		return http.StatusTooManyRequests
+	case NoLeader, UnknownOutcome, Stopped:
+		return http.StatusServiceUnavailable
+	case Timeout:
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusInternalServerError
+}
+
+// Error is the body of every answer that is not 200.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"error"`
+	// MayHaveHappened: the write may have been carried out, or may be yet. It
+	// is true with UnknownOutcome and false with every other code.
+	MayHaveHappened bool `json:"may_have_happened"`
+	// Leader is the node that leads as far as the asked one knows, or 0.
+	Leader uint64 `json:"leader"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }

@@ -1,0 +1,39 @@
+// Package cli is the command line of the key-value store.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// Run runs one command and returns its exit code: 0, or 1 after an error, which
+// it writes to stderr. Flags may stand before or after arguments.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "kv:", err)
+		return 1
+	}
+	return 0
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kv",
+		Short: "A replicated key-value store",
+		// Errors are written once, by Run, and not buried under the usage.
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newServe())
+	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus())
+	return root
+}

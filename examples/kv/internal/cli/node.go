@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/examples/kv/internal/machine"
+	"github.com/trouperaft/troupe/examples/kv/internal/server"
+	"github.com/trouperaft/troupe/network/tcp"
+	"github.com/trouperaft/troupe/storage/badger"
+	"github.com/trouperaft/troupe/storage/files"
+	"github.com/trouperaft/troupe/storage/memory"
+)
+
+// stopLimit bounds an orderly end: that of the requests under way, then that of
+// the node.
+const stopLimit = 5 * time.Second
+
+// serve runs a node until a signal, or until ctx ends.
+func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level})).With("node", s.id)
+
+	listener, err := net.Listen("tcp", s.httpAddress)
+	if err != nil {
+		return fmt.Errorf("--http: %w", err)
+	}
+	defer listener.Close()
+	n, err := openNode(ctx, s, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+
+	front := &http.Server{
+		Handler:           server.New(n.raft, n.machine, logger),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- front.Serve(listener) }()
+	ready := api.Ready{Ready: true, ID: s.id, HTTP: listener.Addr().String(), Raft: n.raft.Node().Address()}
+	if err := writeLine(stdout, ready); err != nil {
+		return errors.Join(err, front.Close(), ignoreClosed(<-served))
+	}
+
+	// A group that has failed does not end the process: its status tells why.
+	select {
+	case err := <-served:
+		return fmt.Errorf("--http: %w", err)
+	case <-ctx.Done():
+	}
+	// A second signal ends the process at once.
+	stop()
+	logger.Info("stopping")
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	if err := front.Shutdown(limited); err != nil {
+		logger.Warn("requests were cut off", "error", err)
+		_ = front.Close()
+	}
+	return ignoreClosed(<-served)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// node is a member of the group with all that it stands on.
+type node struct {
+	raft    *troupe.Raft
+	machine machine.Machine
+	// closers are closed after the group, in reverse order.
+	closers []io.Closer
+}
+
+// openNode puts a node together: the stores, the state machine, the network,
+// and on them the group.
+func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, err error) {
+	n := &node{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.closeStores())
+		}
+	}()
+	// The log first: it knows whose directory this is.
+	log, snapshots, err := n.openStores(s, logger)
+	if err != nil {
+		return nil, err
+	}
+	if n.machine, err = openMachine(s, logger); err != nil {
+		return nil, err
+	}
+	n.closers = append(n.closers, n.machine)
+	transport, err := tcp.Listen(tcp.Config{Address: s.raftAddress, DialAddress: s.overrides, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("--raft: %w", err)
+	}
+	n.raft, err = troupe.Start(ctx, troupe.NodeConfig{
+		ID:        troupe.NodeID(s.id),
+		Network:   transport,
+		Log:       log,
+		Snapshots: snapshots,
+		Logger:    logger,
+	}, troupe.Config{
+		StateMachine:      n.machine,
+		ElectionTimeout:   s.electionTimeout,
+		HeartbeatInterval: s.heartbeat,
+		SnapshotEntries:   s.snapshotEntries,
+	})
+	if err != nil {
+		return nil, errors.Join(err, transport.Close())
+	}
+	return n, nil
+}
+
+func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, troupe.SnapshotStore, error) {
+	if s.store == storeMemory {
+		log := memory.New(troupe.NodeID(s.id))
+		n.closers = append(n.closers, log)
+		return log, memory.NewSnapshots(), nil
+	}
+	log, err := badger.Open(filepath.Join(s.data, "raft"), badger.Options{Node: troupe.NodeID(s.id), Logger: logger})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--data: %w", err)
+	}
+	n.closers = append(n.closers, log)
+	snapshots, err := files.Open(filepath.Join(s.data, "snapshots"), logger)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--data: %w", err)
+	}
+	return log, snapshots, nil
+}
+
+func openMachine(s *settings, logger *slog.Logger) (machine.Machine, error) {
+	if s.store == storeMemory {
+		return machine.NewMemory(), nil
+	}
+	return machine.OpenBadger(filepath.Join(s.data, "machine"), logger)
+}
+
+// close stops the group in order, then closes what it stood on. A group that
+// has failed has said so; that is no failure of its end.
+func (n *node) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	if err := n.raft.Shutdown(ctx); err != nil && ctx.Err() != nil {
+		// The stores are still in use, and end with the process.
+		return err
+	}
+	return n.closeStores()
+}
+
+func (n *node) closeStores() error {
+	var err error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, n.closers[i].Close())
+	}
+	return err
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// initBytesMax bounds the body of an init: the largest configuration, written
+// generously.
+const initBytesMax = membership.MembersMax * (membership.AddressBytesMax + 128)
+
+func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
+	var given api.Init
+	if err := decode(w, r, initBytesMax, &given); err != nil {
+		return err
+	}
+	if len(given.Members) == 0 || len(given.Members) > membership.MembersMax {
+		return badRequest("%d members; a cluster has 1 to %d", len(given.Members), membership.MembersMax)
+	}
+	members := make([]troupe.Member, len(given.Members))
+	for i, m := range given.Members {
+		host, port, err := net.SplitHostPort(m.Address)
+		switch {
+		case m.ID == 0:
+			return badRequest("a member has id 0: ids begin at 1")
+		case err != nil:
+			return badRequest("member %d: %v", m.ID, err)
+		case host == "" || port == "" || port == "0" || len(m.Address) > membership.AddressBytesMax:
+			return badRequest("member %d: %q is no address that others can dial", m.ID, m.Address)
+		}
+		members[i] = troupe.At(troupe.NodeID(m.ID), m.Address)
+	}
+	if err := s.raft.Bootstrap(r.Context(), members...); err != nil {
+		return err
+	}
+	s.answer(w, http.StatusOK, given)
+	return nil
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
+	status := s.raft.Status()
+	c := &status.Configuration.Configuration
+	answer := api.Status{
+		ID:             uint64(status.Self.ID),
+		Incarnation:    strconv.FormatUint(uint64(status.Self.Incarnation), 16),
+		Role:           roleName(status),
+		Term:           uint64(status.Term),
+		Leader:         uint64(status.Leader),
+		LastLogIndex:   uint64(status.Last),
+		CommitIndex:    uint64(status.Committed),
+		AppliedIndex:   uint64(status.Applied),
+		SnapshotIndex:  uint64(status.SnapshotIndex),
+		Members:        make([]api.Member, 0, len(c.Members)),
+		Joint:          c.Joint(),
+		Forming:        status.Bootstrapping,
+		UnknownToGroup: status.UnknownToGroup,
+		Fatal:          fatal(s.raft.Err()),
+	}
+	for _, m := range c.Members {
+		answer.Members = append(answer.Members, api.Member{ID: uint64(m.ID), Address: m.Address, Kind: c.Kind(m.Identity).String()})
+	}
+	for _, id := range status.WaitsFor {
+		answer.WaitsFor = append(answer.WaitsFor, uint64(id))
+	}
+	s.answer(w, http.StatusOK, answer)
+	return nil
+}
+
+// roleName is the role as the API tells it: whoever asks for votes, or whether
+// it would get them, is a candidate; who is no member of anything yet is a
+// follower.
+func roleName(status troupe.Status) string {
+	switch {
+	case status.Role == troupe.RolePreCandidate:
+		return troupe.RoleCandidate.String()
+	case status.Role == 0 || status.Configuration.Configuration.IsZero():
+		return troupe.RoleFollower.String()
+	}
+	return status.Role.String()
+}
+
+func fatal(err error) string {
+	var failed *troupe.FatalError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &failed) && failed.Cause != nil:
+		return failed.Cause.Error()
+	}
+	return err.Error()
+}
+
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) error {
+	status, err := s.live()
+	if err != nil {
+		return err
+	}
+	s.answer(w, http.StatusOK, api.Health{OK: true, Leader: uint64(status.Leader)})
+	return nil
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+	status, err := s.live()
+	if err != nil {
+		return err
+	}
+	if status.Leader == 0 {
+		return &api.Error{Code: api.NoLeader, Message: "no leader is known"}
+	}
+	s.answer(w, http.StatusOK, api.Health{OK: true, Leader: uint64(status.Leader)})
+	return nil
+}
+
+func (s *Server) live() (troupe.Status, error) {
+	status := s.raft.Status()
+	if err := s.raft.Err(); err != nil {
+		return status, err
+	}
+	if status.Stopped {
+		return status, troupe.ErrStopped
+	}
+	return status, nil
+}

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/examples/kv/internal/machine"
+)
+
+// describe puts an error into the API's words. What may have happened comes
+// first: no other code may hide it.
+func (s *Server) describe(err error) *api.Error {
+	status := s.raft.Status()
+	e := &api.Error{Message: err.Error(), Leader: uint64(status.Leader)}
+	var (
+		told      *api.Error
+		notLeader *troupe.NotLeaderError
+		lost      *troupe.LostError
+		failed    *troupe.FatalError
+		large     *troupe.TooLargeError
+		refused   *troupe.BootstrapError
+	)
+	switch {
+	case troupe.MayHaveHappened(err):
+		e.Code, e.MayHaveHappened = api.UnknownOutcome, true
+	case errors.As(err, &told):
+		e.Code, e.Message = told.Code, told.Message
+	case errors.As(err, &failed), errors.Is(err, troupe.ErrStopped), errors.Is(err, machine.ErrClosed):
+		e.Code = api.Stopped
+	case errors.As(err, &large):
+		e.Code = api.TooLarge
+	case errors.As(err, &refused):
+		e.Code = api.BadRequest
+	case errors.Is(err, troupe.ErrOverloaded):
+		e.Code = api.Overloaded
+	case errors.As(err, &notLeader):
+		e.Code = api.NoLeader
+		if notLeader.Leader != 0 {
+			e.Leader = uint64(notLeader.Leader)
+		}
+	case errors.As(err, &lost), errors.Is(err, troupe.ErrNotReady), errors.Is(err, troupe.ErrTermChanged):
+		// The leader changed under the request, or has just begun.
+		e.Code = api.NoLeader
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e.Code = api.Timeout
+		if status.Configuration.Configuration.IsZero() && status.Leader == 0 {
+			e.Code, e.Message = api.NoLeader, "this node is not part of a cluster"
+		}
+	default:
+		e.Code = api.Internal
+	}
+	return e
+}

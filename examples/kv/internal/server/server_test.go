@@ -1,0 +1,439 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/examples/kv/internal/machine"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// fakeRaft is a group of one that applies at once, unless it is told an error.
+type fakeRaft struct {
+	machine *machine.Memory
+
+	mu sync.Mutex
+	// err fails every request.
+	err error
+	// fatal is what Err returns.
+	fatal error
+	// hang makes requests wait for the end of their context, and return what
+	// this makes of it.
+	hang     func(error) error
+	status   troupe.Status
+	last     core.LogID
+	proposed int
+	read     int
+	members  []troupe.Member
+}
+
+func newFake() *fakeRaft {
+	f := &fakeRaft{machine: machine.NewMemory(), last: core.LogID{Term: 3}}
+	f.status.Self = troupe.Identity{ID: 1, Incarnation: 0xabc}
+	f.status.Role = troupe.RoleLeader
+	f.status.Term, f.status.Leader = 3, 1
+	f.status.Configuration.Configuration = twoMembers()
+	return f
+}
+
+func twoMembers() troupe.Configuration {
+	one, two := troupe.Identity{ID: 1, Incarnation: 0xabc}, troupe.Identity{ID: 2, Incarnation: 0xdef}
+	return troupe.Configuration{
+		Members: []troupe.Member{{Identity: one, Address: "a:1"}, {Identity: two, Address: "b:2"}},
+		Voters:  []membership.Identity{one},
+	}
+}
+
+func (f *fakeRaft) fail(ctx context.Context) error {
+	if f.hang != nil {
+		<-ctx.Done()
+		return f.hang(ctx.Err())
+	}
+	return f.err
+}
+
+func (f *fakeRaft) Propose(ctx context.Context, command []byte, _ ...troupe.ProposeOption) (troupe.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.proposed++
+	if err := f.fail(ctx); err != nil {
+		return troupe.Result{}, err
+	}
+	f.last.Index++
+	results, err := f.machine.Apply(ctx, []troupe.Entry{{LogID: f.last, Kind: troupe.EntryCommand, Data: bytes.Clone(command)}})
+	if err != nil {
+		return troupe.Result{}, err
+	}
+	return troupe.Result{LogID: f.last, Value: results[0]}, nil
+}
+
+func (f *fakeRaft) ReadIndex(ctx context.Context, mode troupe.ReadMode) (troupe.Index, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.read++
+	return f.last.Index, f.fail(ctx)
+}
+
+func (f *fakeRaft) Bootstrap(ctx context.Context, members ...troupe.Member) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.members = members
+	return f.fail(ctx)
+}
+
+func (f *fakeRaft) Status() troupe.Status { return f.status }
+func (f *fakeRaft) Err() error            { return f.fatal }
+
+// exchange is one request and what must come back.
+type exchange struct {
+	method, target, body string
+	status               int
+	// want is the whole body, and after an error the code.
+	want string
+}
+
+func (e exchange) run(t *testing.T, s *Server) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(e.method, "/", strings.NewReader(e.body))
+	u, err := url.Parse("http://node" + e.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.URL = u
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	response := w.Result()
+	got := w.Body.String()
+	if response.StatusCode != e.status {
+		t.Errorf("%s %.60s: status %d, want %d: %.200s", e.method, e.target, response.StatusCode, e.status, got)
+		return response
+	}
+	if e.status == http.StatusOK {
+		if got != e.want && got != e.want+"\n" {
+			t.Errorf("%s %.60s: %.200s, want %.200s", e.method, e.target, got, e.want)
+		}
+		return response
+	}
+	answer := decodeError(t, got)
+	if answer.Code != api.Code(e.want) || answer.Message == "" {
+		t.Errorf("%s %.60s: %+v, want %s", e.method, e.target, answer, e.want)
+	}
+	return response
+}
+
+// decodeError reads an error body, in which each field must be.
+func decodeError(t *testing.T, body string) api.Error {
+	t.Helper()
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(body), &fields); err != nil || len(fields) != 4 {
+		t.Fatalf("not an error body: %.200s", body)
+	}
+	var answer api.Error
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+func quiet(f *fakeRaft) *Server { return New(f, f.machine, slog.New(slog.DiscardHandler)) }
+
+// TestContract is one conversation with a node.
+func TestContract(t *testing.T) {
+	s := quiet(newFake())
+	largest := strings.Repeat("v", machine.ValueBytesMax)
+	longest := strings.Repeat("k", machine.KeyBytesMax)
+	for _, e := range []exchange{
+		{"GET", "/kv/a", "", 404, "not_found"},
+		{"PUT", "/kv/a", "one", 200, `{"term":3,"index":1}`},
+		{"GET", "/kv/a", "", 200, "one"},
+		{"GET", "/kv/a?read=linearizable", "", 200, "one"},
+		{"GET", "/kv/a?read=stale", "", 200, "one"},
+		{"GET", "/kv/b?read=stale", "", 404, "not_found"},
+		{"HEAD", "/kv/a", "", 200, "one"}, // the recorder keeps what net/http would drop
+		{"DELETE", "/kv/a", "", 200, `{"term":3,"index":2}`},
+		{"DELETE", "/kv/a", "", 200, `{"term":3,"index":3}`},
+		{"GET", "/kv/a", "", 404, "not_found"},
+
+		// Keys.
+		{"PUT", "/kv/a%2Fb%2F", "slashes", 200, `{"term":3,"index":4}`},
+		{"GET", "/kv/a%2fb%2f", "", 200, "slashes"},
+		{"PUT", "/kv/cas", "key cas", 200, `{"term":3,"index":5}`},
+		{"GET", "/kv/cas", "", 200, "key cas"},
+		{"PUT", "/kv/..", "dots", 200, `{"term":3,"index":6}`},
+		{"GET", "/kv/%2e%2e", "", 200, "dots"},
+		{"PUT", "/kv/%00%0A%20%25", "control", 200, `{"term":3,"index":7}`},
+		{"GET", "/kv/%00%0a%20%25", "", 200, "control"},
+		{"PUT", "/kv/%C3%A9", "e acute", 200, `{"term":3,"index":8}`},
+		{"GET", "/kv/é", "", 200, "e acute"},
+		{"PUT", "/kv/a+b", "plus", 200, `{"term":3,"index":9}`},
+		{"GET", "/kv/a%2Bb", "", 200, "plus"},
+		{"PUT", "/kv/" + longest, "", 200, `{"term":3,"index":10}`},
+		{"GET", "/kv/" + longest, "", 200, ""},
+		{"PUT", "/kv/" + longest + "k", "", 400, "bad_request"},
+		{"GET", "/kv/", "", 400, "bad_request"},
+		{"GET", "/kv/%FF", "", 400, "bad_request"},
+		{"GET", "/kv/a/b", "", 400, "bad_request"},
+		{"GET", "/kv//", "", 400, "bad_request"},
+		{"POST", "/kv//cas", `{"old":null,"new":"x"}`, 400, "bad_request"},
+
+		// Values.
+		{"PUT", "/kv/large", largest, 200, `{"term":3,"index":11}`},
+		{"GET", "/kv/large", "", 200, largest},
+		{"PUT", "/kv/large", largest + "v", 413, "too_large"},
+		{"PUT", "/kv/bytes", "\x00\xff\r\n", 200, `{"term":3,"index":12}`},
+		{"GET", "/kv/bytes", "", 200, "\x00\xff\r\n"},
+
+		// Compare and swap.
+		{"POST", "/kv/c/cas", `{"old":null,"new":"1"}`, 200, `{"swapped":true,"term":3,"index":13}`},
+		{"POST", "/kv/c/cas", `{"old":null,"new":"2"}`, 200, `{"swapped":false,"term":3,"index":14}`},
+		{"POST", "/kv/c/cas", ` {"new":"\u00e9","old":"1"} `, 200, `{"swapped":true,"term":3,"index":15}`},
+		{"GET", "/kv/c", "", 200, "é"},
+		{"POST", "/kv/c/cas", `{"old":"é","new":null}`, 200, `{"swapped":true,"term":3,"index":16}`},
+		{"GET", "/kv/c", "", 404, "not_found"},
+		{"POST", "/kv/c/cas", `{"old":"","new":null}`, 200, `{"swapped":false,"term":3,"index":17}`},
+		{"POST", "/kv/c%2Fcas/cas", `{"old":null,"new":"\ud83d\ude00"}`, 200, `{"swapped":true,"term":3,"index":18}`},
+		{"GET", "/kv/c%2Fcas", "", 200, "😀"},
+		{"POST", "/kv/c/cas", `{"old":null,"new":"\ufffd"}`, 200, `{"swapped":true,"term":3,"index":19}`},
+		{"POST", "/kv/c/cas", `{"old":null,"new":"\ud83d"}`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", "{\"old\":null,\"new\":\"\xff\"}", 400, "bad_request"},
+		{"POST", "/kv/c/cas", `{"old":null}`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", `{"new":null}`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", `{"old":1,"new":null}`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", `{"old":null,"new":null,"more":1}`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", `{"old":null,"new":null}{}`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", `{"old":null,`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", `null`, 400, "bad_request"},
+		{"POST", "/kv/c/cas", ``, 400, "bad_request"},
+		{"POST", "/kv/c/cas", `{"old":null,"new":"` + largest + `"}`, 200, `{"swapped":false,"term":3,"index":20}`},
+		{"POST", "/kv/c/cas", `{"old":null,"new":"` + largest + `v"}`, 413, "too_large"},
+		{"POST", "/kv/c/cas", strings.Repeat(" ", swapBytesMax+1), 413, "too_large"},
+
+		// Parameters.
+		{"PUT", "/kv/p?timeout=2s", "x", 200, `{"term":3,"index":21}`},
+		{"GET", "/kv/p?timeout=5m&read=stale", "", 200, "x"},
+		{"GET", "/kv/p?timeout=0", "", 400, "bad_request"},
+		{"GET", "/kv/p?timeout=-1s", "", 400, "bad_request"},
+		{"GET", "/kv/p?timeout=5m1s", "", 400, "bad_request"},
+		{"GET", "/kv/p?timeout=2", "", 400, "bad_request"},
+		{"GET", "/kv/p?timeout=", "", 400, "bad_request"},
+		{"GET", "/kv/p?timeout=1s&timeout=2s", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=lease", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=", "", 400, "bad_request"},
+		{"GET", "/kv/p?a;b", "", 400, "bad_request"},
+		{"GET", "/kv/p?other=1", "", 200, "x"},
+
+		// Paths and methods.
+		{"GET", "/", "", 404, "not_found"},
+		{"GET", "/kv", "", 404, "not_found"},
+		{"GET", "/status/", "", 404, "not_found"},
+		{"POST", "/kv/a", "", 405, "bad_request"},
+		{"GET", "/kv/a/cas", "", 405, "bad_request"},
+		{"PUT", "/status", "", 405, "bad_request"},
+		{"GET", "/cluster/init", "", 405, "bad_request"},
+
+		{"GET", "/healthz", "", 200, `{"ok":true,"leader":1}`},
+		{"GET", "/readyz", "", 200, `{"ok":true,"leader":1}`},
+	} {
+		e.run(t, s)
+	}
+}
+
+func TestAllow(t *testing.T) {
+	response := exchange{"POST", "/kv/a", "", 405, "bad_request"}.run(t, quiet(newFake()))
+	if got := response.Header.Get("Allow"); got != "DELETE, GET, HEAD, PUT" {
+		t.Errorf("Allow: %s", got)
+	}
+}
+
+// TestReadModes wants the stale read, and it alone, to ask nobody.
+func TestReadModes(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	exchange{"PUT", "/kv/a", "x", 200, `{"term":3,"index":1}`}.run(t, s)
+	exchange{"GET", "/kv/a?read=stale", "", 200, "x"}.run(t, s)
+	if f.read != 0 {
+		t.Fatal("a stale read asked the group")
+	}
+	exchange{"GET", "/kv/a", "", 200, "x"}.run(t, s)
+	exchange{"GET", "/kv/a?read=linearizable", "", 200, "x"}.run(t, s)
+	if f.read != 2 {
+		t.Fatalf("%d linearizable reads instead of 2", f.read)
+	}
+}
+
+// TestErrors goes through what the library may answer.
+func TestErrors(t *testing.T) {
+	broken := errors.New("disk on fire")
+	for _, test := range []struct {
+		err    error
+		code   api.Code
+		leader uint64
+	}{
+		{&troupe.UnknownOutcomeError{Cause: context.DeadlineExceeded}, api.UnknownOutcome, 1},
+		{&troupe.UnknownOutcomeError{Cause: troupe.ErrStopped}, api.UnknownOutcome, 1},
+		{&troupe.UnknownOutcomeError{Cause: &troupe.FatalError{Cause: broken}}, api.UnknownOutcome, 1},
+		{&troupe.FormingError{Cause: context.DeadlineExceeded}, api.UnknownOutcome, 1},
+		{&troupe.NotLeaderError{}, api.NoLeader, 1},
+		{&troupe.NotLeaderError{Leader: 7}, api.NoLeader, 7},
+		{&troupe.LostError{}, api.NoLeader, 1},
+		{troupe.ErrNotReady, api.NoLeader, 1},
+		{troupe.ErrTermChanged, api.NoLeader, 1},
+		{troupe.ErrOverloaded, api.Overloaded, 1},
+		{troupe.ErrStopped, api.Stopped, 1},
+		{&troupe.FatalError{Cause: broken}, api.Stopped, 1},
+		{machine.ErrClosed, api.Stopped, 1},
+		{&troupe.TooLargeError{Size: 2, Max: 1}, api.TooLarge, 1},
+		{&troupe.BootstrapError{Node: 2, Reason: "is not empty"}, api.BadRequest, 1},
+		{fmt.Errorf("nothing was done: %w", context.DeadlineExceeded), api.Timeout, 1},
+		{context.Canceled, api.Timeout, 1},
+		{broken, api.Internal, 1},
+	} {
+		f := newFake()
+		f.err = test.err
+		e := quiet(f).describe(test.err)
+		want := &api.Error{Code: test.code, Message: test.err.Error(), Leader: test.leader, MayHaveHappened: test.code == api.UnknownOutcome}
+		if *e != *want {
+			t.Errorf("%v: %+v, want %+v", test.err, e, want)
+		}
+		exchange{"PUT", "/kv/a", "x", test.code.HTTPStatus(), string(test.code)}.run(t, quiet(f))
+	}
+}
+
+// TestTimeouts wants the context of a request to end in time, and the error to
+// tell a write that may have been appended from one that was not.
+func TestTimeouts(t *testing.T) {
+	certain := func(err error) error { return fmt.Errorf("nothing was done: %w", err) }
+	unknown := func(err error) error { return &troupe.UnknownOutcomeError{Cause: err} }
+	for _, test := range []struct {
+		method, target string
+		hang           func(error) error
+		outside        bool
+		status         int
+		code           string
+	}{
+		{"PUT", "/kv/a?timeout=10ms", certain, false, 504, "timeout"},
+		{"PUT", "/kv/a?timeout=10ms", unknown, false, 503, "unknown_outcome"},
+		{"GET", "/kv/a?timeout=10ms", certain, false, 504, "timeout"},
+		{"PUT", "/kv/a?timeout=10ms", certain, true, 503, "no_leader"},
+		{"GET", "/kv/a?timeout=10ms", certain, true, 503, "no_leader"},
+	} {
+		f := newFake()
+		f.hang = test.hang
+		if test.outside {
+			f.status = troupe.Status{}
+		}
+		exchange{test.method, test.target, "x", test.status, test.code}.run(t, quiet(f))
+	}
+}
+
+func TestInit(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	good := `{"members":[{"id":1,"address":"127.0.0.1:9001"},{"id":2,"address":"[::1]:9002"}]}`
+	exchange{"POST", "/cluster/init", good, 200, good}.run(t, s)
+	if len(f.members) != 2 || f.members[1].ID != 2 || f.members[1].Address != "[::1]:9002" {
+		t.Errorf("bootstrap of %v", f.members)
+	}
+	f.members = nil
+	for _, body := range []string{
+		``, `[]`, `{}`, `{"members":[]}`, `{"members":[{}]}`,
+		`{"members":[{"id":0,"address":"127.0.0.1:1"}]}`,
+		`{"members":[{"id":1}]}`,
+		`{"members":[{"id":1,"address":"127.0.0.1"}]}`,
+		`{"members":[{"id":1,"address":"127.0.0.1:0"}]}`,
+		`{"members":[{"id":1,"address":":9001"}]}`,
+		`{"members":[{"id":-1,"address":"127.0.0.1:1"}]}`,
+		`{"members":[{"id":"1","address":"127.0.0.1:1"}]}`,
+	} {
+		exchange{"POST", "/cluster/init", body, 400, "bad_request"}.run(t, s)
+	}
+	exchange{"POST", "/cluster/init", strings.Repeat(" ", initBytesMax+1), 413, "too_large"}.run(t, s)
+	if f.members != nil {
+		t.Errorf("bootstrap of %v", f.members)
+	}
+	f.err = &troupe.BootstrapError{Node: 2, Reason: "cannot be reached"}
+	exchange{"POST", "/cluster/init", good, 400, "bad_request"}.run(t, s)
+}
+
+func TestStatus(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	f.status.Last, f.status.Committed, f.status.Applied, f.status.SnapshotIndex = 9, 8, 7, 6
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"leader","term":3,"leader":1,` +
+		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,` +
+		`"members":[{"id":1,"address":"a:1","kind":"voter"},{"id":2,"address":"b:2","kind":"learner"}],` +
+		`"joint":false,"forming":false,"unknown_to_group":false}`}.run(t, s)
+
+	c := &f.status.Configuration.Configuration
+	c.Outgoing = []membership.Identity{c.Members[1].Identity}
+	f.status.Role, f.status.Leader, f.status.Bootstrapping, f.status.UnknownToGroup = troupe.RolePreCandidate, 0, true, true
+	f.status.WaitsFor = []troupe.NodeID{2}
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"candidate","term":3,"leader":0,` +
+		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,` +
+		`"members":[{"id":1,"address":"a:1","kind":"voter"},{"id":2,"address":"b:2","kind":"voter"}],` +
+		`"joint":true,"forming":true,"waits_for":[2],"unknown_to_group":true}`}.run(t, s)
+	exchange{"GET", "/readyz", "", 503, "no_leader"}.run(t, s)
+	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":0}`}.run(t, s)
+
+	// Before the cluster is formed.
+	f.status = troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}}
+	f.status.Role = troupe.RoleLearner
+	empty := `"term":0,"leader":0,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,` +
+		`"members":[],"joint":false,"forming":false,"unknown_to_group":false`
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"follower",` + empty + `}`}.run(t, s)
+
+	// After the group has failed.
+	f.fatal = &troupe.FatalError{Cause: errors.New("disk on fire")}
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"follower",` + empty + `,"fatal":"disk on fire"}`}.run(t, s)
+	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
+	exchange{"GET", "/readyz", "", 503, "stopped"}.run(t, s)
+
+	f.fatal, f.status.Stopped = nil, true
+	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
+}
+
+// TestSlowBody holds a body back on a real connection: the request ends in
+// time, and nothing is proposed.
+func TestSlowBody(t *testing.T) {
+	f := newFake()
+	front := httptest.NewServer(quiet(f))
+	defer front.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	body, held := io.Pipe()
+	defer held.Close()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, front.URL+"/kv/a?timeout=20ms", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := front.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer := decodeError(t, string(text)); answer.Code != api.Timeout || response.StatusCode != 504 {
+		t.Fatalf("%d %+v", response.StatusCode, answer)
+	}
+	if f.proposed != 0 {
+		t.Fatal("it was proposed")
+	}
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestRun(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), &out, t.TempDir(), 20); err != nil {
+		t.Fatalf("%v after:\n%s", err, &out)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if want := "OK: 40 writes acknowledged, 40 present on all 3 nodes"; lines[len(lines)-1] != want {
+		t.Errorf("the last line is %q, want %q", lines[len(lines)-1], want)
+	}
+	for _, part := range []string{"is killed", "writes were unavailable for", "is back"} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("no line says %q:\n%s", part, &out)
+		}
+	}
+}
+
+func TestRunRefusesNoWrites(t *testing.T) {
+	if err := run(t.Context(), &bytes.Buffer{}, t.TempDir(), 0); err == nil {
+		t.Error("-writes 0 was taken")
+	}
+}

@@ -1,0 +1,180 @@
+package repository
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floors lists the packages from the ground up. A package may import those of
+// lower floors, and of its own floor what lies below its own path or above it.
+var floors = []struct {
+	name     string
+	packages []string
+}{
+	{"membership", []string{"membership"}},
+	{"core", []string{"core"}},
+	{"contracts and their implementations", []string{"storage", "network", "metrics", "tracing"}},
+	{"actors", []string{"actors"}},
+	{"troupe", []string{""}},
+	{"users", []string{"troupetest", "examples"}},
+}
+
+// libraries says which packages alone may import a library directly, their
+// tests included.
+var libraries = []struct {
+	prefix  string
+	allowed []string
+}{
+	// The simulator stands in for the dispatcher, which is protoactor's type.
+	{"github.com/asynkron/protoactor-go", []string{"actors", "internal/simulation"}},
+	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples"}},
+	{"google.golang.org/protobuf", []string{"network"}},
+	{"go.opentelemetry.io/otel/exporters", []string{"tracing/otlp", "examples"}},
+}
+
+// listed is what the tests need of go list's answer.
+type listed struct {
+	ImportPath   string
+	Standard     bool
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+// house returns the path inside the module, and whether it is one of ours.
+func house(importPath string) (string, bool) {
+	if importPath == module {
+		return "", true
+	}
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+func list(t *testing.T, arguments ...string) []listed {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Standard,Imports,TestImports,XTestImports"}, arguments...)...)
+	command.Dir = root(t)
+	output, err := command.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list %s: %v\n%s", strings.Join(arguments, " "), err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var packages []listed
+	decoder := json.NewDecoder(strings.NewReader(string(output)))
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) == 0 {
+		t.Fatalf("go list %s found nothing", strings.Join(arguments, " "))
+	}
+	return packages
+}
+
+// TestCoreIsPure asserts that the engine can depend on nothing but the
+// standard library, through no detour either.
+func TestCoreIsPure(t *testing.T) {
+	for _, p := range list(t, "-deps", "./core", "./membership") {
+		if path, ours := house(p.ImportPath); !p.Standard && (!ours || path != "core" && path != "membership") {
+			t.Errorf("core or membership depends on %s", p.ImportPath)
+		}
+	}
+	for _, p := range list(t, "./core") {
+		for _, forbidden := range []string{"log", "log/slog", "net", "os", "sync", "context"} {
+			if slices.Contains(p.Imports, forbidden) {
+				t.Errorf("core imports %s: it has no goroutine, clock, logger or I/O", forbidden)
+			}
+		}
+	}
+}
+
+// TestLibrariesStayInTheirRooms asserts who imports a library directly.
+func TestLibrariesStayInTheirRooms(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		path, _ := house(p.ImportPath)
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			for _, library := range libraries {
+				if within(imported, library.prefix) && !slices.ContainsFunc(library.allowed, func(a string) bool { return within(path, a) }) {
+					t.Errorf("%s imports %s: only %s may", p.ImportPath, imported, strings.Join(library.allowed, ", "))
+				}
+			}
+		}
+	}
+}
+
+// TestImportsRunOneWay asserts the direction of the imports between packages
+// of the module. Tests may look upwards; internal packages may serve anyone
+// and stand outside.
+func TestImportsRunOneWay(t *testing.T) {
+	seen := 0
+	for _, p := range list(t, "./...") {
+		path, _ := house(p.ImportPath)
+		from := floor(path)
+		if from < 0 {
+			if !within(path, "internal") {
+				t.Errorf("package %q stands on no floor", path)
+			}
+			continue
+		}
+		seen++
+		for _, imported := range p.Imports {
+			target, ours := house(imported)
+			if !ours || within(target, "internal") {
+				continue
+			}
+			switch to := floor(target); {
+			case to > from:
+				t.Errorf("%s (%s) imports %s (%s)", p.ImportPath, floors[from].name, imported, floors[to].name)
+			case to == from && !neighbours(path, target):
+				t.Errorf("%s imports %s beside it on the floor of %s", p.ImportPath, imported, floors[from].name)
+			}
+		}
+		if path == "" {
+			for _, imported := range p.Imports {
+				target, _ := house(imported)
+				if strings.HasPrefix(target, "storage/") || strings.HasPrefix(target, "network/") {
+					t.Errorf("package troupe imports the implementation %s", imported)
+				}
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d packages were looked at", seen)
+	}
+}
+
+// floor returns the number of the floor on which a package stands, -1 if none.
+func floor(path string) int {
+	for i, f := range floors {
+		for _, p := range f.packages {
+			if path == p || p != "" && within(path, p) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// neighbours reports whether two packages of one floor may know each other:
+// a contract and its implementations, or the contracts of the same room.
+func neighbours(path, imported string) bool {
+	room, _, _ := strings.Cut(path, "/")
+	other, _, _ := strings.Cut(imported, "/")
+	return room == other
+}
+
+func within(path, prefix string) bool {
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}

@@ -1,0 +1,194 @@
+package simulation
+
+import (
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// Names of what is checked about commits and state machines.
+const (
+	ruleCommitBack    = "commit: moved back within a life"
+	ruleCommitQuorum  = "commit: not durable on a quorum"
+	ruleCommitTerm    = "commit: a leader counted an entry of an earlier term (Raft 5.4.2)"
+	ruleMatch         = "replication: a leader believes in a match that is none (rule 5)"
+	ruleMachineSafety = "state machine safety: two nodes applied different entries at an index"
+	ruleMachineHash   = "state machine safety: equal entries, different states"
+	ruleDurable       = "state machine: a durable one was applied beyond the local disk (rule 8)"
+	ruleUncommitted   = "state machine: applied what is not committed"
+	ruleSnapshot      = "snapshots: one that is not what was applied"
+	ruleRestoreBack   = "snapshots: a restore went back"
+)
+
+// status compares two statuses of a life.
+func (c *checker) status(l *life, before, now *actors.Status) {
+	if now.Committed < before.Committed {
+		c.fail(ruleCommitBack, "%v: from %d to %d", l, before.Committed, now.Committed)
+	}
+	if now.Term < before.Term {
+		c.fail(ruleTermBack, "%v: from %d to %d", l, before.Term, now.Term)
+	}
+	if leads(now) && (!leads(before) || before.Term != now.Term) {
+		c.elected(l, before, now)
+	}
+	if now.Committed > c.committed {
+		c.commits(l, before, now)
+	}
+	if leads(now) {
+		c.matches(l, now)
+	}
+	if k := &now.Configuration.Configuration; leads(now) && !now.Bootstrapping && len(k.Voters) == len(c.sim.nodes) && !k.Joint() {
+		c.sim.formed = true
+	}
+}
+
+// commits checks that what a node believes to be committed is durable on a
+// quorum, which is what the word means.
+func (c *checker) commits(l *life, before, now *actors.Status) {
+	i := now.Committed
+	id, ok := c.onQuorum(&now.Configuration.Configuration, i)
+	if !ok {
+		id, ok = c.onQuorum(&before.Configuration.Configuration, i)
+	}
+	if !ok {
+		c.fail(ruleCommitQuorum, "%v: index %d in term %d of %v", l, i, now.Term, now.Configuration.Configuration.String())
+		return
+	}
+	if known, ok := c.certainID(i); ok && known != id {
+		c.fail(ruleMachineSafety, "%v and %v are both committed", known, id)
+	}
+	if leads(before) && leads(now) && before.Term == now.Term && id.Term != now.Term {
+		c.fail(ruleCommitTerm, "%v commits %v in term %d", l, id, now.Term)
+	}
+	c.committed, c.committedIn = i, now.Term
+	c.certain[i] = id
+}
+
+// matches checks what a leader believes of the others: a follower of its term
+// holds, on its disk, the same entry as the leader. A follower that is in a
+// later term, or that lost its data, has nothing to do with it.
+func (c *checker) matches(l *life, now *actors.Status) {
+	for i := range now.Peers {
+		p := &now.Peers[i]
+		own, ok := l.disk.at(p.Match)
+		d := c.disk(p.Identity)
+		if !ok || d == nil || d.hard.Term != now.Term || d.purged.Index >= p.Match {
+			continue
+		}
+		if at, _ := d.at(p.Match); at != own {
+			c.fail(ruleMatch, "%v leads term %d and believes that %v holds %v; there is %v", l, now.Term, p.Identity, own, at)
+		}
+	}
+}
+
+func leads(s *actors.Status) bool { return s.Role == core.RoleLeader }
+
+// onQuorum returns the LogID that a quorum's disks hold at an index.
+func (c *checker) onQuorum(configuration *membership.Configuration, i core.Index) (core.LogID, bool) {
+	for _, m := range configuration.Members {
+		d := c.disk(m.Identity)
+		if d == nil {
+			continue
+		}
+		id, ok := d.at(i)
+		if !ok {
+			continue
+		}
+		held := configuration.QuorumValue(func(voter membership.Identity) uint64 {
+			d := c.disk(voter)
+			if d == nil {
+				return 0
+			}
+			at, _ := d.at(i)
+			return truth(at == id || d.purged.Index >= i)
+		})
+		if held == 1 {
+			return id, true
+		}
+	}
+	return core.LogID{}, false
+}
+
+// durable checks entries that a durable machine is about to apply.
+func (c *checker) durable(d *disk, entries []core.Entry) {
+	for i := range entries {
+		id := entries[i].LogID
+		if at, _ := d.at(id.Index); at != id && d.purged.Index < id.Index {
+			c.fail(ruleDurable, "%v, the disk of %v has up to %v", id, d.identity, d.last())
+			return
+		}
+	}
+}
+
+// applied compares one applied entry with the history, or prolongs that.
+func (c *checker) applied(l *life, e *core.Entry, state *machineState, result []byte) {
+	c.sim.trace.add(traceApply, uint64(l.node.id), uint64(e.Term), uint64(e.Index), state.chain)
+	i := int(e.Index)
+	if i == len(c.history)+1 {
+		c.extend(l, e, state, result)
+		return
+	}
+	if i > len(c.history) {
+		c.fail(ruleMachineSafety, "%v applies %v, and nobody has applied %d", l, e.LogID, i-1)
+		return
+	}
+	f := &c.history[i-1]
+	if f.id != e.LogID || f.content != contentOf(e) {
+		c.fail(ruleMachineSafety, "%v applies %v where %v was applied", l, e.LogID, f.id)
+	} else if f.chain != state.chain || f.registers != state.registers {
+		c.fail(ruleMachineHash, "%v after %v", l, e.LogID)
+	}
+}
+
+func (c *checker) extend(l *life, e *core.Entry, state *machineState, result []byte) {
+	if id, ok := c.certain[e.Index]; ok && id != e.LogID {
+		c.fail(ruleMachineSafety, "%v applies %v where %v is committed", l, e.LogID, id)
+	}
+	f := fact{id: e.LogID, content: contentOf(e), chain: state.chain, registers: state.registers, result: result}
+	if e.Kind == core.EntryCommand {
+		f.work = c.happened(l, e)
+	}
+	c.history = append(c.history, f)
+}
+
+// snapshotCommitted checks a snapshot that became visible.
+func (c *checker) snapshotCommitted(d *disk, meta core.SnapshotMeta, content []byte) {
+	c.snapshots++
+	c.sim.trace.add(traceDisk, uint64(d.identity.ID), uint64(meta.Term), uint64(meta.Index), meta.SizeBytes)
+	c.sim.trace.say("disk of %v: snapshot %v", d.identity, meta.LogID)
+	if len(content) < machineStateBytes {
+		c.fail(ruleSnapshot, "%v on the disk of %v has %d bytes", meta.LogID, d.identity, len(content))
+		return
+	}
+	s := decodeMachineState(content)
+	if s.applied != meta.LogID {
+		c.fail(ruleSnapshot, "%v on the disk of %v contains %v", meta.LogID, d.identity, s.applied)
+	}
+	c.state(d.identity, &s, content)
+}
+
+// state checks a state that came out of a snapshot.
+func (c *checker) state(where membership.Identity, s *machineState, content []byte) {
+	i := int(s.applied.Index)
+	if i == 0 || i > len(c.history) {
+		c.fail(ruleSnapshot, "%v at %v, and only %d was applied", s.applied, where, len(c.history))
+		return
+	}
+	f := &c.history[i-1]
+	if f.id != s.applied || f.chain != s.chain || f.registers != s.registers {
+		c.fail(ruleSnapshot, "%v at %v", s.applied, where)
+	}
+	if want := s.filler(len(content) - machineStateBytes); string(want) != string(content[machineStateBytes:]) {
+		c.fail(ruleSnapshot, "%v at %v: its content is damaged", s.applied, where)
+	}
+}
+
+// restored checks a state that replaces that of a machine.
+func (c *checker) restored(l *life, s *machineState, content []byte) {
+	c.restores++
+	c.sim.trace.add(traceRestore, uint64(l.node.id), uint64(s.applied.Term), uint64(s.applied.Index))
+	c.state(l.identity(), s, content)
+	if s.applied.Index < l.machine.state.applied.Index {
+		c.fail(ruleRestoreBack, "%v: from %v to %v", l, l.machine.state.applied, s.applied)
+	}
+}

@@ -1,0 +1,137 @@
+package simulation
+
+import (
+	"time"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// Names of what is checked in an election.
+const (
+	ruleElectionSafety = "election safety: two leaders of one term"
+	ruleQuorumOfVotes  = "election: a leader without a quorum of votes"
+	ruleOneVote        = "election: two votes in a term"
+	ruleVoteDurable    = "election: a vote left before it was durable (rule 3)"
+	ruleEmptied        = "identity: an emptied node votes (rule 18)"
+	rulePromise        = "promise: broken (rules 12, 13)"
+	rulePromiseHeader  = "promise: given before it stands in the disk's header (rule 13)"
+	ruleTermBack       = "term: moved back"
+	ruleCompleteness   = "leader completeness: a leader lacks a committed entry"
+)
+
+// leads takes note that somebody acts as the leader of a term.
+func (c *checker) leads(term core.Term, who membership.Identity) {
+	known, ok := c.leaders[term]
+	if !ok {
+		c.leaders[term] = who
+		c.elections++
+		return
+	}
+	if known != who {
+		c.fail(ruleElectionSafety, "term %d: %v and %v", term, known, who)
+	}
+}
+
+// noticed takes a notice of an engine.
+func (c *checker) noticed(l *life, n *core.Notice) {
+	if n.Kind == core.NoticeElected {
+		c.leads(n.Term, l.identity())
+	}
+}
+
+// elected checks a leader of whom this is the first status in its term.
+func (c *checker) elected(l *life, before, now *actors.Status) {
+	self := l.identity()
+	c.leads(now.Term, self)
+	won := func(s *actors.Status) bool {
+		tally := s.Configuration.Configuration.CountVotes(func(id membership.Identity) (bool, bool) {
+			return c.votes[vote{id, now.Term}] == self, true
+		})
+		return tally == membership.Won
+	}
+	if !won(now) && !won(before) {
+		c.fail(ruleQuorumOfVotes, "%v (%v) leads term %d of %v", l, self, now.Term, now.Configuration.Configuration.String())
+	}
+	if id, ok := c.certainID(c.committed); ok && now.Term > c.committedIn && c.committed > l.disk.purged.Index {
+		if at, _ := l.disk.at(c.committed); at != id {
+			c.fail(ruleCompleteness, "%v leads term %d, and has %v where %v was committed in term %d", l, now.Term, at, id, c.committedIn)
+		}
+	}
+}
+
+// hardState checks a hard state that is being written.
+func (c *checker) hardState(d *disk, o *storage.Operation) {
+	h, was := o.HardState, &d.hard
+	if h.Term < was.Term {
+		c.fail(ruleTermBack, "the disk of %v: from %d to %d", d.identity, was.Term, h.Term)
+	}
+	if h.Cluster != was.Cluster && was.Cluster != 0 {
+		c.fail("identity: a disk changes its cluster", "the disk of %v: from %v to %v", d.identity, was.Cluster, h.Cluster)
+	}
+	if h.Vote.IsZero() {
+		return
+	}
+	key := vote{d.identity, h.Term}
+	if known, ok := c.votes[key]; ok && known != h.Vote {
+		c.fail(ruleOneVote, "%v in term %d: for %v, then for %v", d.identity, h.Term, known, h.Vote)
+	}
+	c.votes[key] = h.Vote
+}
+
+// asked checks a request for votes: the own vote is durable.
+func (c *checker) asked(l *life, m *core.VoteRequest) {
+	if m.Pre {
+		return
+	}
+	c.voteDurable(l, m.ElectionTerm, l.identity())
+	c.keepsPromise(l, m.ElectionTerm, l.identity(), m.Transfer)
+}
+
+// voted checks an answer to such a request.
+func (c *checker) voted(l *life, m *core.VoteResponse) {
+	if !m.Granted {
+		return
+	}
+	if l.node.emptied {
+		c.fail(ruleEmptied, "%v grants %v a vote in term %d", l, m.To, m.ElectionTerm)
+	}
+	if m.Pre {
+		return
+	}
+	c.voteDurable(l, m.ElectionTerm, m.To)
+	c.keepsPromise(l, m.ElectionTerm, m.To, false)
+}
+
+func (c *checker) voteDurable(l *life, term core.Term, candidate membership.Identity) {
+	h := &l.disk.hard
+	if h.Term < term || h.Term == term && h.Vote != candidate {
+		c.fail(ruleVoteDurable, "%v votes for %v in term %d, its disk has term %d and a vote for %v", l, candidate, term, h.Term, h.Vote)
+	}
+}
+
+// promised takes note of a promise, and checks that the disk knows it.
+func (c *checker) promised(l *life, m *core.HeartbeatResponse) {
+	if m.PromiseMillis == 0 {
+		return
+	}
+	d := time.Duration(m.PromiseMillis) * time.Millisecond
+	if l.disk.promise < d {
+		c.fail(rulePromiseHeader, "%v promises %v, its disk knows of %v", l, d, l.disk.promise)
+	}
+	// The promise runs by the voter's clock, which may be fast.
+	until := c.sim.clock.now.Add(l.environment.real(d))
+	c.promises[l.identity()] = promise{m.To, m.Term, until}
+}
+
+func (c *checker) keepsPromise(l *life, term core.Term, candidate membership.Identity, transfer bool) {
+	p, ok := c.promises[l.identity()]
+	sole := l.status.Configuration.Configuration.IsSoleVoter(l.identity())
+	// A vote of an earlier term may leave late: who leads that term by it cannot
+	// commit anything any more.
+	if ok && !transfer && !sole && term > p.term && p.leader != candidate && c.sim.clock.now < p.until {
+		c.fail(rulePromise, "%v votes for %v in term %d, %v before its promise to %v ends", l, candidate, term, p.until.Sub(c.sim.clock.now), p.leader)
+	}
+}

@@ -1,0 +1,118 @@
+package simulation
+
+import (
+	"fmt"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// checker sees the whole cluster at once and compares what happens with one
+// history. Its first failure is final.
+type checker struct {
+	sim     *sim
+	failure *Failure
+
+	// disks are all directories that ever were, the lost ones too: what they
+	// held was promised.
+	disks []*disk
+	// leaders tells who led a term, and votes whom a voter chose in a term.
+	leaders map[core.Term]membership.Identity
+	votes   map[vote]membership.Identity
+	// promises not to vote for others.
+	promises map[membership.Identity]promise
+	// entries is every entry that was ever written or sent.
+	entries map[core.LogID]entryFacts
+
+	// committed is the highest index known to be committed, by the leader of
+	// committedIn; certain are the LogIDs of which that is known without their
+	// having been applied yet.
+	committed   core.Index
+	committedIn core.Term
+	certain     map[core.Index]core.LogID
+
+	// history is what was applied anywhere, from index 1 on.
+	history []fact
+	works   map[uint64]*work
+
+	elections, restores, snapshots int
+	chunks                         uint64
+}
+
+type vote struct {
+	voter membership.Identity
+	term  core.Term
+}
+
+// promise is what a heartbeat's answer gave: no vote for anybody else in a
+// later term.
+type promise struct {
+	leader membership.Identity
+	term   core.Term
+	until  core.Instant
+}
+
+// entryFacts is what one LogID stands for, the same everywhere.
+type entryFacts struct {
+	content uint64
+	before  core.LogID
+}
+
+// fact is one applied entry and what came of it.
+type fact struct {
+	id        core.LogID
+	content   uint64
+	chain     uint64
+	registers [keys]uint64
+	result    []byte
+	work      *work
+}
+
+func newChecker(s *sim) *checker {
+	return &checker{
+		sim: s, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
+		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, works: map[uint64]*work{},
+	}
+}
+
+func (c *checker) fail(rule, format string, arguments ...any) {
+	if c.failure != nil {
+		return
+	}
+	c.failure = &Failure{Rule: rule, Detail: fmt.Sprintf(format, arguments...), At: c.sim.clock.now}
+	c.sim.trace.add(traceVerdict, 0, hashString(rule))
+	c.sim.trace.say("%v", c.failure)
+}
+
+// disk returns the directory of an incarnation, nil if it never was.
+func (c *checker) disk(id membership.Identity) *disk {
+	for _, d := range c.disks {
+		if d.identity == id {
+			return d
+		}
+	}
+	return nil
+}
+
+// certainID returns the committed LogID at an index, if it is known.
+func (c *checker) certainID(i core.Index) (core.LogID, bool) {
+	if i > 0 && int(i) <= len(c.history) {
+		return c.history[i-1].id, true
+	}
+	id, ok := c.certain[i]
+	return id, ok
+}
+
+// opened takes note of a directory.
+func (c *checker) opened(d *disk) {
+	if c.disk(d.identity) == nil {
+		c.disks = append(c.disks, d)
+	}
+}
+
+// began and ended bracket a life.
+func (c *checker) began(l *life) {
+	l.status.Term = l.disk.hard.Term
+}
+
+func (c *checker) ended(*life) {}

@@ -1,0 +1,242 @@
+package simulation
+
+import (
+	"context"
+	"testing"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// scene is a quiet cluster of three voters.
+type scene struct {
+	*sim
+	configuration membership.Configuration
+}
+
+func (s scene) life(n int) *life { return s.nodes[n-1].life }
+
+func (s scene) id(n int) membership.Identity { return s.life(n).identity() }
+
+func (s scene) write(n int, operations ...storage.Operation) {
+	_ = s.nodes[n-1].disk.Write(context.Background(), &storage.Batch{Operations: operations})
+}
+
+func (s scene) votes(n int, term core.Term, candidate int) {
+	s.write(n, storage.Operation{Group: 1, HardState: &core.HardState{Term: term, Vote: s.id(candidate)}})
+}
+
+func (s scene) status(n int, role core.Role, term core.Term, committed core.Index) {
+	l := s.life(n)
+	now := actors.Status{}
+	now.Role, now.Term, now.Committed = role, term, committed
+	now.Configuration.Configuration = s.configuration
+	s.check.status(l, &l.status, &now)
+	l.status = now
+}
+
+func (s scene) head(from, to int, term core.Term) core.Header {
+	return core.Header{Group: 1, From: s.id(from), To: s.id(to), Term: term}
+}
+
+func (s scene) apply(n int, e core.Entry) {
+	_, _ = s.life(n).machine.Apply(context.Background(), []core.Entry{e})
+}
+
+// TestCheckersCanFail shows each checker what it has to find, and nothing else.
+func TestCheckersCanFail(t *testing.T) {
+	const follower, leader = core.RoleFollower, core.RoleLeader
+	for rule, play := range map[string]func(scene){
+		ruleElectionSafety: func(s scene) {
+			s.check.sent(s.life(1), &core.Heartbeat{Header: s.head(1, 2, 3)})
+			s.check.sent(s.life(2), &core.Heartbeat{Header: s.head(2, 1, 3)})
+		},
+		ruleQuorumOfVotes: func(s scene) {
+			s.votes(1, 2, 1)
+			s.status(1, leader, 2, 0)
+		},
+		ruleOneVote: func(s scene) {
+			s.votes(1, 2, 1)
+			s.votes(1, 2, 3)
+		},
+		ruleVoteDurable: func(s scene) {
+			s.votes(1, 2, 3)
+			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), ElectionTerm: 2, Granted: true})
+		},
+		ruleEmptied: func(s scene) {
+			s.nodes[0].emptied = true
+			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
+		},
+		rulePromiseHeader: func(s scene) {
+			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+		},
+		rulePromise: func(s scene) {
+			s.nodes[0].disk.promise = 1 << 40
+			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+			s.votes(1, 3, 3)
+			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 3, 3), ElectionTerm: 3, Granted: true})
+		},
+		ruleTermBack: func(s scene) {
+			s.votes(1, 5, 1)
+			s.votes(1, 4, 1)
+		},
+		ruleCompleteness: func(s scene) {
+			s.write(1, appends(1, 1, 2))
+			s.write(2, appends(1, 1, 2))
+			s.status(1, follower, 1, 2)
+			s.votes(3, 2, 3)
+			s.votes(2, 2, 3)
+			s.status(3, leader, 2, 0)
+		},
+		ruleLogMatching: func(s scene) {
+			s.write(1, appends(1, 1, 2))
+			other := appends(1, 1, 1)
+			other.Append[0].Data = []byte("x")
+			s.write(2, other)
+		},
+		ruleLogMatchingPast: func(s scene) {
+			s.write(1, appends(1, 1, 1), appends(3, 2, 2))
+			s.write(2, appends(2, 1, 1), appends(3, 2, 2))
+		},
+		ruleLost: func(s scene) {
+			s.write(1, appends(1, 1, 2))
+			s.write(2, appends(1, 1, 2))
+			s.status(1, follower, 1, 2)
+			s.write(2, storage.Operation{Group: 1, TruncateFrom: 2})
+		},
+		ruleReset: func(s scene) {
+			s.write(1, storage.Operation{Group: 1, Reset: core.LogID{Term: 1, Index: 3}})
+		},
+		rulePurge: func(s scene) {
+			s.write(1, appends(1, 1, 2), storage.Operation{Group: 1, Purge: core.LogID{Term: 1, Index: 1}})
+		},
+		ruleAckDurable: func(s scene) {
+			s.votes(1, 2, 2)
+			s.write(1, appends(1, 1, 2))
+			s.check.sent(s.life(1), &core.AppendResponse{Header: s.head(1, 2, 2), Success: true, Match: 3})
+		},
+		ruleCommitBack: func(s scene) {
+			s.write(1, appends(1, 1, 2))
+			s.write(2, appends(1, 1, 2))
+			s.status(1, follower, 1, 2)
+			s.status(1, follower, 1, 1)
+		},
+		ruleCommitQuorum: func(s scene) {
+			s.write(1, appends(1, 1, 2))
+			s.status(1, follower, 1, 2)
+		},
+		ruleCommitTerm: func(s scene) {
+			s.write(1, appends(1, 1, 2))
+			s.write(2, appends(1, 1, 2))
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.status(1, leader, 2, 0)
+			s.status(1, leader, 2, 2)
+		},
+		ruleMatch: func(s scene) {
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.write(1, appends(1, 1, 2))
+			s.write(2, appends(1, 1, 1), appends(2, 2, 2))
+			now := actors.Status{}
+			now.Role, now.Term = leader, 2
+			now.Peers = []core.PeerStatus{{Identity: s.id(2), Match: 2}}
+			s.check.matches(s.life(1), &now)
+		},
+		ruleMachineSafety: func(s scene) {
+			s.apply(1, entry(1, 1))
+			s.apply(2, entry(2, 1))
+		},
+		ruleMachineHash: func(s scene) {
+			s.life(2).machine.state.registers[0] = 7
+			s.apply(1, entry(1, 1))
+			s.apply(2, entry(1, 1))
+		},
+		ruleDurable: func(s scene) {
+			_, _ = durableMachine{s.life(1).machine}.Apply(context.Background(), []core.Entry{entry(1, 1)})
+		},
+		ruleSnapshot: func(s scene) {
+			s.apply(1, entry(1, 1))
+			state := s.life(1).machine.state
+			state.chain++
+			s.check.restored(s.life(2), &state, state.encode())
+		},
+		ruleRestoreBack: func(s scene) {
+			s.apply(1, entry(1, 1))
+			state := s.life(1).machine.state
+			s.apply(1, entry(1, 2))
+			s.check.restored(s.life(1), &state, state.encode())
+		},
+		rulePhantom: func(s scene) {
+			e := entry(1, 1)
+			e.Kind, e.Data = core.EntryCommand, command{operation: operationPut, id: 9}.encode(0)
+			s.apply(1, e)
+		},
+		ruleWriteTwice: func(s scene) {
+			s.check.works[9] = s.work()
+			for i := range core.Index(2) {
+				e := entry(1, i+1)
+				e.Kind, e.Data = core.EntryCommand, command{operation: operationPut, id: 9}.encode(0)
+				s.apply(1, e)
+			}
+		},
+		ruleRefused: func(s scene) {
+			w := s.work()
+			s.check.works[9] = w
+			s.check.failedWrite(w, &core.LostError{})
+			e := entry(1, 1)
+			e.Kind, e.Data = core.EntryCommand, command{operation: operationPut, id: 9}.encode(0)
+			s.apply(1, e)
+		},
+		ruleWriteLost: func(s scene) { s.check.acknowledgedWrite(s.work(), core.LogID{Term: 1, Index: 1}, nil) },
+		ruleWriteResult: func(s scene) {
+			w := s.work()
+			s.check.works[9] = w
+			e := entry(1, 1)
+			e.Kind, e.Data = core.EntryCommand, command{operation: operationPut, id: 9}.encode(0)
+			s.apply(1, e)
+			s.check.acknowledgedWrite(w, e.LogID, []byte("another"))
+		},
+		ruleStaleRead: func(s scene) {
+			w := s.work()
+			w.floor = 4
+			s.life(1).machine.state.applied.Index = 5
+			s.check.served(w, 3)
+		},
+		ruleReadEarly: func(s scene) { s.check.served(s.work(), 3) },
+		ruleBadError:  func(s scene) { s.check.failedWrite(s.work(), errDiskFailed) },
+		ruleOnce: func(s scene) {
+			w := s.work()
+			w.ends(nil)
+			w.ends(nil)
+		},
+		ruleNever: func(s scene) {
+			s.life(1).work = append(s.life(1).work, s.work())
+			s.check.answeredAll(s.life(1))
+		},
+		ruleDeadAnswers: func(s scene) {
+			w := s.work()
+			w.finished = func(*work) {}
+			w.abandoned()
+			w.ends(nil)
+		},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			s := scene{sim: quiet(t)}
+			for _, n := range s.nodes {
+				s.configuration.Members = append(s.configuration.Members, membership.Member{Identity: n.disk.identity})
+				s.configuration.Voters = append(s.configuration.Voters, n.disk.identity)
+			}
+			play(s)
+			if f := s.check.failure; f == nil || f.Rule != rule {
+				t.Errorf("found: %v", f)
+			}
+		})
+	}
+}
+
+func (s scene) work() *work {
+	return &work{client: &client{sim: s.sim}, life: s.life(1), command: command{id: 9}}
+}

@@ -1,0 +1,229 @@
+package simulation
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+)
+
+// client does one thing after the other, or a burst of them, at whatever node
+// it likes.
+type client struct {
+	sim     *sim
+	number  int
+	open    int // works that are not over
+	stopped bool
+	// seen is what it last knew to be in each register.
+	seen [keys]uint64
+
+	writesDone, readsDone int
+}
+
+// work is one operation of a client at one life of a node.
+type work struct {
+	client  *client
+	life    *life
+	command command // of a write
+	key     uint8   // of a read
+	isRead  bool
+	// floor is what was known to be committed when it began.
+	floor    core.Index
+	tooLarge bool
+
+	proposal  *actors.Proposal
+	read      *actors.Read
+	patience  *event
+	cancelled bool
+	completed bool
+	lost      bool // its node crashed
+	refused   error
+	index     core.Index // in the history, 0: not there
+	err       error
+	// finished is called at the end, however it ended.
+	finished func(*work)
+}
+
+func (w *work) String() string {
+	if w.isRead {
+		return fmt.Sprintf("a read of client %d", w.client.number)
+	}
+	return fmt.Sprintf("command %d of client %d", w.command.id, w.client.number)
+}
+
+// next begins the client's next burst after a while.
+func (c *client) next() {
+	s := c.sim
+	s.clock.after(s.plan.think.draw(s.clientRand), nil, c.begin)
+}
+
+func (c *client) begin() {
+	if c.stopped {
+		return
+	}
+	s, r := c.sim, c.sim.clientRand
+	l := s.nodes[r.IntN(len(s.nodes))].life
+	if l == nil || l.dead || l.stopping {
+		c.next()
+		return
+	}
+	n := 1
+	if s.plan.burst > 1 {
+		n += r.IntN(s.plan.burst)
+	}
+	c.open += n
+	finished := func(*work) {
+		if c.open--; c.open == 0 && !c.stopped {
+			c.next()
+		}
+	}
+	for range n {
+		if l.dead {
+			finished(nil)
+			continue
+		}
+		if chance(r, 30) {
+			c.reads(l, uint8(r.IntN(keys)), true, finished)
+		} else {
+			c.writes(l, true, finished)
+		}
+	}
+}
+
+// writes proposes a command.
+func (c *client) writes(l *life, impatient bool, finished func(*work)) *work {
+	s, r := c.sim, c.sim.clientRand
+	w := &work{client: c, life: l, floor: s.check.committed, finished: finished}
+	w.command = command{operation: operation(1 + r.IntN(3)), key: uint8(r.IntN(keys)), id: uint64(len(s.check.works) + 1)}
+	if w.command.operation == operationCAS {
+		w.command.old = c.seen[w.command.key]
+	}
+	s.check.works[w.command.id] = w
+	padding := 0
+	if s.plan.payload > 0 {
+		padding = r.IntN(s.plan.payload)
+	}
+	if impatient && chance(r, 1) {
+		w.tooLarge, padding = true, s.plan.group.CommandBytesMax
+	}
+	p := &actors.Proposal{Data: w.command.encode(padding), Completed: w.wrote}
+	p.WaitForRoom = !impatient || chance(r, 50)
+	if impatient {
+		p.NoForward, p.FailFast = chance(r, 10), chance(r, 10)
+		if chance(r, 10) {
+			p.ExpectedTerm = l.status.Term + core.Term(r.IntN(2))
+		}
+	}
+	w.proposal = p
+	c.started(w, impatient)
+	l.group.Propose(p)
+	return w
+}
+
+// reads asks for a linearizable read.
+func (c *client) reads(l *life, key uint8, impatient bool, finished func(*work)) *work {
+	w := &work{client: c, life: l, isRead: true, key: key, floor: c.sim.check.committed, finished: finished}
+	w.read = &actors.Read{Completed: w.mayRead}
+	c.started(w, impatient)
+	l.group.ReadIndex(w.read)
+	return w
+}
+
+func (c *client) started(w *work, impatient bool) {
+	s := c.sim
+	w.life.work = append(w.life.work, w)
+	s.trace.add(traceClient, uint64(w.life.node.id), uint64(c.number), w.command.id, uint64(w.floor), 0)
+	s.trace.say("%v begins at %v, committed is %d", w, w.life, w.floor)
+	if impatient {
+		w.patience = s.clock.after(s.plan.clientPatience.draw(s.clientRand), nil, w.cancel)
+	}
+}
+
+// cancel ends the client's patience.
+func (w *work) cancel() {
+	if w.completed || w.lost || w.cancelled {
+		return
+	}
+	w.cancelled = true
+	w.life.sim.trace.add(traceClient, uint64(w.life.node.id), uint64(w.client.number), w.command.id, 1)
+	w.life.sim.trace.say("%v is cancelled", w)
+	if w.isRead {
+		w.life.group.CancelRead(w.read)
+	} else {
+		w.life.group.Cancel(w.proposal)
+	}
+}
+
+// wrote takes the result of a proposal.
+func (w *work) wrote(p *actors.Proposal) {
+	s := w.life.sim
+	if !w.ends(p.Err) {
+		return
+	}
+	if p.Err != nil {
+		s.check.failedWrite(w, p.Err)
+	} else {
+		s.check.acknowledgedWrite(w, p.LogID, p.Value)
+		w.client.writesDone++
+		if len(p.Value) >= 16 {
+			w.client.seen[w.command.key] = binary.LittleEndian.Uint64(p.Value[8:])
+		}
+	}
+	s.trace.add(traceClient, uint64(w.life.node.id), uint64(w.client.number), w.command.id, uint64(p.LogID.Index), 2)
+	s.trace.say("%v: %v, %v", w, p.LogID, p.Err)
+	w.proposal = nil
+	w.finished(w)
+}
+
+// mayRead takes the answer of ReadIndex and reads.
+func (w *work) mayRead(r *actors.Read) {
+	s := w.life.sim
+	if !w.ends(r.Err) {
+		return
+	}
+	if r.Err != nil {
+		s.check.expected(w, r.Err)
+	} else {
+		s.check.served(w, r.Index)
+		w.client.readsDone++
+		w.client.seen[w.key] = w.life.machine.state.registers[w.key]
+	}
+	s.trace.add(traceClient, uint64(w.life.node.id), uint64(w.client.number), uint64(r.Index), 3)
+	s.trace.say("%v: at %d, %v", w, r.Index, r.Err)
+	w.finished(w)
+}
+
+// ends takes note that the work is over; false if it was before.
+func (w *work) ends(err error) bool {
+	s := w.life.sim
+	if w.lost {
+		s.check.fail(ruleDeadAnswers, "%v answers %v", w.life, w)
+		return false
+	}
+	if w.completed {
+		s.check.fail(ruleOnce, "%v: %v", w.life, w)
+		return false
+	}
+	w.completed, w.err = true, err
+	if w.patience != nil {
+		s.clock.cancel(w.patience)
+	}
+	if i := slices.Index(w.life.work, w); i >= 0 {
+		w.life.work = slices.Delete(w.life.work, i, i+1)
+	}
+	return true
+}
+
+// abandoned ends the work because its node has crashed.
+func (w *work) abandoned() {
+	if w.completed || w.lost {
+		return
+	}
+	w.lost = true
+	if w.patience != nil {
+		w.life.sim.clock.cancel(w.patience)
+	}
+	w.finished(w)
+}

@@ -1,0 +1,153 @@
+package simulation
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+)
+
+// environment is what the actors of one life take from outside.
+type environment struct {
+	life *life
+	rand *rand.Rand
+	// The node's clock shows base when the life began at start, and runs by
+	// drift parts in a thousand too fast.
+	base, start core.Instant
+	drift       int64
+}
+
+var _ actors.Environment = (*environment)(nil)
+
+func (e *environment) Now() core.Instant {
+	passed := int64(e.life.sim.clock.now - e.start)
+	return e.base + core.Instant(passed+passed/1000*e.drift)
+}
+
+// wallStart is the wall clock at the beginning of each run.
+const wallStart = int64(1_700_000_000_000_000_000)
+
+func (e *environment) WallTime() int64 {
+	return wallStart + int64(e.life.sim.clock.now) + e.drift*int64(time.Millisecond)
+}
+
+func (e *environment) Rand() uint64 { return e.rand.Uint64() }
+
+func (e *environment) Yield() {}
+
+func (e *environment) System() *actor.ActorSystem { return e.life.sim.system }
+
+func (e *environment) Dispatcher() actor.Dispatcher { return dispatcher{e.life} }
+
+// real is how much virtual time passes while the node's clock shows d.
+func (e *environment) real(d time.Duration) time.Duration { return d - d/1000*time.Duration(e.drift) }
+
+func (e *environment) AfterFunc(d time.Duration, f func()) actors.Timer {
+	return &timer{e, e.life.sim.clock.after(e.real(d), e.life, f)}
+}
+
+type timer struct {
+	environment *environment
+	event       *event
+}
+
+func (t *timer) Reset(d time.Duration) {
+	c := &t.environment.life.sim.clock
+	c.cancel(t.event)
+	c.arm(t.event, t.environment.real(d))
+}
+
+func (t *timer) Stop() { t.environment.life.sim.clock.cancel(t.event) }
+
+// dispatcher only queues: the loop decides who runs.
+type dispatcher struct{ life *life }
+
+func (d dispatcher) Schedule(run func()) {
+	s := d.life.sim
+	if s.plan.stall > 0 && s.scheduling.IntN(1000) < s.plan.stall {
+		s.clock.after(s.plan.stalls.draw(s.scheduling), d.life, func() { s.runnable = append(s.runnable, runnable{run, d.life}) })
+		return
+	}
+	s.runnable = append(s.runnable, runnable{run, d.life})
+}
+
+// Throughput is how many messages an actor takes before it yields: no limit,
+// because nobody else runs.
+func (dispatcher) Throughput() int { return 1 << 30 }
+
+// call is one call of Do that is under way.
+type call struct {
+	kind      actors.CallKind
+	run, done func()
+}
+
+// Do holds the call until its time has come.
+func (e *environment) Do(kind actors.CallKind, run, done func()) {
+	l := e.life
+	if l.dead {
+		return
+	}
+	c := &call{kind, run, done}
+	l.calls = append(l.calls, c)
+	l.sim.clock.after(l.lasts(kind), l, func() { l.finish(c) })
+}
+
+// lasts draws how long a call takes.
+func (l *life) lasts(kind actors.CallKind) time.Duration {
+	p, r := &l.sim.plan, l.sim.delays
+	switch kind {
+	case actors.CallWrite:
+		return p.write.draw(r) * time.Duration(l.node.diskSlow)
+	case actors.CallRead, actors.CallSnapshotRead:
+		return p.read.draw(r) * time.Duration(l.node.diskSlow)
+	case actors.CallSnapshotWrite:
+		return p.snapshotWrite.draw(r) * time.Duration(l.node.diskSlow)
+	}
+	return p.apply.draw(r) * time.Duration(l.node.machineSlow)
+}
+
+// finish carries a call out, unless what it needs hangs.
+func (l *life) finish(c *call) {
+	until := l.node.diskHangs
+	if c.kind == actors.CallApply || c.kind == actors.CallView || c.kind == actors.CallRestore {
+		until = l.node.machineHangs
+	}
+	if wait := until.Sub(l.sim.clock.now); wait > 0 {
+		l.sim.clock.after(wait+l.lasts(c.kind), l, func() { l.finish(c) })
+		return
+	}
+	for i, other := range l.calls {
+		if other == c {
+			l.calls = append(l.calls[:i], l.calls[i+1:]...)
+			break
+		}
+	}
+	l.sim.trace.add(traceCall, uint64(l.node.id), uint64(c.kind))
+	if l.sim.trace.on() {
+		l.sim.trace.say("%v", c.kind)
+	}
+	c.run()
+	c.done()
+}
+
+// tear lets the calls that a crash interrupts reach the disk as far as they
+// still do. Nobody hears of it.
+func (l *life) tear() {
+	r := l.sim.delays
+	for _, c := range l.calls {
+		volatile := l.sim.plan.volatile[l.node.id-1]
+		if c.kind == actors.CallRead || c.kind == actors.CallView || c.kind == actors.CallSnapshotRead || volatile && (c.kind == actors.CallApply || c.kind == actors.CallRestore) {
+			continue
+		}
+		l.disk.tearing, l.disk.budget = true, r.IntN(4)
+		if chance(r, 20) {
+			l.disk.budget = 1 << 30
+		}
+		l.sim.trace.add(traceTorn, uint64(l.node.id), uint64(c.kind), uint64(l.disk.budget))
+		c.run()
+	}
+	l.calls = nil
+}

@@ -1,0 +1,354 @@
+package simulation
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// faultKind sorts faults.
+type faultKind int
+
+const (
+	faultPartition faultKind = iota
+	faultIsolateLeader
+	faultOneWay
+	faultConnection
+	faultDelay
+	faultStall
+	faultCrash
+	faultCrashLeader
+	faultCrashAll
+	faultStop
+	faultPause
+	faultDiskSlow
+	faultDiskHangs
+	faultDiskFails
+	faultMachineHangs
+	faultEmptied
+	faultKinds
+)
+
+var faultNames = [faultKinds]string{
+	"partition", "leader isolated", "one way blocked", "connection lost", "delay", "stalled connection", "crash", "crash of the leader", "crash of all", "orderly stop",
+	"pause", "slow disk", "hung disk", "failing disk", "hung state machine", "emptied directory",
+}
+
+// faults lets things go wrong until they heal.
+type faults struct {
+	sim    *sim
+	rand   *rand.Rand
+	total  int
+	healed bool
+	undo   []func() // of the faults that last
+	count  int
+}
+
+func newFaults(s *sim, r *rand.Rand) *faults {
+	f := &faults{sim: s, rand: r}
+	for _, w := range s.plan.weights {
+		f.total += w
+	}
+	return f
+}
+
+// later begins the next fault after a while.
+func (f *faults) later() {
+	if f.total == 0 {
+		return
+	}
+	d := time.Duration(float64(f.sim.plan.faultEvery) * f.rand.ExpFloat64())
+	f.sim.clock.after(d, nil, func() {
+		if !f.healed {
+			f.begin(f.draw())
+			f.later()
+		}
+	})
+}
+
+func (f *faults) draw() faultKind {
+	n := f.rand.IntN(f.total)
+	for k, w := range f.sim.plan.weights {
+		if n -= w; n < 0 {
+			return faultKind(k)
+		}
+	}
+	return 0
+}
+
+// lasts draws how long a fault lasts: from an instant to several elections.
+func (f *faults) lasts() time.Duration {
+	return time.Duration(f.rand.Int64N(int64(f.sim.plan.election) * int64(pick(f.rand, 1, 2, 6))))
+}
+
+// someone draws a node.
+func (f *faults) someone() *node { return f.sim.nodes[f.rand.IntN(len(f.sim.nodes))] }
+
+// leader returns who leads the highest term, or anybody.
+func (f *faults) leader() *node {
+	found, term := f.someone(), core.Term(0)
+	for _, n := range f.sim.nodes {
+		if l := n.life; l != nil && !l.dead && l.status.Role == core.RoleLeader && l.status.Term > term {
+			found, term = n, l.status.Term
+		}
+	}
+	return found
+}
+
+func (f *faults) begin(k faultKind) {
+	s := f.sim
+	n := f.someone()
+	if k == faultIsolateLeader || k == faultCrashLeader || f.rand.IntN(3) == 0 {
+		n = f.leader()
+	}
+	f.count++
+	s.trace.add(traceFault, uint64(n.id), uint64(k))
+	s.trace.say("%s", faultNames[k])
+	switch k {
+	case faultPartition:
+		f.partition(f.rand.Uint64(), false)
+	case faultIsolateLeader:
+		f.partition(1<<n.id, false)
+	case faultOneWay:
+		f.partition(pick(f.rand, 1<<n.id, f.rand.Uint64()), true)
+	case faultConnection:
+		f.connection(n)
+	case faultDelay:
+		f.delay(n)
+	case faultStall:
+		f.stall(n)
+	case faultCrash, faultCrashLeader:
+		f.crash(n)
+	case faultCrashAll:
+		for _, n := range s.nodes {
+			if len(s.nodes) < 5 || !chance(f.rand, 10) {
+				f.crash(n)
+			}
+		}
+	case faultStop:
+		n.stop(func() { n.restartAfter(f.lasts()) })
+	case faultPause:
+		f.pause(n)
+	case faultEmptied:
+		f.empty(n)
+	default:
+		f.device(k, n)
+	}
+}
+
+// during keeps a fault for a while, or until everything heals.
+func (f *faults) during(undo func()) {
+	over := false
+	once := func() {
+		if !over {
+			over = true
+			f.sim.trace.add(traceFault, 0)
+			undo()
+		}
+	}
+	f.undo = append(f.undo, once)
+	f.sim.clock.after(f.lasts(), nil, once)
+}
+
+// partition blocks the ways between the nodes of a set of bits and the others,
+// or only those out of the set.
+func (f *faults) partition(set uint64, oneWay bool) {
+	s := f.sim
+	var ways [][2]core.NodeID
+	for _, a := range s.nodes {
+		for _, b := range s.nodes {
+			if set>>a.id&1 == 1 && set>>b.id&1 == 0 {
+				ways = append(ways, [2]core.NodeID{a.id, b.id})
+				if !oneWay {
+					ways = append(ways, [2]core.NodeID{b.id, a.id})
+				} else if f.rand.IntN(8) == 0 {
+					continue
+				}
+			}
+		}
+	}
+	for _, w := range ways {
+		s.fabric.block(w[0], w[1])
+	}
+	s.trace.say("blocked: %v", ways)
+	f.during(func() {
+		for _, w := range ways {
+			s.fabric.unblock(w[0], w[1])
+		}
+	})
+}
+
+func (f *faults) connection(n *node) {
+	class := core.Class(f.rand.IntN(core.Classes + 1))
+	others := f.someone()
+	for _, m := range f.sim.nodes {
+		if m.id != n.id && (m == others || others == n) {
+			f.sim.fabric.lose(n.id, m.id, class)
+		}
+	}
+}
+
+func (f *faults) stall(n *node) {
+	class := core.Class(f.rand.IntN(core.Classes + 1))
+	other := f.someone()
+	for _, m := range f.sim.nodes {
+		if m != n && (m == other || other == n) {
+			f.during(f.sim.fabric.stall(n.id, m.id, class))
+		}
+	}
+}
+
+// delay slows all ways of a node, or one.
+func (f *faults) delay(n *node) {
+	s := f.sim
+	d := time.Duration(f.rand.Int64N(int64(s.plan.election) * int64(pick(f.rand, 1, 1, 2))))
+	to := f.someone()
+	change := func(d time.Duration) {
+		for _, m := range s.nodes {
+			if m == to || to == n {
+				s.fabric.slow[n.id][m.id] += d
+				s.fabric.slow[m.id][n.id] += d
+			}
+		}
+	}
+	change(d)
+	f.during(func() { change(-d) })
+}
+
+func (f *faults) crash(n *node) {
+	if n.life != nil {
+		n.life.crash()
+	}
+	n.restartAfter(f.lasts())
+}
+
+// pause stops a process, as a long collection of garbage or a busy machine
+// does. Its clock goes on.
+func (f *faults) pause(n *node) {
+	l := n.life
+	if l == nil || l.dead || l.paused {
+		return
+	}
+	l.paused = true
+	f.during(l.resume)
+}
+
+func (l *life) resume() {
+	if l.dead || !l.paused {
+		return
+	}
+	l.paused = false
+	held := l.held
+	l.held = nil
+	for _, run := range held {
+		l.sim.clock.after(1, l, run)
+	}
+}
+
+// device lets a disk or a state machine fail in one of its ways.
+func (f *faults) device(k faultKind, n *node) {
+	now := f.sim.clock.now
+	switch k {
+	case faultDiskSlow:
+		n.diskSlow = pick(f.rand, 3, 20, 100)
+		f.during(func() { n.diskSlow = 1 })
+	case faultDiskHangs:
+		n.diskHangs = now.Add(2 * f.lasts())
+		f.during(func() { n.diskHangs = f.sim.clock.now })
+	case faultMachineHangs:
+		n.machineHangs = now.Add(2 * f.lasts())
+		f.during(func() { n.machineHangs = f.sim.clock.now })
+	case faultDiskFails:
+		l := n.life
+		if l == nil || l.dead || l.stopping {
+			return
+		}
+		l.disk.failing = true
+		f.during(func() {
+			if !l.dead {
+				f.crash(n)
+			}
+		})
+	}
+}
+
+// empty replaces the directory of a node by a new one. A minority may lose its
+// directory: more would be the end of the cluster, whatever it does.
+func (f *faults) empty(n *node) {
+	s := f.sim
+	emptied := 0
+	for _, m := range s.nodes {
+		emptied += int(truth(m.emptied))
+	}
+	if !s.formed || n.emptied || emptied >= (len(s.nodes)-1)/2 {
+		return
+	}
+	if n.life != nil {
+		n.life.crash()
+	}
+	n.emptied = true
+	n.disk = s.newDisk(n.id)
+	s.trace.say("n%d is emptied, and is now %v", n.id, n.disk.identity)
+	n.restartAfter(f.lasts())
+}
+
+// restartAfter starts the node again.
+func (n *node) restartAfter(d time.Duration) {
+	if n.restarting {
+		return
+	}
+	n.restarting = true
+	n.sim.clock.after(d, nil, func() {
+		if n.restarting {
+			n.start()
+		}
+	})
+}
+
+// stop stops the process in order. It must answer everybody.
+func (n *node) stop(stopped func()) {
+	l := n.life
+	if l == nil || l.dead || l.stopping {
+		return
+	}
+	s := n.sim
+	l.stopping = true
+	s.trace.add(traceLife, uint64(n.id), uint64(l.number), 3)
+	once := false
+	l.actors.Stop(func() {
+		if once {
+			s.check.fail("stop: its end was told twice", "%v", l)
+		}
+		once = true
+		if err := l.group.Err(); err != nil && !l.disk.failing {
+			s.check.fail("a group has failed", "%v: %v", l, err)
+		}
+		// What Stop has called may still be in the actor that called it.
+		s.clock.after(0, nil, func() {
+			if l.dead {
+				return
+			}
+			s.check.answeredAll(l)
+			l.crash()
+			stopped()
+		})
+	})
+}
+
+// heal ends all faults and starts all nodes.
+func (f *faults) heal() {
+	s := f.sim
+	f.healed = true
+	s.trace.add(traceFault, 0, uint64(faultKinds))
+	s.trace.say("everything heals")
+	for _, undo := range f.undo {
+		undo()
+	}
+	for _, n := range s.nodes {
+		n.diskSlow, n.machineSlow = 1, 1
+		if n.life == nil || n.life.dead {
+			n.start()
+		}
+	}
+}

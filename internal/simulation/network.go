@@ -1,0 +1,458 @@
+package simulation
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+)
+
+// nodesMax is the largest cluster, with nodes from 1 to nodesMax.
+const nodesMax = 5
+
+// Causes of a lost connection.
+var (
+	errRefused = errors.New("simulation: connection refused")
+	errTimeout = errors.New("simulation: connection timed out")
+	errReset   = errors.New("simulation: connection reset")
+)
+
+// redialAfter is for how long nobody dials again after a failure.
+const redialAfter = 20 * time.Millisecond
+
+// fabric is what lies between the nodes: links that faults block or slow down,
+// and the connections on them.
+type fabric struct {
+	sim  *sim
+	rand *rand.Rand
+	// blocked counts the faults that block the way from one node to another.
+	blocked [nodesMax + 1][nodesMax + 1]int
+	// slow is added to the delay of that way.
+	slow        [nodesMax + 1][nodesMax + 1]time.Duration
+	connections []*connection // those that may still deliver something
+}
+
+// connection is one connection of one class, from a dialer to an acceptor.
+// Requests go forth on it and responses back.
+type connection struct {
+	fabric   *fabric
+	class    core.Class
+	dialer   *endpoint
+	acceptor *endpoint // nil while it is being made
+	target   core.NodeID
+	up       bool
+	// closing: nothing new gets through. The dialer knows it when it has read
+	// what was under way, and sends into the void until then.
+	closing, closed bool
+	// stalled: nothing moves on it for a while, whatever moves beside it.
+	stalled     bool
+	forth, back pipe
+}
+
+// pipe is one direction of a connection, first in, first out.
+type pipe struct {
+	connection *connection
+	from, to   core.NodeID
+	flights    []flight
+	event      *event // delivers the first flight, nil if there is none or it waits
+	waits      bool   // for the link to be unblocked
+}
+
+// flight is a message under way. Without a message it is the end of the
+// connection.
+type flight struct {
+	message core.Message
+	digest  uint64
+	at      core.Instant // not before
+}
+
+// endpoint is the network of one life.
+type endpoint struct {
+	fabric    *fabric
+	life      *life
+	local     network.Local
+	handler   network.Handler
+	closed    bool
+	addresses [nodesMax + 1]string
+	out, in   [nodesMax + 1][core.Classes + 1]*connection
+	reported  [nodesMax + 1][core.Classes + 1]bool
+	redial    [nodesMax + 1][core.Classes + 1]core.Instant
+}
+
+var _ network.Network = (*endpoint)(nil)
+
+func (n *endpoint) Start(local network.Local, h network.Handler) error {
+	n.local, n.handler = local, h
+	return nil
+}
+
+func (n *endpoint) Address() string { return address(n.life.node.id) }
+
+func address(id core.NodeID) string { return "node-" + string(rune('0'+id)) }
+
+func (n *endpoint) SetAddress(node membership.NodeID, address string) {
+	if node < 1 || node > nodesMax || n.addresses[node] == address {
+		return
+	}
+	n.addresses[node] = address
+	for class := range n.out[node] {
+		if c := n.out[node][class]; c != nil {
+			c.abort(errReset)
+		}
+	}
+}
+
+// Send hands m to the connection that it belongs on.
+func (n *endpoint) Send(m core.Message) bool {
+	h := m.Head()
+	s := n.fabric.sim
+	if n.closed || n.handler == nil {
+		return false
+	}
+	if h.From != n.local.Identity || h.To.ID < 1 || h.To.ID > nodesMax || h.To.ID == n.local.ID {
+		s.check.fail("network: a message that nobody may send", "%v sends %T from %v to %v", n.life, m, h.From, h.To)
+		return false
+	}
+	d := digest(m)
+	s.check.sent(n.life, m)
+	ok := n.send(m, d)
+	sent := uint64(0)
+	if ok {
+		sent = 1
+	}
+	s.trace.add(traceSend, uint64(n.local.ID), uint64(h.To.ID), uint64(h.Term), d, sent)
+	if s.trace.on() {
+		s.trace.say("to n%d, accepted %v: %s", h.To.ID, ok, describe(m))
+	}
+	return ok
+}
+
+func (n *endpoint) send(m core.Message, d uint64) bool {
+	to, class := m.Head().To.ID, m.Class()
+	if m.Response() {
+		c := n.in[to][class]
+		return c != nil && c.up && c.back.push(m, d)
+	}
+	c := n.out[to][class]
+	if c == nil {
+		if n.addresses[to] == "" || n.fabric.sim.clock.now < n.redial[to][class] {
+			return false
+		}
+		c = n.dial(to, class)
+	}
+	switch {
+	case c.closing:
+		return true // The dialer cannot know yet that nobody reads.
+	case c.up || n.fabric.sim.plan.queueOnDial:
+		return c.forth.push(m, d)
+	}
+	return false
+}
+
+func (n *endpoint) dial(to core.NodeID, class core.Class) *connection {
+	c := &connection{fabric: n.fabric, class: class, dialer: n, target: to}
+	c.forth = pipe{connection: c, from: n.local.ID, to: to}
+	c.back = pipe{connection: c, from: to, to: n.local.ID}
+	n.out[to][class] = c
+	n.fabric.connections = append(n.fabric.connections, c)
+	n.fabric.sim.clock.after(n.fabric.delay(n.local.ID, to), n.life, c.reach)
+	return c
+}
+
+// reach is the first half of a handshake: is there anybody?
+func (c *connection) reach() {
+	if c.closed {
+		return
+	}
+	f, from, to := c.fabric, c.dialer.local.ID, c.target
+	if f.blocked[from][to] > 0 || f.blocked[to][from] > 0 {
+		f.sim.clock.after(f.sim.plan.election, c.dialer.life, func() { c.abort(errTimeout) })
+		return
+	}
+	l := f.sim.nodes[to-1].life
+	if l == nil || l.dead || l.endpoint.closed || l.endpoint.handler == nil {
+		c.abort(errRefused)
+		return
+	}
+	c.acceptor = l.endpoint
+	f.sim.clock.after(f.delay(to, from), l, c.establish)
+}
+
+// establish is the second half: both sides know each other.
+func (c *connection) establish() {
+	if c.closed || c.dialer.closed || c.acceptor.closed {
+		return
+	}
+	from := c.dialer.local.ID
+	if old := c.acceptor.in[from][c.class]; old != nil && old != c && !old.closed {
+		old.close()
+	}
+	c.up = true
+	c.acceptor.in[from][c.class] = c
+	c.dialer.reported[c.target][c.class] = false
+	c.fabric.sim.trace.add(traceConnection, uint64(from), uint64(c.target), uint64(c.class), 1)
+	c.dialer.handler.Connected(c.acceptor.local.Identity, c.class)
+	c.forth.arm()
+}
+
+// abort ends the connection at the dialer, at once.
+func (c *connection) abort(cause error) {
+	if c.closed {
+		return
+	}
+	c.closed, c.up = true, false
+	c.forth.clear()
+	c.back.clear()
+	n := c.dialer
+	if n.out[c.target][c.class] == c {
+		n.out[c.target][c.class] = nil
+	}
+	if c.acceptor != nil && c.acceptor.in[n.local.ID][c.class] == c {
+		c.acceptor.in[n.local.ID][c.class] = nil
+	}
+	if n.life.dead || n.closed {
+		return
+	}
+	n.redial[c.target][c.class] = c.fabric.sim.clock.now.Add(redialAfter)
+	if n.reported[c.target][c.class] {
+		return
+	}
+	n.reported[c.target][c.class] = true
+	c.fabric.sim.trace.add(traceConnection, uint64(n.local.ID), uint64(c.target), uint64(c.class), 0)
+	c.fabric.sim.clock.after(time.Microsecond, n.life, func() {
+		if !n.closed {
+			n.handler.Disconnected(c.target, c.class, cause)
+		}
+	})
+}
+
+// close ends the connection from the other side or in between. The dialer
+// learns of it behind what is still under way to it.
+func (c *connection) close() {
+	if c.closing || c.closed {
+		return
+	}
+	c.closing, c.up = true, false
+	if c.acceptor != nil && c.acceptor.in[c.dialer.local.ID][c.class] == c {
+		c.acceptor.in[c.dialer.local.ID][c.class] = nil
+	}
+	c.back.append(flight{})
+}
+
+// push takes a message, unless the window is full.
+func (p *pipe) push(m core.Message, d uint64) bool {
+	if len(p.flights) >= p.connection.fabric.sim.plan.netWindow {
+		return false
+	}
+	p.append(flight{message: m, digest: d})
+	return true
+}
+
+func (p *pipe) append(f flight) {
+	fabric := p.connection.fabric
+	f.at = fabric.sim.clock.now.Add(fabric.delay(p.from, p.to))
+	p.flights = append(p.flights, f)
+	p.arm()
+}
+
+// arm sets the event that delivers the first flight.
+func (p *pipe) arm() {
+	c := p.connection
+	if p.event != nil || p.waits || len(p.flights) == 0 || !c.up && !c.closing {
+		return
+	}
+	receiver := c.acceptor
+	if p == &c.back {
+		receiver = c.dialer
+	}
+	if receiver == nil {
+		return
+	}
+	now := c.fabric.sim.clock.now
+	p.event = c.fabric.sim.clock.after(p.flights[0].at.Sub(now), receiver.life, func() { p.deliver(receiver) })
+}
+
+func (p *pipe) deliver(receiver *endpoint) {
+	p.event = nil
+	c := p.connection
+	if len(p.flights) == 0 || c.closed {
+		return
+	}
+	if c.fabric.blocked[p.from][p.to] > 0 || c.stalled {
+		p.waits = true
+		return
+	}
+	f := p.flights[0]
+	p.flights = slices.Delete(p.flights, 0, 1)
+	if f.message == nil {
+		c.abort(errReset)
+		return
+	}
+	p.arm()
+	if receiver.closed {
+		return
+	}
+	s := c.fabric.sim
+	if digest(f.message) != f.digest {
+		s.check.fail("network: a message was changed after it was sent", "from n%d to n%d: %s", p.from, p.to, describe(f.message))
+	}
+	s.trace.add(traceDeliver, uint64(p.to), uint64(p.from), f.digest)
+	if s.trace.on() {
+		s.trace.say("from n%d: %s", p.from, describe(f.message))
+	}
+	peer := c.dialer.local.Identity
+	if p == &c.back {
+		peer = c.acceptor.local.Identity
+	}
+	receiver.handler.Receive(peer, f.message)
+}
+
+func (p *pipe) clear() {
+	if p.event != nil {
+		p.connection.fabric.sim.clock.cancel(p.event)
+		p.event = nil
+	}
+	p.flights, p.waits = nil, false
+}
+
+// cut loses all but a random number of the first flights.
+func (p *pipe) cut() {
+	n := p.connection.fabric.rand.IntN(len(p.flights) + 1)
+	p.flights = p.flights[:n]
+	if n == 0 {
+		p.clear()
+	}
+}
+
+func (n *endpoint) Break(node membership.NodeID, class core.Class) {
+	if node >= 1 && node <= nodesMax && n.out[node][class] != nil {
+		n.out[node][class].abort(errReset)
+	}
+}
+
+// Close ends all connections, as a process does that ends.
+func (n *endpoint) Close() error {
+	if !n.closed {
+		n.fabric.leave(n)
+	}
+	return nil
+}
+
+// leave ends the connections of a process that ended, on whatever way. Part of
+// what it had sent may still arrive.
+func (f *fabric) leave(n *endpoint) {
+	n.closed = true
+	for _, c := range f.connections {
+		switch {
+		case c.closed:
+		case c.dialer == n:
+			c.forth.cut()
+			c.back.clear()
+			if c.acceptor == nil || len(c.forth.flights) == 0 {
+				c.abort(errReset)
+			} else if !c.closing {
+				c.closing, c.up = true, false
+				c.acceptor.in[n.local.ID][c.class] = nil
+			}
+		case c.acceptor == n:
+			c.forth.clear()
+			switch {
+			case c.closing: // its end is under way already
+			case c.up:
+				c.back.cut()
+				c.close()
+			default:
+				c.abort(errRefused)
+			}
+		}
+	}
+	f.connections = slices.DeleteFunc(f.connections, func(c *connection) bool { return c.closed || c.spent() })
+}
+
+// spent reports whether a connection whose dialer has ended has nothing left.
+func (c *connection) spent() bool { return c.dialer.closed && len(c.forth.flights) == 0 }
+
+// delay draws how long something takes from a node to another.
+func (f *fabric) delay(from, to core.NodeID) time.Duration {
+	return f.sim.plan.netDelay.draw(f.rand) + f.slow[from][to]
+}
+
+// block blocks the way from a node to another. Connections on it stall, and
+// some of them are given up.
+func (f *fabric) block(from, to core.NodeID) {
+	f.blocked[from][to]++
+	for _, c := range f.connections {
+		d := c.dialer.local.ID
+		if c.closed || !(d == from && c.target == to || d == to && c.target == from) || !chance(f.rand, 50) {
+			continue
+		}
+		f.sim.clock.after(time.Duration(f.rand.Int64N(int64(3*f.sim.plan.election))), c.dialer.life, func() {
+			if f.blocked[from][to] > 0 {
+				c.abort(errTimeout)
+			}
+		})
+	}
+}
+
+// unblock takes one block away; what waited goes on.
+func (f *fabric) unblock(from, to core.NodeID) {
+	if f.blocked[from][to]--; f.blocked[from][to] > 0 {
+		return
+	}
+	for _, c := range f.connections {
+		for _, p := range []*pipe{&c.forth, &c.back} {
+			if p.from == from && p.to == to {
+				p.goOn()
+			}
+		}
+	}
+}
+
+// goOn lets what waited for a link or a stall move again.
+func (p *pipe) goOn() {
+	if c := p.connection; p.waits && !c.closed {
+		p.waits = false
+		p.flights[0].at = c.fabric.sim.clock.now.Add(c.fabric.delay(p.from, p.to))
+		p.arm()
+	}
+}
+
+// stall stops one connection between two nodes while the others go on, as when
+// packets are lost: what is said on different classes then arrives in a very
+// different order. It returns what ends it.
+func (f *fabric) stall(a, b core.NodeID, class core.Class) (undo func()) {
+	var stalled []*connection
+	for _, c := range f.connections {
+		if !c.closed && !c.stalled && c.dialer.local.ID == a && c.target == b && (class == 0 || c.class == class) {
+			c.stalled = true
+			stalled = append(stalled, c)
+		}
+	}
+	return func() {
+		for _, c := range stalled {
+			c.stalled = false
+			c.forth.goOn()
+			c.back.goOn()
+		}
+	}
+}
+
+// lose breaks connections between two nodes: one class, or all of them if it is
+// 0. All that is under way on them is lost.
+func (f *fabric) lose(a, b core.NodeID, class core.Class) {
+	for _, c := range f.connections {
+		d := c.dialer.local.ID
+		if c.closed || c.closing || class != 0 && c.class != class || !(d == a && c.target == b || d == b && c.target == a) {
+			continue
+		}
+		c.forth.clear()
+		c.back.clear()
+		if c.up {
+			c.close()
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package simulation
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// span is a range of durations to draw from.
+type span struct{ low, high time.Duration }
+
+func (s span) draw(r *rand.Rand) time.Duration {
+	if s.high <= s.low {
+		return s.low
+	}
+	return s.low + time.Duration(r.Int64N(int64(s.high-s.low)))
+}
+
+// plan is what a seed draws before a run begins.
+type plan struct {
+	nodes    int
+	volatile []bool // of each node's state machine
+
+	election, heartbeat, hung time.Duration
+	group                     actors.GroupConfig // without its state machine
+	inflightProposals         int
+	limits                    storage.Limits
+
+	driftPercent int // clocks run up to so much too fast or slow
+
+	// stall is the chance in 1,000 that a runnable actor has to wait, as behind
+	// a busy machine, and stalls for how long.
+	stall  int
+	stalls span
+
+	netDelay      span
+	netWindow     int  // messages in flight on a connection
+	queueOnDial   bool // what is sent while a connection is being made waits for it
+	write, read   span
+	apply         span
+	snapshotWrite span
+
+	faultsFor      time.Duration
+	faultEvery     time.Duration
+	faultsEarly    bool // also while the cluster is being formed
+	weights        [faultKinds]int
+	clients        int
+	think          span
+	clientPatience span
+	burst          int // proposals that a client makes at once
+	payload        int // bytes, at most
+	fillerBytes    int // that a snapshot carries beside the state
+}
+
+func pick[T any](r *rand.Rand, choices ...T) T { return choices[r.IntN(len(choices))] }
+
+func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
+
+const millisecond = time.Millisecond
+const microsecond = time.Microsecond
+
+func drawPlan(r *rand.Rand) plan {
+	var p plan
+	p.nodes = pick(r, 1, 3, 3, 3, 3, 3, 3, 5, 5, 5)
+	for range p.nodes {
+		p.volatile = append(p.volatile, chance(r, 60))
+	}
+	p.election = time.Duration(60+r.IntN(240)) * millisecond
+	p.heartbeat = p.election / time.Duration(pick(r, 3, 4, 5, 10))
+	p.hung = p.election * time.Duration(pick(r, 1, 2, 4))
+	if chance(r, 30) {
+		p.driftPercent = 5
+	}
+	if chance(r, 30) {
+		p.stall, p.stalls = pick(r, 2, 10, 50), span{0, pick(r, 100*microsecond, 2*millisecond, 10*millisecond)}
+	}
+	p.drawLimits(r)
+	p.drawDelays(r)
+	p.drawFaults(r)
+	p.clients = 1 + r.IntN(5)
+	p.think = span{0, time.Duration(2+r.IntN(30)) * millisecond}
+	p.clientPatience = span{p.election / 4, p.election * time.Duration(pick(r, 1, 4, 20))}
+	p.burst = pick(r, 1, 1, 1, 4, 20)
+	p.payload = pick(r, 0, 16, 200)
+	p.fillerBytes = pick(r, 0, 100, 3000)
+	return p
+}
+
+// drawLimits draws small limits often: most of what goes wrong in replication
+// goes wrong at the edge of a window, or needs entries sent one at a time.
+func (p *plan) drawLimits(r *rand.Rand) {
+	const commandMax = 400
+	g := &p.group
+	g.Group = 1
+	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
+	g.CommandBytesMax = commandMax
+	g.InflightProposalsMax = pick(r, 4, 16, 1000)
+	g.InflightBytesMax = pick(r, 2000, 1<<20)
+	g.UncommittedBytesMax = pick(r, 600, 4000, 1<<20)
+	g.TailBytesMax = pick(r, 1, 1000, 10_000, 1<<20)
+	g.MessageBytesMax = pick(r, 1, 500, 5000, 1<<20)
+	g.EntriesPerMessageMax = pick(r, 1, 1, 2, 5, 100, 1000)
+	g.WindowMessagesMax = pick(r, 1, 2, 4, 64)
+	g.WindowBytesMax = pick(r, 500, 5000, 1<<20)
+	g.ApplyBatchEntriesMax = pick(r, 1, 3, 100, 1000)
+	g.ApplyBatchBytesMax = pick(r, 100, 1<<20)
+	g.SnapshotEntries = pick(r, uint64(0), 0, 3, 10, 50, 200)
+	if chance(r, 20) {
+		g.SnapshotLogBytes = pick(r, uint64(500), 5000)
+	}
+	g.KeepEntries = pick(r, uint64(0), 0, 1, 5, 50)
+	g.SnapshotChunkBytes = pick(r, 16, 100, 1000, 1<<20)
+	p.inflightProposals = pick(r, 0, 0, 8, 1000)
+	p.limits = storage.Limits{EntryBytesMax: 1 << 20, BatchBytesMax: 1<<20 + 48, BatchEntriesMax: pick(r, 1, 2, 10, 10_000)}
+	if chance(r, 30) {
+		// Room for one largest entry; configurations are larger than commands.
+		p.limits.EntryBytesMax, p.limits.BatchBytesMax = 2000, 2048
+	}
+}
+
+func (p *plan) drawDelays(r *rand.Rand) {
+	p.netDelay = span{20 * microsecond, pick(r, 200*microsecond, 2*millisecond, 5*millisecond)}
+	p.netWindow = pick(r, 3, 20, 1000)
+	p.queueOnDial = chance(r, 50)
+	p.write = span{10 * microsecond, pick(r, 100*microsecond, millisecond, 6*millisecond)}
+	p.read = span{microsecond, pick(r, 10*microsecond, 500*microsecond)}
+	p.apply = span{microsecond, pick(r, 10*microsecond, 500*microsecond, 2*millisecond)}
+	p.snapshotWrite = span{10 * microsecond, pick(r, 100*microsecond, 2*millisecond)}
+	if p.group.SnapshotChunkBytes < 100 && p.fillerBytes > 1000 {
+		p.netDelay.high = min(p.netDelay.high, 2*millisecond)
+	}
+}
+
+// drawFaults turns each kind of fault on or off, so that some seeds see one
+// kind alone and often.
+func (p *plan) drawFaults(r *rand.Rand) {
+	p.faultsFor = p.election * time.Duration(12+r.IntN(20))
+	p.faultEvery = p.election * time.Duration(pick(r, 1, 2, 4, 8)) / 2
+	p.faultsEarly = chance(r, 25)
+	for k := range p.weights {
+		if chance(r, 60) {
+			p.weights[k] = 1 + r.IntN(4)
+		}
+	}
+	if chance(r, 5) {
+		clear(p.weights[:])
+	}
+	if p.nodes == 1 {
+		p.weights[faultEmptied] = 0
+	}
+}

@@ -1,0 +1,269 @@
+package simulation
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// Options of a run.
+type Options struct {
+	// Trace receives the history of the run as lines. nil: it is only hashed.
+	Trace io.Writer
+	// System may be shared by runs, one after the other. nil: a new one.
+	System *actor.ActorSystem
+}
+
+// Result is what came of a run.
+type Result struct {
+	Seed uint64
+	// Failure is what a checker found, nil if all went well.
+	Failure *Failure
+	// Hash is the same whenever the seed is run.
+	Hash uint64
+	// Simulated is the virtual time of the run.
+	Simulated time.Duration
+	// Steps counts what the loop ran, Events the lines of the trace.
+	Steps, Events uint64
+	// Nodes is the size of the cluster.
+	Nodes int
+	// Faults, Elections, Lives and Snapshots count what happened.
+	Faults, Elections, Lives, Snapshots, Restores int
+	// Entries were applied, Writes acknowledged, and Reads served.
+	Entries, Writes, Reads int
+}
+
+// NewSystem returns an actor system that keeps quiet.
+func NewSystem() *actor.ActorSystem {
+	return actor.NewActorSystemWithConfig(actor.Configure(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		actor.WithDeadLetterThrottleInterval(time.Nanosecond),
+	))
+}
+
+// Run runs the cluster that a seed describes.
+func Run(seed uint64, options Options) Result {
+	s := newSim(seed, options)
+	s.trace.say("seed %d: %+v", seed, s.plan)
+	s.story()
+	s.trace.add(traceVerdict, 0, s.steps)
+	r := Result{
+		Seed: seed, Failure: s.check.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
+		Faults: s.faults.count, Elections: s.check.elections, Snapshots: s.check.snapshots, Restores: s.check.restores, Entries: len(s.check.history),
+	}
+	for _, n := range s.nodes {
+		r.Lives += n.count
+	}
+	for _, c := range s.clients {
+		r.Writes += c.writesDone
+		r.Reads += c.readsDone
+	}
+	return r
+}
+
+func newSim(seed uint64, options Options) *sim {
+	generator := func(concern uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, concern)) }
+	s := &sim{plan: drawPlan(generator(1)), system: options.System}
+	if s.system == nil {
+		s.system = NewSystem()
+	}
+	s.trace = trace{clock: &s.clock, lines: options.Trace}
+	s.scheduling, s.delays, s.clientRand, s.lives = generator(2), generator(3), generator(4), generator(5)
+	s.fabric = &fabric{sim: s, rand: generator(6)}
+	s.check = newChecker(s)
+	s.faults = newFaults(s, generator(7))
+	for i := range s.plan.nodes {
+		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
+		n.disk = s.newDisk(n.id)
+		s.nodes = append(s.nodes, n)
+	}
+	for i := range s.plan.clients {
+		s.clients = append(s.clients, &client{sim: s, number: i + 1})
+	}
+	return s
+}
+
+// story is the run from its beginning to its end.
+func (s *sim) story() {
+	for _, n := range s.nodes {
+		n.start()
+	}
+	for _, c := range s.clients {
+		c.next()
+	}
+	if s.plan.faultsEarly {
+		s.faults.later()
+	}
+	s.bootstrap()
+	if !s.plan.faultsEarly {
+		if !s.until(s.clock.now.Add(s.patience()), func() bool { return s.formed }) {
+			s.check.fail("liveness: a cluster without faults is not formed", "%s", s.summary())
+			return
+		}
+		s.faults.later()
+	}
+	s.until(s.clock.now.Add(s.plan.faultsFor), func() bool { return false })
+	s.faults.heal()
+	if !s.until(s.clock.now.Add(s.patience()), s.serves) {
+		s.check.fail("liveness: the healed cluster does not come to rest", "%s", s.summary())
+		return
+	}
+	for _, c := range s.clients {
+		c.stopped = true
+	}
+	if !s.until(s.clock.now.Add(s.patience()), s.converged) {
+		s.check.fail("liveness: the healed cluster does not converge", "%s", s.summary())
+		return
+	}
+	s.epilogue()
+}
+
+// patience is how long the healed cluster may take: some elections, and the
+// time to bring everybody up by the narrowest window.
+func (s *sim) patience() time.Duration {
+	p := &s.plan
+	entry := 3*p.netDelay.high + 2*p.write.high + p.read.high + p.apply.high + p.stalls.high
+	chunks := 2 + (p.fillerBytes+machineStateBytes)/p.group.SnapshotChunkBytes
+	return 60*p.election + time.Duration(len(s.check.history)+500+4*chunks)*entry
+}
+
+// bootstrap asks a node to form the cluster, until it is formed.
+func (s *sim) bootstrap() {
+	var members []membership.Member
+	for _, n := range s.nodes {
+		members = append(members, membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)})
+	}
+	first := s.nodes[s.lives.IntN(len(s.nodes))]
+	var ask func()
+	ask = func() {
+		if s.formed {
+			return
+		}
+		if l := first.life; l != nil && !l.dead && !l.stopping {
+			l.group.Bootstrap(members, s.plan.election, func(err error) {
+				s.trace.add(traceClient, uint64(first.id), truth(err == nil))
+				s.trace.say("bootstrap: %v", err)
+			})
+		}
+		s.clock.after(3*s.plan.election, nil, ask)
+	}
+	s.clock.after(millisecond, nil, ask)
+}
+
+// leader returns the life that leads and admits writes, nil if there is none or
+// more than one believes so.
+func (s *sim) leader() *life {
+	var found *life
+	for _, n := range s.nodes {
+		if l := n.life; l != nil && !l.dead && l.status.Role == core.RoleLeader && l.status.Ready {
+			if found != nil {
+				return nil
+			}
+			found = l
+		}
+	}
+	return found
+}
+
+// serves reports whether the cluster is formed and led.
+func (s *sim) serves() bool { return s.formed && s.leader() != nil }
+
+// converged reports whether no client waits, and all members have applied all
+// that there is.
+func (s *sim) converged() bool {
+	for _, c := range s.clients {
+		if c.open > 0 {
+			return false
+		}
+	}
+	leader := s.leader()
+	if leader == nil || leader.status.Committed != leader.status.Last {
+		return false
+	}
+	for _, n := range s.nodes {
+		if n.emptied {
+			continue
+		}
+		if n.life.machine.state != leader.machine.state || n.life.machine.state.applied.Index != leader.status.Last || n.life.status.Flushed != leader.status.Last {
+			return false
+		}
+	}
+	return true
+}
+
+// epilogue writes and reads at every member of the healed cluster, and stops
+// it.
+func (s *sim) epilogue() {
+	c := s.clients[0]
+	waiting := 0
+	var works []*work
+	done := func(*work) { waiting-- }
+	for _, n := range s.nodes {
+		if !n.emptied {
+			waiting += 2
+			works = append(works, c.writes(n.life, false, done), c.reads(n.life, 0, false, done))
+		}
+	}
+	if !s.until(s.clock.now.Add(s.patience()), func() bool { return waiting == 0 }) {
+		s.check.fail("liveness: the healed cluster does not serve", "%s", s.summary())
+		return
+	}
+	for _, w := range works {
+		if w.err != nil || w.lost {
+			s.check.fail("liveness: the healed cluster refuses", "%v at %v: %v", w, w.life, w.err)
+		}
+	}
+	if !s.until(s.clock.now.Add(s.patience()), s.emptiedKnow) {
+		s.check.fail("identity: an emptied node does not say that its group does not know it", "%s", s.summary())
+	}
+	s.stopAll()
+}
+
+// emptiedKnow reports whether each emptied node says that its group does not
+// know it, and holds nothing.
+func (s *sim) emptiedKnow() bool {
+	for _, n := range s.nodes {
+		if n.emptied && (!n.life.status.UnknownToGroup || n.life.status.Last > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// stopAll stops all nodes in order: everybody is answered.
+func (s *sim) stopAll() {
+	down := 0
+	for _, n := range s.nodes {
+		n.stop(func() { down++ })
+	}
+	if !s.until(s.clock.now.Add(s.patience()), func() bool { return down == len(s.nodes) }) {
+		s.check.fail("stop: a node does not come to its end", "%d of %d did", down, len(s.nodes))
+	}
+}
+
+// summary tells where every node stands.
+func (s *sim) summary() string {
+	text := fmt.Sprintf("formed %v, committed %d", s.formed, s.check.committed)
+	for _, n := range s.nodes {
+		l := n.life
+		if l == nil || l.dead {
+			text += fmt.Sprintf("\n\tn%d is down", n.id)
+			continue
+		}
+		st := &l.status
+		text += fmt.Sprintf("\n\t%v (emptied %v): %v of term %d, leader %d, ready %v, last %d flushed %d committed %d applied %d, snapshot %d purged %d, %s; machine %v; %d calls, %d works", l, n.emptied,
+			st.Role, st.Term, st.Leader, st.Ready, st.Last, st.Flushed, st.Committed, st.Applied, st.SnapshotIndex, st.Purged, st.Configuration.Configuration.String(),
+			l.machine.state.applied, len(l.calls), len(l.work))
+		for _, p := range st.Peers {
+			text += fmt.Sprintf("\n\t\tpeer %d match %d snapshot %v lost data %v", p.ID, p.Match, p.Snapshot, p.LostData)
+		}
+	}
+	return text
+}

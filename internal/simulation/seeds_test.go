@@ -1,0 +1,99 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	seedsFlag = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
+	firstFlag = flag.Uint64("first", 1, "the first of them")
+	traceFlag = flag.Bool("trace", false, "print the trace of each seed")
+)
+
+// systemSeeds is after how many seeds a worker takes a new actor system: what
+// crashed is never stopped, and stays in the system's registry.
+const systemSeeds = 50
+
+// TestSeeds runs seeds until one fails. -timeout 0 is needed for thousands.
+func TestSeeds(t *testing.T) {
+	count := *seedsFlag
+	if testing.Short() && count > 50 {
+		count = 50
+	}
+	workers := min(runtime.GOMAXPROCS(0), count)
+	var trace io.Writer
+	if *traceFlag {
+		workers, trace = 1, os.Stdout
+	}
+	var (
+		next   atomic.Int64
+		failed atomic.Bool
+		group  sync.WaitGroup
+		lock   sync.Mutex
+		sum    Result
+		kinds  = map[int]int{}
+		begun  = time.Now()
+		ran    int
+	)
+	for range workers {
+		group.Go(func() {
+			system := NewSystem()
+			for n := 1; !failed.Load(); n++ {
+				i := next.Add(1) - 1
+				if i >= int64(count) {
+					return
+				}
+				if n%systemSeeds == 0 {
+					system = NewSystem()
+				}
+				r := Run(*firstFlag+uint64(i), Options{Trace: trace, System: system})
+				lock.Lock()
+				ran++
+				sum.add(&r)
+				kinds[r.Nodes]++
+				lock.Unlock()
+				if r.Failure != nil {
+					failed.Store(true)
+					t.Errorf("seed %d: %v\nreplay: %s", r.Seed, r.Failure, replay(r.Seed))
+				}
+			}
+		})
+	}
+	group.Wait()
+	n := float64(max(ran, 1))
+	took := time.Since(begun)
+	t.Logf("%d seeds in %v, %.1f a second on each of %d workers; clusters of 1, 3, 5: %d, %d, %d", ran, took.Round(time.Millisecond), n/took.Seconds()/float64(workers), workers, kinds[1], kinds[3], kinds[5])
+	t.Logf("a seed on average: %.1f simulated seconds, %.0f events, %.0f entries, %.0f writes acknowledged, %.0f reads, %.1f elections, %.1f faults, %.1f lives, %.1f snapshots, %.1f restores",
+		sum.Simulated.Seconds()/n, float64(sum.Events)/n, float64(sum.Entries)/n, float64(sum.Writes)/n, float64(sum.Reads)/n, float64(sum.Elections)/n,
+		float64(sum.Faults)/n, float64(sum.Lives)/n, float64(sum.Snapshots)/n, float64(sum.Restores)/n)
+	if !failed.Load() && count >= 50 && (sum.Writes == 0 || sum.Reads == 0 || sum.Restores == 0 || sum.Faults == 0) {
+		t.Error("the seeds try nothing")
+	}
+}
+
+// replay is the line that runs a seed again and shows what happened.
+func replay(seed uint64) string {
+	return fmt.Sprintf("go test ./internal/simulation -run TestSeeds -args -seeds=1 -first=%d -trace", seed)
+}
+
+func (r *Result) add(o *Result) {
+	r.Simulated += o.Simulated
+	r.Events += o.Events
+	r.Steps += o.Steps
+	r.Entries += o.Entries
+	r.Writes += o.Writes
+	r.Reads += o.Reads
+	r.Elections += o.Elections
+	r.Faults += o.Faults
+	r.Lives += o.Lives
+	r.Snapshots += o.Snapshots
+	r.Restores += o.Restores
+}

@@ -1,0 +1,130 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// sim is one run.
+type sim struct {
+	plan    plan
+	clock   clock
+	trace   trace
+	check   *checker
+	system  *actor.ActorSystem
+	fabric  *fabric
+	nodes   []*node
+	clients []*client
+	faults  *faults
+
+	// Each concern draws from a generator of its own.
+	scheduling, delays, clientRand, lives *rand.Rand
+
+	runnable []runnable
+	steps    uint64
+	// still counts the steps since the time last moved.
+	still int
+	// formed: the cluster consists of all its members.
+	formed bool
+}
+
+// runnable is an actor that has something to do.
+type runnable struct {
+	run  func()
+	life *life
+}
+
+// stillMax is how many steps may happen within one instant before it is clear
+// that they never end, and stepsMax the same for a whole run.
+const (
+	stillMax = 200_000
+	stepsMax = 5_000_000
+)
+
+// step runs one actor, or what happens next. False: nothing is left to do, or a
+// checker has failed.
+func (s *sim) step() bool {
+	if s.check.failure != nil {
+		return false
+	}
+	s.steps++
+	if s.still++; s.still > stillMax || s.steps > stepsMax {
+		s.check.fail("liveness: the actors keep each other busy for ever", "%d steps, %d of them within an instant", s.steps, s.still)
+		return false
+	}
+	if n := len(s.runnable); n > 0 {
+		i := s.scheduling.IntN(n)
+		r := s.runnable[i]
+		s.runnable[i] = s.runnable[n-1]
+		s.runnable[n-1] = runnable{}
+		s.runnable = s.runnable[:n-1]
+		s.let(r.life, r.run)
+		return true
+	}
+	e := s.clock.next()
+	if e == nil {
+		return false
+	}
+	s.still = 0
+	s.let(e.life, e.run)
+	return true
+}
+
+// let runs something of a life, later if its process is paused, never if it has
+// ended. A panic is a failure.
+func (s *sim) let(l *life, run func()) {
+	if l != nil {
+		if l.dead {
+			return
+		}
+		if l.paused {
+			l.held = append(l.held, run)
+			return
+		}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.check.fail("panic", "%v: %v\n%s", l, r, debug.Stack())
+		}
+	}()
+	run()
+	if l != nil && !l.dead {
+		l.observe()
+	}
+}
+
+// until runs until done reports true or the time is over.
+func (s *sim) until(limit core.Instant, done func() bool) bool {
+	for s.clock.now < limit {
+		if s.check.failure != nil {
+			return false
+		}
+		if done() {
+			return true
+		}
+		if !s.step() {
+			return false
+		}
+	}
+	return false
+}
+
+// Failure is what a checker found.
+type Failure struct {
+	// Rule names what was broken, in words that stay the same from seed to seed.
+	Rule string
+	// Detail tells this case.
+	Detail string
+	// At is the virtual time, in nanoseconds from the beginning.
+	At core.Instant
+}
+
+// Error implements error.
+func (f *Failure) Error() string {
+	return fmt.Sprintf("%s (at %.3f ms): %s", f.Rule, float64(f.At)/1e6, f.Detail)
+}

@@ -1,0 +1,279 @@
+package membership
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func member(id NodeID, incarnation Incarnation) Member {
+	return Member{Identity: Identity{id, incarnation}, Address: "host:1"}
+}
+
+func members(ids ...NodeID) []Member {
+	var list []Member
+	for _, id := range ids {
+		list = append(list, member(id, Incarnation(id)*16))
+	}
+	return list
+}
+
+// cluster is a configuration of voters and learners as voters(...) names them.
+func cluster(voting []NodeID, learning ...NodeID) Configuration {
+	return Configuration{Members: sortMembers(members(append(slices.Clone(voting), learning...)...)), Voters: voters(voting...)}
+}
+
+func TestValidate(t *testing.T) {
+	long := strings.Repeat("x", AddressBytesMax+1)
+	many := make([]NodeID, MembersMax+1)
+	for i := range many {
+		many[i] = NodeID(i + 1)
+	}
+	tags := map[string]string{}
+	for i := range TagsMax + 1 {
+		tags[strings.Repeat("k", i)] = ""
+	}
+	tests := []struct {
+		name   string
+		change func(c *Configuration)
+		want   string // "" is valid
+	}{
+		{"as it is", func(*Configuration) {}, ""},
+		{"a learner", func(c *Configuration) { c.Voters = voters(1, 2) }, ""},
+		{"joint", func(c *Configuration) { c.Outgoing = voters(1) }, ""},
+		{"nobody votes", func(c *Configuration) { c.Voters = nil }, "without a voter"},
+		{"nothing at all", func(c *Configuration) { *c = Configuration{} }, "without a voter"},
+		{"an outgoing half alone", func(c *Configuration) { c.Voters, c.Outgoing = nil, voters(1) }, "without a voter"},
+		{"a voter who is no member", func(c *Configuration) { c.Voters = voters(1, 4) }, "voters: 4/40 is not a member"},
+		{"a voter of another incarnation", func(c *Configuration) { c.Voters = []Identity{{1, 99}} }, "voters: 1/63 is not a member"},
+		{"an outgoing voter who is no member", func(c *Configuration) { c.Outgoing = voters(5) }, "outgoing voters: 5/50 is not a member"},
+		{"voters out of order", func(c *Configuration) { c.Voters = []Identity{c.Voters[1], c.Voters[0]} }, "strict order"},
+		{"a voter twice", func(c *Configuration) { c.Voters = append(voters(1), voters(1)...) }, "strict order"},
+		{"members out of order", func(c *Configuration) { slices.Reverse(c.Members) }, "members are not in strict order"},
+		{"a member twice", func(c *Configuration) { c.Members = append(c.Members, c.Members[2]) }, "members are not in strict order"},
+		{"id 0", func(c *Configuration) { c.Members[0].ID = 0 }, "ids begin at 1"},
+		{"a node twice in one half", func(c *Configuration) {
+			c.Members = append(c.Members, member(3, 99))
+			c.Voters = append(c.Voters, Identity{3, 99})
+		}, "under two incarnations"},
+		{"a node in both halves under two incarnations", func(c *Configuration) {
+			c.Members = append(c.Members, member(3, 99))
+			c.Outgoing = c.Voters
+			c.Voters = []Identity{c.Voters[0], c.Voters[1], {3, 99}}
+		}, ""},
+		{"a long address", func(c *Configuration) { c.Members[1].Address = long }, "address of 1025 bytes"},
+		{"the longest address", func(c *Configuration) { c.Members[1].Address = long[1:] }, ""},
+		{"a long tag", func(c *Configuration) { c.Members[1].Tags = map[string]string{"k": long[:TagBytesMax+1]} }, "a tag is longer"},
+		{"a long key", func(c *Configuration) { c.Members[1].Tags = map[string]string{long[:TagBytesMax+1]: ""} }, "a tag is longer"},
+		{"many tags", func(c *Configuration) { c.Members[1].Tags = tags }, "65 tags, at most 64"},
+		{"many members", func(c *Configuration) { *c = cluster(many) }, "more than 255 members"},
+		{"a wanted member with id 0", func(c *Configuration) { c.Wanted = members(0) }, "wanted: member with id 0"},
+		{"wanted members out of order", func(c *Configuration) { c.Wanted = members(2, 1) }, "wanted: members are not in strict order"},
+		{"a wanted node twice", func(c *Configuration) { c.Wanted = []Member{member(1, 1), member(1, 2)} }, "wanted: node 1 stands there under two incarnations"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := cluster([]NodeID{1, 2, 3})
+			test.change(&c)
+			err := c.Validate()
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("error %v, want one that says %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestLookUps(t *testing.T) {
+	c := cluster([]NodeID{1, 2, 4}, 5)
+	c.Outgoing = voters(1, 2, 3)
+	c.Members = sortMembers(members(1, 2, 3, 4, 5))
+	c.Members = slices.Insert(c.Members, 3, member(3, 99))
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[Identity]Kind{{1, 16}: Voter, {3, 48}: Voter, {3, 99}: Learner, {4, 64}: Voter, {5, 80}: Learner, {6, 96}: Learner} {
+		if got := c.Kind(id); got != want {
+			t.Errorf("Kind(%v) = %v, want %v", id, got, want)
+		}
+	}
+	if got := c.Incarnations(3); !slices.Equal(got, []Identity{{3, 48}, {3, 99}}) {
+		t.Errorf("Incarnations(3) = %v", got)
+	}
+	if got := c.Incarnations(9); got != nil {
+		t.Errorf("Incarnations(9) = %v", got)
+	}
+	if _, ok := c.Member(Identity{3, 50}); ok {
+		t.Error("an incarnation that is no member was found")
+	}
+	if m, ok := c.Member(Identity{3, 99}); !ok || m.Incarnation != 99 {
+		t.Errorf("Member(3/99) = %v, %t", m, ok)
+	}
+	if got, want := c.String(), "voters 1 2 4 outgoing 1 2 3 learners 3 5"; got != want {
+		t.Errorf("String() = %q, want %q", got, want)
+	}
+}
+
+func TestIsSoleVoter(t *testing.T) {
+	one := voters(1)[0]
+	for name, test := range map[string]struct {
+		c    Configuration
+		want bool
+	}{
+		"nobody":                {Configuration{}, false},
+		"alone":                 {Configuration{Voters: voters(1)}, true},
+		"another":               {Configuration{Voters: voters(2)}, false},
+		"two":                   {Configuration{Voters: voters(1, 2)}, false},
+		"alone in both halves":  {Configuration{Voters: voters(1), Outgoing: voters(1)}, true},
+		"not alone in the old":  {Configuration{Voters: voters(1), Outgoing: voters(1, 2)}, false},
+		"not alone in the new":  {Configuration{Voters: voters(1, 2), Outgoing: voters(1)}, false},
+		"another in the old":    {Configuration{Voters: voters(1), Outgoing: voters(2)}, false},
+		"another of one's name": {Configuration{Voters: []Identity{{1, 99}}}, false},
+	} {
+		if got := test.c.IsSoleVoter(one); got != test.want {
+			t.Errorf("%s: IsSoleVoter = %t", name, got)
+		}
+	}
+}
+
+func TestBootstrap(t *testing.T) {
+	wanted := members(3, 1, 2)
+	c, err := Bootstrap(wanted[1].Identity, wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Rule 19: a cluster of oneself alone, whose first entry records the rest.
+	want := Configuration{Members: members(1), Voters: voters(1), Wanted: members(1, 2, 3)}
+	if !c.Equal(&want) {
+		t.Errorf("Bootstrap = %+v", c)
+	}
+	if wanted[0].ID != 3 {
+		t.Error("the caller's list was sorted in place")
+	}
+	if alone, err := Bootstrap(members(7)[0].Identity, members(7)); err != nil || alone.Wanted != nil {
+		t.Errorf("a cluster of one waits for somebody: %+v, %v", alone, err)
+	}
+	if _, err := Bootstrap(Identity{1, 99}, wanted); err == nil || !strings.Contains(err.Error(), "without oneself") {
+		t.Errorf("bootstrap without oneself: %v", err)
+	}
+}
+
+// TestBootstrapSteps walks the way of a bootstrap: learners, joint, done.
+func TestBootstrapSteps(t *testing.T) {
+	wanted := members(1, 2, 3)
+	c, err := Bootstrap(wanted[0].Identity, wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	learning, err := c.AddLearners(wanted[1:]...)
+	if err != nil || learning.String() != "voters 1 learners 2 3" {
+		t.Fatalf("%v, %v", &learning, err)
+	}
+	joint, err := learning.EnterJoint(voters(3, 2, 1))
+	if err != nil || joint.String() != "voters 1 2 3 outgoing 1" || len(joint.Wanted) != 3 {
+		t.Fatalf("%v, %v", &joint, err)
+	}
+	done, err := joint.LeaveJoint(nil)
+	if err != nil || done.String() != "voters 1 2 3" || done.Wanted != nil {
+		t.Fatalf("%v wanted %v, %v", &done, done.Wanted, err)
+	}
+	// The values before are as they were.
+	if c.String() != "voters 1" || learning.String() != "voters 1 learners 2 3" || joint.String() != "voters 1 2 3 outgoing 1" {
+		t.Errorf("a change touched the value that it began from: %v, %v, %v", &c, &learning, &joint)
+	}
+}
+
+func TestAddLearners(t *testing.T) {
+	c := cluster([]NodeID{1, 3})
+	moved := member(3, 48)
+	moved.Address = "elsewhere:1"
+	next, err := c.AddLearners(moved, member(2, 1), member(3, 99))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := next.String(); got != "voters 1 3 learners 2 3" {
+		t.Errorf("AddLearners = %q", got)
+	}
+	if m, _ := next.Member(Identity{3, 48}); m.Address != "elsewhere:1" {
+		t.Errorf("the address of a member that was there stayed %q", m.Address)
+	}
+	if m, _ := c.Member(Identity{3, 48}); m.Address != "host:1" {
+		t.Error("AddLearners changed the configuration that it was called on")
+	}
+	if _, err := c.AddLearners(Member{}); err == nil {
+		t.Error("a member with id 0 was added")
+	}
+	joint, err := c.EnterJoint(voters(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := joint.AddLearners(member(2, 1)); !errors.Is(err, ErrJoint) {
+		t.Errorf("while joint: %v, want ErrJoint", err)
+	}
+}
+
+func TestJointChanges(t *testing.T) {
+	c := cluster([]NodeID{1, 2, 3}, 4, 5)
+	if _, err := c.LeaveJoint(nil); !errors.Is(err, ErrNotJoint) {
+		t.Errorf("leaving what is not joint: %v", err)
+	}
+	for name, half := range map[string][]Identity{"nobody": nil, "a stranger": voters(1, 9), "a node twice": append(voters(1), voters(1)...)} {
+		if _, err := c.EnterJoint(half); err == nil {
+			t.Errorf("%s: a joint configuration was made", name)
+		}
+	}
+	joint, err := c.EnterJoint(voters(4, 2, 1))
+	if err != nil || joint.String() != "voters 1 2 4 outgoing 1 2 3 learners 5" {
+		t.Fatalf("%v, %v", &joint, err)
+	}
+	if _, err := joint.EnterJoint(voters(1)); !errors.Is(err, ErrJoint) {
+		t.Errorf("entering twice: %v", err)
+	}
+	left, err := joint.LeaveJoint(nil)
+	if err != nil || left.String() != "voters 1 2 4 learners 5" {
+		t.Errorf("%v, %v: who left is no member, who learns stays", &left, err)
+	}
+	kept, err := joint.LeaveJoint(func(id Identity) bool { return id.ID == 3 })
+	if err != nil || kept.String() != "voters 1 2 4 learners 3 5" {
+		t.Errorf("%v, %v: who is kept learns", &kept, err)
+	}
+}
+
+// TestReplaceIncarnation: the old counts only in the old half, the new only in
+// the new (rule 18).
+func TestReplaceIncarnation(t *testing.T) {
+	c := cluster([]NodeID{1, 2, 3})
+	learning, err := c.AddLearners(member(3, 99))
+	if err != nil {
+		t.Fatal(err)
+	}
+	joint, err := learning.EnterJoint([]Identity{{3, 99}, {1, 16}, {2, 32}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := joint.LeaveJoint(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := done.Incarnations(3); !slices.Equal(got, []Identity{{3, 99}}) {
+		t.Errorf("after the change node 3 is %v", got)
+	}
+}
+
+func TestNames(t *testing.T) {
+	for got, want := range map[string]string{
+		Learner.String(): "learner", Voter.String(): "voter", Kind(7).String(): "kind 7",
+		Pending.String(): "pending", Won.String(): "won", Lost.String(): "lost",
+		Identity{10, 255}.String(): "10/ff",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if !(Identity{}).IsZero() || (Identity{Incarnation: 1}).IsZero() {
+		t.Error("IsZero")
+	}
+}

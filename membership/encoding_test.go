@@ -1,0 +1,199 @@
+package membership
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/quick"
+)
+
+// randomConfiguration returns a valid configuration.
+func randomConfiguration(seed uint64) Configuration {
+	r := rand.New(rand.NewPCG(seed, 2))
+	text := func(n int) string {
+		b := make([]byte, r.IntN(n))
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return string(b)
+	}
+	draw := func() Member {
+		m := Member{Identity: Identity{NodeID(1 + r.Uint64N(20)), Incarnation(r.Uint64())}, Address: text(12), Priority: r.Uint32() >> r.IntN(33)}
+		for range r.IntN(3) {
+			if m.Tags == nil {
+				m.Tags = map[string]string{}
+			}
+			m.Tags[text(5)] = text(9)
+		}
+		return m
+	}
+	half := func(all []Member) []Identity {
+		var ids []Identity
+		for _, m := range all {
+			if n := len(ids); n > 0 && ids[n-1].ID == m.ID || n > 0 && r.IntN(2) == 0 {
+				continue
+			}
+			ids = append(ids, m.Identity)
+		}
+		return ids
+	}
+	distinct := func(list []Member, same func(a, b Member) bool) []Member {
+		return slices.CompactFunc(sortMembers(list), same)
+	}
+	var c Configuration
+	for range 1 + r.IntN(6) {
+		c.Members = append(c.Members, draw())
+	}
+	c.Members = distinct(c.Members, func(a, b Member) bool { return a.Identity == b.Identity })
+	c.Voters = half(c.Members)
+	if r.IntN(2) == 0 {
+		c.Outgoing = half(c.Members)
+	}
+	for range r.IntN(4) {
+		c.Wanted = append(c.Wanted, draw())
+	}
+	c.Wanted = distinct(c.Wanted, func(a, b Member) bool { return a.ID == b.ID })
+	return c
+}
+
+func TestEncodingRoundTrip(t *testing.T) {
+	property := func(seed uint64) bool {
+		c := randomConfiguration(seed)
+		if err := c.Validate(); err != nil {
+			t.Errorf("the test made an invalid configuration: %v", err)
+			return false
+		}
+		data := c.Encode()
+		d, err := Decode(data)
+		return err == nil && c.Equal(&d) && d.Equal(&c) && slices.Equal(data, d.Encode())
+	}
+	if err := quick.Check(property, &quick.Config{MaxCount: 3000}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEqualSeesEverything: Equal and the encoding tell the same things apart.
+func TestEqualSeesEverything(t *testing.T) {
+	changes := map[string]func(c *Configuration){
+		"address":       func(c *Configuration) { c.Members[0].Address = "other" },
+		"priority":      func(c *Configuration) { c.Members[0].Priority++ },
+		"a tag's value": func(c *Configuration) { c.Members[0].Tags = map[string]string{"k": "w"} },
+		"a tag's key":   func(c *Configuration) { c.Members[0].Tags = map[string]string{"l": "v"} },
+		"one tag more":  func(c *Configuration) { c.Members[0].Tags = map[string]string{"k": "v", "l": ""} },
+		"no tags":       func(c *Configuration) { c.Members[0].Tags = nil },
+		"incarnation":   func(c *Configuration) { c.Members[3].Incarnation++ },
+		"voters":        func(c *Configuration) { c.Voters = voters(1, 2) },
+		"outgoing":      func(c *Configuration) { c.Outgoing = voters(1) },
+		"wanted":        func(c *Configuration) { c.Wanted = members(1) },
+		"members":       func(c *Configuration) { c.Members = c.Members[:3] },
+	}
+	build := func() Configuration {
+		c := cluster([]NodeID{1, 2, 3}, 4)
+		c.Members[0].Tags = map[string]string{"k": "v"}
+		return c
+	}
+	a, same := build(), build()
+	if !a.Equal(&same) || !slices.Equal(a.Encode(), same.Encode()) {
+		t.Fatal("equal configurations differ")
+	}
+	for name, change := range changes {
+		b := build()
+		change(&b)
+		if a.Equal(&b) || b.Equal(&a) || slices.Equal(a.Encode(), b.Encode()) {
+			t.Errorf("%s: the difference was not seen", name)
+		}
+	}
+}
+
+// TestDecodeSkipsUnknownFields: what a later version adds does not keep this one
+// from reading.
+func TestDecodeSkipsUnknownFields(t *testing.T) {
+	c := cluster([]NodeID{1, 2, 3})
+	data := appendField(c.Encode(), 99, []byte("from a later version"))
+	data = appendField(data, 1<<40, nil)
+	d, err := Decode(data)
+	if err != nil || !c.Equal(&d) {
+		t.Errorf("%v, %v", &d, err)
+	}
+	inner := appendField(appendMember(nil, member(4, 7)), 77, []byte{1, 2, 3})
+	d, err = Decode(appendField(c.Encode(), fieldMember, inner))
+	if _, ok := d.Member(Identity{4, 7}); err != nil || !ok {
+		t.Errorf("a field within a member: %v, %v", &d, err)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	c := cluster([]NodeID{1, 2, 3})
+	whole := c.Encode()
+	overflow := strings.Repeat("\xff", 10) + "\x7f"
+	tests := map[string][]byte{
+		"nothing":                     nil,
+		"another version":             append([]byte{2}, whole[1:]...),
+		"a version alone":             {encodingVersion},
+		"a length beyond the end":     append(slices.Clone(whole), 99, 5, 1),
+		"a tag that does not end":     append(slices.Clone(whole), 0x80),
+		"a length that does not end":  append(slices.Clone(whole), 99, 0x80),
+		"a length that overflows":     append(append(slices.Clone(whole), 99), overflow...),
+		"a number with bytes behind":  appendField(slices.Clone(whole), fieldMember, appendField(nil, fieldID, []byte{4, 0})),
+		"a priority beyond 32 bits":   appendField(slices.Clone(whole), fieldMember, appendNumber(appendIdentity(nil, Identity{4, 1}), fieldPriority, 1<<32)),
+		"a key longer than its field": appendField(slices.Clone(whole), fieldMember, appendField(appendIdentity(nil, Identity{4, 1}), fieldTag, binary.AppendUvarint(nil, 3))),
+		"a tag without a length":      appendField(slices.Clone(whole), fieldMember, appendField(appendIdentity(nil, Identity{4, 1}), fieldTag, nil)),
+		"what does not validate":      appendField(slices.Clone(whole), fieldVoter, appendIdentity(nil, Identity{9, 9})),
+	}
+	for name, data := range tests {
+		if c, err := Decode(data); !errors.Is(err, ErrEncoding) || !c.IsZero() {
+			t.Errorf("%s: %v, %v", name, &c, err)
+		}
+	}
+	for n := range whole {
+		if _, err := Decode(whole[:n]); err != nil && !errors.Is(err, ErrEncoding) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
+// TestDecodeKeepsNoReference: the bytes belong to the caller.
+func TestDecodeKeepsNoReference(t *testing.T) {
+	c := cluster([]NodeID{1, 2, 3})
+	c.Members[0].Tags = map[string]string{"k": "v"}
+	data := c.Encode()
+	d, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range data {
+		data[i] = 0xff
+	}
+	if !c.Equal(&d) {
+		t.Error("the configuration changed with the bytes")
+	}
+}
+
+// FuzzDecode: no input makes Decode panic, and what it accepts is valid and
+// comes back from its own encoding.
+func FuzzDecode(f *testing.F) {
+	for seed := range uint64(8) {
+		c := randomConfiguration(seed)
+		f.Add(c.Encode())
+	}
+	f.Add([]byte{encodingVersion, fieldMember, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Decode(data)
+		if err != nil {
+			if !errors.Is(err, ErrEncoding) {
+				t.Errorf("%v does not wrap ErrEncoding", err)
+			}
+			return
+		}
+		if err := c.Validate(); err != nil {
+			t.Errorf("an invalid configuration was decoded: %v", err)
+		}
+		d, err := Decode(c.Encode())
+		if err != nil || !c.Equal(&d) {
+			t.Errorf("%+v came back as %+v, %v", c, d, err)
+		}
+	})
+}

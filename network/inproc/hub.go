@@ -1,0 +1,184 @@
+// Package inproc is a network within one process: messages are handed over as
+// they are. It serves nodes that live side by side, in tests and in examples,
+// and can be told to fail.
+//
+// It starts no goroutines that stay. A message is delivered by the goroutine
+// that sends it, unless another is just delivering on the same connection, which
+// then delivers this one too, in order. So Handler.Receive of the receiver, and
+// what that sends in turn, may run inside Send; the depth is bounded by the
+// number of connections, because none is delivered on twice at a time. A sender
+// delivers a bounded number of messages of others and leaves more to a goroutine
+// that ends when it is done. Connected and Disconnected always come on a
+// goroutine of their own. No lock of this package is held while a handler runs,
+// and a caller of Send must hold none that a Receive takes.
+package inproc
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+)
+
+// Bounds of what one direction of a connection holds before it is delivered.
+const (
+	QueueMessagesMax = 8192
+	QueueBytesMax    = 64 << 20
+)
+
+// Causes of a disconnection.
+var (
+	// ErrCut: the hub was told to cut the link.
+	ErrCut = errors.New("inproc: the link is cut")
+	// ErrClosed: the other network was closed.
+	ErrClosed = errors.New("inproc: the peer has closed")
+	// ErrNobody: no network has been started at the address.
+	ErrNobody = errors.New("inproc: nobody is at the address")
+	// ErrBroken: the connection was broken on request.
+	ErrBroken = errors.New("inproc: the connection was broken on request")
+	// ErrAddressChanged: SetAddress was called.
+	ErrAddressChanged = errors.New("inproc: the peer's address was changed")
+	// ErrReplaced: a later life of the peer has connected.
+	ErrReplaced = errors.New("inproc: the connection was replaced")
+)
+
+// Hub is the medium between networks: those of one hub reach each other. All
+// its methods may be called at any time, by anyone. Its lock guards the
+// connections of all its networks; the queues have their own.
+type Hub struct {
+	mu       sync.RWMutex
+	networks map[string]*Network
+	cut      map[direction]bool
+	held     map[direction]bool
+}
+
+type direction struct{ from, to membership.NodeID }
+
+// NewHub returns a hub without networks.
+func NewHub() *Hub {
+	return &Hub{networks: make(map[string]*Network), cut: make(map[direction]bool), held: make(map[direction]bool)}
+}
+
+// Network returns a new network of the hub, to be started. The address is any
+// string; empty, it becomes "node-" and the id of the node that starts it.
+func (h *Hub) Network(address string) *Network {
+	n := &Network{
+		hub: h, address: address,
+		addresses: make(map[membership.NodeID]string),
+		links:     make(map[linkKey]*link),
+		accepted:  make(map[acceptedKey]*connection),
+	}
+	n.calls.idle.L = &n.calls.mu
+	return n
+}
+
+// Cut stops what from sends to to, and only that: connections that from made to
+// to break and cannot be made; on those that to made to from, requests still
+// arrive and every response is dropped, with false from Send.
+func (h *Hub) Cut(from, to membership.NodeID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cut[direction{from, to}] = true
+	for _, n := range h.networks {
+		for key, l := range n.links {
+			if n.local.ID == from && key.node == to {
+				l.disconnect(ErrCut)
+			}
+			if n.local.ID == to && key.node == from {
+				l.inbound.set(func(q *queue) { q.cut = true })
+			}
+		}
+	}
+}
+
+// Heal undoes Cut. The next request makes a connection again.
+func (h *Hub) Heal(from, to membership.NodeID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.cut, direction{from, to})
+	for _, n := range h.networks {
+		for key, l := range n.links {
+			if n.local.ID == to && key.node == from {
+				l.inbound.set(func(q *queue) { q.cut = false })
+			}
+		}
+	}
+}
+
+// Hold stops the delivery of what from sends to to; it queues up, and when the
+// queues are full Send returns false.
+func (h *Hub) Hold(from, to membership.NodeID) { h.hold(from, to, true) }
+
+// Release undoes Hold: what was held is delivered, by other goroutines.
+func (h *Hub) Release(from, to membership.NodeID) { h.hold(from, to, false) }
+
+func (h *Hub) hold(from, to membership.NodeID, held bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held[direction{from, to}] = held
+	for _, n := range h.networks {
+		for key, l := range n.links {
+			switch {
+			case l.connection == nil:
+			case n.local.ID == from && key.node == to:
+				l.outbound.set(func(q *queue) { q.held = held })
+				l.outbound.deliverElsewhere(l.connection.acceptor)
+			case n.local.ID == to && key.node == from:
+				l.inbound.set(func(q *queue) { q.held = held })
+				l.inbound.deliverElsewhere(n)
+			}
+		}
+	}
+}
+
+// Disconnect breaks the connection of a class that from made to to, as a fault
+// of the network. What was not yet delivered on it is lost.
+func (h *Hub) Disconnect(from, to membership.NodeID, class core.Class) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, n := range h.networks {
+		if l := n.links[linkKey{to, class}]; n.local.ID == from && l != nil {
+			l.disconnect(ErrBroken)
+		}
+	}
+}
+
+// connect makes the connection of a link, or says why none can be made. The
+// hub's lock is held.
+func (h *Hub) connect(n *Network, l *link) error {
+	address := n.addresses[l.node]
+	peer := h.networks[address]
+	switch {
+	case h.cut[direction{n.local.ID, l.node}]:
+		return ErrCut
+	case peer == nil:
+		return fmt.Errorf("%w %q", ErrNobody, address)
+	case peer.local.ID != l.node || peer == n:
+		return &network.WrongPeerError{Address: address, Want: l.node, Got: peer.local.ID}
+	}
+	if newer, err := peer.lives.Meet(n.local); err != nil {
+		return err
+	} else if newer {
+		peer.dropOlderLives(n)
+	}
+	if newer, err := n.lives.Meet(peer.local); err != nil {
+		return err
+	} else if newer {
+		n.dropOlderLives(peer)
+	}
+	key := acceptedKey{n.local.Identity, l.class}
+	if old := peer.accepted[key]; old != nil {
+		old.link.disconnect(ErrReplaced)
+	}
+	c := &connection{link: l, acceptor: peer}
+	l.connection = c
+	peer.accepted[key] = c
+	there, back := direction{n.local.ID, l.node}, direction{l.node, n.local.ID}
+	l.outbound.openFor(c, false, h.held[there])
+	l.inbound.openFor(c, h.cut[back], h.held[back])
+	l.inbound.connected(c)
+	return nil
+}

@@ -1,0 +1,148 @@
+// Package tcp is the network between processes: frames over TCP, optionally
+// with TLS that binds certificates to node ids.
+//
+// Each class of messages has connections of its own. A node makes one to a peer
+// when the first request needs it; requests go out on it and the responses come
+// back on it. So between two nodes there may be two connections of a class, one
+// made by each. Per connection one goroutine writes and one reads. A Send puts
+// the message into a bounded queue; the writer takes all that is queued, encodes
+// it and writes it with one call.
+//
+// While a peer cannot be reached Send returns false and the network tries again
+// by itself, with a backoff, as long as requests are wanted, and at once when
+// the peer connects from its side.
+package tcp
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"time"
+
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network/wire"
+)
+
+// Config configures a network. Only Address must be set. Limits and times that
+// are 0 take the defaults named with them.
+type Config struct {
+	// Address is where to listen, "host:port". Port 0 takes a free one.
+	Address string
+	// Advertise is where other nodes reach this one, if that is not Address.
+	// Port 0 stands for the port that is listened on.
+	Advertise string
+
+	// TLS, if set, makes all connections TLS, with certificates on both sides.
+	// It needs a certificate and the authorities of the peers': RootCAs,
+	// ClientCAs, or one for both. Certificates must be good for servers and for
+	// clients. Host names are not verified; the node id in the certificate is.
+	TLS *tls.Config
+	// CertificateNode reads the node id out of a verified certificate; nil is
+	// the CertificateNode function of this package.
+	CertificateNode func(*x509.Certificate) (membership.NodeID, error)
+
+	// Logger; nil discards.
+	Logger *slog.Logger
+
+	// Dial, if set, makes connections instead of a net.Dialer. It must heed its
+	// context.
+	Dial func(ctx context.Context, node membership.NodeID, address string) (net.Conn, error)
+	// DialAddress overrides the addresses of SetAddress for the nodes in it.
+	DialAddress map[membership.NodeID]string
+
+	// FrameBytesMax is the largest frame, sent or received: 8 MiB, at least 64
+	// KiB, at most 1 GiB. Peers should agree on it.
+	FrameBytesMax int
+	// QueueMessagesMax and QueueBytesMax bound what waits to be written on one
+	// connection: 8,192 messages and 64 MiB. QueueBytesMax must not be below
+	// FrameBytesMax.
+	QueueMessagesMax int
+	QueueBytesMax    int
+	// InboundConnectionsMax is how many connections others may have made here,
+	// handshakes under way included: 1,024.
+	InboundConnectionsMax int
+
+	// HandshakeTimeout bounds the making of a connection: 3 s.
+	HandshakeTimeout time.Duration
+	// KeepAliveInterval is after what time without a message something is sent
+	// all the same: 5 s. SilenceMax is after what time without hearing anything,
+	// or without getting rid of anything, a connection is broken: 15 s, at least
+	// three times KeepAliveInterval. The intervals of both sides should agree.
+	KeepAliveInterval time.Duration
+	SilenceMax        time.Duration
+	// BackoffMin and BackoffMax are the bounds of the time between two attempts
+	// to connect: 50 ms and 2 s.
+	BackoffMin time.Duration
+	BackoffMax time.Duration
+}
+
+// frameBytesLeast leaves room for every message without data.
+const frameBytesLeast = 64 << 10
+
+// withDefaults returns the configuration with its defaults filled in, or an
+// error that names the field and the rule that it breaks.
+func (c Config) withDefaults() (Config, error) {
+	number := func(v *int, otherwise int) {
+		if *v == 0 {
+			*v = otherwise
+		}
+	}
+	duration := func(v *time.Duration, otherwise time.Duration) {
+		if *v == 0 {
+			*v = otherwise
+		}
+	}
+	number(&c.FrameBytesMax, wire.FrameBytesDefault)
+	number(&c.QueueMessagesMax, 8192)
+	number(&c.QueueBytesMax, max(64<<20, c.FrameBytesMax))
+	number(&c.InboundConnectionsMax, 1024)
+	duration(&c.HandshakeTimeout, 3*time.Second)
+	duration(&c.KeepAliveInterval, 5*time.Second)
+	duration(&c.SilenceMax, 3*c.KeepAliveInterval)
+	duration(&c.BackoffMin, 50*time.Millisecond)
+	duration(&c.BackoffMax, max(2*time.Second, c.BackoffMin))
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.DialAddress = maps.Clone(c.DialAddress)
+	if c.CertificateNode == nil {
+		c.CertificateNode = CertificateNode
+	}
+	return c, c.validate()
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Address == "":
+		return fmt.Errorf("tcp: Address is empty")
+	case c.FrameBytesMax < frameBytesLeast || c.FrameBytesMax > wire.FrameBytesMax:
+		return fmt.Errorf("tcp: FrameBytesMax %d is not between %d and %d", c.FrameBytesMax, frameBytesLeast, wire.FrameBytesMax)
+	case c.QueueMessagesMax < 1:
+		return fmt.Errorf("tcp: QueueMessagesMax %d is not positive", c.QueueMessagesMax)
+	case c.QueueBytesMax < c.FrameBytesMax:
+		return fmt.Errorf("tcp: QueueBytesMax %d is below FrameBytesMax %d", c.QueueBytesMax, c.FrameBytesMax)
+	case c.InboundConnectionsMax < 1:
+		return fmt.Errorf("tcp: InboundConnectionsMax %d is not positive", c.InboundConnectionsMax)
+	case c.HandshakeTimeout < 0:
+		return fmt.Errorf("tcp: HandshakeTimeout %v is negative", c.HandshakeTimeout)
+	case c.KeepAliveInterval < 0:
+		return fmt.Errorf("tcp: KeepAliveInterval %v is negative", c.KeepAliveInterval)
+	case c.SilenceMax < 3*c.KeepAliveInterval:
+		return fmt.Errorf("tcp: SilenceMax %v is below three times KeepAliveInterval %v", c.SilenceMax, c.KeepAliveInterval)
+	case c.BackoffMin < 0 || c.BackoffMax < c.BackoffMin:
+		return fmt.Errorf("tcp: BackoffMin %v and BackoffMax %v are no range", c.BackoffMin, c.BackoffMax)
+	}
+	if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		return fmt.Errorf("tcp: Address: %w", err)
+	}
+	if c.Advertise != "" {
+		if _, _, err := net.SplitHostPort(c.Advertise); err != nil {
+			return fmt.Errorf("tcp: Advertise: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package tcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/network/internal/seen"
+)
+
+// Network implements network.Network over TCP.
+type Network struct {
+	config      Config
+	log         *slog.Logger
+	credentials *credentials
+	listener    net.Listener
+	address     string
+	troubles    troubles
+	// context ends with Close.
+	context context.Context
+	cancel  context.CancelFunc
+	// running are all goroutines of the network.
+	running sync.WaitGroup
+
+	// Set by Start.
+	local   network.Local
+	handler network.Handler
+	lives   *seen.Lives
+
+	// mu comes before the locks of links and connections.
+	mu      sync.RWMutex
+	started bool
+	closed  bool
+	peers   map[membership.NodeID]*peer
+	// accepted are the connections by which responses go back.
+	accepted map[acceptedKey]*connection
+	inbound  int
+	sequence uint64
+}
+
+var _ network.Network = (*Network)(nil)
+
+// peer is a node that an address was set for. It stays when the address is
+// taken back.
+type peer struct{ links [core.Classes]*link }
+
+type acceptedKey struct {
+	peer  membership.Identity
+	class core.Class
+}
+
+// Listen opens the port and returns a network that is to be started. Nothing is
+// accepted before that.
+func Listen(config Config) (*Network, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := newCredentials(config.TLS)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", config.Address)
+	if err != nil {
+		return nil, fmt.Errorf("tcp: cannot listen on %s: %w", config.Address, err)
+	}
+	n := &Network{
+		config: config, log: config.Logger, credentials: credentials, listener: listener,
+		address:  advertised(config.Advertise, listener.Addr().String()),
+		peers:    make(map[membership.NodeID]*peer),
+		accepted: make(map[acceptedKey]*connection),
+	}
+	n.context, n.cancel = context.WithCancel(context.Background())
+	return n, nil
+}
+
+// advertised puts the real port into an address that leaves it open.
+func advertised(advertise, listening string) string {
+	host, port, err := net.SplitHostPort(advertise)
+	switch {
+	case advertise == "":
+		return listening
+	case err != nil || port != "0":
+		return advertise
+	}
+	_, port, _ = net.SplitHostPort(listening)
+	return net.JoinHostPort(host, port)
+}
+
+// Start implements network.Network.
+func (n *Network) Start(local network.Local, handler network.Handler) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closed:
+		return ErrClosed
+	case n.started:
+		return errors.New("tcp: the network was started before")
+	case local.ID == 0 || local.Incarnation == 0:
+		return fmt.Errorf("tcp: the node %v lacks an id or an incarnation", local.Identity)
+	case handler == nil:
+		return errors.New("tcp: no handler")
+	}
+	n.started = true
+	n.local, n.handler, n.lives = local, handler, seen.NewLives(local)
+	n.running.Go(n.accept)
+	return nil
+}
+
+// start runs f on a goroutine that Close waits for, and reports whether it
+// does: not after Close.
+func (n *Network) start(f func()) bool {
+	if n.context.Err() != nil {
+		return false
+	}
+	n.running.Go(f)
+	return true
+}
+
+// Send implements network.Network.
+func (n *Network) Send(m core.Message) bool {
+	h, class := m.Head(), m.Class()
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if !n.started || n.closed {
+		return false
+	}
+	bytes := network.SizeBytes(m)
+	switch {
+	case h.From != n.local.Identity:
+		n.refuse(m, fmt.Errorf("tcp: a %T from node %v, and this is node %v", m, h.From, n.local.Identity))
+		return false
+	case bytes > n.config.FrameBytesMax:
+		n.refuse(m, fmt.Errorf("%w: a %T of %d bytes, at most %d", network.ErrFrameTooLarge, m, bytes, n.config.FrameBytesMax))
+		return false
+	}
+	if m.Response() {
+		c := n.accepted[acceptedKey{h.To, class}]
+		return c != nil && c.queue.put(m, bytes)
+	}
+	p := n.peers[h.To.ID]
+	return p != nil && p.links[class-1].send(m, bytes)
+}
+
+// refuse logs a message that cannot be sent.
+func (n *Network) refuse(m core.Message, err error) {
+	if n.troubles.tell(fmt.Sprintf("%T %s", m, name(err))) {
+		n.log.Error("message not sent", "peer", m.Head().To.ID, "class", m.Class(), "cause", err)
+	}
+}
+
+// SetAddress implements network.Network.
+func (n *Network) SetAddress(node membership.NodeID, address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return
+	}
+	p := n.peers[node]
+	if p == nil {
+		if address == "" {
+			return
+		}
+		p = new(peer)
+		for i := range p.links {
+			p.links[i] = &link{network: n, node: node, class: core.Class(i + 1), wake: make(chan struct{}, 1)}
+		}
+		n.peers[node] = p
+	}
+	for _, l := range p.links {
+		l.setAddress(address)
+	}
+}
+
+// Break implements network.Network.
+func (n *Network) Break(node membership.NodeID, class core.Class) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if p := n.peers[node]; p != nil && class >= 1 && class <= core.Classes {
+		p.links[class-1].breakConnection()
+	}
+}
+
+// Address implements network.Network: the address to advertise, or the one
+// that is listened on. The latter is of use to others only if it names a host.
+func (n *Network) Address() string { return n.address }
+
+// Close implements network.Network. Connections end at once: what is queued is
+// not sent. The handler is told nothing, and must not call it.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	var err error
+	if !n.closed {
+		n.closed = true
+		n.cancel()
+		err = n.listener.Close()
+		for _, p := range n.peers {
+			for _, l := range p.links {
+				l.close()
+			}
+		}
+		for _, c := range n.accepted {
+			c.fail(ErrClosed)
+		}
+	}
+	n.mu.Unlock()
+	n.running.Wait()
+	return err
+}
+
+func (n *Network) newQueue() *queue {
+	return newQueue(n.config.QueueMessagesMax, n.config.QueueBytesMax)
+}
+
+func (n *Network) newConnection(g greeted, raw net.Conn) *connection {
+	return &connection{
+		network: n, stream: g.stream, raw: raw, peer: g.peer, class: g.class,
+		queue: n.newQueue(), done: make(chan struct{}),
+	}
+}
+
+// olderThan reports whether c is with an earlier process of the same store.
+func (c *connection) olderThan(o *connection) bool {
+	return c.peer.Identity == o.peer.Identity && c.peer.StartCounter < o.peer.StartCounter
+}
+
+// dropOlderLives ends the connections with earlier processes of a peer. They
+// are dead, or run on the same directory.
+func (n *Network) dropOlderLives(c *connection) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	for _, o := range n.accepted {
+		if o.olderThan(c) {
+			o.fail(ErrReplaced)
+		}
+	}
+	if p := n.peers[c.peer.ID]; p != nil {
+		for _, l := range p.links {
+			l.dropOlder(c)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package tcp
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/network/networktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// nowhere is a port of the loopback interface on which nothing listens.
+const nowhere = "127.0.0.1:1"
+
+func listen(t testing.TB, config Config) *Network {
+	t.Helper()
+	config.Address = "127.0.0.1:0"
+	n, err := Listen(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+func TestNetwork(t *testing.T) {
+	networktest.Run(t, func(t *testing.T) networktest.Medium {
+		return networktest.Medium{
+			New:     func() network.Network { return listen(t, Config{BackoffMin: time.Millisecond}) },
+			Nowhere: nowhere,
+			// The queue, and what the two sockets buffer.
+			QueueBytes: 64<<20 + 16<<20,
+		}
+	})
+}

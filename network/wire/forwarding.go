@@ -1,0 +1,147 @@
+package wire
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+func appendProposeRequest(b []byte, m *core.ProposeRequest) ([]byte, error) {
+	if len(m.Proposals) > ItemsMax {
+		return b, fmt.Errorf("wire: %d proposals in a message, at most %d", len(m.Proposals), ItemsMax)
+	}
+	b = appendHeader(b, &m.Header)
+	for i := range m.Proposals {
+		p := &m.Proposals[i]
+		size := sizeUint(p.ID) + sizeUint(uint64(p.ExpectedTerm)) + sizeBytes(len(p.Data))
+		b = protowire.AppendTag(b, 2, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(size))
+		b = appendUint(b, 1, p.ID)
+		b = appendUint(b, 2, uint64(p.ExpectedTerm))
+		b = appendBytes(b, 3, p.Data)
+	}
+	return b, nil
+}
+
+func decodeProposeRequest(b []byte) (*core.ProposeRequest, error) {
+	m := new(core.ProposeRequest)
+	count, err := countField(b, 2)
+	if err != nil {
+		return nil, err
+	}
+	if count > 0 {
+		m.Proposals = make([]core.ForwardedProposal, 0, count)
+	}
+	for f := (fields{rest: b}); f.next(&err); {
+		switch f.number {
+		case 1:
+			f.header(&m.Header)
+		case 2:
+			m.Proposals = append(m.Proposals, decodeProposal(&f))
+		}
+	}
+	return m, err
+}
+
+func decodeProposal(outer *fields) (p core.ForwardedProposal) {
+	for f := (fields{rest: outer.bytes()}); f.next(&outer.err); {
+		switch f.number {
+		case 1:
+			p.ID = f.uint()
+		case 2:
+			p.ExpectedTerm = core.Term(f.uint())
+		case 3:
+			p.Data = f.bytes()
+		}
+	}
+	return p
+}
+
+func appendProposeResponse(b []byte, m *core.ProposeResponse) ([]byte, error) {
+	if len(m.Results) > ItemsMax {
+		return b, fmt.Errorf("wire: %d results in a message, at most %d", len(m.Results), ItemsMax)
+	}
+	for i := range m.Results {
+		if !knownCode(m.Results[i].Code) {
+			return b, fmt.Errorf("wire: a result of code %d", m.Results[i].Code)
+		}
+	}
+	b = appendHeader(b, &m.Header)
+	for i := range m.Results {
+		r := &m.Results[i]
+		text := validUTF8(r.Error)
+		size := sizeUint(r.ID) + sizeUint(uint64(r.Code)) + sizeLogID(r.LogID) + sizeBytes(len(r.Value)) + sizeBytes(len(text))
+		b = protowire.AppendTag(b, 2, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(size))
+		b = appendUint(b, 1, r.ID)
+		b = appendUint(b, 2, uint64(r.Code))
+		b = appendLogID(b, 3, r.LogID)
+		b = appendBytes(b, 4, r.Value)
+		b = appendString(b, 5, text)
+	}
+	return b, nil
+}
+
+func decodeProposeResponse(b []byte) (*core.ProposeResponse, error) {
+	m := new(core.ProposeResponse)
+	count, err := countField(b, 2)
+	if err != nil {
+		return nil, err
+	}
+	if count > 0 {
+		m.Results = make([]core.ForwardedResult, 0, count)
+	}
+	for f := (fields{rest: b}); f.next(&err); {
+		switch f.number {
+		case 1:
+			f.header(&m.Header)
+		case 2:
+			r := decodeResult(&f)
+			if f.err == nil && !knownCode(r.Code) {
+				f.fail(malformed("a result of an unknown code"))
+			}
+			m.Results = append(m.Results, r)
+		}
+	}
+	return m, err
+}
+
+func decodeResult(outer *fields) (r core.ForwardedResult) {
+	for f := (fields{rest: outer.bytes()}); f.next(&outer.err); {
+		switch f.number {
+		case 1:
+			r.ID = f.uint()
+		case 2:
+			code := f.uint32()
+			if code > uint32(core.ResultStopped) {
+				code = 0
+			}
+			r.Code = core.ResultCode(code)
+		case 3:
+			f.logID(&r.LogID)
+		case 4:
+			r.Value = f.bytes()
+		case 5:
+			r.Error = validUTF8(string(f.bytes()))
+		}
+	}
+	return r
+}
+
+func knownCode(c core.ResultCode) bool { return c >= core.ResultApplied && c <= core.ResultStopped }
+
+// countField says how often a field occurs, so that the slice for it is
+// allocated once. More than ItemsMax is an error.
+func countField(b []byte, number protowire.Number) (count int, err error) {
+	for f := (fields{rest: b}); f.next(&err); {
+		if f.number == number {
+			count++
+		}
+	}
+	if err == nil && count > ItemsMax {
+		err = malformed("%d items, at most %d", count, ItemsMax)
+	}
+	return count, err
+}

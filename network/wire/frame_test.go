@@ -1,0 +1,218 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"math/rand"
+	"reflect"
+	"testing"
+	"testing/iotest"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/network"
+)
+
+func TestFramesOfAllSizes(t *testing.T) {
+	random := rand.New(rand.NewSource(1))
+	var want []core.Message
+	var stream []byte
+	for i := range 60 {
+		m := drawn(t, KindVoteRequest+Kind(i)%(kindEnd-1), random)
+		if chunk, ok := m.(*core.SnapshotChunk); ok {
+			chunk.Data = bytes.Repeat([]byte{byte(i)}, 1+random.Intn(3*readBufferBytes))
+		}
+		if i == 40 {
+			m = &core.SnapshotChunk{Header: header(), Data: make([]byte, 5<<20)}
+		}
+		var err error
+		if stream, err = AppendFrame(stream, m, FrameBytesDefault); err != nil {
+			t.Fatal(err)
+		}
+		if stream, err = AppendFrame(stream, nil, FrameBytesDefault); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, m)
+	}
+	for name, source := range map[string]io.Reader{
+		"whole": bytes.NewReader(stream), "half reads": iotest.HalfReader(bytes.NewReader(stream)),
+		"the end with the data": iotest.DataErrReader(bytes.NewReader(stream)),
+	} {
+		reader := NewFrameReader(source, FrameBytesDefault)
+		var got []core.Message
+		for {
+			m, err := reader.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m != nil {
+				got = append(got, m)
+			}
+		}
+		// Compared at the end: messages that share a buffer would be overwritten by now.
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the messages differ", name)
+		}
+	}
+}
+
+func TestFrameReaderRefuses(t *testing.T) {
+	good, err := AppendFrame(nil, &core.Heartbeat{Header: header()}, FrameBytesDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	framed := func(length uint32, body ...byte) []byte {
+		b := binary.LittleEndian.AppendUint32(nil, length)
+		b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
+		return append(b, body...)
+	}
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		want  error
+	}{
+		{"the end", nil, io.EOF},
+		{"an empty frame", framed(0), network.ErrFrame},
+		{"half a header", good[:5], network.ErrFrame},
+		{"half a frame", good[:20], network.ErrFrame},
+		{"too large", framed(1 << 20), network.ErrFrameTooLarge},
+		{"as large as can be said", framed(1<<32 - 1), network.ErrFrameTooLarge},
+		{"one byte too large", framed(1000-frameHeaderBytes+1, make([]byte, 993)...), network.ErrFrameTooLarge},
+		{"garbage of the right size", framed(992, make([]byte, 500)...), network.ErrFrame},
+		{"an unknown kind", framed(1, 200), network.ErrFrame},
+		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), network.ErrFrameTooLarge},
+	} {
+		if m, err := NewFrameReader(bytes.NewReader(c.bytes), 1000).Next(); !errors.Is(err, c.want) || m != nil {
+			t.Errorf("%s: %v, %v, want %v", c.name, m, err, c.want)
+		}
+	}
+	broken := errors.New("broken")
+	if _, err := NewFrameReader(io.MultiReader(bytes.NewReader(good[:20]), iotest.ErrReader(broken)), 1000).Next(); !errors.Is(err, broken) {
+		t.Errorf("a broken source: %v", err)
+	}
+}
+
+func TestAppendFrameRefusesLargeOnes(t *testing.T) {
+	m := &core.SnapshotChunk{Header: header(), Data: make([]byte, 1000)}
+	whole, err := AppendFrame(nil, m, FrameBytesDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := AppendFrame(nil, m, len(whole)); err != nil {
+		t.Errorf("a frame just within the limit: %v", err)
+	}
+	if b, err := AppendFrame([]byte("before"), m, len(whole)-1); !errors.Is(err, network.ErrFrameTooLarge) || string(b) != "before" {
+		t.Errorf("a frame just over the limit: %q, %v", b, err)
+	}
+	if _, err := NewFrameReader(bytes.NewReader(whole), len(whole)).Next(); err != nil {
+		t.Errorf("reading it just within the limit: %v", err)
+	}
+}
+
+// A length that is only claimed must not cost what it claims.
+func TestClaimedLengthCostsNothing(t *testing.T) {
+	claim := binary.LittleEndian.AppendUint64(nil, FrameBytesMax-frameHeaderBytes)
+	result := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := NewFrameReader(bytes.NewReader(claim), FrameBytesMax).Next(); !errors.Is(err, network.ErrFrame) {
+				b.Fatal(err)
+			}
+		}
+	})
+	if n := result.AllocedBytesPerOp(); n > 4<<20 {
+		t.Errorf("a claimed length of %d bytes allocates %d", FrameBytesMax, n)
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	heartbeat := core.Message(&core.Heartbeat{Header: header(), Round: 1})
+	entries := make([]core.Entry, 100)
+	for i := range entries {
+		entries[i] = core.Entry{LogID: core.LogID{Term: 1, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Data: make([]byte, 100)}
+	}
+	appendEntries := core.Message(&core.AppendEntries{Header: header(), Entries: entries})
+	for _, c := range []struct {
+		m              core.Message
+		encode, decode float64
+	}{
+		{heartbeat, 0, 1},
+		// The message, its bytes, its entries.
+		{appendEntries, 0, 3},
+	} {
+		frame, err := AppendFrame(nil, c.m, FrameBytesDefault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 0, len(frame))
+		if n := testing.AllocsPerRun(100, func() { _, _ = AppendFrame(buffer, c.m, FrameBytesDefault) }); n > c.encode {
+			t.Errorf("encoding a %T allocates %v times, want %v", c.m, n, c.encode)
+		}
+		source := &repeated{frame: frame}
+		reader := NewFrameReader(source, FrameBytesDefault)
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := reader.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}); n > c.decode {
+			t.Errorf("decoding a %T allocates %v times, want %v", c.m, n, c.decode)
+		}
+	}
+}
+
+// repeated is an endless source of one frame.
+type repeated struct {
+	frame []byte
+	at    int
+}
+
+func (r *repeated) Read(b []byte) (int, error) {
+	n := 0
+	for n < len(b) {
+		m := copy(b[n:], r.frame[r.at:])
+		n += m
+		r.at = (r.at + m) % len(r.frame)
+	}
+	return n, nil
+}
+
+func BenchmarkEncodeAppend64KiB(b *testing.B) {
+	m, frame := largeAppend(b)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(frame)))
+	for b.Loop() {
+		if _, err := AppendFrame(frame[:0], m, FrameBytesDefault); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeAppend64KiB(b *testing.B) {
+	_, frame := largeAppend(b)
+	reader := NewFrameReader(&repeated{frame: frame}, FrameBytesDefault)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(frame)))
+	for b.Loop() {
+		if _, err := reader.Next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func largeAppend(b *testing.B) (core.Message, []byte) {
+	entries := make([]core.Entry, 512)
+	for i := range entries {
+		entries[i] = core.Entry{LogID: core.LogID{Term: 1, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Time: int64(i) * 1000, Data: make([]byte, 128)}
+	}
+	m := &core.AppendEntries{Header: header(), Entries: entries}
+	frame, err := AppendFrame(nil, m, FrameBytesDefault)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return m, frame
+}

@@ -1,0 +1,160 @@
+package wire
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	pb "github.com/trouperaft/troupe/network/wire/internal/troupepb"
+)
+
+// This file carries the messages that are rare, by way of the generated types.
+
+var (
+	marshal   = proto.MarshalOptions{Deterministic: true}
+	unmarshal = proto.UnmarshalOptions{DiscardUnknown: true}
+)
+
+func appendGenerated(b []byte, m core.Message) ([]byte, error) {
+	p, err := toProto(m)
+	if err != nil {
+		return b, err
+	}
+	out, err := marshal.MarshalAppend(b, p)
+	if err != nil {
+		return b, fmt.Errorf("wire: %w", err)
+	}
+	return out, nil
+}
+
+func toProto(m core.Message) (proto.Message, error) {
+	h := headerToProto(m.Head())
+	switch m := m.(type) {
+	case *core.VoteRequest:
+		return &pb.VoteRequest{
+			Header: h, Pre: m.Pre, ElectionTerm: uint64(m.ElectionTerm), Campaign: m.Campaign,
+			Last: logIDToProto(m.Last), Transfer: m.Transfer,
+		}, nil
+	case *core.VoteResponse:
+		return &pb.VoteResponse{
+			Header: h, Pre: m.Pre, ElectionTerm: uint64(m.ElectionTerm), Campaign: m.Campaign,
+			Granted: m.Granted, WaitMillis: m.WaitMillis,
+		}, nil
+	case *core.SnapshotResponse:
+		return &pb.SnapshotResponse{
+			Header: h, Stream: m.Stream, Transfer: m.Transfer, Offset: m.Offset,
+			Refused: m.Refused, Reason: validUTF8(m.Reason),
+		}, nil
+	case *core.ReadIndexRequest:
+		return &pb.ReadIndexRequest{Header: h, Id: m.ID}, nil
+	case *core.ReadIndexResponse:
+		return &pb.ReadIndexResponse{Header: h, Id: m.ID, Ok: m.OK, Index: uint64(m.Index)}, nil
+	case *core.IdentifyRequest:
+		return &pb.IdentifyRequest{Header: h, Id: m.ID}, nil
+	case *core.IdentifyResponse:
+		return &pb.IdentifyResponse{Header: h, Id: m.ID, Empty: m.Empty, Last: logIDToProto(m.Last)}, nil
+	case *core.Refusal:
+		if !knownReason(uint32(m.Reason)) {
+			return nil, fmt.Errorf("wire: a refusal for reason %d", m.Reason)
+		}
+		return &pb.Refusal{
+			Header: h, Reason: uint32(m.Reason), KnownNode: uint64(m.Known.ID),
+			KnownIncarnation: uint64(m.Known.Incarnation), KnownCluster: uint64(m.KnownCluster),
+		}, nil
+	}
+	return nil, fmt.Errorf("wire: no encoding of a %T", m)
+}
+
+func decodeGenerated(kind Kind, payload []byte) (core.Message, error) {
+	switch kind {
+	case KindVoteRequest:
+		var p pb.VoteRequest
+		err := parse(payload, &p)
+		return &core.VoteRequest{
+			Header: headerFromProto(p.Header), Pre: p.Pre, ElectionTerm: core.Term(p.ElectionTerm),
+			Campaign: p.Campaign, Last: logIDFromProto(p.Last), Transfer: p.Transfer,
+		}, err
+	case KindVoteResponse:
+		var p pb.VoteResponse
+		err := parse(payload, &p)
+		return &core.VoteResponse{
+			Header: headerFromProto(p.Header), Pre: p.Pre, ElectionTerm: core.Term(p.ElectionTerm),
+			Campaign: p.Campaign, Granted: p.Granted, WaitMillis: p.WaitMillis,
+		}, err
+	case KindSnapshotResponse:
+		var p pb.SnapshotResponse
+		err := parse(payload, &p)
+		return &core.SnapshotResponse{
+			Header: headerFromProto(p.Header), Stream: p.Stream, Transfer: p.Transfer,
+			Offset: p.Offset, Refused: p.Refused, Reason: p.Reason,
+		}, err
+	case KindReadIndexRequest:
+		var p pb.ReadIndexRequest
+		err := parse(payload, &p)
+		return &core.ReadIndexRequest{Header: headerFromProto(p.Header), ID: p.Id}, err
+	case KindReadIndexResponse:
+		var p pb.ReadIndexResponse
+		err := parse(payload, &p)
+		return &core.ReadIndexResponse{Header: headerFromProto(p.Header), ID: p.Id, OK: p.Ok, Index: core.Index(p.Index)}, err
+	case KindIdentifyRequest:
+		var p pb.IdentifyRequest
+		err := parse(payload, &p)
+		return &core.IdentifyRequest{Header: headerFromProto(p.Header), ID: p.Id}, err
+	case KindIdentifyResponse:
+		var p pb.IdentifyResponse
+		err := parse(payload, &p)
+		return &core.IdentifyResponse{Header: headerFromProto(p.Header), ID: p.Id, Empty: p.Empty, Last: logIDFromProto(p.Last)}, err
+	case KindRefusal:
+		var p pb.Refusal
+		err := parse(payload, &p)
+		if err == nil && !knownReason(p.Reason) {
+			err = malformed("a refusal for an unknown reason")
+		}
+		return &core.Refusal{
+			Header: headerFromProto(p.Header), Reason: core.RefusalReason(p.Reason),
+			Known:        core.Identity{ID: core.NodeID(p.KnownNode), Incarnation: membership.Incarnation(p.KnownIncarnation)},
+			KnownCluster: core.ClusterID(p.KnownCluster),
+		}, err
+	}
+	return nil, malformed("unknown kind")
+}
+
+func parse(payload []byte, p proto.Message) error {
+	if err := unmarshal.Unmarshal(payload, p); err != nil {
+		return malformed("%v", err)
+	}
+	return nil
+}
+
+func knownReason(r uint32) bool {
+	return r >= uint32(core.RefusedIncarnation) && r <= uint32(core.RefusedCluster)
+}
+
+func headerToProto(h *core.Header) *pb.Header {
+	return &pb.Header{
+		Group: uint64(h.Group), Cluster: uint64(h.Cluster), Term: uint64(h.Term),
+		FromNode: uint64(h.From.ID), FromIncarnation: uint64(h.From.Incarnation),
+		ToNode: uint64(h.To.ID), ToIncarnation: uint64(h.To.Incarnation),
+	}
+}
+
+func headerFromProto(p *pb.Header) core.Header {
+	return core.Header{
+		Group: core.GroupID(p.GetGroup()), Cluster: core.ClusterID(p.GetCluster()), Term: core.Term(p.GetTerm()),
+		From: core.Identity{ID: core.NodeID(p.GetFromNode()), Incarnation: membership.Incarnation(p.GetFromIncarnation())},
+		To:   core.Identity{ID: core.NodeID(p.GetToNode()), Incarnation: membership.Incarnation(p.GetToIncarnation())},
+	}
+}
+
+func logIDToProto(id core.LogID) *pb.LogID {
+	if id == (core.LogID{}) {
+		return nil
+	}
+	return &pb.LogID{Term: uint64(id.Term), Index: uint64(id.Index)}
+}
+
+func logIDFromProto(p *pb.LogID) core.LogID {
+	return core.LogID{Term: core.Term(p.GetTerm()), Index: core.Index(p.GetIndex())}
+}

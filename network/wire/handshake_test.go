@@ -1,0 +1,93 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+)
+
+func hello() Hello {
+	return NewHello(network.Local{
+		Identity: membership.Identity{ID: 3, Incarnation: 0xabcdef}, StartCounter: 9, Nonce: 1 << 63,
+	}, core.ClassBulk, 4)
+}
+
+func TestHandshakeRoundTrip(t *testing.T) {
+	h, v := hello(), Verdict{Code: CodeStale, Reason: "an old directory"}
+	stream := bytes.NewReader(append(v.Append(h.Append(nil)), "frames"...))
+	if got, err := ReadHello(stream); err != nil || got != h {
+		t.Errorf("hello: %+v, %v, want %+v", got, err, h)
+	}
+	if got, err := ReadVerdict(stream); err != nil || got != v {
+		t.Errorf("verdict: %+v, %v, want %+v", got, err, v)
+	}
+	if rest, _ := io.ReadAll(stream); string(rest) != "frames" {
+		t.Errorf("%q follows the handshake", rest)
+	}
+}
+
+func TestLongReasonIsCut(t *testing.T) {
+	v := Verdict{Code: CodeRefused, Reason: strings.Repeat("é", 5000)}
+	got, err := ReadVerdict(bytes.NewReader(v.Append(nil)))
+	if err != nil || len(got.Reason) > reasonBytesMax || !strings.HasPrefix(got.Reason, "éé") {
+		t.Errorf("%d bytes, %v", len(got.Reason), err)
+	}
+}
+
+func TestReadHelloRefuses(t *testing.T) {
+	changed := func(change func(h *Hello)) []byte {
+		h := hello()
+		change(&h)
+		return h.Append(nil)
+	}
+	good := hello()
+	flipped := good.Append(nil)
+	flipped[len(flipped)-1] ^= 1
+	huge := good.Append(nil)
+	huge[10] = 0xff
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		want  error
+	}{
+		{"nothing", nil, io.EOF},
+		{"the version after this", changed(func(h *Hello) { h.Version, h.RequiredVersion = Version+1, Version+1 }), network.ErrVersion},
+		{"no version", changed(func(h *Hello) { h.Version = 0 }), network.ErrVersion},
+		{"no class", changed(func(h *Hello) { h.Class = 0 }), network.ErrFrame},
+		{"an unknown class", changed(func(h *Hello) { h.Class = core.Classes + 1 }), network.ErrFrame},
+		{"no node", changed(func(h *Hello) { h.ID = 0 }), network.ErrFrame},
+		{"no incarnation", changed(func(h *Hello) { h.Incarnation = 0 }), network.ErrFrame},
+		{"a verdict", (&Verdict{}).Append(nil), network.ErrFrame},
+		{"a flipped bit", flipped, network.ErrFrame},
+		{"too large", huge, network.ErrFrameTooLarge},
+		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n"), network.ErrFrame},
+		{"TLS", []byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc}, network.ErrFrame},
+		{"three bytes of garbage", []byte{1, 2, 3}, network.ErrFrame},
+		{"three bytes of magic", []byte("tro"), network.ErrFrame},
+		{"a cut header", good.Append(nil)[:10], network.ErrFrame},
+		{"a cut payload", good.Append(nil)[:20], network.ErrFrame},
+	} {
+		if _, err := ReadHello(bytes.NewReader(c.bytes)); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// A later version may say more, as long as it can do with this one.
+func TestHelloOfALaterVersion(t *testing.T) {
+	h := hello()
+	h.Version = Version + 1
+	b := h.Append(nil)
+	payload := protowire.AppendVarint(protowire.AppendTag(bytes.Clone(b[blockHeaderBytes:]), 99, protowire.VarintType), 5)
+	if got, err := ReadHello(bytes.NewReader(appendBlock(nil, blockHello, payload))); err != nil || got != h {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -1,0 +1,307 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math"
+	"math/rand"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/network"
+	pb "github.com/trouperaft/troupe/network/wire/internal/troupepb"
+)
+
+func TestEveryMessageHasAKind(t *testing.T) {
+	sealed := make(map[string]bool)
+	files, err := filepath.Glob("../../core/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources of core: %v", err)
+	}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == "Response" && f.Recv != nil {
+				sealed[f.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name] = true
+			}
+		}
+	}
+	if len(sealed) < 15 {
+		t.Fatalf("only %d message types were found in core", len(sealed))
+	}
+	for kind, m := range messages {
+		if KindOf(m) != kind {
+			t.Errorf("KindOf(%T) = %d, want %d", m, KindOf(m), kind)
+		}
+		delete(sealed, reflect.TypeOf(m).Elem().Name())
+	}
+	for name := range sealed {
+		t.Errorf("core.%s has no kind", name)
+	}
+	if len(messages) != int(kindEnd)-1 {
+		t.Errorf("%d kinds are tested, there are %d", len(messages), kindEnd-1)
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	for kind, empty := range messages {
+		t.Run(reflect.TypeOf(empty).Elem().Name(), func(t *testing.T) {
+			random := rand.New(rand.NewSource(int64(kind)))
+			for range 300 {
+				m := drawn(t, kind, random)
+				prefix := []byte("before")
+				b, err := AppendMessage(prefix, m)
+				if err != nil {
+					t.Fatalf("%+v: %v", m, err)
+				}
+				if !bytes.HasPrefix(b, prefix) {
+					t.Fatal("what stood before was changed")
+				}
+				payload := b[len(prefix):]
+				if bound := network.SizeBytes(m); len(payload)+FrameOverheadBytes > bound {
+					t.Fatalf("%d bytes, SizeBytes says at most %d: %+v", len(payload), bound, m)
+				}
+				got, err := DecodeMessage(kind, payload)
+				if err != nil {
+					t.Fatalf("%+v: %v", m, err)
+				}
+				if !reflect.DeepEqual(got, m) {
+					t.Fatalf("got  %+v\nwant %+v", got, m)
+				}
+			}
+		})
+	}
+}
+
+// Without the largest numbers the bound of SizeBytes is never put to the test.
+func TestSizeBytesBoundsTheLargest(t *testing.T) {
+	const most = math.MaxUint64
+	id := core.LogID{Term: most, Index: most}
+	header := core.Header{
+		Group: most, Cluster: most, From: core.Identity{ID: most, Incarnation: most},
+		To: core.Identity{ID: most, Incarnation: most}, Term: most,
+	}
+	proposals := make([]core.ForwardedProposal, 1000)
+	results := make([]core.ForwardedResult, 1000)
+	entries := make([]core.Entry, 1000)
+	for i := range proposals {
+		proposals[i] = core.ForwardedProposal{ID: most, ExpectedTerm: most, Data: []byte{1}}
+		results[i] = core.ForwardedResult{ID: most, Code: core.ResultStopped, LogID: id, Value: []byte{1}, Error: "e"}
+		entries[i] = core.Entry{LogID: core.LogID{Term: most, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Data: []byte{1}}
+		if entries[i].Time = math.MinInt64; i%2 == 0 {
+			entries[i].Time = math.MaxInt64
+		}
+	}
+	c := configuration(rand.New(rand.NewSource(2)))
+	for _, m := range []core.Message{
+		&core.Heartbeat{Header: header, Round: most, Stream: most, Commit: most},
+		&core.AppendResponse{Header: header, Stream: most, Success: true, Match: most, Rejected: id, Hint: id},
+		&core.VoteRequest{Header: header, Pre: true, ElectionTerm: most, Campaign: most, Last: id, Transfer: true},
+		&core.ProposeRequest{Header: header, Proposals: proposals},
+		&core.ProposeResponse{Header: header, Results: results},
+		&core.AppendEntries{Header: header, Stream: most, Entries: entries, Commit: most},
+		&core.SnapshotChunk{Header: header, Stream: most, Transfer: most, Offset: most, Done: true, Meta: core.SnapshotMeta{
+			LogID: id, Time: -1, Cluster: most, SizeBytes: most, Checksum: math.MaxUint32,
+			Configuration: core.ConfigurationAt{LogID: id, Configuration: c},
+		}},
+	} {
+		b, err := AppendMessage(nil, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bound := network.SizeBytes(m); len(b)+FrameOverheadBytes > bound {
+			t.Errorf("%T: %d bytes, SizeBytes says at most %d", m, len(b), bound)
+		}
+	}
+}
+
+// What is encoded by hand must be what the schema says, both ways.
+func TestHandWrittenIsTheSchema(t *testing.T) {
+	random := rand.New(rand.NewSource(3))
+	for kind, p := range map[Kind]proto.Message{
+		KindHeartbeat: &pb.Heartbeat{}, KindHeartbeatResponse: &pb.HeartbeatResponse{},
+		KindAppendEntries: &pb.AppendEntries{}, KindAppendResponse: &pb.AppendResponse{},
+		KindSnapshotChunk:  &pb.SnapshotChunk{},
+		KindProposeRequest: &pb.ProposeRequest{}, KindProposeResponse: &pb.ProposeResponse{},
+	} {
+		for range 100 {
+			m := drawn(t, kind, random)
+			written, err := AppendMessage(nil, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := proto.Unmarshal(written, p); err != nil {
+				t.Fatalf("%T is not as the schema says: %v", m, err)
+			}
+			if unknown := p.ProtoReflect().GetUnknown(); len(unknown) > 0 {
+				t.Fatalf("%T: the schema lacks fields: %x", m, unknown)
+			}
+			generated, err := marshal.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := DecodeMessage(kind, generated)
+			if err != nil || !reflect.DeepEqual(got, m) {
+				t.Fatalf("%v: got  %+v\nwant %+v", err, got, m)
+			}
+		}
+	}
+	// Field by field, so that two that were confused on both ways are found.
+	m := &core.AppendEntries{Header: header(), Stream: 5, Prev: core.LogID{Term: 6, Index: 7}, Commit: 8}
+	b, _ := AppendMessage(nil, m)
+	var p pb.AppendEntries
+	if err := proto.Unmarshal(b, &p); err != nil {
+		t.Fatal(err)
+	}
+	want := &pb.AppendEntries{Header: headerToProto(&m.Header), Stream: 5, Prev: &pb.LogID{Term: 6, Index: 7}, Commit: 8}
+	if !proto.Equal(&p, want) {
+		t.Errorf("got %v, want %v", &p, want)
+	}
+}
+
+func header() core.Header {
+	return core.Header{Group: 1, Cluster: 2, From: core.Identity{ID: 3, Incarnation: 4}, To: core.Identity{ID: 5, Incarnation: 6}, Term: 7}
+}
+
+func TestUnknownFieldsAreSkipped(t *testing.T) {
+	random := rand.New(rand.NewSource(4))
+	for kind := range messages {
+		m := drawn(t, kind, random)
+		b := protowire.AppendVarint(protowire.AppendTag(nil, 900, protowire.VarintType), 77)
+		b, err := AppendMessage(b, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = protowire.AppendBytes(protowire.AppendTag(b, 901, protowire.BytesType), []byte("later"))
+		b = protowire.AppendFixed32(protowire.AppendTag(b, 902, protowire.Fixed32Type), 1)
+		if got, err := DecodeMessage(kind, b); err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("%T: %v\ngot  %+v\nwant %+v", m, err, got, m)
+		}
+	}
+}
+
+func TestEveryCutIsAnError(t *testing.T) {
+	random := rand.New(rand.NewSource(5))
+	for kind := range messages {
+		frame, err := AppendFrame(nil, drawn(t, kind, random), FrameBytesDefault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n < len(frame); n++ {
+			_, err := NewFrameReader(bytes.NewReader(frame[:n]), FrameBytesDefault).Next()
+			if !errors.Is(err, network.ErrFrame) {
+				t.Fatalf("kind %d cut to %d of %d bytes: %v", kind, n, len(frame), err)
+			}
+		}
+		for bit := 0; bit < 8*len(frame); bit += 5 {
+			flipped := bytes.Clone(frame)
+			flipped[bit/8] ^= 1 << (bit % 8)
+			_, err := NewFrameReader(bytes.NewReader(flipped), FrameBytesDefault).Next()
+			if !errors.Is(err, network.ErrFrame) && !errors.Is(err, network.ErrFrameTooLarge) {
+				t.Fatalf("kind %d with bit %d flipped: %v", kind, bit, err)
+			}
+		}
+	}
+}
+
+func TestEncoderRefuses(t *testing.T) {
+	entry := func(term core.Term, index core.Index) core.Entry {
+		return core.Entry{LogID: core.LogID{Term: term, Index: index}, Kind: core.EntryCommand}
+	}
+	appendOf := func(entries ...core.Entry) core.Message {
+		return &core.AppendEntries{Header: header(), Prev: core.LogID{Term: 3, Index: 9}, Entries: entries}
+	}
+	from := func(change func(h *core.Header)) core.Message {
+		m := &core.Heartbeat{Header: header()}
+		change(&m.Header)
+		return m
+	}
+	for _, c := range []struct {
+		name, want string
+		m          core.Message
+	}{
+		{"a hole", "entry 3.11 after 3.9", appendOf(entry(3, 11))},
+		{"a second hole", "entry 3.12 after 3.10", appendOf(entry(3, 10), entry(3, 12))},
+		{"a falling term", "entry 2.10 after 3.9", appendOf(entry(2, 10))},
+		{"an unknown kind", "kind 0", appendOf(core.Entry{LogID: core.LogID{Term: 3, Index: 10}})},
+		{"no group", "group 0", from(func(h *core.Header) { h.Group = 0 })},
+		{"from no node", "from nobody", from(func(h *core.Header) { h.From.ID = 0 })},
+		{"from no incarnation", "from nobody", from(func(h *core.Header) { h.From.Incarnation = 0 })},
+		{"to nobody", "to nobody", from(func(h *core.Header) { h.To.ID = 0 })},
+		{"no code", "code 0", &core.ProposeResponse{Header: header(), Results: make([]core.ForwardedResult, 1)}},
+		{"no reason", "reason 0", &core.Refusal{Header: header()}},
+		{"too many proposals", "at most", &core.ProposeRequest{Header: header(), Proposals: make([]core.ForwardedProposal, ItemsMax+1)}},
+	} {
+		b, err := AppendFrame([]byte("before"), c.m, FrameBytesDefault)
+		if err == nil || !strings.Contains(err.Error(), c.want) || string(b) != "before" {
+			t.Errorf("%s: %q, %v; want an error with %q", c.name, b, err, c.want)
+		}
+	}
+}
+
+func TestDecoderRefuses(t *testing.T) {
+	head := appendHeader(nil, &core.Header{Group: 1, From: core.Identity{ID: 1, Incarnation: 1}, To: core.Identity{ID: 2}, Term: 1})
+	block := func(prev core.LogID, b ...byte) []byte {
+		return appendBytes(appendLogID(bytes.Clone(head), 3, prev), 5, b)
+	}
+	result := func(b ...byte) []byte { return appendBytes(bytes.Clone(head), 2, b) }
+	zero := core.LogID{}
+	for _, c := range []struct {
+		name    string
+		kind    Kind
+		payload []byte
+	}{
+		{"nothing", KindHeartbeat, nil},
+		{"an unknown kind", kindEnd, head},
+		{"kind 255", 255, head},
+		{"block of another version", KindAppendEntries, block(zero, 2, 0)},
+		{"block without a count", KindAppendEntries, block(zero, 1)},
+		{"more entries than bytes", KindAppendEntries, block(zero, 1, 2, 1, 2, 0, 0)},
+		{"a count beyond everything", KindAppendEntries, block(zero, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1)},
+		{"an index that overflows", KindAppendEntries, block(core.LogID{Term: 1, Index: math.MaxUint64}, 1, 1, 0, 2, 0, 0)},
+		{"a term that overflows", KindAppendEntries, block(core.LogID{Term: math.MaxUint64, Index: 1}, 1, 1, 1, 2, 0, 0)},
+		{"an entry of term 0", KindAppendEntries, block(zero, 1, 1, 0, 2, 0, 0)},
+		{"an entry of kind 0", KindAppendEntries, block(zero, 1, 1, 1, 0, 0, 0)},
+		{"an entry of kind 4", KindAppendEntries, block(zero, 1, 1, 1, 4, 0, 0)},
+		{"data beyond the block", KindAppendEntries, block(zero, 1, 1, 1, 2, 0, 1)},
+		{"bytes after the last entry", KindAppendEntries, block(zero, 1, 1, 1, 2, 0, 0, 0)},
+		{"bytes after no entry", KindAppendEntries, block(zero, 1, 0, 0)},
+		{"a result without a code", KindProposeResponse, result(8, 1)},
+		{"a result of code 9", KindProposeResponse, result(16, 9)},
+		{"a result of code 257", KindProposeResponse, result(16, 0x81, 2)},
+		{"a refusal for no reason", KindRefusal, head},
+		{"a number where a message belongs", KindHeartbeat, []byte{8, 1}},
+		{"a promise beyond 32 bits", KindHeartbeatResponse, append(bytes.Clone(head), 32, 0xff, 0xff, 0xff, 0xff, 0xff, 1)},
+		{"a damaged configuration", KindSnapshotChunk, appendBytes(bytes.Clone(head), 4, appendBytes(nil, 5, []byte{1, 9}))},
+	} {
+		if m, err := DecodeMessage(c.kind, c.payload); !errors.Is(err, network.ErrFrame) || m != nil {
+			t.Errorf("%s: %+v, %v", c.name, m, err)
+		}
+	}
+	// The counterpart: the same block without the fault is taken.
+	if m, err := DecodeMessage(KindAppendEntries, block(zero, 1, 1, 1, 2, 0, 0)); err != nil {
+		t.Errorf("a good block: %+v, %v", m, err)
+	}
+}
+
+func TestTooManyItems(t *testing.T) {
+	b := appendHeader(nil, &core.Header{Group: 1, From: core.Identity{ID: 1, Incarnation: 1}, To: core.Identity{ID: 2}, Term: 1})
+	for range ItemsMax + 1 {
+		b = append(b, 0x12, 0)
+	}
+	if _, err := DecodeMessage(KindProposeRequest, b); !errors.Is(err, network.ErrFrame) {
+		t.Errorf("%d proposals: %v", ItemsMax+1, err)
+	}
+}

@@ -1,0 +1,201 @@
+package troupe
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// NodeConfig is what the groups of one node share. The zero value of a field
+// that is not required stands for its default.
+type NodeConfig struct {
+	// ID is the node's id. Required, and the one that Log was opened for.
+	ID NodeID
+	// Network reaches the other nodes. Required, and not started yet: the node
+	// starts it, and closes it when it stops.
+	Network Network
+	// Log keeps the logs of all groups. Required. Whoever opened it closes it,
+	// after the node has stopped.
+	Log LogStore
+	// Snapshots keeps the snapshots of all groups. Required.
+	Snapshots SnapshotStore
+	// Logger gets what an operator wants to know. Default: nothing is logged.
+	Logger *slog.Logger
+
+	// InflightProposalsMax and InflightBytesMax bound the unanswered proposals
+	// of all groups together, above each group's own bounds. Defaults 65,536
+	// and 256 MiB.
+	InflightProposalsMax int
+	InflightBytesMax     int
+
+	// CheckInvariants checks each group's invariants after every step: for
+	// tests. A broken one stops the group.
+	CheckInvariants bool
+}
+
+// WithDefaults returns c with its defaults filled in.
+func (c NodeConfig) WithDefaults() NodeConfig {
+	orDefault(&c.InflightProposalsMax, 65_536)
+	orDefault(&c.InflightBytesMax, 256*mib)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate returns an error that names the first field that is wrong and the
+// rule that it breaks: a *ConfigError, or a *WrongNodeError if Log belongs to
+// another node.
+func (c NodeConfig) Validate() error {
+	c = c.WithDefaults()
+	field, rule := "", "is missing"
+	switch {
+	case c.ID == 0:
+		field, rule = "ID", "is 0: ids begin at 1"
+	case c.Network == nil:
+		field = "Network"
+	case c.Log == nil:
+		field = "Log"
+	case c.Snapshots == nil:
+		field = "Snapshots"
+	case c.InflightProposalsMax < 0:
+		field, rule = "InflightProposalsMax", fmt.Sprintf("%d is not positive", c.InflightProposalsMax)
+	case c.InflightBytesMax < 0:
+		field, rule = "InflightBytesMax", fmt.Sprintf("%d is not positive", c.InflightBytesMax)
+	default:
+		if owner := c.Log.Header().Node; owner != c.ID {
+			return &storage.WrongNodeError{Store: "NodeConfig.Log", Node: c.ID, Owner: owner}
+		}
+		return nil
+	}
+	return &ConfigError{Field: "NodeConfig." + field, Rule: rule}
+}
+
+// Node is what the groups of one process share: an identity, a log store and
+// the one actor that writes it, snapshots, and the connections to other nodes.
+// All methods are safe for concurrent use.
+type Node struct {
+	actors *actors.Node
+	config NodeConfig
+
+	mu      sync.Mutex
+	groups  map[GroupID]*Raft
+	stop    sync.Once
+	stopped chan struct{}
+}
+
+// NewNode starts a node without a group. It starts config.Network with the
+// identity of config.Log.
+func NewNode(config NodeConfig) (*Node, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	config = config.WithDefaults()
+	started, err := actors.NewNode(actors.NodeConfig{
+		ID:                   config.ID,
+		Store:                config.Log,
+		Snapshots:            config.Snapshots,
+		Network:              config.Network,
+		Logger:               config.Logger,
+		InflightProposalsMax: config.InflightProposalsMax,
+		InflightBytesMax:     config.InflightBytesMax,
+		CheckInvariants:      config.CheckInvariants,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("troupe: node %d: %w", config.ID, err)
+	}
+	return &Node{actors: started, config: config, groups: make(map[GroupID]*Raft), stopped: make(chan struct{})}, nil
+}
+
+// Start starts one group with what the store, the snapshots and the state
+// machine hold of it; a group that they do not know waits for a bootstrap, or
+// for a leader that brings it in. Start returns when that was read and
+// verified; ctx bounds the reading alone. Damage is an error that wraps
+// [ErrCorrupt].
+func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	config = config.WithDefaults()
+	if limit := n.config.Log.Limits().EntryBytesMax; config.CommandBytesMax > limit {
+		return nil, invalid("CommandBytesMax", "%d is more than the log store takes, %d", config.CommandBytesMax, limit)
+	}
+	raft := &Raft{node: n, config: config, stopped: make(chan struct{})}
+	if err := n.claim(raft); err != nil {
+		return nil, err
+	}
+	group, err := n.actors.Start(ctx, config.forActors())
+	if err != nil {
+		n.release(raft)
+		return nil, fmt.Errorf("troupe: group %d: %w", config.Group, err)
+	}
+	raft.group = group
+	return raft, nil
+}
+
+// claim makes the group's id raft's own, so that the actors of a group never
+// run twice over one state machine and one log.
+func (n *Node) claim(raft *Raft) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.groups == nil {
+		return ErrStopped
+	}
+	if n.groups[raft.config.Group] != nil {
+		return &GroupExistsError{Group: raft.config.Group}
+	}
+	n.groups[raft.config.Group] = raft
+	return nil
+}
+
+func (n *Node) release(raft *Raft) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.groups[raft.config.Group] == raft {
+		delete(n.groups, raft.config.Group)
+	}
+}
+
+// Identity is the node with the incarnation of its log store.
+func (n *Node) Identity() Identity { return n.actors.Identity() }
+
+// Address is where other nodes reach this one, with the real port.
+func (n *Node) Address() string { return n.config.Network.Address() }
+
+// Shutdown stops all groups in order, then the node: every waiter is answered,
+// what was accepted is written, the network is closed. It returns an error that
+// wraps ctx.Err() if ctx ends first; the node goes on stopping all the same.
+// Afterwards the log store may be closed. Shutdown and Kill may be called
+// again, and concurrently.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.beginStop()
+	select {
+	case <-n.stopped:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("troupe: node %d is still stopping: %w", n.config.ID, ctx.Err())
+	}
+}
+
+// Kill stops the node as Shutdown does, but that no leader hands over, and
+// returns when all has stopped.
+func (n *Node) Kill() {
+	n.beginStop()
+	<-n.stopped
+}
+
+// Close is Shutdown without a time limit, for those who collect closers.
+func (n *Node) Close() error { return n.Shutdown(context.Background()) }
+
+func (n *Node) beginStop() {
+	n.stop.Do(func() {
+		n.mu.Lock()
+		n.groups = nil
+		n.mu.Unlock()
+		n.actors.Stop(func() { close(n.stopped) })
+	})
+}

@@ -1,0 +1,83 @@
+package troupe
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/trouperaft/troupe/actors"
+)
+
+// Raft is the handle of one group on one node. All methods are safe for
+// concurrent use, and none of them holds up the group.
+type Raft struct {
+	node     *Node
+	group    *actors.Group
+	config   Config
+	ownsNode bool
+
+	stop    sync.Once
+	stopped chan struct{}
+}
+
+// Group is the group's id.
+func (r *Raft) Group() GroupID { return r.config.Group }
+
+// Node is the node that the group runs on.
+func (r *Raft) Node() *Node { return r.node }
+
+// Status is what the group was doing a moment ago.
+func (r *Raft) Status() Status { return r.group.Status() }
+
+// Members is the configuration in force on this node, the zero value before
+// it is part of a cluster. It takes effect when it is appended, and may not be
+// committed yet.
+func (r *Raft) Members() Configuration { return r.Status().Configuration.Configuration }
+
+// Done is closed when the group has stopped, for whatever reason: Err tells it.
+func (r *Raft) Done() <-chan struct{} { return r.group.Done() }
+
+// Err is nil while the group runs and after it was stopped in order, and a
+// *FatalError with the cause when it has failed.
+func (r *Raft) Err() error { return r.group.Err() }
+
+// Shutdown stops the group in order: what still waits is answered, what was
+// accepted is written. It returns an error that wraps ctx.Err() if ctx ends
+// first, while the group goes on stopping; else nil, or what Err says if the
+// group had failed. Shutdown and Kill may be called again, and concurrently.
+func (r *Raft) Shutdown(ctx context.Context) error {
+	r.beginStop(r.group.Stop)
+	select {
+	case <-r.stopped:
+	case <-ctx.Done():
+		return fmt.Errorf("troupe: group %d is still stopping: %w", r.config.Group, ctx.Err())
+	}
+	if r.ownsNode {
+		if err := r.node.Shutdown(ctx); err != nil {
+			return err
+		}
+	}
+	return r.Err()
+}
+
+// Kill stops the group as Shutdown does, but that a leader does not hand over,
+// and returns when all has stopped. The other members find out by their
+// election time-out.
+func (r *Raft) Kill() {
+	r.beginStop(r.group.Kill)
+	<-r.stopped
+	if r.ownsNode {
+		r.node.Kill()
+	}
+}
+
+// beginStop begins to stop the group by stop, the first time that it is called;
+// stopped is closed at the end.
+func (r *Raft) beginStop(stop func(done func(error))) {
+	r.stop.Do(func() {
+		stop(func(error) {
+			r.node.release(r)
+			close(r.stopped)
+		})
+	})
+}

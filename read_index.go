@@ -1,0 +1,31 @@
+package troupe
+
+import (
+	"context"
+
+	"github.com/trouperaft/troupe/actors"
+)
+
+// ReadIndex returns when the state machine of this node is current enough for
+// a read of the given mode; the read is then the caller's own, from the machine.
+// It returns the index up to which the machine had to be applied. It works on
+// any member, asks the leader for an index alone, and waits for one until ctx
+// ends: the error then wraps ctx.Err().
+func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode) (Index, error) {
+	if err := mode.validate(); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, nothingDone(err)
+	}
+	answered := make(chan struct{})
+	read := &actors.Read{Completed: func(*actors.Read) { close(answered) }}
+	r.group.ReadIndex(read)
+	select {
+	case <-answered:
+		return read.Index, read.Err
+	case <-ctx.Done():
+		r.group.CancelRead(read)
+		return 0, nothingDone(ctx.Err())
+	}
+}

@@ -1,0 +1,38 @@
+// Package badger keeps the hard states and logs of all groups of a node in one
+// badger database.
+//
+// A directory holds the database in log/, and beside it LOCK and the
+// watermark file. One Batch is one badger transaction and two syncs of the
+// disk; whoever wants throughput makes batches. The entries that a Batch appends
+// to a group are packed into chunks, each of them one value that is kept below
+// badger's value threshold: the value log is never used.
+//
+// What badger does not check is checked here, since badger itself drops what
+// follows a bad record of its write-ahead log, and skips a bad table, without a
+// word:
+//   - each entry has a CRC-32C of its own, chained to the one before it;
+//   - each change of a group rewrites the group's record, which holds the end of
+//     that chain, and the record of the batch, which holds its number and a
+//     digest of the records of all groups: a hole anywhere is found when the
+//     store is opened or the group loaded;
+//   - the watermark file holds the number of the last durable batch, so that the
+//     loss of the newest batches is found as well. It is rewritten at once for
+//     hard states, promises and start counters, and otherwise at most about a
+//     second late; it never says more than the truth.
+//
+// Everything found is an error that wraps core.ErrCorrupt. Badger may have cut
+// its files by then: save the directory before it is opened a second time.
+//
+// What cannot be detected: the loss of a suffix of the batches that were written
+// after the last rewriting of the watermark, so of about the last second (hard
+// states excepted), by a disk that loses what it said was durable; and a disk
+// that fills up beyond the free-space guard while badger writes to its mapped
+// files, which ends the process with a fault (the data stays good).
+//
+// A Read or Load may wait for the batch that is being synced. The space of
+// purged entries is reclaimed in the background. A truncation of more than
+// 8,192 chunks, and a Reset that removes as many beyond its index, is carried
+// out from the end in several transactions: a crash in between leaves a log that
+// ends later than asked for, which Raft allows since nothing of it was
+// committed.
+package badger

@@ -1,0 +1,66 @@
+package badger
+
+import (
+	"encoding/binary"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// The keys, all numbers big endian so that they sort:
+//
+//	h                          the header of the store
+//	b                          the last batch
+//	m group                    the record of a group
+//	l group last part          a chunk of a group's log that ends with entry last
+//
+// A chunk is found by the first key that is not below an index in it, and the
+// chunks that end at or below a purge point are those with such keys.
+const (
+	prefixHeader = 'h'
+	prefixBatch  = 'b'
+	prefixGroup  = 'm'
+	prefixLog    = 'l'
+)
+
+const (
+	groupKeyBytes = 1 + 8
+	logKeyBytes   = 1 + 8 + 8 + 2
+)
+
+var (
+	headerKey   = []byte{prefixHeader}
+	batchKey    = []byte{prefixBatch}
+	groupPrefix = []byte{prefixGroup}
+)
+
+func groupKey(group membership.GroupID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefixGroup}, uint64(group))
+}
+
+func logPrefix(group membership.GroupID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefixLog}, uint64(group))
+}
+
+func logKey(group membership.GroupID, last core.Index, part int) []byte {
+	k := make([]byte, 0, logKeyBytes)
+	k = binary.BigEndian.AppendUint64(append(k, prefixLog), uint64(group))
+	k = binary.BigEndian.AppendUint64(k, uint64(last))
+	return binary.BigEndian.AppendUint16(k, uint16(part))
+}
+
+// parseLogKey returns the last index and the part that a key of a chunk names.
+func parseLogKey(k []byte) (last core.Index, part int, ok bool) {
+	if len(k) != logKeyBytes || k[0] != prefixLog {
+		return 0, 0, false
+	}
+	return core.Index(binary.BigEndian.Uint64(k[9:])), int(binary.BigEndian.Uint16(k[17:])), true
+}
+
+// parseGroupKey returns the group that the key of a group's record names.
+func parseGroupKey(k []byte) (membership.GroupID, bool) {
+	if len(k) != groupKeyBytes || k[0] != prefixGroup {
+		return 0, false
+	}
+	return membership.GroupID(binary.BigEndian.Uint64(k[1:])), true
+}

@@ -1,0 +1,153 @@
+package badger
+
+import (
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// purgeKeysMax is how many keys one transaction of the purger deletes: few, so
+// that a batch never waits long behind it.
+const purgeKeysMax = 1000
+
+// span of purged entries: those after `after`, up to upTo. What is before was
+// deleted already.
+type span struct {
+	group       membership.GroupID
+	after, upTo core.Index
+}
+
+// purger deletes purged chunks in the background. Their entries have been out
+// of sight since the group's record says so, and no batch writes under their
+// keys again. Chunks that a crash brings back are deleted after the next
+// opening.
+type purger struct {
+	store *Store
+	bell  chan struct{}
+	quit  chan struct{}
+	ended chan struct{}
+
+	mu      sync.Mutex
+	pending map[membership.GroupID]span
+}
+
+func (p *purger) start(s *Store) {
+	p.store = s
+	p.bell, p.quit, p.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	p.pending = make(map[membership.GroupID]span)
+	var leftovers []span
+	for group, r := range s.groups {
+		leftovers = append(leftovers, span{group, 0, r.purged.Index})
+	}
+	p.add(leftovers)
+	go p.run()
+}
+
+func (p *purger) stop() {
+	close(p.quit)
+	<-p.ended
+}
+
+func (p *purger) add(spans []span) {
+	added := false
+	p.mu.Lock()
+	for _, s := range spans {
+		if s.upTo <= s.after {
+			continue
+		}
+		if old, found := p.pending[s.group]; found {
+			s.after = min(s.after, old.after)
+		}
+		p.pending[s.group] = s
+		added = true
+	}
+	p.mu.Unlock()
+	if !added {
+		return
+	}
+	select {
+	case p.bell <- struct{}{}:
+	default:
+	}
+}
+
+func (p *purger) run() {
+	defer close(p.ended)
+	delay := time.NewTimer(0)
+	defer delay.Stop()
+	for {
+		select {
+		case <-p.bell:
+		case <-p.quit:
+			return
+		}
+		delay.Reset(p.store.options.PurgeDelay)
+		select {
+		case <-delay.C:
+		case <-p.quit:
+			return
+		}
+		p.mu.Lock()
+		pending := p.pending
+		p.pending = make(map[membership.GroupID]span)
+		p.mu.Unlock()
+		for _, s := range pending {
+			if err := p.purge(s); err != nil {
+				p.store.logger.Error("badger: purged entries cannot be deleted", "group", uint64(s.group), "error", err)
+				return
+			}
+		}
+	}
+}
+
+// purge deletes the chunks of a span. A purge point beyond the log's end is
+// fine: no batch writes below it.
+func (p *purger) purge(s span) error {
+	for from := s.after + 1; ; {
+		select {
+		case <-p.quit:
+			return nil
+		default:
+		}
+		if p.store.space() != nil {
+			return nil // batches are refused too, which is told there
+		}
+		keys := p.keys(s.group, from, s.upTo)
+		if len(keys) == 0 {
+			return nil
+		}
+		txn := p.store.db.NewTransaction(true)
+		defer txn.Discard()
+		for _, k := range keys {
+			if err := txn.Delete(k); err != nil {
+				return err
+			}
+		}
+		if err := txn.Commit(); err != nil {
+			return err
+		}
+		// Some parts of the last chunk may be left.
+		from, _, _ = parseLogKey(keys[len(keys)-1])
+	}
+}
+
+// keys returns the first keys of chunks that end between from and upTo.
+func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][]byte) {
+	txn := p.store.db.NewTransaction(false)
+	defer txn.Discard()
+	prefix := logPrefix(group)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Seek(logKey(group, from, 0)); it.ValidForPrefix(prefix) && len(keys) < purgeKeysMax; it.Next() {
+		last, _, ok := parseLogKey(it.Item().Key())
+		if !ok || last > upTo {
+			break
+		}
+		keys = append(keys, it.Item().KeyCopy(nil))
+	}
+	return keys
+}

@@ -1,0 +1,151 @@
+package badger
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// A record is a version byte, fields of fixed size, little endian, and a
+// CRC-32C over the key, the version and the fields. A later version may only be
+// read by those who know it: there is no field that may be skipped.
+const recordVersion = 1
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("badger: %w: %s", core.ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+// seal writes a record of numbers for key.
+func seal(key []byte, numbers ...uint64) []byte {
+	b := make([]byte, 1, 1+8*len(numbers)+4)
+	b[0] = recordVersion
+	for _, n := range numbers {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	return binary.LittleEndian.AppendUint32(b, crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b))
+}
+
+// unseal reads what seal wrote into numbers.
+func unseal(key, value []byte, numbers ...*uint64) error {
+	if len(value) < 5 {
+		return corrupt("record %q has %d bytes", key, len(value))
+	}
+	body := value[:len(value)-4]
+	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
+	if sum != binary.LittleEndian.Uint32(value[len(body):]) {
+		return corrupt("record %q has a bad checksum", key)
+	}
+	if body[0] != recordVersion {
+		return fmt.Errorf("badger: record %q has version %d: only %d is known", key, body[0], recordVersion)
+	}
+	if len(body) != 1+8*len(numbers) {
+		return corrupt("record %q has %d bytes", key, len(value))
+	}
+	for i, n := range numbers {
+		*n = binary.LittleEndian.Uint64(body[1+8*i:])
+	}
+	return nil
+}
+
+// weight is what a record adds to the digest of all records. It depends on the
+// key and on all that the record holds, through its checksum.
+func weight(value []byte) uint64 {
+	if len(value) < 4 {
+		return 0
+	}
+	z := uint64(binary.LittleEndian.Uint32(value[len(value)-4:])) + 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// groupRecord is all that is known of a group beside its entries. Batch is the
+// batch that wrote it: no two records of a group are ever the same.
+type groupRecord struct {
+	hardState core.HardState
+	commit    core.Index
+	purged    core.LogID
+	last      core.LogID
+	lastTime  int64
+	// chain is the checksum of the last entry, which covers all before it.
+	chain uint32
+	batch uint64
+	// weight is that of the record as it was written last. It is not stored.
+	weight uint64
+}
+
+func (r *groupRecord) encode(key []byte) []byte {
+	h := &r.hardState
+	return seal(key, uint64(h.Term), uint64(h.Vote.ID), uint64(h.Vote.Incarnation), uint64(h.Cluster), uint64(r.commit),
+		uint64(r.purged.Term), uint64(r.purged.Index), uint64(r.last.Term), uint64(r.last.Index), uint64(r.lastTime),
+		uint64(r.chain), r.batch)
+}
+
+func decodeGroup(key, value []byte) (groupRecord, error) {
+	var n [12]uint64
+	err := unseal(key, value, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9], &n[10], &n[11])
+	if err != nil {
+		return groupRecord{}, err
+	}
+	r := groupRecord{
+		hardState: core.HardState{
+			Term:    core.Term(n[0]),
+			Vote:    membership.Identity{ID: membership.NodeID(n[1]), Incarnation: membership.Incarnation(n[2])},
+			Cluster: core.ClusterID(n[3]),
+		},
+		commit:   core.Index(n[4]),
+		purged:   core.LogID{Term: core.Term(n[5]), Index: core.Index(n[6])},
+		last:     core.LogID{Term: core.Term(n[7]), Index: core.Index(n[8])},
+		lastTime: int64(n[9]),
+		chain:    uint32(n[10]),
+		batch:    n[11],
+		weight:   weight(value),
+	}
+	if r.last.Index < r.purged.Index || n[10] > 1<<32-1 {
+		return groupRecord{}, corrupt("record %q contradicts itself", key)
+	}
+	return r, nil
+}
+
+// headerRecord is what the store says of itself.
+type headerRecord struct {
+	storage.Header
+	batch uint64
+}
+
+func (r *headerRecord) encode() []byte {
+	return seal(headerKey, uint64(r.Node), uint64(r.Incarnation), r.StartCounter, uint64(r.Promise), r.batch)
+}
+
+func decodeHeader(value []byte) (headerRecord, error) {
+	var n [5]uint64
+	if err := unseal(headerKey, value, &n[0], &n[1], &n[2], &n[3], &n[4]); err != nil {
+		return headerRecord{}, err
+	}
+	r := headerRecord{batch: n[4]}
+	r.Header = storage.Header{
+		Node: membership.NodeID(n[0]), Incarnation: membership.Incarnation(n[1]), StartCounter: n[2], Promise: time.Duration(n[3]),
+	}
+	if r.Node == 0 || r.Incarnation == 0 || r.Promise < 0 {
+		return headerRecord{}, corrupt("the header contradicts itself")
+	}
+	return r, nil
+}
+
+// batchRecord names the last batch, and is written with each. Digest is the sum
+// of the weights of the header and of all groups' records.
+type batchRecord struct{ number, digest, groups uint64 }
+
+func (r *batchRecord) encode() []byte { return seal(batchKey, r.number, r.digest, r.groups) }
+
+func decodeBatch(value []byte) (r batchRecord, err error) {
+	err = unseal(batchKey, value, &r.number, &r.digest, &r.groups)
+	return r, err
+}

@@ -1,0 +1,312 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/internal/disk"
+)
+
+// LockedError: the directory is in use by another store, of this process or of
+// another one.
+type LockedError struct{ Dir string }
+
+// Error implements error.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("badger: %s is in use by another process or store", e.Dir)
+}
+
+// Store is a storage.LogStore. Open makes it.
+type Store struct {
+	options Options
+	dir     string
+	logger  *slog.Logger
+	header  storage.Header
+	db      *badger.DB
+	limits  storage.Limits
+	// directory is the lock.
+	directory *os.File
+
+	// life is held for reading by every call, and for writing by Close.
+	life   sync.RWMutex
+	closed bool
+
+	// write guards what belongs to the writer.
+	write  sync.Mutex
+	failed error
+	record headerRecord
+	batch  batchRecord
+	// headerValue is the header as it was written last.
+	headerValue []byte
+	groups      map[membership.GroupID]groupRecord
+	buffer      []byte
+	names       names
+
+	marker marker
+	purger purger
+}
+
+var _ storage.LogStore = (*Store)(nil)
+
+// Open opens the store in dir, or makes it. It refuses the store of another
+// node with *storage.WrongNodeError, a directory that is in use with
+// *LockedError, and damage with an error that wraps core.ErrCorrupt. Only Load
+// verifies the entries of a group.
+func Open(dir string, o Options) (*Store, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o700); err != nil {
+		return nil, fmt.Errorf("badger: %w", err)
+	}
+	lock, locked, err := disk.Lock(filepath.Join(dir, "LOCK"))
+	if locked {
+		return nil, &LockedError{Dir: dir}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{options: o, dir: dir, logger: o.Logger, directory: lock, groups: make(map[membership.GroupID]groupRecord)}
+	if err := s.open(); err != nil {
+		if s.db != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
+}
+
+const logDir = "log"
+
+func (s *Store) open() error {
+	mark, err := s.openWatermark()
+	if err != nil {
+		return err
+	}
+	if err := s.space(); err != nil {
+		return err
+	}
+	path := filepath.Join(s.dir, logDir)
+	if s.db, err = badger.Open(s.options.badger(path)); err != nil {
+		s.db = nil
+		return openError(path, err)
+	}
+	s.limits = limits(s.db)
+	s.names.dir = path
+	if err := s.readRecords(mark); err != nil {
+		return err
+	}
+	s.marker.start(s.dir, mark, s.options.WatermarkDelay)
+	s.record.StartCounter++
+	if err := s.writeHeader(); err != nil {
+		return err
+	}
+	s.header = s.record.Header
+	s.purger.start(s)
+	return nil
+}
+
+// openWatermark reads the watermark file and looks at the database's files. A
+// directory without either becomes a store, of another incarnation than any.
+func (s *Store) openWatermark() (watermark, error) {
+	mark, found, err := readWatermark(s.dir)
+	if err != nil {
+		return mark, err
+	}
+	if found && mark.node != s.options.Node {
+		return mark, &storage.WrongNodeError{Store: s.dir, Node: s.options.Node, Owner: mark.node}
+	}
+	exists, err := verifyFiles(filepath.Join(s.dir, logDir))
+	switch {
+	case err != nil:
+		return mark, err
+	case !found && exists:
+		return mark, corrupt("%s holds a database and no watermark file", s.dir)
+	case found && mark.number > 0 && !exists:
+		return mark, corrupt("%s holds a watermark file and no database", s.dir)
+	case !found:
+		mark = watermark{node: s.options.Node, incarnation: membership.Incarnation(rand.Uint64() | 1)}
+		if err := mark.write(s.dir, true); err != nil {
+			return mark, err
+		}
+		return mark, disk.SyncDir(filepath.Dir(s.dir))
+	}
+	return mark, nil
+}
+
+// readRecords reads the header, the last batch and all groups' records, and
+// compares them with each other and with the watermark.
+func (s *Store) readRecords(mark watermark) error {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	header, err := value(txn, headerKey)
+	if err != nil {
+		return err
+	}
+	last, err := value(txn, batchKey)
+	if err != nil {
+		return err
+	}
+	if header == nil || last == nil {
+		return s.makeRecords(mark, header == nil && last == nil)
+	}
+	if s.record, err = decodeHeader(header); err != nil {
+		return err
+	}
+	if s.batch, err = decodeBatch(last); err != nil {
+		return err
+	}
+	if s.record.Node != mark.node || s.record.Incarnation != mark.incarnation {
+		return corrupt("the database belongs to %d/%x, the watermark file to %d/%x",
+			s.record.Node, s.record.Incarnation, mark.node, mark.incarnation)
+	}
+	s.headerValue = header
+	digest := weight(header)
+	sum, err := s.readGroups(txn)
+	if err != nil {
+		return err
+	}
+	if digest += sum; digest != s.batch.digest || uint64(len(s.groups)) != s.batch.groups {
+		return corrupt("batch %d was written over other records than are there: something before it is lost", s.batch.number)
+	}
+	return mark.behind(s.batch.number)
+}
+
+func (s *Store) readGroups(txn *badger.Txn) (digest uint64, _ error) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: groupPrefix, PrefetchValues: true, PrefetchSize: 100})
+	defer it.Close()
+	for it.Seek(groupPrefix); it.ValidForPrefix(groupPrefix); it.Next() {
+		key := it.Item().KeyCopy(nil)
+		group, ok := parseGroupKey(key)
+		if !ok {
+			return 0, corrupt("key %q is none of this store", key)
+		}
+		var record groupRecord
+		err := it.Item().Value(func(v []byte) (err error) {
+			digest += weight(v)
+			record, err = decodeGroup(key, v)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		s.groups[group] = record
+	}
+	return digest, nil
+}
+
+// makeRecords begins a store whose making has not been completed.
+func (s *Store) makeRecords(mark watermark, none bool) error {
+	if !none {
+		return corrupt("the header or the record of the last batch is lost")
+	}
+	if err := mark.behind(0); err != nil {
+		return err
+	}
+	sum, err := func() (uint64, error) {
+		txn := s.db.NewTransaction(false)
+		defer txn.Discard()
+		return s.readGroups(txn)
+	}()
+	if err != nil {
+		return err
+	}
+	if sum != 0 || len(s.groups) > 0 {
+		return corrupt("there are groups and no header")
+	}
+	s.record.Header = storage.Header{Node: mark.node, Incarnation: mark.incarnation}
+	return nil
+}
+
+// value returns a copy of what key holds, nil if there is none.
+func value(txn *badger.Txn, key []byte) ([]byte, error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("badger: reading %q: %w", key, err)
+	}
+	v, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("badger: reading %q: %w", key, err)
+	}
+	return v, nil
+}
+
+// Header implements storage.LogStore.
+func (s *Store) Header() storage.Header { return s.header }
+
+// Limits implements storage.LogStore.
+func (s *Store) Limits() storage.Limits { return s.limits }
+
+// RaisePromise implements storage.LogStore.
+func (s *Store) RaisePromise(ctx context.Context, d time.Duration) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.failed != nil {
+		return s.failed
+	}
+	if d <= s.record.Promise {
+		return nil
+	}
+	s.record.Promise = d
+	return s.writeHeader()
+}
+
+// Close implements storage.LogStore.
+func (s *Store) Close() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed {
+		return storage.ErrClosed
+	}
+	s.closed = true
+	s.purger.stop()
+	err := s.marker.stop()
+	return errors.Join(err, s.db.Close(), s.directory.Close())
+}
+
+// enter begins a call: the caller ends it with life.RUnlock unless there is an
+// error.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.life.RLock()
+	if s.closed {
+		s.life.RUnlock()
+		return storage.ErrClosed
+	}
+	return nil
+}
+
+// space returns an error if too little is free to write safely.
+func (s *Store) space() error {
+	if s.options.FreeBytesMin < 0 {
+		return nil
+	}
+	free, err := s.options.freeBytes(s.dir)
+	if err != nil {
+		return err
+	}
+	if limit := uint64(s.options.FreeBytesMin); free < limit {
+		return &storage.NoSpaceError{Store: s.dir, Free: free, Min: limit}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/ristretto/v2/z"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// verifyFiles looks at a database before badger does: badger panics on some bad
+// tables, leaves others out, and makes a new database where there is no
+// manifest. It says whether there is a database.
+func verifyFiles(dir string) (exists bool, err error) {
+	if err := removeEmpty(dir); err != nil {
+		return false, err
+	}
+	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("badger: %w", err)
+	}
+	defer f.Close()
+	tables, err := manifestTables(f)
+	if err != nil {
+		return true, err
+	}
+	for _, id := range tables {
+		if err := verifyTable(table.NewFilename(id, dir)); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// removeEmpty removes the files that a crash left between their creation and
+// their first byte: badger's Open fails on them, once.
+func removeEmpty(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("badger: %w", err)
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".mem") && !strings.HasSuffix(f.Name(), ".vlog") {
+			continue
+		}
+		info, err := f.Info()
+		if err == nil && info.Size() == 0 {
+			err = os.Remove(filepath.Join(dir, f.Name()))
+		}
+		if err != nil {
+			return fmt.Errorf("badger: %w", err)
+		}
+	}
+	return nil
+}
+
+// recovered makes a panic over damaged files an error.
+func recovered(what string, err *error) {
+	if r := recover(); r != nil {
+		line, _, _ := strings.Cut(strings.TrimSpace(fmt.Sprint(r)), "\n")
+		*err = corrupt("%s: %s", what, line)
+	}
+}
+
+func manifestTables(f *os.File) (ids []uint64, err error) {
+	defer recovered(f.Name(), &err)
+	m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions("").WithLogger(nil))
+	if err != nil {
+		return nil, corrupt("%s: %v", f.Name(), err)
+	}
+	for id := range m.Tables {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// verifyTable reads a table and all its checksums.
+func verifyTable(name string) (err error) {
+	defer recovered(name, &err)
+	mapped, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return corrupt("the manifest names %s, which is not there", name)
+	}
+	if err != nil {
+		return openError(name, err)
+	}
+	// Closing the mapping, and not the table: the last reference to a table
+	// removes its file.
+	defer func() { err = errors.Join(err, mapped.Close(-1)) }()
+	t, err := table.OpenTable(mapped, table.Options{ChkMode: options.NoVerification})
+	if err != nil {
+		return corrupt("%s: %v", name, err)
+	}
+	if err := t.VerifyChecksum(); err != nil {
+		return corrupt("%s: %v", name, err)
+	}
+	return nil
+}
+
+// openError sorts an error of badger's Open, which wraps nothing: what the
+// system refuses is not damage.
+func openError(dir string, err error) error {
+	refusals := []syscall.Errno{syscall.EACCES, syscall.EPERM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.ENOMEM, syscall.EROFS}
+	for _, refusal := range refusals {
+		if strings.Contains(err.Error(), refusal.Error()) {
+			return fmt.Errorf("badger: opening %s: %w", dir, err)
+		}
+	}
+	return fmt.Errorf("badger: opening %s: %w: %w", dir, core.ErrCorrupt, err)
+}

@@ -1,0 +1,111 @@
+package files
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// A file is a header, the content and a trailer; all numbers are little endian.
+//
+//	header   magic 8, version 1, length of the rest without the checksum 4, group 8, term 8, index 8, time 8, cluster 8,
+//	         term 8 and index 8 of the configuration, the configuration, CRC-32C 4
+//	trailer  length of the content 8, CRC-32C of the content 4, CRC-32C of the header and of the trailer so far 4
+//
+// A later version may only be read by those who know it.
+const (
+	magic          = "troupeSN"
+	version        = 1
+	prefixBytes    = 8 + 1 + 4
+	metaBytes      = 7 * 8
+	trailerBytes   = 8 + 4 + 4
+	headerBytesMax = 32 << 20
+	checksumBytes  = 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("files: %w: %s", core.ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+// encodeHeader writes the header. SizeBytes and Checksum of meta are not in it.
+func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
+	var configuration []byte
+	if !meta.Configuration.Configuration.IsZero() {
+		configuration = meta.Configuration.Configuration.Encode()
+	}
+	b := append([]byte(magic), version)
+	b = binary.LittleEndian.AppendUint32(b, uint32(metaBytes+len(configuration)))
+	for _, n := range []uint64{uint64(group), uint64(meta.Term), uint64(meta.Index), uint64(meta.Time), uint64(meta.Cluster),
+		uint64(meta.Configuration.Term), uint64(meta.Configuration.Index)} {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	b = append(b, configuration...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// readHeader reads a header from r and returns its length and checksum, too. It
+// reads little more than headerBytesMax of anything.
+func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, size int, sum uint32, err error) {
+	fail := func(format string, args ...any) (membership.GroupID, core.SnapshotMeta, int, uint32, error) {
+		return 0, core.SnapshotMeta{}, 0, 0, corrupt(format, args...)
+	}
+	b := make([]byte, prefixBytes)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return fail("the header is cut off: %v", err)
+	}
+	if string(b[:8]) != magic {
+		return fail("not a snapshot")
+	}
+	rest := binary.LittleEndian.Uint32(b[9:])
+	if rest < metaBytes || rest > headerBytesMax {
+		return fail("a header of %d bytes", rest)
+	}
+	b = append(b, make([]byte, rest+checksumBytes)...)
+	if _, err := io.ReadFull(r, b[prefixBytes:]); err != nil {
+		return fail("the header is cut off: %v", err)
+	}
+	body := b[:len(b)-checksumBytes]
+	sum = binary.LittleEndian.Uint32(b[len(body):])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return fail("the header has a bad checksum")
+	}
+	if b[8] != version {
+		return 0, meta, 0, 0, fmt.Errorf("files: a snapshot of version %d: only %d is known", b[8], version)
+	}
+	var n [7]uint64
+	for i := range n {
+		n[i] = binary.LittleEndian.Uint64(body[prefixBytes+8*i:])
+	}
+	meta = core.SnapshotMeta{LogID: core.LogID{Term: core.Term(n[1]), Index: core.Index(n[2])}, Time: int64(n[3]), Cluster: core.ClusterID(n[4])}
+	meta.Configuration.LogID = core.LogID{Term: core.Term(n[5]), Index: core.Index(n[6])}
+	if c := body[prefixBytes+metaBytes:]; len(c) > 0 {
+		if meta.Configuration.Configuration, err = membership.Decode(c); err != nil {
+			return fail("%v", err)
+		}
+	}
+	return membership.GroupID(n[0]), meta, len(b), sum, nil
+}
+
+func encodeTrailer(header uint32, size uint64, sum uint32) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, size)
+	b = binary.LittleEndian.AppendUint32(b, sum)
+	return binary.LittleEndian.AppendUint32(b, trailerSum(header, b))
+}
+
+// decodeTrailer reads a trailer of trailerBytes.
+func decodeTrailer(header uint32, b []byte) (size uint64, sum uint32, err error) {
+	if len(b) != trailerBytes || binary.LittleEndian.Uint32(b[12:]) != trailerSum(header, b[:12]) {
+		return 0, 0, corrupt("the trailer is damaged")
+	}
+	return binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:]), nil
+}
+
+func trailerSum(header uint32, b []byte) uint32 {
+	return crc32.Update(header, castagnoli, b)
+}

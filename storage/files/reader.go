@@ -1,0 +1,124 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// reader reads a snapshot's content. Its file may be removed meanwhile.
+type reader struct {
+	store  *Store
+	name   string
+	file   *os.File
+	meta   core.SnapshotMeta
+	stamp  stamp
+	left   uint64
+	sum    uint32
+	closed bool
+}
+
+func (s *Store) open(group membership.GroupID, id core.LogID) (*reader, error) {
+	name := s.path(group, id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.doomed[name] {
+		return nil, storage.ErrNotFound
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, storage.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	r := &reader{store: s, name: name, file: f}
+	if err := r.readMeta(group, id); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
+	}
+	s.readers[name]++
+	return r, nil
+}
+
+// readMeta reads header and trailer, and stands at the content then.
+func (r *reader) readMeta(group membership.GroupID, id core.LogID) error {
+	info, err := r.file.Stat()
+	if err != nil {
+		return fmt.Errorf("files: %w", err)
+	}
+	r.stamp = stamp{size: info.Size(), modified: info.ModTime()}
+	owner, meta, headerBytes, header, err := readHeader(r.file)
+	if err != nil {
+		return err
+	}
+	if owner != group || meta.LogID != id {
+		return corrupt("it holds snapshot %v of group %d", meta.LogID, owner)
+	}
+	content := info.Size() - int64(headerBytes) - trailerBytes
+	if content < 0 {
+		return corrupt("it is cut off")
+	}
+	b := make([]byte, trailerBytes)
+	if _, err := r.file.ReadAt(b, int64(headerBytes)+content); err != nil {
+		return corrupt("the trailer cannot be read: %v", err)
+	}
+	if meta.SizeBytes, meta.Checksum, err = decodeTrailer(header, b); err != nil {
+		return err
+	}
+	if meta.SizeBytes != uint64(content) {
+		return corrupt("it has %d bytes, and %d were written", content, meta.SizeBytes)
+	}
+	r.meta, r.left = meta, meta.SizeBytes
+	return nil
+}
+
+// Meta implements storage.SnapshotReader.
+func (r *reader) Meta() core.SnapshotMeta { return r.meta }
+
+// Read implements io.Reader. It returns io.EOF only if all that was read is
+// what was written.
+func (r *reader) Read(p []byte) (int, error) {
+	if r.closed {
+		return 0, storage.ErrClosed
+	}
+	if r.left == 0 {
+		if r.sum != r.meta.Checksum {
+			return 0, corrupt("%s has a bad checksum", r.name)
+		}
+		return 0, io.EOF
+	}
+	if uint64(len(p)) > r.left {
+		p = p[:r.left]
+	}
+	n, err := r.file.Read(p)
+	r.left -= uint64(n)
+	r.sum = crc32.Update(r.sum, castagnoli, p[:n])
+	if err == io.EOF {
+		return n, corrupt("%s is cut off", r.name)
+	}
+	if err != nil {
+		return n, fmt.Errorf("files: %w", err)
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (r *reader) Close() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	err := r.file.Close()
+	r.store.released(r.name)
+	if err != nil {
+		return fmt.Errorf("files: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+// Package files keeps snapshots as files of a directory, one for each:
+//
+//	DIR/GROUP/TERM-INDEX.snap
+//
+// A snapshot is written aside, as a .tmp file, synced, renamed, and the
+// directory is synced: what has its name is whole. It carries checksums all the
+// same, and a damaged one is never given out.
+package files
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/internal/disk"
+)
+
+// Store is a storage.SnapshotStore. Only one may use a directory at a time.
+type Store struct {
+	dir    string
+	logger *slog.Logger
+
+	mu sync.Mutex
+	// writing are the .tmp files that are being written.
+	writing map[string]bool
+	// readers counts the open readers of a file; a file that cannot be removed
+	// while it is read (on Windows) is doomed, and goes with the last of them.
+	readers map[string]int
+	doomed  map[string]bool
+	// verified are the files that were read to their end, as they were then.
+	verified map[string]stamp
+}
+
+type stamp struct {
+	size     int64
+	modified time.Time
+}
+
+var _ storage.SnapshotStore = (*Store)(nil)
+
+// Open opens the store in dir, which is made if it is not there. Damaged
+// snapshots are reported to logger; nil discards that.
+func Open(dir string, logger *slog.Logger) (*Store, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	return &Store{dir: dir, logger: logger, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
+		verified: make(map[string]stamp)}, nil
+}
+
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return disk.SyncDir(filepath.Dir(dir))
+}
+
+// Create implements storage.SnapshotStore.
+func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if meta.Index == 0 {
+		return nil, fmt.Errorf("files: a snapshot of %v, before the first entry", meta.LogID)
+	}
+	dir := s.groupDir(group)
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	f, err := os.CreateTemp(dir, "*.tmp")
+	if err != nil {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	s.mu.Lock()
+	s.writing[f.Name()] = true
+	s.mu.Unlock()
+	return newWriter(s, f, group, meta)
+}
+
+// Newest implements storage.SnapshotStore. It reads a snapshot to its end once,
+// when it is first asked for it.
+func (s *Store) Newest(ctx context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
+	if err := ctx.Err(); err != nil {
+		return core.SnapshotMeta{}, err
+	}
+	found, err := s.list(group)
+	if err != nil {
+		return core.SnapshotMeta{}, err
+	}
+	var damage error
+	for _, id := range slices.Backward(found) {
+		meta, err := s.verify(ctx, group, id)
+		switch {
+		case err == nil:
+			return meta, nil
+		case errors.Is(err, storage.ErrNotFound):
+			continue // removed meanwhile
+		case !errors.Is(err, core.ErrCorrupt):
+			return core.SnapshotMeta{}, err
+		}
+		s.logger.Error("files: a damaged snapshot is passed over", "group", uint64(group), "snapshot", id.String(), "error", err)
+		damage = errors.Join(damage, err)
+	}
+	return core.SnapshotMeta{}, damage
+}
+
+// verify reads a snapshot to its end, unless that was done before.
+func (s *Store) verify(ctx context.Context, group membership.GroupID, id core.LogID) (core.SnapshotMeta, error) {
+	r, err := s.open(group, id)
+	if err != nil {
+		return core.SnapshotMeta{}, err
+	}
+	defer r.Close()
+	name := s.path(group, id)
+	s.mu.Lock()
+	known := s.verified[name] == r.stamp
+	s.mu.Unlock()
+	for b := make([]byte, 256<<10); !known; {
+		if err := ctx.Err(); err != nil {
+			return core.SnapshotMeta{}, err
+		}
+		if _, err := r.Read(b); err == io.EOF {
+			break
+		} else if err != nil {
+			return core.SnapshotMeta{}, err
+		}
+	}
+	s.mu.Lock()
+	s.verified[name] = r.stamp
+	s.mu.Unlock()
+	return r.meta, nil
+}
+
+// Open implements storage.SnapshotStore.
+func (s *Store) Open(ctx context.Context, group membership.GroupID, id core.LogID) (storage.SnapshotReader, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.open(group, id)
+}
+
+// RemoveBelow implements storage.SnapshotStore.
+func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index core.Index) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	dir := s.groupDir(group)
+	names, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("files: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, entry := range names {
+		name := filepath.Join(dir, entry.Name())
+		id, isSnapshot := parseName(entry.Name())
+		leftover := strings.HasSuffix(name, ".tmp") && !s.writing[name]
+		if !leftover && !(isSnapshot && id.Index < index) {
+			continue
+		}
+		if err := s.remove(name); err != nil {
+			return fmt.Errorf("files: %w", err)
+		}
+	}
+	return nil
+}
+
+// remove removes a file, at once or when its last reader has gone. The caller
+// holds mu.
+func (s *Store) remove(name string) error {
+	delete(s.verified, name)
+	err := os.Remove(name)
+	switch {
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		delete(s.doomed, name)
+		return nil
+	case s.readers[name] > 0:
+		s.doomed[name] = true
+		return nil
+	}
+	return err
+}
+
+// released is called when a reader of the file is closed.
+func (s *Store) released(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.readers[name]--; s.readers[name] > 0 {
+		return
+	}
+	delete(s.readers, name)
+	if !s.doomed[name] {
+		return
+	}
+	if err := s.remove(name); err != nil {
+		s.logger.Warn("files: a snapshot that is not needed cannot be removed", "file", name, "error", err)
+	}
+}
+
+// list returns the snapshots of a group, the oldest first.
+func (s *Store) list(group membership.GroupID) ([]core.LogID, error) {
+	names, err := os.ReadDir(s.groupDir(group))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	var found []core.LogID
+	for _, entry := range names {
+		if id, ok := parseName(entry.Name()); ok {
+			found = append(found, id)
+		}
+	}
+	slices.SortFunc(found, func(a, b core.LogID) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Term, b.Term))
+	})
+	return found, nil
+}
+
+func (s *Store) groupDir(group membership.GroupID) string {
+	return filepath.Join(s.dir, strconv.FormatUint(uint64(group), 10))
+}
+
+func (s *Store) path(group membership.GroupID, id core.LogID) string {
+	return filepath.Join(s.groupDir(group), fmt.Sprintf("%d-%d.snap", id.Term, id.Index))
+}
+
+// parseName reads the name of a snapshot file.
+func parseName(name string) (core.LogID, bool) {
+	name, ok := strings.CutSuffix(name, ".snap")
+	term, index, found := strings.Cut(name, "-")
+	t, err1 := strconv.ParseUint(term, 10, 64)
+	i, err2 := strconv.ParseUint(index, 10, 64)
+	return core.LogID{Term: core.Term(t), Index: core.Index(i)}, ok && found && err1 == nil && err2 == nil
+}

@@ -1,0 +1,119 @@
+package files
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/internal/disk"
+)
+
+// writer writes a snapshot aside.
+type writer struct {
+	store  *Store
+	file   *os.File
+	group  membership.GroupID
+	meta   core.SnapshotMeta
+	header uint32
+	buffer *bufio.Writer
+	ended  bool
+}
+
+func newWriter(s *Store, f *os.File, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
+	meta.SizeBytes, meta.Checksum = 0, 0
+	header := encodeHeader(group, &meta)
+	w := &writer{store: s, file: f, group: group, meta: meta, buffer: bufio.NewWriterSize(f, 256<<10)}
+	w.header = crc32.Checksum(header[:len(header)-checksumBytes], castagnoli)
+	if _, err := w.buffer.Write(header); err != nil {
+		return nil, errors.Join(fmt.Errorf("files: %w", err), w.Abort())
+	}
+	return w, nil
+}
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) {
+	if w.ended {
+		return 0, storage.ErrClosed
+	}
+	n, err := w.buffer.Write(p)
+	w.meta.SizeBytes += uint64(n)
+	w.meta.Checksum = crc32.Update(w.meta.Checksum, castagnoli, p[:n])
+	return n, err
+}
+
+// Commit implements storage.SnapshotWriter.
+func (w *writer) Commit(want core.SnapshotMeta) (core.SnapshotMeta, error) {
+	if w.ended {
+		return core.SnapshotMeta{}, storage.ErrClosed
+	}
+	if want.Index != 0 && (want.SizeBytes != w.meta.SizeBytes || want.Checksum != w.meta.Checksum) {
+		err := corrupt("snapshot %v has %d bytes and checksum %x, expected %d and %x", w.meta.LogID, w.meta.SizeBytes, w.meta.Checksum,
+			want.SizeBytes, want.Checksum)
+		return core.SnapshotMeta{}, errors.Join(err, w.Abort())
+	}
+	_, err := w.buffer.Write(encodeTrailer(w.header, w.meta.SizeBytes, w.meta.Checksum))
+	if err == nil {
+		err = w.buffer.Flush()
+	}
+	if err == nil {
+		err = w.file.Sync()
+	}
+	if err == nil {
+		err = w.publish()
+	}
+	if err != nil {
+		return core.SnapshotMeta{}, errors.Join(fmt.Errorf("files: %w", err), w.Abort())
+	}
+	return w.meta, nil
+}
+
+// publish gives the file its name.
+func (w *writer) publish() error {
+	s := w.store
+	name := s.path(w.group, w.meta.LogID)
+	info, err := w.file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.file.Close(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := os.Rename(w.file.Name(), name); err != nil {
+		return err
+	}
+	if err := disk.SyncDir(filepath.Dir(name)); err != nil {
+		return err
+	}
+	w.ended = true
+	delete(s.writing, w.file.Name())
+	delete(s.doomed, name)
+	s.verified[name] = stamp{size: info.Size(), modified: info.ModTime()}
+	return nil
+}
+
+// Abort implements storage.SnapshotWriter. After Commit it does nothing.
+func (w *writer) Abort() error {
+	if w.ended {
+		return nil
+	}
+	w.ended = true
+	err := w.file.Close()
+	if errors.Is(err, os.ErrClosed) {
+		err = nil
+	}
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	delete(w.store.writing, w.file.Name())
+	if e := os.Remove(w.file.Name()); e != nil && !errors.Is(e, os.ErrNotExist) {
+		err = errors.Join(err, fmt.Errorf("files: %w", e))
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+//go:build unix
+
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// FreeBytes returns what this process may still write to the file system of
+// dir.
+func FreeBytes(dir string) (uint64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	// The types differ from system to system.
+	return uint64(s.Bavail) * uint64(s.Bsize), nil
+}
+
+// Lock takes the lock of a directory until the file is closed; locked says
+// that somebody else has it.
+func Lock(name string) (f *os.File, locked bool, err error) {
+	f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, errors.Is(err, unix.EWOULDBLOCK), fmt.Errorf("lock %s: %w", name, err)
+	}
+	return f, false, nil
+}
+
+// SyncDir makes the names in a directory durable.
+func SyncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

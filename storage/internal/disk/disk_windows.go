@@ -1,0 +1,39 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// FreeBytes returns what this process may still write to the volume of dir.
+func FreeBytes(dir string) (uint64, error) {
+	p, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(p, &free, nil, nil); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return free, nil
+}
+
+// Lock takes the lock of a directory until the file is closed; locked says
+// that somebody else has it.
+func Lock(name string) (f *os.File, locked bool, err error) {
+	p, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return nil, false, fmt.Errorf("lock %s: %w", name, err)
+	}
+	h, err := windows.CreateFile(p, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil, windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, errors.Is(err, windows.ERROR_SHARING_VIOLATION), fmt.Errorf("lock %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(h), name), false, nil
+}
+
+// SyncDir does nothing: Windows has no such thing.
+func SyncDir(string) error { return nil }

@@ -1,0 +1,253 @@
+// Package memory keeps logs, hard states and snapshots in the process, for
+// tests and for clusters that may lose a node's data: a process that ends loses
+// everything, and the node comes back as another incarnation.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/internal/outline"
+)
+
+// Limits of a Store.
+const (
+	EntryBytesMax   = 16 << 20
+	BatchBytesMax   = 64 << 20
+	BatchEntriesMax = 1 << 16
+)
+
+// Store is a storage.LogStore. What it is given it keeps as it is: the data of
+// entries is never copied.
+//
+// A closed Store keeps its data; Reopen opens it again, so that a test can
+// restart a node on it. It detects no damage, since there can be none.
+type Store struct {
+	mu       sync.RWMutex
+	closed   bool
+	header   storage.Header
+	promised time.Duration
+	groups   map[membership.GroupID]*group
+}
+
+type group struct {
+	outline   outline.Outline
+	hardState core.HardState
+	commit    core.Index
+	// entries hold the indexes from outline.Purged.Index+1 on. Readers keep
+	// parts of the array, so that no element of it is ever written twice.
+	entries []core.Entry
+	// dead counts the purged entries in front of entries in the same array.
+	dead int
+}
+
+// Option sets what New would draw or count itself.
+type Option func(*Store)
+
+// WithIncarnation sets the incarnation. It must not be 0.
+func WithIncarnation(i membership.Incarnation) Option {
+	return func(s *Store) { s.header.Incarnation = i }
+}
+
+// WithStartCounter sets the start counter of the first opening.
+func WithStartCounter(n uint64) Option {
+	return func(s *Store) { s.header.StartCounter = n }
+}
+
+// New makes an empty store for node, with a random incarnation, and opens it.
+func New(node membership.NodeID, options ...Option) *Store {
+	s := &Store{groups: make(map[membership.GroupID]*group)}
+	s.header = storage.Header{Node: node, Incarnation: membership.Incarnation(rand.Uint64() | 1), StartCounter: 1}
+	for _, o := range options {
+		o(s)
+	}
+	return s
+}
+
+// Reopen opens a closed store again: the start counter rises by one.
+func (s *Store) Reopen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		return fmt.Errorf("memory: Reopen of a store that is open")
+	}
+	s.closed = false
+	s.header.StartCounter++
+	s.header.Promise = s.promised
+	return nil
+}
+
+// Close implements storage.LogStore. The data stays.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return storage.ErrClosed
+	}
+	s.closed = true
+	return nil
+}
+
+// Header implements storage.LogStore.
+func (s *Store) Header() storage.Header {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.header
+}
+
+// Limits implements storage.LogStore.
+func (s *Store) Limits() storage.Limits {
+	return storage.Limits{EntryBytesMax: EntryBytesMax, BatchBytesMax: BatchBytesMax, BatchEntriesMax: BatchEntriesMax}
+}
+
+// RaisePromise implements storage.LogStore.
+func (s *Store) RaisePromise(ctx context.Context, d time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.promised = max(s.promised, d)
+	return nil
+}
+
+// Load implements storage.LogStore.
+func (s *Store) Load(ctx context.Context, id membership.GroupID) (storage.State, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return storage.State{}, err
+	}
+	g := s.groups[id]
+	if g == nil {
+		return storage.State{}, nil
+	}
+	state := storage.State{HardState: g.hardState, Commit: g.commit}
+	g.outline.Fill(&state)
+	return state, nil
+}
+
+// Write implements storage.LogStore.
+func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := outline.CheckLimits(batch, s.Limits()); err != nil {
+		return fmt.Errorf("memory: %w", err)
+	}
+	for i := range batch.Operations {
+		op := &batch.Operations[i]
+		g := s.groups[op.Group]
+		if g == nil {
+			g = &group{}
+			s.groups[op.Group] = g
+		}
+		if err := g.write(op); err != nil {
+			return fmt.Errorf("memory: group %d: %w", op.Group, err)
+		}
+	}
+	return nil
+}
+
+// Read implements storage.LogStore. The entries are the store's own.
+func (s *Store) Read(ctx context.Context, id membership.GroupID, first, last core.Index, bytesMax int) ([]core.Entry, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	g := s.groups[id]
+	if g == nil || first <= g.outline.Purged.Index || last > g.outline.Last.Index || first > last {
+		return nil, storage.ErrNotFound
+	}
+	from, to := first-g.outline.Purged.Index-1, last-g.outline.Purged.Index
+	entries := g.entries[from:to:to]
+	n, bytes := 1, entries[0].Size()
+	for n < len(entries) {
+		if bytes += entries[n].Size(); bytes > bytesMax {
+			break
+		}
+		n++
+	}
+	return entries[:n:n], nil
+}
+
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed {
+		return storage.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// write carries out one operation, or nothing of it.
+func (g *group) write(op *storage.Operation) error {
+	if err := outline.CheckOperation(op, g.outline.Purged, g.outline.Last, g.id); err != nil {
+		return err
+	}
+	if op.HardState != nil {
+		g.hardState = *op.HardState
+	}
+	if op.Reset.Index != 0 {
+		g.outline.Reset(op.Reset)
+		g.entries, g.dead = nil, 0
+	}
+	if op.TruncateFrom != 0 && op.TruncateFrom <= g.outline.Last.Index {
+		n := op.TruncateFrom - 1 - g.outline.Purged.Index
+		g.outline.Truncate(g.id(op.TruncateFrom-1), g.time(op.TruncateFrom-1))
+		// A reader may hold what is cut off: the next append takes another array.
+		g.entries, g.dead = g.entries[:n:n], 0
+	}
+	if err := g.outline.Append(op.Append); err != nil {
+		return err
+	}
+	g.append(op.Append)
+	if op.Purge.Index > g.outline.Purged.Index {
+		n := min(int(op.Purge.Index-g.outline.Purged.Index), len(g.entries))
+		g.outline.Purge(op.Purge)
+		g.purge(n)
+	}
+	if op.Commit != 0 {
+		g.commit = op.Commit
+	}
+	return nil
+}
+
+func (g *group) append(entries []core.Entry) {
+	if len(g.entries)+len(entries) > cap(g.entries) {
+		g.dead = 0
+	}
+	g.entries = append(g.entries, entries...)
+}
+
+// purge drops the first n entries. The array is left for a smaller one when
+// more than half of it is dead, so that each entry is moved once on average.
+func (g *group) purge(n int) {
+	g.entries = g.entries[n:]
+	g.dead += n
+	if g.dead > len(g.entries) {
+		g.entries, g.dead = append([]core.Entry(nil), g.entries...), 0
+	}
+}
+
+// id returns the id of the entry at i, which is in the log or the purged one.
+func (g *group) id(i core.Index) core.LogID {
+	if i == g.outline.Purged.Index {
+		return g.outline.Purged
+	}
+	return g.entries[i-g.outline.Purged.Index-1].LogID
+}
+
+func (g *group) time(i core.Index) int64 {
+	if i == g.outline.Purged.Index {
+		return 0
+	}
+	return g.entries[i-g.outline.Purged.Index-1].Time
+}

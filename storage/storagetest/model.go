@@ -1,0 +1,287 @@
+package storagetest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// model is what a store has to hold, kept in the plainest way.
+type model map[membership.GroupID]*groupModel
+
+type groupModel struct {
+	hardState core.HardState
+	commit    core.Index
+	purged    core.LogID
+	entries   []core.Entry
+}
+
+func (m model) group(id membership.GroupID) *groupModel {
+	g := m[id]
+	if g == nil {
+		g = &groupModel{}
+		m[id] = g
+	}
+	return g
+}
+
+// clone copies m. Entries are immutable and shared.
+func (m model) clone() model {
+	c := make(model, len(m))
+	for id, g := range m {
+		h := *g
+		h.entries = slices.Clone(g.entries)
+		c[id] = &h
+	}
+	return c
+}
+
+func (m model) write(batch *storage.Batch) {
+	for i := range batch.Operations {
+		m.group(batch.Operations[i].Group).write(&batch.Operations[i])
+	}
+}
+
+func (g *groupModel) write(op *storage.Operation) {
+	if op.HardState != nil {
+		g.hardState = *op.HardState
+	}
+	if op.Reset.Index != 0 {
+		g.purged, g.entries = op.Reset, nil
+	}
+	if op.TruncateFrom != 0 && op.TruncateFrom <= g.last().Index {
+		g.entries = slices.Clone(g.entries[:op.TruncateFrom-1-g.purged.Index])
+	}
+	g.entries = append(g.entries, op.Append...)
+	if op.Purge.Index > g.purged.Index {
+		n := min(int(op.Purge.Index-g.purged.Index), len(g.entries))
+		g.purged, g.entries = op.Purge, g.entries[n:]
+	}
+	if op.Commit != 0 {
+		g.commit = op.Commit
+	}
+}
+
+func (g *groupModel) last() core.LogID {
+	if n := len(g.entries); n > 0 {
+		return g.entries[n-1].LogID
+	}
+	return g.purged
+}
+
+// state is what Load has to return.
+func (g *groupModel) state() storage.State {
+	s := storage.State{HardState: g.hardState, Commit: g.commit, Purged: g.purged, Last: g.last()}
+	for i := range g.entries {
+		e := &g.entries[i]
+		s.LastTime = e.Time
+		if n := len(s.Terms); n == 0 || s.Terms[n-1].Term != e.Term {
+			s.Terms = append(s.Terms, e.LogID)
+		}
+		if e.Kind == core.EntryConfiguration {
+			c, err := membership.Decode(e.Data)
+			if err != nil {
+				panic(err)
+			}
+			s.Configurations = append(s.Configurations, core.ConfigurationAt{LogID: e.LogID, Configuration: c})
+		}
+	}
+	return s
+}
+
+// differs compares what store holds with m: Load, and every entry by Read. It
+// returns an error of the store as it is.
+func (m model) differs(t *testing.T, store storage.LogStore) error {
+	t.Helper()
+	for _, id := range slices.Sorted(maps.Keys(m)) {
+		g := m[id]
+		state, err := store.Load(t.Context(), id)
+		if err != nil {
+			return err
+		}
+		if err := sameState(state, g.state()); err != nil {
+			return fmt.Errorf("group %d: %w", id, err)
+		}
+		if len(g.entries) == 0 {
+			continue
+		}
+		first, last := g.entries[0].Index, g.last().Index
+		for next := first; next <= last; {
+			got, err := store.Read(t.Context(), id, next, last, 1<<20)
+			if err != nil {
+				return err
+			}
+			if err := sameEntries(got, g.entries[next-first:][:min(len(got), int(last-next)+1)]); err != nil {
+				return fmt.Errorf("group %d: %w", id, err)
+			}
+			next += core.Index(len(got))
+		}
+	}
+	return nil
+}
+
+var errDiffers = errors.New("the store holds something else")
+
+func sameState(got, want storage.State) error {
+	switch {
+	case got.HardState != want.HardState:
+		return fmt.Errorf("%w: hard state %+v, want %+v", errDiffers, got.HardState, want.HardState)
+	case got.Commit != want.Commit:
+		return fmt.Errorf("%w: commit %d, want %d", errDiffers, got.Commit, want.Commit)
+	case got.Purged != want.Purged || got.Last != want.Last:
+		return fmt.Errorf("%w: log (%v, %v], want (%v, %v]", errDiffers, got.Purged, got.Last, want.Purged, want.Last)
+	case got.LastTime != want.LastTime:
+		return fmt.Errorf("%w: time of the last entry %d, want %d", errDiffers, got.LastTime, want.LastTime)
+	case !slices.Equal(got.Terms, want.Terms):
+		return fmt.Errorf("%w: terms %v, want %v", errDiffers, got.Terms, want.Terms)
+	}
+	same := slices.EqualFunc(got.Configurations, want.Configurations, func(a, b core.ConfigurationAt) bool {
+		return a.LogID == b.LogID && a.Configuration.Equal(&b.Configuration)
+	})
+	if !same {
+		return fmt.Errorf("%w: configurations %v, want %v", errDiffers, got.Configurations, want.Configurations)
+	}
+	return nil
+}
+
+func sameEntries(got, want []core.Entry) error {
+	if len(got) == 0 || len(got) != len(want) {
+		return fmt.Errorf("%w: %d entries, want %d", errDiffers, len(got), len(want))
+	}
+	for i := range got {
+		a, b := &got[i], &want[i]
+		if a.LogID != b.LogID || a.Kind != b.Kind || a.Time != b.Time || !bytes.Equal(a.Data, b.Data) {
+			return fmt.Errorf("%w: entry %v, %v, time %d, %d bytes, want %v, %v, time %d, %d bytes (or other bytes)", errDiffers,
+				a.LogID, a.Kind, a.Time, len(a.Data), b.LogID, b.Kind, b.Time, len(b.Data))
+		}
+	}
+	return nil
+}
+
+// commands makes n entries of term from index first on, each of size bytes of
+// data that depend on term and index.
+func commands(term core.Term, first core.Index, n, size int) []core.Entry {
+	entries := make([]core.Entry, n)
+	for i := range entries {
+		id := core.LogID{Term: term, Index: first + core.Index(i)}
+		entries[i] = core.Entry{LogID: id, Kind: core.EntryCommand, Time: int64(id.Index)*1000 + int64(id.Term), Data: content(id, size)}
+	}
+	return entries
+}
+
+func content(id core.LogID, size int) []byte {
+	if size == 0 {
+		return nil
+	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[0:], uint64(id.Term))
+	binary.LittleEndian.PutUint64(seed[8:], uint64(id.Index))
+	data := make([]byte, size)
+	_, _ = rand.NewChaCha8(seed).Read(data)
+	return data
+}
+
+// configuration makes an entry with a configuration of n voters.
+func configuration(id core.LogID, n int) core.Entry {
+	var c membership.Configuration
+	for i := range n {
+		voter := membership.Identity{ID: membership.NodeID(i + 1), Incarnation: 7}
+		c.Members = append(c.Members, membership.Member{Identity: voter, Address: fmt.Sprintf("node-%d", i+1)})
+		c.Voters = append(c.Voters, voter)
+	}
+	return core.Entry{LogID: id, Kind: core.EntryConfiguration, Time: int64(id.Index)*1000 + int64(id.Term), Data: c.Encode()}
+}
+
+// history makes operations that a store has to accept.
+type history struct {
+	random *rand.Rand
+	model  model
+	groups int
+	// sizeMax is the size of most entries' data, one in fifty is larger.
+	sizeMax, largeMax int
+}
+
+func newHistory(seed uint64) *history {
+	return &history{random: rand.New(rand.NewPCG(seed, 1)), model: model{}, groups: 3, sizeMax: 300, largeMax: 400 << 10}
+}
+
+// batch makes the next batch and writes it to the model. With a hard state in
+// it, no loss of the batch may go undetected.
+func (h *history) batch(hardState bool) *storage.Batch {
+	b := &storage.Batch{}
+	for range 1 + h.random.IntN(4) {
+		op := h.operation(membership.GroupID(1 + h.random.IntN(h.groups)))
+		if hardState {
+			g := h.model.group(op.Group)
+			op.HardState = &core.HardState{Term: g.last().Term + 1, Vote: membership.Identity{ID: membership.NodeID(h.random.IntN(3)), Incarnation: 5}, Cluster: 9}
+		}
+		b.Operations = append(b.Operations, op)
+		h.model.group(op.Group).write(&op)
+	}
+	return b
+}
+
+func (h *history) operation(group membership.GroupID) storage.Operation {
+	op := storage.Operation{Group: group}
+	g := h.model.group(group)
+	last := g.last()
+	kind := h.random.IntN(20)
+	switch {
+	case kind == 0:
+		op.Purge = g.at(g.purged.Index + core.Index(h.random.Uint64N(uint64(last.Index-g.purged.Index)+1)))
+		return op
+	case kind == 1:
+		index := last.Index + core.Index(h.random.IntN(20))
+		if h.random.IntN(2) == 0 {
+			index = g.purged.Index + core.Index(h.random.Uint64N(uint64(last.Index-g.purged.Index)+1))
+		}
+		if index > 0 {
+			op.Reset = core.LogID{Term: last.Term + 1, Index: index}
+			last = op.Reset
+		}
+	case kind < 5 && last.Index > g.purged.Index:
+		op.TruncateFrom = last.Index - core.Index(h.random.Uint64N(uint64(min(last.Index-g.purged.Index, 30))))
+		last = core.LogID{Term: last.Term, Index: op.TruncateFrom - 1}
+	case kind == 5:
+		op.Commit = last.Index
+		return op
+	}
+	term := max(last.Term, 1)
+	if h.random.IntN(4) == 0 {
+		term++
+	}
+	for range h.random.IntN(12) {
+		last = core.LogID{Term: term, Index: last.Index + 1}
+		op.Append = append(op.Append, h.entry(last))
+	}
+	return op
+}
+
+func (h *history) entry(id core.LogID) core.Entry {
+	switch h.random.IntN(50) {
+	case 0:
+		return commands(id.Term, id.Index, 1, h.random.IntN(h.largeMax+1))[0]
+	case 1:
+		return configuration(id, 1+h.random.IntN(5))
+	case 2:
+		return core.Entry{LogID: id, Kind: core.EntryBlank, Time: int64(id.Index)*1000 + int64(id.Term)}
+	}
+	return commands(id.Term, id.Index, 1, h.random.IntN(h.sizeMax+1))[0]
+}
+
+// at returns the id of an entry, or the purged one.
+func (g *groupModel) at(i core.Index) core.LogID {
+	if i == g.purged.Index {
+		return g.purged
+	}
+	return g.entries[i-g.purged.Index-1].LogID
+}

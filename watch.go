@@ -1,0 +1,54 @@
+package troupe
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/trouperaft/troupe/actors"
+)
+
+// Watch yields the present status, and then the newest one each time that it
+// has changed; what changed meanwhile is passed over, so that a slow watcher
+// holds up nobody. It ends with ctx, or after the last status of a group that
+// has stopped.
+func (r *Raft) Watch(ctx context.Context) iter.Seq[Status] {
+	return func(yield func(Status) bool) {
+		changed := make(chan struct{}, 1)
+		cancel := r.group.Watch(func(actors.Status) {
+			select {
+			case changed <- struct{}{}:
+			default: // A look at the newest status is due already.
+			}
+		})
+		defer cancel()
+		for ctx.Err() == nil && yield(r.Status()) {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			case <-r.Done():
+				yield(r.Status())
+				return
+			}
+		}
+	}
+}
+
+// Wait returns nil as soon as the status is as wanted, which may be at once.
+// If ctx ends first the error wraps ctx.Err(); if the group stops it is what
+// Err says, or ErrStopped. wanted must not block.
+func (r *Raft) Wait(ctx context.Context, wanted func(Status) bool) error {
+	for status := range r.Watch(ctx) {
+		if wanted(status) {
+			return nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("troupe: waited in vain: %w", err)
+	}
+	if err := r.Err(); err != nil {
+		return err
+	}
+	return ErrStopped
+}
