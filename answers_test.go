@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -153,15 +154,18 @@ func TestShutdownOutOfTime(t *testing.T) {
 	}
 }
 
-// failingLog refuses to write when it is told to.
+// failingLog fails to write one command.
 type failingLog struct {
 	troupe.LogStore
-	failure atomic.Pointer[error]
+	command string
+	failure error
 }
 
 func (l *failingLog) Write(ctx context.Context, batch *storage.Batch) error {
-	if err := l.failure.Load(); err != nil {
-		return *err
+	for _, o := range batch.Operations {
+		if slices.ContainsFunc(o.Append, func(e troupe.Entry) bool { return string(e.Data) == l.command }) {
+			return l.failure
+		}
 	}
 	return l.LogStore.Write(ctx, batch)
 }
@@ -169,7 +173,8 @@ func (l *failingLog) Write(ctx context.Context, batch *storage.Batch) error {
 // TestDiskFails asserts that a failed write stops all groups on the store, with
 // the cause, and leaves no write undecided without a word.
 func TestDiskFails(t *testing.T) {
-	store := &failingLog{LogStore: memory.New(1)}
+	cause := errors.New("the disk is gone")
+	store := &failingLog{LogStore: memory.New(1), command: "a", failure: cause}
 	node, err := troupe.NewNode(troupe.NodeConfig{ID: 1, Network: inproc.NewHub().Network(""), Log: store, Snapshots: memory.NewSnapshots()})
 	if err != nil {
 		t.Fatal(err)
@@ -186,8 +191,6 @@ func TestDiskFails(t *testing.T) {
 		}
 		rafts = append(rafts, raft)
 	}
-	cause := errors.New("the disk is gone")
-	store.failure.Store(&cause)
 	_, err = rafts[0].Propose(within(t, 20*time.Second), []byte("a"))
 	if !errors.Is(err, cause) || !troupe.MayHaveHappened(err) {
 		t.Errorf("the write is told %v", err)

@@ -33,7 +33,9 @@ type applyActor struct {
 	config      core.ConfigurationAt
 	target      core.Index
 
-	slots   []slots
+	slots []slots
+	// decided are slots that have their result and are not answered yet.
+	decided []endedSlot
 	reads   []readBatch
 	install *core.SnapshotMeta
 	view    bool
@@ -182,7 +184,6 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 // their terms, and within a term in the order of the log, because a leader never
 // takes back an entry of its own term.
 func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
-	credit := creditSum{}
 	for i := range entries {
 		e := &entries[i]
 		for len(a.slots) > 0 {
@@ -191,7 +192,7 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 				// An entry of a newer term stands at that index or below it: what
 				// an older leader appended there certainly never happens.
 				for _, p := range s.proposals {
-					a.complete(p, s.first, nil, &core.LostError{LogID: s.first}, &credit)
+					a.decide(p, s.first, nil, &core.LostError{LogID: s.first})
 					s.first.Index++
 				}
 				a.dropSlots()
@@ -200,7 +201,7 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 			if s.first != e.LogID {
 				break
 			}
-			a.complete(s.proposals[0], e.LogID, values[i], nil, &credit)
+			a.decide(s.proposals[0], e.LogID, values[i], nil)
 			s.proposals[0] = nil
 			s.proposals = s.proposals[1:]
 			s.first.Index++
@@ -210,13 +211,11 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 			break
 		}
 	}
-	a.group.credits.release(credit.entries, credit.bytes)
-	a.results.send(a.group)
+	a.answer()
 }
 
 // settleJump answers the slots that a snapshot overtook.
 func (a *applyActor) settleJump(to core.LogID) {
-	credit := creditSum{}
 	for len(a.slots) > 0 && a.slots[0].first.Term <= to.Term {
 		s := &a.slots[0]
 		for len(s.proposals) > 0 {
@@ -226,7 +225,7 @@ func (a *applyActor) settleJump(to core.LogID) {
 			} else if s.first.Term == to.Term {
 				break
 			}
-			a.complete(s.proposals[0], s.first, nil, err, &credit)
+			a.decide(s.proposals[0], s.first, nil, err)
 			s.proposals = s.proposals[1:]
 			s.first.Index++
 		}
@@ -235,8 +234,7 @@ func (a *applyActor) settleJump(to core.LogID) {
 		}
 		a.dropSlots()
 	}
-	a.group.credits.release(credit.entries, credit.bytes)
-	a.results.send(a.group)
+	a.answer()
 }
 
 var errOvertaken = errors.New("a snapshot took the place of the entry before it was applied here")
@@ -246,20 +244,37 @@ func (a *applyActor) dropSlots() {
 	a.slots = a.slots[1:]
 }
 
-// creditSum is what a batch returns at once.
-type creditSum struct{ entries, bytes int }
+// endedSlot is a slot with its result.
+type endedSlot struct {
+	p     *Proposal
+	id    core.LogID
+	value []byte
+	err   error
+}
 
-// complete answers one slot, and counts its credit.
-func (a *applyActor) complete(p *Proposal, id core.LogID, value []byte, err error, credit *creditSum) {
-	credit.entries++
-	credit.bytes += p.creditBytes
-	if p.isRemote() {
-		if p.stage.CompareAndSwap(stageApply, stageDone) {
-			a.results.add(p, id, value, err)
-		}
-		return
+func (a *applyActor) decide(p *Proposal, id core.LogID, value []byte, err error) {
+	a.decided = append(a.decided, endedSlot{p, id, value, err})
+}
+
+// answer answers the slots that are decided. Their credit is returned first, at
+// once for all: whoever is answered may propose again from within.
+func (a *applyActor) answer() {
+	bytes := 0
+	for i := range a.decided {
+		bytes += a.decided[i].p.creditBytes
 	}
-	p.finish(stageApply, id, value, err)
+	a.group.credits.release(len(a.decided), bytes)
+	for i := range a.decided {
+		e := &a.decided[i]
+		if !e.p.isRemote() {
+			e.p.finish(stageApply, e.id, e.value, e.err)
+		} else if e.p.stage.CompareAndSwap(stageApply, stageDone) {
+			a.results.add(e.p, e.id, e.value, e.err)
+		}
+	}
+	clear(a.decided)
+	a.decided = a.decided[:0]
+	a.results.send(a.group)
 }
 
 // serveReads completes the reads whose index is applied.
@@ -340,10 +355,9 @@ func (a *applyActor) finish() {
 		a.acceptLast(item)
 	}
 	cause := a.group.stopCause()
-	credit := creditSum{}
 	for _, s := range a.slots {
 		for _, p := range s.proposals {
-			a.complete(p, s.first, nil, &core.UnknownOutcomeError{Cause: cause}, &credit)
+			a.decide(p, s.first, nil, &core.UnknownOutcomeError{Cause: cause})
 			s.first.Index++
 		}
 	}
@@ -354,8 +368,7 @@ func (a *applyActor) finish() {
 		}
 	}
 	a.reads = nil
-	a.group.credits.release(credit.entries, credit.bytes)
-	a.results.send(a.group)
+	a.answer()
 }
 
 func (a *applyActor) acceptLast(item applyItem) {

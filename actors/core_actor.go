@@ -54,7 +54,6 @@ type (
 	timerDue      struct{ timer core.Timer }
 	retryDue      struct{}
 	unsentResults struct{ m *core.ProposeResponse }
-	peerConnected struct{ peer core.Identity }
 )
 
 func newCoreActor(g *Group, engine *core.Engine) *coreActor {

@@ -61,9 +61,6 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.onConfiguration(cmd.At)
 	case *core.Notice:
 		c.group.tell(cmd)
-	case *core.Truncated:
-		// The tail learns it from the write, and slots wait for what is applied:
-		// an entry that was removed here may still be committed elsewhere.
 	default:
 		panic(fmt.Sprintf("unknown command %T", cmd))
 	}

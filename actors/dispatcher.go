@@ -12,7 +12,13 @@ import (
 // first; an actor that is idle longer has no goroutine.
 const lingerTime = time.Millisecond
 
-// lingering is a dispatcher for one actor: it runs it on a goroutine that stays
+// lingerAfter is how many runs have to follow each other within the linger time
+// before a goroutine waits at all. A heartbeat wakes an actor a few times in a
+// row, ten times a second: waiting for more after each of them would cost an
+// idle group more than its work.
+const lingerAfter = 8
+
+// lingering is a dispatcher for one actor: while it is busy, a goroutine stays
 // for a while after each run.
 type lingering struct {
 	linger time.Duration
@@ -21,6 +27,10 @@ type lingering struct {
 
 	mu    sync.Mutex
 	alive bool
+	// quick counts the goroutines that came within the linger time after the
+	// one before had ended, at ended.
+	quick int
+	ended time.Time
 }
 
 var _ actor.Dispatcher = (*lingering)(nil)
@@ -33,23 +43,37 @@ func newLingering(linger time.Duration) *lingering {
 func (l *lingering) Schedule(run func()) {
 	l.mu.Lock()
 	alive := l.alive
-	l.alive = true
 	if alive {
 		l.work <- run
+	} else {
+		l.alive = true
+		if time.Since(l.ended) < l.linger {
+			l.quick++
+		} else {
+			l.quick = 0
+		}
 	}
+	busy := l.quick >= lingerAfter
 	l.mu.Unlock()
 	if !alive {
-		go l.serve(run)
+		go l.serve(run, busy)
 	}
 }
 
 // Throughput is after how many messages of one run a mailbox yields.
 func (l *lingering) Throughput() int { return 1024 }
 
-// serve runs what is scheduled until nothing was for the linger time. The timer
-// is not touched at each run: it ticks, and two ticks without a run end it.
-func (l *lingering) serve(run func()) {
+// serve runs what is scheduled until nothing was, for the linger time if the
+// actor is busy. The timer is not touched at each run: it ticks, and two ticks
+// without a run end it.
+func (l *lingering) serve(run func(), busy bool) {
 	run()
+	for !busy {
+		if l.end() {
+			return
+		}
+		(<-l.work)()
+	}
 	timer := time.NewTimer(l.linger)
 	defer timer.Stop()
 	ran := false
@@ -77,5 +101,6 @@ func (l *lingering) end() bool {
 		return false
 	}
 	l.alive = false
+	l.ended = time.Now()
 	return true
 }

@@ -18,11 +18,11 @@ func TestLingeringGoroutineEnds(t *testing.T) {
 			return l.alive
 		}
 		runs := 0
-		for range 3 {
+		for i := range lingerAfter + 3 {
 			l.Schedule(func() { runs++ })
 			synctest.Wait()
-			if !alive() {
-				t.Error("the goroutine did not wait for another run")
+			if busy := i >= lingerAfter; alive() != busy {
+				t.Errorf("run %d: the goroutine waits for another: %t, want %t", i, !busy, busy)
 			}
 			time.Sleep(500 * time.Microsecond)
 		}
@@ -33,8 +33,11 @@ func TestLingeringGoroutineEnds(t *testing.T) {
 		}
 		l.Schedule(func() { runs++ })
 		synctest.Wait()
-		if runs != 4 {
-			t.Errorf("%d runs, want 4", runs)
+		if runs != lingerAfter+4 {
+			t.Errorf("%d runs, want %d", runs, lingerAfter+4)
+		}
+		if alive() {
+			t.Error("one run after a pause keeps a goroutine")
 		}
 		time.Sleep(3 * time.Millisecond)
 	})

@@ -47,12 +47,6 @@ func (l *listeners[T]) tell(v T) {
 	}
 }
 
-func (l *listeners[T]) some() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.all) > 0
-}
-
 // Events calls f with each event, until cancel. f must not block.
 func (g *Group) Events(f func(Event)) (cancel func()) { return g.events.add(f) }
 
@@ -82,6 +76,8 @@ func noticeText(kind core.NoticeKind) string {
 		return "a node of another cluster"
 	case core.NoticeConnectionBroken:
 		return "connection broken"
+	case core.NoticeContradiction:
+		return "a contradiction"
 	case core.NoticeBootstrapped:
 		return "cluster complete"
 	}

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -327,16 +326,16 @@ func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		at   *host
-		p    Proposal
+		p    *Proposal
 		ok   func(error) bool
 	}{
-		{"too large", leader, Proposal{Data: make([]byte, 101)}, func(err error) bool { return errors.As(err, &tooLarge) }},
-		{"not forwarded", follower, Proposal{NoForward: true}, func(err error) bool { return errors.As(err, &notLeader) && notLeader.Leader == leader.id }},
-		{"another term", leader, Proposal{ExpectedTerm: term + 1}, func(err error) bool { return errors.Is(err, core.ErrTermChanged) }},
-		{"another term, forwarded", follower, Proposal{ExpectedTerm: term + 1}, func(err error) bool { return errors.Is(err, core.ErrTermChanged) }},
-		{"this term, forwarded", follower, Proposal{ExpectedTerm: term}, func(err error) bool { return err == nil }},
+		{"too large", leader, &Proposal{Data: make([]byte, 101)}, func(err error) bool { return errors.As(err, &tooLarge) }},
+		{"not forwarded", follower, &Proposal{NoForward: true}, func(err error) bool { return errors.As(err, &notLeader) && notLeader.Leader == leader.id }},
+		{"another term", leader, &Proposal{ExpectedTerm: term + 1}, func(err error) bool { return errors.Is(err, core.ErrTermChanged) }},
+		{"another term, forwarded", follower, &Proposal{ExpectedTerm: term + 1}, func(err error) bool { return errors.Is(err, core.ErrTermChanged) }},
+		{"this term, forwarded", follower, &Proposal{ExpectedTerm: term}, func(err error) bool { return err == nil }},
 	} {
-		p := &test.p
+		p := test.p
 		if call(t, test.at.group, p); !test.ok(p.Err) || core.MayHaveHappened(p.Err) {
 			t.Errorf("%s: %v", test.name, p.Err)
 		}
@@ -381,5 +380,4 @@ func TestConfigurationsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	_ = membership.GroupID(2)
 }

@@ -91,8 +91,8 @@ func (g *Group) enter(p *Proposal) {
 	if g.core.inbox.put(p, false) {
 		return
 	}
-	p.finish(stageCore, core.LogID{}, nil, g.stopCause())
 	g.credits.release(1, bytes)
+	p.finish(stageCore, core.LogID{}, nil, g.stopCause())
 }
 
 // Cancel ends a proposal that its client no longer waits for, soon: with

@@ -26,7 +26,7 @@ type Proposal struct {
 	// come first served. Otherwise it ends at once with core.ErrOverloaded.
 	WaitForRoom bool
 	// Completed is called exactly once for each Propose, from an actor or from
-	// within Propose. It must not block.
+	// within a method of the group. It must not block, and may propose again.
 	Completed func(*Proposal)
 
 	// LogID, Value and Err are the result, valid from Completed on. Value is
@@ -54,9 +54,8 @@ type Proposal struct {
 
 // Stages of a proposal.
 const (
-	stageIdle uint32 = iota
-	// stageCredit: it waits for room.
-	stageCredit
+	// stageCredit: it waits for room. 0 is a proposal that nobody has handed over.
+	stageCredit uint32 = iota + 1
 	// stageCore: it is in the core actor's inbox, or in its hands.
 	stageCore
 	// stageWaiting: the core actor keeps it until there is a leader.

@@ -341,17 +341,16 @@ func (s *proposalsInCore) cancel(p *Proposal) {
 	}
 }
 
-// complete ends a proposal that the core holds, and returns its credit.
+// complete returns the credit of a proposal that the core holds, and ends it.
 func (s *proposalsInCore) complete(p *Proposal, from uint32, id core.LogID, value []byte, err error) {
-	g, bytes := s.core.group, p.creditBytes
+	if p.creditBytes > 0 {
+		s.core.group.credits.release(1, p.creditBytes)
+	}
 	if p.isRemote() {
 		p.stage.Store(stageDone)
 		s.results.add(p, id, value, err)
 	} else if !p.finish(from, id, value, err) && from != stageApply {
 		panic(fmt.Sprintf("a proposal at stage %d was to be completed from %d", p.stage.Load(), from))
-	}
-	if bytes > 0 {
-		g.credits.release(1, bytes)
 	}
 }
 

@@ -57,6 +57,8 @@ func resultOf(forwarded uint64, id core.LogID, value []byte, err error) core.For
 	switch {
 	case err == nil:
 		return r
+	case core.MayHaveHappened(err):
+		r.Code = core.ResultUnknown
 	case errors.As(err, &notLeader), errors.Is(err, core.ErrNotReady):
 		r.Code = core.ResultNotLeader
 	case errors.Is(err, core.ErrOverloaded):
@@ -67,8 +69,6 @@ func resultOf(forwarded uint64, id core.LogID, value []byte, err error) core.For
 		r.Code = core.ResultLost
 	case errors.As(err, &tooLarge):
 		r.Code = core.ResultTooLarge
-	case core.MayHaveHappened(err):
-		r.Code = core.ResultUnknown
 	default:
 		r.Code = core.ResultStopped
 	}

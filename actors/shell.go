@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -27,6 +28,7 @@ type shell struct {
 	ended func()
 
 	pid     *actor.PID
+	stopped atomic.Bool
 	busy    bool
 	working bool
 	broken  bool
@@ -46,8 +48,13 @@ func (s *shell) start() {
 
 func (s *shell) ring() { s.env.System().Root.Send(s.pid, bellMessage) }
 
-// stop ends the actor, once it has done its present step.
-func (s *shell) stop() { s.env.System().Root.Stop(s.pid) }
+// stop ends the actor, once it has done its present step. Anybody may call it,
+// more than once.
+func (s *shell) stop() {
+	if s.stopped.CompareAndSwap(false, true) {
+		s.env.System().Root.Stop(s.pid)
+	}
+}
 
 // Receive implements actor.Actor.
 func (s *shell) Receive(ctx actor.Context) {

@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"sync"
 
 	"github.com/trouperaft/troupe/core"
@@ -20,16 +21,14 @@ type tail struct {
 	bytesMax int
 
 	mu sync.RWMutex
-	// entries are consecutive; the first has index first. The backing array is
-	// never overwritten where it was handed out.
-	entries []core.Entry
-	first   core.Index
+	// chunks hold the entries from first up to end, which is not among them, in
+	// order; none is empty. An element that was handed out is never written
+	// again: entries are only appended behind it.
+	chunks     [][]core.Entry
+	first, end core.Index
 	// prev is the entry before first; its term is 0 if it has to be read.
-	prev core.LogID
-	// evicted counts the entries that were cut off the front of the backing
-	// array and still keep their data alive.
-	evicted int
-	bytes   int
+	prev  core.LogID
+	bytes int
 
 	// generation is raised by each truncation and reset (rule 9).
 	generation uint64
@@ -47,7 +46,7 @@ type unflushedWrite struct {
 }
 
 func newTail(bytesMax int, purged, last core.LogID, applied core.Index) *tail {
-	return &tail{bytesMax: bytesMax, first: last.Index + 1, prev: last, purged: purged, applied: applied}
+	return &tail{bytesMax: bytesMax, first: last.Index + 1, end: last.Index + 1, prev: last, purged: purged, applied: applied}
 }
 
 // submit takes a write that the core has decided, before anybody hears of it.
@@ -57,7 +56,7 @@ func (t *tail) submit(w *core.Write) {
 	lowest := core.Index(0)
 	if w.Reset.Index != 0 {
 		t.generation++
-		t.cut(nil, w.Reset.Index+1, w.Reset)
+		t.begin(w.Reset)
 		t.purged = w.Reset
 		lowest = w.Reset.Index + 1
 	}
@@ -67,8 +66,8 @@ func (t *tail) submit(w *core.Write) {
 		lowest = w.TruncateFrom
 	}
 	if len(w.Append) > 0 {
-		if next := t.first + core.Index(len(t.entries)); w.Append[0].Index != next {
-			panic(fmt.Sprintf("actors: entry %v is appended to a log that ends before %d", w.Append[0].LogID, next))
+		if w.Append[0].Index != t.end {
+			panic(fmt.Sprintf("actors: entry %v is appended to a log that ends before %d", w.Append[0].LogID, t.end))
 		}
 		t.extend(w.Append)
 		if lowest == 0 {
@@ -90,30 +89,55 @@ func (t *tail) submit(w *core.Write) {
 }
 
 func (t *tail) truncate(from core.Index) {
-	if from >= t.first {
-		keep := int(from - t.first)
-		for i := keep; i < len(t.entries); i++ {
-			t.bytes -= t.entries[i].Size()
-		}
-		// Readers may hold what is cut off: appending must not overwrite it.
-		t.entries = t.entries[:keep:keep]
+	if from < t.first {
+		t.begin(core.LogID{Index: from - 1})
 		return
 	}
-	t.cut(nil, from, core.LogID{Index: from - 1})
+	for n := len(t.chunks) - 1; n >= 0; n-- {
+		chunk := t.chunks[n]
+		keep := 0
+		if chunk[0].Index < from {
+			keep = min(int(from-chunk[0].Index), len(chunk))
+		}
+		t.bytes -= core.SizeOf(chunk[keep:])
+		if keep > 0 {
+			// Without room behind, so that nothing is overwritten.
+			t.chunks[n] = chunk[:keep:keep]
+			break
+		}
+		t.chunks[n] = nil
+		t.chunks = t.chunks[:n]
+	}
+	t.end = min(t.end, from)
 }
 
-// cut replaces everything by entries that follow prev.
-func (t *tail) cut(entries []core.Entry, first core.Index, prev core.LogID) {
-	t.entries, t.first, t.prev = entries, first, prev
-	t.bytes, t.evicted = core.SizeOf(entries), 0
+// begin empties the tail; what follows prev is to come.
+func (t *tail) begin(prev core.LogID) {
+	t.chunks, t.bytes = nil, 0
+	t.prev, t.first, t.end = prev, prev.Index+1, prev.Index+1
 }
+
+// Chunks grow with the tail, so that an idle group has a small one.
+const chunkEntriesMin, chunkEntriesMax = 16, 512
 
 func (t *tail) extend(entries []core.Entry) {
-	if cap(t.entries)-len(t.entries) < len(entries) {
-		t.evicted = 0 // append moves what is left
-	}
-	t.entries = append(t.entries, entries...)
 	t.bytes += core.SizeOf(entries)
+	t.end += core.Index(len(entries))
+	for len(entries) > 0 {
+		n := len(t.chunks)
+		if n == 0 || len(t.chunks[n-1]) == cap(t.chunks[n-1]) {
+			size := chunkEntriesMin
+			if n > 0 {
+				size = min(max(2*len(t.chunks[n-1]), size), chunkEntriesMax)
+			}
+			t.chunks = append(t.chunks, make([]core.Entry, 0, size))
+			n++
+		}
+		last := &t.chunks[n-1]
+		fits := min(len(entries), cap(*last)-len(*last))
+		*last = append(*last, entries[:fits]...)
+		entries = entries[fits:]
+	}
 }
 
 // flushed takes the watermark of durable writes.
@@ -141,27 +165,22 @@ func (t *tail) evict() {
 	if t.bytes <= t.bytesMax {
 		return
 	}
-	durable := t.first + core.Index(len(t.entries)) - 1
+	durable := t.end - 1
 	if len(t.unflushed) > 0 {
 		durable = t.unflushed[0].lowest - 1
 	}
-	n := 0
-	for n < len(t.entries) && t.bytes > t.bytesMax {
-		entry := &t.entries[n]
+	for t.first < t.end && t.bytes > t.bytesMax {
+		entry := &t.chunks[0][0]
 		if entry.Index > durable || entry.Index > t.applied && t.bytes <= 2*t.bytesMax {
-			break
+			return
 		}
 		t.bytes -= entry.Size()
-		n++
-	}
-	if n == 0 {
-		return
-	}
-	t.prev = t.entries[n-1].LogID
-	t.first += core.Index(n)
-	t.entries = t.entries[n:]
-	if t.evicted += n; t.evicted > len(t.entries) {
-		t.entries, t.evicted = slices.Clone(t.entries), 0
+		t.prev = entry.LogID
+		t.first++
+		if t.chunks[0] = t.chunks[0][1:]; len(t.chunks[0]) == 0 {
+			t.chunks[0] = nil
+			t.chunks = t.chunks[1:]
+		}
 	}
 }
 
@@ -183,18 +202,16 @@ func (t *tail) now() uint64 {
 	return t.generation
 }
 
-// readForStream reads the entry before first and the entries from first to
-// last, as many as fit into bytesMax, at least one; none if last is first-1. It
-// is one consistent read of a generation (rules 9, 10).
+// readForStream reads the entry before first and entries from first up to last,
+// within bytesMax, at least one; none if last is first-1. It is one consistent read of a generation (rules 9, 10).
 func (t *tail) readForStream(generation uint64, first, last core.Index, bytesMax int) tailRead {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	end := t.first + core.Index(len(t.entries)) // exclusive
 	switch {
-	case t.generation != generation || first > end || last >= end:
+	case t.generation != generation || first > t.end || last >= t.end:
 		return tailRead{err: core.ErrLogChanged}
 	case first > t.first:
-		return tailRead{served: true, prev: t.entries[first-1-t.first].LogID, entries: t.slice(first, last, bytesMax)}
+		return tailRead{served: true, prev: t.at(first - 1).LogID, entries: t.slice(first, last, bytesMax)}
 	case first == t.first && (t.prev.Term != 0 || t.prev.Index == 0):
 		return tailRead{served: true, prev: t.prev, entries: t.slice(first, last, bytesMax)}
 	case first == t.first && t.prev.Index == t.purged.Index:
@@ -236,7 +253,7 @@ func (t *tail) readForApply(first, last core.Index, entriesMax, bytesMax int) ta
 		return tailRead{err: core.ErrCompacted}
 	case first < t.first:
 		return tailRead{storeLast: min(last, t.first-1)}
-	case last >= t.first+core.Index(len(t.entries)):
+	case last >= t.end:
 		return tailRead{err: core.ErrLogChanged}
 	}
 	return tailRead{served: true, entries: t.slice(first, last, bytesMax)}
@@ -249,19 +266,32 @@ func (t *tail) purgedUpTo() core.LogID {
 	return t.purged
 }
 
-// slice returns the entries from first to last, as many as fit into bytesMax, at
-// least one.
+// chunk returns the chunk that holds i, which is in the tail.
+func (t *tail) chunk(i core.Index) []core.Entry {
+	n := sort.Search(len(t.chunks), func(n int) bool { return t.chunks[n][0].Index > i })
+	return t.chunks[n-1]
+}
+
+func (t *tail) at(i core.Index) *core.Entry {
+	chunk := t.chunk(i)
+	return &chunk[i-chunk[0].Index]
+}
+
+// slice returns entries from first to last, as many as fit into bytesMax and
+// stand in one chunk, at least one.
 func (t *tail) slice(first, last core.Index, bytesMax int) []core.Entry {
 	if last < first {
 		return nil
 	}
-	from, to := int(first-t.first), int(last-t.first)+1
+	chunk := t.chunk(first)
+	from := int(first - chunk[0].Index)
+	to := min(from+int(last-first)+1, len(chunk))
 	bytes, n := 0, from
 	for n < to {
-		if bytes += t.entries[n].Size(); bytes > bytesMax && n > from {
+		if bytes += chunk[n].Size(); bytes > bytesMax && n > from {
 			break
 		}
 		n++
 	}
-	return t.entries[from:n:n]
+	return chunk[from:n:n]
 }

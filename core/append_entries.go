@@ -7,15 +7,19 @@ import (
 )
 
 // followLeader accepts from as the leader of its term (Raft 5.2), which is not
-// below this node's.
-func (e *Engine) followLeader(from Identity, term Term) {
+// below this node's, and reports whether it did. Who claims the term that this
+// node was elected for contradicts Election Safety: nothing that a message says
+// may stop a group, so it is told and not followed.
+func (e *Engine) followLeader(from Identity, term Term) bool {
 	if e.role == RoleLeader && term == e.hard.Term {
-		panic(fmt.Sprintf("core: nodes %d and %d lead term %d", from.ID, e.cfg.Self.ID, term))
+		e.notice(Notice{Kind: NoticeContradiction, Peer: from, Term: term, Text: "claims to lead the term that this node leads"})
+		return false
 	}
 	if term > e.hard.Term || e.leader != from || e.role != RoleFollower && e.role != RoleLearner {
 		e.becomeFollower(term, from, fmt.Sprintf("node %d leads term %d", from.ID, term))
 	}
 	e.resetElectionTimer()
+	return true
 }
 
 // onAppendEntries is the receiver's side of Raft 5.3.
@@ -24,10 +28,9 @@ func (e *Engine) onAppendEntries(m *AppendEntries) {
 		e.out.send(&AppendResponse{Header: e.head(m.From), Stream: m.Stream, Rejected: m.Prev})
 		return
 	}
-	if !wellFormed(m) {
+	if !wellFormed(m) || !e.followLeader(m.From, m.Header.Term) {
 		return
 	}
-	e.followLeader(m.From, m.Header.Term)
 	prev, entries := e.skipCommitted(m.Prev, m.Entries)
 	if !e.log.holds(prev) {
 		e.refuseAppend(m)
@@ -36,7 +39,11 @@ func (e *Engine) onAppendEntries(m *AppendEntries) {
 	e.adoptCluster(m.Cluster)
 	last := prev.Index + Index(len(entries))
 	r := &AppendResponse{Header: e.head(m.From), Stream: m.Stream, Success: true, Match: last}
-	if entries = e.skipHeld(entries); len(entries) > 0 {
+	if entries = e.skipHeld(entries); len(entries) > 0 && entries[0].Index <= e.commit {
+		e.notice(Notice{Kind: NoticeContradiction, Peer: m.From, Term: m.Header.Term, Index: entries[0].Index, Text: "would remove an entry that is committed"})
+		return
+	}
+	if len(entries) > 0 {
 		e.appendFromLeader(entries, r)
 	} else {
 		e.answer(r, last)
@@ -95,9 +102,6 @@ func (e *Engine) skipHeld(entries []Entry) []Entry {
 func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
 	w := e.newWrite()
 	if first := entries[0].Index; first <= e.log.last.Index {
-		if first <= e.commit {
-			panic(fmt.Sprintf("core: a leader of term %d would remove entry %d, which is committed", e.hard.Term, first))
-		}
 		w.TruncateFrom = first
 		e.truncate(first)
 	}
@@ -114,7 +118,6 @@ func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
 func (e *Engine) truncate(i Index) {
 	e.log.truncate(i)
 	e.writes.clip(i - 1)
-	e.out.add(&Truncated{i})
 	if e.configs.truncate(i) {
 		e.configurationChanged()
 	}

@@ -142,11 +142,6 @@ type Changed struct {
 // entry's, or an earlier one's after a truncation.
 type ConfigurationChanged struct{ At ConfigurationAt }
 
-// Truncated says that all entries from From on were removed from the log because
-// the leader's are others. What was proposed there is certainly lost: the leader
-// of a later term lacks it, so it can never be committed (Raft 5.4.3).
-type Truncated struct{ From Index }
-
 // Notice is something worth telling the operator. It is rare and never
 // repeated within a short time.
 type Notice struct {
@@ -185,6 +180,9 @@ const (
 	NoticeConnectionBroken
 	// NoticeBootstrapped: the cluster consists of the members it was asked for.
 	NoticeBootstrapped
+	// NoticeContradiction: Peer said what no correct peer can say; Text tells
+	// what. It was not heeded.
+	NoticeContradiction
 )
 
 func (*Write) isCommand()                {}
@@ -205,5 +203,4 @@ func (*ReadFailed) isCommand()           {}
 func (*BreakConnection) isCommand()      {}
 func (*Changed) isCommand()              {}
 func (*ConfigurationChanged) isCommand() {}
-func (*Truncated) isCommand()            {}
 func (*Notice) isCommand()               {}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/trouperaft/troupe/membership"
@@ -135,7 +136,7 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	}
 	if m.Header.Term > e.hard.Term {
 		// Rule 11: the asker adopts a refuser's term, and tries again soon.
-		e.becomeFollower(m.Header.Term, Identity{}, "")
+		e.becomeFollower(m.Header.Term, Identity{}, fmt.Sprintf("node %d is in term %d", m.From.ID, m.Header.Term))
 		e.retryElection(0)
 		return
 	}

@@ -54,7 +54,6 @@ type TimerFired struct {
 type Flushed struct{ IOID IOID }
 
 // Applied says that the state machine has applied everything up to LogID.
-// LogBytes is the size of what it applied since the last notice.
 type Applied struct{ LogID LogID }
 
 // Matched says that a stream learned of its peer's durable match. A notice of

@@ -8,8 +8,9 @@ type roundSent struct {
 	at    Instant
 }
 
-// roundsRemembered bounds how long ago a round may have been begun whose answer
-// still counts as a sign of life.
+// roundsRemembered is how many rounds are remembered. They are spaced so that they
+// reach two election time-outs back, however many rounds reads begin: an answer
+// to one in between counts as one to the remembered round before it.
 const roundsRemembered = 64
 
 // beginRound sends a heartbeat to every peer. Every heartbeat is a round of
@@ -17,11 +18,7 @@ const roundsRemembered = 64
 func (e *Engine) beginRound() {
 	o := &e.office
 	o.round++
-	if len(o.rounds) == roundsRemembered {
-		copy(o.rounds, o.rounds[1:])
-		o.rounds = o.rounds[:roundsRemembered-1]
-	}
-	o.rounds = append(o.rounds, roundSent{o.round, e.now})
+	o.remember(roundSent{o.round, e.now}, 2*e.cfg.ElectionTimeout/roundsRemembered)
 	for _, p := range o.peers {
 		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: o.round, Stream: p.stream, Commit: e.commit})
 	}
@@ -44,14 +41,25 @@ func (e *Engine) onHeartbeatTimer() {
 		e.breakHungConnections()
 	}
 	e.beginRound()
-	e.set(&e.heartbeatTimer, TimerHeartbeat, e.now.Add(e.cfg.HeartbeatInterval))
+	e.setHeartbeatTimer()
+}
+
+// setHeartbeatTimer sets the next round to a multiple of the interval on this
+// node's clock, at most one interval away. All groups that a node leads beat
+// together that way, so that their messages share connections' writes and the
+// processor's wake-ups.
+func (e *Engine) setHeartbeatTimer() {
+	at := e.now.Add(e.cfg.HeartbeatInterval)
+	e.set(&e.heartbeatTimer, TimerHeartbeat, at-at%Instant(e.cfg.HeartbeatInterval))
 }
 
 // onHeartbeat answers a leader at once: nothing in the answer waits for a disk.
 func (e *Engine) onHeartbeat(m *Heartbeat) {
 	r := &HeartbeatResponse{Round: m.Round, Stream: m.Stream}
 	if m.Header.Term >= e.hard.Term {
-		e.followLeader(m.From, m.Header.Term)
+		if !e.followLeader(m.From, m.Header.Term) {
+			return
+		}
 		e.unknownToGroup = false
 		// Rule 12.
 		ms := e.cfg.ElectionTimeout / time.Millisecond

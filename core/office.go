@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"time"
 
 	"github.com/trouperaft/troupe/membership"
 )
@@ -65,9 +66,23 @@ func (o *office) peer(id Identity) *peer {
 	return o.peers[i]
 }
 
+// remember keeps a round, unless the one before was begun within spacing.
+func (o *office) remember(r roundSent, spacing time.Duration) {
+	n := len(o.rounds)
+	if n > 0 && r.at.Sub(o.rounds[n-1].at) < spacing {
+		return
+	}
+	if n == roundsRemembered {
+		copy(o.rounds, o.rounds[1:])
+		o.rounds = o.rounds[:n-1]
+	}
+	o.rounds = append(o.rounds, r)
+}
+
+// sentAt returns when a round was begun, or a little earlier.
 func (o *office) sentAt(round uint64) (Instant, bool) {
 	for i := len(o.rounds) - 1; i >= 0; i-- {
-		if o.rounds[i].round == round {
+		if o.rounds[i].round <= round {
 			return o.rounds[i].at, true
 		}
 	}
@@ -92,7 +107,7 @@ func (e *Engine) takeOffice() {
 	e.syncPeers()
 	e.leaderChanged()
 	e.beginRound()
-	e.set(&e.heartbeatTimer, TimerHeartbeat, e.now.Add(e.cfg.HeartbeatInterval))
+	e.setHeartbeatTimer()
 }
 
 // leaveOffice ends what only a leader does. The caller sets the new role.

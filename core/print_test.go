@@ -118,7 +118,7 @@ func printWrite(w *Write) string {
 var printNotices = map[NoticeKind]string{
 	NoticeElectionStarted: "election started", NoticeElected: "elected", NoticeSteppedDown: "stepped down", NoticeNewLeader: "new leader",
 	NoticeLostData: "lost its data", NoticeUnknownToGroup: "unknown to the group", NoticeOtherCluster: "other cluster",
-	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped",
+	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts",
 }
 
 // printCommand writes a command. now is the time of the step.
@@ -167,8 +167,6 @@ func printCommand(c Command, now Instant) string {
 		return fmt.Sprintf("now %v of T%d, leader %d%s", c.Role, c.Term, c.Leader, ready)
 	case *ConfigurationChanged:
 		return fmt.Sprintf("configuration %v: %v", c.At.LogID, &c.At.Configuration)
-	case *Truncated:
-		return fmt.Sprintf("truncated from %d", c.From)
 	case *Notice:
 		return strings.TrimSuffix(fmt.Sprintf("notice: %d %s in T%d: %s", c.Peer.ID, printNotices[c.Kind], c.Term, c.Text), ": ")
 	}

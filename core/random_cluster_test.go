@@ -443,6 +443,9 @@ func (n *randomNode) do(cmd Command) {
 	switch cmd := cmd.(type) {
 	case *Write:
 		w := *cmd
+		if w.TruncateFrom > 0 {
+			n.c.truncations++
+		}
 		n.accepted.do(&w)
 		n.pending = append(n.pending, w)
 	case *Send:
@@ -492,8 +495,6 @@ func (n *randomNode) do(cmd Command) {
 			n.snapshot = c.Meta
 		}
 		n.step(&SnapshotReceived{c.Meta, c.From, c.Header.Term, c.Stream})
-	case *Truncated:
-		n.c.truncations++
 	case *InstallSnapshot:
 		n.c.installs++
 		n.applied = cmd.Meta.Index

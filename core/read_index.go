@@ -130,11 +130,27 @@ func (e *Engine) failLeaderReads() {
 }
 
 func (e *Engine) onReadIndexRequest(m *ReadIndexRequest) {
+	if e.role == RoleLeader && e.refusesReader(m) {
+		return
+	}
 	if e.role != RoleLeader || m.Header.Term > e.hard.Term || len(e.reads.confirming)+len(e.reads.waiting) >= readsMax {
 		e.out.send(&ReadIndexResponse{Header: e.head(m.From), ID: m.ID})
 		return
 	}
 	e.leaderRead(pendingRead{id: m.ID, from: m.From})
+}
+
+// refusesReader refuses by name a node that asks under another incarnation than
+// the group knows (rule 18): its machine lacks what the group has, and it should
+// learn so. Only the leader's configuration is sure enough for that.
+func (e *Engine) refusesReader(m *ReadIndexRequest) bool {
+	c := &e.configs.latest().Configuration
+	known := c.Incarnations(m.From.ID)
+	if len(known) == 0 || slices.Contains(known, m.From) {
+		return false
+	}
+	e.refuse(m, &m.Header, &Refusal{Reason: RefusedUnknownMember, Known: known[0]})
+	return true
 }
 
 func (e *Engine) askLeader(id uint64) {

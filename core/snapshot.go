@@ -14,7 +14,10 @@ type snapshots struct {
 	// behind it and catch up from the log.
 	replayTo Index
 
+	// building: a build is under way. triedAt is what was applied when the last
+	// one began: one that failed is repeated at the next threshold.
 	building bool
+	triedAt  Index
 	// installing is the one that replaces the machine's state, resetIOID the
 	// write that emptied the log for it, 0 once that is durable.
 	installing *SnapshotMeta
@@ -49,7 +52,7 @@ func (s *State) check() error {
 		return fmt.Errorf("%w: the log begins after %v, and the state machine holds only up to %v and the newest good snapshot up to %v", ErrCorrupt, s.Purged, s.Applied, s.Snapshot.LogID)
 	case s.Applied.Index > max(s.Last.Index, s.Snapshot.Index):
 		return fmt.Errorf("%w: the state machine has applied %v, and the log ends at %v", ErrCorrupt, s.Applied, s.Last)
-	case s.Applied.Index > s.Purged.Index && s.Applied.Index <= s.Last.Index && !log.holds(s.Applied) && s.Snapshot.LogID != s.Applied:
+	case s.Applied.Index >= s.Purged.Index && s.Applied.Index <= s.Last.Index && !log.holds(s.Applied) && s.Snapshot.LogID != s.Applied:
 		return fmt.Errorf("%w: the state machine has applied %v, which is not the log's entry", ErrCorrupt, s.Applied)
 	case s.Snapshot.Index > 0 && s.Snapshot.Index <= s.Applied.Index && s.Snapshot.Index >= s.Purged.Index && !log.holds(s.Snapshot.LogID):
 		return fmt.Errorf("%w: the snapshot %v is not the log's entry, and the state machine is at %v", ErrCorrupt, s.Snapshot.LogID, s.Applied)
@@ -63,6 +66,13 @@ func (e *Engine) restoreAtStart() {
 	s := &e.snapshots
 	switch {
 	case s.resetAtStart:
+		// The snapshot's file can be durable before the term and the cluster
+		// are that the reset was to bring with it.
+		if s.newest.Term > e.hard.Term {
+			e.hard.Term, e.hard.Vote = s.newest.Term, Identity{}
+			e.hardDirty = true
+		}
+		e.adoptCluster(s.newest.Cluster)
 		e.resetTo(&s.newest)
 	case s.restoreAtStart:
 		meta := s.newest
@@ -109,6 +119,9 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	s.installing = nil
 	e.applied = max(e.applied, ev.LogID.Index)
 	e.told.apply = max(e.told.apply, e.applied)
+	if e.role == RoleFollower && e.configs.everySoleVoter(e.cfg.Self) {
+		e.campaignOrWait() // Start had to wait for this
+	}
 }
 
 // appended counts what the log grew by.
@@ -123,10 +136,11 @@ func (e *Engine) onApplied(ev *Applied) {
 // buildWhenDue asks for a snapshot by policy.
 func (e *Engine) buildWhenDue() {
 	s := &e.snapshots
-	if s.building || s.installing != nil || e.applied <= s.newest.Index {
+	since := max(s.newest.Index, s.triedAt)
+	if s.building || s.installing != nil || e.applied <= since {
 		return
 	}
-	entries := uint64(e.applied - s.newest.Index)
+	entries := uint64(e.applied - since)
 	if byCount := e.cfg.SnapshotEntries; byCount > 0 && entries >= byCount {
 		e.build()
 	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && s.logBytes >= byBytes {
@@ -135,7 +149,7 @@ func (e *Engine) buildWhenDue() {
 }
 
 func (e *Engine) build() {
-	e.snapshots.building = true
+	e.snapshots.building, e.snapshots.triedAt = true, e.applied
 	e.snapshots.builtAtBytes = e.snapshots.logBytes
 	e.out.add(&BuildSnapshot{})
 }
@@ -208,7 +222,9 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 		refusal = "malformed"
 	}
 	if refusal == "" {
-		e.followLeader(m.From, m.Header.Term)
+		if !e.followLeader(m.From, m.Header.Term) {
+			return
+		}
 		switch {
 		case e.snapshots.installing != nil:
 			refusal = "another snapshot is being installed"

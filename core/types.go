@@ -131,7 +131,7 @@ type SnapshotMeta struct {
 // IOID counts one group's writes since the group was started, from 1.
 type IOID uint64
 
-// IncarnationOf and the like are spelled often enough to be aliased here.
+// These names of package membership are spelled often enough to be aliased here.
 type (
 	// NodeID is membership.NodeID.
 	NodeID = membership.NodeID

@@ -41,7 +41,7 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 	if left := e.promiseLeft(m.From); left > 0 || e.empty() {
 		// Rule 11: refused without adopting the term. Rule 19: an empty node
 		// does not vote.
-		r.WaitMillis = millisUp(max(left, time.Millisecond))
+		r.WaitMillis = millisUp(left)
 		r.Header = e.head(m.From)
 		e.out.send(r)
 		return
@@ -75,6 +75,10 @@ func (e *Engine) grantVote(candidate Identity, r *VoteResponse) {
 	if e.hard.Vote != candidate {
 		e.hard.Vote = candidate
 		e.hardDirty = true
+	}
+	if e.role == RolePreCandidate {
+		// It goes on no more: it would end the term of whom it votes for.
+		e.becomeFollower(e.hard.Term, Identity{}, "")
 	}
 	if e.role == RoleFollower {
 		e.resetElectionTimer()

@@ -141,7 +141,7 @@ func (c *Configuration) validateHalf(name string, half []Identity) error {
 }
 
 // String writes c for people: "voters 1 2 3", "voters 1 2 4 outgoing 1 2 3 learners 5".
-func (c *Configuration) String() string {
+func (c Configuration) String() string {
 	var b strings.Builder
 	b.WriteString("voters")
 	writeIDs(&b, c.Voters)

@@ -20,9 +20,8 @@ func (t Tally) String() string { return [...]string{"pending", "won", "lost"}[t]
 // majority is the number of voters that decide among n.
 func majority(n int) int { return n/2 + 1 }
 
-// CountVotes tallies a vote. vote reports what a voter said: asked is false for
-// a voter that has not answered. An empty half decides nothing: a
-// configuration without voters can never win.
+// CountVotes tallies a vote. vote reports what a voter said; answered is false
+// if it said nothing yet. A configuration without voters can never win.
 func (c *Configuration) CountVotes(vote func(Identity) (granted, answered bool)) Tally {
 	if len(c.Voters) == 0 {
 		return Pending

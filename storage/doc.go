@@ -6,6 +6,6 @@
 //
 // Implementations: storage/memory keeps everything in the process,
 // storage/badger keeps log and hard states in one badger database for all
-// groups of a node. storage/storagetest is the suite that an implementation has
-// to pass.
+// groups of a node, storage/files keeps snapshots as files.
+// storage/storagetest is the suite that an implementation has to pass.
 package storage

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -246,15 +245,23 @@ func TestRefusals(t *testing.T) {
 	statusOf(t, there)
 }
 
-// closedPort is an address at which nobody listens.
+// closedPort is an address at which nobody listens, and nobody can: its port is
+// bound.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }
 
 // TestEmptiedMember takes away a member's data: it must stay up, say that the
@@ -263,6 +270,7 @@ func TestEmptiedMember(t *testing.T) {
 	const electionTimeout = 500 * time.Millisecond
 	for _, store := range []string{"badger", "memory"} {
 		t.Run(store, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, "--store", store, "--election-timeout", electionTimeout.String())
 			leader := c.leader()
 			voter, emptied := c.others(leader)[0], c.others(leader)[1]

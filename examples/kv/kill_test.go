@@ -63,7 +63,7 @@ func TestKillLeader(t *testing.T) {
 
 	slices.Sort(outages)
 	median, worst := outages[len(outages)/2], outages[len(outages)-1]
-	t.Logf("%d rounds, %d puts and %d swaps acknowledged, all there; without writes: median %v, worst %v; election time-out %v",
+	t.Logf("%d rounds, %d puts and %d swaps acknowledged and looked for; without writes: median %v, worst %v; election time-out %v",
 		*rounds, acknowledged, l.swaps(), median.Round(time.Millisecond), worst.Round(time.Millisecond), *killElectionTimeout)
 	if worst >= 10**killElectionTimeout {
 		t.Errorf("%v without writes: ten election time-outs or more", worst)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,32 +172,31 @@ type writer struct {
 // clients is how many writes are under way at a time.
 const clients = 16
 
-// write returns when so many more commands were acknowledged.
+// write returns when so many more commands were acknowledged, and how long
+// that took.
 func (w *writer) write(ctx context.Context, count int) (time.Duration, error) {
 	begin := time.Now()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	first := w.next
-	w.next += count
 	tickets := make(chan int, count)
-	for i := range count {
-		tickets <- first + i
+	for range count {
+		tickets <- w.next
+		w.next++
 	}
 	close(tickets)
-	var group sync.WaitGroup
 	running := w.cluster.running()
-	for i := range min(clients, count) {
+	failures := make([]error, min(clients, count))
+	var group sync.WaitGroup
+	for i := range failures {
 		group.Go(func() {
 			for ticket := range tickets {
-				if err := w.one(ctx, running[(i+ticket)%len(running)], fmt.Sprintf("write %06d", ticket)); err != nil {
-					cancel(err)
+				n := running[ticket%len(running)]
+				if failures[i] = w.one(ctx, n, fmt.Sprintf("write %06d", ticket)); failures[i] != nil {
 					return
 				}
 			}
 		})
 	}
 	group.Wait()
-	return time.Since(begin), context.Cause(ctx)
+	return time.Since(begin), cmp.Or(failures...)
 }
 
 // one writes a command until it is acknowledged.

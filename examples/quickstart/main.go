@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,18 +18,28 @@ import (
 )
 
 func main() {
-	writes := flag.Int("writes", 1000, "how many commands to write before the leader is killed, and again after it")
-	dir := flag.String("dir", "", "where the nodes keep their data, empty or absent at the start (default a temporary directory, removed at the end)")
-	limit := flag.Duration("timeout", 2*time.Minute, "when to give up")
-	flag.Parse()
+	if err := command(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(1)
+	}
+}
+
+func command(arguments []string) error {
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	writes := flags.Int("writes", 1000, "how many commands to write before the leader is killed, and again after it")
+	dir := flags.String("dir", "", "where the nodes keep their data, empty or absent at the start (default a temporary directory, removed at the end)")
+	limit := flags.Duration("timeout", 2*time.Minute, "when to give up")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
-	if err := inDirectory(*dir, func(dir string) error { return run(ctx, os.Stdout, dir, *writes) }); err != nil {
-		fmt.Fprintln(os.Stderr, "quickstart:", err)
-		os.Exit(1)
-	}
+	return inDirectory(*dir, func(dir string) error { return run(ctx, os.Stdout, dir, *writes) })
 }
 
 // inDirectory calls f with dir, or with a temporary directory that is removed

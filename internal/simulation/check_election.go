@@ -71,14 +71,20 @@ func (c *checker) hardState(d *disk, o *storage.Operation) {
 	if h.Cluster != was.Cluster && was.Cluster != 0 {
 		c.fail("identity: a disk changes its cluster", "the disk of %v: from %v to %v", d.identity, was.Cluster, h.Cluster)
 	}
-	if h.Vote.IsZero() {
-		return
+	if !h.Vote.IsZero() {
+		c.casts(d.identity, h.Term, h.Vote)
 	}
-	key := vote{d.identity, h.Term}
-	if known, ok := c.votes[key]; ok && known != h.Vote {
-		c.fail(ruleOneVote, "%v in term %d: for %v, then for %v", d.identity, h.Term, known, h.Vote)
+}
+
+// casts takes note of a vote. One that stands on a disk and one that was sent
+// are the same vote; a disk that has gone on to a later term by the time does
+// not show it.
+func (c *checker) casts(voter membership.Identity, term core.Term, candidate membership.Identity) {
+	key := vote{voter, term}
+	if known, ok := c.votes[key]; ok && known != candidate {
+		c.fail(ruleOneVote, "%v in term %d: for %v, then for %v", voter, term, known, candidate)
 	}
-	c.votes[key] = h.Vote
+	c.votes[key] = candidate
 }
 
 // asked checks a request for votes: the own vote is durable.
@@ -106,6 +112,7 @@ func (c *checker) voted(l *life, m *core.VoteResponse) {
 }
 
 func (c *checker) voteDurable(l *life, term core.Term, candidate membership.Identity) {
+	c.casts(l.identity(), term, candidate)
 	h := &l.disk.hard
 	if h.Term < term || h.Term == term && h.Vote != candidate {
 		c.fail(ruleVoteDurable, "%v votes for %v in term %d, its disk has term %d and a vote for %v", l, candidate, term, h.Term, h.Vote)

@@ -62,7 +62,7 @@ func TestCheckersCanFail(t *testing.T) {
 			s.votes(1, 2, 3)
 		},
 		ruleVoteDurable: func(s scene) {
-			s.votes(1, 2, 3)
+			s.votes(1, 1, 3)
 			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), ElectionTerm: 2, Granted: true})
 		},
 		ruleEmptied: func(s scene) {

@@ -14,7 +14,8 @@ import (
 type client struct {
 	sim     *sim
 	number  int
-	open    int // works that are not over
+	open    int  // works that are not over
+	pending bool // the next burst is on its way
 	stopped bool
 	// seen is what it last knew to be in each register.
 	seen [keys]uint64
@@ -55,11 +56,16 @@ func (w *work) String() string {
 
 // next begins the client's next burst after a while.
 func (c *client) next() {
+	if c.pending {
+		return
+	}
+	c.pending = true
 	s := c.sim
 	s.clock.after(s.plan.think.draw(s.clientRand), nil, c.begin)
 }
 
 func (c *client) begin() {
+	c.pending = false
 	if c.stopped {
 		return
 	}
@@ -74,11 +80,7 @@ func (c *client) begin() {
 		n += r.IntN(s.plan.burst)
 	}
 	c.open += n
-	finished := func(*work) {
-		if c.open--; c.open == 0 && !c.stopped {
-			c.next()
-		}
-	}
+	finished := func(*work) { c.over() }
 	for range n {
 		if l.dead {
 			finished(nil)
@@ -89,6 +91,13 @@ func (c *client) begin() {
 		} else {
 			c.writes(l, true, finished)
 		}
+	}
+}
+
+// over ends one operation; behind the last of a burst comes the next burst.
+func (c *client) over() {
+	if c.open--; c.open == 0 && !c.stopped {
+		c.next()
 	}
 }
 

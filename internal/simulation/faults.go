@@ -202,7 +202,7 @@ func (f *faults) stall(n *node) {
 // delay slows all ways of a node, or one.
 func (f *faults) delay(n *node) {
 	s := f.sim
-	d := time.Duration(f.rand.Int64N(int64(s.plan.election) * int64(pick(f.rand, 1, 1, 2))))
+	d := time.Duration(f.rand.Int64N(int64(s.plan.election) * int64(pick(f.rand, 1, 1, 2, 5))))
 	to := f.someone()
 	change := func(d time.Duration) {
 		for _, m := range s.nodes {
@@ -241,6 +241,12 @@ func (l *life) resume() {
 	l.paused = false
 	held := l.held
 	l.held = nil
+	if c := l.sim.clients[0]; chance(l.sim.clientRand, 50) && !c.stopped {
+		// The process still believes what it believed before: the best moment
+		// to ask it something.
+		c.open++
+		c.reads(l, 0, true, func(*work) { c.over() })
+	}
 	for _, run := range held {
 		l.sim.clock.after(1, l, run)
 	}

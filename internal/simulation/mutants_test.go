@@ -80,9 +80,14 @@ var mutants = []mutant{
 		"if h.To.ID != e.cfg.Self.ID {\n\t\t_, identify",
 	},
 	{
-		"log reset although it holds the snapshot's entry", "rule 24", "core/snapshot.go",
-		"return id.Index <= e.commit || e.log.holds(id)",
-		"return id.Index <= e.commit",
+		"failed write released", "rule 6", "actors/log_actor.go",
+		"\t\t\tl.giveUp(err)\n\t\t\treturn\n",
+		"",
+	},
+	{
+		"votes at once after a restart", "rule 13", "actors/start.go",
+		"Silence:             n.silence(cfg.ElectionTimeout, again),",
+		"Silence:             0 * n.silence(cfg.ElectionTimeout, again),",
 	},
 	{
 		"promise forgotten", "rule 12", "core/heartbeat.go",
@@ -92,7 +97,7 @@ var mutants = []mutant{
 	{
 		"stale answer accepted", "rule 5", "core/heartbeat.go",
 		"e.role != RoleLeader || m.Header.Term < e.hard.Term || p == nil || m.Stream != p.stream || m.Round > e.office.round",
-		"e.role != RoleLeader || p == nil || m.Round > e.office.round",
+		"e.role != RoleLeader || p == nil",
 	},
 }
 
@@ -142,7 +147,7 @@ func (m *mutant) hunt(t *testing.T, root, dir string) (caught string, err error)
 		return "", err
 	}
 	binary := filepath.Join(dir, "simulation.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-o", binary, "./internal/simulation")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./internal/simulation")
 	build.Dir = root
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("does not build: %w\n%s", err, output)

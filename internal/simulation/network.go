@@ -147,9 +147,11 @@ func (n *endpoint) send(m core.Message, d uint64) bool {
 	switch {
 	case c.closing:
 		return true // The dialer cannot know yet that nobody reads.
-	case c.up || n.fabric.sim.plan.queueOnDial:
+	case c.up || n.fabric.sim.plan.queueOnDial && !n.reported[to][class]:
 		return c.forth.push(m, d)
 	}
+	// While the handler knows that the peer is down it would not be told of what
+	// is lost again.
 	return false
 }
 

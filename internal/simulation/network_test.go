@@ -99,9 +99,13 @@ func TestNetworkLosesConnections(t *testing.T) {
 		t.Error("dialed again at once")
 	}
 	s.clock.now = s.clock.now.Add(redialAfter)
-	s.heartbeat(4)
+	if s.heartbeat(4) {
+		t.Error("took a message that it could lose without a word")
+	}
 	s.play()
-	if !slices.Equal(two.heard, []string{"1:0", "1:4"}) {
+	s.heartbeat(5)
+	s.play()
+	if !slices.Equal(two.heard, []string{"1:0", "1:5"}) {
 		t.Errorf("heard %v", two.heard)
 	}
 }

@@ -122,6 +122,10 @@ func (p *plan) drawLimits(r *rand.Rand) {
 
 func (p *plan) drawDelays(r *rand.Rand) {
 	p.netDelay = span{20 * microsecond, pick(r, 200*microsecond, 2*millisecond, 5*millisecond)}
+	if chance(r, 15) {
+		// So slow that candidates meet, and answers come in another term.
+		p.netDelay.high = p.election / time.Duration(pick(r, 4, 8))
+	}
 	p.netWindow = pick(r, 3, 20, 1000)
 	p.queueOnDial = chance(r, 50)
 	p.write = span{10 * microsecond, pick(r, 100*microsecond, millisecond, 6*millisecond)}

@@ -188,6 +188,9 @@ func (s *sim) converged() bool {
 		return false
 	}
 	for _, n := range s.nodes {
+		if n.life.dead || n.life.stopping {
+			return false
+		}
 		if n.emptied {
 			continue
 		}

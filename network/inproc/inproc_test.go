@@ -18,7 +18,7 @@ func TestNetwork(t *testing.T) {
 		hub := inproc.NewHub()
 		made := 0
 		return networktest.Medium{
-			New: func() network.Network {
+			New: func(membership.NodeID) network.Network {
 				made++
 				return hub.Network(string(rune('a' + made)))
 			},

@@ -42,7 +42,7 @@ func (m Medium) start(t *testing.T, id, startCounter, nonce uint64) *node {
 func (m Medium) startWith(t *testing.T, id, startCounter, nonce uint64, receive func(n *node, m core.Message)) *node {
 	t.Helper()
 	n := &node{
-		Network: m.New(), t: t,
+		Network: m.New(membership.NodeID(id)), t: t,
 		local:        network.Local{Identity: identity(id), StartCounter: startCounter, Nonce: nonce},
 		changed:      make(chan struct{}),
 		connected:    make(map[core.Class][]membership.Identity),

@@ -11,8 +11,9 @@ import (
 
 // Medium makes networks that reach each other.
 type Medium struct {
-	// New returns a network that was not started, at an address of its own.
-	New func() network.Network
+	// New returns a network for a node, not started, at an address of its own. A
+	// node may have several, one after the other or side by side.
+	New func(node membership.NodeID) network.Network
 	// Nowhere is an address at which nobody is.
 	Nowhere string
 	// Stall keeps what from sends to to from being received, until release is

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/networktest"
 )
@@ -29,7 +30,7 @@ func listen(t testing.TB, config Config) *Network {
 func TestNetwork(t *testing.T) {
 	networktest.Run(t, func(t *testing.T) networktest.Medium {
 		return networktest.Medium{
-			New:     func() network.Network { return listen(t, Config{BackoffMin: time.Millisecond}) },
+			New:     func(membership.NodeID) network.Network { return listen(t, Config{BackoffMin: time.Millisecond}) },
 			Nowhere: nowhere,
 			// The queue, and what the two sockets buffer.
 			QueueBytes: 64<<20 + 16<<20,

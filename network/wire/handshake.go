@@ -92,14 +92,16 @@ func ReadHello(source io.Reader) (Hello, error) {
 		},
 		Expected: membership.NodeID(p.ExpectedNode),
 	}
+	if p.Class >= uint32(core.ClassControl) && p.Class <= core.Classes {
+		h.Class = core.Class(p.Class)
+	}
 	if h.RequiredVersion > Version || h.Version < RequiredVersion {
 		return h, fmt.Errorf("%w: it speaks version %d and asks for at least %d, here it is %d and %d", network.ErrVersion,
 			h.Version, h.RequiredVersion, Version, RequiredVersion)
 	}
-	if p.Class < uint32(core.ClassControl) || p.Class > core.Classes {
+	if h.Class == 0 {
 		return h, malformed("hello for class %d", p.Class)
 	}
-	h.Class = core.Class(p.Class)
 	if h.ID == 0 || h.Incarnation == 0 {
 		return h, malformed("hello of nobody: %v", h.Identity)
 	}

@@ -45,28 +45,34 @@ func chainStart(group membership.GroupID, id core.LogID) uint32 {
 	return crc32.Checksum(b[:], castagnoli)
 }
 
-// checksum returns that of e, which follows an entry with checksum chain.
-func checksum(chain uint32, e *core.Entry) uint32 {
-	var b [33]byte
-	binary.LittleEndian.PutUint32(b[0:], chain)
+// chain computes the checksums of consecutive entries, each over the one before.
+type chain struct {
+	sum     uint32
+	scratch [33]byte
+}
+
+// next returns the checksum of e, which comes next.
+func (c *chain) next(e *core.Entry) uint32 {
+	b := c.scratch[:]
+	binary.LittleEndian.PutUint32(b[0:], c.sum)
 	binary.LittleEndian.PutUint64(b[4:], uint64(e.Index))
 	binary.LittleEndian.PutUint64(b[12:], uint64(e.Term))
 	binary.LittleEndian.PutUint64(b[20:], uint64(e.Time))
 	binary.LittleEndian.PutUint32(b[28:], uint32(len(e.Data)))
 	b[32] = byte(e.Kind)
-	return crc32.Update(crc32.Checksum(b[:], castagnoli), castagnoli, e.Data)
+	c.sum = crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, e.Data)
+	return c.sum
 }
 
 // appendChunk appends a chunk of entries, of which there must be some, and
 // returns the checksum of the last.
-func appendChunk(b []byte, group membership.GroupID, chain uint32, entries []core.Entry) ([]byte, uint32) {
+func appendChunk(b []byte, group membership.GroupID, seed uint32, entries []core.Entry) ([]byte, uint32) {
 	start := len(b)
-	seed := chain
+	c := chain{sum: seed}
 	b = append(b, make([]byte, chunkHeaderBytes)...)
 	for i := range entries {
 		e := &entries[i]
-		chain = checksum(chain, e)
-		b = binary.LittleEndian.AppendUint32(b, chain)
+		b = binary.LittleEndian.AppendUint32(b, c.next(e))
 		b = append(b, byte(e.Kind))
 		b = binary.AppendUvarint(b, uint64(e.Term))
 		b = binary.AppendVarint(b, e.Time)
@@ -82,7 +88,7 @@ func appendChunk(b []byte, group membership.GroupID, chain uint32, entries []cor
 	binary.LittleEndian.PutUint32(h[16:], seed)
 	binary.LittleEndian.PutUint32(h[20:], uint32(size-chunkHeaderBytes))
 	binary.LittleEndian.PutUint32(h[24:], crc32.Update(groupSum(group), castagnoli, h[:24]))
-	return b, chain
+	return b, c.sum
 }
 
 func groupSum(group membership.GroupID) uint32 {
@@ -122,7 +128,7 @@ func decodeEntries(entries []core.Entry, group membership.GroupID, h *chunkHeade
 	if len(body) != h.bodyBytes {
 		return bad(h.first, "is cut off")
 	}
-	chain := h.seed
+	c := chain{sum: h.seed}
 	for i := range h.entries {
 		e := core.Entry{LogID: core.LogID{Index: h.first + core.Index(i)}}
 		if len(body) < entryBytesMin {
@@ -149,7 +155,7 @@ func decodeEntries(entries []core.Entry, group membership.GroupID, h *chunkHeade
 			e.Data = body[n : n+int(size) : n+int(size)]
 		}
 		body = body[n+int(size):]
-		if chain = checksum(chain, &e); chain != sum {
+		if c.next(&e) != sum {
 			return bad(e.Index, "has a bad checksum")
 		}
 		entries = append(entries, e)
@@ -157,5 +163,5 @@ func decodeEntries(entries []core.Entry, group membership.GroupID, h *chunkHeade
 	if len(body) != 0 {
 		return bad(h.last(), "is followed by something else")
 	}
-	return entries, chain, nil
+	return entries, c.sum, nil
 }

@@ -55,6 +55,14 @@ func TestTampered(t *testing.T) {
 			}
 			return nil
 		}},
+		{name: "a chunk under another key", change: func(txn *badger.Txn) error {
+			b := get(txn, logKey(1, 6, 0))
+			return errors.Join(txn.Delete(logKey(1, 6, 0)), txn.Set(logKey(1, 5, 0), b))
+		}},
+		{name: "the only chunk", prepare: func(t *testing.T, s *Store) (keys, values [][]byte) {
+			mustWrite(t, s, storage.Operation{Group: 1, Purge: core.LogID{Term: 1, Index: 6}})
+			return [][]byte{logKey(1, 9, 0)}, [][]byte{nil}
+		}},
 		{name: "a chunk beyond the end", change: func(txn *badger.Txn) error {
 			b, _ := appendChunk(nil, 1, 5, entries(1, 10, 1, 5))
 			return txn.Set(logKey(1, 10, 0), b)
@@ -122,7 +130,11 @@ func TestTampered(t *testing.T) {
 				keys, values := test.prepare(t, s)
 				change = func(txn *badger.Txn) error {
 					for i := range keys {
-						if err := txn.Set(keys[i], values[i]); err != nil {
+						err := txn.Set(keys[i], values[i])
+						if values[i] == nil {
+							err = txn.Delete(keys[i])
+						}
+						if err != nil {
 							return err
 						}
 					}
@@ -181,6 +193,52 @@ func TestFilesGone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTablesVerified flips a bit of a table, which badger itself would read.
+func TestTablesVerified(t *testing.T) {
+	dir := t.TempDir()
+	mustClose(t, seeded(t, dir))
+	tables, err := filepath.Glob(filepath.Join(dir, logDir, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("%v, %v", tables, err)
+	}
+	b, err := os.ReadFile(tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[100] ^= 1
+	if err := os.WriteFile(tables[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, small(1)); !errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestChecksumCoversEverything changes each part of an entry.
+func TestChecksumCoversEverything(t *testing.T) {
+	e := core.Entry{LogID: core.LogID{Term: 1, Index: 2}, Kind: core.EntryCommand, Time: 3, Data: []byte{4}}
+	checksum := func(before uint32, e *core.Entry) uint32 {
+		c := chain{sum: before}
+		return c.next(e)
+	}
+	sums := map[uint32]string{checksum(1, &e): "nothing"}
+	for what, change := range map[string]func(*core.Entry){
+		"term": func(e *core.Entry) { e.Term++ }, "index": func(e *core.Entry) { e.Index++ }, "kind": func(e *core.Entry) { e.Kind++ },
+		"time": func(e *core.Entry) { e.Time++ }, "data": func(e *core.Entry) { e.Data = []byte{5} }, "length": func(e *core.Entry) { e.Data = []byte{4, 0} },
+	} {
+		changed := e
+		change(&changed)
+		sum := checksum(1, &changed)
+		if same, found := sums[sum]; found {
+			t.Errorf("the same checksum with another %s and %s", what, same)
+		}
+		sums[sum] = what
+	}
+	if _, found := sums[checksum(2, &e)]; found {
+		t.Error("the same checksum after another entry")
 	}
 }
 

@@ -31,7 +31,7 @@
 //
 // A Read or Load may wait for the batch that is being synced. The space of
 // purged entries is reclaimed in the background. A truncation of more than
-// 8,192 chunks, and a Reset that removes as many beyond its index, is carried
+// 4,096 chunks, and a Reset that removes as many beyond its index, is carried
 // out from the end in several transactions: a crash in between leaves a log that
 // ends later than asked for, which Raft allows since nothing of it was
 // committed.

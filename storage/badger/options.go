@@ -27,7 +27,7 @@ type Options struct {
 	// MiB, a negative number turns the guard off.
 	FreeBytesMin int64
 	// MemTableBytes is the size of badger's memory tables, of which two or three
-	// are held at a time; 0 means 32 MiB, at least 16 MiB. A transaction takes
+	// are held at a time; 0 means 32 MiB, at least 8 MiB. A transaction takes
 	// at most 15 % of it, which bounds the entries: see Limits. 32 MiB is the
 	// smallest power of two in which an entry of 4 MiB fits.
 	MemTableBytes int64
@@ -45,9 +45,9 @@ const (
 	chunkBytesMax = 256 << 10
 	// pieceBytesMax keeps a value below the threshold of 1 MiB.
 	pieceBytesMax    = 512 << 10
-	deletesMax       = 8192
+	deletesMax       = 4096
 	batchEntriesMax  = 1 << 16
-	memTableBytesMin = 16 << 20
+	memTableBytesMin = 8 << 20
 	// reservedBytes of a transaction are for what a batch causes beside its
 	// entries: a rewritten chunk, deletions, the records of the group.
 	reservedBytes = 640 << 10

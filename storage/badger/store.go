@@ -137,10 +137,7 @@ func (s *Store) openWatermark() (watermark, error) {
 		return mark, corrupt("%s holds a watermark file and no database", s.dir)
 	case !found:
 		mark = watermark{node: s.options.Node, incarnation: membership.Incarnation(rand.Uint64() | 1)}
-		if err := mark.write(s.dir, true); err != nil {
-			return mark, err
-		}
-		return mark, disk.SyncDir(filepath.Dir(s.dir))
+		return mark, mark.write(s.dir, true)
 	}
 	return mark, nil
 }

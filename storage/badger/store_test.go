@@ -31,9 +31,13 @@ func openSmall(dir string, node membership.NodeID) (storage.LogStore, error) {
 	return Open(dir, small(node))
 }
 
-func TestLogStore(t *testing.T) { storagetest.LogStore(t, openSmall) }
+func TestLogStore(t *testing.T) {
+	storagetest.LogStore(t, func(dir string, node membership.NodeID) (storage.LogStore, error) {
+		return Open(dir, Options{Node: node, MemTableBytes: 16 << 20})
+	})
+}
 
-func TestDurableLogStore(t *testing.T) { storagetest.DurableLogStore(t, openSmall, 60) }
+func TestDurableLogStore(t *testing.T) { storagetest.DurableLogStore(t, openSmall, 45) }
 
 func TestKillLogStore(t *testing.T) { storagetest.KillLogStore(t, openSmall) }
 
@@ -168,7 +172,7 @@ func TestValueLogUnused(t *testing.T) {
 	s := mustOpen(t, dir, small(1))
 	defer mustClose(t, s)
 	mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 1, 1, s.limits.EntryBytesMax)})
-	mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 2, 5, 250<<10)})
+	mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 2, 5, 100<<10)})
 	logs, err := filepath.Glob(filepath.Join(dir, logDir, "*.vlog"))
 	if err != nil || len(logs) == 0 {
 		t.Fatalf("%v, %v", logs, err)
@@ -254,11 +258,13 @@ func TestLongTruncation(t *testing.T) {
 			o.PurgeDelay = time.Hour
 			s := mustOpen(t, t.TempDir(), o)
 			defer mustClose(t, s)
-			var operations []storage.Operation
-			for i := range core.Index(n) {
-				operations = append(operations, storage.Operation{Group: 1, Append: entries(1, i+1, 1, 4)})
+			for i := core.Index(0); i < n; {
+				var operations []storage.Operation
+				for ; i < n && len(operations) < deletesMax/2; i++ {
+					operations = append(operations, storage.Operation{Group: 1, Append: entries(1, i+1, 1, 4)})
+				}
+				mustWrite(t, s, operations...)
 			}
-			mustWrite(t, s, operations...)
 			before := s.batch.number
 			hard := test.op
 			hard.HardState = &core.HardState{Term: 4}

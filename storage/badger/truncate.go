@@ -52,10 +52,11 @@ func (t *transaction) planTruncation(group membership.GroupID, from core.Index) 
 	if !more || s.header.first >= from {
 		return cut{}, corrupt("group %d: entry %d is missing", group, from-1)
 	}
-	c := cut{wanted: true, chain: s.header.seed, seed: s.header.seed}
+	sums := chain{sum: s.header.seed}
 	for i := range s.entries[:from-s.header.first] {
-		c.chain = checksum(c.chain, &s.entries[i])
+		sums.next(&s.entries[i])
 	}
+	c := cut{wanted: true, chain: sums.sum, seed: s.header.seed}
 	before := &s.entries[from-1-s.header.first]
 	c.last, c.lastTime = before.LogID, before.Time
 	if s.header.last() >= from {

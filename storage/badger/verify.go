@@ -15,6 +15,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2/z"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
 // verifyFiles looks at a database before badger does: badger panics on some bad
@@ -23,6 +24,9 @@ import (
 func verifyFiles(dir string) (exists bool, err error) {
 	if err := removeEmpty(dir); err != nil {
 		return false, err
+	}
+	if err := syncFiles(dir); err != nil {
+		return false, fmt.Errorf("badger: %w", err)
 	}
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,6 +68,31 @@ func removeEmpty(dir string) error {
 		}
 	}
 	return nil
+}
+
+// syncFiles makes durable what is going to be read: a process that was killed
+// before its sync leaves in the system's memory what the disk may not have (rule
+// 8).
+func syncFiles(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range files {
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(dir, entry.Name()), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	// The names in it, its own, and that of the store.
+	parent := filepath.Dir(dir)
+	return errors.Join(disk.SyncDir(dir), disk.SyncDir(parent), disk.SyncDir(filepath.Dir(parent)))
 }
 
 // recovered makes a panic over damaged files an error.

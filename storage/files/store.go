@@ -58,21 +58,14 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	if err := makeDir(dir); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	return &Store{dir: dir, logger: logger, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
 		verified: make(map[string]stamp)}, nil
-}
-
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return disk.SyncDir(filepath.Dir(dir))
 }
 
 // Create implements storage.SnapshotStore.
@@ -84,7 +77,7 @@ func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.
 		return nil, fmt.Errorf("files: a snapshot of %v, before the first entry", meta.LogID)
 	}
 	dir := s.groupDir(group)
-	if err := makeDir(dir); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	f, err := os.CreateTemp(dir, "*.tmp")
@@ -135,7 +128,10 @@ func (s *Store) verify(ctx context.Context, group membership.GroupID, id core.Lo
 	s.mu.Lock()
 	known := s.verified[name] == r.stamp
 	s.mu.Unlock()
-	for b := make([]byte, 256<<10); !known; {
+	if known {
+		return r.meta, nil
+	}
+	for b := make([]byte, 256<<10); ; {
 		if err := ctx.Err(); err != nil {
 			return core.SnapshotMeta{}, err
 		}
@@ -145,10 +141,23 @@ func (s *Store) verify(ctx context.Context, group membership.GroupID, id core.Lo
 			return core.SnapshotMeta{}, err
 		}
 	}
+	// A process that was killed may have left the name in the system's memory
+	// only; the content was synced before it.
+	if err := s.syncNames(group); err != nil {
+		return core.SnapshotMeta{}, err
+	}
 	s.mu.Lock()
 	s.verified[name] = r.stamp
 	s.mu.Unlock()
 	return r.meta, nil
+}
+
+// syncNames makes the names of a group's snapshots durable, and the group's own.
+func (s *Store) syncNames(group membership.GroupID) error {
+	if err := errors.Join(disk.SyncDir(s.groupDir(group)), disk.SyncDir(s.dir)); err != nil {
+		return fmt.Errorf("files: %w", err)
+	}
+	return nil
 }
 
 // Open implements storage.SnapshotStore.

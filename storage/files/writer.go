@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
-	"path/filepath"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
-	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
 // writer writes a snapshot aside.
@@ -68,7 +66,7 @@ func (w *writer) Commit(want core.SnapshotMeta) (core.SnapshotMeta, error) {
 		err = w.publish()
 	}
 	if err != nil {
-		return core.SnapshotMeta{}, errors.Join(fmt.Errorf("files: %w", err), w.Abort())
+		return core.SnapshotMeta{}, errors.Join(fmt.Errorf("files: snapshot %v: %w", w.meta.LogID, err), w.Abort())
 	}
 	return w.meta, nil
 }
@@ -89,7 +87,7 @@ func (w *writer) publish() error {
 	if err := os.Rename(w.file.Name(), name); err != nil {
 		return err
 	}
-	if err := disk.SyncDir(filepath.Dir(name)); err != nil {
+	if err := s.syncNames(w.group); err != nil {
 		return err
 	}
 	w.ended = true

@@ -18,8 +18,8 @@ import (
 
 // Limits of a Store.
 const (
-	EntryBytesMax   = 16 << 20
-	BatchBytesMax   = 64 << 20
+	EntryBytesMax   = 8 << 20
+	BatchBytesMax   = 16 << 20
 	BatchEntriesMax = 1 << 16
 )
 

@@ -122,19 +122,23 @@ func copiedWhileWriting(t *testing.T, open OpenLog) {
 	defer h.close()
 	made := newHistory(31)
 	made.largeMax = 4 << 10
-	for range 8 {
+	for range 4 {
 		h.write(made.batch(true).Operations...)
 		allowed := []model{h.model.clone()}
-		copied := make(chan image, 1)
-		go func() { copied <- takeImage(t, h.dir) }()
 		var im image
-		for im == nil {
-			select {
-			case im = <-copied:
-			default:
-				h.write(made.batch(len(allowed)%5 == 0).Operations...)
-				allowed = append(allowed, h.model.clone())
-			}
+		var err error
+		copied := make(chan struct{})
+		go func() {
+			defer close(copied)
+			im, err = copyDir(h.dir)
+		}()
+		for i := range 30 {
+			h.write(made.batch(i%5 == 4).Operations...)
+			allowed = append(allowed, h.model.clone())
+		}
+		<-copied
+		if err != nil {
+			t.Fatal(err)
 		}
 		if _, err := openImage(t, open, im, allowed); err != nil && !errors.Is(err, core.ErrCorrupt) {
 			t.Error(err)

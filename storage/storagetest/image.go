@@ -24,9 +24,18 @@ type imageFile struct {
 
 const blockBytes = 64 << 10
 
-// takeImage copies dir, which may be written to meanwhile.
+// takeImage copies dir.
 func takeImage(t *testing.T, dir string) image {
 	t.Helper()
+	im, err := copyDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return im
+}
+
+// copyDir copies dir, which may be written to meanwhile.
+func copyDir(dir string) (image, error) {
 	im := image{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -42,10 +51,7 @@ func takeImage(t *testing.T, dir string) image {
 		}
 		return ignoreGone(err)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return im
+	return im, err
 }
 
 // ignoreGone ignores files that are removed while a directory is copied.

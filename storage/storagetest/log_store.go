@@ -13,7 +13,8 @@ import (
 // lives in the process keeps it under the directory's name.
 type OpenLog func(dir string, node membership.NodeID) (storage.LogStore, error)
 
-// LogStore runs the suite of log stores.
+// LogStore runs the suite of log stores. Their limits must allow batches of 1
+// MiB.
 func LogStore(t *testing.T, open OpenLog) {
 	cases := []struct {
 		name string

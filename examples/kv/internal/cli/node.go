@@ -32,7 +32,7 @@ const stopLimit = 5 * time.Second
 func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level})).With("node", s.id)
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 
 	listener, err := net.Listen("tcp", s.httpAddress)
 	if err != nil {

@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // seen is a request as it came in.
 type seen struct{ method, path, query, body string }

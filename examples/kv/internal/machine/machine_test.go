@@ -14,9 +14,13 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"go.uber.org/goleak"
+
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // kinds are the machines that every test below runs on.
 var kinds = map[string]func(t *testing.T) Machine{
@@ -492,7 +496,9 @@ func TestVolatile(t *testing.T) {
 	}
 }
 
-// copyDir copies the files of a directory as they are, but for the lock.
+// copyDir copies the files of a directory as they are, but for the lock. It is
+// what a killed process leaves, as long as badger is not writing tables: the
+// directory must be a young one, with less in it than a memtable.
 func copyDir(t *testing.T, dir string) string {
 	t.Helper()
 	to := t.TempDir()

@@ -1,0 +1,207 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage/memory"
+)
+
+// applyRig is an apply actor that a test steps by hand; nothing else of its
+// group runs.
+type applyRig struct {
+	group   *Group
+	env     *laterEnvironment
+	net     *sentNetwork
+	answers []string
+}
+
+func newApplyRig(t *testing.T) *applyRig {
+	r := &applyRig{env: &laterEnvironment{}, net: &sentNetwork{}}
+	n := &Node{identity: core.Identity{ID: 1, Incarnation: 1}}
+	n.cfg.Network, n.cfg.Store, n.cfg.Snapshots = r.net, memory.New(1), memory.NewSnapshots()
+	g := &Group{node: n, cfg: groupConfig(1, &listMachine{}), env: r.env, logger: slog.New(slog.DiscardHandler)}
+	g.ctx, g.cancel = context.WithCancel(t.Context())
+	t.Cleanup(g.cancel)
+	g.credits = &credits{entriesMax: 100, bytesMax: 1 << 20, parent: &credits{}}
+	g.tail = newTail(1<<20, core.LogID{}, core.LogID{}, 0)
+	g.core = &coreActor{group: g}
+	g.core.inbox.bell = func() {}
+	g.apply = newApplyActor(g, core.LogID{}, 0, core.ConfigurationAt{})
+	g.apply.inbox.bell = func() {}
+	r.group = g
+	return r
+}
+
+// slot hands over proposals that were appended from first on.
+func (r *applyRig) slot(first core.LogID, n int, from core.Identity) {
+	var ps []*Proposal
+	at := first
+	for range n {
+		name := at.String()
+		p := &Proposal{from: from, id: uint64(at.Index), Completed: func(p *Proposal) {
+			r.answers = append(r.answers, fmt.Sprintf("%s: %s", name, outcome(p.Err)))
+		}}
+		r.group.credits.acquire(p, 100, false)
+		p.stage.Store(stageApply)
+		ps = append(ps, p)
+		at.Index++
+	}
+	r.group.apply.inbox.put(applyItem{slots: slots{first, ps}}, true)
+}
+
+func outcome(err error) string {
+	var lost *core.LostError
+	switch {
+	case err == nil:
+		return "applied"
+	case errors.As(err, &lost):
+		return "lost"
+	case core.MayHaveHappened(err):
+		return "unknown"
+	}
+	return "certainly not: " + err.Error()
+}
+
+func (r *applyRig) run() {
+	r.group.apply.work()
+	for len(r.env.calls) > 0 {
+		call := r.env.calls[0]
+		r.env.calls = r.env.calls[1:]
+		call()
+	}
+}
+
+func (r *applyRig) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if g, w := strings.Join(r.answers, "\n"), strings.Join(want, "\n"); g != w {
+		t.Errorf("answers:\n%s\nwant:\n%s", g, w)
+	}
+	r.answers = nil
+}
+
+func TestSlotsAreDecidedByWhatIsApplied(t *testing.T) {
+	r := newApplyRig(t)
+	// This node led term 1 and appended 2, 3 and 5; another leader of term 2 kept
+	// 2 and 3 and put its own entry at 4; then this node led term 3.
+	r.slot(id(1, 2), 2, core.Identity{})
+	r.slot(id(1, 5), 1, core.Identity{})
+	r.slot(id(3, 6), 2, core.Identity{})
+	log := entriesOf(1, 1, 3, 100)
+	log = append(log, entriesOf(2, 4, 5, 100)...)
+	log = append(log, entriesOf(3, 6, 7, 100)...)
+	r.group.tail.submit(&core.Write{IOID: 1, Append: log})
+
+	r.group.apply.inbox.put(applyItem{upTo: 3}, true)
+	r.run()
+	r.expect(t, "1.2: applied", "1.3: applied")
+	r.group.apply.inbox.put(applyItem{upTo: 4}, true)
+	r.run()
+	r.expect(t, "1.5: lost")
+	r.group.apply.inbox.put(applyItem{upTo: 6}, true)
+	r.run()
+	r.expect(t, "3.6: applied")
+	if n, _ := r.group.Inflight(); n != 1 {
+		t.Errorf("%d credits are out, want 1", n)
+	}
+	r.group.apply.finish()
+	r.expect(t, "3.7: unknown")
+	if n, b := r.group.Inflight(); n != 0 || b != 0 {
+		t.Errorf("%d credits, %d bytes are out", n, b)
+	}
+}
+
+func TestSlotsThatASnapshotOvertakes(t *testing.T) {
+	r := newApplyRig(t)
+	r.slot(id(1, 2), 2, core.Identity{})
+	r.slot(id(2, 9), 3, core.Identity{})
+	r.group.apply.accept(applyItem{})
+	for _, item := range r.group.apply.inbox.take() {
+		r.group.apply.accept(item)
+	}
+	r.group.apply.settleJump(id(2, 10))
+	r.expect(t, "1.2: unknown", "1.3: unknown", "2.9: unknown", "2.10: unknown")
+	r.group.apply.settleJump(id(3, 10))
+	r.expect(t, "2.11: lost")
+	if n, _ := r.group.Inflight(); n != 0 {
+		t.Errorf("%d credits are out", n)
+	}
+}
+
+func TestForwardedResultsAreBatched(t *testing.T) {
+	r := newApplyRig(t)
+	a, b := core.Identity{ID: 2, Incarnation: 2}, core.Identity{ID: 3, Incarnation: 3}
+	r.slot(id(1, 1), 2, a)
+	r.slot(id(1, 3), 1, b)
+	r.slot(id(1, 4), 1, a)
+	r.group.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.group.apply.inbox.put(applyItem{upTo: 4}, true)
+	r.run()
+	var got []string
+	for _, m := range r.net.sent {
+		p := m.(*core.ProposeResponse)
+		text := fmt.Sprintf("to %d:", p.To.ID)
+		for _, result := range p.Results {
+			text += fmt.Sprintf(" %d=%d", result.ID, result.Code)
+		}
+		got = append(got, text)
+	}
+	if want := "to 2: 1=1 2=1 4=1|to 3: 3=1"; strings.Join(got, "|") != want {
+		t.Errorf("sent %q, want %q", strings.Join(got, "|"), want)
+	}
+	if n, _ := r.group.Inflight(); n != 0 {
+		t.Errorf("%d credits are out", n)
+	}
+}
+
+func TestReadsWaitForTheirIndex(t *testing.T) {
+	r := newApplyRig(t)
+	r.group.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	wait := func(index core.Index) {
+		read := &Read{Completed: func(read *Read) {
+			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.group.apply.applied.Index))
+		}}
+		read.stage.Store(stageApply)
+		r.group.apply.inbox.put(applyItem{read: readBatch{index, []*Read{read}}}, true)
+	}
+	wait(3)
+	wait(0)
+	wait(2)
+	r.run()
+	r.expect(t, "read 0 at 0")
+	r.group.cfg.ApplyBatchEntriesMax = 1
+	r.group.apply.inbox.put(applyItem{upTo: 4}, true)
+	r.run()
+	r.expect(t, "read 2 at 2", "read 3 at 3")
+}
+
+// TestErrorsSurviveTheWire: what a forwarded proposal is told means the same as
+// what a local one is told.
+func TestErrorsSurviveTheWire(t *testing.T) {
+	for _, err := range []error{
+		core.ErrOverloaded, core.ErrTermChanged, &core.LostError{LogID: id(1, 2)}, &core.TooLargeError{Size: 5, Max: 4},
+		&core.UnknownOutcomeError{Cause: core.ErrStopped}, &core.UnknownOutcomeError{Cause: &core.FatalError{Cause: errors.New("disk")}},
+	} {
+		r := resultOf(1, id(1, 2), nil, err)
+		back := forwardedError(&r, 5, 4)
+		if fmt.Sprintf("%T", back) != fmt.Sprintf("%T", err) || core.MayHaveHappened(back) != core.MayHaveHappened(err) {
+			t.Errorf("%v (%T) came back as %v (%T)", err, err, back, back)
+		}
+	}
+	for _, err := range []error{core.ErrStopped, &core.FatalError{Cause: errors.New("disk")}} {
+		if r := resultOf(1, core.LogID{}, nil, err); r.Code != core.ResultStopped {
+			t.Errorf("%v: code %d", err, r.Code)
+		}
+	}
+	for _, err := range []error{core.ErrNotReady, &core.NotLeaderError{Leader: membership.NodeID(2)}} {
+		if r := resultOf(1, core.LogID{}, nil, err); r.Code != core.ResultNotLeader {
+			t.Errorf("%v: code %d", err, r.Code)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package core
+
+import (
+	"testing"
+	"time"
+)
+
+// TestContradictionsAreNotHeeded: what no correct peer can say is told to the
+// operator, and stops nobody.
+func TestContradictionsAreNotHeeded(t *testing.T) {
+	cases := []struct {
+		name    string
+		rig     func(t *testing.T) *rig
+		message func(r *rig) Message
+	}{
+		{"another leads the leader's term", func(t *testing.T) *rig { return newRig(t, rigOptions{}).lead() },
+			func(*rig) Message { return &Heartbeat{Round: 1, Stream: 1} }},
+		{"another appends in the leader's term", func(t *testing.T) *rig { return newRig(t, rigOptions{}).lead() },
+			func(r *rig) Message {
+				return &AppendEntries{Stream: 1, Prev: r.e.log.last, Entries: commands(LogID{r.e.hard.Term, r.e.log.last.Index + 1})}
+			}},
+		{"a snapshot in the leader's term", func(t *testing.T) *rig { return newRig(t, rigOptions{}).lead() },
+			func(r *rig) Message {
+				meta := SnapshotMeta{LogID: LogID{1, 9}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}
+				return &SnapshotChunk{Stream: 1, Meta: meta}
+			}},
+		{"a leader would remove what is committed", func(t *testing.T) *rig {
+			return newRig(t, rigOptions{terms: []Term{1, 1}, commit: 3, applied: 3}).follow(2)
+		}, func(*rig) Message {
+			// Prev is right and the entry at the commit index is another one.
+			return &AppendEntries{Stream: 1, Prev: LogID{1, 3}, Entries: nil, Commit: 3}
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := c.rig(t)
+			before := r.e.Status()
+			m := c.message(r)
+			r.from(2, r.e.hard.Term, m)
+			after := r.e.Status()
+			if after.Role != before.Role || after.Last != before.Last || after.Committed != before.Committed {
+				t.Errorf("%+v became %+v", before, after)
+			}
+			if before.Role == RoleLeader {
+				if n, ok := find[*Notice](r); !ok || n.Kind != NoticeContradiction || n.Peer != rigPeers[1] {
+					t.Errorf("no notice of the contradiction: %q", r.lines())
+				}
+			}
+		})
+	}
+}
+
+// TestHeartbeatsShareAGrid: the rounds of all groups that a node leads fall on
+// the same instants.
+func TestHeartbeatsShareAGrid(t *testing.T) {
+	for _, start := range []time.Duration{0, time.Millisecond, 37 * time.Millisecond, 99999 * time.Microsecond} {
+		r := newRig(t, rigOptions{})
+		r.now = r.now.Add(start)
+		r.lead()
+		elected := r.now
+		for range 3 {
+			at := r.e.heartbeatTimer.at
+			if at%Instant(r.e.cfg.HeartbeatInterval) != 0 || at <= r.now || at.Sub(r.now) > r.e.cfg.HeartbeatInterval {
+				t.Errorf("elected at %d: a round at %d, now %d", elected, at, r.now)
+			}
+			r.fire(TimerHeartbeat)
+			r.now = r.now.Add(3 * time.Millisecond) // timers are never punctual
+		}
+	}
+}

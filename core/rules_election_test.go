@@ -1,0 +1,281 @@
+package core
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPromise: rules 11 and 12: within a promise a vote is refused, its term is
+// not adopted, and the asker is told the milliseconds left; to whom the promise
+// was given may have the vote.
+func TestPromise(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(2)
+	r.now = r.now.Add(400*time.Millisecond + 1)
+	r.expect(r.from(3, 5, &VoteRequest{ElectionTerm: 5, Campaign: 1, Last: LogID{9, 9}}), "send ->3 T2 vote for T5 refused, wait 600 ms")
+	r.from(2, 3, &VoteRequest{ElectionTerm: 3, Campaign: 1, Last: LogID{9, 9}})
+	if w, ok := find[*Write](r); !ok || !w.Then[0].(*VoteResponse).Granted {
+		t.Errorf("the leader itself was refused: %q", r.lines())
+	}
+	// The promise binds the own vote too: no campaign before its end.
+	late := newRig(t, rigOptions{}).follow(2)
+	late.now = late.e.electionTimer.at - 1
+	late.from(2, 2, &Heartbeat{Round: 2, Stream: 1})
+	if late.e.electionTimer.at < late.e.promise.until {
+		t.Error("the election time-out ends within the promise")
+	}
+}
+
+// TestPromiseInMilliseconds: what was told is what is kept, to the millisecond.
+func TestPromiseInMilliseconds(t *testing.T) {
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.ElectionTimeout = 1500*time.Millisecond + 700*time.Microsecond }}).follow(2)
+	m, _ := sent[*HeartbeatResponse](r)
+	if m == nil || m.PromiseMillis != 1500 || r.e.promise.until.Sub(r.now) < time.Duration(m.PromiseMillis)*time.Millisecond {
+		t.Errorf("told %+v, keeps %v", m, r.e.promise.until.Sub(r.now))
+	}
+}
+
+// TestSilenceAndSoleVoter: rule 13.
+func TestSilenceAndSoleVoter(t *testing.T) {
+	silence := func(c *Config) { c.Silence = 5 * time.Second }
+	r := newRig(t, rigOptions{configure: silence})
+	if wait := r.e.electionTimer.at.Sub(r.now); wait < 5*time.Second {
+		t.Errorf("campaigns after %v of silence", wait)
+	}
+	r.expect(r.from(2, 2, &VoteRequest{ElectionTerm: 2, Campaign: 1, Last: LogID{9, 9}}), "send ->2 T1 vote for T2 refused, wait 5000 ms")
+	r.now = r.now.Add(5 * time.Second)
+	r.from(2, 2, &VoteRequest{ElectionTerm: 2, Campaign: 1, Last: LogID{9, 9}})
+	if _, ok := find[*Write](r); !ok {
+		t.Errorf("no vote after the silence: %q", r.lines())
+	}
+	// Who alone decides in every configuration waits for nobody.
+	if alone := newRig(t, rigOptions{voters: 1, configure: silence}); alone.e.role != RoleCandidate {
+		t.Errorf("a sole voter is a %v", alone.e.role)
+	}
+	// Not if an earlier configuration that may still decide had others.
+	s := rigState(rigOptions{})
+	c := s.Configurations[0].Configuration
+	c.Members, c.Voters = c.Members[:1], c.Voters[:1]
+	s.Configurations = append(s.Configurations, ConfigurationAt{LogID{1, 2}, c})
+	s.Last, s.Commit = LogID{1, 2}, 1
+	if two := newRigOf(t, s, silence); two.e.role != RoleFollower {
+		t.Errorf("sole voter of the latest configuration only: a %v", two.e.role)
+	}
+}
+
+// TestLateTimers: rule 15: a timer that fires much too late re-arms once, so that
+// what was said during a pause is heard first.
+func TestLateTimers(t *testing.T) {
+	t.Run("election", func(t *testing.T) {
+		r := newRig(t, rigOptions{})
+		r.now = r.e.electionTimer.at.Add(time.Second + 1)
+		r.fire(TimerElection)
+		if r.e.role != RoleFollower || r.e.electionTimer.armed <= r.now || r.e.electionTimer.at.Sub(r.now) > time.Second {
+			t.Fatalf("a %v; %q", r.e.role, r.lines())
+		}
+		r.now = r.e.electionTimer.at.Add(time.Minute) // once
+		r.fire(TimerElection)
+		if r.e.role != RolePreCandidate {
+			t.Errorf("a %v, late a second time", r.e.role)
+		}
+	})
+	t.Run("election, a heartbeat comes in between", func(t *testing.T) {
+		r := newRig(t, rigOptions{}).follow(1)
+		r.now = r.e.electionTimer.at.Add(time.Minute)
+		r.fire(TimerElection)
+		r.from(2, 1, &Heartbeat{Round: 2, Stream: 1})
+		r.fire(TimerElection)
+		if r.e.role != RolePreCandidate || r.now < r.e.promise.until {
+			t.Errorf("a %v", r.e.role)
+		}
+	})
+	t.Run("heartbeat", func(t *testing.T) {
+		r := newRig(t, rigOptions{}).lead()
+		r.now = r.e.heartbeatTimer.at.Add(time.Minute)
+		r.fire(TimerHeartbeat)
+		if r.e.role != RoleLeader || len(r.last) != 3 {
+			t.Fatalf("a leader that slept: a %v; %q", r.e.role, r.lines())
+		}
+		// Nobody answered in the meantime either.
+		r.fire(TimerHeartbeat)
+		if r.e.role != RoleFollower {
+			t.Errorf("a %v without a quorum", r.e.role)
+		}
+	})
+	t.Run("heartbeat, answered", func(t *testing.T) {
+		r := newRig(t, rigOptions{}).lead()
+		r.now = r.e.heartbeatTimer.at.Add(time.Minute)
+		r.fire(TimerHeartbeat)
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1})
+		r.fire(TimerHeartbeat)
+		if r.e.role != RoleLeader {
+			t.Errorf("a %v, though a quorum answered", r.e.role)
+		}
+	})
+}
+
+// TestTimersAreLazy: moving a deadline later does not touch the clock; the timer
+// fires at the old time and is armed for the rest. Old firings are ignored.
+func TestTimersAreLazy(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(1)
+	armed, generation := r.e.electionTimer.armed, r.e.electionTimer.generation
+	r.now = armed - 1
+	r.expect(r.from(2, 1, &Heartbeat{Round: 2, Stream: 1}), "send ->2 T1 heartbeat 2 answered: match 0, applied 0, promise 1000 ms")
+	r.now = armed
+	r.expect(r.step(&TimerFired{TimerElection, generation}), "arm election")
+	if a, ok := find[*ArmTimer](r); !ok || a.At != r.e.electionTimer.at || a.Generation == generation {
+		t.Errorf("%+v", a)
+	}
+	r.now = r.e.electionTimer.at
+	r.expect(r.step(&TimerFired{TimerElection, generation}))
+	r.fire(TimerElection)
+	if r.e.role != RolePreCandidate {
+		t.Errorf("a %v", r.e.role)
+	}
+	leader := newRig(t, rigOptions{}).lead()
+	leader.expect(leader.step(&TimerFired{TimerElection, leader.e.electionTimer.generation}))
+	leader.now = leader.now.Add(time.Hour)
+	leader.expect(leader.step(&TimerFired{TimerHeartbeat, leader.e.heartbeatTimer.generation - 1}))
+}
+
+// TestHungMachine: rule 16: a leader whose machine finishes nothing while a voter
+// applied more hands in its office.
+func TestHungMachine(t *testing.T) {
+	for name, test := range map[string]struct {
+		applied Index // what the others report
+		moves   bool  // the own machine does finish something
+		want    Role
+	}{
+		"the others go on":   {9, false, RoleFollower},
+		"nobody goes on":     {2, false, RoleLeader},
+		"slow, and it moves": {9, true, RoleLeader},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{}).lead()
+			r.propose("a", "b", "c", "d", "e", "f", "g")
+			r.flush()
+			r.match(2, 9)
+			for i := range 24 {
+				r.fire(TimerHeartbeat)
+				if r.e.role != RoleLeader {
+					break
+				}
+				r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Applied: test.applied, Match: 9})
+				if test.moves && i%10 == 9 {
+					r.step(&Applied{LogID{2, r.e.applied + 1}})
+				}
+			}
+			if r.e.role != test.want {
+				t.Errorf("a %v, want a %v", r.e.role, test.want)
+			}
+			if r.e.role == RoleFollower {
+				r.now = r.now.Add(10 * time.Second)
+				r.fire(TimerElection) // late: once excused
+				r.fire(TimerElection)
+				if r.e.role != RoleFollower {
+					t.Errorf("it campaigns with a hung machine: a %v", r.e.role)
+				}
+				r.step(&Applied{LogID{2, 9}})
+				r.fire(TimerElection)
+				if r.e.role != RolePreCandidate {
+					t.Errorf("it caught up, and is a %v", r.e.role)
+				}
+			}
+		})
+	}
+}
+
+// TestBreaksHungConnection: rule 16: heartbeats are answered, entries are not.
+func TestBreaksHungConnection(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	r.propose("x")
+	begun := r.now
+	var broken []time.Duration
+	for range 45 {
+		r.fire(TimerHeartbeat)
+		if b, ok := find[*BreakConnection](r); ok {
+			if b.Node != 2 || b.Class != ClassBulk {
+				t.Fatalf("%q", r.lines())
+			}
+			broken = append(broken, r.now.Sub(begun))
+		}
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Match: 2})
+		r.from(3, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 2, Match: 3})
+	}
+	// Once for each limit of two seconds.
+	if len(broken) != 2 || broken[0] <= 2*time.Second || broken[0] > 2300*time.Millisecond {
+		t.Errorf("broken after %v", broken)
+	}
+}
+
+// TestVoteEndsPreCampaign: Raft 5.2: who gave its vote waits for the winner. A
+// pre-candidate that went on would end the term of the candidate it voted for.
+func TestVoteEndsPreCampaign(t *testing.T) {
+	r := newRig(t, rigOptions{term: 4}).preCampaign()
+	campaign := r.e.election.campaign
+	r.now = r.e.electionTimer.at - 1
+	r.from(2, 4, &VoteRequest{ElectionTerm: 4, Campaign: 1, Last: LogID{1, 1}})
+	if r.e.role != RoleFollower || r.e.hard.Vote != rigPeers[1] || r.e.electionTimer.at.Sub(r.now) < time.Second {
+		t.Errorf("a %v that campaigns again in %v", r.e.role, r.e.electionTimer.at.Sub(r.now))
+	}
+	r.from(3, 4, &VoteResponse{Pre: true, ElectionTerm: 5, Campaign: campaign, Granted: true})
+	if r.e.hard.Term != 4 {
+		t.Errorf("it went on to T%d", r.e.hard.Term)
+	}
+}
+
+// TestSlowPeerIsHeard: with many reads, the rounds of a round trip to a far peer are
+// more than anybody remembers. Its answers count as signs of life all the same.
+func TestSlowPeerIsHeard(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	far, begun := r.e.office.round, r.now
+	for id := uint64(1); id <= 1000; id++ {
+		r.now = r.now.Add(100 * time.Microsecond)
+		r.step(&ReadRequest{id})
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Match: 2})
+	}
+	if r.e.office.round < far+900 {
+		t.Fatalf("%d rounds, the test is worthless", r.e.office.round-far)
+	}
+	for _, ago := range []uint64{0, 10, 500, 900} {
+		r.from(3, 2, &HeartbeatResponse{Round: r.e.office.round - ago, Stream: 2, Match: 2})
+		alive, ok := find[*PeerAlive](r)
+		if real := r.now.Add(-time.Duration(ago) * 100 * time.Microsecond); !ok || alive.Sent > real || real.Sub(alive.Sent) > 50*time.Millisecond {
+			t.Errorf("an answer to a round of %v ago: %q", r.now.Sub(real), r.lines())
+		}
+	}
+	if p := r.e.office.peers[1]; p.roundSent < begun {
+		t.Errorf("node 3 was heard last at %v", p.roundSent)
+	}
+}
+
+// TestStepDownSaysWhy: the notice names the cause.
+func TestStepDownSaysWhy(t *testing.T) {
+	for name, event := range map[string]func(r *rig){
+		"a refused vote":       func(r *rig) { r.from(3, 6, &VoteResponse{Pre: true, ElectionTerm: 2}) },
+		"a heartbeat's answer": func(r *rig) { r.from(3, 6, &HeartbeatResponse{}) },
+		"a stream":             func(r *rig) { r.step(&HigherTerm{rigPeers[2], 6}) },
+	} {
+		r := newRig(t, rigOptions{}).lead()
+		event(r)
+		if n, ok := find[*Notice](r); !ok || n.Kind != NoticeSteppedDown || n.Text != "node 3 is in term 6" {
+			t.Errorf("%s: %q", name, r.lines())
+		}
+	}
+}
+
+// TestOwnPromiseBindsCampaign: rules 12 and 13: the time-out is never set before the
+// end of a promise or silence; should it fire there all the same, nothing begins.
+func TestOwnPromiseBindsCampaign(t *testing.T) {
+	for name, bind := range map[string]func(r *rig, until Instant){
+		"promise": func(r *rig, until Instant) { r.e.promise.until, r.e.promise.to = until, rigPeers[1] },
+		"silence": func(r *rig, until Instant) { r.e.promise.silentUntil = until },
+	} {
+		r := newRig(t, rigOptions{})
+		until := r.e.electionTimer.at.Add(time.Second)
+		bind(r, until)
+		r.fire(TimerElection)
+		if r.e.role != RoleFollower || r.e.electionTimer.at < until {
+			t.Errorf("%s: a %v, again at %v of %v", name, r.e.role, r.e.electionTimer.at, until)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package core
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/trouperaft/troupe/membership"
+)
+
+// TestIdentity: rule 17: who is meant, and of which cluster, by name.
+func TestIdentity(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(1)
+	m := r.address(2, 9, &VoteResponse{})
+	m.Head().To.Incarnation = 1
+	r.expect(r.step(m)) // an answer is dropped, nobody answers it
+	identify := r.address(2, 0, &IdentifyRequest{ID: 1})
+	identify.Head().To.Incarnation, identify.Head().Cluster = 0, 0
+	r.expect(r.step(identify), "send ->2 T1 I am 1/10, not empty, last 1.1")
+	anyone := r.address(2, 9, &Heartbeat{Round: 1})
+	anyone.Head().To.Incarnation = 0
+	r.expect(r.step(anyone)) // only Identify addresses whoever is there
+	for name, change := range map[string]func(h *Header){
+		"another group": func(h *Header) { h.Group = 2 },
+		"another node":  func(h *Header) { h.To.ID = 2 },
+		"from nobody":   func(h *Header) { h.From.ID = 0 },
+		"from oneself":  func(h *Header) { h.From = r.e.cfg.Self },
+		"to nobody":     func(h *Header) { h.To = Identity{} },
+	} {
+		m := r.address(2, 9, &Heartbeat{Round: 1})
+		change(m.Head())
+		if lines := r.step(m); len(lines) > 0 {
+			t.Errorf("%s: %q", name, lines)
+		}
+	}
+}
+
+// TestEmptyNodeAdoptsCluster: rule 17: durably, before its first answer; rule 19:
+// it never votes.
+func TestEmptyNodeAdoptsCluster(t *testing.T) {
+	first := Entry{LogID: LogID{1, 1}, Kind: EntryConfiguration}
+	state := rigState(rigOptions{})
+	first.Data = state.Configurations[0].Configuration.Encode()
+	r := newRigOf(t, State{}, nil)
+	r.expect(r.from(2, 3, &VoteRequest{ElectionTerm: 3, Campaign: 1, Last: LogID{1, 1}}), "send ->2 T0 vote for T3 refused")
+	r.from(2, 3, &AppendEntries{Stream: 1, Entries: []Entry{first}})
+	w, ok := find[*Write](r)
+	if !ok || w.HardState.Cluster != worldCluster || len(w.Then) != 1 {
+		t.Fatalf("%q", r.lines())
+	}
+	other := r.address(2, 3, &Heartbeat{Round: 1, Stream: 1})
+	other.Head().Cluster = 0xee
+	r.expect(r.step(other), "notice: 2 other cluster in T0: cluster ee, not c1", "send ->2 T3 refusal: another cluster")
+}
+
+// TestBootstrapRefusals: rule 19.
+func TestBootstrapRefusals(t *testing.T) {
+	list := func(ids ...Identity) (members []membership.Member) {
+		for _, id := range ids {
+			members = append(members, membership.Member{Identity: id})
+		}
+		return members
+	}
+	p := rigPeers
+	for name, test := range map[string]struct {
+		members []membership.Member
+		want    string
+	}{
+		"without oneself":                {list(p[1], p[2]), "node 1, which was asked, is not in the list"},
+		"nobody":                         {nil, "is not in the list"},
+		"another incarnation of oneself": {list(Identity{ID: 1, Incarnation: 99}, p[1]), "is not in the list"},
+		"a node twice":                   {list(p[0], p[1], Identity{ID: 2, Incarnation: 99}), "node 2 stands in the list twice"},
+		"a node that was not identified": {list(p[0], Identity{ID: 2, Incarnation: 0}), "node 2 has no id or no incarnation"},
+		"a long address":                 {append(list(p[0]), membership.Member{Identity: p[1], Address: strings.Repeat("x", 2000)}), "address of 2000 bytes"},
+	} {
+		r := newRigOf(t, State{}, nil)
+		ev := &Bootstrap{Cluster: worldCluster, Members: test.members}
+		r.step(ev)
+		var refused *BootstrapError
+		if !errors.As(ev.Err, &refused) || !strings.Contains(ev.Err.Error(), test.want) || len(r.last) > 0 {
+			t.Errorf("%s: %v, %q", name, ev.Err, r.lines())
+		}
+	}
+	r := newRig(t, rigOptions{})
+	for _, test := range []struct {
+		members []membership.Member
+		ok      bool
+	}{{list(p[:3]...), true}, {list(p[2], p[0], p[1]), true}, {list(p[:2]...), false}, {list(p[:4]...), false}, {list(p[0], p[1], Identity{ID: 3, Incarnation: 1}), false}} {
+		ev := &Bootstrap{Members: test.members}
+		if r.expect(r.step(ev)); (ev.Err == nil) != test.ok {
+			t.Errorf("%v: %v", test.members, ev.Err)
+		}
+	}
+}
+
+// TestMayCampaign: rule 20: a voter of the latest configuration, or of any since
+// and including the last one known to be committed.
+func TestMayCampaign(t *testing.T) {
+	with := func(ids ...int) membership.Configuration {
+		var c membership.Configuration
+		for _, id := range rigPeers[:3] {
+			c.Members = append(c.Members, membership.Member{Identity: id})
+		}
+		for _, i := range ids {
+			c.Voters = append(c.Voters, rigPeers[i-1])
+		}
+		return c
+	}
+	for _, test := range []struct {
+		configurations []membership.Configuration // at 1, 2, ...
+		commit         Index
+		want           bool
+	}{
+		{[]membership.Configuration{with(1, 2, 3)}, 0, true},
+		{[]membership.Configuration{with(2, 3)}, 1, false},
+		{[]membership.Configuration{with(1, 2, 3), with(2, 3)}, 1, true},
+		{[]membership.Configuration{with(1, 2, 3), with(2, 3)}, 2, false},
+		{[]membership.Configuration{with(2, 3), with(1, 2, 3), with(2, 3)}, 1, true},
+		{[]membership.Configuration{with(2, 3), with(1, 2, 3)}, 1, true},
+	} {
+		s := State{HardState: HardState{Term: 1, Cluster: worldCluster}, Terms: []LogID{{1, 1}}, Commit: test.commit}
+		for i, c := range test.configurations {
+			s.Last = LogID{1, Index(i) + 1}
+			s.Configurations = append(s.Configurations, ConfigurationAt{s.Last, c})
+		}
+		r := newRigOf(t, s, nil)
+		if got := r.e.electionTimer.armed != 0; got != test.want {
+			t.Errorf("%v at commit %d: may campaign %t", test.configurations, test.commit, got)
+			continue
+		}
+		if !test.want {
+			continue
+		}
+		// It counts itself only where it votes now.
+		r.preCampaign()
+		latest := test.configurations[len(test.configurations)-1]
+		if r.e.election.votes[r.e.cfg.Self] != latest.IsVoter(r.e.cfg.Self) {
+			t.Errorf("%v: counts itself %t", test.configurations, r.e.election.votes[r.e.cfg.Self])
+		}
+	}
+}
+
+// TestRemovedLeader: rules 20 and 22: a leader that votes no more does not count
+// itself, and leaves office when that is committed.
+func TestRemovedLeader(t *testing.T) {
+	s := rigState(rigOptions{})
+	c := s.Configurations[0].Configuration
+	c.Voters = c.Voters[1:]
+	s.Last = LogID{1, 2}
+	s.Configurations = append(s.Configurations, ConfigurationAt{LogID{1, 2}, c})
+	s.Commit = 1
+	r := newRigOf(t, s, nil).preCampaign()
+	answer := func(pre bool) {
+		for _, id := range []NodeID{2, 3} {
+			r.from(id, r.e.hard.Term, &VoteResponse{Pre: pre, ElectionTerm: max(2, r.e.hard.Term), Campaign: r.e.election.campaign, Granted: true})
+		}
+	}
+	answer(true)
+	r.flush()
+	if r.e.role != RoleCandidate {
+		t.Fatalf("a %v", r.e.role)
+	}
+	answer(false)
+	r.flush()
+	r.match(2, 3)
+	if r.e.role != RoleLeader || r.e.commit != 1 {
+		t.Fatalf("a %v with commit %d: the leader counted itself", r.e.role, r.e.commit)
+	}
+	r.match(3, 3)
+	if r.e.role != RoleLearner || r.e.commit != 3 {
+		t.Errorf("a %v with commit %d", r.e.role, r.e.commit)
+	}
+}
+
+// TestConfigurationRollsBack: rule 23: a truncation takes the configuration back.
+func TestConfigurationRollsBack(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(2)
+	c := r.e.configs.latest().Configuration
+	c.Voters = c.Voters[1:]
+	r.from(2, 2, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: []Entry{{LogID: LogID{2, 2}, Kind: EntryConfiguration, Data: c.Encode()}}, Commit: 1})
+	if at, ok := find[*ConfigurationChanged](r); !ok || at.At.Index != 2 || r.e.role != RoleLearner {
+		t.Fatalf("a %v: %q", r.e.role, r.lines())
+	}
+	r.from(3, 3, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{3, 2})})
+	if at, ok := find[*ConfigurationChanged](r); !ok || at.At.LogID != (LogID{1, 1}) || r.e.role != RoleFollower || r.e.electionTimer.at == 0 {
+		t.Errorf("a %v: %q", r.e.role, r.lines())
+	}
+}
+
+// TestReaderOfAnotherIncarnation: rule 18: the leader tells it by name, and gives it
+// no index.
+func TestReaderOfAnotherIncarnation(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	m := r.address(3, 2, &ReadIndexRequest{ID: 1})
+	m.Head().From.Incarnation = 1
+	r.expect(r.step(m), "send ->3 T2 refusal: not the member of that name")
+	if refusal, _ := sent[*Refusal](r); refusal == nil || refusal.Known != rigPeers[2] {
+		t.Errorf("%+v", refusal)
+	}
+	if len(r.e.reads.confirming) > 0 {
+		t.Error("the read is under way all the same")
+	}
+	// The emptied node hears it, and says so in its status.
+	emptied := newRigOf(t, State{}, nil)
+	emptied.from(2, 2, &Refusal{Reason: RefusedUnknownMember, Known: Identity{ID: 1, Incarnation: 99}})
+	if !emptied.e.Status().UnknownToGroup {
+		t.Error("the status does not say that it is unknown to its group")
+	}
+}

@@ -1,0 +1,206 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// TestStateCheck: rule 24: parts that contradict each other are damage.
+func TestStateCheck(t *testing.T) {
+	// The log is 1.1, 1.2, 2.3, 2.4; the purged part ends at Purged.
+	for name, test := range map[string]struct {
+		change func(s *State)
+		ok     bool
+	}{
+		"as it is":                                       {func(*State) {}, true},
+		"nothing at all":                                 {func(s *State) { *s = State{} }, true},
+		"purged, and the machine has it":                 {func(s *State) { s.Purged, s.Applied = LogID{1, 2}, LogID{2, 3} }, true},
+		"purged, and the machine is right there":         {func(s *State) { s.Purged, s.Applied = LogID{1, 2}, LogID{1, 2} }, true},
+		"purged, and the snapshot has it":                {func(s *State) { s.Purged, s.Snapshot.LogID = LogID{1, 2}, LogID{1, 2} }, true},
+		"purged, and nobody has it":                      {func(s *State) { s.Purged = LogID{1, 2} }, false},
+		"purged, the machine short of it":                {func(s *State) { s.Purged, s.Applied = LogID{1, 2}, LogID{1, 1} }, false},
+		"purged, the snapshot short of it":               {func(s *State) { s.Purged, s.Snapshot.LogID = LogID{1, 2}, LogID{1, 1} }, false},
+		"purged, the machine at another entry there":     {func(s *State) { s.Purged, s.Applied = LogID{1, 2}, LogID{7, 2} }, false},
+		"applied beyond the log":                         {func(s *State) { s.Applied = LogID{2, 5} }, false},
+		"applied another entry":                          {func(s *State) { s.Applied = LogID{1, 3} }, false},
+		"applied an entry of the log":                    {func(s *State) { s.Applied = LogID{2, 3} }, true},
+		"snapshot ahead of the log":                      {func(s *State) { s.Snapshot.LogID = LogID{3, 9} }, true},
+		"snapshot that conflicts, machine behind it":     {func(s *State) { s.Applied, s.Snapshot.LogID = LogID{1, 1}, LogID{3, 3} }, true},
+		"snapshot that conflicts, machine ahead of it":   {func(s *State) { s.Applied, s.Snapshot.LogID = LogID{2, 4}, LogID{3, 3} }, false},
+		"old snapshot below the purge point, machine ok": {func(s *State) { s.Purged, s.Applied, s.Snapshot.LogID = LogID{1, 2}, LogID{2, 4}, LogID{1, 1} }, true},
+	} {
+		s := rigState(rigOptions{terms: []Term{1, 2, 2}})
+		test.change(&s)
+		if s.Purged.Index > 0 {
+			s.Terms = []LogID{{2, 3}}
+		}
+		_, err := NewEngine(testConfig(rigPeers[0]), s, 1)
+		if (err == nil) != test.ok || err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestInstall: rule 24: from the reset to the end of the restore the node neither
+// campaigns nor applies, and takes no other snapshot.
+func TestInstall(t *testing.T) {
+	r := newRig(t, rigOptions{terms: []Term{1, 1}, commit: 2, applied: 2}).follow(4)
+	meta := rigSnapshot(LogID{3, 9})
+	r.expect(r.from(2, 4, &SnapshotChunk{Stream: 3, Transfer: 1, Meta: meta, Done: true}), "receive snapshot 3.9")
+	// Decided in the step that emits the reset; a transfer of another term counts no more.
+	r.expect(r.step(&SnapshotReceived{meta, rigPeers[1], 3, 3}))
+	r.expect(r.step(&SnapshotReceived{meta, rigPeers[1], 4, 3}),
+		"write 2: reset to 3.9; commit 9; then ->2 T4 appended: match 9", "configuration 1.1: voters 1 2 3")
+	r.expect(r.from(2, 4, &SnapshotChunk{Stream: 3, Transfer: 2, Meta: meta}), "send ->2 T4 snapshot refused: another snapshot is being installed")
+	r.from(2, 4, &AppendEntries{Stream: 3, Prev: LogID{3, 9}, Entries: commands(LogID{4, 10}), Commit: 10})
+	if _, ok := find[*Apply](r); ok {
+		t.Errorf("applies meanwhile: %q", r.lines())
+	}
+	r.expect(r.step(&Flushed{1}))
+	r.expect(r.step(&Flushed{2}), "install snapshot 3.9")
+	r.expect(r.step(&Flushed{3}))
+	r.preCampaign()
+	if r.e.role != RoleFollower {
+		t.Errorf("campaigns meanwhile: a %v", r.e.role)
+	}
+	r.expect(r.step(&SnapshotInstalled{LogID{3, 8}}))
+	r.expect(r.step(&SnapshotInstalled{LogID{3, 9}}), "apply to 10")
+}
+
+// TestSnapshotPolicyAndPurge: rule 25: what follows a snapshot on its way is kept for
+// its receiver, within a bound.
+func TestSnapshotPolicyAndPurge(t *testing.T) {
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries = 4, 1 }}).lead()
+	grow := func(n int) {
+		for range n {
+			r.propose("x")
+			r.flush()
+			r.match(2, r.e.log.last.Index)
+			r.apply()
+		}
+	}
+	build := func() {
+		t.Helper()
+		if !r.e.snapshots.building {
+			t.Fatal("no snapshot is due")
+		}
+		r.step(&SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{2, r.e.applied}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}})
+	}
+	grow(1)
+	if r.e.snapshots.building {
+		t.Error("a snapshot before it is due")
+	}
+	grow(1)
+	build() // at 4
+	if r.e.log.purged != (LogID{2, 3}) {
+		t.Fatalf("purged %v, want 2.3: one entry is kept", r.e.log.purged)
+	}
+	if lines := r.step(&SnapshotNeeded{rigPeers[2], 2}); !slices.Equal(lines, []string{"send snapshot ->3"}) {
+		t.Fatalf("%q", lines)
+	}
+	r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2})) // one at a time
+	grow(4)
+	build() // at 8
+	if got := r.e.log.purged.Index; got != 4 {
+		t.Errorf("purged %d: node 3 needs what follows 4", got)
+	}
+	grow(4)
+	build() // at 12: 11-4 is more than the bound of 5
+	if got := r.e.log.purged.Index; got != 11 {
+		t.Errorf("purged %d: the receiver is given up", got)
+	}
+	r.step(&SnapshotSent{rigPeers[2], 2, LogID{2, 4}, true})
+	if r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3"); r.e.office.peers[1].pinned != 12 {
+		t.Errorf("pinned %d", r.e.office.peers[1].pinned)
+	}
+}
+
+// TestFailedBuildWaitsForNextThreshold: a store that cannot take a snapshot is not
+// asked at every apply.
+func TestFailedBuildWaitsForNextThreshold(t *testing.T) {
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries = 5 }}).lead()
+	var builds []Index
+	for range 16 {
+		r.propose("x")
+		r.flush()
+		r.match(2, r.e.log.last.Index)
+		r.apply()
+		if _, ok := find[*BuildSnapshot](r); ok {
+			builds = append(builds, r.e.applied)
+			r.step(&SnapshotBuilt{Err: errors.New("no space")})
+		}
+	}
+	if !slices.Equal(builds, []Index{5, 10, 15}) {
+		t.Errorf("builds at %v", builds)
+	}
+}
+
+// TestReadRounds: rule 26: one round at a time, reads of a round share it, and a
+// quorum by the configuration in force answers it.
+func TestReadRounds(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	answer := func(round uint64) []string {
+		return r.from(2, 2, &HeartbeatResponse{Round: round, Stream: 1, Match: 2})
+	}
+	answer(1)
+	round := func(n int) []string {
+		return []string{fmt.Sprintf("send ->2 T2 heartbeat %d, commit 2", n), fmt.Sprintf("send ->3 T2 heartbeat %d, commit 2", n)}
+	}
+	r.expect(r.step(&ReadRequest{1}), round(2)...)
+	r.expect(r.step(&ReadRequest{2}))
+	r.expect(r.step(&ReadRequest{3}))
+	r.expect(answer(2), append([]string{"alive: 2, match 2", "read 1: ready at 2"}, round(3)...)...)
+	r.expect(answer(3), "alive: 2, match 2", "read 2: ready at 2", "read 3: ready at 2")
+	// A single voter needs no round but its own.
+	alone := newRig(t, rigOptions{voters: 1, commit: 1, applied: 1})
+	alone.flush()
+	alone.expect(alone.step(&ReadRequest{1})) // its blank entry is not committed
+	alone.expect(alone.flush(), "read 1: ready at 2", "replicate to 2, commit 2", "apply to 2")
+	alone.expect(alone.step(&ReadRequest{2}), "read 2: ready at 2")
+}
+
+// TestSnapshotOfHeldEntry: rule 24: if the log holds a snapshot's entry, nothing is
+// reset, and the commit index moves to it; also if it was received before that.
+func TestSnapshotOfHeldEntry(t *testing.T) {
+	meta := rigSnapshot(LogID{2, 3})
+	t.Run("offered", func(t *testing.T) {
+		r := newRig(t, matrixLog).follow(4)
+		r.flush()
+		r.expect(r.from(2, 4, &SnapshotChunk{Stream: 1, Transfer: 1, Meta: meta, Done: true}),
+			"send ->2 T4 appended: match 3", "send ->2 T4 snapshot refused: not needed", "apply to 3")
+	})
+	t.Run("received", func(t *testing.T) {
+		r := newRig(t, matrixLog).follow(4)
+		r.flush()
+		r.expect(r.step(&SnapshotReceived{meta, rigPeers[1], 4, 1}), "send ->2 T4 appended: match 3", "apply to 3")
+		if r.e.log.last != (LogID{2, 3}) || r.e.log.purged.Index != 0 || r.e.commit != 3 {
+			t.Errorf("log %v behind %v, commit %d", r.e.log.last, r.e.log.purged, r.e.commit)
+		}
+	})
+}
+
+func rigSnapshot(id LogID) SnapshotMeta {
+	return SnapshotMeta{LogID: id, Cluster: worldCluster, Configuration: rigState(rigOptions{}).Configurations[0]}
+}
+
+// TestResetTakesBackWhatWasDurable: rule 1: behind a reset, what the removed tail had
+// on the disk counts for nothing above the commit index.
+func TestResetTakesBackWhatWasDurable(t *testing.T) {
+	tail := []Term{1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2}
+	r := newRig(t, rigOptions{terms: tail, commit: 2, applied: 2}).follow(4)
+	r.from(2, 4, &AppendEntries{Stream: 1, Prev: LogID{2, 12}, Entries: commands(LogID{4, 13})})
+	r.from(3, 5, &Heartbeat{Round: 1, Stream: 1})
+	r.step(&SnapshotReceived{rigSnapshot(LogID{3, 9}), rigPeers[2], 5, 1})
+	if r.e.log.last != (LogID{3, 9}) || r.e.writes.flushed != 2 {
+		t.Fatalf("last %v, flushed %d", r.e.log.last, r.e.writes.flushed)
+	}
+	r.step(&Flushed{2}) // the entry of before
+	if r.e.writes.flushed != 2 {
+		t.Errorf("flushed %d by a write from before the reset", r.e.writes.flushed)
+	}
+	if r.flush(); r.e.writes.flushed != 9 {
+		t.Errorf("flushed %d after the reset", r.e.writes.flushed)
+	}
+}

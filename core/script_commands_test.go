@@ -1,0 +1,385 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trouperaft/troupe/membership"
+)
+
+// testConfig is the configuration of the engines of this package's tests.
+func testConfig(self Identity) Config {
+	return Config{
+		Group: 1, Self: self, Seed: uint64(self.ID), ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond,
+		HungLimit: 2 * time.Second, UncommittedBytesMax: 1 << 20,
+	}
+}
+
+func (w *world) scriptNodes(a scriptArgs) error {
+	for id := NodeID(1); id <= NodeID(scriptNumber(a.words[0])); id++ {
+		cfg := testConfig(worldIdentity(id))
+		for k, v := range a.keys {
+			switch k {
+			case "silence":
+				cfg.Silence = scriptDuration(v)
+			case "snapshot":
+				cfg.SnapshotEntries = scriptNumber(v)
+			case "keep":
+				cfg.KeepEntries = scriptNumber(v)
+			case "uncommitted":
+				cfg.UncommittedBytesMax = int(scriptNumber(v))
+			case "volatile":
+				cfg.Volatile = v == "yes"
+			case "window":
+				w.limits.InflightMessagesMax = int(scriptNumber(v))
+			case "entries":
+				w.limits.EntriesPerMessageMax = int(scriptNumber(v))
+			case "learners":
+			default:
+				return fmt.Errorf("no option %s", k)
+			}
+		}
+		w.addNode(id, cfg)
+	}
+	return nil
+}
+
+func (w *world) scriptCluster(a scriptArgs) error {
+	if err := w.scriptNodes(a); err != nil {
+		return err
+	}
+	learners := 0
+	if n, ok := a.keys["learners"]; ok {
+		learners = int(scriptNumber(n))
+	}
+	var c membership.Configuration
+	for _, id := range w.ids() {
+		c.Members = append(c.Members, membership.Member{Identity: worldIdentity(id)})
+		if int(id) <= len(w.nodes)-learners {
+			c.Voters = append(c.Voters, worldIdentity(id))
+		}
+	}
+	first := Entry{LogID: LogID{1, 1}, Kind: EntryConfiguration, Data: c.Encode()}
+	for _, n := range w.nodes {
+		n.disk = worldLog{hard: HardState{Term: 1, Cluster: worldCluster}, commit: 1, entries: []Entry{first}}
+	}
+	return nil
+}
+
+func (w *world) scriptTerms(a scriptArgs) error {
+	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
+	for _, word := range a.words[1:] {
+		term := Term(scriptNumber(word))
+		id := LogID{term, n.disk.last().Index + 1}
+		n.disk.entries = append(n.disk.entries, Entry{LogID: id, Kind: EntryCommand, Data: []byte("e" + id.String())})
+		n.disk.hard.Term = max(n.disk.hard.Term, term)
+	}
+	if term, ok := a.keys["term"]; ok {
+		n.disk.hard.Term = Term(scriptNumber(term))
+	}
+	return nil
+}
+
+func (w *world) scriptStart(a scriptArgs) error {
+	for _, id := range w.listed(a.words) {
+		w.nodes[id].start()
+	}
+	return nil
+}
+
+func (w *world) scriptBootstrap(a scriptArgs) error {
+	ids := w.listed(a.words)
+	b := &Bootstrap{Cluster: worldCluster}
+	for _, id := range ids {
+		b.Members = append(b.Members, membership.Member{Identity: w.nodes[id].id})
+	}
+	w.nodes[ids[0]].step(b)
+	if b.Err != nil {
+		w.printf("%d: %v", ids[0], b.Err)
+	}
+	return nil
+}
+
+func (w *world) scriptPropose(a scriptArgs) error {
+	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
+	p := &Propose{}
+	for _, data := range a.words[1:] {
+		p.Entries = append(p.Entries, Entry{Kind: EntryCommand, Data: []byte(data)})
+	}
+	n.step(p)
+	if p.Err != nil {
+		w.printf("%d: %d admitted: %v", n.id.ID, p.Admitted, p.Err)
+	}
+	return nil
+}
+
+func (w *world) scriptRead(a scriptArgs) error {
+	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
+	n.reads++
+	w.printf("%d asks for read %d", n.id.ID, n.reads)
+	n.step(&ReadRequest{n.reads})
+	return nil
+}
+
+// timeAndNodes splits "[nodes] duration".
+func (w *world) timeAndNodes(a scriptArgs) ([]NodeID, time.Duration) {
+	last := len(a.words) - 1
+	return w.listed(a.words[:last]), scriptDuration(a.words[last])
+}
+
+func (w *world) scriptAdvance(a scriptArgs) error {
+	ids, d := w.timeAndNodes(a)
+	w.advance(ids, d)
+	return nil
+}
+
+func (w *world) scriptSleep(a scriptArgs) error {
+	ids, d := w.timeAndNodes(a)
+	for _, id := range ids {
+		w.nodes[id].now = w.nodes[id].now.Add(d)
+	}
+	return nil
+}
+
+func (w *world) scriptTimeout(a scriptArgs) error {
+	for _, id := range w.listed(a.words) {
+		n := w.nodes[id]
+		if n.engine.electionTimer.at == 0 {
+			w.printf("%d has no election timer", id)
+			continue
+		}
+		w.advance([]NodeID{id}, max(n.engine.electionTimer.at.Sub(n.now), 0))
+	}
+	return nil
+}
+
+func (w *world) scriptExpire(a scriptArgs) error {
+	for _, id := range w.listed(a.words) {
+		n := w.nodes[id]
+		n.now = max(n.now, n.engine.promise.until, n.engine.silentUntil())
+	}
+	return nil
+}
+
+func (w *world) scriptElect(a scriptArgs) error {
+	w.quiet = true
+	id := NodeID(scriptNumber(a.words[0]))
+	w.stabilize(w.ids())
+	for _, n := range w.nodes {
+		if n.up {
+			n.now = max(n.now, n.engine.promise.until, n.engine.silentUntil())
+		}
+	}
+	if err := w.scriptTimeout(scriptArgs{words: a.words[:1]}); err != nil {
+		return err
+	}
+	w.stabilize(w.ids())
+	if w.nodes[id].engine.role != RoleLeader {
+		return fmt.Errorf("node %d was not elected", id)
+	}
+	return nil
+}
+
+// scriptKinds are the names by which scripts pick messages.
+var scriptKinds = map[string]func(Message) bool{
+	"vote-request":     func(m Message) bool { _, ok := m.(*VoteRequest); return ok },
+	"vote-answer":      func(m Message) bool { _, ok := m.(*VoteResponse); return ok },
+	"heartbeat":        func(m Message) bool { _, ok := m.(*Heartbeat); return ok },
+	"heartbeat-answer": func(m Message) bool { _, ok := m.(*HeartbeatResponse); return ok },
+	"append":           func(m Message) bool { _, ok := m.(*AppendEntries); return ok },
+	"append-answer":    func(m Message) bool { _, ok := m.(*AppendResponse); return ok },
+	"snapshot":         func(m Message) bool { _, ok := m.(*SnapshotChunk); return ok },
+	"snapshot-answer":  func(m Message) bool { _, ok := m.(*SnapshotResponse); return ok },
+	"read-request":     func(m Message) bool { _, ok := m.(*ReadIndexRequest); return ok },
+	"read-answer":      func(m Message) bool { _, ok := m.(*ReadIndexResponse); return ok },
+	"refusal":          func(m Message) bool { _, ok := m.(*Refusal); return ok },
+}
+
+// forLinks calls f for the links that "1->2" names, "*" being anybody.
+func (w *world) forLinks(word string, f func(from, to NodeID)) {
+	a, b, ok := strings.Cut(word, "->")
+	if !ok {
+		panic("not a link: " + word)
+	}
+	ends := func(word string) []NodeID {
+		if word == "*" {
+			return w.ids()
+		}
+		return w.listed([]string{word})
+	}
+	for _, from := range ends(a) {
+		for _, to := range ends(b) {
+			f(from, to)
+		}
+	}
+}
+
+func scriptPick(a scriptArgs) (match func(Message) bool, most int) {
+	match, most = func(Message) bool { return true }, -1
+	if len(a.words) > 1 {
+		if match = scriptKinds[a.words[1]]; match == nil {
+			panic("no kind of message: " + a.words[1])
+		}
+	}
+	if n, ok := a.keys["n"]; ok {
+		most = int(scriptNumber(n))
+	}
+	return match, most
+}
+
+func (w *world) scriptDeliver(a scriptArgs) error {
+	match, most := scriptPick(a)
+	w.forLinks(a.words[0], func(from, to NodeID) { w.deliver(from, to, match, most) })
+	return nil
+}
+
+func (w *world) scriptDrop(a scriptArgs) error {
+	match, most := scriptPick(a)
+	w.forLinks(a.words[0], func(from, to NodeID) {
+		link := worldLink{from, to}
+		w.links[link] = slices.DeleteFunc(w.links[link], func(m Message) bool {
+			drop := most != 0 && match(m)
+			if drop {
+				most--
+				w.printf("%d->%d lost: %s", from, to, printMessage(m))
+			}
+			return drop
+		})
+	})
+	return nil
+}
+
+func (w *world) scriptQueue(scriptArgs) error {
+	for _, from := range w.ids() {
+		for _, to := range w.ids() {
+			for _, m := range w.links[worldLink{from, to}] {
+				w.printf("%d->%d on the way: %s", from, to, printMessage(m))
+			}
+		}
+	}
+	return nil
+}
+
+func (w *world) scriptCopy(a scriptArgs) error {
+	match, _ := scriptPick(a)
+	found := false
+	w.forLinks(a.words[0], func(from, to NodeID) {
+		for _, m := range w.links[worldLink{from, to}] {
+			if match(m) && !found {
+				w.copies[a.keys["as"]], found = m, true
+			}
+		}
+	})
+	if !found {
+		return fmt.Errorf("nothing to copy")
+	}
+	return nil
+}
+
+func (w *world) scriptInject(a scriptArgs) error {
+	m := w.copies[a.words[0]]
+	w.printf("%d->%d again: %s", m.Head().From.ID, m.Head().To.ID, printMessage(m))
+	w.nodes[m.Head().To.ID].receive(m)
+	return nil
+}
+
+func (w *world) scriptBreak(a scriptArgs) error {
+	ids := w.listed(a.words)
+	w.breakLink(ids[0], ids[1])
+	return nil
+}
+
+func (w *world) scriptPartition(a scriptArgs) error {
+	side := 1
+	for _, word := range a.words {
+		if word == "|" {
+			side++
+			continue
+		}
+		w.side[w.listed([]string{word})[0]] = side
+	}
+	for _, x := range w.ids() {
+		for _, y := range w.ids() {
+			if x < y && w.side[x] != w.side[y] {
+				w.breakLink(x, y)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *world) scriptHeal(scriptArgs) error {
+	clear(w.side)
+	return nil
+}
+
+func (w *world) scriptFlush(a scriptArgs) error {
+	most := 1 << 30
+	if n, ok := a.keys["n"]; ok {
+		most = int(scriptNumber(n))
+	}
+	for _, id := range w.listed(a.words) {
+		for i := 0; i < most && w.nodes[id].flush(); i++ {
+		}
+	}
+	return nil
+}
+
+func (n *worldNode) wipe() {
+	n.crash()
+	n.disk, n.snapshot, n.machine, n.applied = worldLog{}, SnapshotMeta{}, nil, LogID{}
+	n.id.Incarnation++
+	n.cfg.Self = n.id
+	n.start()
+}
+
+func (n *worldNode) printStatus() {
+	if !n.up {
+		n.w.printf("%d is down", n.id.ID)
+		return
+	}
+	s := n.engine.Status()
+	line := fmt.Sprintf("%d %v of T%d, leader %d, last %v, commit %d, applied %d, flushed %d, %v",
+		n.id.ID, s.Role, s.Term, s.Leader, n.accepted.last(), s.Committed, s.Applied, s.Flushed, &s.Configuration.Configuration)
+	if s.Purged > 0 {
+		line += fmt.Sprintf(", purged %d", s.Purged)
+	}
+	if s.Bootstrapping {
+		line += fmt.Sprintf(", waits for %v", s.WaitsFor)
+	}
+	if s.UnknownToGroup {
+		line += ", unknown to its group"
+	}
+	n.w.printf("%s", line)
+	for _, st := range n.sortedStreams() {
+		messages, _ := st.Inflight()
+		lost := ""
+		for _, p := range s.Peers {
+			if p.Identity == st.peer && p.LostData {
+				lost = ", lost its data"
+			}
+		}
+		n.w.printf("  ->%d %v, match %d, next %d, in flight %d%s", st.peer.ID, st.Mode(), st.Match(), st.Next(), messages, lost)
+	}
+}
+
+func (n *worldNode) printLog() {
+	print := func(l *worldLog) string {
+		var b strings.Builder
+		if l.purged.Index > 0 {
+			fmt.Fprintf(&b, " (%v)", l.purged)
+		}
+		for i := range l.entries {
+			fmt.Fprintf(&b, " %d", l.entries[i].Term)
+		}
+		return b.String()
+	}
+	accepted, disk := print(&n.accepted), print(&n.disk)
+	if accepted == disk {
+		n.w.printf("%d:%s", n.id.ID, accepted)
+		return
+	}
+	n.w.printf("%d:%s; on the disk:%s", n.id.ID, accepted, disk)
+}

@@ -1,0 +1,104 @@
+package tcp
+
+import (
+	"crypto/tls"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// counter is a handler that counts.
+type counter struct{ received atomic.Int64 }
+
+func (c *counter) Receive(membership.Identity, core.Message)         { c.received.Add(1) }
+func (c *counter) Connected(membership.Identity, core.Class)         {}
+func (c *counter) Disconnected(membership.NodeID, core.Class, error) {}
+
+// oneWay sends b.N messages from one node to another and waits until all have
+// been received.
+func oneWay(b *testing.B, m core.Message, sender, receiver *tls.Config) {
+	from, to := listen(b, Config{TLS: sender}), listen(b, Config{TLS: receiver})
+	var c counter
+	if err := from.Start(local(1, 1), &counter{}); err != nil {
+		b.Fatal(err)
+	}
+	if err := to.Start(local(2, 1), &c); err != nil {
+		b.Fatal(err)
+	}
+	from.SetAddress(2, to.Address())
+	send := func() {
+		for !from.Send(m) {
+			runtime.Gosched()
+		}
+	}
+	wait := func(n int64) {
+		for c.received.Load() < n {
+			runtime.Gosched()
+		}
+	}
+	send()
+	wait(1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		send()
+	}
+	wait(int64(b.N) + 1)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+func appendOf(count, bytes int) core.Message {
+	m := &core.AppendEntries{Header: heartbeat(1, 2, 1).Header}
+	for i := range count {
+		m.Entries = append(m.Entries, core.Entry{
+			LogID: core.LogID{Term: 1, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Time: int64(i), Data: make([]byte, bytes),
+		})
+	}
+	return m
+}
+
+func BenchmarkHeartbeats(b *testing.B) { oneWay(b, heartbeat(1, 2, 1), nil, nil) }
+
+func BenchmarkAppendOneEntry(b *testing.B) { oneWay(b, appendOf(1, 128), nil, nil) }
+
+func BenchmarkAppend64KiB(b *testing.B) {
+	b.SetBytes(64 << 10)
+	oneWay(b, appendOf(512, 128), nil, nil)
+}
+
+func BenchmarkAppend64KiBTLS(b *testing.B) {
+	a := newAuthority(b)
+	b.SetBytes(64 << 10)
+	oneWay(b, appendOf(512, 128), a.issue(nodeURI(1)), a.issue(nodeURI(2)))
+}
+
+// BenchmarkRoundTrip sends the next request when the response has come.
+func BenchmarkRoundTrip(b *testing.B) {
+	from, to := listen(b, Config{}), listen(b, Config{})
+	asker, answerer := newEvents(), &echo{network: to}
+	if err := from.Start(local(1, 1), asker); err != nil {
+		b.Fatal(err)
+	}
+	if err := to.Start(local(2, 1), answerer); err != nil {
+		b.Fatal(err)
+	}
+	from.SetAddress(2, to.Address())
+	m := heartbeat(1, 2, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		from.Send(m)
+		<-asker.received
+	}
+}
+
+type echo struct {
+	counter
+	network *Network
+}
+
+func (e *echo) Receive(from membership.Identity, m core.Message) {
+	e.network.Send(&core.HeartbeatResponse{Header: core.Header{Group: 1, From: m.Head().To, To: from, Term: 1}})
+}

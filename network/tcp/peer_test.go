@@ -1,0 +1,191 @@
+package tcp
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/network/wire"
+)
+
+const limit = 20 * time.Second
+
+// events is a handler that hands on what it is told.
+type events struct {
+	received     chan core.Message
+	connected    chan membership.Identity
+	disconnected chan error
+}
+
+func newEvents() *events {
+	return &events{make(chan core.Message, 1000), make(chan membership.Identity, 1000), make(chan error, 1000)}
+}
+
+func (e *events) Receive(_ membership.Identity, m core.Message)    { e.received <- m }
+func (e *events) Connected(peer membership.Identity, _ core.Class) { e.connected <- peer }
+func (e *events) Disconnected(_ membership.NodeID, _ core.Class, cause error) {
+	e.disconnected <- cause
+}
+
+func await[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(limit):
+		t.Fatalf("%s: not within %v", what, limit)
+		panic("unreachable")
+	}
+}
+
+// lines is a log that a test can read.
+type lines struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(b)
+}
+
+// with returns the lines that hold all the words.
+func (l *lines) with(words ...string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []string
+next:
+	for line := range strings.Lines(l.buffer.String()) {
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue next
+			}
+		}
+		found = append(found, line)
+	}
+	return found
+}
+
+// await waits for a line with the words.
+func (l *lines) await(t *testing.T, words ...string) string {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+		if found := l.with(words...); len(found) > 0 {
+			return found[0]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no line with %q within %v in:\n%s", words, limit, strings.Join(l.with(), ""))
+		}
+	}
+}
+
+func (l *lines) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
+func local(id, startCounter uint64) network.Local {
+	return network.Local{
+		Identity:     membership.Identity{ID: membership.NodeID(id), Incarnation: membership.Incarnation(100 * id)},
+		StartCounter: startCounter, Nonce: 1000*id + startCounter,
+	}
+}
+
+// node starts a network for a node in its first life.
+func node(t *testing.T, id uint64, config Config) (*Network, *events) {
+	t.Helper()
+	n, e := listen(t, config), newEvents()
+	if err := n.Start(local(id, 1), e); err != nil {
+		t.Fatal(err)
+	}
+	return n, e
+}
+
+func heartbeat(from, to, round uint64) *core.Heartbeat {
+	return &core.Heartbeat{Header: core.Header{Group: 1, From: local(from, 1).Identity, To: local(to, 1).Identity, Term: 1}, Round: round}
+}
+
+// raw is a peer that does by hand what a network does.
+type raw struct {
+	net.Conn
+	t *testing.T
+}
+
+func dialRaw(t *testing.T, n *Network) raw {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", n.Address(), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newRaw(t, conn)
+}
+
+func newRaw(t *testing.T, conn net.Conn) raw {
+	t.Helper()
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		t.Fatal(err)
+	}
+	return raw{conn, t}
+}
+
+func (r raw) send(b []byte) {
+	r.t.Helper()
+	if _, err := r.Write(b); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// greet sends a hello and returns what the other side says.
+func (r raw) greet(h wire.Hello) (wire.Hello, wire.Verdict) {
+	r.t.Helper()
+	r.send(h.Append(nil))
+	hello, err := wire.ReadHello(r)
+	if err != nil {
+		r.t.Fatalf("hello: %v", err)
+	}
+	verdict, err := wire.ReadVerdict(r)
+	if err != nil {
+		r.t.Fatalf("verdict: %v", err)
+	}
+	return hello, verdict
+}
+
+// connect makes a whole handshake as node 2 in its first life with node 1.
+func (r raw) connect(class core.Class) {
+	r.t.Helper()
+	if _, v := r.greet(wire.NewHello(local(2, 1), class, 1)); v.Code != wire.CodeAccepted {
+		r.t.Fatalf("refused: %+v", v)
+	}
+	r.send((&wire.Verdict{}).Append(nil))
+}
+
+// closed waits until the other side has closed the connection.
+func (r raw) closed() {
+	r.t.Helper()
+	var b [512]byte
+	for {
+		if _, err := r.Read(b[:]); err != nil {
+			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+				r.t.Fatal("the connection is still open")
+			}
+			return
+		}
+	}
+}
+
+func frame(t *testing.T, m core.Message) []byte {
+	t.Helper()
+	b, err := wire.AppendFrame(nil, m, wire.FrameBytesMax)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
