@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,7 +154,7 @@ func (h *host) start() {
 func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupConfig {
 	return GroupConfig{
 		Group: group, StateMachine: machine,
-		ElectionTimeout: 200 * time.Millisecond, HeartbeatInterval: 20 * time.Millisecond, HungLimit: 10 * time.Second,
+		ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second,
 		CommandBytesMax: 1 << 20, InflightProposalsMax: 4096, InflightBytesMax: 64 << 20,
 		UncommittedBytesMax: 64 << 20, TailBytesMax: 64 << 20,
 		MessageBytesMax: 1 << 20, EntriesPerMessageMax: 1024, WindowMessagesMax: 64, WindowBytesMax: 16 << 20,
@@ -240,6 +241,31 @@ func call(t testing.TB, g *Group, p *Proposal) *Proposal {
 	g.Propose(p)
 	await(t, done, "a proposal's result")
 	return p
+}
+
+// quickElections is for tests that wait for a new leader. On a busy machine they
+// may see one more often than they ask for, and have to insist.
+func quickElections(c *GroupConfig) {
+	c.ElectionTimeout, c.HeartbeatInterval = 300*time.Millisecond, 20*time.Millisecond
+}
+
+// insist proposes until the command is acknowledged. It returns how often it may
+// have been applied before.
+func insist(t testing.TB, g *Group, data []byte) (doubts int) {
+	t.Helper()
+	for {
+		p := call(t, g, &Proposal{Data: data, WaitForRoom: true})
+		var lost *core.LostError
+		switch {
+		case p.Err == nil:
+			return doubts
+		case core.MayHaveHappened(p.Err):
+			doubts++
+		case !errors.As(p.Err, &lost):
+			t.Errorf("a proposal that waits: %v", p.Err)
+			return doubts
+		}
+	}
 }
 
 func read(t testing.TB, g *Group) *Read {
@@ -381,56 +407,51 @@ func TestManyClients(t *testing.T) {
 	hosts := newCluster(t, 3, nil)
 	const clients, each = 64, 10_000 / 64
 	var wg sync.WaitGroup
+	var doubts atomic.Int64
 	for c := range clients {
 		wg.Go(func() {
-			g := hosts[c%3].group
-			done := make(chan struct{}, 1)
-			p := &Proposal{Completed: func(*Proposal) { done <- struct{}{} }}
 			for i := range each {
-				p.Data = fmt.Appendf(nil, "%d/%d", c, i)
-				g.Propose(p)
-				<-done
-				if p.Err != nil {
-					t.Errorf("client %d, command %d: %v", c, i, p.Err)
-					return
-				}
+				doubts.Add(int64(insist(t, hosts[c%3].group, fmt.Appendf(nil, "%d/%d", c, i))))
 			}
 		})
 	}
 	wg.Wait()
 	converge(t, hosts)
-	if got := len(hosts[0].machine.list()); got != clients*each {
-		t.Errorf("%d commands, want %d", got, clients*each)
-	}
+	checkCommands(t, hosts[0], clients*each, int(doubts.Load()))
 	for _, h := range hosts {
-		if n, b := h.group.Inflight(); n != 0 || b != 0 {
-			t.Errorf("node %d keeps credit for %d proposals, %d bytes", h.id, n, b)
+		noCreditLeft(t, h.group)
+	}
+}
+
+// checkCommands checks that a machine holds so many different commands, and
+// none twice that was not in doubt.
+func checkCommands(t *testing.T, h *host, want, doubts int) {
+	t.Helper()
+	seen := make(map[string]int)
+	twice := 0
+	for _, c := range h.machine.list() {
+		if seen[string(c)]++; seen[string(c)] > 1 {
+			twice++
 		}
+	}
+	if len(seen) != want || twice > doubts {
+		t.Errorf("%d different commands, want %d; %d were applied again, %d were in doubt", len(seen), want, twice, doubts)
 	}
 }
 
 func TestLeaderDiesAndComesBack(t *testing.T) {
-	hosts := newCluster(t, 3, nil)
+	hosts := newCluster(t, 3, quickElections)
 	first := leaderOf(t, hosts)
-	if p := call(t, first.group, &Proposal{Data: []byte("one")}); p.Err != nil {
-		t.Fatal(p.Err)
-	}
+	doubts := insist(t, first.group, []byte("one"))
 	first.shutdown()
 	rest := others(hosts, first)
 	// A proposal on a survivor waits for the new leader.
-	p := call(t, rest[0].group, &Proposal{Data: []byte("two")})
-	for core.MayHaveHappened(p.Err) {
-		p = call(t, rest[0].group, &Proposal{Data: []byte("two")})
-	}
-	if p.Err != nil {
-		t.Fatal(p.Err)
-	}
+	doubts += insist(t, rest[0].group, []byte("two"))
 	leaderOf(t, rest)
 	first.restart()
-	if p := call(t, first.group, &Proposal{Data: []byte("three")}); p.Err != nil {
-		t.Fatal(p.Err)
-	}
+	doubts += insist(t, first.group, []byte("three"))
 	converge(t, hosts)
+	checkCommands(t, first, 3, doubts)
 }
 
 func TestBootstrapNamesWhoIsInTheWay(t *testing.T) {

@@ -9,37 +9,49 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-func TestLingeringGoroutineEnds(t *testing.T) {
+func TestWorkersLingerAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLingering(time.Millisecond)
-		alive := func() bool {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return l.alive
-		}
-		runs := 0
-		for i := range lingerAfter + 3 {
-			l.Schedule(func() { runs++ })
+		p := newWorkers(workerLinger)
+		parked := func() int {
 			synctest.Wait()
-			if busy := i >= lingerAfter; alive() != busy {
-				t.Errorf("run %d: the goroutine waits for another: %t, want %t", i, !busy, busy)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return len(p.parked)
+		}
+		hold := make(chan struct{})
+		for range 5 {
+			p.Schedule(func() { <-hold })
+		}
+		if n := parked(); n != 0 {
+			t.Errorf("%d workers wait while five runs are under way", n)
+		}
+		close(hold)
+		if n := parked(); n != 5 {
+			t.Errorf("%d workers wait after five runs at a time, want 5", n)
+		}
+		// A heartbeat ten times a second needs one, and finds it.
+		started := 0
+		for range 10 {
+			time.Sleep(100 * time.Millisecond)
+			before := parked()
+			p.Schedule(func() {})
+			if after := parked(); after > before {
+				started++
 			}
-			time.Sleep(500 * time.Microsecond)
 		}
-		time.Sleep(3 * time.Millisecond)
-		synctest.Wait()
-		if alive() {
-			t.Error("an idle actor keeps a goroutine")
+		if n := parked(); n != 1 || started > 0 {
+			t.Errorf("%d workers wait and %d were started while one was needed", n, started)
 		}
-		l.Schedule(func() { runs++ })
-		synctest.Wait()
-		if runs != lingerAfter+4 {
-			t.Errorf("%d runs, want %d", runs, lingerAfter+4)
+		time.Sleep(2 * workerLinger)
+		if n := parked(); n != 0 {
+			t.Errorf("%d workers wait although all is quiet", n)
 		}
-		if alive() {
-			t.Error("one run after a pause keeps a goroutine")
+		ran := false
+		p.Schedule(func() { ran = true })
+		if parked(); !ran {
+			t.Error("a run after a quiet time did not run")
 		}
-		time.Sleep(3 * time.Millisecond)
+		time.Sleep(2 * workerLinger)
 	})
 }
 
@@ -54,7 +66,7 @@ func TestDispatcherRunsOneAtATime(t *testing.T) {
 				close(done)
 			}
 		}
-	}, actor.WithDispatcher(newLingering(time.Microsecond)))
+	}, actor.WithDispatcher(newWorkers(time.Microsecond)))
 	root := system().Root
 	pid := root.Spawn(props)
 	for range 4 {
@@ -112,7 +124,7 @@ func TestPanicBeyondTheShellStopsTheActor(t *testing.T) {
 		case *actor.Stopped:
 			close(stopped)
 		}
-	}, actor.WithDispatcher(newLingering(time.Millisecond)), actor.WithGuardian(neverRestart))
+	}, actor.WithDispatcher(newWorkers(time.Millisecond)), actor.WithGuardian(neverRestart))
 	root := system().Root
 	root.Send(root.Spawn(props), bellMessage)
 	await(t, stopped, "the actor to stop")

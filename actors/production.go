@@ -16,10 +16,10 @@ import (
 
 // Production returns the real environment: the machine's clock and randomness,
 // goroutines that linger, and calls that block where they are made. All callers
-// share one actor system.
-func Production() Environment { return production{} }
+// share one actor system; each has its own goroutines.
+func Production() Environment { return production{newWorkers(workerLinger)} }
 
-type production struct{}
+type production struct{ workers *workers }
 
 // system is one for the process: it costs megabytes and has no goroutine.
 var system = sync.OnceValue(func() *actor.ActorSystem {
@@ -61,7 +61,7 @@ func (production) AfterFunc(d time.Duration, f func()) Timer {
 
 func (production) System() *actor.ActorSystem { return system() }
 
-func (production) Dispatcher() actor.Dispatcher { return newLingering(lingerTime) }
+func (p production) Dispatcher() actor.Dispatcher { return p.workers }
 
 func (production) Do(_ CallKind, call func(), done func()) {
 	call()

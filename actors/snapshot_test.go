@@ -7,6 +7,7 @@ import (
 
 func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
 	hosts := newCluster(t, 3, func(c *GroupConfig) {
+		quickElections(c)
 		c.SnapshotEntries, c.KeepEntries = 100, 10
 		c.SnapshotChunkBytes = 64
 		c.TailBytesMax = 4 << 10
@@ -16,10 +17,9 @@ func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
 	leader := leaderOf(t, hosts)
 	lagging := others(hosts, leader)[0]
 	lagging.shutdown()
+	doubts := 0
 	for i := range 500 {
-		if p := call(t, leader.group, &Proposal{Data: fmt.Appendf(nil, "command %d", i)}); p.Err != nil {
-			t.Fatal(p.Err)
-		}
+		doubts += insist(t, leader.group, fmt.Appendf(nil, "command %d", i))
 	}
 	until(t, leader.group, "the log to be purged", func(s Status) bool { return s.Purged > 300 })
 	lagging.restart()
@@ -27,9 +27,7 @@ func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
 	if lagging.machine.restored == 0 {
 		t.Error("the follower caught up without a snapshot")
 	}
-	if p := call(t, lagging.group, &Proposal{Data: []byte("last")}); p.Err != nil {
-		t.Fatal(p.Err)
-	}
+	doubts += insist(t, lagging.group, []byte("last"))
 	converge(t, hosts)
 	// Everybody restarts from snapshot and log.
 	for _, h := range hosts {
@@ -39,13 +37,12 @@ func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
 		h.restart()
 	}
 	converge(t, hosts)
-	if got := len(hosts[0].machine.list()); got != 501 {
-		t.Errorf("%d commands after the restart, want 501", got)
-	}
+	checkCommands(t, hosts[0], 501, doubts)
 }
 
 func TestSmallLimitsAndATailThatForgets(t *testing.T) {
 	hosts := newCluster(t, 3, func(c *GroupConfig) {
+		quickElections(c)
 		c.TailBytesMax = 1 // everything that is flushed and applied is read from the store
 		c.EntriesPerMessageMax = 1
 		c.WindowMessagesMax = 2
@@ -55,11 +52,11 @@ func TestSmallLimitsAndATailThatForgets(t *testing.T) {
 	leader := leaderOf(t, hosts)
 	lagging := others(hosts, leader)[1]
 	lagging.shutdown()
+	doubts := 0
 	for i := range 200 {
-		if p := call(t, leader.group, &Proposal{Data: fmt.Appendf(nil, "command %d", i)}); p.Err != nil {
-			t.Fatal(p.Err)
-		}
+		doubts += insist(t, leader.group, fmt.Appendf(nil, "command %d", i))
 	}
 	lagging.restart()
 	converge(t, hosts)
+	checkCommands(t, lagging, 200, doubts)
 }

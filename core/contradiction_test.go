@@ -68,3 +68,21 @@ func TestHeartbeatsShareAGrid(t *testing.T) {
 		}
 	}
 }
+
+// TestIdleStreamsAreNotWoken: a stream whose peer has everything hears of no
+// heartbeat, and hears of the next one as soon as there is something to send.
+func TestIdleStreamsAreNotWoken(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	last := r.e.log.last.Index
+	r.match(2, last)
+	answer := &HeartbeatResponse{Round: r.e.office.round, Stream: r.e.office.peer(rigPeers[1]).stream, Match: last}
+	r.from(2, r.e.hard.Term, answer)
+	if alive, ok := find[*PeerAlive](r); ok {
+		t.Errorf("an idle stream was told %+v", alive)
+	}
+	r.propose("x")
+	r.from(2, r.e.hard.Term, answer)
+	if _, ok := find[*PeerAlive](r); !ok {
+		t.Error("a stream with something to send was not told that its peer lives")
+	}
+}

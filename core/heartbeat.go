@@ -92,9 +92,13 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	sent, known := e.office.sentAt(m.Round)
 	if known {
 		p.roundSent = max(p.roundSent, sent)
-		c := e.out.alives.next()
-		c.Peer, c.Stream, c.Match, c.Sent = p.Identity, p.stream, m.Match, sent
-		e.out.add(c)
+		if p.match < e.log.last.Index || p.snapshot {
+			// A stream whose peer has everything waits for nothing: an idle
+			// group does not wake its replication actors.
+			c := e.out.alives.next()
+			c.Peer, c.Stream, c.Match, c.Sent = p.Identity, p.stream, m.Match, sent
+			e.out.add(c)
+		}
 	}
 	e.match(p, m.Match)
 	e.confirmReads()

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/network/tcp"
 	"github.com/trouperaft/troupe/storage/memory"
 )
@@ -28,13 +29,18 @@ var (
 	seconds = flag.Float64("seconds", 0.5, "for how long the idle groups are watched")
 )
 
-// childVariable names the child's node id; it makes the test binary a node.
+// childVariable names the child's node id; it makes the test binary a node, or
+// all three if it is "all".
 const childVariable = "TROUPE_IDLE_NODE"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(childVariable) != "" {
-		if err := serve(); err != nil {
+		run := serve
+		if os.Getenv(childVariable) == "all" {
+			run = serveAll
+		}
+		if err := run(); err != nil {
 			fmt.Fprintln(os.Stderr, "node", os.Getenv(childVariable), err)
 			os.Exit(1)
 		}
@@ -61,7 +67,7 @@ func TestIdle(t *testing.T) {
 	nodes := make([]*child, 3)
 	var addresses []string
 	for i := range nodes {
-		nodes[i] = startChild(t, i+1)
+		nodes[i] = startChild(t, fmt.Sprint(i+1))
 	}
 	for _, n := range nodes {
 		var address string
@@ -86,13 +92,24 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestIdleInOneProcess hosts all three nodes of each group in one process, with
+// memory stores and the network within it: what the runtime itself costs.
+func TestIdleInOneProcess(t *testing.T) {
+	var u usage
+	startChild(t, "all").read(t, &u)
+	t.Logf("three nodes: %+v; CPU per node: %.3f %%", u, u.CPUPercent/3)
+	if u.TermsChanged > 0 || u.LeadersHere != *groups {
+		t.Errorf("%d groups have %d leaders, and %d changed their term while idle", *groups, u.LeadersHere, u.TermsChanged)
+	}
+}
+
 // child is a node in a process of its own, which ends when its input does.
 type child struct {
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-func startChild(t *testing.T, id int) *child {
+func startChild(t *testing.T, id string) *child {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -101,7 +118,7 @@ func startChild(t *testing.T, id int) *child {
 	limit := 2*time.Minute + time.Duration(*seconds*float64(time.Second)) + time.Duration(*groups)*100*time.Millisecond
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	cmd := exec.CommandContext(ctx, self, fmt.Sprintf("-groups=%d", *groups), fmt.Sprintf("-seconds=%g", *seconds))
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", childVariable, id))
+	cmd.Env = append(os.Environ(), childVariable+"="+id)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -118,7 +135,7 @@ func startChild(t *testing.T, id int) *child {
 		defer cancel()
 		_ = in.Close()
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("node %d: %v", id, err)
+			t.Errorf("node %s: %v", id, err)
 		}
 	})
 	return &child{in, bufio.NewReader(out)}
@@ -155,10 +172,25 @@ type view struct{ *strings.Reader }
 
 func (view) Close() error { return nil }
 
+// host starts a node with all groups.
+func host(id troupe.NodeID, net troupe.Network) (*troupe.Node, []*troupe.Raft, error) {
+	node, err := troupe.NewNode(troupe.NodeConfig{ID: id, Network: net, Log: memory.New(id), Snapshots: memory.NewSnapshots()})
+	if err != nil {
+		return nil, nil, err
+	}
+	hosted := make([]*troupe.Raft, *groups)
+	for i := range hosted {
+		hosted[i], err = node.Start(context.Background(), troupe.Config{Group: troupe.GroupID(i + 1), StateMachine: nothing{}})
+		if err != nil {
+			return nil, nil, errors.Join(err, node.Close())
+		}
+	}
+	return node, hosted, nil
+}
+
 // serve is the child: it hosts the groups, forms those that fall to it, and
 // tells what they cost.
 func serve() (err error) {
-	ctx := context.Background()
 	var id troupe.NodeID
 	if _, err := fmt.Sscan(os.Getenv(childVariable), &id); err != nil {
 		return err
@@ -167,19 +199,11 @@ func serve() (err error) {
 	if err != nil {
 		return err
 	}
-	store := memory.New(id)
-	node, err := troupe.NewNode(troupe.NodeConfig{ID: id, Network: net, Log: store, Snapshots: memory.NewSnapshots()})
+	node, hosted, err := host(id, net)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, node.Close(), store.Close()) }()
-	begin := time.Now()
-	hosted := make([]*troupe.Raft, *groups)
-	for i := range hosted {
-		if hosted[i], err = node.Start(ctx, troupe.Config{Group: troupe.GroupID(i + 1), StateMachine: nothing{}}); err != nil {
-			return err
-		}
-	}
+	defer func() { err = errors.Join(err, node.Close()) }()
 	in, out := bufio.NewReader(os.Stdin), json.NewEncoder(os.Stdout)
 	if err := out.Encode(node.Address()); err != nil {
 		return err
@@ -188,7 +212,8 @@ func serve() (err error) {
 	if err := json.NewDecoder(in).Decode(&addresses); err != nil {
 		return err
 	}
-	if err := form(ctx, id, hosted, addresses); err != nil {
+	begin := time.Now()
+	if err := form(context.Background(), id, hosted, addresses); err != nil {
 		return err
 	}
 	u := usage{Groups: len(hosted), FormedSeconds: time.Since(begin).Seconds()}
@@ -198,6 +223,34 @@ func serve() (err error) {
 	}
 	_, _ = io.Copy(io.Discard, in) // until all have been measured
 	return nil
+}
+
+// serveAll is the child that hosts all three nodes.
+func serveAll() (err error) {
+	hub := inproc.NewHub()
+	begin := time.Now()
+	var all []*troupe.Raft
+	var addresses []string
+	hosted := make(map[troupe.NodeID][]*troupe.Raft)
+	for id := troupe.NodeID(1); id <= 3; id++ {
+		node, rafts, err := host(id, hub.Network(""))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, node.Close()) }()
+		hosted[id], all = rafts, append(all, rafts...)
+		addresses = append(addresses, node.Address())
+	}
+	formed := make(chan error)
+	for id := troupe.NodeID(1); id <= 3; id++ {
+		go func() { formed <- form(context.Background(), id, hosted[id], addresses) }()
+	}
+	if err := errors.Join(<-formed, <-formed, <-formed); err != nil {
+		return err
+	}
+	u := usage{Groups: *groups, FormedSeconds: time.Since(begin).Seconds()}
+	measure(&u, all)
+	return json.NewEncoder(os.Stdout).Encode(u)
 }
 
 // form bootstraps every third group here, and waits until all are formed.

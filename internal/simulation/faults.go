@@ -138,7 +138,9 @@ func (f *faults) begin(k faultKind) {
 }
 
 // during keeps a fault for a while, or until everything heals.
-func (f *faults) during(undo func()) {
+func (f *faults) during(undo func()) { f.duringFor(f.lasts(), undo) }
+
+func (f *faults) duringFor(d time.Duration, undo func()) {
 	over := false
 	once := func() {
 		if !over {
@@ -148,7 +150,7 @@ func (f *faults) during(undo func()) {
 		}
 	}
 	f.undo = append(f.undo, once)
-	f.sim.clock.after(f.lasts(), nil, once)
+	f.sim.clock.after(d, nil, once)
 }
 
 // partition blocks the ways between the nodes of a set of bits and the others,
@@ -194,7 +196,7 @@ func (f *faults) stall(n *node) {
 	other := f.someone()
 	for _, m := range f.sim.nodes {
 		if m != n && (m == other || other == n) {
-			f.during(f.sim.fabric.stall(n.id, m.id, class))
+			f.duringFor(3*f.lasts(), f.sim.fabric.stall(n.id, m.id, class))
 		}
 	}
 }
@@ -220,7 +222,11 @@ func (f *faults) crash(n *node) {
 	if n.life != nil {
 		n.life.crash()
 	}
-	n.restartAfter(f.lasts())
+	d := f.lasts()
+	if chance(f.rand, 30) {
+		d /= 50 // so soon that what it promised is still alive
+	}
+	n.restartAfter(d)
 }
 
 // pause stops a process, as a long collection of garbage or a busy machine

@@ -95,7 +95,12 @@ var mutants = []mutant{
 		"_ = time.Millisecond",
 	},
 	{
-		"stale answer accepted", "rule 5", "core/heartbeat.go",
+		"vote of another campaign counted", "rule 5", "core/election.go",
+		"asked := e.role == RoleCandidate && !m.Pre && m.ElectionTerm == e.hard.Term ||",
+		"m.Campaign = e.election.campaign\n\tasked := e.role == RoleCandidate && !m.Pre ||",
+	},
+	{
+		"stale heartbeat answer accepted", "rule 5", "core/heartbeat.go",
 		"e.role != RoleLeader || m.Header.Term < e.hard.Term || p == nil || m.Stream != p.stream || m.Round > e.office.round",
 		"e.role != RoleLeader || p == nil",
 	},

@@ -129,6 +129,10 @@ func (p *plan) drawDelays(r *rand.Rand) {
 	p.netWindow = pick(r, 3, 20, 1000)
 	p.queueOnDial = chance(r, 50)
 	p.write = span{10 * microsecond, pick(r, 100*microsecond, millisecond, 6*millisecond)}
+	if chance(r, 15) {
+		// So slow that the leader changes while writes are under way.
+		p.write.high = p.election / 4
+	}
 	p.read = span{microsecond, pick(r, 10*microsecond, 500*microsecond)}
 	p.apply = span{microsecond, pick(r, 10*microsecond, 500*microsecond, 2*millisecond)}
 	p.snapshotWrite = span{10 * microsecond, pick(r, 100*microsecond, 2*millisecond)}

@@ -206,27 +206,33 @@ func (s *sim) converged() bool {
 func (s *sim) epilogue() {
 	c := s.clients[0]
 	waiting := 0
-	var works []*work
-	done := func(*work) { waiting-- }
 	for _, n := range s.nodes {
 		if !n.emptied {
 			waiting += 2
-			works = append(works, c.writes(n.life, false, done), c.reads(n.life, 0, false, done))
+			s.insist(func(done func(*work)) { c.writes(n.life, false, done) }, func() { waiting-- })
+			s.insist(func(done func(*work)) { c.reads(n.life, 0, false, done) }, func() { waiting-- })
 		}
 	}
 	if !s.until(s.clock.now.Add(s.patience()), func() bool { return waiting == 0 }) {
 		s.check.fail("liveness: the healed cluster does not serve", "%s", s.summary())
 		return
 	}
-	for _, w := range works {
-		if w.err != nil || w.lost {
-			s.check.fail("liveness: the healed cluster refuses", "%v at %v: %v", w, w.life, w.err)
-		}
-	}
 	if !s.until(s.clock.now.Add(s.patience()), s.emptiedKnow) {
 		s.check.fail("identity: an emptied node does not say that its group does not know it", "%s", s.summary())
 	}
 	s.stopAll()
+}
+
+// insist tries an operation until it succeeds: a leader may still lose its
+// office, and then a write that it had is lost or in doubt.
+func (s *sim) insist(try func(done func(*work)), succeeded func()) {
+	try(func(w *work) {
+		if w.err == nil && !w.lost {
+			succeeded()
+			return
+		}
+		s.clock.after(s.plan.heartbeat, nil, func() { s.insist(try, succeeded) })
+	})
 }
 
 // emptiedKnow reports whether each emptied node says that its group does not

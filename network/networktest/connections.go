@@ -166,6 +166,11 @@ func testPeerRestart(t *testing.T, m Medium) {
 		request := a.request(b, core.ClassBulk, life)
 		a.sendUntil(request)
 		b.awaitReceived(1)
+		// What was told of the life before came before this.
+		a.awaitConnected(core.ClassBulk, int(life))
+		if _, disconnected := a.counts(core.ClassBulk); disconnected != int(life-1) {
+			t.Errorf("life %d: disconnected %d times", life, disconnected)
+		}
 		b.sendUntil(b.response(request))
 		a.awaitReceived(int(life))
 		b.close()
@@ -173,9 +178,6 @@ func testPeerRestart(t *testing.T, m Medium) {
 		b.refused(b.response(request))
 		for range 100 {
 			a.Send(a.request(b, core.ClassBulk, 99))
-		}
-		if _, disconnected := a.counts(core.ClassBulk); disconnected != int(life) {
-			t.Errorf("life %d: disconnected %d times", life, disconnected)
 		}
 		b = m.start(t, 2, life+1, 22+life)
 		a.SetAddress(2, b.Address())

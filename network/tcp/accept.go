@@ -98,7 +98,7 @@ func (n *Network) register(c *connection, newer bool) bool {
 	key := acceptedKey{c.peer.Identity, c.class}
 	n.mu.Lock()
 	old := n.accepted[key]
-	if n.closed || old != nil && (old.sequence > c.sequence || c.olderThan(old)) {
+	if n.closed || n.lives.Overtaken(c.peer) || old != nil && old.sequence > c.sequence {
 		n.mu.Unlock()
 		return false
 	}

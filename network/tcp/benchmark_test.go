@@ -2,9 +2,9 @@ package tcp
 
 import (
 	"crypto/tls"
-	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -31,12 +31,12 @@ func oneWay(b *testing.B, m core.Message, sender, receiver *tls.Config) {
 	from.SetAddress(2, to.Address())
 	send := func() {
 		for !from.Send(m) {
-			runtime.Gosched()
+			time.Sleep(20 * time.Microsecond)
 		}
 	}
 	wait := func(n int64) {
 		for c.received.Load() < n {
-			runtime.Gosched()
+			time.Sleep(20 * time.Microsecond)
 		}
 	}
 	send()

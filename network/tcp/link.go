@@ -149,7 +149,7 @@ func (l *link) retry() {
 
 func (l *link) run() {
 	for {
-		lost, a := l.next()
+		a, lost := l.next()
 		switch {
 		case lost != nil:
 			l.network.handler.Disconnected(l.node, l.class, lost)
@@ -174,7 +174,7 @@ type attempt struct {
 
 // next says what to do: tell the handler of a loss, make an attempt, or end the
 // goroutine.
-func (l *link) next() (lost error, a *attempt) {
+func (l *link) next() (a *attempt, lost error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lost, l.owed = l.owed, nil
@@ -185,7 +185,7 @@ func (l *link) next() (lost error, a *attempt) {
 		l.attempts = 0
 		return nil, nil
 	case lost != nil:
-		return lost, nil
+		return nil, lost
 	}
 	if !l.down {
 		l.attempts = 0
@@ -193,7 +193,7 @@ func (l *link) next() (lost error, a *attempt) {
 	a = &attempt{address: l.address}
 	a.context, a.cancel = context.WithCancelCause(l.network.context)
 	l.interrupt = a.cancel
-	return nil, a
+	return a, nil
 }
 
 // wait waits until the next attempt is due and reports whether it is to be made.
@@ -226,10 +226,11 @@ func (l *link) backoff() time.Duration {
 func (l *link) serve(a *attempt) {
 	c, err := l.connect(a.context, a.address)
 	if err == nil {
-		if !l.adopt(a, c) {
+		if err = l.adopt(a, c); err != nil {
 			c.abandon()
-			return
 		}
+	}
+	if err == nil {
 		began := time.Now()
 		l.network.handler.Connected(c.peer.Identity, l.class)
 		err = c.run()
@@ -240,12 +241,16 @@ func (l *link) serve(a *attempt) {
 	l.lost(a, err)
 }
 
-// adopt makes c the link's connection, unless it was dropped meanwhile.
-func (l *link) adopt(a *attempt, c *connection) bool {
+// adopt makes c the link's connection, unless it was dropped or overtaken
+// meanwhile.
+func (l *link) adopt(a *attempt, c *connection) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if a.context.Err() != nil {
-		return false
+	switch {
+	case a.context.Err() != nil:
+		return context.Cause(a.context)
+	case l.network.lives.Overtaken(c.peer):
+		return ErrReplaced
 	}
 	if l.queue == nil {
 		l.queue = l.network.newQueue()
@@ -258,7 +263,7 @@ func (l *link) adopt(a *attempt, c *connection) bool {
 		l.network.log.Debug("connected", "peer", l.node, "class", l.class, "address", l.address)
 	}
 	l.down = false
-	return true
+	return nil
 }
 
 // lost is called when an attempt failed or a connection ended.

@@ -271,7 +271,7 @@ func TestDecoderRefuses(t *testing.T) {
 		{"more entries than bytes", KindAppendEntries, block(zero, 1, 2, 1, 2, 0, 0)},
 		{"a count beyond everything", KindAppendEntries, block(zero, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1)},
 		{"an index that overflows", KindAppendEntries, block(core.LogID{Term: 1, Index: math.MaxUint64}, 1, 1, 0, 2, 0, 0)},
-		{"a term that overflows", KindAppendEntries, block(core.LogID{Term: math.MaxUint64, Index: 1}, 1, 1, 1, 2, 0, 0)},
+		{"a term that overflows", KindAppendEntries, block(core.LogID{Term: math.MaxUint64, Index: 1}, 1, 1, 2, 2, 0, 0)},
 		{"an entry of term 0", KindAppendEntries, block(zero, 1, 1, 0, 2, 0, 0)},
 		{"an entry of kind 0", KindAppendEntries, block(zero, 1, 1, 1, 0, 0, 0)},
 		{"an entry of kind 4", KindAppendEntries, block(zero, 1, 1, 1, 4, 0, 0)},

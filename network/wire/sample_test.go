@@ -96,7 +96,9 @@ func entriesAfter(prev core.LogID, random *rand.Rand) []core.Entry {
 			at.Term = 1
 		}
 		at.Kind = core.EntryBlank + core.EntryKind(random.Intn(3))
-		at.Time = int64(number(random)) - int64(number(random))
+		if at.Time = int64(number(random)); random.Intn(2) == 0 {
+			at.Time = -at.Time
+		}
 		at.Data = nil
 		if n := random.Intn(300); n > 50 {
 			at.Data = make([]byte, n)

@@ -55,6 +55,14 @@ func (l *Lives) Meet(peer network.Local) (newer bool, err error) {
 	return known && peer.StartCounter > before.startCounter, nil
 }
 
+// Overtaken reports whether a later life of the peer was met since Meet took
+// this one.
+func (l *Lives) Overtaken(peer network.Local) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return peer.StartCounter < l.newest[peer.Identity].startCounter
+}
+
 // makeRoom forgets the identity that was met the longest time ago, never the
 // node's own, which has no metAt.
 func (l *Lives) makeRoom() {

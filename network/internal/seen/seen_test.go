@@ -39,6 +39,19 @@ func TestMeet(t *testing.T) {
 	}
 }
 
+func TestOvertaken(t *testing.T) {
+	lives := NewLives(shows(1, 0x11, 4, 400))
+	before, after := shows(2, 0x22, 5, 500), shows(2, 0x22, 6, 600)
+	for i, want := range []bool{false, true} {
+		if _, err := lives.Meet([]network.Local{before, after}[i]); err != nil {
+			t.Fatal(err)
+		}
+		if lives.Overtaken(before) != want || lives.Overtaken(after) {
+			t.Errorf("after life %d: Overtaken says %t and %t", i, lives.Overtaken(before), lives.Overtaken(after))
+		}
+	}
+}
+
 func TestMeetIsBounded(t *testing.T) {
 	lives := NewLives(shows(1, 0x11, 4, 400))
 	for i := range uint64(2 * identitiesMax) {

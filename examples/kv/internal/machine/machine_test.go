@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -94,22 +95,39 @@ func wants(t *testing.T, m Machine, key string, want []byte) {
 // dump is what a view writes.
 func dump(t *testing.T, m Machine) []byte {
 	t.Helper()
+	return dumpView(t, viewOf(t, m))
+}
+
+// onceView may be closed again.
+type onceView struct {
+	storage.SnapshotView
+	once sync.Once
+}
+
+func (v *onceView) Close() (err error) {
+	v.once.Do(func() { err = v.SnapshotView.Close() })
+	return err
+}
+
+// viewOf takes a view that does not outlive the test: its machine would wait
+// for it.
+func viewOf(t *testing.T, m Machine) storage.SnapshotView {
+	t.Helper()
 	view, err := m.View()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dumpView(t, view)
+	once := &onceView{SnapshotView: view}
+	t.Cleanup(func() { _ = once.Close() })
+	return once
 }
 
 func dumpView(t *testing.T, view storage.SnapshotView) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	n, err := view.WriteTo(&b)
-	if err != nil || n != int64(b.Len()) {
+	if err := errors.Join(err, view.Close()); err != nil || n != int64(b.Len()) {
 		t.Fatalf("WriteTo: %d of %d bytes, %v", n, b.Len(), err)
-	}
-	if err := view.Close(); err != nil {
-		t.Fatal(err)
 	}
 	return b.Bytes()
 }
@@ -345,14 +363,7 @@ func TestViewStaysAsItWas(t *testing.T) {
 		}
 		apply(t, m, script(commands...))
 		want := dump(t, m)
-		afterApply, err := m.View()
-		if err != nil {
-			t.Fatal(err)
-		}
-		afterRestore, err := m.View()
-		if err != nil {
-			t.Fatal(err)
-		}
+		afterApply, afterRestore := viewOf(t, m), viewOf(t, m)
 		apply(t, m, scriptFrom(501, Delete("key-001"), Put("key-002", []byte("x")), Put("zzz", nil)))
 		if !bytes.Equal(dumpView(t, afterApply), want) {
 			t.Fatal("the view changed with Apply")
@@ -477,12 +488,7 @@ func TestLostPairsShow(t *testing.T) {
 	if err := txn.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	view, err := m.View()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer view.Close()
-	if _, err := view.WriteTo(io.Discard); !errors.Is(err, core.ErrCorrupt) {
+	if _, err := viewOf(t, m).WriteTo(io.Discard); !errors.Is(err, core.ErrCorrupt) {
 		t.Fatalf("WriteTo: %v", err)
 	}
 }
