@@ -69,8 +69,8 @@ func TestHeartbeatsShareAGrid(t *testing.T) {
 	}
 }
 
-// TestIdleStreamsAreNotWoken: a stream whose peer has everything hears of no
-// heartbeat, and hears of the next one as soon as there is something to send.
+// TestIdleStreamsAreNotWoken: a stream whose peer says that it has everything
+// hears of no heartbeat; one that has something to send, or to prove, does.
 func TestIdleStreamsAreNotWoken(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()
 	last := r.e.log.last.Index
@@ -79,6 +79,12 @@ func TestIdleStreamsAreNotWoken(t *testing.T) {
 	r.from(2, r.e.hard.Term, answer)
 	if alive, ok := find[*PeerAlive](r); ok {
 		t.Errorf("an idle stream was told %+v", alive)
+	}
+	started := *answer
+	started.Match = 0
+	r.from(2, r.e.hard.Term, &started)
+	if _, ok := find[*PeerAlive](r); !ok {
+		t.Error("a peer that has started again has proved nothing, and its stream was not told")
 	}
 	r.propose("x")
 	r.from(2, r.e.hard.Term, answer)

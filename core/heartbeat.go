@@ -92,9 +92,11 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	sent, known := e.office.sentAt(m.Round)
 	if known {
 		p.roundSent = max(p.roundSent, sent)
-		if p.match < e.log.last.Index || p.snapshot {
+		if min(p.match, m.Match) < e.log.last.Index || p.snapshot {
 			// A stream whose peer has everything waits for nothing: an idle
-			// group does not wake its replication actors.
+			// group does not wake its replication actors. A peer that was
+			// started again has its log proved again by a probe, or it would
+			// not learn what is committed.
 			c := e.out.alives.next()
 			c.Peer, c.Stream, c.Match, c.Sent = p.Identity, p.stream, m.Match, sent
 			e.out.add(c)

@@ -14,6 +14,7 @@ const (
 	faultPartition faultKind = iota
 	faultIsolateLeader
 	faultOneWay
+	faultLinks
 	faultConnection
 	faultDelay
 	faultStall
@@ -31,7 +32,7 @@ const (
 )
 
 var faultNames = [faultKinds]string{
-	"partition", "leader isolated", "one way blocked", "connection lost", "delay", "stalled connection", "crash", "crash of the leader", "crash of all", "orderly stop",
+	"partition", "leader isolated", "one way blocked", "links blocked", "connection lost", "delay", "stalled connection", "crash", "crash of the leader", "crash of all", "orderly stop",
 	"pause", "slow disk", "hung disk", "failing disk", "hung state machine", "emptied directory",
 }
 
@@ -112,6 +113,8 @@ func (f *faults) begin(k faultKind) {
 		f.partition(1<<n.id, false)
 	case faultOneWay:
 		f.partition(pick(f.rand, 1<<n.id, f.rand.Uint64()), true)
+	case faultLinks:
+		f.links(n)
 	case faultConnection:
 		f.connection(n)
 	case faultDelay:
@@ -170,13 +173,35 @@ func (f *faults) partition(set uint64, oneWay bool) {
 			}
 		}
 	}
-	for _, w := range ways {
-		s.fabric.block(w[0], w[1])
+	f.block(ways)
+}
+
+// links blocks a node's link to another, and perhaps some more: who cannot reach
+// each other may both reach a third.
+func (f *faults) links(n *node) {
+	nodes := f.sim.nodes
+	chosen := f.someone()
+	more := chance(f.rand, 50)
+	var ways [][2]core.NodeID
+	for i, a := range nodes {
+		for _, b := range nodes[:i] {
+			if a == n && b == chosen || a == chosen && b == n || more && chance(f.rand, 25) {
+				ways = append(ways, [2]core.NodeID{a.id, b.id}, [2]core.NodeID{b.id, a.id})
+			}
+		}
 	}
-	s.trace.say("blocked: %v", ways)
+	f.block(ways)
+}
+
+func (f *faults) block(ways [][2]core.NodeID) {
+	fabric := f.sim.fabric
+	for _, w := range ways {
+		fabric.block(w[0], w[1])
+	}
+	f.sim.trace.say("blocked: %v", ways)
 	f.during(func() {
 		for _, w := range ways {
-			s.fabric.unblock(w[0], w[1])
+			fabric.unblock(w[0], w[1])
 		}
 	})
 }
