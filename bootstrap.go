@@ -2,6 +2,10 @@ package troupe
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -68,6 +72,11 @@ func (r *Raft) wanted(members []Member) ([]Member, error) {
 			return nil, &BootstrapError{Node: m.ID, Reason: "stands twice in the list"}
 		case m.Address == "":
 			return nil, &BootstrapError{Node: m.ID, Reason: "has no address"}
+		case unspecified(m.Address):
+			return nil, &BootstrapError{Node: m.ID, Reason: "has the address " + m.Address + ", at which nobody can be reached"}
+		}
+		if i := slices.IndexFunc(wanted, func(o Member) bool { return o.Address == m.Address }); i >= 0 {
+			return nil, &BootstrapError{Node: m.ID, Reason: fmt.Sprintf("has the address of node %d, %s", wanted[i].ID, m.Address)}
 		}
 		seen[m.ID] = true
 		wanted = append(wanted, m)
@@ -76,6 +85,17 @@ func (r *Raft) wanted(members []Member) ([]Member, error) {
 		return nil, &BootstrapError{Node: self, Reason: "is the one that was asked, and is not in the list"}
 	}
 	return wanted, nil
+}
+
+// unspecified reports whether an address means "any of this machine", as one may
+// listen on and nobody can dial from elsewhere.
+func unspecified(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false // not an address of that kind
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
 }
 
 func formed(s Status) bool {

@@ -194,6 +194,31 @@ func (c *Config) validateBytes() error {
 	return nil
 }
 
+// messageOverheadBytes is what a message may need beside what the settings bound.
+const messageOverheadBytes = 16 << 10
+
+// fits asserts that whatever the settings let a message carry is taken by a
+// network of this limit, 0 meaning none: what is too large would be tried for
+// ever.
+func (c *Config) fits(messageBytesMax int) error {
+	if messageBytesMax == 0 {
+		return nil
+	}
+	for _, field := range []struct {
+		name  string
+		value int
+	}{
+		{"CommandBytesMax", c.CommandBytesMax},
+		{"MessageBytesMax", c.MessageBytesMax},
+		{"SnapshotChunkBytes", c.SnapshotChunkBytes},
+	} {
+		if field.value > messageBytesMax-messageOverheadBytes {
+			return invalid(field.name, "%d is more than the network takes in a message of at most %d bytes, %d of them for the rest", field.value, messageBytesMax, messageOverheadBytes)
+		}
+	}
+	return nil
+}
+
 func invalid(field, rule string, arguments ...any) error {
 	return &ConfigError{Field: "Config." + field, Rule: fmt.Sprintf(rule, arguments...)}
 }

@@ -124,6 +124,9 @@ func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
 	if limit := n.config.Log.Limits().EntryBytesMax; config.CommandBytesMax > limit {
 		return nil, invalid("CommandBytesMax", "%d is more than the log store takes, %d", config.CommandBytesMax, limit)
 	}
+	if err := config.fits(n.config.Network.MessageBytesMax()); err != nil {
+		return nil, err
+	}
 	raft := &Raft{node: n, config: config, stopped: make(chan struct{})}
 	if err := n.claim(raft); err != nil {
 		return nil, err

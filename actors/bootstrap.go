@@ -21,6 +21,8 @@ type bootstrapJob struct {
 	bootstrapRequest
 	id       uint64
 	deadline core.Instant
+	// causes are why members could not be reached.
+	causes map[membership.NodeID]error
 }
 
 // Bootstrap forms a new cluster of members, of which id, address, priority and
@@ -49,7 +51,7 @@ func (c *coreActor) beginBootstrap(r *bootstrapRequest) {
 		r.done(err)
 		return
 	}
-	c.bootstrap = &bootstrapJob{bootstrapRequest: *r, id: c.env.Rand(), deadline: c.now.Add(r.timeout)}
+	c.bootstrap = &bootstrapJob{bootstrapRequest: *r, id: c.env.Rand(), deadline: c.now.Add(r.timeout), causes: make(map[membership.NodeID]error)}
 	if !c.emptyHere() {
 		c.recallIncarnations()
 		c.stepBootstrap()
@@ -157,7 +159,7 @@ func (c *coreActor) continueBootstrap() {
 	}
 	for _, m := range b.members {
 		if m.Incarnation == 0 {
-			c.endBootstrap(&core.BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address})
+			c.endBootstrap(&core.BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: b.causes[m.ID]})
 			return
 		}
 	}

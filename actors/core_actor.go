@@ -149,6 +149,9 @@ func (c *coreActor) stepEngine(ev core.Event) {
 }
 
 func (c *coreActor) onPeerDown(ev *core.PeerDown) {
+	if c.bootstrap != nil && ev.Class == core.ClassControl {
+		c.bootstrap.causes[ev.Node] = ev.Cause
+	}
 	if ev.Class == core.ClassBulk {
 		for _, s := range c.streams {
 			if s.key.peer.ID == ev.Node {

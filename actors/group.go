@@ -217,6 +217,11 @@ func (g *Group) finished() {
 	g.cancel()
 	last := g.Status()
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
+	// Who has stopped neither leads nor knows who does.
+	last.Leader, last.Peers, last.WaitsFor = 0, nil, nil
+	if last.Role != core.RoleLearner {
+		last.Role = core.RoleFollower
+	}
 	g.publishStatus(&last)
 	l := &g.life
 	l.mu.Lock()

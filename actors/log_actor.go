@@ -172,6 +172,17 @@ func (l *logActor) fill() {
 		l.take(g, l.limits.BatchBytesMax)
 	}
 	l.active = slices.DeleteFunc(l.active, func(g *groupLog) bool { return len(g.queue) == 0 })
+	// Who found no room, an entry larger than its share for one, comes first the
+	// next time, when one always fits.
+	slices.SortStableFunc(l.active, func(a, b *groupLog) int {
+		switch {
+		case a.inRound == b.inRound:
+			return 0
+		case b.inRound:
+			return -1
+		}
+		return 1
+	})
 }
 
 func (g *groupLog) savesHardState() bool {

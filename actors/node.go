@@ -102,7 +102,14 @@ func (n *Node) Start(ctx context.Context, cfg GroupConfig) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	ended := false
+	defer func() {
+		if !ended { // the store or the machine panicked
+			_ = n.publish(cfg.Group, nil, core.ErrStopped)
+		}
+	}()
 	g, err := n.load(ctx, cfg, again)
+	ended = true
 	if err := n.publish(cfg.Group, g, err); err != nil {
 		return nil, err
 	}
@@ -140,6 +147,7 @@ func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
 	}
 	if err != nil {
 		n.mu.Unlock()
+		n.stopLogWhenLast()
 		return err
 	}
 	n.lived[group] = true
@@ -197,7 +205,8 @@ func (n *Node) Stop(done func()) {
 
 func (n *Node) stopLogWhenLast() {
 	n.mu.Lock()
-	last := n.stopping && len(n.table.Load().ordered) == 0
+	// Who is starting a group reads the store, which may be closed afterwards.
+	last := n.stopping && len(n.table.Load().ordered) == 0 && len(n.starting) == 0
 	n.mu.Unlock()
 	if last {
 		n.log.stop()
@@ -275,6 +284,6 @@ func (h handler) Connected(membership.Identity, core.Class) {}
 func (h handler) Disconnected(node membership.NodeID, class core.Class, cause error) {
 	h.n.logger.Debug("disconnected", slog.Uint64("peer", uint64(node)), slog.String("class", class.String()), slog.Any("cause", cause))
 	for _, g := range h.n.table.Load().ordered {
-		g.core.put(&core.PeerDown{Node: node, Class: class})
+		g.core.put(&core.PeerDown{Node: node, Class: class, Cause: cause})
 	}
 }

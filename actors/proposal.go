@@ -43,10 +43,11 @@ type Proposal struct {
 	// cancelled is the core actor's: Cancel came before the proposal did.
 	cancelled bool
 	// from and id are set for a proposal that another node forwarded here, and
-	// id for one that was forwarded from here to sentTo.
-	from   core.Identity
-	id     uint64
-	sentTo core.Identity
+	// id for one that was forwarded from here to sentTo, in sentTerm.
+	from     core.Identity
+	id       uint64
+	sentTo   core.Identity
+	sentTerm core.Term
 	// Links of the one list that the proposal is in.
 	next, prev *Proposal
 	list       *proposalList

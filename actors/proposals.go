@@ -28,6 +28,7 @@ type proposalsInCore struct {
 	refused bool
 	// leader is whom the waiting ones are for, in the term, and since when.
 	leader membership.NodeID
+	term   core.Term
 	since  core.Instant
 
 	// unsent are results that the network did not take, oldest first.
@@ -202,7 +203,7 @@ func (s *proposalsInCore) forward() {
 		for _, p := range s.batch {
 			s.waiting.remove(p)
 			p.stage.Store(stageForwarded)
-			p.sentTo = to
+			p.sentTo, p.sentTerm = to, c.changed.Term
 			s.byID[p.id] = p
 			s.forwarded.pushBack(p)
 		}
@@ -226,8 +227,8 @@ func (s *proposalsInCore) leaderIdentity() (core.Identity, bool) {
 // onChanged follows the leader.
 func (s *proposalsInCore) onChanged() {
 	s.blocked = false
-	if leader := s.core.changed.Leader; leader != s.leader {
-		s.leader, s.since, s.refused = leader, s.core.now, false
+	if c := s.core; c.changed.Leader != s.leader || c.changed.Term != s.term {
+		s.leader, s.term, s.since, s.refused = c.changed.Leader, c.changed.Term, c.now, false
 	}
 }
 
@@ -366,9 +367,15 @@ func (s *proposalsInCore) needsRetry() bool {
 	return len(s.unsent) > 0 || s.refused && !s.waiting.empty() || s.blocked && !s.waiting.empty() || s.orphans()
 }
 
-// orphans reports whether anything was forwarded to a node that no longer leads.
+// orphans reports whether anything was forwarded to an office that is over. The
+// same node may lead again, with a group that was started anew and knows nothing
+// of what the one before was given.
 func (s *proposalsInCore) orphans() bool {
-	return !s.forwarded.empty() && s.forwarded.first.sentTo.ID != s.leader
+	return !s.forwarded.empty() && s.orphaned(s.forwarded.first)
+}
+
+func (s *proposalsInCore) orphaned(p *Proposal) bool {
+	return p.sentTo.ID != s.leader || p.sentTerm != s.term
 }
 
 // onRetry tries again what the network or the leader would not take, and gives
@@ -378,12 +385,18 @@ func (s *proposalsInCore) onRetry() {
 	s.blocked, s.refused = false, false
 	patience := c.group.cfg.ElectionTimeout
 	if c.now.Sub(s.since) >= patience {
-		s.failForwarded(errLeaderChanged, func(p *Proposal) bool { return p.sentTo.ID != s.leader })
+		s.failForwarded(errLeaderChanged, s.orphaned)
 	}
 	kept := s.unsent[:0]
 	for _, u := range s.unsent {
-		if !c.group.node.cfg.Network.Send(u.m) && c.now.Sub(u.since) < unsentPatience*patience {
+		if c.group.node.cfg.Network.Send(u.m) {
+			continue
+		}
+		if c.now.Sub(u.since) < unsentPatience*patience {
 			kept = append(kept, u)
+		} else if m, had := withoutValues(u.m); had {
+			// They may be more than the network ever takes.
+			kept = append(kept, unsentResult{m, c.now})
 		}
 	}
 	clear(s.unsent[len(kept):])

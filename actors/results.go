@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/trouperaft/troupe/core"
 )
@@ -46,6 +47,19 @@ func (b *resultBatches) send(g *Group) {
 	}
 	clear(b.batches)
 	b.batches = b.batches[:0]
+}
+
+// withoutValues returns results that say no more than that they are not known,
+// and whether any had a value. Whoever asked learns at least that much.
+func withoutValues(m *core.ProposeResponse) (_ *core.ProposeResponse, had bool) {
+	bare := &core.ProposeResponse{Header: m.Header, Results: slices.Clone(m.Results)}
+	for i := range bare.Results {
+		if r := &bare.Results[i]; len(r.Value) > 0 {
+			*r = core.ForwardedResult{ID: r.ID, Code: core.ResultUnknown, LogID: r.LogID, Error: "the state machine's result could not be sent"}
+			had = true
+		}
+	}
+	return bare, had
 }
 
 // resultOf says on the wire how a proposal ended.

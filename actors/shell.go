@@ -78,7 +78,7 @@ func (s *shell) work() {
 
 func (s *shell) close() {
 	s.closed = true
-	s.closing()
+	s.guard(s.closing) // whatever it calls: whoever waits for the end must not wait for ever
 	if !s.busy {
 		s.ended()
 	}

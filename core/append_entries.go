@@ -31,6 +31,10 @@ func (e *Engine) onAppendEntries(m *AppendEntries) {
 	if !wellFormed(m) || !e.followLeader(m.From, m.Header.Term) {
 		return
 	}
+	if !e.agreesBelowCommit(m) {
+		e.notice(Notice{Kind: NoticeContradiction, Peer: m.From, Term: m.Header.Term, Index: m.Prev.Index, Text: "holds another entry where one is committed here"})
+		return
+	}
 	prev, entries := e.skipCommitted(m.Prev, m.Entries)
 	if !e.log.holds(prev) {
 		e.refuseAppend(m)
@@ -39,11 +43,7 @@ func (e *Engine) onAppendEntries(m *AppendEntries) {
 	e.adoptCluster(m.Cluster)
 	last := prev.Index + Index(len(entries))
 	r := &AppendResponse{Header: e.head(m.From), Stream: m.Stream, Success: true, Match: last}
-	if entries = e.skipHeld(entries); len(entries) > 0 && entries[0].Index <= e.commit {
-		e.notice(Notice{Kind: NoticeContradiction, Peer: m.From, Term: m.Header.Term, Index: entries[0].Index, Text: "would remove an entry that is committed"})
-		return
-	}
-	if len(entries) > 0 {
+	if entries = e.skipHeld(entries); len(entries) > 0 {
 		e.appendFromLeader(entries, r)
 	} else {
 		e.answer(r, last)
@@ -67,6 +67,28 @@ func wellFormed(m *AppendEntries) bool {
 			}
 		}
 		before = entry.LogID
+	}
+	return true
+}
+
+// agreesBelowCommit reports whether the message agrees with what is committed
+// and still known here. A leader that does not contradicts Leader Completeness:
+// one of the two has lost acknowledged data, and nothing that it says may be
+// acknowledged.
+func (e *Engine) agreesBelowCommit(m *AppendEntries) bool {
+	agrees := func(id LogID) bool {
+		return id.Index > e.commit || id.Index < e.log.purged.Index || e.log.holds(id)
+	}
+	if !agrees(m.Prev) {
+		return false
+	}
+	for i := range m.Entries {
+		if m.Entries[i].Index > e.commit {
+			break
+		}
+		if !agrees(m.Entries[i].LogID) {
+			return false
+		}
 	}
 	return true
 }

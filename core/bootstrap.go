@@ -45,6 +45,9 @@ func (e *Engine) checkBootstrap(members []membership.Member) error {
 	if !e.empty() {
 		return e.sameMembers(members)
 	}
+	if e.unknownToGroup {
+		return &BootstrapError{Node: e.cfg.Self.ID, Reason: "is a member of a group that knows it by another incarnation: its data was lost"}
+	}
 	if !e.leader.IsZero() {
 		return &BootstrapError{Node: e.cfg.Self.ID, Reason: fmt.Sprintf("is being brought into a cluster by node %d", e.leader.ID)}
 	}

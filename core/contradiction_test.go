@@ -3,6 +3,8 @@ package core
 import (
 	"testing"
 	"time"
+
+	"github.com/trouperaft/troupe/membership"
 )
 
 // TestContradictionsAreNotHeeded: what no correct peer can say is told to the
@@ -24,12 +26,6 @@ func TestContradictionsAreNotHeeded(t *testing.T) {
 				meta := SnapshotMeta{LogID: LogID{1, 9}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}
 				return &SnapshotChunk{Stream: 1, Meta: meta}
 			}},
-		{"a leader would remove what is committed", func(t *testing.T) *rig {
-			return newRig(t, rigOptions{terms: []Term{1, 1}, commit: 3, applied: 3}).follow(2)
-		}, func(*rig) Message {
-			// Prev is right and the entry at the commit index is another one.
-			return &AppendEntries{Stream: 1, Prev: LogID{1, 3}, Entries: nil, Commit: 3}
-		}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -41,10 +37,8 @@ func TestContradictionsAreNotHeeded(t *testing.T) {
 			if after.Role != before.Role || after.Last != before.Last || after.Committed != before.Committed {
 				t.Errorf("%+v became %+v", before, after)
 			}
-			if before.Role == RoleLeader {
-				if n, ok := find[*Notice](r); !ok || n.Kind != NoticeContradiction || n.Peer != rigPeers[1] {
-					t.Errorf("no notice of the contradiction: %q", r.lines())
-				}
+			if n, ok := find[*Notice](r); !ok || n.Kind != NoticeContradiction || n.Peer != rigPeers[1] {
+				t.Errorf("no notice of the contradiction: %q", r.lines())
 			}
 		})
 	}
@@ -90,5 +84,35 @@ func TestIdleStreamsAreNotWoken(t *testing.T) {
 	r.from(2, r.e.hard.Term, answer)
 	if _, ok := find[*PeerAlive](r); !ok {
 		t.Error("a stream with something to send was not told that its peer lives")
+	}
+}
+
+// TestBootstrapOfAnEmptiedMember: who lost its data must not begin a second
+// cluster under the name of the first.
+func TestBootstrapOfAnEmptiedMember(t *testing.T) {
+	r := newRigOf(t, State{}, nil)
+	m := r.address(2, 3, &Heartbeat{Round: 1, Stream: 1})
+	m.Head().To.Incarnation++
+	r.step(m)
+	ev := &Bootstrap{Cluster: 7, Members: []membership.Member{{Identity: rigPeers[0]}}}
+	r.step(ev)
+	if _, refused := ev.Err.(*BootstrapError); !refused || r.e.log.last.Index != 0 {
+		t.Errorf("got %v and a log up to %d, want a *BootstrapError and nothing written", ev.Err, r.e.log.last.Index)
+	}
+}
+
+// TestOtherClusterIsNamed: a node on the directory of another cluster is told
+// apart from one that lost its data (rule 17).
+func TestOtherClusterIsNamed(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	m := r.address(2, 3, &Heartbeat{Round: 1, Stream: 1})
+	m.Head().To.Incarnation++
+	m.Head().Cluster++
+	r.step(m)
+	if refusal, ok := sent[*Refusal](r); !ok || refusal.Reason != RefusedCluster || refusal.KnownCluster != worldCluster {
+		t.Errorf("got %q, want a refusal that names the cluster", r.lines())
+	}
+	if n, ok := find[*Notice](r); !ok || n.Kind != NoticeOtherCluster {
+		t.Errorf("no notice of another cluster: %q", r.lines())
 	}
 }

@@ -90,12 +90,21 @@ type BootstrapError struct {
 	// Node is the member that stands in the way, 0 if none does.
 	Node   NodeID
 	Reason string
+	// Cause is what the network said, nil if it said nothing.
+	Cause error
 }
+
+// Unwrap returns the cause.
+func (e *BootstrapError) Unwrap() error { return e.Cause }
 
 // Error implements error.
 func (e *BootstrapError) Error() string {
-	if e.Node == 0 {
-		return "troupe: bootstrap refused: " + e.Reason
+	text := "troupe: bootstrap refused: " + e.Reason
+	if e.Node != 0 {
+		text = fmt.Sprintf("troupe: bootstrap refused: node %d %s", e.Node, e.Reason)
 	}
-	return fmt.Sprintf("troupe: bootstrap refused: node %d %s", e.Node, e.Reason)
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
 }

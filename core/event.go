@@ -105,10 +105,11 @@ type SnapshotReceived struct {
 // restored.
 type SnapshotInstalled struct{ LogID LogID }
 
-// PeerDown says that the connection to a node broke, or cannot be made.
+// PeerDown says that the connection to a node broke, or cannot be made, and why.
 type PeerDown struct {
 	Node  NodeID
 	Class Class
+	Cause error
 }
 
 func (*Propose) isEvent()           {}

@@ -55,7 +55,7 @@ func (e *Engine) setHeartbeatTimer() {
 
 // onHeartbeat answers a leader at once: nothing in the answer waits for a disk.
 func (e *Engine) onHeartbeat(m *Heartbeat) {
-	r := &HeartbeatResponse{Round: m.Round, Stream: m.Stream}
+	r := &HeartbeatResponse{Stream: m.Stream}
 	if m.Header.Term >= e.hard.Term {
 		if !e.followLeader(m.From, m.Header.Term) {
 			return
@@ -66,6 +66,9 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		e.promise.until, e.promise.to = e.now.Add(ms*time.Millisecond), m.From
 		e.followCommit(m.Commit)
 		e.failOldReads()
+		// A refusal names no round: in the leader's term of now it could be
+		// taken for an answer to a round that was begun later (rule 26).
+		r.Round = m.Round
 		r.PromiseMillis = uint32(ms)
 		r.Match = e.durableMatch()
 		r.Applied = e.applied

@@ -9,6 +9,11 @@ func (e *Engine) acceptsIdentity(m Message, h *Header) bool {
 	if _, refusal := m.(*Refusal); refusal {
 		return h.To == e.cfg.Self
 	}
+	if h.Cluster != 0 && e.hard.Cluster != 0 && h.Cluster != e.hard.Cluster {
+		e.notice(Notice{Kind: NoticeOtherCluster, Peer: h.From, Text: fmt.Sprintf("cluster %v, not %v", h.Cluster, e.hard.Cluster)})
+		e.refuse(m, h, &Refusal{Reason: RefusedCluster, KnownCluster: e.hard.Cluster})
+		return false
+	}
 	if h.To != e.cfg.Self {
 		_, identify := m.(*IdentifyRequest)
 		if h.To.Incarnation == 0 {
@@ -19,11 +24,6 @@ func (e *Engine) acceptsIdentity(m Message, h *Header) bool {
 			e.notice(Notice{Kind: NoticeUnknownToGroup, Peer: h.From, Known: h.To})
 		}
 		e.refuse(m, h, &Refusal{Reason: RefusedIncarnation, Known: e.cfg.Self})
-		return false
-	}
-	if h.Cluster != 0 && e.hard.Cluster != 0 && h.Cluster != e.hard.Cluster {
-		e.notice(Notice{Kind: NoticeOtherCluster, Peer: h.From, Text: fmt.Sprintf("cluster %v, not %v", h.Cluster, e.hard.Cluster)})
-		e.refuse(m, h, &Refusal{Reason: RefusedCluster, KnownCluster: e.hard.Cluster})
 		return false
 	}
 	return true

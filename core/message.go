@@ -105,6 +105,7 @@ type Heartbeat struct {
 // HeartbeatResponse answers a Heartbeat. It never waits for a disk.
 type HeartbeatResponse struct {
 	Header
+	// Round is 0 in the answer to a heartbeat of a lower term.
 	Round  uint64
 	Stream uint64
 	// PromiseMillis: the sender will not vote for another for that long, from

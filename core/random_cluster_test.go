@@ -271,7 +271,7 @@ func (c *randomCluster) lose(a, b NodeID) {
 		if !n.alive {
 			continue
 		}
-		n.step(&PeerDown{pair[1], ClassControl})
+		n.step(&PeerDown{Node: pair[1], Class: ClassControl})
 		for _, s := range n.sortedStreams() {
 			if s.peer.ID == pair[1] {
 				n.stepStream(s, &StreamDown{})

@@ -50,6 +50,9 @@ func (s *State) check() error {
 	switch {
 	case best < s.Purged.Index:
 		return fmt.Errorf("%w: the log begins after %v, and the state machine holds only up to %v and the newest good snapshot up to %v", ErrCorrupt, s.Purged, s.Applied, s.Snapshot.LogID)
+	case s.Purged.Index > 0 && s.Snapshot.Index < s.Purged.Index && len(s.Configurations) == 0:
+		// The machine may hold everything, and yet nobody here knows who votes.
+		return fmt.Errorf("%w: the log begins after %v, and no good snapshot tells the configuration in force", ErrCorrupt, s.Purged)
 	case s.Applied.Index > max(s.Last.Index, s.Snapshot.Index):
 		return fmt.Errorf("%w: the state machine has applied %v, and the log ends at %v", ErrCorrupt, s.Applied, s.Last)
 	case s.Applied.Index >= s.Purged.Index && s.Applied.Index <= s.Last.Index && !log.holds(s.Applied) && s.Snapshot.LogID != s.Applied:

@@ -209,7 +209,7 @@ func (w *world) breakLink(a, b NodeID) {
 			continue
 		}
 		for _, class := range []Class{ClassControl, ClassBulk} {
-			n.step(&PeerDown{end[1], class})
+			n.step(&PeerDown{Node: end[1], Class: class})
 		}
 		for _, s := range n.sortedStreams() {
 			if s.peer.ID == end[1] {

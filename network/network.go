@@ -37,6 +37,11 @@ type Network interface {
 	// its class come in. Safe for concurrent use.
 	Send(m core.Message) bool
 
+	// MessageBytesMax is the largest message that Send takes, in bytes as
+	// SizeBytes counts them; 0 if any is taken. Who configures what messages
+	// carry stays below it: a larger one is never sent.
+	MessageBytesMax() int
+
 	// SetAddress says where requests to a node go. It may be called at any time
 	// and again: another address closes the connections made to the old one.
 	// An empty address forgets the node. Connections are made when the first

@@ -25,6 +25,7 @@ const (
 	ruleRefused     = "clients: a command took effect of which it was said that it never would"
 	ruleStaleRead   = "clients: a linearizable read is stale"
 	ruleReadEarly   = "clients: a read was allowed before the machine had applied its index"
+	ruleGroupFailed = "a group has failed"
 	ruleBadError    = "clients: an error that does not belong here"
 )
 
@@ -91,7 +92,10 @@ func (c *checker) expected(w *work, err error) {
 	)
 	switch {
 	case errors.As(err, &notLeader), errors.As(err, &unknown), errors.As(err, &lost):
-	case errors.As(err, &fatal) && w.life.disk.failing:
+	case errors.As(err, &fatal):
+		if !w.life.disk.failing {
+			c.fail(ruleGroupFailed, "%v: %v", w.life, err)
+		}
 	case errors.As(err, &large) && w.tooLarge:
 	default:
 		c.fail(ruleBadError, "%v: %v", w.life, err)

@@ -60,6 +60,7 @@ func (c *checker) commits(l *life, before, now *actors.Status) {
 	if leads(before) && leads(now) && before.Term == now.Term && id.Term != now.Term {
 		c.fail(ruleCommitTerm, "%v commits %v in term %d", l, id, now.Term)
 	}
+	c.sim.askDeposed(now.Term)
 	c.committed, c.committedIn = i, now.Term
 	c.certain[i] = id
 }

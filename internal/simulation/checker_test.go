@@ -205,8 +205,9 @@ func TestCheckersCanFail(t *testing.T) {
 			s.life(1).machine.state.applied.Index = 5
 			s.check.served(w, 3)
 		},
-		ruleReadEarly: func(s scene) { s.check.served(s.work(), 3) },
-		ruleBadError:  func(s scene) { s.check.failedWrite(s.work(), errDiskFailed) },
+		ruleReadEarly:   func(s scene) { s.check.served(s.work(), 3) },
+		ruleBadError:    func(s scene) { s.check.failedWrite(s.work(), errDiskFailed) },
+		ruleGroupFailed: func(s scene) { s.check.failedWrite(s.work(), &core.FatalError{Cause: errCrashed}) },
 		ruleOnce: func(s scene) {
 			w := s.work()
 			w.ends(nil)

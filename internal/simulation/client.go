@@ -101,6 +101,26 @@ func (c *client) over() {
 	}
 }
 
+// askDeposed lets a client read at whoever still believes to lead a term below
+// the one in which something was just committed.
+func (s *sim) askDeposed(term core.Term) {
+	for _, n := range s.nodes {
+		l := n.life
+		if l == nil || l.dead || l.stopping || l.paused || l.status.Role != core.RoleLeader || l.status.Term >= term || !chance(s.clientRand, 50) {
+			continue
+		}
+		s.clock.after(0, l, func() { s.clients[0].asksNow(l) })
+	}
+}
+
+// asksNow begins a read besides what the client does otherwise.
+func (c *client) asksNow(l *life) {
+	if !c.stopped && !l.stopping {
+		c.open++
+		c.reads(l, 0, true, func(*work) { c.over() })
+	}
+}
+
 // writes proposes a command.
 func (c *client) writes(l *life, impatient bool, finished func(*work)) *work {
 	s, r := c.sim, c.sim.clientRand

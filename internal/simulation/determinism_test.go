@@ -9,7 +9,7 @@ import (
 // byte, and once without lines, which must not change anything.
 func TestSameSeedSameTrace(t *testing.T) {
 	seeds := uint64(12)
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		seeds = 3
 	}
 	system := NewSystem()

@@ -132,7 +132,7 @@ func (f *faults) begin(k faultKind) {
 	case faultStop:
 		n.stop(func() { n.restartAfter(f.lasts()) })
 	case faultPause:
-		f.pause(n)
+		f.pause(pick(f.rand, n, f.leader()))
 	case faultEmptied:
 		f.empty(n)
 	default:
@@ -219,9 +219,10 @@ func (f *faults) connection(n *node) {
 func (f *faults) stall(n *node) {
 	class := core.Class(f.rand.IntN(core.Classes + 1))
 	other := f.someone()
+	ways := f.rand.IntN(3)
 	for _, m := range f.sim.nodes {
 		if m != n && (m == other || other == n) {
-			f.duringFor(3*f.lasts(), f.sim.fabric.stall(n.id, m.id, class))
+			f.duringFor(3*f.lasts(), f.sim.fabric.stall(n.id, m.id, class, ways != 1, ways != 2))
 		}
 	}
 }
@@ -262,7 +263,7 @@ func (f *faults) pause(n *node) {
 		return
 	}
 	l.paused = true
-	f.during(l.resume)
+	f.duringFor(2*f.lasts(), l.resume)
 }
 
 func (l *life) resume() {
@@ -272,11 +273,10 @@ func (l *life) resume() {
 	l.paused = false
 	held := l.held
 	l.held = nil
-	if c := l.sim.clients[0]; chance(l.sim.clientRand, 50) && !c.stopped {
+	if chance(l.sim.clientRand, 50) {
 		// The process still believes what it believed before: the best moment
 		// to ask it something.
-		c.open++
-		c.reads(l, 0, true, func(*work) { c.over() })
+		l.sim.clients[0].asksNow(l)
 	}
 	for _, run := range held {
 		l.sim.clock.after(1, l, run)
@@ -359,7 +359,7 @@ func (n *node) stop(stopped func()) {
 		}
 		once = true
 		if err := l.group.Err(); err != nil && !l.disk.failing {
-			s.check.fail("a group has failed", "%v: %v", l, err)
+			s.check.fail(ruleGroupFailed, "%v: %v", l, err)
 		}
 		// What Stop has called may still be in the actor that called it.
 		s.clock.after(0, nil, func() {

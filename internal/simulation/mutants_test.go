@@ -85,9 +85,9 @@ var mutants = []mutant{
 		"",
 	},
 	{
-		"votes at once after a restart", "rule 13", "actors/start.go",
-		"Silence:             n.silence(cfg.ElectionTimeout, again),",
-		"Silence:             0 * n.silence(cfg.ElectionTimeout, again),",
+		"promise given before it stands on the disk", "rule 13", "actors/node.go",
+		"if err := n.cfg.Store.RaisePromise(ctx, d); err != nil {",
+		"if err := ctx.Err(); err != nil {",
 	},
 	{
 		"promise forgotten", "rule 12", "core/heartbeat.go",
@@ -95,14 +95,9 @@ var mutants = []mutant{
 		"_ = time.Millisecond",
 	},
 	{
-		"vote of another campaign counted", "rule 5", "core/election.go",
-		"asked := e.role == RoleCandidate && !m.Pre && m.ElectionTerm == e.hard.Term ||",
-		"m.Campaign = e.election.campaign\n\tasked := e.role == RoleCandidate && !m.Pre ||",
-	},
-	{
-		"stale heartbeat answer accepted", "rule 5", "core/heartbeat.go",
-		"e.role != RoleLeader || m.Header.Term < e.hard.Term || p == nil || m.Stream != p.stream || m.Round > e.office.round",
-		"e.role != RoleLeader || p == nil",
+		"stale answers of an earlier campaign counted", "rule 5", "core/election.go",
+		"clear(c.votes)",
+		"_ = c.votes",
 	},
 }
 

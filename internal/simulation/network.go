@@ -48,9 +48,7 @@ type connection struct {
 	// closing: nothing new gets through. The dialer knows it when it has read
 	// what was under way, and sends into the void until then.
 	closing, closed bool
-	// stalled: nothing moves on it for a while, whatever moves beside it.
-	stalled     bool
-	forth, back pipe
+	forth, back     pipe
 }
 
 // pipe is one direction of a connection, first in, first out.
@@ -60,6 +58,7 @@ type pipe struct {
 	flights    []flight
 	event      *event // delivers the first flight, nil if there is none or it waits
 	waits      bool   // for the link to be unblocked
+	stalled    bool   // nothing moves in it for a while, whatever moves beside it
 }
 
 // flight is a message under way. Without a message it is the end of the
@@ -284,7 +283,7 @@ func (p *pipe) deliver(receiver *endpoint) {
 	if len(p.flights) == 0 || c.closed {
 		return
 	}
-	if c.fabric.blocked[p.from][p.to] > 0 || c.stalled {
+	if c.fabric.blocked[p.from][p.to] > 0 || p.stalled {
 		p.waits = true
 		return
 	}
@@ -329,6 +328,9 @@ func (p *pipe) cut() {
 		p.clear()
 	}
 }
+
+// MessageBytesMax implements network.Network.
+func (n *endpoint) MessageBytesMax() int { return 0 }
 
 func (n *endpoint) Break(node membership.NodeID, class core.Class) {
 	if node >= 1 && node <= nodesMax && n.out[node][class] != nil {
@@ -423,22 +425,27 @@ func (p *pipe) goOn() {
 	}
 }
 
-// stall stops one connection between two nodes while the others go on, as when
+// stall stops connections between two nodes while the others go on, as when
 // packets are lost: what is said on different classes then arrives in a very
-// different order. It returns what ends it.
-func (f *fabric) stall(a, b core.NodeID, class core.Class) (undo func()) {
-	var stalled []*connection
+// different order, and answers pile up. It returns what ends it.
+func (f *fabric) stall(a, b core.NodeID, class core.Class, forth, back bool) (undo func()) {
+	var stalled []*pipe
+	take := func(p *pipe, wanted bool) {
+		if wanted && !p.stalled {
+			p.stalled = true
+			stalled = append(stalled, p)
+		}
+	}
 	for _, c := range f.connections {
-		if !c.closed && !c.stalled && c.dialer.local.ID == a && c.target == b && (class == 0 || c.class == class) {
-			c.stalled = true
-			stalled = append(stalled, c)
+		if !c.closed && c.dialer.local.ID == a && c.target == b && (class == 0 || c.class == class) {
+			take(&c.forth, forth)
+			take(&c.back, back)
 		}
 	}
 	return func() {
-		for _, c := range stalled {
-			c.stalled = false
-			c.forth.goOn()
-			c.back.goOn()
+		for _, p := range stalled {
+			p.stalled = false
+			p.goOn()
 		}
 	}
 }

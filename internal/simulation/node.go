@@ -153,7 +153,7 @@ func (l *life) observe() {
 		l.node.restartAfter(l.sim.plan.election)
 		return
 	}
-	l.sim.check.fail("a group has failed", "%v: %v", l, err)
+	l.sim.check.fail(ruleGroupFailed, "%v: %v", l, err)
 }
 
 // crash ends the process in the middle of whatever it does.

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	seedsFlag = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
+	seedsFlag = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: 300, or 50 with -short or the race detector")
 	firstFlag = flag.Uint64("first", 1, "the first of them")
 	traceFlag = flag.Bool("trace", false, "print the trace of each seed")
 )
@@ -25,8 +25,11 @@ const systemSeeds = 50
 // TestSeeds runs seeds until one fails. -timeout 0 is needed for thousands.
 func TestSeeds(t *testing.T) {
 	count := *seedsFlag
-	if testing.Short() && count > 50 {
-		count = 50
+	if count == 0 {
+		count = 300
+		if testing.Short() || raceEnabled {
+			count = 50
+		}
 	}
 	workers := min(runtime.GOMAXPROCS(0), count)
 	var trace io.Writer

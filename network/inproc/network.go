@@ -190,6 +190,9 @@ func (n *Network) SetAddress(node membership.NodeID, address string) {
 	}
 }
 
+// MessageBytesMax implements network.Network: a message of any size is taken.
+func (n *Network) MessageBytesMax() int { return 0 }
+
 // Break implements network.Network.
 func (n *Network) Break(node membership.NodeID, class core.Class) {
 	n.hub.mu.Lock()

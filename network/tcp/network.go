@@ -148,6 +148,9 @@ func (n *Network) Send(m core.Message) bool {
 	return p != nil && p.links[class-1].send(m, bytes)
 }
 
+// MessageBytesMax implements network.Network.
+func (n *Network) MessageBytesMax() int { return n.config.FrameBytesMax }
+
 // refuse logs a message that cannot be sent.
 func (n *Network) refuse(m core.Message, err error) {
 	if n.troubles.tell(fmt.Sprintf("%T %s", m, name(err))) {

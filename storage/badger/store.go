@@ -262,8 +262,14 @@ func (s *Store) RaisePromise(ctx context.Context, d time.Duration) error {
 	if d <= s.record.Promise {
 		return nil
 	}
+	recorded := s.record.Promise
 	s.record.Promise = d
-	return s.writeHeader()
+	if err := s.writeHeader(); err != nil {
+		// Asked for again, it must not count as recorded (rule 13).
+		s.record.Promise = recorded
+		return err
+	}
+	return nil
 }
 
 // Close implements storage.LogStore.

@@ -80,14 +80,23 @@ func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	f, err := os.CreateTemp(dir, "*.tmp")
+	f, err := s.createTemporary(dir)
 	if err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	s.mu.Lock()
-	s.writing[f.Name()] = true
-	s.mu.Unlock()
 	return newWriter(s, f, group, meta)
+}
+
+// createTemporary makes a file that RemoveBelow knows to be written from the
+// first moment on.
+func (s *Store) createTemporary(dir string) (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := os.CreateTemp(dir, "*.tmp")
+	if err == nil {
+		s.writing[f.Name()] = true
+	}
+	return f, err
 }
 
 // Newest implements storage.SnapshotStore. It reads a snapshot to its end once,

@@ -1,0 +1,180 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network/inproc"
+	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/memory"
+)
+
+// narrowNetwork takes only messages with small results.
+type narrowNetwork struct{ sentNetwork }
+
+func (n *narrowNetwork) Send(m core.Message) bool {
+	if r, ok := m.(*core.ProposeResponse); ok && len(r.Results[0].Value) > 100 {
+		return false
+	}
+	return n.sentNetwork.Send(m)
+}
+
+// followerCore is the core of node 1, which follows node 2 in a term, without an
+// engine.
+func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
+	net := &narrowNetwork{}
+	id := func(n membership.NodeID) membership.Identity { return membership.Identity{ID: n, Incarnation: 1} }
+	g := &Group{cfg: groupConfig(1, nil), env: Production(), credits: &credits{}}
+	g.node = &Node{cfg: NodeConfig{Network: net}, identity: id(1)}
+	c := &coreActor{group: g, shell: shell{env: g.env}}
+	g.core = c
+	c.proposals.init(c)
+	for n := membership.NodeID(1); n <= 3; n++ {
+		c.config.Configuration.Members = append(c.config.Configuration.Members, membership.Member{Identity: id(n)})
+		c.config.Configuration.Voters = append(c.config.Configuration.Voters, id(n))
+	}
+	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: term, Leader: 2})
+	return c, net
+}
+
+// TestForwardedToAnOfficeThatIsOver: a group that is stopped answers nothing any
+// more, over connections that stand. When its node leads again, with the group
+// started anew, whoever handed it a proposal before is told, too.
+func TestForwardedToAnOfficeThatIsOver(t *testing.T) {
+	c, net := followerCore(5)
+	answered := 0
+	p := &Proposal{Data: []byte("x"), Completed: func(*Proposal) { answered++ }}
+	p.reset()
+	c.proposals.accept(p)
+	c.proposals.pump()
+	if p.stage.Load() != stageForwarded || len(net.sent) != 1 {
+		t.Fatalf("stage %d, %d messages", p.stage.Load(), len(net.sent))
+	}
+	if c.proposals.needsRetry() {
+		t.Error("the leader is in office, and is given up")
+	}
+	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: 7, Leader: 2})
+	if !c.proposals.needsRetry() {
+		t.Fatal("the proposal waits for ever")
+	}
+	c.now = c.now.Add(c.group.cfg.ElectionTimeout - 1)
+	c.proposals.onRetry()
+	if answered != 0 {
+		t.Error("the answer may still be on its way")
+	}
+	c.now = c.now.Add(1)
+	c.proposals.onRetry()
+	if answered != 1 || !core.MayHaveHappened(p.Err) || !errors.Is(p.Err, errLeaderChanged) {
+		t.Errorf("answered %d times, %v", answered, p.Err)
+	}
+}
+
+// TestResultThatCannotBeSent: a result that the network never takes is replaced
+// by word that there is one.
+func TestResultThatCannotBeSent(t *testing.T) {
+	c, net := followerCore(5)
+	c.proposals.keepUnsent(&core.ProposeResponse{Results: []core.ForwardedResult{
+		{ID: 1, Code: core.ResultApplied, Value: make([]byte, 200)}, {ID: 2, Code: core.ResultLost},
+	}})
+	for range 3 {
+		c.proposals.onRetry()
+		c.now = c.now.Add(unsentPatience * c.group.cfg.ElectionTimeout)
+	}
+	if len(net.sent) != 1 || c.proposals.needsRetry() {
+		t.Fatalf("%d messages were sent", len(net.sent))
+	}
+	got := net.sent[0].(*core.ProposeResponse).Results
+	if len(got) != 2 || got[0].ID != 1 || got[0].Code != core.ResultUnknown || got[0].Value != nil || got[1].Code != core.ResultLost {
+		t.Errorf("sent %+v", got)
+	}
+}
+
+// TestEndAfterAPanicInClosing: what an actor calls at its end may panic, and
+// nobody waits for that actor for ever.
+func TestEndAfterAPanicInClosing(t *testing.T) {
+	var failed error
+	ended := 0
+	s := &shell{closing: func() { panic("view") }, failed: func(err error) { failed = err }, ended: func() { ended++ }}
+	s.guard(s.close)
+	if failed == nil || ended != 1 {
+		t.Errorf("failed %v, ended %d times", failed, ended)
+	}
+}
+
+// slowLoad is a store whose Load waits.
+type slowLoad struct {
+	*memory.Store
+	loading, release chan struct{}
+}
+
+func (s *slowLoad) Load(ctx context.Context, group membership.GroupID) (storage.State, error) {
+	close(s.loading)
+	<-s.release
+	return s.Store.Load(ctx, group)
+}
+
+// TestStopDuringStart: after Stop the store may be closed, so Stop waits for who
+// is starting a group.
+func TestStopDuringStart(t *testing.T) {
+	store := &slowLoad{memory.New(1), make(chan struct{}), make(chan struct{})}
+	n, err := NewNode(NodeConfig{ID: 1, Store: store, Snapshots: memory.NewSnapshots(), Network: inproc.NewHub().Network(address(1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() {
+		_, err := n.Start(context.Background(), groupConfig(1, &listMachine{}))
+		started <- err
+	}()
+	await(t, store.loading, "the start to read the store")
+	stopped := make(chan struct{})
+	n.Stop(func() { close(stopped) })
+	select {
+	case <-stopped:
+		t.Error("stopped while the store is read")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(store.release)
+	await(t, stopped, "the node to stop")
+	if err := <-started; !errors.Is(err, core.ErrStopped) {
+		t.Errorf("Start: %v", err)
+	}
+}
+
+// TestLargeEntryIsNotStarved: an entry above its group's share of a batch is
+// written however much another group has.
+func TestLargeEntryIsNotStarved(t *testing.T) {
+	r := newLogRig(storage.Limits{EntryBytesMax: 400, BatchBytesMax: 400, BatchEntriesMax: 1000})
+	index, ioid := core.Index(0), core.IOID(0)
+	busy := func() {
+		for range 8 {
+			index, ioid = index+1, ioid+1
+			e := core.Entry{LogID: core.LogID{Term: 1, Index: index}, Kind: core.EntryCommand, Data: make([]byte, 52)}
+			r.write(1, core.Write{IOID: ioid, Append: []core.Entry{e}})
+		}
+	}
+	busy()
+	large := core.Entry{LogID: core.LogID{Term: 1, Index: 1}, Kind: core.EntryCommand, Data: make([]byte, 252)}
+	r.write(2, core.Write{IOID: 1, Append: []core.Entry{large}})
+	r.store.onWrite = func(n int) error {
+		if n < 50 {
+			busy()
+		}
+		return nil
+	}
+	r.run()
+	for i, batch := range r.store.batches {
+		if len(batch) >= 7 && fmt.Sprint(batch[:7]) == "group 2" {
+			if i > 2 {
+				t.Errorf("written in batch %d", i)
+			}
+			return
+		}
+	}
+	t.Errorf("not among the first operations of a batch: %q", r.store.batches[:3])
+}

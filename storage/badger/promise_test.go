@@ -1,0 +1,35 @@
+package badger
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/storage"
+)
+
+// TestRefusedPromiseIsNotRecorded: rule 13: a promise that found no room is
+// written when it is asked for again.
+func TestRefusedPromiseIsNotRecorded(t *testing.T) {
+	free := uint64(1000)
+	o := small(1)
+	o.FreeBytesMin = 1000
+	o.freeBytes = func(string) (uint64, error) { return free, nil }
+	dir := t.TempDir()
+	s := mustOpen(t, dir, o)
+	free = 999
+	var full *storage.NoSpaceError
+	if err := s.RaisePromise(t.Context(), time.Hour); !errors.As(err, &full) {
+		t.Errorf("RaisePromise: %v", err)
+	}
+	free = 1000
+	if err := s.RaisePromise(t.Context(), time.Hour); err != nil {
+		t.Error(err)
+	}
+	mustClose(t, s)
+	s = mustOpen(t, dir, o)
+	defer mustClose(t, s)
+	if p := s.Header().Promise; p != time.Hour {
+		t.Errorf("promise %v after a crash", p)
+	}
+}
