@@ -1,7 +1,9 @@
 package troupe_test
 
 import (
+	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,4 +68,44 @@ func TestBootstrapNamesTheCause(t *testing.T) {
 	if e := asError[*troupe.BootstrapError](t, err); e.Node != 2 || e.Cause == nil || !strings.Contains(e.Error(), e.Cause.Error()) {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestLargeCommandsThroughAFollower: commands of which two do not fit into a
+// message are forwarded in one each.
+func TestLargeCommandsThroughAFollower(t *testing.T) {
+	const command = 100 << 10
+	settings := config()
+	settings.CommandBytesMax, settings.MessageBytesMax, settings.SnapshotChunkBytes = command, command, command
+	var rafts []*troupe.Raft
+	var list []troupe.Member
+	for id := troupe.NodeID(1); id <= 3; id++ {
+		net, err := tcp.Listen(tcp.Config{Address: "127.0.0.1:0", FrameBytesMax: command + 16<<10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings.StateMachine = &ledger{}
+		raft, err := troupe.Start(t.Context(), troupe.NodeConfig{ID: id, Network: net, Log: memory.New(id), Snapshots: memory.NewSnapshots()}, settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(raft.Kill)
+		rafts, list = append(rafts, raft), append(list, troupe.At(id, net.Address()))
+	}
+	if err := rafts[0].Bootstrap(within(t, 20*time.Second), list...); err != nil {
+		t.Fatal(err)
+	}
+	follower := rafts[1]
+	if follower.Status().Role == troupe.RoleLeader {
+		follower = rafts[2]
+	}
+	var group sync.WaitGroup
+	for i := range 16 {
+		group.Go(func() {
+			data := bytes.Repeat([]byte{byte('a' + i)}, command*3/5-i)
+			if _, err := follower.Propose(within(t, 20*time.Second), data); err != nil {
+				t.Errorf("%d bytes: %v", len(data), err)
+			}
+		})
+	}
+	group.Wait()
 }

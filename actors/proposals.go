@@ -189,10 +189,12 @@ func (s *proposalsInCore) forward() {
 		m := &core.ProposeRequest{Header: c.group.header(to)}
 		s.batch = s.batch[:0]
 		bytes := 0
-		for p := s.waiting.first; p != nil && (len(m.Proposals) == 0 || bytes < c.group.cfg.MessageBytesMax); p = p.next {
+		for p := s.waiting.first; p != nil; p = p.next {
+			if bytes += p.creditBytes; bytes > c.group.cfg.MessageBytesMax && len(m.Proposals) > 0 {
+				break
+			}
 			s.lastID++
 			p.id = s.lastID
-			bytes += p.creditBytes
 			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data})
 			s.batch = append(s.batch, p)
 		}
