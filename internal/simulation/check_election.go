@@ -46,6 +46,7 @@ func (c *checker) noticed(l *life, n *core.Notice) {
 func (c *checker) elected(l *life, before, now *actors.Status) {
 	self := l.identity()
 	c.leads(now.Term, self)
+	c.sim.faults.elected(l)
 	won := func(s *actors.Status) bool {
 		tally := s.Configuration.Configuration.CountVotes(func(id membership.Identity) (bool, bool) {
 			return c.votes[vote{id, now.Term}] == self, true

@@ -21,6 +21,7 @@ const (
 	faultCrash
 	faultCrashLeader
 	faultCrashAll
+	faultChurn
 	faultStop
 	faultPause
 	faultDiskSlow
@@ -32,7 +33,7 @@ const (
 )
 
 var faultNames = [faultKinds]string{
-	"partition", "leader isolated", "one way blocked", "links blocked", "connection lost", "delay", "stalled connection", "crash", "crash of the leader", "crash of all", "orderly stop",
+	"partition", "leader isolated", "one way blocked", "links blocked", "connection lost", "delay", "stalled connection", "crash", "crash of the leader", "crash of all", "churn", "orderly stop",
 	"pause", "slow disk", "hung disk", "failing disk", "hung state machine", "emptied directory",
 }
 
@@ -43,6 +44,7 @@ type faults struct {
 	total  int
 	healed bool
 	undo   []func() // of the faults that last
+	churn  int      // while it is not 0, leaders do not live long
 	count  int
 }
 
@@ -129,6 +131,9 @@ func (f *faults) begin(k faultKind) {
 				f.crash(n)
 			}
 		}
+	case faultChurn:
+		f.churn++
+		f.duringFor(4*f.lasts(), func() { f.churn-- })
 	case faultStop:
 		n.stop(func() { n.restartAfter(f.lasts()) })
 	case faultPause:
@@ -253,6 +258,22 @@ func (f *faults) crash(n *node) {
 		d /= 50 // so soon that what it promised is still alive
 	}
 	n.restartAfter(d)
+}
+
+// elected ends a leader while its first entries are on their way, as long as
+// there is churn: what it leaves behind are logs that differ (Raft, figure 8).
+func (f *faults) elected(l *life) {
+	if f.churn == 0 {
+		return
+	}
+	p := &f.sim.plan
+	soon := time.Duration(f.rand.Int64N(int64(2 * (p.write.high + 3*p.netDelay.high))))
+	f.sim.clock.after(soon, l, func() {
+		if f.churn > 0 && !l.dead {
+			f.sim.trace.say("churn")
+			f.crash(l.node)
+		}
+	})
 }
 
 // pause stops a process, as a long collection of garbage or a busy machine
