@@ -204,3 +204,20 @@ func TestResetTakesBackWhatWasDurable(t *testing.T) {
 		t.Errorf("flushed %d after the reset", r.e.writes.flushed)
 	}
 }
+
+// TestSnapshotOfANewerTermAtTheStart: a crash came between a received snapshot's
+// file, which is durable, and the write with its term. The reset that finishes
+// the installation raises the term with it: no log ends in a term that its node
+// has not reached. The cluster is adopted the same way (rule 17).
+func TestSnapshotOfANewerTermAtTheStart(t *testing.T) {
+	for _, cluster := range []ClusterID{worldCluster, 0} {
+		s := rigState(rigOptions{terms: []Term{2, 2}, commit: 1})
+		s.HardState.Cluster = cluster
+		s.Snapshot = SnapshotMeta{LogID: LogID{3, 9}, Cluster: worldCluster, Configuration: s.Configurations[0]}
+		r := newRigOf(t, s, nil)
+		w, ok := find[*Write](r)
+		if !ok || w.Reset != s.Snapshot.LogID || !w.SaveHardState || w.HardState.Term != 3 || w.HardState.Cluster != worldCluster || !w.HardState.Vote.IsZero() {
+			t.Errorf("cluster %v before: the first write is %q", cluster, r.lines())
+		}
+	}
+}
