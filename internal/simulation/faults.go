@@ -133,6 +133,7 @@ func (f *faults) begin(k faultKind) {
 		}
 	case faultChurn:
 		f.churn++
+		f.crash(f.leader())
 		f.duringFor(4*f.lasts(), func() { f.churn-- })
 	case faultStop:
 		n.stop(func() { n.restartAfter(f.lasts()) })

@@ -158,4 +158,23 @@ func (p *plan) drawFaults(r *rand.Rand) {
 	if p.nodes == 1 {
 		p.weights[faultEmptied] = 0
 	}
+	if chance(r, 4) {
+		p.drawChurn(r)
+	}
+}
+
+// drawChurn makes a seed of short reigns only: entries travel one at a time, and
+// leaders end while the first of them are on their way (Raft, figure 8).
+func (p *plan) drawChurn(r *rand.Rand) {
+	p.nodes = 5
+	for len(p.volatile) < p.nodes {
+		p.volatile = append(p.volatile, true)
+	}
+	clear(p.weights[:])
+	p.weights[faultChurn] = 1
+	p.faultEvery = p.election
+	p.faultsFor = 40 * p.election
+	p.group.EntriesPerMessageMax = 1
+	p.group.WindowMessagesMax = 1
+	p.netDelay.high = p.election / time.Duration(pick(r, 8, 20, 40))
 }
