@@ -224,6 +224,9 @@ func (c *coreActor) finish() {
 			_ = item.view.Close()
 		case *bootstrapRequest:
 			item.done(cause)
+		case *core.ProposeRequest:
+			// Whoever forwarded them is told below that they were not appended.
+			c.proposals.onRequest(item)
 		}
 	}
 	c.proposals.finish(cause)

@@ -250,10 +250,15 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: g.cfg.CommandBytesMax})
 		case c.changed.Role != core.RoleLeader:
 			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
-		case g.credits.acquire(p, sizeOf(f.Data), false) != creditTaken:
-			s.results.add(p, core.LogID{}, nil, core.ErrOverloaded)
 		default:
-			s.accept(p)
+			switch g.credits.acquire(p, sizeOf(f.Data), false) {
+			case creditTaken:
+				s.accept(p)
+			case creditClosed:
+				s.results.add(p, core.LogID{}, nil, g.stopCause())
+			default:
+				s.results.add(p, core.LogID{}, nil, core.ErrOverloaded)
+			}
 		}
 	}
 }

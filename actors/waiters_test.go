@@ -34,6 +34,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	c := &coreActor{group: g, shell: shell{env: g.env}}
 	g.core = c
 	c.proposals.init(c)
+	c.transfers.core = c
 	for n := membership.NodeID(1); n <= 3; n++ {
 		c.config.Configuration.Members = append(c.config.Configuration.Members, membership.Member{Identity: id(n)})
 		c.config.Configuration.Voters = append(c.config.Configuration.Voters, id(n))
@@ -177,4 +178,38 @@ func TestLargeEntryIsNotStarved(t *testing.T) {
 		}
 	}
 	t.Errorf("not among the first operations of a batch: %q", r.store.batches[:3])
+}
+
+// TestStopAnswersWhatWasForwarded: proposals of other nodes that lie in the inbox
+// of a group that stops were certainly not appended, and who forwarded them is
+// told so at once.
+func TestStopAnswersWhatWasForwarded(t *testing.T) {
+	for name, closed := range map[string]bool{"credit is still given": false, "no credit is given any more": true} {
+		t.Run(name, func(t *testing.T) {
+			c, net := followerCore(5)
+			c.inbox.bell = func() {}
+			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
+			if closed {
+				c.group.credits.close()
+			}
+			m := &core.ProposeRequest{Header: core.Header{Group: 1, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.group.node.identity, Term: 5}}
+			m.Proposals = []core.ForwardedProposal{{ID: 8, Data: []byte("x")}, {ID: 9, Data: []byte("y")}}
+			c.put(m)
+			c.finish()
+			var codes []core.ResultCode
+			for _, sent := range net.sent {
+				if r, ok := sent.(*core.ProposeResponse); ok {
+					for _, result := range r.Results {
+						codes = append(codes, result.Code)
+					}
+				}
+			}
+			if len(codes) != 2 || codes[0] != core.ResultStopped || codes[1] != core.ResultStopped {
+				t.Errorf("answered with the codes %v, want twice %d", codes, core.ResultStopped)
+			}
+			if entries, bytes := c.group.credits.inflight(); entries != 0 || bytes != 0 {
+				t.Errorf("%d entries and %d bytes of credit are not returned", entries, bytes)
+			}
+		})
+	}
 }

@@ -1,7 +1,5 @@
 package core
 
-import "github.com/trouperaft/troupe/membership"
-
 // Class sorts messages onto connections, so that a heartbeat never queues
 // behind data.
 type Class uint8
@@ -322,5 +320,3 @@ var _ = []Message{
 	&SnapshotChunk{}, &SnapshotResponse{}, &ReadIndexRequest{}, &ReadIndexResponse{}, &IdentifyRequest{},
 	&IdentifyResponse{}, &ProposeRequest{}, &ProposeResponse{}, &Refusal{},
 }
-
-var _ = membership.Voter

@@ -34,7 +34,9 @@ type Network interface {
 	// full, or there is none. The message is immutable from then on. A request
 	// travels on a connection that this node made to the address of
 	// SetAddress; a response goes back on the connection by which requests of
-	// its class come in. Safe for concurrent use.
+	// its class come in. What is queued for a connection that is then lost, or
+	// cannot be made, counts as lost with it: Disconnected says so. From then on
+	// false is returned until Connected. Safe for concurrent use.
 	Send(m core.Message) bool
 
 	// MessageBytesMax is the largest message that Send takes, in bytes as
