@@ -42,6 +42,16 @@ type applyActor struct {
 	// fetched was read from the store and is to be applied next.
 	fetched []core.Entry
 	results resultBatches
+
+	// batch is what is being applied. What every batch calls is made once.
+	batch                  applyBatch
+	callApply, callApplied func()
+}
+
+type applyBatch struct {
+	entries []core.Entry
+	values  [][]byte
+	err     error
 }
 
 // applyItem is one request. The fields that are set say which.
@@ -53,10 +63,17 @@ type applyItem struct {
 	install *core.SnapshotMeta
 }
 
-// slots are proposals that were appended with consecutive indexes.
+// slots are proposals that were appended with consecutive indexes from first on.
 type slots struct {
 	first     core.LogID
-	proposals []*Proposal
+	proposals proposalChain
+}
+
+// next takes the first slot.
+func (s *slots) next() (core.LogID, *Proposal) {
+	id := s.first
+	s.first.Index++
+	return id, s.proposals.pop()
 }
 
 // readBatch is reads that wait until index is applied.
@@ -69,6 +86,7 @@ func newApplyActor(g *Group, applied core.LogID, appliedTime int64, config core.
 	a := &applyActor{group: g, machine: g.cfg.StateMachine, applied: applied, appliedTime: appliedTime, config: config}
 	a.shell = shell{env: g.env, name: "apply", next: a.step, closing: a.finish, failed: g.fail, ended: g.applyEnded}
 	a.inbox.bell = a.ring
+	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a
 }
 
@@ -83,17 +101,19 @@ func (a *applyActor) step() bool {
 		a.takeView()
 	case len(a.fetched) > 0:
 		a.apply(a.fetched)
-	case a.applied.Index < a.target:
-		return a.fetch()
-	default:
+	case a.applied.Index < a.target && !a.fetch():
 		return false
 	}
-	return true
+	return a.hasWork()
+}
+
+func (a *applyActor) hasWork() bool {
+	return a.install != nil || a.view || len(a.fetched) > 0 || a.applied.Index < a.target
 }
 
 func (a *applyActor) accept(item applyItem) {
 	a.target = max(a.target, item.upTo)
-	if len(item.slots.proposals) > 0 {
+	if !item.slots.proposals.empty() {
 		a.slots = append(a.slots, item.slots)
 	}
 	if len(item.read.reads) > 0 {
@@ -147,18 +167,25 @@ func (a *applyActor) apply(entries []core.Entry) {
 	if entries[0].Index != a.applied.Index+1 {
 		panic(fmt.Sprintf("entry %v is to be applied after %v", entries[0].LogID, a.applied))
 	}
-	var values [][]byte
-	var err error
-	a.do(CallApply, func() { values, err = a.machine.Apply(a.group.ctx, entries) }, func() {
-		switch {
-		case err != nil:
-			a.fail(fmt.Errorf("actors: the state machine failed to apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
-		case len(values) != len(entries):
-			a.fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
-		default:
-			a.wasApplied(entries, values)
-		}
-	})
+	a.batch.entries = entries
+	a.do(CallApply, a.callApply, a.callApplied)
+}
+
+func (a *applyActor) applyEntries() {
+	a.batch.values, a.batch.err = a.machine.Apply(a.group.ctx, a.batch.entries)
+}
+
+func (a *applyActor) appliedEntries() {
+	entries, values, err := a.batch.entries, a.batch.values, a.batch.err
+	a.batch = applyBatch{}
+	switch {
+	case err != nil:
+		a.fail(fmt.Errorf("actors: the state machine failed to apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
+	case len(values) != len(entries):
+		a.fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
+	default:
+		a.wasApplied(entries, values)
+	}
 }
 
 func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
@@ -177,7 +204,7 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 	a.group.tail.setApplied(last.Index)
 	a.settle(entries, values)
 	a.serveReads()
-	a.group.core.put(&core.Applied{LogID: last.LogID})
+	a.group.core.inbox.noteApplied(last.LogID)
 }
 
 // settle answers the slots that the entries decide. Slots stand in the order of
@@ -191,9 +218,9 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 			if s.first.Term < e.Term {
 				// An entry of a newer term stands at that index or below it: what
 				// an older leader appended there certainly never happens.
-				for _, p := range s.proposals {
-					a.decide(p, s.first, nil, &core.LostError{LogID: s.first})
-					s.first.Index++
+				for !s.proposals.empty() {
+					id, p := s.next()
+					a.decide(p, id, nil, &core.LostError{LogID: id})
 				}
 				a.dropSlots()
 				continue
@@ -201,11 +228,9 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 			if s.first != e.LogID {
 				break
 			}
-			a.decide(s.proposals[0], e.LogID, values[i], nil)
-			s.proposals[0] = nil
-			s.proposals = s.proposals[1:]
-			s.first.Index++
-			if len(s.proposals) == 0 {
+			id, p := s.next()
+			a.decide(p, id, values[i], nil)
+			if s.proposals.empty() {
 				a.dropSlots()
 			}
 			break
@@ -218,18 +243,17 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 func (a *applyActor) settleJump(to core.LogID) {
 	for len(a.slots) > 0 && a.slots[0].first.Term <= to.Term {
 		s := &a.slots[0]
-		for len(s.proposals) > 0 {
+		for !s.proposals.empty() {
 			var err error = &core.LostError{LogID: s.first}
 			if s.first.Index <= to.Index {
 				err = &core.UnknownOutcomeError{Cause: errOvertaken}
 			} else if s.first.Term == to.Term {
 				break
 			}
-			a.decide(s.proposals[0], s.first, nil, err)
-			s.proposals = s.proposals[1:]
-			s.first.Index++
+			id, p := s.next()
+			a.decide(p, id, nil, err)
 		}
-		if len(s.proposals) > 0 {
+		if !s.proposals.empty() {
 			break
 		}
 		a.dropSlots()
@@ -240,8 +264,9 @@ func (a *applyActor) settleJump(to core.LogID) {
 var errOvertaken = errors.New("a snapshot took the place of the entry before it was applied here")
 
 func (a *applyActor) dropSlots() {
-	a.slots[0] = slots{}
-	a.slots = a.slots[1:]
+	last := copy(a.slots, a.slots[1:])
+	a.slots[last] = slots{}
+	a.slots = a.slots[:last]
 }
 
 // endedSlot is a slot with its result.
@@ -356,9 +381,9 @@ func (a *applyActor) finish() {
 	}
 	cause := a.group.stopCause()
 	for _, s := range a.slots {
-		for _, p := range s.proposals {
-			a.decide(p, s.first, nil, &core.UnknownOutcomeError{Cause: cause})
-			s.first.Index++
+		for !s.proposals.empty() {
+			id, p := s.next()
+			a.decide(p, id, nil, &core.UnknownOutcomeError{Cause: cause})
 		}
 	}
 	a.slots = nil
@@ -372,7 +397,7 @@ func (a *applyActor) finish() {
 }
 
 func (a *applyActor) acceptLast(item applyItem) {
-	if len(item.slots.proposals) > 0 {
+	if !item.slots.proposals.empty() {
 		a.slots = append(a.slots, item.slots)
 	}
 	if len(item.read.reads) > 0 {

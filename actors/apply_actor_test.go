@@ -35,13 +35,14 @@ func newApplyRig(t *testing.T) *applyRig {
 	g.core.inbox.bell = func() {}
 	g.apply = newApplyActor(g, core.LogID{}, 0, core.ConfigurationAt{})
 	g.apply.inbox.bell = func() {}
+	r.env.attach(&g.apply.shell)
 	r.group = g
 	return r
 }
 
 // slot hands over proposals that were appended from first on.
 func (r *applyRig) slot(first core.LogID, n int, from core.Identity) {
-	var ps []*Proposal
+	held := slots{first: first}
 	at := first
 	for range n {
 		name := at.String()
@@ -50,10 +51,10 @@ func (r *applyRig) slot(first core.LogID, n int, from core.Identity) {
 		}}
 		r.group.credits.acquire(p, 100, false)
 		p.stage.Store(stageApply)
-		ps = append(ps, p)
+		held.proposals.push(p)
 		at.Index++
 	}
-	r.group.apply.inbox.put(applyItem{slots: slots{first, ps}}, true)
+	r.group.apply.inbox.put(applyItem{slots: held}, true)
 }
 
 func outcome(err error) string {
@@ -70,11 +71,9 @@ func outcome(err error) string {
 }
 
 func (r *applyRig) run() {
-	r.group.apply.work()
+	r.env.work(&r.group.apply.shell)
 	for len(r.env.calls) > 0 {
-		call := r.env.calls[0]
-		r.env.calls = r.env.calls[1:]
-		call()
+		r.env.finish()
 	}
 }
 

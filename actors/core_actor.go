@@ -19,7 +19,7 @@ import (
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
 	shell
-	inbox  inbox[any]
+	inbox  coreInbox
 	group  *Group
 	engine *core.Engine
 	out    core.Output
@@ -41,6 +41,12 @@ type coreActor struct {
 	// Of this burst, told once at its end.
 	grown     core.Replicate
 	applyUpTo core.Index
+	// waitsForFlush is what the inbox was told last.
+	waitsForFlush bool
+	// Events that every burst has use for.
+	flushed core.Flushed
+	applied core.Applied
+	matched core.Matched
 
 	retry      Timer
 	retryArmed bool
@@ -70,8 +76,8 @@ func (c *coreActor) put(item any) bool { return c.inbox.put(item, true) }
 
 // step carries out one burst: everything that has piled up.
 func (c *coreActor) step() bool {
-	some, urgent := c.inbox.pending()
-	if !some {
+	rung, urgent := c.inbox.pending()
+	if !rung {
 		return false
 	}
 	if urgent {
@@ -80,12 +86,23 @@ func (c *coreActor) step() bool {
 		// Proposals alone rang: one yield lets the other clients come along.
 		c.env.Yield()
 	}
-	items := c.inbox.take()
+	items, notices := c.inbox.takeAll()
 	// Rule 15: now is read after the inbox was swapped out, and timers come
 	// after everything that was said before they fired.
 	c.now = c.env.Now()
+	if notices.flushed != 0 {
+		c.flushed.IOID = notices.flushed
+		c.stepEngine(&c.flushed)
+	}
 	for _, item := range items {
 		c.handle(item)
+	}
+	if notices.matched {
+		c.takeMatches()
+	}
+	if notices.applied.Index != 0 {
+		c.applied.LogID = notices.applied
+		c.stepEngine(&c.applied)
 	}
 	for _, timer := range c.due {
 		c.fire(timer)
@@ -93,11 +110,28 @@ func (c *coreActor) step() bool {
 	c.due = c.due[:0]
 	c.proposals.pump()
 	c.reads.ask(c)
+	if changing := c.engine.Changing(); changing != c.group.changing.Load() {
+		c.group.changing.Store(changing)
+	}
 	c.tellGrowth()
 	c.tellApply()
 	c.armRetry()
 	c.group.publish(c.engine.Status())
-	return true
+	if waits := c.engine.WaitsForFlush(); waits != c.waitsForFlush {
+		c.waitsForFlush = waits
+		c.inbox.attend(waits)
+	}
+	return false // whatever comes next rings
+}
+
+// takeMatches tells the engine what the streams have learned.
+func (c *coreActor) takeMatches() {
+	for _, s := range c.streams {
+		if match := core.Index(s.news.Swap(0)); match > 0 {
+			c.matched = core.Matched{Peer: s.key.peer, Stream: s.key.stream, Match: match}
+			c.stepEngine(&c.matched)
+		}
+	}
 }
 
 func (c *coreActor) handle(item any) {
@@ -171,8 +205,9 @@ func (c *coreActor) tellGrowth() {
 	if c.grown == (core.Replicate{}) {
 		return
 	}
+	grown := core.StreamGrown{Last: c.grown.Last, Commit: c.grown.Commit}
 	for _, s := range c.streams {
-		s.inbox.put(&core.StreamGrown{Last: c.grown.Last, Commit: c.grown.Commit}, true)
+		s.inbox.grow(grown)
 	}
 	c.grown = core.Replicate{}
 }

@@ -211,6 +211,31 @@ func (l *proposalList) remove(p *Proposal) {
 	l.length--
 }
 
+// proposalChain is proposals in order, linked by next, of which each is in no
+// list.
+type proposalChain struct{ first, last *Proposal }
+
+func (c *proposalChain) empty() bool { return c.first == nil }
+
+func (c *proposalChain) push(p *Proposal) {
+	p.list, p.prev, p.next = nil, nil, nil
+	if c.last == nil {
+		c.first = p
+	} else {
+		c.last.next = p
+	}
+	c.last = p
+}
+
+func (c *proposalChain) pop() *Proposal {
+	p := c.first
+	if c.first = p.next; c.first == nil {
+		c.last = nil
+	}
+	p.next = nil
+	return p
+}
+
 func (l *proposalList) popFront() *Proposal {
 	p := l.first
 	if p != nil {

@@ -1,94 +1,154 @@
 package actors
 
 import (
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// workerLinger is for how long a goroutine that ran an actor waits for another
-// run before it ends. A new goroutine costs six times as much, because its small
-// stack has to grow first; and a node whose groups only beat, ten times a second,
-// should find one waiting.
+// workerLinger is for how long a goroutine that ran actors waits for more before
+// it ends. A new goroutine costs six times as much as one that waits, because
+// its small stack has to grow first; and a process whose groups only beat, ten
+// times a second, should find one waiting.
 const workerLinger = 250 * time.Millisecond
 
-// workers run the actors of a node: one goroutine for each actor that has
-// something to do right now, and few that wait. An idle actor has none, so that
-// thousands of groups cost no goroutines.
+// workers run the actors of a process: as many goroutines as there are
+// processors take turns at the actors that have something to do, first come,
+// first served. An idle actor has none, so that thousands of groups cost no
+// goroutines, and an actor that rings others wakes nobody while enough are at
+// work: they come to them without a switch of goroutines.
+//
+// Who is about to block says so (blocking), and another takes its place.
 //
 // The goroutine that was used last is used next, so that those in excess grow
 // old and end.
 type workers struct {
 	linger time.Duration
 	begun  time.Time
+	// most is how many run actors at a time.
+	most int
 
 	mu sync.Mutex
+	// queue holds the runs that nobody has taken, from first on.
+	queue []func()
+	first int
+	// running counts the workers that run an actor and do not block.
+	running int
 	// parked are those that wait, in the order in which they began to.
 	parked []*worker
-	// sweep ends those that nobody needs any more. While there is work it is put
-	// off again and again; it fires only after everything has become quiet.
+	// quiet is when nobody was running the last time.
+	quiet time.Duration
+	// sweep ends the workers that nobody needs any more. While there is work it
+	// is put off again and again; it fires only after everything has become quiet.
 	sweep   *time.Timer
 	sweepAt time.Duration
 }
 
 // worker is one goroutine.
 type worker struct {
-	// work has room for the one run that a parked worker is given; nil ends it.
-	work  chan func()
+	// wake has room for the one token that a parked worker is given: true lets
+	// it work, false ends it.
+	wake  chan bool
 	since time.Duration
 }
 
 var _ actor.Dispatcher = (*workers)(nil)
 
 func newWorkers(linger time.Duration) *workers {
-	return &workers{linger: linger, begun: time.Now()}
+	return &workers{linger: linger, begun: time.Now(), most: runtime.GOMAXPROCS(0)}
 }
 
-// Schedule lets run run on a goroutine of its own. A mailbox never schedules a
-// second run before the first has ended.
+// Schedule lets run run soon, on a worker. A mailbox never schedules a second
+// run before the first has ended.
 func (p *workers) Schedule(run func()) {
 	p.mu.Lock()
+	p.queue = append(p.queue, run)
+	p.callOne()
+}
+
+// callOne lets one more worker work, if there may be one, and unlocks.
+func (p *workers) callOne() {
+	if p.running >= p.most {
+		p.mu.Unlock()
+		return
+	}
+	p.running++
 	n := len(p.parked) - 1
 	if n < 0 {
 		p.mu.Unlock()
-		go p.serve(&worker{work: make(chan func(), 1)}, run)
+		go p.serve(&worker{wake: make(chan bool, 1)})
 		return
 	}
 	w := p.parked[n]
 	p.parked[n] = nil
 	p.parked = p.parked[:n]
 	p.mu.Unlock()
-	w.work <- run
+	w.wake <- true
 }
 
 // Throughput is after how many messages of one run a mailbox yields.
-func (p *workers) Throughput() int { return 1024 }
+func (p *workers) Throughput() int { return 1 }
 
-func (p *workers) serve(w *worker, run func()) {
-	for run != nil {
+// serve is a worker's life. It is counted as running when it begins.
+func (p *workers) serve(w *worker) {
+	for {
+		p.mu.Lock()
+		if p.first == len(p.queue) || p.running > p.most {
+			p.park(w)
+			p.mu.Unlock()
+			if !<-w.wake {
+				return
+			}
+			continue
+		}
+		run := p.queue[p.first]
+		p.queue[p.first] = nil
+		if p.first++; p.first == len(p.queue) {
+			p.queue, p.first = p.queue[:0], 0
+		}
+		p.mu.Unlock()
 		run()
-		p.park(w)
-		run = <-w.work
 	}
 }
 
-// park puts a worker where the next run is looked for.
-func (p *workers) park(w *worker) {
+// blocking runs a call that may block, on a worker.
+func (p *workers) blocking(call func()) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	w.since = time.Since(p.begun)
+	p.running--
+	if p.first < len(p.queue) {
+		p.callOne()
+	} else {
+		p.mu.Unlock()
+	}
+	call()
+	p.mu.Lock()
+	p.running++
+	p.mu.Unlock()
+}
+
+// park puts a worker where the next one is looked for. The lock is held.
+func (p *workers) park(w *worker) {
+	p.running--
+	if p.running == 0 {
+		p.quiet = time.Since(p.begun)
+	}
+	w.since = p.quiet
 	p.parked = append(p.parked, w)
-	if oldest := p.parked[0]; w.since-oldest.since > p.linger {
+	if p.running > 0 {
+		return
+	}
+	if oldest := p.parked[0]; p.quiet-oldest.since > p.linger {
 		p.end(1)
 	}
 	switch {
 	case p.sweep == nil:
 		p.sweep = time.AfterFunc(p.linger, p.sweepOld)
-		p.sweepAt = w.since + p.linger
-	case p.sweepAt-w.since < p.linger/2:
+		p.sweepAt = p.quiet + p.linger
+	case p.sweepAt-p.quiet < p.linger/2:
 		p.sweep.Reset(p.linger)
-		p.sweepAt = w.since + p.linger
+		p.sweepAt = p.quiet + p.linger
 	}
 }
 
@@ -112,7 +172,7 @@ func (p *workers) sweepOld() {
 // end lets the first n go.
 func (p *workers) end(n int) {
 	for _, w := range p.parked[:n] {
-		w.work <- nil
+		w.wake <- false
 	}
 	rest := copy(p.parked, p.parked[n:])
 	clear(p.parked[rest:])

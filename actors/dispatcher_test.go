@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,74 +13,100 @@ import (
 func TestWorkersLingerAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newWorkers(workerLinger)
-		parked := func() int {
+		p.most = 5
+		count := func() (parked, running, queued int) {
 			synctest.Wait()
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return len(p.parked)
+			return len(p.parked), p.running, len(p.queue) - p.first
 		}
-		hold := make(chan struct{})
-		for range 5 {
-			p.Schedule(func() { <-hold })
-		}
-		if n := parked(); n != 0 {
-			t.Errorf("%d workers wait while five runs are under way", n)
-		}
-		close(hold)
-		if n := parked(); n != 5 {
-			t.Errorf("%d workers wait after five runs at a time, want 5", n)
-		}
-		// A heartbeat ten times a second needs one, and finds it.
-		started := 0
-		for range 10 {
-			time.Sleep(100 * time.Millisecond)
-			before := parked()
-			p.Schedule(func() {})
-			if after := parked(); after > before {
-				started++
+		expect := func(when string, parked, running, queued int) {
+			t.Helper()
+			if a, b, c := count(); a != parked || b != running || c != queued {
+				t.Errorf("%s: %d workers wait, %d run and %d runs are queued, want %d, %d and %d", when, a, b, c, parked, running, queued)
 			}
 		}
-		if n := parked(); n != 1 || started > 0 {
-			t.Errorf("%d workers wait and %d were started while one was needed", n, started)
+		hold := make(chan struct{})
+		for range 7 {
+			p.Schedule(func() { <-hold })
 		}
+		expect("seven runs", 0, 5, 2)
+		close(hold)
+		expect("after them", 5, 0, 0)
+		// A heartbeat ten times a second needs one, and finds it.
+		for range 10 {
+			time.Sleep(100 * time.Millisecond)
+			before, _, _ := count()
+			p.Schedule(func() {})
+			if after, _, _ := count(); after > before {
+				t.Errorf("%d workers wait after a run, %d before", after, before)
+			}
+		}
+		expect("after ten beats", 1, 0, 0)
 		time.Sleep(2 * workerLinger)
-		if n := parked(); n != 0 {
-			t.Errorf("%d workers wait although all is quiet", n)
-		}
+		expect("all is quiet", 0, 0, 0)
 		ran := false
 		p.Schedule(func() { ran = true })
-		if parked(); !ran {
+		if count(); !ran {
 			t.Error("a run after a quiet time did not run")
 		}
 		time.Sleep(2 * workerLinger)
 	})
 }
 
-func TestDispatcherRunsOneAtATime(t *testing.T) {
-	// The sum is not guarded: the race detector sees two runs at a time.
-	const messages = 5000
-	done := make(chan struct{})
-	sum := 0
-	props := actor.PropsFromFunc(func(ctx actor.Context) {
-		if n, ok := ctx.Message().(int); ok {
-			if sum += n; sum == 4*messages {
+// TestWorkersWhoBlockAreReplaced: a call that blocks keeps nobody from running.
+func TestWorkersWhoBlockAreReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newWorkers(workerLinger)
+		p.most = 1
+		release, ran := make(chan struct{}), 0
+		p.Schedule(func() {
+			p.Schedule(func() { ran++ })
+			p.blocking(func() { <-release })
+		})
+		if synctest.Wait(); ran != 1 {
+			t.Errorf("%d runs beside the call, want the one that was queued", ran)
+		}
+		p.Schedule(func() { ran++ })
+		if synctest.Wait(); ran != 2 {
+			t.Errorf("%d runs beside the call, want 2", ran)
+		}
+		close(release)
+		synctest.Wait()
+		p.Schedule(func() { ran++ })
+		if synctest.Wait(); ran != 3 {
+			t.Errorf("%d runs in all, want 3: the worker that blocked is lost", ran)
+		}
+		time.Sleep(2 * workerLinger)
+	})
+}
+
+// TestMailboxRunsOneAtATime rings an actor from many goroutines: the counts are
+// not guarded, so that the race detector sees two runs at a time.
+func TestMailboxRunsOneAtATime(t *testing.T) {
+	const rings = 5000
+	var given atomic.Int64
+	taken, done := int64(0), make(chan struct{})
+	s, ended := prober(func() bool {
+		if n := given.Load(); n > taken {
+			if taken = n; n == 4*rings {
 				close(done)
 			}
+			return true
 		}
-	}, actor.WithDispatcher(newWorkers(time.Microsecond)))
-	root := system().Root
-	pid := root.Spawn(props)
+		return false
+	}, func(err error) { t.Error(err) })
 	for range 4 {
 		go func() {
-			for range messages {
-				root.Send(pid, 1)
+			for range rings {
+				given.Add(1)
+				s.ring()
 			}
 		}()
 	}
-	await(t, done, "all messages")
-	if err := root.StopFuture(pid).Wait(); err != nil {
-		t.Error(err)
-	}
+	await(t, done, "all bells")
+	s.stop()
+	await(t, ended, "the actor to end")
 }
 
 // prober is an actor in a shell whose steps a test decides.
@@ -124,7 +151,8 @@ func TestPanicBeyondTheShellStopsTheActor(t *testing.T) {
 		case *actor.Stopped:
 			close(stopped)
 		}
-	}, actor.WithDispatcher(newWorkers(time.Millisecond)), actor.WithGuardian(neverRestart))
+	}, actor.WithDispatcher(newWorkers(time.Millisecond)), actor.WithGuardian(neverRestart),
+		actor.WithMailbox(func() actor.Mailbox { return newMailbox() }))
 	root := system().Root
 	root.Send(root.Spawn(props), bellMessage)
 	await(t, stopped, "the actor to stop")
@@ -133,11 +161,54 @@ func TestPanicBeyondTheShellStopsTheActor(t *testing.T) {
 	}
 }
 
-// laterEnvironment carries out calls when a test says so, like a simulation.
+// laterEnvironment carries out calls when a test says so, like a simulation, and
+// runs actors when it works.
 type laterEnvironment struct {
 	production
 	calls []func()
+	runs  []func()
 }
+
+// attach gives an actor that is never spawned a mailbox.
+func (e *laterEnvironment) attach(s *shell) {
+	s.mailbox = newMailbox()
+	s.mailbox.RegisterHandlers(handInvoker{s}, e)
+}
+
+// Schedule implements actor.Dispatcher.
+func (e *laterEnvironment) Schedule(run func()) { e.runs = append(e.runs, run) }
+
+// Throughput implements actor.Dispatcher.
+func (e *laterEnvironment) Throughput() int { return 1 }
+
+// work rings an actor and lets it work until it has nothing to do.
+func (e *laterEnvironment) work(s *shell) {
+	s.ring()
+	e.settle()
+}
+
+func (e *laterEnvironment) settle() {
+	for len(e.runs) > 0 {
+		run := e.runs[0]
+		e.runs = e.runs[1:]
+		run()
+	}
+}
+
+// finish ends the call that began first, and lets its actor go on.
+func (e *laterEnvironment) finish() {
+	call := e.calls[0]
+	e.calls = e.calls[1:]
+	call()
+	e.settle()
+}
+
+// handInvoker takes a mailbox's bells to its actor.
+type handInvoker struct{ s *shell }
+
+func (i handInvoker) InvokeSystemMessage(any)      {}
+func (i handInvoker) InvokeUserMessage(any)        { i.s.guard(i.s.work) }
+func (i handInvoker) EscalateFailure(r any, _ any) { panic(r) }
 
 func (e *laterEnvironment) Do(_ CallKind, call, done func()) {
 	e.calls = append(e.calls, func() { call(); done() })
@@ -157,20 +228,21 @@ func TestShellWithCallsThatEndLater(t *testing.T) {
 		s.do(CallWrite, func() {}, func() { settled = append(settled, n) })
 		return true
 	}
-	s.work()
+	env.attach(s)
+	env.work(s)
 	if len(env.calls) != 1 || len(settled) != 0 {
 		t.Fatalf("%d calls, %d settled: want one call under way", len(env.calls), len(settled))
 	}
-	s.work() // a bell meanwhile
-	env.calls[0]()
-	if len(env.calls) != 2 || len(settled) != 1 {
+	env.work(s) // a bell meanwhile
+	env.finish()
+	if len(env.calls) != 1 || len(settled) != 1 {
 		t.Fatalf("%d calls, %d settled", len(env.calls), len(settled))
 	}
 	s.close()
 	if ended != 0 {
 		t.Error("the actor ended with a call under way")
 	}
-	env.calls[1]()
+	env.finish()
 	if ended != 1 || len(settled) != 1 {
 		t.Errorf("ended %d times with %d settled, want 1 and 1", ended, len(settled))
 	}

@@ -38,6 +38,13 @@ func (l *listeners[T]) add(f func(T)) (cancel func()) {
 	}
 }
 
+// any reports whether there are any.
+func (l *listeners[T]) any() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all) > 0
+}
+
 // tell calls all, outside the lock.
 func (l *listeners[T]) tell(v T) {
 	l.mu.Lock()

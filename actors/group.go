@@ -34,6 +34,7 @@ type Group struct {
 	// What the core actor lets others see.
 	clusterID     atomic.Uint64
 	term          atomic.Uint64
+	changing      atomic.Bool // core.Engine.Changing
 	readsInflight atomic.Int64
 	streams       atomic.Pointer[map[streamKey]*replicationActor]
 	senders       atomic.Pointer[map[uint64]*snapshotSender]

@@ -6,12 +6,13 @@ import "sync"
 // alone takes, everything at once. It is bounded by what its senders are allowed
 // to have under way: credits, windows, one notice for each request.
 //
-// bell is called, outside the lock, for each edge from empty to non-empty.
+// bell is called, outside the lock, once for all that comes until the next take.
 type inbox[T any] struct {
 	bell func()
 
 	mu     sync.Mutex
 	items  []T
+	rung   bool
 	urgent bool
 	closed bool
 
@@ -27,36 +28,63 @@ func (b *inbox[T]) put(item T, urgent bool) bool {
 		return false
 	}
 	b.items = append(b.items, item)
-	edge := len(b.items) == 1
+	b.ringAndUnlock(urgent)
+	return true
+}
+
+// leave adds an item that the actor needs only together with what comes later,
+// and does not ring.
+func (b *inbox[T]) leave(item T) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.items = append(b.items, item)
+	return true
+}
+
+// ringAndUnlock rings, unless that was done since the last take, and unlocks.
+func (b *inbox[T]) ringAndUnlock(urgent bool) {
+	edge := !b.rung
+	b.rung = true
 	b.urgent = b.urgent || urgent
 	b.mu.Unlock()
 	if edge {
 		b.bell()
 	}
-	return true
 }
 
-// pending reports whether there is anything to take, and whether any of it is
-// urgent.
-func (b *inbox[T]) pending() (some, urgent bool) {
+// pending reports whether it rang since the last take, and for anything urgent.
+func (b *inbox[T]) pending() (rung, urgent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.items) > 0, b.urgent
+	return b.rung, b.urgent
 }
 
 // take swaps out all items, in the order in which they were put. They are valid
 // until the next take.
 func (b *inbox[T]) take() []T {
+	b.recycle()
+	b.mu.Lock()
+	taken := b.swap()
+	b.mu.Unlock()
+	return taken
+}
+
+// recycle forgets what the last take returned.
+func (b *inbox[T]) recycle() {
 	clear(b.spare)
 	if cap(b.spare) > inboxKeepMax {
 		b.spare = nil
 	}
-	b.mu.Lock()
+}
+
+// swap takes what is there. The lock is held.
+func (b *inbox[T]) swap() []T {
 	taken := b.items
-	b.items = b.spare[:0]
-	b.urgent = false
-	b.mu.Unlock()
-	b.spare = taken
+	b.items, b.spare = b.spare[:0], taken
+	b.rung, b.urgent = false, false
 	return taken
 }
 

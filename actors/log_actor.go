@@ -41,6 +41,10 @@ type logActor struct {
 	count int
 	// lost: the store has failed.
 	lost bool
+
+	// What every round calls, made once, and the outcome of its write.
+	callWrite, callWritten func()
+	writeErr               error
 }
 
 // groupLog is one group's stream of writes. The log actor owns what is below.
@@ -79,6 +83,9 @@ func newLogActor(env Environment, store storage.LogStore, net network.Network, e
 	l := &logActor{store: store, limits: store.Limits(), network: net, exclusive: exclusive, storeFailed: storeFailed}
 	l.shell = shell{env: env, name: "log", next: l.step, closing: l.finish, failed: l.broke, ended: ended}
 	l.inbox.bell = l.ring
+	write := l.write
+	l.callWrite = func() { l.writeErr = l.exclusive(write) }
+	l.callWritten = l.written
 	return l
 }
 
@@ -94,17 +101,18 @@ func (l *logActor) step() bool {
 	if len(l.batch.Operations) == 0 {
 		// Only answers, and everything that they depend on is durable.
 		l.settle()
-		return true
+		return len(l.active) > 0
 	}
-	var err error
-	l.do(CallWrite, func() { err = l.exclusive(l.write) }, func() {
-		if err != nil {
-			l.giveUp(err)
-			return
-		}
-		l.settle()
-	})
-	return true
+	l.do(CallWrite, l.callWrite, l.callWritten)
+	return len(l.active) > 0
+}
+
+func (l *logActor) written() {
+	if err := l.writeErr; err != nil {
+		l.giveUp(err)
+		return
+	}
+	l.settle()
 }
 
 // write writes the batch. A store that panics has failed like one that says so.
@@ -318,7 +326,7 @@ func (l *logActor) giveUp(cause error) {
 
 // broke takes a panic. The actor stays, so that groups can leave.
 func (l *logActor) broke(cause error) {
-	l.broken, l.working = false, false
+	l.broken = false
 	l.giveUp(cause)
 	l.ring()
 }

@@ -85,6 +85,7 @@ func newLogRig(limits storage.Limits) *logRig {
 	r.store = &scriptedStore{Store: memory.New(1), limits: limits}
 	r.actor = newLogActor(r.env, r.store, r.net, func(f func() error) error { return f() }, func(err error) { r.lost = err }, func() {})
 	r.actor.inbox.bell = func() {}
+	r.env.attach(&r.actor.shell)
 	return r
 }
 
@@ -101,11 +102,9 @@ func (r *logRig) write(group membership.GroupID, w core.Write) {
 
 // run carries out the calls until there is none.
 func (r *logRig) run() {
-	r.actor.work()
+	r.env.work(&r.actor.shell)
 	for len(r.env.calls) > 0 {
-		call := r.env.calls[0]
-		r.env.calls = r.env.calls[1:]
-		call()
+		r.env.finish()
 	}
 }
 
@@ -141,15 +140,13 @@ func TestLogActorReleasesOnlyWhatIsDurable(t *testing.T) {
 	r := newLogRig(wide)
 	answer := func(n core.Index) []core.Message { return []core.Message{&core.AppendResponse{Match: n}} }
 	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100), Then: answer(1)})
-	r.actor.work()
+	r.env.work(&r.actor.shell)
 	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100), Then: answer(2)})
-	r.actor.work()
+	r.env.work(&r.actor.shell)
 	if len(r.net.sent) != 0 || len(r.flushed) != 0 || len(r.env.calls) != 1 {
 		t.Fatalf("%d sent, %v flushed, %d calls before the first write is durable", len(r.net.sent), r.flushed, len(r.env.calls))
 	}
-	call := r.env.calls[0]
-	r.env.calls = nil
-	call()
+	r.env.finish()
 	if len(r.net.sent) != 1 || len(r.flushed) != 1 {
 		t.Fatalf("%d sent, %v flushed after the first write", len(r.net.sent), r.flushed)
 	}
@@ -183,14 +180,12 @@ func TestLogActorSplits(t *testing.T) {
 			r := newLogRig(test.limits)
 			r.write(1, core.Write{IOID: 1, SaveHardState: true, HardState: core.HardState{Term: 1}, Append: entriesOf(1, 1, 10, 100), Purge: id(1, 1),
 				Then: []core.Message{&core.AppendResponse{}}})
-			r.actor.work()
+			r.env.work(&r.actor.shell)
 			for n := 1; len(r.env.calls) > 0; n++ {
 				if len(r.net.sent) != 0 || len(r.flushed) != 0 {
 					t.Errorf("a split write is durable with its last part, not after part %d", n-1)
 				}
-				call := r.env.calls[0]
-				r.env.calls = nil
-				call()
+				r.env.finish()
 			}
 			r.expect(t, "batches", r.store.batches, test.want...)
 			r.expect(t, "flushed", r.flushed, "1:1")
@@ -246,11 +241,11 @@ func TestLogActorFailedWriteReleasesNothing(t *testing.T) {
 func TestLogActorLetsAGroupLeave(t *testing.T) {
 	r := newLogRig(wide)
 	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100)})
-	r.actor.work()
+	r.env.work(&r.actor.shell)
 	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100)})
 	left := 0
 	r.actor.inbox.put(logItem{log: r.logs[1], leave: func() { left++ }}, true)
-	r.actor.work()
+	r.env.work(&r.actor.shell)
 	if left != 0 {
 		t.Fatal("the group left while its writes were under way")
 	}

@@ -16,8 +16,10 @@ import (
 
 // Production returns the real environment: the machine's clock and randomness,
 // goroutines that linger, and calls that block where they are made. All callers
-// share one actor system; each has its own goroutines.
-func Production() Environment { return production{newWorkers(workerLinger)} }
+// share one actor system and its goroutines.
+func Production() Environment { return production{allWorkers()} }
+
+var allWorkers = sync.OnceValue(func() *workers { return newWorkers(workerLinger) })
 
 type production struct{ workers *workers }
 
@@ -63,8 +65,8 @@ func (production) System() *actor.ActorSystem { return system() }
 
 func (p production) Dispatcher() actor.Dispatcher { return p.workers }
 
-func (production) Do(_ CallKind, call func(), done func()) {
-	call()
+func (p production) Do(_ CallKind, call func(), done func()) {
+	p.workers.blocking(call)
 	done()
 }
 

@@ -35,7 +35,8 @@ type proposalsInCore struct {
 	unsent []unsentResult
 	// results are those of proposals that end here without being appended.
 	results resultBatches
-	batch   []*Proposal
+	batch   []*Proposal  // to be forwarded
+	event   core.Propose // to be appended
 }
 
 type unsentResult struct {
@@ -110,45 +111,41 @@ func (s *proposalsInCore) propose() {
 	c := s.core
 	for !s.waiting.empty() && !s.blocked {
 		expected := s.waiting.first.ExpectedTerm
-		s.batch = s.batch[:0]
-		for p := s.waiting.first; p != nil && p.ExpectedTerm == expected && len(s.batch) < proposeBatchMax; p = p.next {
-			s.batch = append(s.batch, p)
+		entries := make([]core.Entry, 0, min(s.waiting.length, proposeBatchMax))
+		for p := s.waiting.first; p != nil && p.ExpectedTerm == expected && len(entries) < cap(entries); p = p.next {
+			entries = append(entries, core.Entry{Kind: core.EntryCommand, Data: p.Data})
 		}
-		entries := make([]core.Entry, len(s.batch))
-		for i, p := range s.batch {
-			entries[i] = core.Entry{Kind: core.EntryCommand, Data: p.Data}
-		}
-		ev := &core.Propose{Entries: entries, Time: c.env.WallTime(), ExpectedTerm: expected}
-		c.engine.Step(c.now, ev, &c.out)
-		s.admitted(ev.First, s.batch[:ev.Admitted])
+		s.event = core.Propose{Entries: entries, Time: c.env.WallTime(), ExpectedTerm: expected}
+		c.engine.Step(c.now, &s.event, &c.out)
+		s.admitted(s.event.First, s.event.Admitted)
 		c.execute()
-		clear(s.batch)
-		if ev.Err != nil {
-			s.notAdmitted(ev.Err, expected)
+		err := s.event.Err
+		s.event = core.Propose{}
+		if err != nil {
+			s.notAdmitted(err, expected)
 		}
 	}
 }
 
 // admitted hands the slots of what was appended to the apply actor, before
 // anything can make it apply them.
-func (s *proposalsInCore) admitted(first core.LogID, batch []*Proposal) {
-	if len(batch) == 0 {
+func (s *proposalsInCore) admitted(first core.LogID, count int) {
+	if count == 0 {
 		return
 	}
-	held := make([]*Proposal, len(batch))
-	copy(held, batch)
-	for _, p := range held {
-		s.waiting.remove(p)
+	held := slots{first: first}
+	for range count {
+		p := s.waiting.popFront()
 		p.stage.Store(stageApply)
+		held.proposals.push(p)
 	}
 	g := s.core.group
-	if g.apply.inbox.put(applyItem{slots: slots{first, held}}, true) {
+	if g.apply.inbox.leave(applyItem{slots: held}) {
 		return
 	}
-	id := first
-	for _, p := range held {
+	for !held.proposals.empty() {
+		id, p := held.next()
 		s.complete(p, stageApply, id, nil, &core.UnknownOutcomeError{Cause: g.stopCause()})
-		id.Index++
 	}
 }
 

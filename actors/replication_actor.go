@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
@@ -22,7 +23,7 @@ import (
 //	DIES WITH the leader's term, the membership of its follower, the group
 type replicationActor struct {
 	shell
-	inbox inbox[core.StreamEvent]
+	inbox streamInbox
 	group *Group
 	key   streamKey
 
@@ -33,6 +34,35 @@ type replicationActor struct {
 
 	matched core.Index // not yet told
 	grown   core.StreamGrown
+	// Events that every message has use for.
+	sent   core.StreamSent
+	served core.StreamRead
+	// news is the match that the core has not taken yet, 0 if it has.
+	news atomic.Uint64
+}
+
+// streamInbox is a replication actor's inbox. How far the log has grown is not
+// an item: only the newest counts.
+type streamInbox struct {
+	inbox[core.StreamEvent]
+	grown core.StreamGrown
+	grew  bool
+}
+
+// grow takes how far the log has grown.
+func (b *streamInbox) grow(g core.StreamGrown) {
+	b.mu.Lock()
+	b.grown, b.grew = g, true
+	b.ringAndUnlock(true)
+}
+
+// takeAll swaps out everything.
+func (b *streamInbox) takeAll() (events []core.StreamEvent, grown core.StreamGrown, grew bool) {
+	b.recycle()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	grew, b.grew = b.grew, false
+	return b.swap(), b.grown, grew
 }
 
 // streamKey names a stream of this node.
@@ -55,39 +85,38 @@ func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *repl
 }
 
 func (a *replicationActor) step() bool {
-	events := a.inbox.take()
-	if len(events) == 0 {
+	events, grown, grew := a.inbox.takeAll()
+	if len(events) == 0 && !grew {
 		return false
 	}
-	grew := false
 	for _, ev := range events {
-		if grown, ok := ev.(*core.StreamGrown); ok {
-			// Only the newest counts, after everything that came with it.
-			a.grown, grew = *grown, true
-			continue
-		}
 		a.pump(ev)
 	}
 	if grew {
+		a.grown = grown
 		a.pump(&a.grown)
 	}
 	if a.matched > 0 {
-		a.group.core.put(&core.Matched{Peer: a.key.peer, Stream: a.key.stream, Match: a.matched})
+		a.news.Store(uint64(a.matched))
+		// What is committed without it may wait.
+		a.group.core.inbox.noteMatched(a.matched > a.grown.Commit || a.group.changing.Load())
 		a.matched = 0
 	}
-	return true
+	return false // whatever comes next rings
 }
 
 // pump steps the stream and carries out what it wants, until it wants nothing or
 // has to wait.
 func (a *replicationActor) pump(ev core.StreamEvent) {
+	now := a.env.Now()
 	for ev != nil && !a.over {
-		a.stream.Step(a.env.Now(), ev, &a.out)
+		a.stream.Step(now, ev, &a.out)
 		a.report()
 		ev = nil
 		switch {
 		case a.out.Send != nil:
-			ev = &core.StreamSent{OK: a.group.node.cfg.Network.Send(a.out.Send)}
+			a.sent.OK = a.group.node.cfg.Network.Send(a.out.Send)
+			ev = &a.sent
 		case a.out.Want:
 			ev = a.read(a.out.First, a.out.Last, a.out.BytesMax)
 		}
@@ -110,7 +139,8 @@ func (a *replicationActor) report() {
 func (a *replicationActor) read(first, last core.Index, bytesMax int) core.StreamEvent {
 	r := a.group.tail.readForStream(a.generation, first, last, bytesMax)
 	if r.served || r.err != nil {
-		return &core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
+		a.served = core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
+		return &a.served
 	}
 	if a.busy {
 		panic("a stream asks for a second read")

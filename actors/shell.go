@@ -27,12 +27,16 @@ type shell struct {
 	// ended is called once, when the actor has closed and no call is under way.
 	ended func()
 
+	mailbox *mailbox
 	pid     *actor.PID
 	stopped atomic.Bool
 	busy    bool
-	working bool
+	inPlace bool // do is on the stack
 	broken  bool
 	closed  bool
+	// The call under way, and two functions that carry it out, made once.
+	call, settle     func()
+	runCall, endCall func()
 }
 
 // bell is the only user message: look into your inbox.
@@ -42,11 +46,14 @@ var bellMessage = &bell{}
 
 // start spawns the actor. Its inbox may ring from then on.
 func (s *shell) start() {
-	props := actor.PropsFromFunc(s.Receive, actor.WithDispatcher(s.env.Dispatcher()), actor.WithGuardian(neverRestart))
+	s.mailbox = newMailbox()
+	props := actor.PropsFromFunc(s.Receive, actor.WithDispatcher(s.env.Dispatcher()), actor.WithGuardian(neverRestart),
+		actor.WithMailbox(func() actor.Mailbox { return s.mailbox }))
 	s.pid = s.env.System().Root.Spawn(props)
 }
 
-func (s *shell) ring() { s.env.System().Root.Send(s.pid, bellMessage) }
+// ring lets the actor look into its inbox.
+func (s *shell) ring() { s.mailbox.ring() }
 
 // stop ends the actor, once it has done its present step. Anybody may call it,
 // more than once.
@@ -66,14 +73,11 @@ func (s *shell) Receive(ctx actor.Context) {
 	}
 }
 
+// work does one step. For the next one the actor queues behind the others.
 func (s *shell) work() {
-	if s.working {
-		return // a call that was carried out in place has just ended
+	if !s.busy && !s.broken && !s.closed && s.next() && !s.busy {
+		s.ring()
 	}
-	s.working = true
-	for !s.busy && !s.broken && !s.closed && s.next() {
-	}
-	s.working = false
 }
 
 func (s *shell) close() {
@@ -85,21 +89,31 @@ func (s *shell) close() {
 }
 
 // do carries out a call that may block. settle comes after it, unless the actor
-// has ended meanwhile: what call holds open it has to release itself.
+// has ended meanwhile: what call holds open it has to release itself. A call that
+// ends later lets the actor work again.
 func (s *shell) do(kind CallKind, call, settle func()) {
-	s.busy = true
-	s.env.Do(kind, func() { s.guard(call) }, func() {
-		s.busy = false
-		switch {
-		case s.closed:
-			s.guard(s.ended)
-		case !s.broken:
-			s.guard(func() {
-				settle()
-				s.work()
-			})
-		}
-	})
+	if s.runCall == nil {
+		s.runCall, s.endCall = func() { s.guard(s.call) }, s.callEnded
+	}
+	s.call, s.settle = call, settle
+	s.busy, s.inPlace = true, true
+	s.env.Do(kind, s.runCall, s.endCall)
+	s.inPlace = false
+}
+
+func (s *shell) callEnded() {
+	settle := s.settle
+	s.busy, s.call, s.settle = false, nil, nil
+	switch {
+	case s.closed:
+		s.guard(s.ended)
+	case s.broken:
+	case s.inPlace:
+		s.guard(settle)
+	default:
+		s.guard(settle)
+		s.ring()
+	}
 }
 
 // guard turns a panic into the actor's failure: nothing is restarted.

@@ -40,7 +40,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	g.setSenders(nil)
 	g.core = newCoreActor(g, engine)
 	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
-	g.log = &groupLog{group: cfg.Group, tail: g.tail, flushed: func(id core.IOID) { g.core.put(&core.Flushed{IOID: id}) }}
+	g.log = &groupLog{group: cfg.Group, tail: g.tail, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }}
 	g.publishStatus(&Status{EngineStatus: engine.Status(), Group: cfg.Group, Self: n.identity})
 	return g, nil
 }

@@ -17,12 +17,25 @@ type Status struct {
 	Stopped bool
 }
 
-// Status returns the group's state as of the end of the last burst of events.
-func (g *Group) Status() Status { return *g.status.Load() }
+// Status returns the group's state as of the end of the last burst of events;
+// what is applied and durable since is in it.
+func (g *Group) Status() Status {
+	s := *g.status.Load()
+	applied, flushed := g.tail.progress()
+	s.Applied, s.Flushed = max(s.Applied, applied), max(s.Flushed, min(flushed, s.Last))
+	return s
+}
 
 // Watch calls f with each new status, from an actor, until cancel. f must not
 // block.
-func (g *Group) Watch(f func(Status)) (cancel func()) { return g.watchers.add(f) }
+func (g *Group) Watch(f func(Status)) (cancel func()) {
+	remove := g.watchers.add(f)
+	g.core.inbox.attendApplied(g.watchers.any)
+	return func() {
+		remove()
+		g.core.inbox.attendApplied(g.watchers.any)
+	}
+}
 
 // publish makes an engine's status the group's, if it says anything new.
 func (g *Group) publish(s core.EngineStatus) {

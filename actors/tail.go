@@ -152,6 +152,21 @@ func (t *tail) flushed(n core.IOID) {
 	t.evict()
 }
 
+// progress returns what is applied, and up to where the log is durable.
+func (t *tail) progress() (applied, flushed core.Index) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.applied, t.durable()
+}
+
+// durable returns up to where the log is durable.
+func (t *tail) durable() core.Index {
+	if len(t.unflushed) > 0 {
+		return t.unflushed[0].lowest - 1
+	}
+	return t.end - 1
+}
+
 // setApplied says how far the state machine is.
 func (t *tail) setApplied(i core.Index) {
 	t.mu.Lock()
@@ -165,10 +180,7 @@ func (t *tail) evict() {
 	if t.bytes <= t.bytesMax {
 		return
 	}
-	durable := t.end - 1
-	if len(t.unflushed) > 0 {
-		durable = t.unflushed[0].lowest - 1
-	}
+	durable := t.durable()
 	for t.first < t.end && t.bytes > t.bytesMax {
 		entry := &t.chunks[0][0]
 		if entry.Index > durable || entry.Index > t.applied && t.bytes <= 2*t.bytesMax {

@@ -42,11 +42,13 @@ func (e *Engine) onAppendEntries(m *AppendEntries) {
 	}
 	e.adoptCluster(m.Cluster)
 	last := prev.Index + Index(len(entries))
-	r := &AppendResponse{Header: e.head(m.From), Stream: m.Stream, Success: true, Match: last}
-	if entries = e.skipHeld(entries); len(entries) > 0 {
-		e.appendFromLeader(entries, r)
-	} else {
-		e.answer(r, last)
+	if !m.CommitOnly {
+		r := &AppendResponse{Header: e.head(m.From), Stream: m.Stream, Success: true, Match: last}
+		if entries = e.skipHeld(entries); len(entries) > 0 {
+			e.appendFromLeader(entries, r)
+		} else {
+			e.answer(r, last)
+		}
 	}
 	e.proved = max(e.proved, last)
 	e.followCommit(m.Commit)
@@ -55,6 +57,9 @@ func (e *Engine) onAppendEntries(m *AppendEntries) {
 // wellFormed checks what a network cannot know: that the entries continue Prev
 // and that configurations can be read. A correct leader sends nothing else.
 func wellFormed(m *AppendEntries) bool {
+	if m.CommitOnly && len(m.Entries) > 0 {
+		return false
+	}
 	before := m.Prev
 	for i := range m.Entries {
 		entry := &m.Entries[i]

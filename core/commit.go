@@ -21,15 +21,7 @@ func (e *Engine) match(p *peer, match Index) {
 // advanceCommit commits what a joint quorum holds durably. Rule 2: the leader
 // counts itself with what it has flushed.
 func (e *Engine) advanceCommit() {
-	c := Index(e.configs.latest().Configuration.QuorumValue(func(id Identity) uint64 {
-		if id == e.cfg.Self {
-			return uint64(e.writes.flushed)
-		}
-		if p := e.office.peer(id); p != nil {
-			return uint64(p.match)
-		}
-		return 0
-	}))
+	c := e.quorumIndex(e.writes.flushed)
 	if c <= e.commit {
 		return
 	}
@@ -38,6 +30,19 @@ func (e *Engine) advanceCommit() {
 		return
 	}
 	e.setCommit(c)
+}
+
+// quorumIndex is what a joint quorum holds durably if this node holds own.
+func (e *Engine) quorumIndex(own Index) Index {
+	return Index(e.configs.latest().Configuration.QuorumValue(func(id Identity) uint64 {
+		if id == e.cfg.Self {
+			return uint64(own)
+		}
+		if p := e.office.peer(id); p != nil {
+			return uint64(p.match)
+		}
+		return 0
+	}))
 }
 
 // setCommit moves the commit index forward.

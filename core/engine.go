@@ -234,6 +234,28 @@ func (e *Engine) onFlushed(n IOID) {
 	e.installWhenReset(n)
 }
 
+// WaitsForFlush reports whether the next notice that a write is durable may
+// change more than a number, so that it must not be held back until the next
+// event of another kind. It may be asked after a step.
+func (e *Engine) WaitsForFlush() bool {
+	switch {
+	case len(e.writes.pending) == 0:
+		return false
+	case e.election.ownVote != 0 || e.snapshots.installing != nil || e.Changing():
+		return true
+	case !e.cfg.Volatile && e.commit > e.writes.flushed: // rule 8
+		return true
+	}
+	return e.role == RoleLeader && e.quorumIndex(e.log.last.Index) > e.commit
+}
+
+// Changing reports whether the configuration is on its way to another one, which
+// every step of a peer may bring on.
+func (e *Engine) Changing() bool {
+	at := e.configs.latest()
+	return at.Index > e.commit || at.Configuration.Joint() || len(at.Configuration.Wanted) > 0
+}
+
 // head returns a header for a message to a peer.
 func (e *Engine) head(to Identity) Header {
 	return Header{Group: e.cfg.Group, Cluster: e.hard.Cluster, From: e.cfg.Self, To: to, Term: e.hard.Term}

@@ -125,6 +125,9 @@ type AppendEntries struct {
 	Entries []Entry
 	// Commit is the leader's commit index.
 	Commit Index
+	// CommitOnly: the message brings nothing but the commit index to a peer whose
+	// log is known to agree. Only a refusal of it is answered.
+	CommitOnly bool
 }
 
 // AppendResponse answers an AppendEntries, and is what a follower sends when it

@@ -47,6 +47,16 @@ func TestAnswerIsCompleteWhenAttached(t *testing.T) {
 	}
 }
 
+// TestCommitOnlyIsNotAnswered: it proves nothing that the leader does not know;
+// only a refusal is news.
+func TestCommitOnlyIsNotAnswered(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(1)
+	r.from(2, 1, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{1, 2})})
+	r.flush()
+	r.expect(r.from(2, 1, &AppendEntries{Stream: 1, Prev: LogID{1, 2}, Commit: 2, CommitOnly: true}), "apply to 2")
+	r.expect(r.from(2, 1, &AppendEntries{Stream: 1, Prev: LogID{1, 3}, Commit: 3, CommitOnly: true}), "send ->2 T1 append after 1.3 refused, hint 1.2")
+}
+
 // TestHeartbeatNeverWaits: rule 3: its answer leaves at once, with what is durable
 // and proved in its term.
 func TestHeartbeatNeverWaits(t *testing.T) {

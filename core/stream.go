@@ -273,6 +273,8 @@ func (s *Stream) onRead(ev *StreamRead, out *StreamOutput) {
 		Prev:    ev.Prev,
 		Entries: ev.Entries,
 		Commit:  s.commit,
+		// A probe is sent to be answered; this would say what is known.
+		CommitOnly: s.mode == StreamReplicate && len(ev.Entries) == 0,
 	}
 }
 

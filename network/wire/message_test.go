@@ -159,13 +159,13 @@ func TestHandWrittenIsTheSchema(t *testing.T) {
 		}
 	}
 	// Field by field, so that two that were confused on both ways are found.
-	m := &core.AppendEntries{Header: header(), Stream: 5, Prev: core.LogID{Term: 6, Index: 7}, Commit: 8}
+	m := &core.AppendEntries{Header: header(), Stream: 5, Prev: core.LogID{Term: 6, Index: 7}, Commit: 8, CommitOnly: true}
 	b, _ := AppendMessage(nil, m)
 	var p pb.AppendEntries
 	if err := proto.Unmarshal(b, &p); err != nil {
 		t.Fatal(err)
 	}
-	want := &pb.AppendEntries{Header: headerToProto(&m.Header), Stream: 5, Prev: &pb.LogID{Term: 6, Index: 7}, Commit: 8}
+	want := &pb.AppendEntries{Header: headerToProto(&m.Header), Stream: 5, Prev: &pb.LogID{Term: 6, Index: 7}, Commit: 8, CommitOnly: true}
 	if !proto.Equal(&p, want) {
 		t.Errorf("got %v, want %v", &p, want)
 	}

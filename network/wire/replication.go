@@ -70,6 +70,7 @@ func appendAppendEntries(b []byte, m *core.AppendEntries) ([]byte, error) {
 	b = appendUint(b, 2, m.Stream)
 	b = appendLogID(b, 3, m.Prev)
 	b = appendUint(b, 4, uint64(m.Commit))
+	b = appendBool(b, 6, m.CommitOnly)
 	if len(m.Entries) == 0 {
 		return b, nil
 	}
@@ -94,6 +95,8 @@ func decodeAppendEntries(b []byte) (*core.AppendEntries, error) {
 			m.Commit = core.Index(f.uint())
 		case 5:
 			block = f.bytes()
+		case 6:
+			m.CommitOnly = f.bool()
 		}
 	}
 	// The block comes last in what is sent, but only with all fields read is

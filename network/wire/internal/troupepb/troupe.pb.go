@@ -660,6 +660,7 @@ type AppendEntries struct {
 	Commit uint64                 `protobuf:"varint,4,opt,name=commit,proto3" json:"commit,omitempty"`
 	// A block of entries, see entries.go; absent in a probe.
 	Entries       []byte `protobuf:"bytes,5,opt,name=entries,proto3" json:"entries,omitempty"`
+	CommitOnly    bool   `protobuf:"varint,6,opt,name=commit_only,json=commitOnly,proto3" json:"commit_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -727,6 +728,13 @@ func (x *AppendEntries) GetEntries() []byte {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *AppendEntries) GetCommitOnly() bool {
+	if x != nil {
+		return x.CommitOnly
+	}
+	return false
 }
 
 type AppendResponse struct {
@@ -1692,13 +1700,15 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12%\n" +
 	"\x0epromise_millis\x18\x04 \x01(\rR\rpromiseMillis\x12\x14\n" +
 	"\x05match\x18\x05 \x01(\x04R\x05match\x12\x18\n" +
-	"\aapplied\x18\x06 \x01(\x04R\aapplied\"\xba\x01\n" +
+	"\aapplied\x18\x06 \x01(\x04R\aapplied\"\xdb\x01\n" +
 	"\rAppendEntries\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12,\n" +
 	"\x04prev\x18\x03 \x01(\v2\x18.troupe.network.v1.LogIDR\x04prev\x12\x16\n" +
 	"\x06commit\x18\x04 \x01(\x04R\x06commit\x12\x18\n" +
-	"\aentries\x18\x05 \x01(\fR\aentries\"\xef\x01\n" +
+	"\aentries\x18\x05 \x01(\fR\aentries\x12\x1f\n" +
+	"\vcommit_only\x18\x06 \x01(\bR\n" +
+	"commitOnly\"\xef\x01\n" +
 	"\x0eAppendResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x18\n" +

@@ -1,0 +1,79 @@
+package actors
+
+import "github.com/trouperaft/troupe/core"
+
+// coreInbox is the core actor's inbox. Beside the items it holds notices, of
+// which only the newest counts: they take no room, and where the core would only
+// note the number down they do not ring, but are taken with whatever rings next;
+// a leader's or follower's next heartbeat at the latest.
+type coreInbox struct {
+	inbox[any]
+	notices coreNotices
+	// flushRings: the core waits for what is being written. appliedRings:
+	// somebody watches.
+	flushRings   bool
+	appliedRings bool
+}
+
+// coreNotices are watermarks, 0 where there is no news.
+type coreNotices struct {
+	flushed core.IOID
+	applied core.LogID
+	// matched: streams have news of their peers.
+	matched bool
+}
+
+// noteFlushed takes the watermark of durable writes.
+func (b *coreInbox) noteFlushed(id core.IOID) {
+	b.mu.Lock()
+	b.notices.flushed = id
+	b.ringIf(b.flushRings)
+}
+
+// noteApplied takes what the state machine has applied last.
+func (b *coreInbox) noteApplied(id core.LogID) {
+	b.mu.Lock()
+	b.notices.applied = id
+	b.ringIf(b.appliedRings)
+}
+
+// noteMatched takes that a stream knows of more that is durable at its peer.
+func (b *coreInbox) noteMatched(rings bool) {
+	b.mu.Lock()
+	b.notices.matched = true
+	b.ringIf(rings)
+}
+
+// ringIf rings if wanted, and unlocks.
+func (b *coreInbox) ringIf(wanted bool) {
+	if !wanted || b.closed {
+		b.mu.Unlock()
+		return
+	}
+	b.ringAndUnlock(true)
+}
+
+// attend says what rings from now on. What came before and would have rung
+// rings now.
+func (b *coreInbox) attend(flush bool) {
+	b.mu.Lock()
+	b.flushRings = flush
+	b.ringIf(flush && b.notices.flushed != 0)
+}
+
+// attendApplied lets every applied batch ring while somebody watches.
+func (b *coreInbox) attendApplied(watched func() bool) {
+	b.mu.Lock()
+	b.appliedRings = watched()
+	b.ringIf(b.appliedRings && b.notices.applied.Index != 0)
+}
+
+// takeAll swaps out everything.
+func (b *coreInbox) takeAll() ([]any, coreNotices) {
+	b.recycle()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	notices := b.notices
+	b.notices = coreNotices{}
+	return b.swap(), notices
+}

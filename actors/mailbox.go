@@ -1,0 +1,135 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// mailbox is what protoactor delivers to an actor from. All that an actor is
+// ever told beside its life cycle is to look into its inbox, and to be told so
+// twice is to be told so once: the bell is a flag, and ringing it costs an
+// atomic while the actor is at work.
+//
+// After each message the actor goes to the end of the dispatcher's queue, so
+// that a busy one does not keep the others waiting.
+type mailbox struct {
+	// rung: a bell is to be delivered. scheduled: a run of the mailbox is
+	// queued or under way.
+	rung      atomic.Bool
+	scheduled atomic.Bool
+
+	// The messages of the actor's life cycle, which are few and come first.
+	urgent    atomic.Int32
+	mu        sync.Mutex
+	lifecycle []any
+	suspended bool // the run's
+
+	invoker    actor.MessageInvoker
+	dispatcher actor.Dispatcher
+	run        func()
+}
+
+var _ actor.Mailbox = (*mailbox)(nil)
+
+func newMailbox() *mailbox {
+	m := &mailbox{}
+	m.run = m.deliver
+	return m
+}
+
+// ring lets the actor work, soon.
+func (m *mailbox) ring() {
+	if m.rung.Load() {
+		return // whoever takes that bell sees what this one is for
+	}
+	m.rung.Store(true)
+	m.schedule()
+}
+
+// PostUserMessage implements actor.Mailbox. Every message is a bell.
+func (m *mailbox) PostUserMessage(any) { m.ring() }
+
+// PostSystemMessage implements actor.Mailbox.
+func (m *mailbox) PostSystemMessage(message any) {
+	m.mu.Lock()
+	m.lifecycle = append(m.lifecycle, message)
+	m.mu.Unlock()
+	m.urgent.Add(1)
+	m.schedule()
+}
+
+// RegisterHandlers implements actor.Mailbox.
+func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	m.invoker, m.dispatcher = invoker, dispatcher
+}
+
+// Start implements actor.Mailbox.
+func (m *mailbox) Start() {}
+
+// UserMessageCount implements actor.Mailbox.
+func (m *mailbox) UserMessageCount() int {
+	if m.rung.Load() {
+		return 1
+	}
+	return 0
+}
+
+func (m *mailbox) schedule() {
+	if m.scheduled.CompareAndSwap(false, true) {
+		m.dispatcher.Schedule(m.run)
+	}
+}
+
+func (m *mailbox) pending() bool {
+	return m.urgent.Load() > 0 || m.rung.Load() && !m.suspended
+}
+
+// deliver is one run: one message, and the next run if there is more.
+func (m *mailbox) deliver() {
+	m.deliverOne()
+	if m.pending() {
+		m.dispatcher.Schedule(m.run)
+		return
+	}
+	suspended := m.suspended // not this run's any more once it has ended
+	m.scheduled.Store(false)
+	if m.urgent.Load() > 0 || m.rung.Load() && !suspended {
+		m.schedule() // it came in between
+	}
+}
+
+func (m *mailbox) deliverOne() {
+	var message any
+	defer func() {
+		if r := recover(); r != nil {
+			m.invoker.EscalateFailure(r, message)
+		}
+	}()
+	if m.urgent.Load() > 0 {
+		message = m.nextOfLife()
+		switch message.(type) {
+		case *actor.SuspendMailbox:
+			m.suspended = true
+		case *actor.ResumeMailbox:
+			m.suspended = false
+		default:
+			m.invoker.InvokeSystemMessage(message)
+		}
+		return
+	}
+	if !m.suspended && m.rung.Swap(false) {
+		message = bellMessage
+		m.invoker.InvokeUserMessage(message)
+	}
+}
+
+func (m *mailbox) nextOfLife() any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.urgent.Add(-1)
+	next := m.lifecycle[0]
+	m.lifecycle = append(m.lifecycle[:0], m.lifecycle[1:]...)
+	return next
+}
