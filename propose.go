@@ -51,6 +51,12 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 	s.proposal.FailFast = o.failFast
 	s.proposal.WaitForRoom = !o.noWaiting
 	r.group.Propose(&s.proposal)
+	if ctx.Done() == nil {
+		<-s.answered // without the price of a select
+		result, err := s.result()
+		s.recycle()
+		return result, err
+	}
 	select {
 	case <-s.answered:
 		result, err := s.result()

@@ -40,11 +40,7 @@ type group struct {
 	outline   outline.Outline
 	hardState core.HardState
 	commit    core.Index
-	// entries hold the indexes from outline.Purged.Index+1 on. Readers keep
-	// parts of the array, so that no element of it is ever written twice.
-	entries []core.Entry
-	// dead counts the purged entries in front of entries in the same array.
-	dead int
+	entries   entryLog // from outline.Purged.Index+1 on
 }
 
 // Option sets what New would draw or count itself.
@@ -168,16 +164,7 @@ func (s *Store) Read(ctx context.Context, id membership.GroupID, first, last cor
 	if g == nil || first <= g.outline.Purged.Index || last > g.outline.Last.Index || first > last {
 		return nil, storage.ErrNotFound
 	}
-	from, to := first-g.outline.Purged.Index-1, last-g.outline.Purged.Index
-	entries := g.entries[from:to:to]
-	n, bytes := 1, entries[0].Size()
-	for n < len(entries) {
-		if bytes += entries[n].Size(); bytes > bytesMax {
-			break
-		}
-		n++
-	}
-	return entries[:n:n], nil
+	return g.entries.read(first, last, bytesMax), nil
 }
 
 func (s *Store) usable(ctx context.Context) error {
@@ -197,22 +184,19 @@ func (g *group) write(op *storage.Operation) error {
 	}
 	if op.Reset.Index != 0 {
 		g.outline.Reset(op.Reset)
-		g.entries, g.dead = nil, 0
+		g.entries = entryLog{}
 	}
 	if op.TruncateFrom != 0 && op.TruncateFrom <= g.outline.Last.Index {
-		n := op.TruncateFrom - 1 - g.outline.Purged.Index
 		g.outline.Truncate(g.id(op.TruncateFrom-1), g.time(op.TruncateFrom-1))
-		// A reader may hold what is cut off: the next append takes another array.
-		g.entries, g.dead = g.entries[:n:n], 0
+		g.entries.truncate(op.TruncateFrom)
 	}
 	if err := g.outline.Append(op.Append); err != nil {
 		return err
 	}
-	g.append(op.Append)
+	g.entries.append(op.Append)
 	if op.Purge.Index > g.outline.Purged.Index {
-		n := min(int(op.Purge.Index-g.outline.Purged.Index), len(g.entries))
 		g.outline.Purge(op.Purge)
-		g.purge(n)
+		g.entries.purge(op.Purge.Index)
 	}
 	if op.Commit != 0 {
 		g.commit = op.Commit
@@ -220,34 +204,17 @@ func (g *group) write(op *storage.Operation) error {
 	return nil
 }
 
-func (g *group) append(entries []core.Entry) {
-	if len(g.entries)+len(entries) > cap(g.entries) {
-		g.dead = 0
-	}
-	g.entries = append(g.entries, entries...)
-}
-
-// purge drops the first n entries. The array is left for a smaller one when
-// more than half of it is dead, so that each entry is moved once on average.
-func (g *group) purge(n int) {
-	g.entries = g.entries[n:]
-	g.dead += n
-	if g.dead > len(g.entries) {
-		g.entries, g.dead = append([]core.Entry(nil), g.entries...), 0
-	}
-}
-
 // id returns the id of the entry at i, which is in the log or the purged one.
 func (g *group) id(i core.Index) core.LogID {
 	if i == g.outline.Purged.Index {
 		return g.outline.Purged
 	}
-	return g.entries[i-g.outline.Purged.Index-1].LogID
+	return g.entries.at(i).LogID
 }
 
 func (g *group) time(i core.Index) int64 {
 	if i == g.outline.Purged.Index {
 		return 0
 	}
-	return g.entries[i-g.outline.Purged.Index-1].Time
+	return g.entries.at(i).Time
 }
