@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"time"
+
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -38,8 +40,13 @@ type coreActor struct {
 	changed core.Changed
 	config  core.ConfigurationAt
 
-	// Of this burst, told once at its end.
+	// grown is what the streams are to be told; toldLast is the end of the log
+	// that they know of. What is only committed they may be told later.
 	grown     core.Replicate
+	toldLast  core.Index
+	news      Timer
+	newsArmed bool
+	// applyUpTo is told once a burst, at its end.
 	applyUpTo core.Index
 	// waitsForFlush is what the inbox was told last.
 	waitsForFlush bool
@@ -59,6 +66,7 @@ type (
 	cancelRead    struct{ r *Read }
 	timerDue      struct{ timer core.Timer }
 	retryDue      struct{}
+	newsDue       struct{}
 	unsentResults struct{ m *core.ProposeResponse }
 )
 
@@ -113,7 +121,10 @@ func (c *coreActor) step() bool {
 	if changing := c.engine.Changing(); changing != c.group.changing.Load() {
 		c.group.changing.Store(changing)
 	}
-	c.tellGrowth()
+	if c.grown.Last > c.toldLast {
+		c.tellGrowth()
+	}
+	c.armNews()
 	c.tellApply()
 	c.armRetry()
 	c.group.publish(c.engine.Status())
@@ -163,6 +174,9 @@ func (c *coreActor) handle(item any) {
 		c.beginBootstrap(item)
 	case *unsentResults:
 		c.proposals.keepUnsent(item.m)
+	case *newsDue:
+		c.newsArmed = false
+		c.tellGrowth()
 	case *retryDue:
 		c.retryArmed = false
 		c.onRetry()
@@ -200,7 +214,7 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 	c.stepEngine(ev)
 }
 
-// tellGrowth tells the streams once a burst how far the log reaches.
+// tellGrowth tells the streams how far the log reaches and is committed.
 func (c *coreActor) tellGrowth() {
 	if c.grown == (core.Replicate{}) {
 		return
@@ -209,7 +223,25 @@ func (c *coreActor) tellGrowth() {
 	for _, s := range c.streams {
 		s.inbox.grow(grown)
 	}
-	c.grown = core.Replicate{}
+	c.toldLast, c.grown = c.grown.Last, core.Replicate{}
+}
+
+// newsDelay is for how long the news that entries are committed waits for more
+// entries to travel with. While writes follow each other, it then costs no
+// messages of its own; nobody waits for it but a follower's state machine.
+const newsDelay = time.Millisecond
+
+// armNews keeps a timer running while there is such news.
+func (c *coreActor) armNews() {
+	if c.newsArmed || c.grown == (core.Replicate{}) {
+		return
+	}
+	c.newsArmed = true
+	if c.news == nil {
+		c.news = c.env.AfterFunc(newsDelay, func() { c.put(&newsDue{}) })
+		return
+	}
+	c.news.Reset(newsDelay)
 }
 
 // tellApply tells the apply actor once a burst how far it may go.
@@ -245,8 +277,10 @@ func (c *coreActor) finish() {
 	for i := range c.timers {
 		c.timers[i].cancel()
 	}
-	if c.retry != nil {
-		c.retry.Stop()
+	for _, timer := range []Timer{c.retry, c.news} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	cause := c.group.stopCause()
 	for _, item := range left {

@@ -104,6 +104,7 @@ func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
 
 func (c *coreActor) startStream(cmd *core.StartStream) {
 	c.tellGrowth() // what was said before is not for the new stream
+	c.toldLast = 0 // which has to be told in this burst
 	c.stopStream(streamKey{cmd.Peer.Identity, cmd.Stream})
 	s := newReplicationActor(c.group, cmd, c.group.tail.now())
 	c.streams = append(c.streams, s)

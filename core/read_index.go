@@ -178,6 +178,9 @@ func (e *Engine) onReadIndexResponse(m *ReadIndexResponse) {
 		e.reads.failing = append(e.reads.failing, a.id)
 		return
 	}
+	// A read index is committed, as the leader's news of it would say: the
+	// reader need not wait for those.
+	e.followCommit(m.Index)
 	e.answerRead(pendingRead{id: a.id, index: m.Index})
 }
 
