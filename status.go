@@ -1,6 +1,9 @@
 package troupe
 
-import "github.com/trouperaft/troupe/actors"
+import (
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+)
 
 // Status is what a group says of itself at one moment: a value, of which
 // nothing may be changed. Its fields:
@@ -9,11 +12,31 @@ import "github.com/trouperaft/troupe/actors"
 //   - Role, Term, Leader: what this node is doing; Leader is 0 while none is known;
 //   - Ready: this node leads and admits proposals;
 //   - Last, Committed, Applied, Flushed, Purged, SnapshotIndex: the log;
+//   - Heard, LastContact: when, and how long ago, this node heard of its leader;
+//   - InflightProposals, InflightBytes, WaitingProposals: what this node's clients
+//     have under way, and what waits for room;
 //   - Configuration, Joint: the members in force, and whether two majorities are
 //     needed; Bootstrapping and WaitsFor: a cluster that is still being formed, and
 //     for whom it waits;
 //   - UnknownToGroup: the group knows this node under another incarnation, because
 //     its data was lost; it is not counted;
-//   - Peers: how far the others are, on a leader;
+//   - Peers: the other members, on a leader, see [PeerStatus];
 //   - Err, Stopped: the end.
 type Status = actors.Status
+
+// PeerStatus is what a leader knows of another member: how far its log is
+// (Match, LagEntries, Lag), what its stream is doing (Mode, InflightMessages,
+// InflightBytes), whether it is there (LastContact, SendErrors, LostData), and how
+// far a snapshot has come that is on its way to it.
+type PeerStatus = core.PeerStatus
+
+// StreamMode is what a stream to a peer is doing.
+type StreamMode = core.StreamMode
+
+// Modes of a stream: it looks for where the logs agree, it sends ahead of the
+// answers, or its peer needs a snapshot first.
+const (
+	StreamProbe     = core.StreamProbe
+	StreamReplicate = core.StreamReplicate
+	StreamSnapshot  = core.StreamSnapshot
+)

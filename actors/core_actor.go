@@ -127,7 +127,7 @@ func (c *coreActor) step() bool {
 	c.armNews()
 	c.tellApply()
 	c.armRetry()
-	c.group.publish(c.engine.Status())
+	c.publish()
 	if waits := c.engine.WaitsForFlush(); waits != c.waitsForFlush {
 		c.waitsForFlush = waits
 		c.inbox.attend(waits)

@@ -171,9 +171,15 @@ func (c *credits) giveLocked(entries, bytes int) {
 
 // inflight returns what is taken.
 func (c *credits) inflight() (entries, bytes int) {
+	entries, bytes, _ = c.figures()
+	return entries, bytes
+}
+
+// figures returns what is taken, and how many wait.
+func (c *credits) figures() (entries, bytes, waiting int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.entries, c.bytes
+	return c.entries, c.bytes, c.waiters.length
 }
 
 // proposalList is a list through the proposals themselves, so that one can be

@@ -38,8 +38,8 @@ func (l *listeners[T]) add(f func(T)) (cancel func()) {
 	}
 }
 
-// any reports whether there are any.
-func (l *listeners[T]) any() bool {
+// some reports whether there is anybody.
+func (l *listeners[T]) some() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.all) > 0

@@ -38,7 +38,9 @@ type Group struct {
 	readsInflight atomic.Int64
 	streams       atomic.Pointer[map[streamKey]*replicationActor]
 	senders       atomic.Pointer[map[uint64]*snapshotSender]
-	status        atomic.Pointer[Status]
+	board         board
+	growth        growth
+	final         atomic.Pointer[Status]
 	watchers      listeners[Status]
 	events        listeners[Event]
 
@@ -219,11 +221,11 @@ func (g *Group) finished() {
 	last := g.Status()
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
 	// Who has stopped neither leads nor knows who does.
-	last.Leader, last.Peers, last.WaitsFor = 0, nil, nil
+	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
 	if last.Role != core.RoleLearner {
 		last.Role = core.RoleFollower
 	}
-	g.publishStatus(&last)
+	g.publishLast(&last)
 	l := &g.life
 	l.mu.Lock()
 	l.stopped = true

@@ -23,6 +23,7 @@ type Node struct {
 	logger   *slog.Logger
 	identity membership.Identity
 	log      *logActor
+	network  *outbox
 	credits  *credits
 	gate     transferGate
 	// transferID numbers transfers of snapshots.
@@ -61,8 +62,10 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if header.Node != cfg.ID {
 		return nil, fmt.Errorf("actors: NodeConfig.ID is %d, and the store belongs to node %d", cfg.ID, header.Node)
 	}
+	out := &outbox{Network: cfg.Network}
+	cfg.Network = out
 	n := &Node{
-		cfg: cfg, env: cfg.Environment, logger: cfg.Logger, promise: header.Promise,
+		cfg: cfg, network: out, env: cfg.Environment, logger: cfg.Logger, promise: header.Promise,
 		identity: membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
 		starting: make(map[membership.GroupID]bool),
 		lived:    make(map[membership.GroupID]bool),

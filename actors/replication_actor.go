@@ -33,6 +33,7 @@ type replicationActor struct {
 	over       bool
 
 	matched core.Index // not yet told
+	figures streamFigures
 	grown   core.StreamGrown
 	// Events that every message has use for.
 	sent   core.StreamSent
@@ -102,6 +103,7 @@ func (a *replicationActor) step() bool {
 		a.group.core.inbox.noteMatched(a.matched > a.grown.Commit || a.group.changing.Load())
 		a.matched = 0
 	}
+	a.figures.put(a.stream)
 	return false // whatever comes next rings
 }
 

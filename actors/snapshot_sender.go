@@ -35,9 +35,10 @@ type snapshotSender struct {
 	// inflight are the ends of the pieces under way.
 	inflight []uint64
 	// unsent is a piece that the network did not take yet.
-	unsent *core.SnapshotChunk
-	over   bool
-	patrol Timer
+	unsent  *core.SnapshotChunk
+	over    bool
+	patrol  Timer
+	figures transferFigures
 	// seen is what acked was when the patrol came last, quiet how often it has
 	// not moved since.
 	seen  uint64
@@ -111,7 +112,9 @@ func (s *snapshotSender) open() {
 		if err != nil {
 			s.group.logger.Warn("no snapshot can be sent", "peer", s.key.peer, "error", err)
 			s.conclude(false)
+			return
 		}
+		s.figures.put(0, s.meta.SizeBytes)
 	})
 }
 
@@ -213,6 +216,7 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 	}
 	s.inflight = s.inflight[1:]
 	s.acked = max(s.acked, r.Offset)
+	s.figures.put(s.acked, s.meta.SizeBytes)
 	if r.Offset == s.meta.SizeBytes {
 		s.conclude(true)
 	}

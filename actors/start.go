@@ -41,7 +41,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	g.core = newCoreActor(g, engine)
 	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
 	g.log = &groupLog{group: cfg.Group, tail: g.tail, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }}
-	g.publishStatus(&Status{EngineStatus: engine.Status(), Group: cfg.Group, Self: n.identity})
+	g.board.put(engine.StatusInto)
 	return g, nil
 }
 

@@ -21,8 +21,10 @@ type Engine struct {
 	// hardDirty: hard differs from what was last put into a Write.
 	hardDirty bool
 	role      Role
-	// leader is the leader of the term as far as known, zero if not.
+	// leader is the leader of the term as far as known, zero if not. heard is
+	// when a leader was heard of last, 0 if never.
 	leader Identity
+	heard  Instant
 
 	log      termRuns
 	lastTime int64

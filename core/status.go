@@ -1,5 +1,11 @@
 package core
 
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
 // EngineStatus is what an engine says of itself.
 type EngineStatus struct {
 	Role   Role
@@ -7,6 +13,9 @@ type EngineStatus struct {
 	Leader NodeID
 	// Ready: this node leads and admits proposals.
 	Ready bool
+	// Heard is when this node, as a follower or a learner, last heard of a
+	// leader, on its own clock; 0 if it never did.
+	Heard Instant
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
 
@@ -20,40 +29,100 @@ type EngineStatus struct {
 	// data was lost, and it does not count.
 	UnknownToGroup bool
 	Cluster        ClusterID
-	// Peers are the other members, on the leader.
+	// Peers are the other members, on the leader, in the order of their ids.
 	Peers []PeerStatus
 }
 
 // PeerStatus is what a leader knows of another member.
 type PeerStatus struct {
 	Identity
+	// Match is the last index that is known to be durable there and equal to
+	// the leader's log.
 	Match Index
-	// Answered is when it last answered a heartbeat, 0 if it never did.
+	// Answered is when it last answered a heartbeat, on the leader's clock; 0
+	// if it never did in this term.
 	Answered Instant
 	// Snapshot: a snapshot is on its way to it.
 	Snapshot bool
 	// LostData: another incarnation answers in its place.
 	LostData bool
+
+	// What follows is not the engine's to know: who runs the streams fills it
+	// in when the status is asked for.
+
+	// Mode is what the stream to it is doing.
+	Mode StreamMode
+	// LagEntries is how many of the leader's entries lie behind Match, and Lag
+	// for how long the first of them has been in the leader's log: 0 if there
+	// is none. It is never too short, and too long by a millisecond or an
+	// eighth at most; what was there before the office counts from its beginning.
+	LagEntries uint64
+	Lag        time.Duration
+	// InflightMessages and InflightBytes are appends that were sent to it and
+	// are not answered.
+	InflightMessages, InflightBytes int
+	// LastContact is how long ago it last answered a heartbeat, -1 if it never
+	// did in this term.
+	LastContact time.Duration
+	// SendErrors counts the group's messages to it that the network did not
+	// take since the group was started here: no connection, or a full window.
+	SendErrors uint64
+	// SnapshotBytes of SnapshotTotalBytes are there of the snapshot that is on
+	// its way; both are 0 while it waits for its turn, or if there is none.
+	SnapshotBytes, SnapshotTotalBytes uint64
 }
 
-// Status returns the engine's state as a value.
+// Status returns the engine's state as a value that shares nothing with it.
 func (e *Engine) Status() EngineStatus {
-	s := EngineStatus{
-		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(),
+	var s EngineStatus
+	e.StatusInto(&s)
+	return s
+}
+
+// StatusInto writes the engine's state over s, whose slices it uses again:
+// nothing is allocated once they are large enough.
+func (e *Engine) StatusInto(s *EngineStatus) {
+	waitsFor, peers := s.WaitsFor[:0], s.Peers[:0]
+	*s = EngineStatus{
+		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(), Heard: e.heard,
 		Last: e.log.last.Index, Committed: e.commit, Applied: e.applied, Flushed: e.writes.flushed,
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster,
 	}
 	if s.Bootstrapping {
-		s.WaitsFor = e.waitsFor()
+		waitsFor = append(waitsFor, e.waitsFor()...)
 	}
 	if e.unknownToGroup {
 		_, member := e.configs.member(e.cfg.Self, e.commit)
 		s.UnknownToGroup = !member
 	}
 	for _, p := range e.office.peers {
-		s.Peers = append(s.Peers, PeerStatus{p.Identity, p.match, p.answered, p.snapshot, p.lostData})
+		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData})
 	}
-	return s
+	s.WaitsFor, s.Peers = waitsFor, peers
+}
+
+// Clone returns s with slices of its own. The configuration is shared: it is
+// immutable.
+func (s *EngineStatus) Clone() EngineStatus {
+	c := *s
+	c.WaitsFor, c.Peers = slices.Clone(s.WaitsFor), slices.Clone(s.Peers)
+	return c
+}
+
+// Differs reports whether anything differs but the times at which others were
+// heard of by a follower.
+func (s *EngineStatus) Differs(o *EngineStatus) bool {
+	return s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
+		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
+		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
+		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
+		s.UnknownToGroup != o.UnknownToGroup || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+}
+
+// String says in a line who the peer is and how it does.
+func (p PeerStatus) String() string {
+	return fmt.Sprintf("%v: %v, match %d, %d entries and %v behind, %d messages and %d bytes in flight, last contact %v, %d send errors, snapshot %d of %d bytes",
+		p.Identity, p.Mode, p.Match, p.LagEntries, p.Lag, p.InflightMessages, p.InflightBytes, p.LastContact, p.SendErrors, p.SnapshotBytes, p.SnapshotTotalBytes)
 }

@@ -1,0 +1,54 @@
+//go:build !race
+
+package actors
+
+import (
+	"testing"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// TestPublishAllocatesNothing asserts that a burst's state is put up for nothing
+// while nobody watches.
+func TestPublishAllocatesNothing(t *testing.T) {
+	var b board
+	var g growth
+	s := core.EngineStatus{Role: core.RoleLeader, Term: 1, WaitsFor: make([]core.NodeID, 1), Peers: make([]core.PeerStatus, 4)}
+	fill := func(into *core.EngineStatus) {
+		waitsFor, peers := into.WaitsFor[:0], into.Peers[:0]
+		*into = s
+		into.WaitsFor, into.Peers = append(waitsFor, s.WaitsFor...), append(peers, s.Peers...)
+	}
+	now := core.Instant(0)
+	b.put(fill)
+	burst := func() {
+		s.Last++
+		now += 2_000_000
+		before, after := b.put(fill)
+		g.note(before, after, now)
+	}
+	for range 3 * growthMarksMax {
+		burst()
+	}
+	if n := testing.AllocsPerRun(1000, burst); n != 0 {
+		t.Errorf("%v allocations for a burst", n)
+	}
+}
+
+// TestEngineStatusAllocatesNothing asserts the same of what a leader's engine
+// writes.
+func TestEngineStatusAllocatesNothing(t *testing.T) {
+	id := membership.Identity{ID: 1, Incarnation: 1}
+	engine, err := core.NewEngine(core.Config{
+		Group: 1, Self: id, ElectionTimeout: 1e9, HeartbeatInterval: 1e8, HungLimit: 1e10, UncommittedBytesMax: 1 << 20,
+	}, core.State{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s core.EngineStatus
+	engine.StatusInto(&s)
+	if n := testing.AllocsPerRun(100, func() { engine.StatusInto(&s) }); n != 0 {
+		t.Errorf("%v allocations for a status", n)
+	}
+}
