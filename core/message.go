@@ -128,6 +128,9 @@ type AppendEntries struct {
 	// CommitOnly: the message brings nothing but the commit index to a peer whose
 	// log is known to agree. Only a refusal of it is answered.
 	CommitOnly bool
+	// Traces are of those entries whose writes are traced. The engine and the
+	// log know nothing of them.
+	Traces []EntryTrace
 }
 
 // AppendResponse answers an AppendEntries, and is what a follower sends when it
@@ -157,6 +160,8 @@ type SnapshotChunk struct {
 	Data     []byte
 	// Done marks the last piece.
 	Done bool
+	// Trace is the transfer's, zero if it is not traced.
+	Trace TraceContext
 }
 
 // SnapshotResponse answers a SnapshotChunk. The snapshot sender of the transfer
@@ -215,6 +220,8 @@ type ForwardedProposal struct {
 	// ExpectedTerm, if not 0, refuses the proposal in another term.
 	ExpectedTerm Term
 	Data         []byte
+	// Trace is the proposal's, zero if it is not traced.
+	Trace TraceContext
 }
 
 // ProposeResponse answers forwarded proposals, in any order and grouping. The

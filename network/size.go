@@ -13,6 +13,8 @@ const (
 	resultOverheadBytes   = 80
 	memberOverheadBytes   = 96
 	tagOverheadBytes      = 16
+	traceBytes            = 27
+	entryTraceBytes       = 40
 )
 
 // SizeBytes is what a message counts where messages are bounded in bytes: its
@@ -21,7 +23,7 @@ func SizeBytes(m core.Message) int {
 	n := messageOverheadBytes
 	switch m := m.(type) {
 	case *core.AppendEntries:
-		n += core.SizeOf(m.Entries)
+		n += core.SizeOf(m.Entries) + len(m.Traces)*entryTraceBytes
 	case *core.SnapshotChunk:
 		c := &m.Meta.Configuration.Configuration
 		n += len(m.Data) + membersBytes(c.Members) + membersBytes(c.Wanted) + (len(c.Voters)+len(c.Outgoing))*memberOverheadBytes
@@ -30,6 +32,9 @@ func SizeBytes(m core.Message) int {
 	case *core.ProposeRequest:
 		for i := range m.Proposals {
 			n += proposalOverheadBytes + len(m.Proposals[i].Data)
+			if !m.Proposals[i].Trace.IsZero() {
+				n += traceBytes
+			}
 		}
 	case *core.ProposeResponse:
 		for i := range m.Results {

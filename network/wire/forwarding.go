@@ -15,12 +15,13 @@ func appendProposeRequest(b []byte, m *core.ProposeRequest) ([]byte, error) {
 	b = appendHeader(b, &m.Header)
 	for i := range m.Proposals {
 		p := &m.Proposals[i]
-		size := sizeUint(p.ID) + sizeUint(uint64(p.ExpectedTerm)) + sizeBytes(len(p.Data))
+		size := sizeUint(p.ID) + sizeUint(uint64(p.ExpectedTerm)) + sizeBytes(len(p.Data)) + sizeTrace(p.Trace)
 		b = protowire.AppendTag(b, 2, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(size))
 		b = appendUint(b, 1, p.ID)
 		b = appendUint(b, 2, uint64(p.ExpectedTerm))
 		b = appendBytes(b, 3, p.Data)
+		b = appendTrace(b, 4, p.Trace)
 	}
 	return b, nil
 }
@@ -54,6 +55,8 @@ func decodeProposal(outer *fields) (p core.ForwardedProposal) {
 			p.ExpectedTerm = core.Term(f.uint())
 		case 3:
 			p.Data = f.bytes()
+		case 4:
+			p.Trace = f.trace()
 		}
 	}
 	return p

@@ -96,8 +96,10 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 	proposals := make([]core.ForwardedProposal, 1000)
 	results := make([]core.ForwardedResult, 1000)
 	entries := make([]core.Entry, 1000)
+	traces := make([]core.EntryTrace, 1000)
 	for i := range proposals {
-		proposals[i] = core.ForwardedProposal{ID: most, ExpectedTerm: most, Data: []byte{1}}
+		proposals[i] = core.ForwardedProposal{ID: most, ExpectedTerm: most, Data: []byte{1}, Trace: core.TraceContext{1}}
+		traces[i] = core.EntryTrace{Index: most, Context: core.TraceContext{1}}
 		results[i] = core.ForwardedResult{ID: most, Code: core.ResultStopped, LogID: id, Value: []byte{1}, Error: "e"}
 		entries[i] = core.Entry{LogID: core.LogID{Term: most, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Data: []byte{1}}
 		if entries[i].Time = math.MinInt64; i%2 == 0 {
@@ -111,8 +113,8 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 		&core.VoteRequest{Header: header, Pre: true, ElectionTerm: most, Campaign: most, Last: id, Transfer: true},
 		&core.ProposeRequest{Header: header, Proposals: proposals},
 		&core.ProposeResponse{Header: header, Results: results},
-		&core.AppendEntries{Header: header, Stream: most, Entries: entries, Commit: most},
-		&core.SnapshotChunk{Header: header, Stream: most, Transfer: most, Offset: most, Done: true, Meta: core.SnapshotMeta{
+		&core.AppendEntries{Header: header, Stream: most, Entries: entries, Commit: most, Traces: traces},
+		&core.SnapshotChunk{Header: header, Stream: most, Transfer: most, Offset: most, Done: true, Trace: core.TraceContext{1}, Meta: core.SnapshotMeta{
 			LogID: id, Time: -1, Cluster: most, SizeBytes: most, Checksum: math.MaxUint32,
 			Configuration: core.ConfigurationAt{LogID: id, Configuration: c},
 		}},
@@ -159,13 +161,15 @@ func TestHandWrittenIsTheSchema(t *testing.T) {
 		}
 	}
 	// Field by field, so that two that were confused on both ways are found.
-	m := &core.AppendEntries{Header: header(), Stream: 5, Prev: core.LogID{Term: 6, Index: 7}, Commit: 8, CommitOnly: true}
+	m := &core.AppendEntries{Header: header(), Stream: 5, Prev: core.LogID{Term: 6, Index: 7}, Commit: 8, CommitOnly: true,
+		Traces: []core.EntryTrace{{Index: 9, Context: core.TraceContext{10, 24: 11}}}}
 	b, _ := AppendMessage(nil, m)
 	var p pb.AppendEntries
 	if err := proto.Unmarshal(b, &p); err != nil {
 		t.Fatal(err)
 	}
-	want := &pb.AppendEntries{Header: headerToProto(&m.Header), Stream: 5, Prev: &pb.LogID{Term: 6, Index: 7}, Commit: 8, CommitOnly: true}
+	want := &pb.AppendEntries{Header: headerToProto(&m.Header), Stream: 5, Prev: &pb.LogID{Term: 6, Index: 7}, Commit: 8, CommitOnly: true,
+		Traces: []*pb.EntryTrace{{Index: 9, Context: append([]byte{10}, append(make([]byte, 23), 11)...)}}}
 	if !proto.Equal(&p, want) {
 		t.Errorf("got %v, want %v", &p, want)
 	}
@@ -303,5 +307,25 @@ func TestTooManyItems(t *testing.T) {
 	}
 	if _, err := DecodeMessage(KindProposeRequest, b); !errors.Is(err, network.ErrFrame) {
 		t.Errorf("%d proposals: %v", ItemsMax+1, err)
+	}
+}
+
+// A context of another length, as a later version may have it, costs the trace
+// and not the message.
+func TestContextsOfOtherLengthsAreSkipped(t *testing.T) {
+	for _, n := range []int{0, 24, 26} {
+		head := header()
+		context := bytes.Repeat([]byte{7}, n)
+		b := appendHeader(nil, &head)
+		b = appendBytes(b, 6, appendBytes(appendUint(nil, 1, 5), 2, context))
+		m, err := DecodeMessage(KindAppendEntries, b)
+		if err != nil || len(m.(*core.AppendEntries).Traces) != 0 {
+			t.Errorf("an append with a context of %d bytes: %+v, %v", n, m, err)
+		}
+		b = appendBytes(appendHeader(nil, &head), 2, appendBytes(appendBytes(nil, 3, []byte("data")), 4, context))
+		m, err = DecodeMessage(KindProposeRequest, b)
+		if err != nil || string(m.(*core.ProposeRequest).Proposals[0].Data) != "data" || !m.(*core.ProposeRequest).Proposals[0].Trace.IsZero() {
+			t.Errorf("a proposal with a context of %d bytes: %+v, %v", n, m, err)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"fmt"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/trouperaft/troupe/core"
@@ -66,11 +68,15 @@ func appendAppendEntries(b []byte, m *core.AppendEntries) ([]byte, error) {
 	if err := checkEntries(m.Prev, m.Entries); err != nil {
 		return b, err
 	}
+	if len(m.Traces) > ItemsMax {
+		return b, fmt.Errorf("wire: %d traces in a message, at most %d", len(m.Traces), ItemsMax)
+	}
 	b = appendHeader(b, &m.Header)
 	b = appendUint(b, 2, m.Stream)
 	b = appendLogID(b, 3, m.Prev)
 	b = appendUint(b, 4, uint64(m.Commit))
 	b = appendBool(b, 6, m.CommitOnly)
+	b = appendEntryTraces(b, 7, m.Traces)
 	if len(m.Entries) == 0 {
 		return b, nil
 	}
@@ -97,6 +103,8 @@ func decodeAppendEntries(b []byte) (*core.AppendEntries, error) {
 			block = f.bytes()
 		case 6:
 			m.CommitOnly = f.bool()
+		case 7:
+			m.Traces = appendDecoded(m.Traces, &f)
 		}
 	}
 	// The block comes last in what is sent, but only with all fields read is

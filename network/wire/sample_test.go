@@ -48,12 +48,18 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 	case *core.AppendEntries:
 		m.Prev = core.LogID{Term: core.Term(number(random) / 2), Index: core.Index(number(random) / 2)}
 		m.Entries = entriesAfter(m.Prev, random)
+		if len(m.Traces) == 0 {
+			m.Traces = nil
+		}
 	case *core.SnapshotChunk:
 		m.Meta.Configuration.Configuration = configuration(random)
 		m.Data = emptyIsNil(m.Data)
 	case *core.ProposeRequest:
 		for i := range m.Proposals {
 			m.Proposals[i].Data = emptyIsNil(m.Proposals[i].Data)
+			if random.Intn(2) == 0 {
+				m.Proposals[i].Trace = core.TraceContext{}
+			}
 		}
 		if len(m.Proposals) == 0 {
 			m.Proposals = nil

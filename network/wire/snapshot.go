@@ -14,6 +14,7 @@ func appendSnapshotChunk(b []byte, m *core.SnapshotChunk) []byte {
 	b = appendBytes(b, 4, appendSnapshotMeta(nil, &m.Meta))
 	b = appendUint(b, 5, m.Offset)
 	b = appendBool(b, 6, m.Done)
+	b = appendTrace(b, 8, m.Trace)
 	return appendBytes(b, 7, m.Data)
 }
 
@@ -36,6 +37,8 @@ func decodeSnapshotChunk(b []byte) (*core.SnapshotChunk, error) {
 			m.Done = f.bool()
 		case 7:
 			m.Data = f.bytes()
+		case 8:
+			m.Trace = f.trace()
 		}
 	}
 	return m, err

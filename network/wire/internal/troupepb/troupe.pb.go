@@ -659,8 +659,10 @@ type AppendEntries struct {
 	Prev   *LogID                 `protobuf:"bytes,3,opt,name=prev,proto3" json:"prev,omitempty"`
 	Commit uint64                 `protobuf:"varint,4,opt,name=commit,proto3" json:"commit,omitempty"`
 	// A block of entries, see entries.go; absent in a probe.
-	Entries       []byte `protobuf:"bytes,5,opt,name=entries,proto3" json:"entries,omitempty"`
-	CommitOnly    bool   `protobuf:"varint,6,opt,name=commit_only,json=commitOnly,proto3" json:"commit_only,omitempty"`
+	Entries    []byte `protobuf:"bytes,5,opt,name=entries,proto3" json:"entries,omitempty"`
+	CommitOnly bool   `protobuf:"varint,6,opt,name=commit_only,json=commitOnly,proto3" json:"commit_only,omitempty"`
+	// Of those entries whose writes are traced.
+	Traces        []*EntryTrace `protobuf:"bytes,7,rep,name=traces,proto3" json:"traces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -737,6 +739,66 @@ func (x *AppendEntries) GetCommitOnly() bool {
 	return false
 }
 
+func (x *AppendEntries) GetTraces() []*EntryTrace {
+	if x != nil {
+		return x.Traces
+	}
+	return nil
+}
+
+type EntryTrace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Index uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// See trace.go.
+	Context       []byte `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntryTrace) Reset() {
+	*x = EntryTrace{}
+	mi := &file_troupe_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntryTrace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntryTrace) ProtoMessage() {}
+
+func (x *EntryTrace) ProtoReflect() protoreflect.Message {
+	mi := &file_troupe_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntryTrace.ProtoReflect.Descriptor instead.
+func (*EntryTrace) Descriptor() ([]byte, []int) {
+	return file_troupe_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *EntryTrace) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *EntryTrace) GetContext() []byte {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
 type AppendResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
@@ -751,7 +813,7 @@ type AppendResponse struct {
 
 func (x *AppendResponse) Reset() {
 	*x = AppendResponse{}
-	mi := &file_troupe_proto_msgTypes[9]
+	mi := &file_troupe_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +825,7 @@ func (x *AppendResponse) String() string {
 func (*AppendResponse) ProtoMessage() {}
 
 func (x *AppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[9]
+	mi := &file_troupe_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +838,7 @@ func (x *AppendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
 func (*AppendResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{9}
+	return file_troupe_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AppendResponse) GetHeader() *Header {
@@ -837,7 +899,7 @@ type SnapshotMeta struct {
 
 func (x *SnapshotMeta) Reset() {
 	*x = SnapshotMeta{}
-	mi := &file_troupe_proto_msgTypes[10]
+	mi := &file_troupe_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +911,7 @@ func (x *SnapshotMeta) String() string {
 func (*SnapshotMeta) ProtoMessage() {}
 
 func (x *SnapshotMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[10]
+	mi := &file_troupe_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +924,7 @@ func (x *SnapshotMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotMeta.ProtoReflect.Descriptor instead.
 func (*SnapshotMeta) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{10}
+	return file_troupe_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SnapshotMeta) GetLogId() *LogID {
@@ -915,21 +977,23 @@ func (x *SnapshotMeta) GetChecksum() uint32 {
 }
 
 type SnapshotChunk struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	Stream        uint64                 `protobuf:"varint,2,opt,name=stream,proto3" json:"stream,omitempty"`
-	Transfer      uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"`
-	Meta          *SnapshotMeta          `protobuf:"bytes,4,opt,name=meta,proto3" json:"meta,omitempty"`
-	Offset        uint64                 `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
-	Done          bool                   `protobuf:"varint,6,opt,name=done,proto3" json:"done,omitempty"`
-	Data          []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Header   *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Stream   uint64                 `protobuf:"varint,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	Transfer uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	Meta     *SnapshotMeta          `protobuf:"bytes,4,opt,name=meta,proto3" json:"meta,omitempty"`
+	Offset   uint64                 `protobuf:"varint,5,opt,name=offset,proto3" json:"offset,omitempty"`
+	Done     bool                   `protobuf:"varint,6,opt,name=done,proto3" json:"done,omitempty"`
+	Data     []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
+	// See trace.go; absent if the transfer is not traced.
+	Trace         []byte `protobuf:"bytes,8,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotChunk) Reset() {
 	*x = SnapshotChunk{}
-	mi := &file_troupe_proto_msgTypes[11]
+	mi := &file_troupe_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1005,7 @@ func (x *SnapshotChunk) String() string {
 func (*SnapshotChunk) ProtoMessage() {}
 
 func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[11]
+	mi := &file_troupe_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1018,7 @@ func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChunk.ProtoReflect.Descriptor instead.
 func (*SnapshotChunk) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{11}
+	return file_troupe_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SnapshotChunk) GetHeader() *Header {
@@ -1006,6 +1070,13 @@ func (x *SnapshotChunk) GetData() []byte {
 	return nil
 }
 
+func (x *SnapshotChunk) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
 type SnapshotResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
@@ -1020,7 +1091,7 @@ type SnapshotResponse struct {
 
 func (x *SnapshotResponse) Reset() {
 	*x = SnapshotResponse{}
-	mi := &file_troupe_proto_msgTypes[12]
+	mi := &file_troupe_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1103,7 @@ func (x *SnapshotResponse) String() string {
 func (*SnapshotResponse) ProtoMessage() {}
 
 func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[12]
+	mi := &file_troupe_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1116,7 @@ func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{12}
+	return file_troupe_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SnapshotResponse) GetHeader() *Header {
@@ -1100,7 +1171,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_troupe_proto_msgTypes[13]
+	mi := &file_troupe_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1183,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[13]
+	mi := &file_troupe_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1196,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{13}
+	return file_troupe_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReadIndexRequest) GetHeader() *Header {
@@ -1154,7 +1225,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_troupe_proto_msgTypes[14]
+	mi := &file_troupe_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1237,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[14]
+	mi := &file_troupe_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1250,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{14}
+	return file_troupe_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReadIndexResponse) GetHeader() *Header {
@@ -1220,7 +1291,7 @@ type IdentifyRequest struct {
 
 func (x *IdentifyRequest) Reset() {
 	*x = IdentifyRequest{}
-	mi := &file_troupe_proto_msgTypes[15]
+	mi := &file_troupe_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1303,7 @@ func (x *IdentifyRequest) String() string {
 func (*IdentifyRequest) ProtoMessage() {}
 
 func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[15]
+	mi := &file_troupe_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1316,7 @@ func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{15}
+	return file_troupe_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *IdentifyRequest) GetHeader() *Header {
@@ -1274,7 +1345,7 @@ type IdentifyResponse struct {
 
 func (x *IdentifyResponse) Reset() {
 	*x = IdentifyResponse{}
-	mi := &file_troupe_proto_msgTypes[16]
+	mi := &file_troupe_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1357,7 @@ func (x *IdentifyResponse) String() string {
 func (*IdentifyResponse) ProtoMessage() {}
 
 func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[16]
+	mi := &file_troupe_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1370,7 @@ func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{16}
+	return file_troupe_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *IdentifyResponse) GetHeader() *Header {
@@ -1340,7 +1411,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_troupe_proto_msgTypes[17]
+	mi := &file_troupe_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1423,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[17]
+	mi := &file_troupe_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1436,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{17}
+	return file_troupe_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProposeRequest) GetHeader() *Header {
@@ -1383,17 +1454,19 @@ func (x *ProposeRequest) GetProposals() []*ForwardedProposal {
 }
 
 type ForwardedProposal struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	ExpectedTerm  uint64                 `protobuf:"varint,2,opt,name=expected_term,json=expectedTerm,proto3" json:"expected_term,omitempty"`
-	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Id           uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	ExpectedTerm uint64                 `protobuf:"varint,2,opt,name=expected_term,json=expectedTerm,proto3" json:"expected_term,omitempty"`
+	Data         []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// See trace.go; absent if the proposal is not traced.
+	Trace         []byte `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForwardedProposal) Reset() {
 	*x = ForwardedProposal{}
-	mi := &file_troupe_proto_msgTypes[18]
+	mi := &file_troupe_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1478,7 @@ func (x *ForwardedProposal) String() string {
 func (*ForwardedProposal) ProtoMessage() {}
 
 func (x *ForwardedProposal) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[18]
+	mi := &file_troupe_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1491,7 @@ func (x *ForwardedProposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardedProposal.ProtoReflect.Descriptor instead.
 func (*ForwardedProposal) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{18}
+	return file_troupe_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ForwardedProposal) GetId() uint64 {
@@ -1442,6 +1515,13 @@ func (x *ForwardedProposal) GetData() []byte {
 	return nil
 }
 
+func (x *ForwardedProposal) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
 type ProposeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
@@ -1452,7 +1532,7 @@ type ProposeResponse struct {
 
 func (x *ProposeResponse) Reset() {
 	*x = ProposeResponse{}
-	mi := &file_troupe_proto_msgTypes[19]
+	mi := &file_troupe_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1544,7 @@ func (x *ProposeResponse) String() string {
 func (*ProposeResponse) ProtoMessage() {}
 
 func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[19]
+	mi := &file_troupe_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1557,7 @@ func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeResponse.ProtoReflect.Descriptor instead.
 func (*ProposeResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{19}
+	return file_troupe_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ProposeResponse) GetHeader() *Header {
@@ -1507,7 +1587,7 @@ type ForwardedResult struct {
 
 func (x *ForwardedResult) Reset() {
 	*x = ForwardedResult{}
-	mi := &file_troupe_proto_msgTypes[20]
+	mi := &file_troupe_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1599,7 @@ func (x *ForwardedResult) String() string {
 func (*ForwardedResult) ProtoMessage() {}
 
 func (x *ForwardedResult) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[20]
+	mi := &file_troupe_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1612,7 @@ func (x *ForwardedResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardedResult.ProtoReflect.Descriptor instead.
 func (*ForwardedResult) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{20}
+	return file_troupe_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ForwardedResult) GetId() uint64 {
@@ -1583,7 +1663,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_troupe_proto_msgTypes[21]
+	mi := &file_troupe_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1675,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[21]
+	mi := &file_troupe_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1688,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{21}
+	return file_troupe_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Refusal) GetHeader() *Header {
@@ -1700,7 +1780,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12%\n" +
 	"\x0epromise_millis\x18\x04 \x01(\rR\rpromiseMillis\x12\x14\n" +
 	"\x05match\x18\x05 \x01(\x04R\x05match\x12\x18\n" +
-	"\aapplied\x18\x06 \x01(\x04R\aapplied\"\xdb\x01\n" +
+	"\aapplied\x18\x06 \x01(\x04R\aapplied\"\x92\x02\n" +
 	"\rAppendEntries\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12,\n" +
@@ -1708,7 +1788,12 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06commit\x18\x04 \x01(\x04R\x06commit\x12\x18\n" +
 	"\aentries\x18\x05 \x01(\fR\aentries\x12\x1f\n" +
 	"\vcommit_only\x18\x06 \x01(\bR\n" +
-	"commitOnly\"\xef\x01\n" +
+	"commitOnly\x125\n" +
+	"\x06traces\x18\a \x03(\v2\x1d.troupe.network.v1.EntryTraceR\x06traces\"<\n" +
+	"\n" +
+	"EntryTrace\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
+	"\acontext\x18\x02 \x01(\fR\acontext\"\xef\x01\n" +
 	"\x0eAppendResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x18\n" +
@@ -1724,7 +1809,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\rconfiguration\x18\x05 \x01(\fR\rconfiguration\x12\x1d\n" +
 	"\n" +
 	"size_bytes\x18\x06 \x01(\x04R\tsizeBytes\x12\x1a\n" +
-	"\bchecksum\x18\a \x01(\aR\bchecksum\"\xeb\x01\n" +
+	"\bchecksum\x18\a \x01(\aR\bchecksum\"\x81\x02\n" +
 	"\rSnapshotChunk\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x1a\n" +
@@ -1732,7 +1817,8 @@ const file_troupe_proto_rawDesc = "" +
 	"\x04meta\x18\x04 \x01(\v2\x1f.troupe.network.v1.SnapshotMetaR\x04meta\x12\x16\n" +
 	"\x06offset\x18\x05 \x01(\x04R\x06offset\x12\x12\n" +
 	"\x04done\x18\x06 \x01(\bR\x04done\x12\x12\n" +
-	"\x04data\x18\a \x01(\fR\x04data\"\xc3\x01\n" +
+	"\x04data\x18\a \x01(\fR\x04data\x12\x14\n" +
+	"\x05trace\x18\b \x01(\fR\x05trace\"\xc3\x01\n" +
 	"\x10SnapshotResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x1a\n" +
@@ -1758,11 +1844,12 @@ const file_troupe_proto_rawDesc = "" +
 	"\x04last\x18\x04 \x01(\v2\x18.troupe.network.v1.LogIDR\x04last\"\x87\x01\n" +
 	"\x0eProposeRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12B\n" +
-	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"\\\n" +
+	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"r\n" +
 	"\x11ForwardedProposal\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
 	"\rexpected_term\x18\x02 \x01(\x04R\fexpectedTerm\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"\x82\x01\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12\x14\n" +
+	"\x05trace\x18\x04 \x01(\fR\x05trace\"\x82\x01\n" +
 	"\x0fProposeResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12<\n" +
 	"\aresults\x18\x02 \x03(\v2\".troupe.network.v1.ForwardedResultR\aresults\"\x92\x01\n" +
@@ -1792,7 +1879,7 @@ func file_troupe_proto_rawDescGZIP() []byte {
 	return file_troupe_proto_rawDescData
 }
 
-var file_troupe_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_troupe_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_troupe_proto_goTypes = []any{
 	(*Hello)(nil),             // 0: troupe.network.v1.Hello
 	(*Verdict)(nil),           // 1: troupe.network.v1.Verdict
@@ -1803,19 +1890,20 @@ var file_troupe_proto_goTypes = []any{
 	(*Heartbeat)(nil),         // 6: troupe.network.v1.Heartbeat
 	(*HeartbeatResponse)(nil), // 7: troupe.network.v1.HeartbeatResponse
 	(*AppendEntries)(nil),     // 8: troupe.network.v1.AppendEntries
-	(*AppendResponse)(nil),    // 9: troupe.network.v1.AppendResponse
-	(*SnapshotMeta)(nil),      // 10: troupe.network.v1.SnapshotMeta
-	(*SnapshotChunk)(nil),     // 11: troupe.network.v1.SnapshotChunk
-	(*SnapshotResponse)(nil),  // 12: troupe.network.v1.SnapshotResponse
-	(*ReadIndexRequest)(nil),  // 13: troupe.network.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil), // 14: troupe.network.v1.ReadIndexResponse
-	(*IdentifyRequest)(nil),   // 15: troupe.network.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),  // 16: troupe.network.v1.IdentifyResponse
-	(*ProposeRequest)(nil),    // 17: troupe.network.v1.ProposeRequest
-	(*ForwardedProposal)(nil), // 18: troupe.network.v1.ForwardedProposal
-	(*ProposeResponse)(nil),   // 19: troupe.network.v1.ProposeResponse
-	(*ForwardedResult)(nil),   // 20: troupe.network.v1.ForwardedResult
-	(*Refusal)(nil),           // 21: troupe.network.v1.Refusal
+	(*EntryTrace)(nil),        // 9: troupe.network.v1.EntryTrace
+	(*AppendResponse)(nil),    // 10: troupe.network.v1.AppendResponse
+	(*SnapshotMeta)(nil),      // 11: troupe.network.v1.SnapshotMeta
+	(*SnapshotChunk)(nil),     // 12: troupe.network.v1.SnapshotChunk
+	(*SnapshotResponse)(nil),  // 13: troupe.network.v1.SnapshotResponse
+	(*ReadIndexRequest)(nil),  // 14: troupe.network.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil), // 15: troupe.network.v1.ReadIndexResponse
+	(*IdentifyRequest)(nil),   // 16: troupe.network.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),  // 17: troupe.network.v1.IdentifyResponse
+	(*ProposeRequest)(nil),    // 18: troupe.network.v1.ProposeRequest
+	(*ForwardedProposal)(nil), // 19: troupe.network.v1.ForwardedProposal
+	(*ProposeResponse)(nil),   // 20: troupe.network.v1.ProposeResponse
+	(*ForwardedResult)(nil),   // 21: troupe.network.v1.ForwardedResult
+	(*Refusal)(nil),           // 22: troupe.network.v1.Refusal
 }
 var file_troupe_proto_depIdxs = []int32{
 	3,  // 0: troupe.network.v1.VoteRequest.header:type_name -> troupe.network.v1.Header
@@ -1825,30 +1913,31 @@ var file_troupe_proto_depIdxs = []int32{
 	3,  // 4: troupe.network.v1.HeartbeatResponse.header:type_name -> troupe.network.v1.Header
 	3,  // 5: troupe.network.v1.AppendEntries.header:type_name -> troupe.network.v1.Header
 	2,  // 6: troupe.network.v1.AppendEntries.prev:type_name -> troupe.network.v1.LogID
-	3,  // 7: troupe.network.v1.AppendResponse.header:type_name -> troupe.network.v1.Header
-	2,  // 8: troupe.network.v1.AppendResponse.rejected:type_name -> troupe.network.v1.LogID
-	2,  // 9: troupe.network.v1.AppendResponse.hint:type_name -> troupe.network.v1.LogID
-	2,  // 10: troupe.network.v1.SnapshotMeta.log_id:type_name -> troupe.network.v1.LogID
-	2,  // 11: troupe.network.v1.SnapshotMeta.configuration_log_id:type_name -> troupe.network.v1.LogID
-	3,  // 12: troupe.network.v1.SnapshotChunk.header:type_name -> troupe.network.v1.Header
-	10, // 13: troupe.network.v1.SnapshotChunk.meta:type_name -> troupe.network.v1.SnapshotMeta
-	3,  // 14: troupe.network.v1.SnapshotResponse.header:type_name -> troupe.network.v1.Header
-	3,  // 15: troupe.network.v1.ReadIndexRequest.header:type_name -> troupe.network.v1.Header
-	3,  // 16: troupe.network.v1.ReadIndexResponse.header:type_name -> troupe.network.v1.Header
-	3,  // 17: troupe.network.v1.IdentifyRequest.header:type_name -> troupe.network.v1.Header
-	3,  // 18: troupe.network.v1.IdentifyResponse.header:type_name -> troupe.network.v1.Header
-	2,  // 19: troupe.network.v1.IdentifyResponse.last:type_name -> troupe.network.v1.LogID
-	3,  // 20: troupe.network.v1.ProposeRequest.header:type_name -> troupe.network.v1.Header
-	18, // 21: troupe.network.v1.ProposeRequest.proposals:type_name -> troupe.network.v1.ForwardedProposal
-	3,  // 22: troupe.network.v1.ProposeResponse.header:type_name -> troupe.network.v1.Header
-	20, // 23: troupe.network.v1.ProposeResponse.results:type_name -> troupe.network.v1.ForwardedResult
-	2,  // 24: troupe.network.v1.ForwardedResult.log_id:type_name -> troupe.network.v1.LogID
-	3,  // 25: troupe.network.v1.Refusal.header:type_name -> troupe.network.v1.Header
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	9,  // 7: troupe.network.v1.AppendEntries.traces:type_name -> troupe.network.v1.EntryTrace
+	3,  // 8: troupe.network.v1.AppendResponse.header:type_name -> troupe.network.v1.Header
+	2,  // 9: troupe.network.v1.AppendResponse.rejected:type_name -> troupe.network.v1.LogID
+	2,  // 10: troupe.network.v1.AppendResponse.hint:type_name -> troupe.network.v1.LogID
+	2,  // 11: troupe.network.v1.SnapshotMeta.log_id:type_name -> troupe.network.v1.LogID
+	2,  // 12: troupe.network.v1.SnapshotMeta.configuration_log_id:type_name -> troupe.network.v1.LogID
+	3,  // 13: troupe.network.v1.SnapshotChunk.header:type_name -> troupe.network.v1.Header
+	11, // 14: troupe.network.v1.SnapshotChunk.meta:type_name -> troupe.network.v1.SnapshotMeta
+	3,  // 15: troupe.network.v1.SnapshotResponse.header:type_name -> troupe.network.v1.Header
+	3,  // 16: troupe.network.v1.ReadIndexRequest.header:type_name -> troupe.network.v1.Header
+	3,  // 17: troupe.network.v1.ReadIndexResponse.header:type_name -> troupe.network.v1.Header
+	3,  // 18: troupe.network.v1.IdentifyRequest.header:type_name -> troupe.network.v1.Header
+	3,  // 19: troupe.network.v1.IdentifyResponse.header:type_name -> troupe.network.v1.Header
+	2,  // 20: troupe.network.v1.IdentifyResponse.last:type_name -> troupe.network.v1.LogID
+	3,  // 21: troupe.network.v1.ProposeRequest.header:type_name -> troupe.network.v1.Header
+	19, // 22: troupe.network.v1.ProposeRequest.proposals:type_name -> troupe.network.v1.ForwardedProposal
+	3,  // 23: troupe.network.v1.ProposeResponse.header:type_name -> troupe.network.v1.Header
+	21, // 24: troupe.network.v1.ProposeResponse.results:type_name -> troupe.network.v1.ForwardedResult
+	2,  // 25: troupe.network.v1.ForwardedResult.log_id:type_name -> troupe.network.v1.LogID
+	3,  // 26: troupe.network.v1.Refusal.header:type_name -> troupe.network.v1.Header
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_troupe_proto_init() }
@@ -1862,7 +1951,7 @@ func file_troupe_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_troupe_proto_rawDesc), len(file_troupe_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
