@@ -28,7 +28,7 @@ const bootstrapAskLimit = 10 * time.Second
 //
 // Once it was begun, the same list again waits for the same end, and another
 // list is refused with a *BootstrapError.
-func (r *Raft) Bootstrap(ctx context.Context, members ...Member) error {
+func (r *Raft) Bootstrap(ctx context.Context, members ...Member) (err error) {
 	if err := ctx.Err(); err != nil {
 		return nothingDone(err)
 	}
@@ -40,6 +40,8 @@ func (r *Raft) Bootstrap(ctx context.Context, members ...Member) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)*3/4)
 	}
+	trace := r.group.TraceBootstrap(ctx, len(wanted))
+	defer func() { trace.End(err) }()
 	begun := make(chan error, 1)
 	r.group.Bootstrap(wanted, limit, func(err error) { begun <- err })
 	select {
@@ -50,6 +52,7 @@ func (r *Raft) Bootstrap(ctx context.Context, members ...Member) error {
 	case <-ctx.Done():
 		return &UnknownOutcomeError{Cause: ctx.Err()}
 	}
+	trace.Begun()
 	if err := r.Wait(ctx, formed); err != nil {
 		return &FormingError{WaitsFor: r.Status().WaitsFor, Cause: err}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/tracing"
 )
 
 // NodeConfig is what the groups of one node share. The zero value of a field
@@ -31,6 +32,10 @@ type NodeConfig struct {
 	// and 256 MiB.
 	InflightProposalsMax int
 	InflightBytesMax     int
+
+	// Tracing says where spans go and which writes are traced; package tracing
+	// says more. Default: nothing is traced.
+	Tracing tracing.Config
 
 	// CheckInvariants checks each group's invariants after every step: for
 	// tests. A broken one stops the group.
@@ -103,6 +108,7 @@ func NewNode(config NodeConfig) (*Node, error) {
 		Logger:               config.Logger,
 		InflightProposalsMax: config.InflightProposalsMax,
 		InflightBytesMax:     config.InflightBytesMax,
+		Tracing:              config.Tracing,
 		CheckInvariants:      config.CheckInvariants,
 	})
 	if err != nil {

@@ -50,6 +50,7 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 	s.proposal.NoForward = o.noForwarding
 	s.proposal.FailFast = o.failFast
 	s.proposal.WaitForRoom = !o.noWaiting
+	r.group.Trace(ctx, &s.proposal)
 	r.group.Propose(&s.proposal)
 	if ctx.Done() == nil {
 		<-s.answered // without the price of a select

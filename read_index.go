@@ -20,6 +20,7 @@ func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode) (Index, error) {
 	}
 	answered := make(chan struct{})
 	read := &actors.Read{Completed: func(*actors.Read) { close(answered) }}
+	r.group.TraceRead(ctx, read)
 	r.group.ReadIndex(read)
 	select {
 	case <-answered:

@@ -168,6 +168,7 @@ func (a *applyActor) apply(entries []core.Entry) {
 		panic(fmt.Sprintf("entry %v is to be applied after %v", entries[0].LogID, a.applied))
 	}
 	a.batch.entries = entries
+	a.group.traces.applying(entries)
 	a.do(CallApply, a.callApply, a.callApplied)
 }
 
@@ -202,6 +203,7 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
 	a.group.tail.setApplied(last.Index)
+	a.group.traces.wereApplied(entries)
 	a.settle(entries, values)
 	a.serveReads()
 	a.group.core.inbox.noteApplied(last.LogID)
@@ -340,7 +342,9 @@ func (a *applyActor) restore() {
 	meta := *a.install
 	a.install = nil
 	var err error
+	install := a.group.traces.installing(&meta)
 	a.do(CallRestore, func() { err = a.readSnapshot(meta) }, func() {
+		install.end(err)
 		if err != nil {
 			a.fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
 			return
@@ -349,6 +353,7 @@ func (a *applyActor) restore() {
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
 		a.group.tail.setApplied(meta.Index)
+		a.group.traces.installed(meta.Index)
 		a.settleJump(meta.LogID)
 		a.serveReads()
 		a.group.core.put(&core.SnapshotInstalled{LogID: meta.LogID})

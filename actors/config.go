@@ -10,6 +10,7 @@ import (
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/tracing"
 )
 
 // NodeConfig is what the groups of a node share.
@@ -30,6 +31,8 @@ type NodeConfig struct {
 	// have admitted and not yet answered. 0 means no bound above the groups'.
 	InflightProposalsMax int
 	InflightBytesMax     int
+	// Tracing: the zero value traces nothing.
+	Tracing tracing.Config
 	// CheckInvariants checks each engine's invariants after every step.
 	CheckInvariants bool
 }

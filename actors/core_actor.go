@@ -183,6 +183,12 @@ func (c *coreActor) handle(item any) {
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
 		c.execute()
+	case *core.AppendEntries:
+		c.stepEngine(item)
+		c.group.traces.stepped(item)
+	case *core.VoteResponse:
+		c.group.traces.voted(item)
+		c.stepEngine(item)
 	case core.Event:
 		c.stepEngine(item)
 	default:

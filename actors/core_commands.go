@@ -28,6 +28,7 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.group.node.cfg.Network.Send(cmd.Message)
 	case *core.Replicate:
 		c.grown = *cmd
+		c.group.traces.committed(cmd.Commit)
 	case *core.Apply:
 		c.applyUpTo = max(c.applyUpTo, cmd.UpTo)
 	case *core.PeerAlive:
@@ -43,7 +44,7 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.ReadReady:
 		c.reads.ready(c, cmd)
 	case *core.ReadFailed:
-		c.reads.failed(cmd)
+		c.reads.failed(c, cmd)
 	case *core.BuildSnapshot:
 		c.group.apply.inbox.put(applyItem{view: true}, true)
 	case *core.SendSnapshot:
@@ -73,11 +74,13 @@ func (c *coreActor) write(w *core.Write) {
 		c.group.term.Store(uint64(w.HardState.Term))
 	}
 	c.group.tail.submit(w)
+	c.group.traces.submitted(w)
 	c.group.node.log.inbox.put(logItem{log: c.group.log, write: *w}, true)
 }
 
 func (c *coreActor) onChanged(cmd *core.Changed) {
 	c.changed = *cmd
+	c.group.traces.changed(cmd)
 	c.proposals.onChanged()
 }
 

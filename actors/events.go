@@ -60,7 +60,7 @@ func (g *Group) Events(f func(Event)) (cancel func()) { return g.events.add(f) }
 
 // tell tells a notice to whoever listens, and to the log.
 func (g *Group) tell(n *core.Notice) {
-	g.logger.LogAttrs(context.Background(), noticeLevel(n.Kind), noticeText(n.Kind), noticeAttributes(n)...)
+	g.logger.LogAttrs(context.Background(), noticeLevel(n.Kind), noticeText(n.Kind), append(noticeAttributes(n), g.traces.noticed(n)...)...)
 	g.events.tell(Event{Notice: *n, Node: g.node.identity.ID, Group: g.cfg.Group, At: g.env.WallTime()})
 }
 

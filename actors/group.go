@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/tracing"
 )
 
 // Group is one Raft group on a node. Its methods are safe for concurrent use and
@@ -30,6 +31,7 @@ type Group struct {
 	tail    *tail
 	log     *groupLog
 	credits *credits
+	traces  *traces
 
 	// What the core actor lets others see.
 	clusterID     atomic.Uint64
@@ -91,6 +93,7 @@ func (g *Group) Propose(p *Proposal) {
 // enter hands a proposal that has its credit to the core.
 func (g *Group) enter(p *Proposal) {
 	bytes := p.creditBytes
+	p.trace.event(tracing.EventRoom)
 	if g.core.inbox.put(p, false) {
 		return
 	}
@@ -218,6 +221,7 @@ func (g *Group) applyEnded() {
 func (g *Group) finished() {
 	g.node.remove(g)
 	g.cancel()
+	g.traces.close()
 	last := g.Status()
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
 	// Who has stopped neither leads nor knows who does.
@@ -267,6 +271,9 @@ func (g *Group) receive(m core.Message) {
 		if s := (*g.senders.Load())[m.Transfer]; s != nil && m.To == g.node.identity {
 			s.inbox.put(senderItem{response: m}, true)
 		}
+	case *core.AppendEntries:
+		g.traces.receivedAppend(m)
+		g.core.put(m)
 	default:
 		g.core.put(m)
 	}

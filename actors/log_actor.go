@@ -51,6 +51,8 @@ type logActor struct {
 type groupLog struct {
 	group membership.GroupID
 	tail  *tail
+	// traces may be nil.
+	traces *traces
 	// flushed takes the watermark of durable writes.
 	flushed func(core.IOID)
 
@@ -103,6 +105,7 @@ func (l *logActor) step() bool {
 		l.settle()
 		return len(l.active) > 0
 	}
+	l.traceWriting()
 	l.do(CallWrite, l.callWrite, l.callWritten)
 	return len(l.active) > 0
 }
@@ -292,6 +295,7 @@ func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bo
 // settle releases what the round made durable (rule 3) and tells each group
 // once.
 func (l *logActor) settle() {
+	l.traceWritten()
 	for _, g := range l.round {
 		for _, m := range g.then {
 			l.network.Send(m)

@@ -13,6 +13,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/tracing"
 )
 
 // Node is what groups share: the log actor of the store, the network, budgets.
@@ -24,6 +25,7 @@ type Node struct {
 	identity membership.Identity
 	log      *logActor
 	network  *outbox
+	tracer   *tracing.Tracer // nil: off
 	credits  *credits
 	gate     transferGate
 	// transferID numbers transfers of snapshots.
@@ -69,6 +71,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		identity: membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
 		starting: make(map[membership.GroupID]bool),
 		lived:    make(map[membership.GroupID]bool),
+		tracer:   tracing.NewTracer(cfg.Tracing),
 		credits:  &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
 	}
 	if n.env == nil {
@@ -111,8 +114,10 @@ func (n *Node) Start(ctx context.Context, cfg GroupConfig) (*Group, error) {
 			_ = n.publish(cfg.Group, nil, core.ErrStopped)
 		}
 	}()
+	ctx, recovery := n.traceRecovery(ctx, cfg.Group)
 	g, err := n.load(ctx, cfg, again)
 	ended = true
+	recovery.ended(g, err)
 	if err := n.publish(cfg.Group, g, err); err != nil {
 		return nil, err
 	}

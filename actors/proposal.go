@@ -48,6 +48,8 @@ type Proposal struct {
 	id       uint64
 	sentTo   core.Identity
 	sentTerm core.Term
+	// trace is nil unless the proposal is traced.
+	trace *proposalTrace
 	// Links of the one list that the proposal is in.
 	next, prev *Proposal
 	list       *proposalList
@@ -82,6 +84,8 @@ type Read struct {
 	Err   error
 
 	stage atomic.Uint32
+	// trace is nil unless the read is traced.
+	trace *readTrace
 }
 
 // isRemote reports whether another node waits for the answer.
@@ -101,6 +105,7 @@ func (p *Proposal) finish(from uint32, id core.LogID, value []byte, err error) b
 		return false
 	}
 	p.LogID, p.Value, p.Err = id, value, err
+	p.traced(id, err)
 	p.Completed(p)
 	return true
 }
@@ -111,6 +116,7 @@ func (r *Read) finish(from uint32, index core.Index, err error) bool {
 		return false
 	}
 	r.Index, r.Err = index, err
+	r.traced(index, err)
 	r.Completed(r)
 	return true
 }

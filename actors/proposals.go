@@ -8,6 +8,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/tracing"
 )
 
 // proposalsInCore are the proposals that are not appended here: they wait for a
@@ -63,6 +64,7 @@ func (s *proposalsInCore) accept(p *Proposal) {
 		s.complete(p, stageCore, core.LogID{}, nil, context.Canceled)
 		return
 	}
+	p.trace.event(tracing.EventTaken)
 	p.stage.Store(stageWaiting)
 	s.waiting.pushBack(p)
 }
@@ -133,6 +135,7 @@ func (s *proposalsInCore) admitted(first core.LogID, count int) {
 	if count == 0 {
 		return
 	}
+	s.core.group.traces.admitted(first, s.waiting.first, count)
 	held := slots{first: first}
 	for range count {
 		p := s.waiting.popFront()
@@ -195,10 +198,13 @@ func (s *proposalsInCore) forward() {
 			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data})
 			s.batch = append(s.batch, p)
 		}
+		c.group.traces.forwarding(m, s.batch)
 		if !c.group.node.cfg.Network.Send(m) {
+			c.group.traces.forwarded(s.batch, false)
 			s.refused = true // nothing left this node
 			return
 		}
+		c.group.traces.forwarded(s.batch, true)
 		for _, p := range s.batch {
 			s.waiting.remove(p)
 			p.stage.Store(stageForwarded)
@@ -242,6 +248,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 		f := &m.Proposals[i]
 		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailFast: true, from: h.From, id: f.ID}
 		p.stage.Store(stageCore)
+		g.traces.remote(p, f.Trace)
 		switch {
 		case len(f.Data) > g.cfg.CommandBytesMax:
 			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: g.cfg.CommandBytesMax})
@@ -269,6 +276,7 @@ func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
 			continue
 		}
 		s.takeForwarded(p)
+		p.trace.answered(r)
 		switch r.Code {
 		case core.ResultApplied:
 			s.complete(p, stageForwarded, r.LogID, r.Value, nil)
@@ -292,6 +300,7 @@ func (s *proposalsInCore) again(p *Proposal, end bool, err error) {
 	if p.sentTo.ID == s.core.changed.Leader {
 		s.refused = true
 	}
+	p.trace.requeued()
 	p.stage.Store(stageWaiting)
 	s.waiting.pushBack(p)
 }

@@ -42,6 +42,7 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 			kept = append(kept, read)
 		}
 	}
+	c.group.traces.confirmed(kept, cmd.Index)
 	if len(kept) > 0 && !c.group.apply.inbox.put(applyItem{read: readBatch{cmd.Index, kept}}, true) {
 		for _, read := range kept {
 			c.group.finishRead(read, stageApply, 0, c.group.stopCause())
@@ -51,8 +52,10 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 
 // failed lets the reads of a request be asked for again, with those of the next
 // burst.
-func (r *readsInCore) failed(cmd *core.ReadFailed) {
-	r.waiting = append(r.waiting, r.takeAsked(cmd.ID)...)
+func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
+	reads := r.takeAsked(cmd.ID)
+	c.group.traces.askedAgain(reads)
+	r.waiting = append(r.waiting, reads...)
 }
 
 func (r *readsInCore) takeAsked(id uint64) []*Read {

@@ -117,7 +117,8 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 		ev = nil
 		switch {
 		case a.out.Send != nil:
-			a.sent.OK = a.group.node.cfg.Network.Send(a.out.Send)
+			a.group.traces.sending(a.out.Send)
+			a.sent.OK = a.group.traces.sent(a.out.Send, a.group.node.cfg.Network.Send(a.out.Send))
 			ev = &a.sent
 		case a.out.Want:
 			ev = a.read(a.out.First, a.out.Last, a.out.BytesMax)
@@ -127,6 +128,7 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 
 func (a *replicationActor) report() {
 	a.matched = max(a.matched, a.out.Matched)
+	a.group.traces.matched(a.key.peer, a.out.Matched)
 	if a.out.NeedSnapshot {
 		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
 	}

@@ -36,7 +36,9 @@ func (b *snapshotBuilder) step() bool {
 	b.begun = true
 	var meta core.SnapshotMeta
 	var err error
+	trace := b.group.traces.building()
 	b.do(CallSnapshotWrite, func() { meta, err = b.build() }, func() {
+		trace.built(&meta, err)
 		b.group.core.put(&core.SnapshotBuilt{Meta: meta, Err: err})
 		b.stop()
 	})

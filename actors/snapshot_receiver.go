@@ -25,6 +25,9 @@ type snapshotReceiver struct {
 	// meta and offset are those of the unfinished snapshot.
 	meta   core.SnapshotMeta
 	offset uint64
+	// trace is of the transfer whose piece came last.
+	trace    *rareTrace
+	transfer uint64
 }
 
 func newSnapshotReceiver(g *Group) *snapshotReceiver {
@@ -48,13 +51,16 @@ func (r *snapshotReceiver) step() bool {
 	}
 	var committed bool
 	var err error
+	r.traceTransfer(m)
 	r.do(CallSnapshotWrite, func() { committed, err = r.take(m) }, func() {
 		switch {
 		case err != nil:
-			r.group.logger.Warn("a snapshot cannot be received", "snapshot", m.Meta.LogID.String(), "error", err)
+			r.group.logger.Warn("a snapshot cannot be received", r.trace.logIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
+			r.trace.end(err)
 			r.answer(m, err.Error())
 			return
 		case committed:
+			r.group.traces.arrived(r.trace, m.Meta.LogID)
 			// The core decides in one step whether it is still news (rule 24).
 			r.group.core.put(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
 		}
@@ -133,5 +139,6 @@ func (r *snapshotReceiver) finish() { r.inbox.close() }
 // end removes what is unfinished. No call is under way any more.
 func (r *snapshotReceiver) end() {
 	r.abort()
+	r.trace.end(core.ErrStopped)
 	r.group.memberEnded()
 }

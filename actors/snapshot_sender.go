@@ -39,6 +39,7 @@ type snapshotSender struct {
 	over    bool
 	patrol  Timer
 	figures transferFigures
+	trace   *rareTrace
 	// seen is what acked was when the patrol came last, quiet how often it has
 	// not moved since.
 	seen  uint64
@@ -85,6 +86,7 @@ func (s *snapshotSender) accept(item senderItem) {
 	switch {
 	case s.over:
 	case item.begin:
+		s.trace = s.group.traces.transferring(s.key.peer)
 		s.patrol = s.env.AfterFunc(s.group.cfg.ElectionTimeout, func() { s.inbox.put(senderItem{patrol: true}, true) })
 	case item.patrol:
 		s.watch()
@@ -110,11 +112,12 @@ func (s *snapshotSender) open() {
 	var err error
 	s.do(CallSnapshotRead, func() { err = s.openNewest() }, func() {
 		if err != nil {
-			s.group.logger.Warn("no snapshot can be sent", "peer", s.key.peer, "error", err)
+			s.group.logger.Warn("no snapshot can be sent", s.trace.logIDs("peer", s.key.peer, "error", err)...)
 			s.conclude(false)
 			return
 		}
 		s.figures.put(0, s.meta.SizeBytes)
+		s.trace.snapshot(&s.meta)
 	})
 }
 
@@ -161,7 +164,7 @@ func (s *snapshotSender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 	return &core.SnapshotChunk{
 		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
 		Stream: s.key.stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
-		Done: offset+uint64(len(data)) == s.meta.SizeBytes,
+		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.trace.onWire(),
 	}
 }
 
@@ -176,7 +179,7 @@ func (s *snapshotSender) read(n uint64, then func([]byte)) {
 		}
 	}, func() {
 		if err != nil {
-			s.group.logger.Warn("the snapshot cannot be read", "snapshot", s.meta.LogID.String(), "error", err)
+			s.group.logger.Warn("the snapshot cannot be read", s.trace.logIDs("snapshot", s.meta.LogID.String(), "error", err)...)
 			s.conclude(false)
 			return
 		}
@@ -210,6 +213,7 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 			s.conclude(false)
 			return
 		}
+		s.trace.resumed(r.Offset)
 	case r.Offset != s.inflight[0]:
 		s.conclude(false) // the receiver began anew
 		return
@@ -228,12 +232,14 @@ func (s *snapshotSender) conclude(ok bool) {
 		return
 	}
 	s.over = true
+	s.trace.concluded(ok)
 	s.group.core.put(&core.SnapshotSent{Peer: s.key.peer, Stream: s.key.stream, LogID: s.meta.LogID, OK: ok})
 	s.stop()
 }
 
 func (s *snapshotSender) finish() {
 	s.over = true
+	s.trace.concluded(false)
 	s.inbox.close()
 	if s.patrol != nil {
 		s.patrol.Stop()

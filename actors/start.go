@@ -9,6 +9,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/tracing"
 )
 
 // load reads what the node holds of a group and makes its actors. They do not
@@ -17,6 +18,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	if err := n.raisePromise(ctx, cfg.ElectionTimeout); err != nil {
 		return nil, fmt.Errorf("actors: the promise could not be recorded: %w", err)
 	}
+	recovered(ctx, tracing.EventPromise)
 	state, err := n.loadState(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -38,9 +40,10 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	g.tail = newTail(cfg.TailBytesMax, state.Purged, state.Last, state.Applied.Index)
 	g.setStreams(nil)
 	g.setSenders(nil)
+	g.traces = newTraces(n, g)
 	g.core = newCoreActor(g, engine)
 	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
-	g.log = &groupLog{group: cfg.Group, tail: g.tail, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }}
+	g.log = &groupLog{group: cfg.Group, tail: g.tail, traces: g.traces, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }}
 	g.board.put(engine.StatusInto)
 	return g, nil
 }
@@ -58,6 +61,7 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig) (core.State, erro
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
 	}
+	recovered(ctx, tracing.EventLog)
 	if have := stored.HardState.Cluster; cfg.Cluster != 0 && have != 0 && have != cfg.Cluster {
 		return core.State{}, fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v", cfg.Group, have, cfg.Cluster)
 	}
@@ -70,10 +74,12 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig) (core.State, erro
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
 	}
+	recovered(ctx, tracing.EventSnapshot)
 	applied, err := cfg.StateMachine.Applied()
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: the state machine of group %d could not be read: %w", cfg.Group, err)
 	}
+	recovered(ctx, tracing.EventMachine)
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
 		LastTime: stored.LastTime, Terms: stored.Terms, Configurations: stored.Configurations,

@@ -44,6 +44,8 @@ func (c *coreActor) fire(timer core.Timer) {
 		t.timer.Reset(t.at.Sub(c.now))
 	default:
 		t.armed = false
+		c.group.traces.electionTimer(timer)
 		c.stepEngine(&core.TimerFired{Timer: timer, Generation: t.generation})
+		c.group.traces.tried(timer, c.changed)
 	}
 }

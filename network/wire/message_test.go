@@ -317,7 +317,7 @@ func TestContextsOfOtherLengthsAreSkipped(t *testing.T) {
 		head := header()
 		context := bytes.Repeat([]byte{7}, n)
 		b := appendHeader(nil, &head)
-		b = appendBytes(b, 6, appendBytes(appendUint(nil, 1, 5), 2, context))
+		b = appendBytes(b, 7, appendBytes(appendUint(nil, 1, 5), 2, context))
 		m, err := DecodeMessage(KindAppendEntries, b)
 		if err != nil || len(m.(*core.AppendEntries).Traces) != 0 {
 			t.Errorf("an append with a context of %d bytes: %+v, %v", n, m, err)

@@ -1,0 +1,92 @@
+package tracing
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// ScopeName is the instrumentation scope of all spans.
+const ScopeName = "github.com/trouperaft/troupe"
+
+// Config turns tracing on. The zero value leaves it off.
+type Config struct {
+	// Provider makes the spans; nil turns tracing off. Package tracing/otlp has
+	// one. Any will do: what its own sampler refuses is not recorded, and such
+	// a write counts as one that is not sampled. One whose sampler follows its
+	// parent, or what [Decided] says, neither undoes nor repeats a decision.
+	Provider trace.TracerProvider
+	// Sampler decides which writes and reads without a caller's span begin a
+	// trace. Default: NewRateSampler(TracesPerSecondDefault). Its life is the
+	// caller's.
+	Sampler Sampler
+}
+
+// Tracer makes the spans of one node. A nil Tracer traces nothing. Its methods
+// are safe for concurrent use.
+type Tracer struct {
+	tracer  trace.Tracer
+	sampler Sampler
+	rare    Sampler
+}
+
+// NewTracer returns the tracer of a node, nil if tracing is off.
+func NewTracer(c Config) *Tracer {
+	if c.Provider == nil {
+		return nil
+	}
+	if c.Sampler == nil {
+		c.Sampler = NewRateSampler(TracesPerSecondDefault)
+	}
+	return &Tracer{tracer: c.Provider.Tracer(ScopeName), sampler: c.Sampler, rare: NewRateSampler(rareTracesPerSecond)}
+}
+
+// Samples is the decision on a write or a read, before anything is made for it:
+// a sampled caller is always followed, a caller that is traced and not sampled
+// never; without either the sampler decides. It allocates nothing.
+func (t *Tracer) Samples(ctx context.Context) bool {
+	if t == nil {
+		return false
+	}
+	switch caller := trace.SpanContextFromContext(ctx); {
+	case caller.IsSampled():
+		return true
+	case caller.IsValid():
+		return false
+	}
+	return t.sampler.Sample()
+}
+
+// SamplesRare is the decision on what is always traced, elections for one: only
+// a storm of them is cut off, at 50 a second.
+func (t *Tracer) SamplesRare() bool { return t != nil && t.rare.Sample() }
+
+const rareTracesPerSecond = 50
+
+type decided struct{}
+
+// Decided reports whether the span that is about to be started in ctx was
+// decided on by troupe: a provider's sampler that is asked for it says yes.
+func Decided(ctx context.Context) bool { return ctx.Value(decided{}) != nil }
+
+// StartRoot starts a span that was decided on, under the caller's span if ctx
+// has one. It returns nil if the provider does not record it.
+func (t *Tracer) StartRoot(ctx context.Context, row *SpanType, at time.Time, attributes ...attribute.KeyValue) trace.Span {
+	return t.start(context.WithValue(ctx, decided{}, true), row, at, attributes)
+}
+
+// StartChild starts a span under another one, of this node or of the node that
+// sent its context. It returns nil if the provider does not record it.
+func (t *Tracer) StartChild(parent trace.SpanContext, row *SpanType, at time.Time, attributes ...attribute.KeyValue) trace.Span {
+	return t.start(trace.ContextWithSpanContext(context.Background(), parent), row, at, attributes)
+}
+
+func (t *Tracer) start(ctx context.Context, row *SpanType, at time.Time, attributes []attribute.KeyValue) trace.Span {
+	_, span := t.tracer.Start(ctx, row.Name, trace.WithSpanKind(row.Kind), trace.WithTimestamp(at), trace.WithAttributes(attributes...))
+	if !span.IsRecording() || !span.SpanContext().IsSampled() {
+		return nil
+	}
+	return span
+}
