@@ -424,9 +424,13 @@ func (c *randomCluster) send(m Message) bool {
 }
 
 func (n *randomNode) step(ev Event) {
+	mayWait := mayWait(n.engine, ev)
 	n.engine.Step(n.c.now, ev, &n.out)
 	if err := n.engine.CheckInvariants(); err != nil {
 		panic(fmt.Sprintf("node %d after %T: %v", n.id.ID, ev, err))
+	}
+	if err := checkWaited(n.engine, ev, mayWait, &n.out); err != nil {
+		panic(err)
 	}
 	n.carryOut()
 }

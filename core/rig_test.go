@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -117,9 +118,38 @@ func (r *rig) check() {
 func (r *rig) step(ev Event) []string {
 	r.t.Helper()
 	r.out.Reset()
+	mayWait := mayWait(r.e, ev)
 	r.e.Step(r.now, ev, &r.out)
+	if err := checkWaited(r.e, ev, mayWait, &r.out); err != nil {
+		r.t.Error(err)
+	}
 	r.check()
 	return r.lines()
+}
+
+// mayWait reports whether a notice could as well have come later, with the next
+// event of another kind.
+func mayWait(e *Engine, ev Event) bool {
+	switch ev := ev.(type) {
+	case *Flushed:
+		return !e.WaitsForFlush()
+	case *Matched:
+		return ev.Match <= e.commit && !e.Changing()
+	case *Applied:
+		return true
+	}
+	return false
+}
+
+// checkWaited returns an error if a notice that could wait has changed more than
+// numbers. A snapshot that is due may wait too.
+func checkWaited(e *Engine, ev Event, mayWait bool, out *Output) error {
+	for _, c := range out.Commands {
+		if _, ok := c.(*BuildSnapshot); mayWait && !ok {
+			return fmt.Errorf("node %d: %T could wait, it was said, and the engine wants %T", e.cfg.Self.ID, ev, c)
+		}
+	}
+	return nil
 }
 
 func (r *rig) lines() []string {

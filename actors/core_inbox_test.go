@@ -1,0 +1,51 @@
+package actors
+
+import (
+	"testing"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// TestCoreInboxNotices: notices keep the newest only, and ring where somebody
+// waits for them; what came before rings as soon as somebody does.
+func TestCoreInboxNotices(t *testing.T) {
+	rings := 0
+	b := &coreInbox{}
+	b.bell = func() { rings++ }
+	applied := func(i core.Index) core.LogID { return core.LogID{Term: 1, Index: i} }
+	watched := true
+	steps := []struct {
+		name  string
+		do    func()
+		rings int
+	}{
+		{"nobody waits for a flush", func() { b.noteFlushed(1) }, 0},
+		{"or for what is applied", func() { b.noteApplied(applied(1)) }, 0},
+		{"or for a match that is committed", func() { b.noteMatched(false) }, 0},
+		{"the core waits: what came before rings", func() { b.attend(true) }, 1},
+		{"it has rung", func() { b.noteFlushed(2) }, 1},
+		{"and an item joins", func() { b.put("item", true) }, 1},
+		{"everything is taken", func() {
+			items, notices := b.takeAll()
+			if len(items) != 1 || notices != (coreNotices{flushed: 2, applied: applied(1), matched: true}) {
+				t.Errorf("taken %v and %+v", items, notices)
+			}
+			if items, notices = b.takeAll(); len(items) != 0 || notices != (coreNotices{}) {
+				t.Errorf("taken twice: %v and %+v", items, notices)
+			}
+		}, 1},
+		{"the core still waits", func() { b.noteFlushed(3) }, 2},
+		{"it waits no more", func() { b.takeAll(); b.attend(false); b.noteFlushed(4) }, 2},
+		{"a watcher comes without news", func() { b.attendApplied(func() bool { return watched }) }, 2},
+		{"news for it", func() { b.noteApplied(applied(5)) }, 3},
+		{"it goes", func() { b.takeAll(); watched = false; b.attendApplied(func() bool { return watched }); b.noteApplied(applied(6)) }, 3},
+		{"another comes after the news", func() { watched = true; b.attendApplied(func() bool { return watched }) }, 4},
+		{"a match that counts", func() { b.takeAll(); b.noteMatched(true) }, 5},
+		{"a closed inbox rings for nobody", func() { b.takeAll(); b.close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 5},
+	}
+	for _, s := range steps {
+		if s.do(); rings != s.rings {
+			t.Fatalf("%s: %d rings, want %d", s.name, rings, s.rings)
+		}
+	}
+}
