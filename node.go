@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/tracing"
@@ -36,6 +38,14 @@ type NodeConfig struct {
 	// Tracing says where spans go and which writes are traced; package tracing
 	// says more. Default: nothing is traced.
 	Tracing tracing.Config
+	// Meter takes the node's numbers, as OpenTelemetry instruments: package
+	// metrics has the table of them. Default: nothing is measured.
+	Meter metric.MeterProvider
+	// MeterFoldsGroups gives all groups one series together instead of one for
+	// each: for a node with hundreds of them or more, of which a reader would
+	// keep the first 2,000 series. Counts and indexes are added up, of lags and
+	// ages the largest is told.
+	MeterFoldsGroups bool
 
 	// CheckInvariants checks each group's invariants after every step: for
 	// tests. A broken one stops the group.
@@ -109,6 +119,8 @@ func NewNode(config NodeConfig) (*Node, error) {
 		InflightProposalsMax: config.InflightProposalsMax,
 		InflightBytesMax:     config.InflightBytesMax,
 		Tracing:              config.Tracing,
+		Meter:                config.Meter,
+		MeterFoldsGroups:     config.MeterFoldsGroups,
 		CheckInvariants:      config.CheckInvariants,
 	})
 	if err != nil {

@@ -52,6 +52,7 @@ type applyBatch struct {
 	entries []core.Entry
 	values  [][]byte
 	err     error
+	begun   core.Instant
 }
 
 // applyItem is one request. The fields that are set say which.
@@ -80,12 +81,13 @@ func (s *slots) next() (core.LogID, *Proposal) {
 type readBatch struct {
 	index core.Index
 	reads []*Read
+	since core.Instant
 }
 
 func newApplyActor(g *Group, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{group: g, machine: g.cfg.StateMachine, applied: applied, appliedTime: appliedTime, config: config}
 	a.shell = shell{env: g.env, name: "apply", next: a.step, closing: a.finish, failed: g.fail, ended: g.applyEnded}
-	a.inbox.bell = a.ring
+	a.inbox.bell, a.inbox.meter = a.ring, g.meter.inbox(meteredApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a
 }
@@ -167,7 +169,7 @@ func (a *applyActor) apply(entries []core.Entry) {
 	if entries[0].Index != a.applied.Index+1 {
 		panic(fmt.Sprintf("entry %v is to be applied after %v", entries[0].LogID, a.applied))
 	}
-	a.batch.entries = entries
+	a.batch.entries, a.batch.begun = entries, a.group.meter.now()
 	a.group.traces.applying(entries)
 	a.do(CallApply, a.callApply, a.callApplied)
 }
@@ -177,7 +179,7 @@ func (a *applyActor) applyEntries() {
 }
 
 func (a *applyActor) appliedEntries() {
-	entries, values, err := a.batch.entries, a.batch.values, a.batch.err
+	entries, values, err, begun := a.batch.entries, a.batch.values, a.batch.err, a.batch.begun
 	a.batch = applyBatch{}
 	switch {
 	case err != nil:
@@ -185,6 +187,7 @@ func (a *applyActor) appliedEntries() {
 	case len(values) != len(entries):
 		a.fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
 	default:
+		a.group.meter.wasApplied(entries, begun)
 		a.wasApplied(entries, values)
 	}
 }
@@ -312,6 +315,7 @@ func (a *applyActor) serveReads() {
 			kept = append(kept, b)
 			continue
 		}
+		a.group.meter.readsServed(b.since)
 		for _, r := range b.reads {
 			a.group.finishRead(r, stageApply, b.index, nil)
 		}
@@ -341,10 +345,12 @@ func (a *applyActor) takeView() {
 func (a *applyActor) restore() {
 	meta := *a.install
 	a.install = nil
+	begun := a.group.meter.now()
 	var err error
 	install := a.group.traces.installing(&meta)
 	a.do(CallRestore, func() { err = a.readSnapshot(meta) }, func() {
 		install.end(err)
+		a.group.meter.snapshot(snapshotInstalled, begun, meta.SizeBytes, err == nil)
 		if err != nil {
 			a.fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
 			return

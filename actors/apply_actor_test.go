@@ -167,7 +167,7 @@ func TestReadsWaitForTheirIndex(t *testing.T) {
 			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.group.apply.applied.Index))
 		}}
 		read.stage.Store(stageApply)
-		r.group.apply.inbox.put(applyItem{read: readBatch{index, []*Read{read}}}, true)
+		r.group.apply.inbox.put(applyItem{read: readBatch{index, []*Read{read}, 0}}, true)
 	}
 	wait(3)
 	wait(0)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/goleak"
 
 	"github.com/trouperaft/troupe/core"
@@ -119,6 +120,9 @@ type host struct {
 	group     *Group
 	machine   *listMachine
 	configure func(*GroupConfig)
+	// meter and foldsGroups are set before start.
+	meter       metric.MeterProvider
+	foldsGroups bool
 }
 
 func address(id membership.NodeID) string { return fmt.Sprintf("host-%d", id) }
@@ -142,7 +146,7 @@ func (h *host) start() {
 	var err error
 	h.node, err = NewNode(NodeConfig{
 		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: h.hub.Network(address(h.id)),
-		CheckInvariants: true, Logger: testLogger(),
+		CheckInvariants: true, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -33,6 +35,11 @@ type NodeConfig struct {
 	InflightBytesMax     int
 	// Tracing: the zero value traces nothing.
 	Tracing tracing.Config
+	// Meter, if not nil, takes the node's numbers: package metrics has the table.
+	// MeterFoldsGroups lets it take one series for all groups instead of one for
+	// each.
+	Meter            metric.MeterProvider
+	MeterFoldsGroups bool
 	// CheckInvariants checks each engine's invariants after every step.
 	CheckInvariants bool
 }

@@ -73,7 +73,7 @@ type (
 func newCoreActor(g *Group, engine *core.Engine) *coreActor {
 	c := &coreActor{group: g, engine: engine}
 	c.shell = shell{env: g.env, name: "core", next: c.step, closing: c.finish, failed: g.fail, ended: g.memberEnded}
-	c.inbox.bell = c.ring
+	c.inbox.bell, c.inbox.meter = c.ring, g.meter.inbox(meteredCore)
 	c.proposals.init(c)
 	c.transfers.core = c
 	return c
@@ -95,6 +95,7 @@ func (c *coreActor) step() bool {
 		c.env.Yield()
 	}
 	items, notices := c.inbox.takeAll()
+	c.inbox.meter.took(len(items) + notices.count())
 	// Rule 15: now is read after the inbox was swapped out, and timers come
 	// after everything that was said before they fired.
 	c.now = c.env.Now()
@@ -118,6 +119,7 @@ func (c *coreActor) step() bool {
 	c.due = c.due[:0]
 	c.proposals.pump()
 	c.reads.ask(c)
+	c.measure()
 	if changing := c.engine.Changing(); changing != c.group.changing.Load() {
 		c.group.changing.Store(changing)
 	}

@@ -23,6 +23,11 @@ type coreNotices struct {
 	matched bool
 }
 
+// count returns how many notices there are.
+func (n *coreNotices) count() int {
+	return int(truth(n.flushed != 0) + truth(n.applied.Index != 0) + truth(n.matched))
+}
+
 // noteFlushed takes the watermark of durable writes.
 func (b *coreInbox) noteFlushed(id core.IOID) {
 	b.mu.Lock()

@@ -38,7 +38,12 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"it waits no more", func() { b.takeAll(); b.attend(false); b.noteFlushed(4) }, 2},
 		{"a watcher comes without news", func() { b.attendApplied(func() bool { return watched }) }, 2},
 		{"news for it", func() { b.noteApplied(applied(5)) }, 3},
-		{"it goes", func() { b.takeAll(); watched = false; b.attendApplied(func() bool { return watched }); b.noteApplied(applied(6)) }, 3},
+		{"it goes", func() {
+			b.takeAll()
+			watched = false
+			b.attendApplied(func() bool { return watched })
+			b.noteApplied(applied(6))
+		}, 3},
 		{"another comes after the news", func() { watched = true; b.attendApplied(func() bool { return watched }) }, 4},
 		{"a match that counts", func() { b.takeAll(); b.noteMatched(true) }, 5},
 		{"a closed inbox rings for nobody", func() { b.takeAll(); b.close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 5},

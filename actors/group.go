@@ -40,6 +40,7 @@ type Group struct {
 	readsInflight atomic.Int64
 	streams       atomic.Pointer[map[streamKey]*replicationActor]
 	senders       atomic.Pointer[map[uint64]*snapshotSender]
+	meter         *groupMeter
 	board         board
 	growth        growth
 	final         atomic.Pointer[Status]
@@ -82,11 +83,12 @@ func (g *Group) Propose(p *Proposal) {
 	case creditTaken:
 		g.enter(p)
 	case creditNone:
+		g.meter.overloaded(overloadRefused)
 		p.finish(stageCore, core.LogID{}, nil, core.ErrOverloaded)
 	case creditClosed:
 		p.finish(stageCore, core.LogID{}, nil, g.stopCause())
 	case creditQueued:
-		// enter follows.
+		g.meter.overloaded(overloadWaited) // enter follows
 	}
 }
 
@@ -174,6 +176,7 @@ func (g *Group) end(cause error) {
 	l.mu.Lock()
 	if cause != nil && l.cause == nil {
 		l.cause = cause
+		g.node.meter.failed()
 	}
 	begun := l.stopping
 	l.stopping = true

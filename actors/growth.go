@@ -9,9 +9,9 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// growth remembers when a leader's log grew, so that an index tells for how long
+// growth remembers when the log grew, so that an index tells for how long
 // its entry has been there. The marks are spaced, and thinned out with age, so
-// that a bounded number reaches back to the beginning of the office.
+// that a bounded number reaches back to the beginning of the role in the term.
 type growth struct {
 	mu    sync.Mutex
 	marks []growthMark
@@ -33,17 +33,17 @@ const (
 
 // note takes the states before and after a burst of the core that ended at now.
 func (g *growth) note(before, after *core.EngineStatus, now core.Instant) {
-	if after.Role != core.RoleLeader {
-		return
-	}
-	if before.Role != core.RoleLeader || before.Term != after.Term || len(g.marks) == 0 {
-		// What was appended before the office is as old as that.
+	if before.Role != after.Role || before.Term != after.Term || len(g.marks) == 0 {
+		// What was appended before is as old as that.
 		g.mu.Lock()
 		g.marks = append(g.marks[:0], growthMark{at: now})
 		g.mu.Unlock()
 		return
 	}
-	if after.Last == before.Last || now.Sub(g.marks[len(g.marks)-1].at) < growthSpacing {
+	if after.Last < before.Last {
+		g.truncate(after.Last)
+	}
+	if after.Last <= before.Last || now.Sub(g.marks[len(g.marks)-1].at) < growthSpacing {
 		return
 	}
 	g.mu.Lock()
@@ -52,6 +52,17 @@ func (g *growth) note(before, after *core.EngineStatus, now core.Instant) {
 		g.thin(now)
 	}
 	g.marks = append(g.marks, growthMark{before.Last + 1, now})
+}
+
+// truncate drops the marks of entries behind last. The first stays.
+func (g *growth) truncate(last core.Index) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := len(g.marks)
+	for n > 1 && g.marks[n-1].first > last {
+		n--
+	}
+	g.marks = g.marks[:n]
 }
 
 // thin drops the marks without which a time is told wrong by an eighth at most:

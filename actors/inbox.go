@@ -9,6 +9,8 @@ import "sync"
 // bell is called, outside the lock, once for all that comes until the next take.
 type inbox[T any] struct {
 	bell func()
+	// meter, if not nil, is told how full the inbox becomes.
+	meter *inboxMeter
 
 	mu     sync.Mutex
 	items  []T
@@ -47,6 +49,9 @@ func (b *inbox[T]) leave(item T) bool {
 // ringAndUnlock rings, unless that was done since the last take, and unlocks.
 func (b *inbox[T]) ringAndUnlock(urgent bool) {
 	edge := !b.rung
+	if edge {
+		b.meter.rang()
+	}
 	b.rung = true
 	b.urgent = b.urgent || urgent
 	b.mu.Unlock()
@@ -69,6 +74,7 @@ func (b *inbox[T]) take() []T {
 	b.mu.Lock()
 	taken := b.swap()
 	b.mu.Unlock()
+	b.meter.took(len(taken))
 	return taken
 }
 
@@ -85,6 +91,7 @@ func (b *inbox[T]) swap() []T {
 	taken := b.items
 	b.items, b.spare = b.spare[:0], taken
 	b.rung, b.urgent = false, false
+	b.meter.swapped()
 	return taken
 }
 

@@ -31,6 +31,7 @@ type logActor struct {
 	exclusive func(func() error) error
 	// storeFailed stops all groups.
 	storeFailed func(error)
+	meter       *nodeMeter
 
 	// active are the logs with writes to do, in the order in which they came.
 	active []*groupLog
@@ -55,6 +56,7 @@ type groupLog struct {
 	traces *traces
 	// flushed takes the watermark of durable writes.
 	flushed func(core.IOID)
+	meter   *groupMeter
 
 	queue []core.Write
 	// part is how many entries of the first write are written already: a write
@@ -70,6 +72,8 @@ type groupLog struct {
 	op      int
 	owned   bool // the operation's entries are the actor's own slice
 	inRound bool
+	// begun is when the oldest entries of the round were submitted.
+	begun core.Instant
 }
 
 // logItem is a write, or a group's leave.
@@ -125,7 +129,11 @@ func (l *logActor) write() (err error) {
 			err = &panicError{actor: l.name, value: r, stack: debug.Stack()}
 		}
 	}()
-	return l.store.Write(context.Background(), &l.batch)
+	begun := l.meter.now()
+	if err = l.store.Write(context.Background(), &l.batch); err == nil {
+		l.meter.wrote(l.count, l.bytes, begun)
+	}
+	return err
 }
 
 func (l *logActor) accept(item logItem) {
@@ -221,6 +229,7 @@ func (l *logActor) take(g *groupLog, bytesMax int) {
 		}
 		g.part = 0
 		g.upTo = w.IOID
+		g.meter.writes(g, w)
 		g.then = append(g.then, w.Then...)
 		taken++
 	}
@@ -305,6 +314,7 @@ func (l *logActor) settle() {
 		if g.upTo != 0 {
 			g.tail.flushed(g.upTo)
 			g.flushed(g.upTo)
+			g.meter.durable(g)
 		}
 		if g.leave != nil && len(g.queue) == 0 {
 			l.left(g)

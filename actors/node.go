@@ -26,6 +26,7 @@ type Node struct {
 	log      *logActor
 	network  *outbox
 	tracer   *tracing.Tracer // nil: off
+	meter    *nodeMeter
 	credits  *credits
 	gate     transferGate
 	// transferID numbers transfers of snapshots.
@@ -84,8 +85,15 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	n.table.Store(&groupTable{})
 	n.transferID.Store(n.env.Rand())
 	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.exclusive, n.storeFailed, n.logEnded)
+	meter, err := newNodeMeter(n, cfg.Meter, cfg.MeterFoldsGroups)
+	if err != nil {
+		return nil, err
+	}
+	n.meter, n.log.meter, out.meter = meter, meter, meter
+	n.log.inbox.meter = meter.inbox(meteredLog)
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
 	if err := cfg.Network.Start(local, handler{n}); err != nil {
+		meter.close()
 		return nil, err
 	}
 	n.log.start()
@@ -223,6 +231,7 @@ func (n *Node) stopLogWhenLast() {
 
 // logEnded is the end of the node.
 func (n *Node) logEnded() {
+	n.meter.close()
 	if err := n.cfg.Network.Close(); err != nil {
 		n.logger.Warn("the network did not close", slog.Any("error", err))
 	}
@@ -274,6 +283,7 @@ type handler struct{ n *Node }
 
 // Receive routes a message to its group.
 func (h handler) Receive(from membership.Identity, m core.Message) {
+	h.n.meter.received(m)
 	head := m.Head()
 	g := h.n.table.Load().byID[head.Group]
 	if g == nil || head.From != from {

@@ -13,6 +13,7 @@ import (
 // which is rare.
 type outbox struct {
 	network.Network
+	meter   *nodeMeter
 	refused sync.Map // refusalKey -> *atomic.Uint64
 }
 
@@ -23,7 +24,9 @@ type refusalKey struct {
 
 // Send implements network.Network.
 func (o *outbox) Send(m core.Message) bool {
-	if o.Network.Send(m) {
+	ok := o.Network.Send(m)
+	o.meter.sent(m, ok)
+	if ok {
 		return true
 	}
 	head := m.Head()

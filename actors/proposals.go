@@ -156,6 +156,7 @@ func (s *proposalsInCore) admitted(first core.LogID, count int) {
 func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 	switch {
 	case errors.Is(err, core.ErrOverloaded):
+		s.core.group.meter.overloaded(overloadLogFull)
 		s.blocked = true
 	case errors.Is(err, core.ErrNotReady):
 		s.failWaiting(func(p *Proposal) error {
@@ -212,6 +213,7 @@ func (s *proposalsInCore) forward() {
 			s.byID[p.id] = p
 			s.forwarded.pushBack(p)
 		}
+		c.group.meter.forwarded(trafficSent, len(s.batch))
 		clear(s.batch)
 	}
 }
@@ -244,6 +246,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 	if _, member := c.config.Configuration.Member(h.From); !member || h.Cluster != g.cluster() || h.To != g.node.identity {
 		return
 	}
+	g.meter.forwarded(trafficReceived, len(m.Proposals))
 	for i := range m.Proposals {
 		f := &m.Proposals[i]
 		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailFast: true, from: h.From, id: f.ID}
@@ -261,6 +264,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 			case creditClosed:
 				s.results.add(p, core.LogID{}, nil, g.stopCause())
 			default:
+				g.meter.overloaded(overloadRefused)
 				s.results.add(p, core.LogID{}, nil, core.ErrOverloaded)
 			}
 		}

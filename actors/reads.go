@@ -18,6 +18,7 @@ type readsInCore struct {
 type askedReads struct {
 	id    uint64
 	reads []*Read
+	since core.Instant
 }
 
 func (r *readsInCore) accept(read *Read) { r.waiting = append(r.waiting, read) }
@@ -28,14 +29,14 @@ func (r *readsInCore) ask(c *coreActor) {
 		return
 	}
 	r.lastID++
-	r.asked = append(r.asked, askedReads{r.lastID, r.waiting})
+	r.asked = append(r.asked, askedReads{r.lastID, r.waiting, c.now})
 	r.waiting = nil
 	c.stepEngine(&core.ReadRequest{ID: r.lastID})
 }
 
 // ready lets the apply actor serve the reads of a request.
 func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
-	reads := r.takeAsked(cmd.ID)
+	reads, since := r.takeAsked(cmd.ID)
 	kept := reads[:0]
 	for _, read := range reads {
 		if read.stage.CompareAndSwap(stageCore, stageApply) {
@@ -43,7 +44,7 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 		}
 	}
 	c.group.traces.confirmed(kept, cmd.Index)
-	if len(kept) > 0 && !c.group.apply.inbox.put(applyItem{read: readBatch{cmd.Index, kept}}, true) {
+	if len(kept) > 0 && !c.group.apply.inbox.put(applyItem{read: readBatch{cmd.Index, kept, since}}, true) {
 		for _, read := range kept {
 			c.group.finishRead(read, stageApply, 0, c.group.stopCause())
 		}
@@ -53,20 +54,20 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 // failed lets the reads of a request be asked for again, with those of the next
 // burst.
 func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
-	reads := r.takeAsked(cmd.ID)
+	reads, _ := r.takeAsked(cmd.ID)
 	c.group.traces.askedAgain(reads)
 	r.waiting = append(r.waiting, reads...)
 }
 
-func (r *readsInCore) takeAsked(id uint64) []*Read {
+func (r *readsInCore) takeAsked(id uint64) ([]*Read, core.Instant) {
 	for i := range r.asked {
 		if r.asked[i].id == id {
-			reads := r.asked[i].reads
+			asked := r.asked[i]
 			r.asked = append(r.asked[:i], r.asked[i+1:]...)
-			return reads
+			return asked.reads, asked.since
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 // cancel ends a read wherever it is. A request whose reads have all gone stays
@@ -131,5 +132,6 @@ func (g *Group) finishRead(r *Read, from uint32, index core.Index, err error) bo
 		return false
 	}
 	g.readsInflight.Add(-1)
+	g.meter.readEnded(err)
 	return true
 }

@@ -34,6 +34,7 @@ type replicationActor struct {
 
 	matched core.Index // not yet told
 	figures streamFigures
+	meter   *streamMeter
 	grown   core.StreamGrown
 	// Events that every message has use for.
 	sent   core.StreamSent
@@ -81,12 +82,13 @@ func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *repl
 		InflightMessagesMax: g.cfg.WindowMessagesMax, InflightBytesMax: g.cfg.WindowBytesMax,
 	})
 	a.shell = shell{env: g.env, name: "replication", next: a.step, closing: func() { a.inbox.close() }, failed: g.fail, ended: g.memberEnded}
-	a.inbox.bell = a.ring
+	a.inbox.bell, a.inbox.meter, a.meter = a.ring, g.meter.inbox(meteredReplication), g.meter.stream(a.key.peer)
 	return a
 }
 
 func (a *replicationActor) step() bool {
 	events, grown, grew := a.inbox.takeAll()
+	a.inbox.meter.took(len(events) + int(truth(grew)))
 	if len(events) == 0 && !grew {
 		return false
 	}
@@ -119,6 +121,7 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 		case a.out.Send != nil:
 			a.group.traces.sending(a.out.Send)
 			a.sent.OK = a.group.traces.sent(a.out.Send, a.group.node.cfg.Network.Send(a.out.Send))
+			a.meter.sent(a.out.Send, a.sent.OK)
 			ev = &a.sent
 		case a.out.Want:
 			ev = a.read(a.out.First, a.out.Last, a.out.BytesMax)
@@ -129,6 +132,7 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 func (a *replicationActor) report() {
 	a.matched = max(a.matched, a.out.Matched)
 	a.group.traces.matched(a.key.peer, a.out.Matched)
+	a.meter.matched(a.out.Matched)
 	if a.out.NeedSnapshot {
 		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
 	}

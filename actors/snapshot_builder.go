@@ -34,11 +34,13 @@ func (b *snapshotBuilder) step() bool {
 		return false
 	}
 	b.begun = true
+	begun := b.group.meter.now()
 	var meta core.SnapshotMeta
 	var err error
 	trace := b.group.traces.building()
 	b.do(CallSnapshotWrite, func() { meta, err = b.build() }, func() {
 		trace.built(&meta, err)
+		b.group.meter.snapshot(snapshotBuilt, begun, meta.SizeBytes, err == nil)
 		b.group.core.put(&core.SnapshotBuilt{Meta: meta, Err: err})
 		b.stop()
 	})

@@ -28,6 +28,7 @@ type snapshotReceiver struct {
 	// trace is of the transfer whose piece came last.
 	trace    *rareTrace
 	transfer uint64
+	begun    core.Instant
 }
 
 func newSnapshotReceiver(g *Group) *snapshotReceiver {
@@ -55,12 +56,14 @@ func (r *snapshotReceiver) step() bool {
 	r.do(CallSnapshotWrite, func() { committed, err = r.take(m) }, func() {
 		switch {
 		case err != nil:
+			r.group.meter.snapshot(snapshotReceived, r.begun, 0, false)
 			r.group.logger.Warn("a snapshot cannot be received", r.trace.logIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
 			r.trace.end(err)
 			r.answer(m, err.Error())
 			return
 		case committed:
 			r.group.traces.arrived(r.trace, m.Meta.LogID)
+			r.group.meter.snapshot(snapshotReceived, r.begun, m.Meta.SizeBytes, true)
 			// The core decides in one step whether it is still news (rule 24).
 			r.group.core.put(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
 		}
@@ -92,7 +95,7 @@ func (r *snapshotReceiver) take(m *core.SnapshotChunk) (committed bool, err erro
 			r.writer = nil
 			return false, err
 		}
-		r.meta, r.offset = m.Meta, 0
+		r.meta, r.offset, r.begun = m.Meta, 0, r.group.meter.now()
 	}
 	if m.Offset != r.offset {
 		return false, nil

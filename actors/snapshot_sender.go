@@ -40,6 +40,7 @@ type snapshotSender struct {
 	patrol  Timer
 	figures transferFigures
 	trace   *rareTrace
+	begun   core.Instant
 	// seen is what acked was when the patrol came last, quiet how often it has
 	// not moved since.
 	seen  uint64
@@ -87,6 +88,7 @@ func (s *snapshotSender) accept(item senderItem) {
 	case s.over:
 	case item.begin:
 		s.trace = s.group.traces.transferring(s.key.peer)
+		s.begun = s.group.meter.now()
 		s.patrol = s.env.AfterFunc(s.group.cfg.ElectionTimeout, func() { s.inbox.put(senderItem{patrol: true}, true) })
 	case item.patrol:
 		s.watch()
@@ -233,6 +235,7 @@ func (s *snapshotSender) conclude(ok bool) {
 	}
 	s.over = true
 	s.trace.concluded(ok)
+	s.group.meter.snapshot(snapshotSent, s.begun, s.meta.SizeBytes, ok)
 	s.group.core.put(&core.SnapshotSent{Peer: s.key.peer, Stream: s.key.stream, LogID: s.meta.LogID, OK: ok})
 	s.stop()
 }

@@ -40,10 +40,11 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	g.tail = newTail(cfg.TailBytesMax, state.Purged, state.Last, state.Applied.Index)
 	g.setStreams(nil)
 	g.setSenders(nil)
+	g.meter = newGroupMeter(g, engine)
 	g.traces = newTraces(n, g)
 	g.core = newCoreActor(g, engine)
 	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
-	g.log = &groupLog{group: cfg.Group, tail: g.tail, traces: g.traces, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }}
+	g.log = &groupLog{group: cfg.Group, tail: g.tail, traces: g.traces, meter: g.meter, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }}
 	g.board.put(engine.StatusInto)
 	return g, nil
 }

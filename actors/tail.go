@@ -278,6 +278,13 @@ func (t *tail) purgedUpTo() core.LogID {
 	return t.purged
 }
 
+// size returns the bytes of the entries that are held.
+func (t *tail) size() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.bytes
+}
+
 // chunk returns the chunk that holds i, which is in the tail.
 func (t *tail) chunk(i core.Index) []core.Entry {
 	n := sort.Search(len(t.chunks), func(n int) bool { return t.chunks[n][0].Index > i })

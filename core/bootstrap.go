@@ -23,6 +23,7 @@ func (e *Engine) onBootstrap(ev *Bootstrap) {
 	e.hardDirty = true
 	first := Entry{Kind: EntryConfiguration, Time: ev.Time, Data: configuration.Encode()}
 	e.appendOwn([]Entry{first})
+	e.election.reason = ElectionStart
 	e.campaignOrWait()
 }
 

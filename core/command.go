@@ -13,6 +13,8 @@ type Command interface{ isCommand() }
 // anything in Then is sent. IOIDs count up by one.
 type Write struct {
 	IOID IOID
+	// Submitted is when the engine decided on it.
+	Submitted Instant
 	// HardState, if SaveHardState is set, replaces the saved one.
 	SaveHardState bool
 	HardState     HardState

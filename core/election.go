@@ -16,6 +16,51 @@ type election struct {
 	// ownVote is the write that makes the vote for oneself durable, 0 if none
 	// is awaited: nobody counts a vote that a crash could forget.
 	ownVote IOID
+	// reason is why the present attempt was begun; running: votes are asked for.
+	reason  ElectionReason
+	running bool
+	counts  ElectionCounts
+}
+
+// ElectionReason is why a node asked for votes.
+type ElectionReason uint8
+
+const (
+	// ElectionTimeout: it heard of no leader for an election time-out.
+	ElectionTimeout ElectionReason = iota
+	// ElectionStart: it is the only voter, and has just started or founded the
+	// cluster.
+	ElectionStart
+
+	electionReasons = iota
+)
+
+// ElectionOutcome is how an election ended for the node that began it.
+type ElectionOutcome uint8
+
+const (
+	// ElectionWon: it leads.
+	ElectionWon ElectionOutcome = iota
+	// ElectionLost: a majority refused.
+	ElectionLost
+	// ElectionSuperseded: another leads, a higher term was seen, or the
+	// configuration changed.
+	ElectionSuperseded
+	// ElectionExpired: nobody had a majority in time.
+	ElectionExpired
+
+	electionOutcomes = iota
+)
+
+// ElectionCounts counts the elections that an engine began and that have ended.
+type ElectionCounts [electionReasons][electionOutcomes]uint64
+
+// end counts the end of an election, if one is under way.
+func (c *election) end(outcome ElectionOutcome) {
+	if c.running {
+		c.running = false
+		c.counts[c.reason][outcome]++
+	}
 }
 
 func (c *election) stop() {
@@ -59,6 +104,8 @@ func (e *Engine) onElectionTimer() {
 		e.retryElection(0)
 		return
 	}
+	e.election.end(ElectionExpired)
+	e.election.reason = ElectionTimeout
 	e.campaignOrWait()
 }
 
@@ -101,6 +148,7 @@ func (e *Engine) preCampaign() {
 func (e *Engine) campaignForTerm() {
 	e.becomeFollower(e.hard.Term+1, Identity{}, "")
 	e.role = RoleCandidate
+	e.election.running = true
 	e.election.campaign++
 	e.hard.Vote = e.cfg.Self
 	e.resetElectionTimer()
@@ -171,6 +219,7 @@ func (e *Engine) countVotes() {
 			e.takeOffice()
 		}
 	case membership.Lost:
+		e.election.end(ElectionLost)
 		// The timer stands: the next attempt comes when it fires.
 		e.becomeFollower(e.hard.Term, Identity{}, "")
 	}

@@ -108,6 +108,7 @@ func (e *Engine) Start(now Instant, out *Output) {
 	if e.configs.everySoleVoter(e.cfg.Self) {
 		// Nobody else could vote or was promised anything: no need to wait.
 		e.electionTimer.at = now
+		e.election.reason = ElectionStart
 		e.campaignOrWait()
 	} else {
 		e.resetElectionTimer()
@@ -205,7 +206,7 @@ func (e *Engine) submit(w *Write) IOID {
 	if !w.Empty() {
 		w.Commit = min(e.commit, e.log.last.Index)
 	}
-	w.IOID = e.writes.submit(e.log.last.Index, e.hard.Term)
+	w.IOID, w.Submitted = e.writes.submit(e.log.last.Index, e.hard.Term), e.now
 	e.out.add(w)
 	return w.IOID
 }
@@ -301,6 +302,7 @@ func (e *Engine) receive(m Message) {
 // becomeFollower leaves whatever role the node has, and adopts the term if it is
 // higher. leader is zero if it is not known.
 func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
+	e.election.end(ElectionSuperseded)
 	led := e.role == RoleLeader
 	if led {
 		e.leaveOffice(why)

@@ -96,6 +96,7 @@ func (e *Engine) takeOffice() {
 	if o.term >= e.hard.Term {
 		panic("core: a term would be led twice")
 	}
+	e.election.end(ElectionWon)
 	e.election.stop()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader

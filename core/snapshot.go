@@ -26,6 +26,8 @@ type snapshots struct {
 	// logBytes is what was appended since the newest snapshot, builtAtBytes
 	// what it was when the running build began.
 	logBytes, builtAtBytes uint64
+	// allBytes is what was appended since the engine's start.
+	allBytes uint64
 }
 
 func (s *snapshots) start(state *State, volatile bool) {
@@ -123,12 +125,17 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	e.applied = max(e.applied, ev.LogID.Index)
 	e.told.apply = max(e.told.apply, e.applied)
 	if e.role == RoleFollower && e.configs.everySoleVoter(e.cfg.Self) {
+		e.election.reason = ElectionStart
 		e.campaignOrWait() // Start had to wait for this
 	}
 }
 
 // appended counts what the log grew by.
-func (s *snapshots) appended(entries []Entry) { s.logBytes += uint64(SizeOf(entries)) }
+func (s *snapshots) appended(entries []Entry) {
+	n := uint64(SizeOf(entries))
+	s.logBytes += n
+	s.allBytes += n
+}
 
 func (e *Engine) onApplied(ev *Applied) {
 	e.applied = max(e.applied, ev.LogID.Index)

@@ -103,12 +103,29 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 	s.WaitsFor, s.Peers = waitsFor, peers
 }
 
-// Clone returns s with slices of its own. The configuration is shared: it is
-// immutable.
-func (s *EngineStatus) Clone() EngineStatus {
-	c := *s
-	c.WaitsFor, c.Peers = slices.Clone(s.WaitsFor), slices.Clone(s.Peers)
-	return c
+// Progress is the part of an engine's state that changes with every batch, and
+// what it has counted since its start.
+type Progress struct {
+	Role   Role
+	Term   Term
+	Leader NodeID
+
+	Last, Committed Index
+
+	// AppendedBytes are the sizes of all entries appended, GrowthBytes of those
+	// appended since the newest snapshot was begun.
+	AppendedBytes, GrowthBytes uint64
+
+	Elections ElectionCounts
+}
+
+// Progress returns the engine's.
+func (e *Engine) Progress() Progress {
+	return Progress{
+		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
+		Last: e.log.last.Index, Committed: e.commit,
+		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts,
+	}
 }
 
 // Differs reports whether anything differs but the times at which others were

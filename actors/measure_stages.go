@@ -1,0 +1,142 @@
+package actors
+
+import (
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/metrics"
+)
+
+// stages remembers when the bursts of the core appended entries and learned that
+// they are committed: one mark for a burst. The core writes, it and the apply
+// actor read.
+type stages struct {
+	mu        sync.Mutex
+	appended  stageMarks
+	committed stageMarks
+}
+
+// stageMark: the entries from first to last passed a stage at at. proposed, on the leader, is when the oldest of them was handed over.
+type stageMark struct {
+	first, last  core.Index
+	at, proposed core.Instant
+}
+
+// burst takes the states before and after a burst at now. It returns when the
+// oldest of the entries that have become committed was appended: 0 if there is
+// none, or nobody remembers.
+func (s *stages) burst(before, after *core.Progress, now core.Instant, waited time.Duration) (committed core.Instant) {
+	if after.Last < before.Last {
+		s.appended.truncate(after.Last)
+	}
+	if after.Last > before.Last {
+		mark := stageMark{first: before.Last + 1, last: after.Last, at: now}
+		if after.Role == core.RoleLeader {
+			mark.proposed = now.Add(-waited)
+		}
+		s.appended.add(mark)
+	}
+	if after.Committed > before.Committed {
+		committed = s.appended.find(before.Committed + 1).at
+		s.committed.add(stageMark{first: before.Committed + 1, last: after.Committed, at: now})
+	}
+	return committed
+}
+
+// applied returns when the entry at first was proposed and when it was known to
+// be committed: 0 if it was not proposed here, or nobody remembers.
+func (s *stages) applied(first core.Index) (proposed, committed core.Instant) {
+	return s.appended.find(first).proposed, s.committed.find(first).at
+}
+
+// stageMarks is a ring of the newest marks.
+type stageMarks struct {
+	marks []stageMark
+	first int
+}
+
+// stageMarksMax bounds a ring, in bursts.
+const stageMarksMax = 1024
+
+func (r *stageMarks) at(i int) *stageMark { return &r.marks[(r.first+i)%len(r.marks)] }
+
+func (r *stageMarks) add(m stageMark) {
+	if len(r.marks) < stageMarksMax {
+		r.marks = append(r.marks, m)
+		return
+	}
+	r.marks[r.first] = m
+	r.first = (r.first + 1) % stageMarksMax
+}
+
+// find returns the mark of the entry at i, the zero value if there is none.
+func (r *stageMarks) find(i core.Index) stageMark {
+	n := sort.Search(len(r.marks), func(n int) bool { return r.at(n).last >= i })
+	if n == len(r.marks) || r.at(n).first > i {
+		return stageMark{}
+	}
+	return *r.at(n)
+}
+
+// truncate forgets what lies behind last.
+func (r *stageMarks) truncate(last core.Index) {
+	var kept []stageMark
+	for i := range r.marks {
+		if m := *r.at(i); m.last <= last {
+			kept = append(kept, m)
+		}
+	}
+	r.marks, r.first = kept, 0
+}
+
+// streamMeter takes the numbers of a stream. A nil one takes nothing.
+type streamMeter struct {
+	env                      Environment
+	duration, entries, bytes *metrics.Recorder
+	// sentAt are messages that were sent and not answered, oldest first.
+	sentAt []stageMark
+}
+
+func (m *groupMeter) stream(peer core.Identity) *streamMeter {
+	if m == nil {
+		return nil
+	}
+	id := attributePeer(peer.ID)
+	return &streamMeter{
+		env: m.group.env, duration: m.recorder(metrics.ReplicateDuration, id),
+		entries: m.recorder(metrics.ReplicateEntries, id), bytes: m.recorder(metrics.ReplicateSize, id),
+	}
+}
+
+// sent takes a message that the network took, or not.
+func (m *streamMeter) sent(message *core.AppendEntries, ok bool) {
+	if m == nil || !ok || len(message.Entries) == 0 {
+		return
+	}
+	m.entries.Count(len(message.Entries))
+	m.bytes.Count(core.SizeOf(message.Entries))
+	// What was on its way behind Prev is sent again.
+	n := len(m.sentAt)
+	for n > 0 && m.sentAt[n-1].last > message.Prev.Index {
+		n--
+	}
+	m.sentAt = append(m.sentAt[:n], stageMark{last: message.Entries[len(message.Entries)-1].Index, at: m.env.Now()})
+}
+
+// matched takes the peer's new match, 0 if there is none.
+func (m *streamMeter) matched(match core.Index) {
+	if m == nil || match == 0 {
+		return
+	}
+	done := 0
+	for done < len(m.sentAt) && m.sentAt[done].last <= match {
+		done++
+	}
+	if done > 0 {
+		m.duration.Duration(m.env.Now().Sub(m.sentAt[0].at))
+		left := copy(m.sentAt, m.sentAt[done:])
+		m.sentAt = m.sentAt[:left]
+	}
+}
