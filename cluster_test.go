@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage/memory"
+	"github.com/trouperaft/troupe/tracing"
 )
 
 // ledger is the state machine of the tests: the commands in their order. Its
@@ -82,6 +84,8 @@ type member struct {
 	snapshots *memory.Snapshots
 	machine   *ledger
 	raft      *troupe.Raft
+	tracing   tracing.Config
+	logger    *slog.Logger
 
 	// log and network, if not nil, stand before the member's own.
 	log     func(troupe.LogStore) troupe.LogStore
@@ -133,6 +137,8 @@ func (c *cluster) start(m *member, settings troupe.Config) {
 		Network:         c.hub.Network(address(m.id)),
 		Log:             m.store,
 		Snapshots:       m.snapshots,
+		Tracing:         m.tracing,
+		Logger:          m.logger,
 		CheckInvariants: true,
 	}
 	if m.log != nil {

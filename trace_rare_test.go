@@ -1,0 +1,174 @@
+package troupe_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/internal/otlpreceiver"
+)
+
+// TestTracesOfAFormation asserts the traces of what a cluster does before its
+// first write: recovery, elections, bootstrap; and that no write was sampled.
+func TestTracesOfAFormation(t *testing.T) {
+	c := newTraced(t, 3, config(), nobody)
+	c.form(t)
+	c.leader().propose(t, "not sampled")
+	spans := c.stop(t)
+	inTable(t, spans)
+	count := make(map[string]int)
+	for _, s := range spans {
+		count[s.Name]++
+		switch s.Name {
+		case "raft.recover":
+			if !eventsAre(s, "raft.recover.promise", "raft.recover.log", "raft.recover.snapshot", "raft.recover.machine") || s.Failed {
+				t.Errorf("raft.recover says %+v", s)
+			}
+		case "raft.bootstrap":
+			if s.Attributes["raft.members"] != int64(3) || !eventsAre(s, "raft.begun") || s.Failed || s.Instance != "1" {
+				t.Errorf("raft.bootstrap says %+v", s)
+			}
+		case "raft.election":
+			if s.Attributes["raft.term"] == nil || s.Attributes["raft.outcome"] == nil {
+				t.Errorf("raft.election says %+v", s)
+			}
+		}
+	}
+	if count["raft.recover"] != 3 || count["raft.bootstrap"] != 1 || count["raft.election"] == 0 {
+		t.Errorf("the spans are %v", count)
+	}
+	for name := range count {
+		if name != "raft.recover" && name != "raft.bootstrap" && name != "raft.election" {
+			t.Errorf("there is a %s", name)
+		}
+	}
+}
+
+// logged is what a node writes to its log.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestTraceOfAnElection asserts the span of an election that a lost leader made
+// necessary, and that the lines of the log name it.
+func TestTraceOfAnElection(t *testing.T) {
+	var log logged
+	c := newTraced(t, 3, config(), nobody, func(m *member) { m.logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	c.form(t)
+	old := c.leader()
+	old.raft.Kill()
+	elected := c.leader()
+	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return len(won(spans, elected.id)) > 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	election := won(spans, elected.id)[0]
+	if election.Attributes["raft.term"] != int64(elected.raft.Status().Term) {
+		t.Errorf("the election says %v, the term is %d", election.Attributes, elected.raft.Status().Term)
+	}
+	votes, pre, campaigns := 0, 0, 0
+	for _, e := range election.Events {
+		switch {
+		case e.Name == "raft.campaign":
+			campaigns++
+		case e.Attributes["raft.vote.granted"] == true && e.Attributes["raft.vote.pre"] == true:
+			pre++
+		case e.Attributes["raft.vote.granted"] == true:
+			votes++
+		}
+	}
+	if votes != 1 || pre != 1 || campaigns != 1 {
+		t.Errorf("the election has the events %+v", election.Events)
+	}
+	line := regexp.MustCompile(`(?m)^.*msg=elected.* term=` + fmt.Sprint(elected.raft.Status().Term) + ` .*trace_id=` + election.TraceID + ` span_id=` + election.SpanID)
+	if !line.MatchString(log.String()) {
+		t.Errorf("no line of the log names the trace %s:\n%s", election.TraceID, log.String())
+	}
+	inTable(t, c.stop(t))
+}
+
+func won(spans []otlpreceiver.Span, node troupe.NodeID) []otlpreceiver.Span {
+	return slices.DeleteFunc(slices.Clone(spans), func(s otlpreceiver.Span) bool {
+		return s.Name != "raft.election" || s.Instance != fmt.Sprint(node) || s.Attributes["raft.outcome"] != "won"
+	})
+}
+
+// TestTraceOfARead asserts the tree of a sampled read, on the leader and on a
+// follower.
+func TestTraceOfARead(t *testing.T) {
+	c := newTraced(t, 3, config(), nobody)
+	c.form(t)
+	var traces, want []string
+	for _, m := range c.members {
+		ctx, id := sampledCaller(within(t, 20*time.Second), true)
+		if _, err := m.raft.ReadIndex(ctx, troupe.Linearizable); err != nil {
+			t.Fatal(err)
+		}
+		traces = append(traces, id)
+		want = append(want, fmt.Sprintf("raft.read internal at %[1]d\n  raft.read.apply_wait internal at %[1]d\n  raft.read.confirm internal at %[1]d\n", m.id))
+	}
+	c.wait(t, traces, want...)
+}
+
+// TestTraceOfASnapshot asserts the trace of a snapshot that is sent to a member
+// which was away for too long, over both nodes.
+func TestTraceOfASnapshot(t *testing.T) {
+	settings := config()
+	settings.SnapshotEntries, settings.KeepEntries = 10, 1
+	settings.CommandBytesMax, settings.TailBytesMax = 256, 512 // memory does not make up for the log
+	c := newTraced(t, 3, settings, nobody)
+	c.form(t)
+	leader, away := c.leader(), c.follower()
+	away.raft.Kill()
+	for i := range 40 {
+		leader.propose(t, fmt.Sprint("write ", i))
+	}
+	if err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Purged > 20 }); err != nil {
+		t.Fatal(err)
+	}
+	c.restart(away, settings)
+	last := leader.raft.Status().Last
+	if err := away.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Applied >= last }); err != nil {
+		t.Fatal(err)
+	}
+	spans := c.stop(t)
+	inTable(t, spans)
+	want := fmt.Sprintf("raft.snapshot.send client at %[1]d peer %[2]d\n  raft.snapshot.receive server at %[2]d peer %[1]d\n    raft.snapshot.install internal at %[2]d\n", leader.id, away.id)
+	var sent []string
+	for _, id := range tracesOf(spans, "raft.snapshot.send") {
+		sent = append(sent, draw(spans, id))
+	}
+	if !slices.Equal(sent, []string{want}) {
+		t.Errorf("the transfers are %q, want %q", sent, want)
+	}
+	built := tracesOf(spans, "raft.snapshot.build")
+	if len(built) == 0 {
+		t.Error("no snapshot was built")
+	}
+	for _, s := range spans {
+		if s.Name == "raft.snapshot.build" || s.Name == "raft.snapshot.receive" {
+			if n, ok := s.Attributes["raft.snapshot.bytes"].(int64); !ok || n == 0 || s.Attributes["raft.index"] == nil {
+				t.Errorf("%s says %v", s.Name, s.Attributes)
+			}
+		}
+	}
+}
