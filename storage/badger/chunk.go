@@ -64,11 +64,10 @@ func (c *chain) next(e *core.Entry) uint32 {
 	return c.sum
 }
 
-// appendChunk appends a chunk of entries, of which there must be some, and
-// returns the checksum of the last.
-func appendChunk(b []byte, group membership.GroupID, seed uint32, entries []core.Entry) ([]byte, uint32) {
-	start := len(b)
-	c := chain{sum: seed}
+// appendChunk appends a chunk of entries, of which there must be some. They
+// follow the entry whose checksum c holds, which is that of the last afterwards.
+func appendChunk(b []byte, group membership.GroupID, c *chain, entries []core.Entry) []byte {
+	start, seed := len(b), c.sum
 	b = append(b, make([]byte, chunkHeaderBytes)...)
 	for i := range entries {
 		e := &entries[i]
@@ -88,11 +87,17 @@ func appendChunk(b []byte, group membership.GroupID, seed uint32, entries []core
 	binary.LittleEndian.PutUint32(h[16:], seed)
 	binary.LittleEndian.PutUint32(h[20:], uint32(size-chunkHeaderBytes))
 	binary.LittleEndian.PutUint32(h[24:], crc32.Update(groupSum(group), castagnoli, h[:24]))
-	return b, c.sum
+	return b
 }
 
 func groupSum(group membership.GroupID) uint32 {
-	return crc32.Checksum(binary.LittleEndian.AppendUint64(nil, uint64(group)), castagnoli)
+	// As crc32.Checksum of its eight bytes, which would have to allocate them.
+	sum := ^uint32(0)
+	for range 8 {
+		sum = castagnoli[byte(sum)^byte(group)] ^ sum>>8
+		group >>= 8
+	}
+	return ^sum
 }
 
 func decodeChunkHeader(group membership.GroupID, b []byte) (chunkHeader, error) {

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
@@ -25,8 +26,8 @@ func TestTampered(t *testing.T) {
 	}
 	// older are the values of a store before its last batches.
 	older := func(t *testing.T, s *Store, keys ...[]byte) (values [][]byte) {
-		txn := s.db.NewTransaction(false)
-		defer txn.Discard()
+		txn := s.versions.read()
+		defer s.versions.done(txn)
 		for _, k := range keys {
 			values = append(values, get(txn, k))
 		}
@@ -64,8 +65,7 @@ func TestTampered(t *testing.T) {
 			return [][]byte{logKey(1, 9, 0)}, [][]byte{nil}
 		}},
 		{name: "a chunk beyond the end", change: func(txn *badger.Txn) error {
-			b, _ := appendChunk(nil, 1, 5, entries(1, 10, 1, 5))
-			return txn.Set(logKey(1, 10, 0), b)
+			return txn.Set(logKey(1, 10, 0), chunkOf(1, 5, entries(1, 10, 1, 5)))
 		}},
 		{name: "a chunk of another group", change: func(txn *badger.Txn) error { return txn.Set(logKey(1, 6, 0), get(txn, logKey(2, 6, 0))) }},
 		{name: "a record of another group", change: func(txn *badger.Txn) error { return txn.Set(groupKey(1), get(txn, groupKey(2))) }},
@@ -240,6 +240,10 @@ func TestChecksumCoversEverything(t *testing.T) {
 	if _, found := sums[checksum(2, &e)]; found {
 		t.Error("the same checksum after another entry")
 	}
+	const group = 0x0102030405060708
+	if got, want := groupSum(group), crc32.Checksum([]byte{8, 7, 6, 5, 4, 3, 2, 1}, castagnoli); got != want {
+		t.Errorf("checksum %08x of a group, want %08x", got, want)
+	}
 }
 
 // TestMakingInterrupted opens what a crash leaves of a store that was never
@@ -330,28 +334,5 @@ func TestWatermark(t *testing.T) {
 	mustClose(t, s)
 	if got := says(); got != 7 {
 		t.Fatalf("watermark %d after Close, want 7", got)
-	}
-}
-
-// TestNamesSynced watches that a directory is synced again when it changes.
-func TestNamesSynced(t *testing.T) {
-	n := names{dir: t.TempDir()}
-	long := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(n.dir, long, long); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.sync(); err != nil || n.synced.IsZero() {
-		t.Fatalf("synced %v, %v", n.synced, err)
-	}
-	before := n.synced
-	if err := os.WriteFile(filepath.Join(n.dir, "x"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.sync(); err != nil || !n.synced.Equal(before) {
-		t.Errorf("a change within the last tick is taken for the last one: %v, %v", n.synced, err)
-	}
-	n.dir = filepath.Join(n.dir, "gone")
-	if err := n.sync(); err == nil {
-		t.Error("no error without a directory")
 	}
 }

@@ -2,10 +2,12 @@
 // badger database.
 //
 // A directory holds the database in log/, and beside it LOCK and the
-// watermark file. One Batch is one badger transaction and two syncs of the
-// disk; whoever wants throughput makes batches. The entries that a Batch appends
-// to a group are packed into chunks, each of them one value that is kept below
-// badger's value threshold: the value log is never used.
+// watermark file. One Batch is one badger transaction and, on Linux, one sync of
+// the disk, elsewhere the two that badger makes of it; whoever wants throughput
+// makes batches. The entries that a Batch appends to a group are packed into
+// chunks, each of them one value that is kept below badger's value threshold: the
+// value log is never used. Badger is run in its managed mode, with a version for
+// each transaction that the store counts; a directory of either mode is read.
 //
 // What badger does not check is checked here, since badger itself drops what
 // follows a bad record of its write-ahead log, and skips a bad table, without a
@@ -29,8 +31,8 @@
 // that fills up beyond the free-space guard while badger writes to its mapped
 // files, which ends the process with a fault (the data stays good).
 //
-// A Read or Load may wait for the batch that is being synced. The space of
-// purged entries is reclaimed in the background. A truncation of more than
+// A Read or Load never waits for the batch that is being synced, and sees nothing
+// of it before. The space of purged entries is reclaimed in the background. A truncation of more than
 // 4,096 chunks, and a Reset that removes as many beyond its index, is carried
 // out from the end in several transactions: a crash in between leaves a log that
 // ends later than asked for, which Raft allows since nothing of it was

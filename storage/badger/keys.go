@@ -35,7 +35,11 @@ var (
 )
 
 func groupKey(group membership.GroupID) []byte {
-	return binary.BigEndian.AppendUint64([]byte{prefixGroup}, uint64(group))
+	return appendGroupKey(make([]byte, 0, groupKeyBytes), group)
+}
+
+func appendGroupKey(b []byte, group membership.GroupID) []byte {
+	return binary.BigEndian.AppendUint64(append(b, prefixGroup), uint64(group))
 }
 
 func logPrefix(group membership.GroupID) []byte {
@@ -43,10 +47,13 @@ func logPrefix(group membership.GroupID) []byte {
 }
 
 func logKey(group membership.GroupID, last core.Index, part int) []byte {
-	k := make([]byte, 0, logKeyBytes)
-	k = binary.BigEndian.AppendUint64(append(k, prefixLog), uint64(group))
-	k = binary.BigEndian.AppendUint64(k, uint64(last))
-	return binary.BigEndian.AppendUint16(k, uint16(part))
+	return appendLogKey(make([]byte, 0, logKeyBytes), group, last, part)
+}
+
+func appendLogKey(b []byte, group membership.GroupID, last core.Index, part int) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, prefixLog), uint64(group))
+	b = binary.BigEndian.AppendUint64(b, uint64(last))
+	return binary.BigEndian.AppendUint16(b, uint16(part))
 }
 
 // parseLogKey returns the last index and the part that a key of a chunk names.

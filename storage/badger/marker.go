@@ -1,11 +1,8 @@
 package badger
 
 import (
-	"os"
 	"sync"
 	"time"
-
-	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
 // marker keeps the watermark file up with the batches.
@@ -83,33 +80,4 @@ func (m *marker) stop() error {
 	}
 	m.mu.Unlock()
 	return m.writeFile(true)
-}
-
-// names makes the names of badger's new files durable, which badger leaves to
-// the file system: an acknowledged batch must not lie in a file without one.
-type names struct {
-	dir    string
-	synced time.Time
-}
-
-// tick is longer than any file system's clock takes for a step.
-const tick = 50 * time.Millisecond
-
-func (n *names) sync() error {
-	info, err := os.Stat(n.dir)
-	if err != nil {
-		return err
-	}
-	changed := info.ModTime()
-	if changed.Equal(n.synced) {
-		return nil
-	}
-	if err := disk.SyncDir(n.dir); err != nil {
-		return err
-	}
-	if time.Since(changed) > tick {
-		// Before that, a later change could show the same time.
-		n.synced = changed
-	}
-	return nil
 }

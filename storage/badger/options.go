@@ -23,8 +23,9 @@ type Options struct {
 	// Logger gets what badger says, and damage. nil discards it.
 	Logger *slog.Logger
 	// FreeBytesMin: a write is refused with *storage.NoSpaceError when less is
-	// free on the file system; badger cannot survive a full disk. 0 means 256
-	// MiB, a negative number turns the guard off.
+	// free on the file system; badger cannot survive a full disk. The system is
+	// asked ten times a second, and before a thirty-second of what was free beyond
+	// the limit is written. 0 means 256 MiB, a negative number turns the guard off.
 	FreeBytesMin int64
 	// MemTableBytes is the size of badger's memory tables, of which two or three
 	// are held at a time; 0 means 32 MiB, at least 8 MiB. A transaction takes
@@ -85,7 +86,7 @@ func (o *Options) complete() error {
 
 func (o *Options) badger(dir string) badger.Options {
 	b := badger.DefaultOptions(dir)
-	b.SyncWrites = true
+	b.SyncWrites = false // wal syncs
 	b.MemTableSize = o.MemTableBytes
 	b.NumMemtables = 2
 	b.NumLevelZeroTables = 2

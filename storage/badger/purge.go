@@ -40,8 +40,8 @@ func (p *purger) start(s *Store) {
 	p.bell, p.quit, p.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	p.pending = make(map[membership.GroupID]span)
 	var leftovers []span
-	for group, r := range s.groups {
-		leftovers = append(leftovers, span{group, 0, r.purged.Index})
+	for group, g := range s.groups {
+		leftovers = append(leftovers, span{group, 0, g.record.purged.Index})
 	}
 	p.add(leftovers)
 	go p.run()
@@ -113,21 +113,14 @@ func (p *purger) purge(s span) error {
 			return nil
 		default:
 		}
-		if p.store.space() != nil {
+		if p.store.room.ask() != nil {
 			return nil // batches are refused too, which is told there
 		}
 		keys := p.keys(s.group, from, s.upTo)
 		if len(keys) == 0 {
 			return nil
 		}
-		txn := p.store.db.NewTransaction(true)
-		defer txn.Discard()
-		for _, k := range keys {
-			if err := txn.Delete(k); err != nil {
-				return err
-			}
-		}
-		if err := txn.Commit(); err != nil {
+		if err := p.delete(keys); err != nil {
 			return err
 		}
 		// Some parts of the last chunk may be left.
@@ -135,10 +128,38 @@ func (p *purger) purge(s span) error {
 	}
 }
 
+// delete deletes keys in a transaction between two of the writer. It need not be
+// durable: what a crash brings back is deleted again. An error is final for the
+// store as one of the writer is.
+func (p *purger) delete(keys [][]byte) error {
+	s := p.store
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.failed != nil {
+		return s.failed
+	}
+	txn := s.versions.write()
+	defer txn.Discard()
+	for _, k := range keys {
+		if err := txn.Delete(k); err != nil {
+			return err
+		}
+	}
+	version, err := s.versions.commit(txn)
+	if err == nil {
+		err = s.wal.follow()
+	}
+	if err != nil {
+		return s.fail(err)
+	}
+	s.versions.advance(version)
+	return nil
+}
+
 // keys returns the first keys of chunks that end between from and upTo.
 func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][]byte) {
-	txn := p.store.db.NewTransaction(false)
-	defer txn.Discard()
+	txn := p.store.versions.read()
+	defer p.store.versions.done(txn)
 	prefix := logPrefix(group)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()

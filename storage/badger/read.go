@@ -30,8 +30,8 @@ func (s *Store) Read(ctx context.Context, group membership.GroupID, first, last 
 	defer s.life.RUnlock()
 	// One transaction sees the record and the entries that belong to it,
 	// whatever is written or purged meanwhile.
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
+	txn := s.versions.read()
+	defer s.versions.done(txn)
 	r, found, err := recordOf(txn, group)
 	if err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func (s *Store) Load(ctx context.Context, group membership.GroupID) (storage.Sta
 		return storage.State{}, err
 	}
 	defer s.life.RUnlock()
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
+	txn := s.versions.read()
+	defer s.versions.done(txn)
 	r, found, err := recordOf(txn, group)
 	if err != nil {
 		return storage.State{}, err

@@ -22,14 +22,14 @@ func corrupt(format string, args ...any) error {
 	return fmt.Errorf("badger: %w: %s", core.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// seal writes a record of numbers for key.
-func seal(key []byte, numbers ...uint64) []byte {
-	b := make([]byte, 1, 1+8*len(numbers)+4)
-	b[0] = recordVersion
+// seal appends a record of numbers for key.
+func seal(b, key []byte, numbers ...uint64) []byte {
+	start := len(b)
+	b = append(b, recordVersion)
 	for _, n := range numbers {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	return binary.LittleEndian.AppendUint32(b, crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b))
+	return binary.LittleEndian.AppendUint32(b, crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b[start:]))
 }
 
 // unseal reads what seal wrote into numbers.
@@ -81,9 +81,9 @@ type groupRecord struct {
 	weight uint64
 }
 
-func (r *groupRecord) encode(key []byte) []byte {
+func (r *groupRecord) append(b, key []byte) []byte {
 	h := &r.hardState
-	return seal(key, uint64(h.Term), uint64(h.Vote.ID), uint64(h.Vote.Incarnation), uint64(h.Cluster), uint64(r.commit),
+	return seal(b, key, uint64(h.Term), uint64(h.Vote.ID), uint64(h.Vote.Incarnation), uint64(h.Cluster), uint64(r.commit),
 		uint64(r.purged.Term), uint64(r.purged.Index), uint64(r.last.Term), uint64(r.last.Index), uint64(r.lastTime),
 		uint64(r.chain), r.batch)
 }
@@ -121,7 +121,7 @@ type headerRecord struct {
 }
 
 func (r *headerRecord) encode() []byte {
-	return seal(headerKey, uint64(r.Node), uint64(r.Incarnation), r.StartCounter, uint64(r.Promise), r.batch)
+	return seal(nil, headerKey, uint64(r.Node), uint64(r.Incarnation), r.StartCounter, uint64(r.Promise), r.batch)
 }
 
 func decodeHeader(value []byte) (headerRecord, error) {
@@ -143,7 +143,9 @@ func decodeHeader(value []byte) (headerRecord, error) {
 // of the weights of the header and of all groups' records.
 type batchRecord struct{ number, digest, groups uint64 }
 
-func (r *batchRecord) encode() []byte { return seal(batchKey, r.number, r.digest, r.groups) }
+func (r *batchRecord) append(b []byte) []byte {
+	return seal(b, batchKey, r.number, r.digest, r.groups)
+}
 
 func decodeBatch(value []byte) (r batchRecord, err error) {
 	err = unseal(batchKey, value, &r.number, &r.digest, &r.groups)

@@ -49,12 +49,14 @@ type Store struct {
 	batch  batchRecord
 	// headerValue is the header as it was written last.
 	headerValue []byte
-	groups      map[membership.GroupID]groupRecord
-	buffer      []byte
-	names       names
+	groups      map[membership.GroupID]*groupState
+	transaction transaction
+	wal         wal
+	room        room
 
-	marker marker
-	purger purger
+	versions versions
+	marker   marker
+	purger   purger
 }
 
 var _ storage.LogStore = (*Store)(nil)
@@ -77,10 +79,11 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, dir: dir, logger: o.Logger, directory: lock, groups: make(map[membership.GroupID]groupRecord)}
+	s := &Store{options: o, dir: dir, logger: o.Logger, directory: lock, groups: make(map[membership.GroupID]*groupState)}
+	s.room.dir, s.room.options = dir, &s.options
 	if err := s.open(); err != nil {
 		if s.db != nil {
-			err = errors.Join(err, s.db.Close())
+			err = errors.Join(err, s.db.Close(), s.wal.close())
 		}
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -94,16 +97,19 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	if err := s.space(); err != nil {
+	if err := s.room.ask(); err != nil {
 		return err
 	}
 	path := filepath.Join(s.dir, logDir)
-	if s.db, err = badger.Open(s.options.badger(path)); err != nil {
+	if s.db, err = badger.OpenManaged(s.options.badger(path)); err != nil {
 		s.db = nil
 		return openError(path, err)
 	}
 	s.limits = limits(s.db)
-	s.names.dir = path
+	s.versions.start(s.db)
+	if err := s.wal.open(s.db, path); err != nil {
+		return err
+	}
 	if err := s.readRecords(mark); err != nil {
 		return err
 	}
@@ -145,8 +151,8 @@ func (s *Store) openWatermark() (watermark, error) {
 // readRecords reads the header, the last batch and all groups' records, and
 // compares them with each other and with the watermark.
 func (s *Store) readRecords(mark watermark) error {
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
+	txn := s.versions.read()
+	defer s.versions.done(txn)
 	header, err := value(txn, headerKey)
 	if err != nil {
 		return err
@@ -198,7 +204,7 @@ func (s *Store) readGroups(txn *badger.Txn) (digest uint64, _ error) {
 		if err != nil {
 			return 0, err
 		}
-		s.groups[group] = record
+		s.groups[group] = &groupState{group: group, record: record}
 	}
 	return digest, nil
 }
@@ -212,8 +218,8 @@ func (s *Store) makeRecords(mark watermark, none bool) error {
 		return err
 	}
 	sum, err := func() (uint64, error) {
-		txn := s.db.NewTransaction(false)
-		defer txn.Discard()
+		txn := s.versions.read()
+		defer s.versions.done(txn)
 		return s.readGroups(txn)
 	}()
 	if err != nil {
@@ -282,7 +288,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.purger.stop()
 	err := s.marker.stop()
-	return errors.Join(err, s.db.Close(), s.directory.Close())
+	return errors.Join(err, s.db.Close(), s.wal.close(), s.directory.Close())
 }
 
 // enter begins a call: the caller ends it with life.RUnlock unless there is an
@@ -295,21 +301,6 @@ func (s *Store) enter(ctx context.Context) error {
 	if s.closed {
 		s.life.RUnlock()
 		return storage.ErrClosed
-	}
-	return nil
-}
-
-// space returns an error if too little is free to write safely.
-func (s *Store) space() error {
-	if s.options.FreeBytesMin < 0 {
-		return nil
-	}
-	free, err := s.options.freeBytes(s.dir)
-	if err != nil {
-		return err
-	}
-	if limit := uint64(s.options.FreeBytesMin); free < limit {
-		return &storage.NoSpaceError{Store: s.dir, Free: free, Min: limit}
 	}
 	return nil
 }

@@ -166,6 +166,31 @@ func TestFreeSpaceGuard(t *testing.T) {
 	}
 }
 
+// TestFreeSpaceIsAskedAgain: the answer of the system serves for a part of what
+// it said, and for a while.
+func TestFreeSpaceIsAskedAgain(t *testing.T) {
+	asked, free := 0, uint64(1000+32*100)
+	o := Options{FreeBytesMin: 1000, freeBytes: func(string) (uint64, error) { asked++; return free, nil }}
+	r := room{options: &o}
+	for _, step := range []struct {
+		bytes, asked int
+		passed       time.Duration
+	}{{50, 1, 0}, {50, 1, 0}, {49, 1, 0}, {1, 2, 0}, {99, 2, 0}, {1, 3, 0}, {1, 4, roomAskedEvery}} {
+		r.asked = r.asked.Add(-step.passed)
+		if err := r.take(step.bytes); err != nil || asked != step.asked {
+			t.Errorf("%+v: asked %d times, %v", step, asked, err)
+		}
+	}
+	free = 999
+	var full *storage.NoSpaceError
+	if err := r.take(100); !errors.As(err, &full) {
+		t.Errorf("%v", err)
+	}
+	if err := r.take(0); !errors.As(err, &full) {
+		t.Errorf("a refusal is forgotten: %v", err)
+	}
+}
+
 // TestValueLogUnused proves that the largest entries stay out of the value log.
 func TestValueLogUnused(t *testing.T) {
 	dir := t.TempDir()
@@ -191,8 +216,8 @@ func TestValueLogUnused(t *testing.T) {
 // chunkKeys returns the keys of a group's log that badger holds.
 func chunkKeys(t *testing.T, s *Store, group membership.GroupID) (keys [][]byte) {
 	t.Helper()
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
+	txn := s.versions.read()
+	defer s.versions.done(txn)
 	sc := scan(txn, group, 0)
 	defer sc.close()
 	for ; sc.it.ValidForPrefix(sc.prefix); sc.it.Next() {
@@ -386,12 +411,11 @@ func TestNothingIsLeftRunning(t *testing.T) {
 func TestLoadStops(t *testing.T) {
 	s := seeded(t, t.TempDir())
 	defer mustClose(t, s)
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
+	txn := s.versions.read()
+	defer s.versions.done(txn)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := s.groups[1]
-	if _, err := verifyLog(ctx, txn, 1, &r); !errors.Is(err, context.Canceled) {
+	if _, err := verifyLog(ctx, txn, 1, &s.groups[1].record); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

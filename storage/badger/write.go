@@ -28,11 +28,15 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
 	if err := outline.CheckLimits(batch, s.limits); err != nil {
 		return fmt.Errorf("badger: %w", err)
 	}
-	if err := s.space(); err != nil {
+	bytes := 0
+	for i := range batch.Operations {
+		bytes += core.SizeOf(batch.Operations[i].Append)
+	}
+	if err := s.room.take(bytes); err != nil {
 		return err
 	}
 	t := s.begin()
-	defer func() { t.txn.Discard() }()
+	defer t.end()
 	for i := range batch.Operations {
 		op := &batch.Operations[i]
 		if err := t.operation(op); err != nil {
@@ -43,20 +47,33 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
 }
 
 func (s *Store) writeHeader() error {
-	if err := s.space(); err != nil {
+	if err := s.room.ask(); err != nil {
 		return err
 	}
 	t := s.begin()
-	defer func() { t.txn.Discard() }()
+	defer t.end()
 	t.header, t.atOnce = true, true
 	return t.commit()
 }
 
-// transaction is one that is being made.
+// groupState is what the writer knows of a group.
+type groupState struct {
+	group membership.GroupID
+	// record is durable. A group that was only looked at has that of an empty
+	// one, of batch 0.
+	record groupRecord
+	// next is what the transaction under way makes of it, if it is touched.
+	next    groupRecord
+	touched bool
+}
+
+// transaction is the one that is being made. What it has grown is used again by
+// the next.
 type transaction struct {
-	store  *Store
-	txn    *badger.Txn
-	groups map[membership.GroupID]*groupRecord
+	store *Store
+	txn   *badger.Txn
+	// groups are those that are touched.
+	groups []*groupState
 	// header: the header's record is written as well.
 	header bool
 	// atOnce: the watermark may not be late.
@@ -65,29 +82,61 @@ type transaction struct {
 	bytes, keys int64
 	// purges are begun when the transaction is durable.
 	purges []span
+
+	// pairs are what badger holds until it is committed; their keys and values
+	// lie in buffer.
+	pairs  []badger.Entry
+	buffer []byte
+	sums   chain
 }
 
+// Bounds of what one transaction leaves to the next.
+const (
+	keptBufferBytesMax = 16 << 20
+	keptPairsMax       = 4096
+)
+
+// begin begins the store's only transaction.
 func (s *Store) begin() *transaction {
-	if cap(s.buffer) > 16<<20 {
-		s.buffer = nil
+	t := &s.transaction
+	t.store, t.txn = s, s.versions.write()
+	t.header, t.atOnce = false, false
+	t.bytes, t.keys = 0, 0
+	return t
+}
+
+// end forgets what was not committed, and is due in any case.
+func (t *transaction) end() {
+	t.txn.Discard()
+	for _, g := range t.groups {
+		g.touched = false
 	}
-	s.buffer = s.buffer[:0]
-	return &transaction{store: s, txn: s.db.NewTransaction(true), groups: make(map[membership.GroupID]*groupRecord)}
+	clear(t.groups)
+	t.groups, t.purges = t.groups[:0], t.purges[:0]
+	clear(t.pairs)
+	t.pairs, t.buffer = t.pairs[:0], t.buffer[:0]
+	if cap(t.pairs) > keptPairsMax {
+		t.pairs, t.groups = nil, nil
+	}
+	if cap(t.buffer) > keptBufferBytesMax {
+		t.buffer = nil
+	}
 }
 
 // group returns the group's record, as the operations so far have left it.
 func (t *transaction) group(id membership.GroupID) *groupRecord {
-	r := t.groups[id]
-	if r == nil {
-		r = new(groupRecord)
-		var found bool
-		if *r, found = t.store.groups[id]; !found {
-			r.chain = chainStart(id, core.LogID{})
-		}
-		t.groups[id] = r
+	g := t.store.groups[id]
+	if g == nil {
+		g = &groupState{group: id}
+		g.record.chain = chainStart(id, core.LogID{})
+		t.store.groups[id] = g
+	}
+	if !g.touched {
+		g.next, g.touched = g.record, true
+		t.groups = append(t.groups, g)
 		t.count(groupKeyBytes, 128)
 	}
-	return r
+	return &g.next
 }
 
 // count what badger counts for a pair.
@@ -96,14 +145,22 @@ func (t *transaction) count(key, value int) {
 	t.keys++
 }
 
+// set takes a pair whose key and value stay as they are until the commit.
 func (t *transaction) set(key, value []byte) error {
 	t.count(len(key), len(value))
-	return t.txn.Set(key, value)
+	t.pairs = append(t.pairs, badger.Entry{Key: key, Value: value})
+	return t.txn.SetEntry(&t.pairs[len(t.pairs)-1])
 }
 
 func (t *transaction) delete(key []byte) error {
 	t.count(len(key), 0)
 	return t.txn.Delete(key)
+}
+
+// since returns what was appended to the buffer since it was start bytes long.
+func (t *transaction) since(start int) []byte {
+	end := len(t.buffer)
+	return t.buffer[start:end:end]
 }
 
 // operation carries out op in the transaction. It begins another one before if
@@ -171,7 +228,8 @@ func (t *transaction) again() error {
 	if err := t.commit(); err != nil {
 		return err
 	}
-	*t = *t.store.begin()
+	t.end()
+	t.store.begin()
 	return nil
 }
 
@@ -192,15 +250,17 @@ func (t *transaction) append(group membership.GroupID, r *groupRecord, entries [
 }
 
 func (t *transaction) putChunk(group membership.GroupID, r *groupRecord, entries []core.Entry) error {
-	s := t.store
-	start := len(s.buffer)
-	s.buffer, r.chain = appendChunk(s.buffer, group, r.chain, entries)
-	chunk := s.buffer[start:]
+	start := len(t.buffer)
+	t.sums.sum = r.chain
+	t.buffer = appendChunk(t.buffer, group, &t.sums, entries)
+	chunk := t.since(start)
 	last := &entries[len(entries)-1]
-	r.last, r.lastTime = last.LogID, last.Time
+	r.last, r.lastTime, r.chain = last.LogID, last.Time, t.sums.sum
 	for part := 0; len(chunk) > 0; part++ {
 		n := min(len(chunk), pieceBytesMax)
-		if err := t.set(logKey(group, last.Index, part), chunk[:n:n]); err != nil {
+		start := len(t.buffer)
+		t.buffer = appendLogKey(t.buffer, group, last.Index, part)
+		if err := t.set(t.since(start), chunk[:n:n]); err != nil {
 			return err
 		}
 		chunk = chunk[n:]
@@ -227,37 +287,54 @@ func (t *transaction) commit() error {
 			return s.fail(err)
 		}
 	}
-	for group, r := range t.groups {
-		if r.batch == 0 {
-			next.groups++
-		}
-		r.batch = next.number
-		key := groupKey(group)
-		v := r.encode(key)
-		next.digest += weight(v) - r.weight
-		r.weight = weight(v)
-		if err := t.set(key, v); err != nil {
+	for _, g := range t.groups {
+		if err := t.putRecord(g, &next); err != nil {
 			return s.fail(err)
 		}
 	}
-	if err := t.set(batchKey, next.encode()); err != nil {
+	start := len(t.buffer)
+	t.buffer = next.append(t.buffer)
+	if err := t.set(batchKey, t.since(start)); err != nil {
 		return s.fail(err)
 	}
-	if err := t.txn.Commit(); err != nil {
+	version, err := s.versions.commit(t.txn)
+	if err != nil {
 		return s.fail(err)
 	}
-	if err := s.names.sync(); err != nil {
+	if err := s.wal.sync(); err != nil {
 		return s.fail(err)
 	}
 	if err := s.marker.durable(next.number, t.atOnce); err != nil {
 		return s.fail(err)
 	}
+	s.versions.advance(version)
 	s.batch, s.headerValue = next, header
-	for group, r := range t.groups {
-		s.groups[group] = *r
+	for _, g := range t.groups {
+		g.record = g.next
 	}
-	s.purger.add(t.purges)
+	if len(t.purges) > 0 {
+		s.purger.add(t.purges)
+	}
 	return nil
+}
+
+// putRecord writes the record of a group that is touched, and says so in that
+// of the batch.
+func (t *transaction) putRecord(g *groupState, batch *batchRecord) error {
+	r := &g.next
+	if r.batch == 0 {
+		batch.groups++
+	}
+	r.batch = batch.number
+	start := len(t.buffer)
+	t.buffer = appendGroupKey(t.buffer, g.group)
+	key := t.since(start)
+	start = len(t.buffer)
+	t.buffer = r.append(t.buffer, key)
+	value := t.since(start)
+	batch.digest += weight(value) - r.weight
+	r.weight = weight(value)
+	return t.set(key, value)
 }
 
 // fail makes err final: after a failed sync nobody knows what the disk holds.

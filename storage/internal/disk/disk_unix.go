@@ -35,6 +35,18 @@ func Lock(name string) (f *os.File, locked bool, err error) {
 	return f, false, nil
 }
 
+// Exists reports whether there is a file of that name. It is quick if not.
+func Exists(name string) (bool, error) {
+	switch err := unix.Access(name, unix.F_OK); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, unix.ENOENT):
+		return false, nil
+	default:
+		return false, fmt.Errorf("look for %s: %w", name, err)
+	}
+}
+
 // SyncDir makes the names in a directory durable.
 func SyncDir(dir string) error {
 	f, err := os.Open(dir)

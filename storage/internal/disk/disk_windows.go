@@ -35,5 +35,14 @@ func Lock(name string) (f *os.File, locked bool, err error) {
 	return os.NewFile(uintptr(h), name), false, nil
 }
 
+// Exists reports whether there is a file of that name.
+func Exists(name string) (bool, error) {
+	_, err := os.Stat(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // SyncDir does nothing: Windows has no such thing.
 func SyncDir(string) error { return nil }

@@ -1,0 +1,110 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/trouperaft/troupe/storage/internal/disk"
+)
+
+// wal makes durable what badger has written.
+//
+// Badger's own SyncWrites syncs the disk twice a transaction: first the value
+// log, which is never used here, and says nothing of an error of it; then the
+// write-ahead log of its memory table. Only the second counts, so SyncWrites is
+// off and wal does it.
+//
+// That is safe because nothing but this store writes to the database, one
+// transaction at a time: badger begins another memory table, and with it another
+// file, only before a transaction, never in one and at most one each time. So a
+// transaction that has returned is wholly in the newest file, and everything
+// before that file was synced when it was the newest. Whoever commits calls
+// follow before anybody else may.
+type wal struct {
+	db  *badger.DB
+	dir string
+	// id is that of the newest file; they are counted up.
+	id   int
+	file *os.File
+	// next is the name that the one after it will have.
+	next string
+	// flush syncs the newest file; tests replace it.
+	flush func() error
+}
+
+// open finds the file that badger writes to.
+func (w *wal) open(db *badger.DB, dir string) error {
+	w.db, w.dir, w.flush = db, dir, w.syncFile
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
+	newest := -1
+	for _, f := range files {
+		name, ok := strings.CutSuffix(f.Name(), walSuffix)
+		if id, err := strconv.Atoi(name); ok && err == nil {
+			newest = max(newest, id)
+		}
+	}
+	if newest < 0 {
+		return fmt.Errorf("badger: %s holds no write-ahead log of an open database", dir)
+	}
+	return w.turn(newest)
+}
+
+const walSuffix = ".mem"
+
+func (w *wal) name(id int) string { return filepath.Join(w.dir, fmt.Sprintf("%05d"+walSuffix, id)) }
+
+// turn makes the file with an id the newest, and its name durable, which badger
+// leaves to the file system.
+func (w *wal) turn(id int) error {
+	file, err := os.OpenFile(w.name(id), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(disk.SyncDir(w.dir), w.close()); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	w.id, w.file, w.next = id, file, w.name(id+1)
+	return nil
+}
+
+// follow looks whether the last transaction has begun another file.
+func (w *wal) follow() error {
+	turned, err := disk.Exists(w.next)
+	if err != nil || !turned {
+		return err
+	}
+	return w.turn(w.id + 1)
+}
+
+// sync makes all transactions durable.
+func (w *wal) sync() error {
+	if err := w.follow(); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+func (w *wal) syncFile() error {
+	if disk.SyncsMapped {
+		return disk.SyncData(w.file)
+	}
+	return w.db.Sync()
+}
+
+func (w *wal) close() error {
+	if w.file == nil {
+		return nil
+	}
+	file := w.file
+	w.file = nil
+	return file.Close()
+}
