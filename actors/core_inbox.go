@@ -9,10 +9,10 @@ import "github.com/trouperaft/troupe/core"
 type coreInbox struct {
 	inbox[any]
 	notices coreNotices
-	// flushRings: the core waits for what is being written. appliedRings:
-	// somebody watches.
-	flushRings   bool
-	appliedRings bool
+	// flushRings: the core waits for what is being written. watched: somebody
+	// watches the status, and every notice rings.
+	flushRings bool
+	watched    bool
 }
 
 // coreNotices are watermarks, 0 where there is no news.
@@ -39,7 +39,7 @@ func (b *coreInbox) noteFlushed(id core.IOID) {
 func (b *coreInbox) noteApplied(id core.LogID) {
 	b.mu.Lock()
 	b.notices.applied = id
-	b.ringIf(b.appliedRings)
+	b.ringIf(false)
 }
 
 // noteMatched takes that a stream knows of more that is durable at its peer.
@@ -49,28 +49,36 @@ func (b *coreInbox) noteMatched(rings bool) {
 	b.ringIf(rings)
 }
 
-// ringIf rings if wanted, and unlocks.
+// ringIf rings if wanted, or if somebody watches, and unlocks.
 func (b *coreInbox) ringIf(wanted bool) {
-	if !wanted || b.closed {
+	if b.closed || !wanted && !b.watched {
 		b.mu.Unlock()
 		return
 	}
 	b.ringAndUnlock(true)
 }
 
-// attend says what rings from now on. What came before and would have rung
-// rings now.
+// attend says whether flushes ring from now on. One that came before and would
+// have rung rings now.
 func (b *coreInbox) attend(flush bool) {
 	b.mu.Lock()
 	b.flushRings = flush
-	b.ringIf(flush && b.notices.flushed != 0)
+	if b.notices.flushed == 0 {
+		b.mu.Unlock()
+		return
+	}
+	b.ringIf(flush)
 }
 
-// attendApplied lets every applied batch ring while somebody watches.
-func (b *coreInbox) attendApplied(watched func() bool) {
+// attendWatchers lets every notice ring while somebody watches.
+func (b *coreInbox) attendWatchers(watched func() bool) {
 	b.mu.Lock()
-	b.appliedRings = watched()
-	b.ringIf(b.appliedRings && b.notices.applied.Index != 0)
+	b.watched = watched()
+	if b.notices == (coreNotices{}) {
+		b.mu.Unlock()
+		return
+	}
+	b.ringIf(false)
 }
 
 // takeAll swaps out everything.

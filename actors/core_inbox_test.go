@@ -36,17 +36,15 @@ func TestCoreInboxNotices(t *testing.T) {
 		}, 1},
 		{"the core still waits", func() { b.noteFlushed(3) }, 2},
 		{"it waits no more", func() { b.takeAll(); b.attend(false); b.noteFlushed(4) }, 2},
-		{"a watcher comes without news", func() { b.attendApplied(func() bool { return watched }) }, 2},
+		{"a watcher comes without news", func() { b.takeAll(); b.attendWatchers(func() bool { return watched }) }, 2},
 		{"news for it", func() { b.noteApplied(applied(5)) }, 3},
-		{"it goes", func() {
-			b.takeAll()
-			watched = false
-			b.attendApplied(func() bool { return watched })
-			b.noteApplied(applied(6))
-		}, 3},
-		{"another comes after the news", func() { watched = true; b.attendApplied(func() bool { return watched }) }, 4},
-		{"a match that counts", func() { b.takeAll(); b.noteMatched(true) }, 5},
-		{"a closed inbox rings for nobody", func() { b.takeAll(); b.close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 5},
+		{"every kind is", func() { b.takeAll(); b.noteMatched(false) }, 4},
+		{"it goes", func() { b.takeAll(); watched = false; b.attendWatchers(func() bool { return watched }) }, 4},
+		{"nobody is there for the news", func() { b.noteApplied(applied(6)) }, 4},
+		{"another comes after it", func() { watched = true; b.attendWatchers(func() bool { return watched }) }, 5},
+		{"and goes", func() { b.takeAll(); watched = false; b.attendWatchers(func() bool { return watched }) }, 5},
+		{"a match that counts", func() { b.noteMatched(true) }, 6},
+		{"a closed inbox rings for nobody", func() { b.takeAll(); b.close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 6},
 	}
 	for _, s := range steps {
 		if s.do(); rings != s.rings {

@@ -58,15 +58,15 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 	if p.Answered != 0 {
 		p.LastContact = max(now.Sub(p.Answered), 0)
 	}
-	if p.Match < s.Last {
-		p.LagEntries = uint64(s.Last - p.Match)
-		p.Lag = max(now.Sub(g.growth.appended(p.Match+1)), 0)
-	}
 	p.SendErrors = g.node.network.refusals(g.cfg.Group, p.ID)
 	for key, stream := range *g.streams.Load() {
 		if key.peer == p.Identity {
 			stream.figures.read(p)
 		}
+	}
+	if p.Match < s.Last {
+		p.LagEntries = uint64(s.Last - p.Match)
+		p.Lag = max(now.Sub(g.growth.appended(p.Match+1)), 0)
 	}
 	for _, sender := range *g.senders.Load() {
 		if sender.key.peer == p.Identity {
@@ -79,10 +79,10 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 // block. What a status tells of streams and transfers may change without a call.
 func (g *Group) Watch(f func(Status)) (cancel func()) {
 	remove := g.watchers.add(f)
-	g.core.inbox.attendApplied(g.watchers.some)
+	g.core.inbox.attendWatchers(g.watchers.some)
 	return func() {
 		remove()
-		g.core.inbox.attendApplied(g.watchers.some)
+		g.core.inbox.attendWatchers(g.watchers.some)
 	}
 }
 
@@ -150,18 +150,24 @@ func (b *board) read() core.EngineStatus {
 }
 
 // streamFigures are what a stream lets others see. Its actor alone writes.
-type streamFigures struct{ mode, messages, bytes atomic.Int64 }
+type streamFigures struct {
+	mode, messages, bytes atomic.Int64
+	match                 atomic.Uint64
+}
 
 func (f *streamFigures) put(s *core.Stream) {
 	messages, bytes := s.Inflight()
 	f.mode.Store(int64(s.Mode()))
 	f.messages.Store(int64(messages))
 	f.bytes.Store(int64(bytes))
+	f.match.Store(uint64(s.Match()))
 }
 
 func (f *streamFigures) read(p *core.PeerStatus) {
 	p.Mode = core.StreamMode(f.mode.Load())
 	p.InflightMessages, p.InflightBytes = int(f.messages.Load()), int(f.bytes.Load())
+	// The core may not have been told of it yet.
+	p.Match = max(p.Match, core.Index(f.match.Load()))
 }
 
 // transferFigures are how far a snapshot's transfer has come, in bytes. The
