@@ -272,7 +272,7 @@ func TestMeteredOverloads(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	for outcome, want := range map[string]float64{"refused": 1, "waited": 1, "log full": 0} {
+	for outcome, want := range map[string]float64{"refused": 1, "waited": 1, "log_full": 0} {
 		if got := sum(found["raft.proposals.overloads"], metrics.KeyOutcome, outcome).sum; got != want {
 			t.Errorf("%v overloads with the outcome %s, want %v", got, outcome, want)
 		}

@@ -83,7 +83,7 @@ var (
 	Operations       = []string{"build", "send", "receive", "install"}
 	ElectionReasons  = []string{"timeout", "start"}
 	ElectionOutcomes = []string{"won", "lost", "superseded", "expired"}
-	Overloads        = []string{"refused", "waited", "log full"}
+	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}
 	Outcomes         = []string{"done", "failed"}
 	Roles            = []string{"follower", "pre-candidate", "candidate", "leader", "learner"}

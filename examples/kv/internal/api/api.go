@@ -7,6 +7,7 @@
 //	GET    /kv/{key}           ?read=linearizable|stale     200 the value
 //	POST   /cluster/init       body: Init                   200 Init
 //	GET    /status                                          200 Status
+//	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
 //	GET    /readyz             it knows a leader            200 Health
 //
@@ -65,17 +66,22 @@ type InitMember struct {
 // Status is what a node says of itself. It is there before the node is part of
 // a cluster (a follower without members) and after its group has failed.
 type Status struct {
-	ID            uint64   `json:"id"`
-	Incarnation   string   `json:"incarnation"`
-	Role          string   `json:"role"`
-	Term          uint64   `json:"term"`
-	Leader        uint64   `json:"leader"`
-	LastLogIndex  uint64   `json:"last_log_index"`
-	CommitIndex   uint64   `json:"commit_index"`
-	AppliedIndex  uint64   `json:"applied_index"`
-	SnapshotIndex uint64   `json:"snapshot_index"`
-	Members       []Member `json:"members"`
-	Joint         bool     `json:"joint"`
+	ID            uint64 `json:"id"`
+	Incarnation   string `json:"incarnation"`
+	Role          string `json:"role"`
+	Term          uint64 `json:"term"`
+	Leader        uint64 `json:"leader"`
+	LastLogIndex  uint64 `json:"last_log_index"`
+	CommitIndex   uint64 `json:"commit_index"`
+	AppliedIndex  uint64 `json:"applied_index"`
+	SnapshotIndex uint64 `json:"snapshot_index"`
+	// LastContact is how many seconds ago the node heard of its leader, 0 on the
+	// leader; absent if it never did.
+	LastContact *float64 `json:"last_contact_seconds,omitempty"`
+	Members     []Member `json:"members"`
+	// Peers, on the leader, are the other members as it sees them.
+	Peers []Peer `json:"peers,omitempty"`
+	Joint bool   `json:"joint"`
 	// Forming: the cluster is still being formed, and waits for WaitsFor.
 	Forming  bool     `json:"forming"`
 	WaitsFor []uint64 `json:"waits_for,omitempty"`
@@ -92,6 +98,28 @@ type Member struct {
 	ID      uint64 `json:"id"`
 	Address string `json:"address"`
 	Kind    string `json:"kind"`
+}
+
+// Peer is what the leader knows of another member.
+type Peer struct {
+	ID uint64 `json:"id"`
+	// Mode is probe, replicate or snapshot.
+	Mode       string `json:"mode"`
+	MatchIndex uint64 `json:"match_index"`
+	// LagEntries are behind the match, the first of them for LagSeconds.
+	LagEntries       uint64  `json:"lag_entries"`
+	LagSeconds       float64 `json:"lag_seconds"`
+	InflightMessages int     `json:"inflight_messages"`
+	InflightBytes    int     `json:"inflight_bytes"`
+	// LastContact is how many seconds ago it answered last; absent if it never
+	// did in this term.
+	LastContact *float64 `json:"last_contact_seconds,omitempty"`
+	SendErrors  uint64   `json:"send_errors"`
+	// SnapshotBytes of SnapshotTotalBytes are there of a snapshot on its way.
+	SnapshotBytes      uint64 `json:"snapshot_bytes,omitempty"`
+	SnapshotTotalBytes uint64 `json:"snapshot_total_bytes,omitempty"`
+	// LostData: another incarnation answers in its place; it is not counted.
+	LostData bool `json:"lost_data,omitempty"`
 }
 
 // Health answers a probe.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/examples/kv/internal/exposition"
 	"github.com/trouperaft/troupe/examples/kv/internal/machine"
 	"github.com/trouperaft/troupe/examples/kv/internal/server"
 	"github.com/trouperaft/troupe/network/tcp"
@@ -46,7 +47,7 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 	defer func() { err = errors.Join(err, n.close()) }()
 
 	front := &http.Server{
-		Handler:           server.New(n.raft, n.machine, logger),
+		Handler:           n.front(logger),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
@@ -83,10 +84,18 @@ func ignoreClosed(err error) error {
 	return err
 }
 
+// front is the node's HTTP side.
+func (n *node) front(logger *slog.Logger) http.Handler {
+	s := server.New(n.raft, n.machine, logger)
+	s.ShowMetrics(n.numbers)
+	return s
+}
+
 // node is a member of the group with all that it stands on.
 type node struct {
 	raft    *troupe.Raft
 	machine machine.Machine
+	numbers *exposition.Exposition
 	// closers are closed after the group, in reverse order.
 	closers []io.Closer
 }
@@ -109,6 +118,10 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		return nil, err
 	}
 	n.closers = append(n.closers, n.machine)
+	if n.numbers, err = exposition.New(s.id, 1); err != nil {
+		return nil, err
+	}
+	n.closers = append(n.closers, n.numbers)
 	transport, err := tcp.Listen(tcp.Config{Address: s.raftAddress, DialAddress: s.overrides, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("--raft: %w", err)
@@ -119,6 +132,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		Log:       log,
 		Snapshots: snapshots,
 		Logger:    logger,
+		Meter:     n.numbers.Meter(),
 	}, troupe.Config{
 		StateMachine:      n.machine,
 		ElectionTimeout:   s.electionTimeout,

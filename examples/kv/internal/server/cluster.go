@@ -65,10 +65,34 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	for _, m := range c.Members {
 		answer.Members = append(answer.Members, api.Member{ID: uint64(m.ID), Address: m.Address, Kind: c.Kind(m.Identity).String()})
 	}
+	if status.LastContact >= 0 {
+		answer.LastContact = new(status.LastContact.Seconds())
+	}
+	for i := range status.Peers {
+		answer.Peers = append(answer.Peers, peer(&status.Peers[i]))
+	}
 	for _, id := range status.WaitsFor {
 		answer.WaitsFor = append(answer.WaitsFor, uint64(id))
 	}
 	s.answer(w, http.StatusOK, answer)
+	return nil
+}
+
+func peer(p *troupe.PeerStatus) api.Peer {
+	told := api.Peer{
+		ID: uint64(p.ID), Mode: p.Mode.String(), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries, LagSeconds: p.Lag.Seconds(),
+		InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes, SendErrors: p.SendErrors,
+		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData,
+	}
+	if p.LastContact >= 0 {
+		told.LastContact = new(p.LastContact.Seconds())
+	}
+	return told
+}
+
+// showMetrics leaves the answer to whoever takes the numbers.
+func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) error {
+	s.metrics.ServeHTTP(w, r)
 	return nil
 }
 

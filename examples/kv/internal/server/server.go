@@ -33,12 +33,18 @@ type Server struct {
 	raft   Raft
 	reader Reader
 	logger *slog.Logger
+	// metrics is nil if the node measures nothing.
+	metrics http.Handler
 }
 
 // New returns a server, which is an http.Handler.
 func New(raft Raft, reader Reader, logger *slog.Logger) *Server {
 	return &Server{raft: raft, reader: reader, logger: logger}
 }
+
+// ShowMetrics lets GET /metrics be answered by h. It is called before the first
+// request.
+func (s *Server) ShowMetrics(h http.Handler) { s.metrics = h }
 
 // handler answers one request, or returns why it cannot.
 type handler func(w http.ResponseWriter, r *http.Request) error
@@ -91,6 +97,8 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.form}, true
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
+	case "/metrics":
+		return map[string]handler{http.MethodGet: s.showMetrics}, s.metrics != nil
 	case "/healthz":
 		return map[string]handler{http.MethodGet: s.healthy}, true
 	case "/readyz":

@@ -374,14 +374,22 @@ func TestStatus(t *testing.T) {
 	f := newFake()
 	s := quiet(f)
 	f.status.Last, f.status.Committed, f.status.Applied, f.status.SnapshotIndex = 9, 8, 7, 6
+	f.status.Peers = []troupe.PeerStatus{
+		{Identity: troupe.Identity{ID: 2, Incarnation: 0xdef}, Match: 5, LagEntries: 4, Lag: 1500 * time.Millisecond, Mode: troupe.StreamReplicate,
+			InflightMessages: 2, InflightBytes: 99, LastContact: 250 * time.Millisecond, SendErrors: 3},
+		{Identity: troupe.Identity{ID: 3}, Mode: troupe.StreamSnapshot, LastContact: -1, SnapshotBytes: 10, SnapshotTotalBytes: 20, LostData: true},
+	}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"leader","term":3,"leader":1,` +
-		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,` +
+		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"last_contact_seconds":0,` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter"},{"id":2,"address":"b:2","kind":"learner"}],` +
+		`"peers":[{"id":2,"mode":"replicate","match_index":5,"lag_entries":4,"lag_seconds":1.5,"inflight_messages":2,"inflight_bytes":99,"last_contact_seconds":0.25,"send_errors":3},` +
+		`{"id":3,"mode":"snapshot","match_index":0,"lag_entries":0,"lag_seconds":0,"inflight_messages":0,"inflight_bytes":0,"send_errors":0,"snapshot_bytes":10,"snapshot_total_bytes":20,"lost_data":true}],` +
 		`"joint":false,"forming":false,"unknown_to_group":false}`}.run(t, s)
 
 	c := &f.status.Configuration.Configuration
 	c.Outgoing = []membership.Identity{c.Members[1].Identity}
 	f.status.Role, f.status.Leader, f.status.Bootstrapping, f.status.UnknownToGroup = troupe.RolePreCandidate, 0, true, true
+	f.status.Peers, f.status.LastContact = nil, -1
 	f.status.WaitsFor = []troupe.NodeID{2}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"candidate","term":3,"leader":0,` +
 		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,` +
@@ -391,7 +399,7 @@ func TestStatus(t *testing.T) {
 	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":0}`}.run(t, s)
 
 	// Before the cluster is formed.
-	f.status = troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}}
+	f.status = troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}, LastContact: -1}
 	f.status.Role = troupe.RoleLearner
 	empty := `"term":0,"leader":0,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,` +
 		`"members":[],"joint":false,"forming":false,"unknown_to_group":false`
