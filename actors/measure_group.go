@@ -182,7 +182,7 @@ func (m *groupMeter) wasApplied(entries []core.Entry, begun core.Instant) {
 	m.applyBytes.Count(core.SizeOf(entries))
 	m.applyCall.Duration(now.Sub(begun))
 	m.stages.mu.Lock()
-	proposed, committed := m.stages.applied(entries[0].Index)
+	proposed, committed := m.stages.applied(entries[0].Index, entries[len(entries)-1].Index)
 	m.stages.mu.Unlock()
 	if committed != 0 {
 		m.applied.Duration(now.Sub(committed))

@@ -45,10 +45,18 @@ func (s *stages) burst(before, after *core.Progress, now core.Instant, waited ti
 	return committed
 }
 
-// applied returns when the entry at first was proposed and when it was known to
-// be committed: 0 if it was not proposed here, or nobody remembers.
-func (s *stages) applied(first core.Index) (proposed, committed core.Instant) {
-	return s.appended.find(first).proposed, s.committed.find(first).at
+// applied returns when the oldest of the entries from first to last that was
+// proposed here was, and when the one at first was known to be committed: 0 if
+// none was, or nobody remembers.
+func (s *stages) applied(first, last core.Index) (proposed, committed core.Instant) {
+	for i := s.appended.place(first); i < len(s.appended.marks) && proposed == 0; i++ {
+		mark := s.appended.at(i)
+		if mark.first > last {
+			break
+		}
+		proposed = mark.proposed
+	}
+	return proposed, s.committed.find(first).at
 }
 
 // stageMarks is a ring of the newest marks.
@@ -71,9 +79,14 @@ func (r *stageMarks) add(m stageMark) {
 	r.first = (r.first + 1) % stageMarksMax
 }
 
+// place returns where the marks of the entry at i and of those behind it begin.
+func (r *stageMarks) place(i core.Index) int {
+	return sort.Search(len(r.marks), func(n int) bool { return r.at(n).last >= i })
+}
+
 // find returns the mark of the entry at i, the zero value if there is none.
 func (r *stageMarks) find(i core.Index) stageMark {
-	n := sort.Search(len(r.marks), func(n int) bool { return r.at(n).last >= i })
+	n := r.place(i)
 	if n == len(r.marks) || r.at(n).first > i {
 		return stageMark{}
 	}

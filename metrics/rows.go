@@ -76,7 +76,7 @@ const (
 // table has a row for each ID, in their order.
 var table = [idsEnd]Row{
 	ProposeDuration: {Name: "raft.propose.duration", Kind: Histogram, Unit: seconds, Description: "Time from a proposal's being handed over to its answer, on the leader.",
-		When: "when a batch was applied: " + ofBatch, Attributes: []Attribute{group}, Bounds: durationBounds},
+		When: "when a batch was applied: of the oldest entry in it that this node proposed, once a batch", Attributes: []Attribute{group}, Bounds: durationBounds},
 	ProposeQueue: {Name: "raft.propose.queue.duration", Kind: Histogram, Unit: seconds, Description: "Time from a proposal's being handed over to its being taken by the core.",
 		When: "when the core took a burst with proposals that it appended: of the burst's oldest item", Attributes: []Attribute{group}, Bounds: durationBounds},
 	LogAppend: {Name: "raft.log.append.duration", Kind: Histogram, Unit: seconds, Description: "Time from an entry's being appended to its being durable on this node.",
