@@ -10,7 +10,10 @@ import (
 )
 
 // Event is something worth telling an operator, such as an election or a
-// member that lost its data: rare, and not repeated within a short time.
+// member that lost its data: rare, and not repeated within a short time. Kind
+// says what has happened, and which of the other fields count: Term, Peer,
+// Index, Known, Text. Node, Group and At, the wall clock in nanoseconds, are
+// always there. String writes it as a line.
 type Event struct {
 	actors.Event
 	// Dropped counts the events before this one that were lost because they
@@ -32,6 +35,14 @@ const (
 	EventOtherCluster     = core.NoticeOtherCluster
 	EventConnectionBroken = core.NoticeConnectionBroken
 	EventBootstrapped     = core.NoticeBootstrapped
+	EventContradiction    = core.NoticeContradiction
+
+	EventConfigurationChanged = core.NoticeConfigurationChanged
+	EventSnapshotBuilt        = core.NoticeSnapshotBuilt
+	EventSnapshotSent         = core.NoticeSnapshotSent
+	EventSnapshotInstalled    = core.NoticeSnapshotInstalled
+	EventSnapshotFailed       = core.NoticeSnapshotFailed
+	EventFailed               = core.NoticeFailed
 )
 
 // eventsMax is how many events wait for one slow taker.

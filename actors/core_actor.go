@@ -171,6 +171,13 @@ func (c *coreActor) handle(item any) {
 		c.transfers.build(item)
 	case *core.SnapshotSent:
 		c.transfers.sent(item)
+		c.tellOfSnapshot(item)
+		c.stepEngine(item)
+	case *core.SnapshotBuilt:
+		c.tellOfSnapshot(item)
+		c.stepEngine(item)
+	case *core.SnapshotInstalled:
+		c.tellOfSnapshot(item)
 		c.stepEngine(item)
 	case *bootstrapRequest:
 		c.beginBootstrap(item)

@@ -88,6 +88,7 @@ func (c *coreActor) onChanged(cmd *core.Changed) {
 // force, and of the one that a bootstrap wants.
 func (c *coreActor) onConfiguration(at core.ConfigurationAt) {
 	c.config = at
+	c.group.tellOfConfiguration(&at)
 	self := c.group.node.identity
 	for _, m := range at.Configuration.Members {
 		if m.ID != self.ID && m.Address != "" {

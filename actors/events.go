@@ -10,8 +10,8 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// Event is something worth telling the operator: a notice of the engine, with
-// the node and group that it came from.
+// Event is something worth telling the operator: a notice, with the node and
+// group that it came from.
 type Event struct {
 	core.Notice
 	Node  membership.NodeID
@@ -60,15 +60,22 @@ func (g *Group) Events(f func(Event)) (cancel func()) { return g.events.add(f) }
 
 // tell tells a notice to whoever listens, and to the log.
 func (g *Group) tell(n *core.Notice) {
-	g.logger.LogAttrs(context.Background(), noticeLevel(n.Kind), noticeText(n.Kind), append(noticeAttributes(n), g.traces.noticed(n)...)...)
+	g.logger.LogAttrs(context.Background(), noticeLevel(n.Kind), n.Kind.String(), append(noticeAttributes(n), g.traces.noticed(n)...)...)
+	g.announce(n)
+}
+
+// announce tells a notice to whoever listens.
+func (g *Group) announce(n *core.Notice) {
 	g.events.tell(Event{Notice: *n, Node: g.node.identity.ID, Group: g.cfg.Group, At: g.env.WallTime()})
 }
 
 // noticeLevel is a warning for what an operator should look into.
 func noticeLevel(kind core.NoticeKind) slog.Level {
 	switch kind {
-	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction:
+	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed:
 		return slog.LevelWarn
+	case core.NoticeFailed:
+		return slog.LevelError
 	}
 	return slog.LevelInfo
 }
@@ -89,29 +96,29 @@ func noticeAttributes(n *core.Notice) []slog.Attr {
 	return attributes
 }
 
-// noticeText names a kind of notice in the log.
-func noticeText(kind core.NoticeKind) string {
-	switch kind {
-	case core.NoticeElectionStarted:
-		return "election started"
-	case core.NoticeElected:
-		return "elected"
-	case core.NoticeSteppedDown:
-		return "stepped down"
-	case core.NoticeNewLeader:
-		return "new leader"
-	case core.NoticeLostData:
-		return "a member has lost its data"
-	case core.NoticeUnknownToGroup:
-		return "this node is unknown to the group"
-	case core.NoticeOtherCluster:
-		return "a node of another cluster"
-	case core.NoticeConnectionBroken:
-		return "connection broken"
-	case core.NoticeContradiction:
-		return "a contradiction"
-	case core.NoticeBootstrapped:
-		return "cluster complete"
+// tellOfSnapshot tells how an operation on a snapshot ended.
+func (c *coreActor) tellOfSnapshot(ev core.Event) {
+	n := core.Notice{Term: c.changed.Term}
+	switch ev := ev.(type) {
+	case *core.SnapshotBuilt:
+		n.Kind, n.Index = core.NoticeSnapshotBuilt, ev.Meta.Index
+		if ev.Err != nil {
+			n.Kind, n.Text = core.NoticeSnapshotFailed, ev.Err.Error()
+		}
+	case *core.SnapshotSent:
+		n.Kind, n.Index, n.Peer = core.NoticeSnapshotSent, ev.LogID.Index, ev.Peer
+		if !ev.OK {
+			n.Kind = core.NoticeSnapshotFailed
+		}
+	case *core.SnapshotInstalled:
+		n.Kind, n.Index = core.NoticeSnapshotInstalled, ev.LogID.Index
 	}
-	return "notice"
+	c.group.tell(&n)
+}
+
+// tellOfConfiguration tells of another configuration in force.
+func (g *Group) tellOfConfiguration(at *core.ConfigurationAt) {
+	if !at.Configuration.IsZero() {
+		g.tell(&core.Notice{Kind: core.NoticeConfigurationChanged, Term: at.Term, Index: at.Index, Text: at.Configuration.String()})
+	}
 }

@@ -174,13 +174,17 @@ func (g *Group) fail(cause error) {
 func (g *Group) end(cause error) {
 	l := &g.life
 	l.mu.Lock()
-	if cause != nil && l.cause == nil {
+	first := cause != nil && l.cause == nil
+	if first {
 		l.cause = cause
-		g.node.meter.failed()
 	}
 	begun := l.stopping
 	l.stopping = true
 	l.mu.Unlock()
+	if first {
+		g.node.meter.failed()
+		g.announce(&core.Notice{Kind: core.NoticeFailed, Text: cause.Error()}) // the log has it already
+	}
 	if cause != nil {
 		g.cancel()
 	}

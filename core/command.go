@@ -1,6 +1,11 @@
 package core
 
-import "github.com/trouperaft/troupe/membership"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/trouperaft/troupe/membership"
+)
 
 // Command is the sealed set of what an engine wants done. Commands are carried
 // out in their order. A command is valid until the next Step with the same
@@ -145,7 +150,8 @@ type Changed struct {
 type ConfigurationChanged struct{ At ConfigurationAt }
 
 // Notice is something worth telling the operator. It is rare and never
-// repeated within a short time.
+// repeated within a short time. Most are the engine's; those of snapshots,
+// configurations and of the group's end are told by who runs it.
 type Notice struct {
 	Kind NoticeKind
 	// Peer is the other node, if there is one.
@@ -185,7 +191,81 @@ const (
 	// NoticeContradiction: Peer said what no correct peer can say; Text tells
 	// what. It was not heeded.
 	NoticeContradiction
+	// NoticeConfigurationChanged: the entry Index of Term brought another
+	// configuration into force, or a truncation that of an earlier one; Text
+	// writes it out.
+	NoticeConfigurationChanged
+	// NoticeSnapshotBuilt: this node has made a snapshot up to Index.
+	NoticeSnapshotBuilt
+	// NoticeSnapshotSent: Peer has the snapshot up to Index.
+	NoticeSnapshotSent
+	// NoticeSnapshotInstalled: this node's state machine was replaced by the
+	// snapshot up to Index.
+	NoticeSnapshotInstalled
+	// NoticeSnapshotFailed: a snapshot could not be made, or its transfer to
+	// Peer has ended early and will be tried again; Text says why where it is
+	// known.
+	NoticeSnapshotFailed
+	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
+	NoticeFailed
+
+	noticeKindsEnd
 )
+
+var noticeNames = [noticeKindsEnd]string{
+	NoticeElectionStarted:      "election started",
+	NoticeElected:              "elected",
+	NoticeSteppedDown:          "stepped down",
+	NoticeNewLeader:            "new leader",
+	NoticeLostData:             "a member has lost its data",
+	NoticeUnknownToGroup:       "this node is unknown to the group",
+	NoticeOtherCluster:         "a node of another cluster",
+	NoticeConnectionBroken:     "connection broken",
+	NoticeBootstrapped:         "cluster complete",
+	NoticeContradiction:        "a contradiction",
+	NoticeConfigurationChanged: "configuration changed",
+	NoticeSnapshotBuilt:        "snapshot built",
+	NoticeSnapshotSent:         "snapshot sent",
+	NoticeSnapshotInstalled:    "snapshot installed",
+	NoticeSnapshotFailed:       "snapshot failed",
+	NoticeFailed:               "the group has failed",
+}
+
+// NoticeKinds returns all kinds, in the order of their numbers.
+func NoticeKinds() []NoticeKind {
+	var kinds []NoticeKind
+	for k := NoticeElectionStarted; k < noticeKindsEnd; k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+// String returns a few words: "election started", "elected" and so on.
+func (k NoticeKind) String() string {
+	if k == 0 || k >= noticeKindsEnd {
+		return "unknown notice"
+	}
+	return noticeNames[k]
+}
+
+// String writes the kind and the fields that say something.
+func (n Notice) String() string {
+	var b strings.Builder
+	b.WriteString(n.Kind.String())
+	add := func(says bool, name string, value any) {
+		if says {
+			fmt.Fprintf(&b, ", %s %v", name, value)
+		}
+	}
+	add(n.Term != 0, "term", n.Term)
+	add(!n.Peer.IsZero(), "peer", n.Peer)
+	add(!n.Known.IsZero(), "known", n.Known)
+	add(n.Index != 0, "index", n.Index)
+	if n.Text != "" {
+		b.WriteString(": " + n.Text)
+	}
+	return b.String()
+}
 
 func (*Write) isCommand()                {}
 func (*Send) isCommand()                 {}
