@@ -50,14 +50,20 @@ func (t *Tracer) Samples(ctx context.Context) bool {
 	if t == nil {
 		return false
 	}
-	switch caller := trace.SpanContextFromContext(ctx); {
-	case caller.IsSampled():
-		return true
-	case caller.IsValid():
-		return false
+	if span := trace.SpanFromContext(ctx); span != noSpan {
+		switch caller := span.SpanContext(); {
+		case caller.IsSampled():
+			return true
+		case caller.IsValid():
+			return false
+		}
 	}
 	return t.sampler.Sample()
 }
+
+// noSpan is what a context without a span has. To compare is cheaper than to
+// ask for its context.
+var noSpan = trace.SpanFromContext(context.Background())
 
 // SamplesRare is the decision on what is always traced, elections for one: only
 // a storm of them is cut off, at 50 a second.

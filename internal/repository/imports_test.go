@@ -33,7 +33,7 @@ var libraries = []struct {
 	// The simulator stands in for the dispatcher, which is protoactor's type.
 	{"github.com/asynkron/protoactor-go", []string{"actors", "internal/simulation"}},
 	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples"}},
-	{"google.golang.org/protobuf", []string{"network"}},
+	{"google.golang.org/protobuf", []string{"network", "internal/otlpreceiver"}},
 	{"go.opentelemetry.io/otel/exporters", []string{"tracing/otlp", "examples"}},
 }
 
