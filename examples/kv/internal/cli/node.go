@@ -23,11 +23,15 @@ import (
 	"github.com/trouperaft/troupe/storage/badger"
 	"github.com/trouperaft/troupe/storage/files"
 	"github.com/trouperaft/troupe/storage/memory"
+	"github.com/trouperaft/troupe/tracing/otlp"
 )
 
 // stopLimit bounds an orderly end: that of the requests under way, then that of
 // the node.
 const stopLimit = 5 * time.Second
+
+// flushLimit is for how long the last spans may keep a node from its end.
+const flushLimit = time.Second
 
 // serve runs a node until a signal, or until ctx ends.
 func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err error) {
@@ -96,6 +100,7 @@ type node struct {
 	raft    *troupe.Raft
 	machine machine.Machine
 	numbers *exposition.Exposition
+	traces  *otlp.Exporter
 	// closers are closed after the group, in reverse order.
 	closers []io.Closer
 }
@@ -106,9 +111,16 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	n := &node{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.closeStores())
+			err = errors.Join(err, n.closeStores(), n.closeTraces(ctx))
 		}
 	}()
+	if n.numbers, err = exposition.New(s.id, 1); err != nil {
+		return nil, err
+	}
+	n.closers = append(n.closers, n.numbers)
+	if n.traces, err = s.traces.setup(ctx, s.id, n.numbers.Meter(), logger); err != nil {
+		return nil, err
+	}
 	// The log first: it knows whose directory this is.
 	log, snapshots, err := n.openStores(s, logger)
 	if err != nil {
@@ -118,10 +130,6 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		return nil, err
 	}
 	n.closers = append(n.closers, n.machine)
-	if n.numbers, err = exposition.New(s.id, 1); err != nil {
-		return nil, err
-	}
-	n.closers = append(n.closers, n.numbers)
 	transport, err := tcp.Listen(tcp.Config{Address: s.raftAddress, DialAddress: s.overrides, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("--raft: %w", err)
@@ -133,6 +141,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		Snapshots: snapshots,
 		Logger:    logger,
 		Meter:     n.numbers.Meter(),
+		Tracing:   n.traces.Tracing(),
 	}, troupe.Config{
 		StateMachine:      n.machine,
 		ElectionTimeout:   s.electionTimeout,
@@ -179,7 +188,21 @@ func (n *node) close() error {
 		// The stores are still in use, and end with the process.
 		return err
 	}
-	return n.closeStores()
+	return errors.Join(n.closeStores(), n.closeTraces(ctx))
+}
+
+// closeTraces sends what is left. A collector that does not take it costs the
+// spans, and is no failure of the node's end.
+func (n *node) closeTraces(ctx context.Context) error {
+	if n.traces == nil {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushLimit)
+	defer cancel()
+	if err := n.traces.Shutdown(limited); err != nil && limited.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 func (n *node) closeStores() error {

@@ -25,6 +25,7 @@ type settings struct {
 	heartbeat       time.Duration
 	snapshotEntries uint64
 	logLevel        string
+	traces          traceSettings
 
 	// What complete makes of them.
 	overrides map[troupe.NodeID]string
@@ -52,6 +53,7 @@ A new node waits until it is made a member, by init on one of the nodes. With
 counted as the member that it was.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			s.traces.ratioSet = c.Flags().Changed("trace-ratio")
 			if err := s.complete(); err != nil {
 				return err
 			}
@@ -69,6 +71,8 @@ counted as the member that it was.`,
 	f.DurationVar(&s.heartbeat, "heartbeat", 0, "interval of a leader's heartbeats, at most a third of --election-timeout (default a tenth of it)")
 	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&s.traces.endpoint, "otlp", "", "send traces to the collector there: HOST:PORT or http://HOST:PORT without TLS, https://HOST:PORT with it (default from OTEL_EXPORTER_OTLP_ENDPOINT)")
+	f.Float64Var(&s.traces.ratio, "trace-ratio", 0, "trace this part of all requests, from 0 to 1 (default from OTEL_TRACES_SAMPLER, else at most 10 a second)")
 	mustRequire(command, "id")
 	return command
 }
@@ -90,6 +94,9 @@ func (s *settings) complete() error {
 	}
 	if err := checkListen(s.raftAddress); err != nil {
 		return fmt.Errorf("--raft: %w", err)
+	}
+	if err := s.traces.complete(); err != nil {
+		return err
 	}
 	if err := s.level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return fmt.Errorf("--log-level: %q is not debug, info, warn or error", s.logLevel)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.opentelemetry.io/otel/propagation"
+
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 )
@@ -71,7 +73,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	// A caller that is traced is followed, or not, as it says.
+	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := handle(w, r.WithContext(ctx)); err != nil {
 		s.fail(w, r, err)
