@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
@@ -57,16 +58,26 @@ func (s *RateSampler) String() string {
 }
 
 // RatioSampler begins a trace with a fixed probability.
-type RatioSampler struct{ ratio float64 }
+type RatioSampler struct {
+	ratio float64
+	// below is the part of all 64-bit numbers that is sampled.
+	below uint64
+}
 
 // NewRatioSampler returns a sampler of the given probability: 0 or less is
 // never, 1 or more always.
-func NewRatioSampler(ratio float64) RatioSampler { return RatioSampler{ratio} }
+func NewRatioSampler(ratio float64) *RatioSampler {
+	s := &RatioSampler{ratio: ratio}
+	if ratio > 0 && ratio < 1 {
+		s.below = uint64(math.Ldexp(ratio, 64))
+	}
+	return s
+}
 
 // Sample draws.
-func (s RatioSampler) Sample() bool { return s.ratio >= 1 || s.ratio > 0 && rand.Float64() < s.ratio }
+func (s *RatioSampler) Sample() bool { return s.ratio >= 1 || s.below > 0 && rand.Uint64() < s.below }
 
 // String returns for instance "a ratio of 0.25".
-func (s RatioSampler) String() string {
+func (s *RatioSampler) String() string {
 	return "a ratio of " + strconv.FormatFloat(s.ratio, 'g', -1, 64)
 }

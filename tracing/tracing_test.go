@@ -60,7 +60,7 @@ func TestRatioSampler(t *testing.T) {
 	for _, test := range []struct {
 		ratio       float64
 		least, most int
-	}{{0, 0, 0}, {-1, 0, 0}, {1, 10000, 10000}, {2, 10000, 10000}, {0.5, 4500, 5500}} {
+	}{{0, 0, 0}, {-1, 0, 0}, {1, 10000, 10000}, {2, 10000, 10000}, {0.5, 4500, 5500}, {1e-30, 0, 0}, {0.999999999, 9990, 10000}} {
 		if n := count(NewRatioSampler(test.ratio), 10000); n < test.least || n > test.most {
 			t.Errorf("a ratio of %v gave %d of 10,000", test.ratio, n)
 		}
