@@ -32,9 +32,13 @@ func TestTraceOfOneWrite(t *testing.T) {
 	traces := tracesOf(spans, "raft.propose")
 	c.wait(t, traces, written(leader.id, c.others(leader)...))
 	spans = c.collector.Spans()
+	stages := make(map[string]otlpreceiver.Span)
 	for _, s := range spans {
 		if s.TraceID != traces[0] {
 			continue
+		}
+		if s.Instance == fmt.Sprint(leader.id) {
+			stages[s.Name] = s
 		}
 		switch s.Name {
 		case "raft.propose":
@@ -58,6 +62,14 @@ func TestTraceOfOneWrite(t *testing.T) {
 				t.Errorf("raft.replicate says %v", s.Attributes)
 			}
 		}
+	}
+	for _, order := range [][2]string{{"raft.queue", "raft.log.append"}, {"raft.queue", "raft.commit"}, {"raft.queue", "raft.replicate"}, {"raft.commit", "raft.apply"}} {
+		if before, after := stages[order[0]], stages[order[1]]; before.EndUnixNano > after.StartUnixNano {
+			t.Errorf("%s begins %d ns before %s ends", after.Name, before.EndUnixNano-after.StartUnixNano, before.Name)
+		}
+	}
+	if root := stages["raft.propose"]; stages["raft.apply"].EndUnixNano > root.EndUnixNano || stages["raft.queue"].StartUnixNano < root.StartUnixNano {
+		t.Error("the stages lie outside of their root")
 	}
 }
 
