@@ -143,7 +143,9 @@ func TestTraceOfAForwardedWrite(t *testing.T) {
 // TestTraceOfAWriteThatIsLost asserts the tree of a write whose leader is cut
 // off, and whose place another leader's entry takes.
 func TestTraceOfAWriteThatIsLost(t *testing.T) {
-	c := newTraced(t, 3, config(), nobody)
+	settings := config()
+	settings.ElectionTimeout = 2 * electionTimeout // time to propose on a leader that is cut off
+	c := newTraced(t, 3, settings, nobody)
 	c.form(t)
 	old := c.leader()
 	others := c.others(old)
@@ -176,7 +178,9 @@ func TestTraceOfAWriteThatIsLost(t *testing.T) {
 // TestTraceOverAChangeOfLeaders asserts the tree of a write whose leader leaves
 // office without knowing that everybody has it.
 func TestTraceOverAChangeOfLeaders(t *testing.T) {
-	c := newTraced(t, 3, config(), nobody)
+	settings := config()
+	settings.ElectionTimeout = 2 * electionTimeout // time to propose on a leader that is cut off
+	c := newTraced(t, 3, settings, nobody)
 	c.form(t)
 	old := c.leader()
 	others := c.others(old)
