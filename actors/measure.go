@@ -186,14 +186,19 @@ func (k *sink) putGroup(g *groupMeter, id metrics.ID, value int64, others ...att
 	}
 }
 
-// inboxMeter takes how full an inbox was, and for how long its actor was called.
-// since is guarded by the inbox's lock, rung and waited are the taker's.
+// inboxMeter takes how full an inbox was, and for how long its actor was called:
+// every so many calls, because a write alone makes eleven of them. turns and since
+// are guarded by the inbox's lock, the others are the taker's.
 type inboxMeter struct {
 	env         Environment
 	depth, wait *metrics.Recorder
-	since       core.Instant
-	rung        core.Instant
-	waited      time.Duration
+	// timesAll: somebody wants to know how long every call waited.
+	timesAll bool
+	turns    uint64
+	since    core.Instant
+	sampled  bool
+	rung     core.Instant
+	waited   time.Duration
 }
 
 // Places in metrics.Actors.
@@ -213,9 +218,14 @@ func (m *nodeMeter) inbox(actor int) *inboxMeter {
 	return &inboxMeter{env: m.node.env, depth: m.recorder(metrics.InboxDepth, name), wait: m.recorder(metrics.InboxWait, name)}
 }
 
+func (m *inboxMeter) samples() bool { return m.turns%metrics.InboxSampling == 1 }
+
 // rang notes that the actor is called.
 func (m *inboxMeter) rang() {
-	if m != nil {
+	if m == nil {
+		return
+	}
+	if m.turns++; m.timesAll || m.samples() {
 		m.since = m.env.Now()
 	}
 }
@@ -223,7 +233,7 @@ func (m *inboxMeter) rang() {
 // swapped notes that what is there was taken.
 func (m *inboxMeter) swapped() {
 	if m != nil {
-		m.rung, m.since = m.since, 0
+		m.rung, m.since, m.sampled = m.since, 0, m.samples()
 	}
 }
 
@@ -233,6 +243,8 @@ func (m *inboxMeter) took(items int) {
 		return
 	}
 	m.waited = m.env.Now().Sub(m.rung)
-	m.depth.Count(items)
-	m.wait.Duration(m.waited)
+	if m.sampled {
+		m.depth.Count(items)
+		m.wait.Duration(m.waited)
+	}
 }

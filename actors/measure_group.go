@@ -103,7 +103,7 @@ func (m *groupMeter) inbox(actor int) *inboxMeter {
 		return nil
 	}
 	name := attribute.String(metrics.KeyActor, metrics.Actors[actor])
-	return &inboxMeter{env: m.group.env, depth: m.recorder(metrics.InboxDepth, name), wait: m.recorder(metrics.InboxWait, name)}
+	return &inboxMeter{env: m.group.env, timesAll: actor == meteredCore, depth: m.recorder(metrics.InboxDepth, name), wait: m.recorder(metrics.InboxWait, name)}
 }
 
 // now reads the clock for a later call, or returns 0.

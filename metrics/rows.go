@@ -68,6 +68,10 @@ const (
 	idsEnd
 )
 
+// InboxSampling: one in so many calls of an actor is recorded in InboxWait and
+// InboxDepth.
+const InboxSampling = 16
+
 const (
 	ofBatch = "of the batch's oldest entry, once a batch"
 	onRead  = "when a reader asks"
@@ -96,9 +100,9 @@ var table = [idsEnd]Row{
 	SnapshotDuration: {Name: "raft.snapshot.duration", Kind: Histogram, Unit: seconds, Description: "Duration of the building, sending, receiving or installing of a snapshot.",
 		When: "at the end of each that went well", Attributes: []Attribute{group, operation}, Bounds: longBounds},
 	InboxWait: {Name: "raft.inbox.wait.duration", Kind: Histogram, Unit: seconds, Description: "Time from an actor's being called to its taking what is in its inbox.",
-		When: "when an actor that was called takes its inbox; the log actor's is shared by all groups", Attributes: []Attribute{group, actor}, Bounds: durationBounds},
+		When: "when an actor that was called takes its inbox, every 16th time; the log actor's is shared by all groups", Attributes: []Attribute{group, actor}, Bounds: durationBounds},
 	InboxDepth: {Name: "raft.inbox.depth", Kind: Histogram, Unit: "{item}", Description: "Items and news in an actor's inbox when the actor takes them all.",
-		When: "when an actor that was called takes its inbox; the log actor's is shared by all groups", Attributes: []Attribute{group, actor}, Bounds: countBounds},
+		When: "when an actor that was called takes its inbox, every 16th time; the log actor's is shared by all groups", Attributes: []Attribute{group, actor}, Bounds: countBounds},
 	ProposeEntries: {Name: "raft.propose.batch.entries", Kind: Histogram, Unit: "{entry}", Description: "Entries that a leader appended in one burst of its core.",
 		When: "after each burst that appended any", Attributes: []Attribute{group}, Bounds: countBounds},
 	ProposeSize: {Name: "raft.propose.batch.size", Kind: Histogram, Unit: bytes, Description: "Bytes of the entries that a leader appended in one burst of its core.",
