@@ -184,7 +184,7 @@ func (a *applyActor) appliedEntries() {
 	switch {
 	case err != nil:
 		a.fail(fmt.Errorf("actors: the state machine failed to apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
-	case len(values) != len(entries):
+	case values != nil && len(values) != len(entries):
 		a.fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
 	default:
 		a.group.meter.wasApplied(entries, begun)
@@ -234,7 +234,11 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 				break
 			}
 			id, p := s.next()
-			a.decide(p, id, values[i], nil)
+			var value []byte
+			if values != nil {
+				value = values[i]
+			}
+			a.decide(p, id, value, nil)
 			if s.proposals.empty() {
 				a.dropSlots()
 			}

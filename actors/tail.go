@@ -120,9 +120,17 @@ func (t *tail) begin(prev core.LogID) {
 // Chunks grow with the tail, so that an idle group has a small one.
 const chunkEntriesMin, chunkEntriesMax = 16, 512
 
+// adoptEntriesMin is how many entries are a chunk as they come, instead of being
+// copied.
+const adoptEntriesMin = 16
+
 func (t *tail) extend(entries []core.Entry) {
 	t.bytes += core.SizeOf(entries)
 	t.end += core.Index(len(entries))
+	if len(entries) >= adoptEntriesMin {
+		t.chunks = append(t.chunks, slices.Clip(entries))
+		return
+	}
 	for len(entries) > 0 {
 		n := len(t.chunks)
 		if n == 0 || len(t.chunks[n-1]) == cap(t.chunks[n-1]) {
@@ -223,11 +231,11 @@ func (t *tail) readForStream(generation uint64, first, last core.Index, bytesMax
 	case t.generation != generation || first > t.end || last >= t.end:
 		return tailRead{err: core.ErrLogChanged}
 	case first > t.first:
-		return tailRead{served: true, prev: t.at(first - 1).LogID, entries: t.slice(first, last, bytesMax)}
+		return tailRead{served: true, prev: t.at(first - 1).LogID, entries: t.gather(first, last, bytesMax)}
 	case first == t.first && (t.prev.Term != 0 || t.prev.Index == 0):
-		return tailRead{served: true, prev: t.prev, entries: t.slice(first, last, bytesMax)}
+		return tailRead{served: true, prev: t.prev, entries: t.gather(first, last, bytesMax)}
 	case first == t.first && t.prev.Index == t.purged.Index:
-		return tailRead{served: true, prev: t.purged, entries: t.slice(first, last, bytesMax)}
+		return tailRead{served: true, prev: t.purged, entries: t.gather(first, last, bytesMax)}
 	case first <= t.purged.Index:
 		return tailRead{err: core.ErrCompacted}
 	case first-1 == t.purged.Index && last < first:
@@ -304,13 +312,54 @@ func (t *tail) slice(first, last core.Index, bytesMax int) []core.Entry {
 	}
 	chunk := t.chunk(first)
 	from := int(first - chunk[0].Index)
-	to := min(from+int(last-first)+1, len(chunk))
-	bytes, n := 0, from
-	for n < to {
-		if bytes += chunk[n].Size(); bytes > bytesMax && n > from {
+	part, _ := fitting(chunk[from:min(from+int(last-first)+1, len(chunk))], bytesMax, 0)
+	return part
+}
+
+// gather returns entries like slice, but those of several small chunks together:
+// a message is worth a copy.
+func (t *tail) gather(first, last core.Index, bytesMax int) []core.Entry {
+	part := t.slice(first, last, bytesMax)
+	next := first + core.Index(len(part))
+	if len(part) == 0 || len(part) >= gatherEntriesMin || next > last || part[len(part)-1].Index != t.chunkEnd(first) {
+		return part
+	}
+	gathered := append(make([]core.Entry, 0, min(int(last-first)+1, chunkEntriesMax)), part...)
+	bytes := core.SizeOf(part)
+	for next <= last && len(gathered) < cap(gathered) {
+		chunk := t.chunk(next)
+		from := int(next - chunk[0].Index)
+		whole := chunk[from:min(from+int(last-next)+1, len(chunk), from+cap(gathered)-len(gathered))]
+		part, bytes = fitting(whole, bytesMax, bytes)
+		gathered = append(gathered, part...)
+		next += core.Index(len(part))
+		if len(part) < len(whole) {
 			break
 		}
+	}
+	return gathered
+}
+
+// gatherEntriesMin is how many entries of one chunk are a message by themselves.
+const gatherEntriesMin = 64
+
+// chunkEnd returns the last index of the chunk that holds i.
+func (t *tail) chunkEnd(i core.Index) core.Index {
+	chunk := t.chunk(i)
+	return chunk[len(chunk)-1].Index
+}
+
+// fitting returns the first entries that, after bytes that are taken, fit into
+// bytesMax; one always does where nothing is taken.
+func fitting(entries []core.Entry, bytesMax, bytes int) ([]core.Entry, int) {
+	n := 0
+	for n < len(entries) {
+		size := entries[n].Size()
+		if bytes > 0 && bytes+size > bytesMax {
+			break
+		}
+		bytes += size
 		n++
 	}
-	return chunk[from:n:n]
+	return entries[:n:n], bytes
 }

@@ -54,7 +54,7 @@ type LogStore interface {
 	// operations, each whole, may have been carried out; an operation within
 	// Limits is never torn. An error is final: the caller stops every group of the store and
 	// never writes again. The batch belongs to the caller again after return;
-	// the entries' data is immutable and may be kept.
+	// the elements of Append and their data never change, and may be kept.
 	Write(ctx context.Context, batch *Batch) error
 
 	// Read returns consecutive entries from first on: all up to last, or fewer,

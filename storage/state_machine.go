@@ -19,7 +19,8 @@ type StateMachine interface {
 	// may depend on the entries only. Blank and configuration entries are
 	// included, so that a durable machine can record each LogID; their results
 	// are ignored. It returns one result for each entry, nil where there is
-	// none; the caller owns them. Entry.Data may be kept only as a copy.
+	// none, or nil for all; the caller owns them. Entry.Data may be kept only
+	// as a copy.
 	Apply(ctx context.Context, entries []core.Entry) ([][]byte, error)
 
 	// Applied returns the last entry whose effects are durable here: the

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/trouperaft/troupe/core"
@@ -15,7 +16,15 @@ type entryLog struct {
 // Chunks grow with the log, so that an idle group has a small one.
 const chunkEntriesMin, chunkEntriesMax = 16, 1024
 
+// adoptEntriesMin is how many entries are a chunk as they come, instead of being
+// copied.
+const adoptEntriesMin = 16
+
 func (l *entryLog) append(entries []core.Entry) {
+	if len(entries) >= adoptEntriesMin {
+		l.chunks = append(l.chunks, slices.Clip(entries))
+		return
+	}
 	for len(entries) > 0 {
 		n := len(l.chunks)
 		if n == 0 || len(l.chunks[n-1]) == cap(l.chunks[n-1]) {

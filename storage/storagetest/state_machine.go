@@ -70,7 +70,7 @@ func (s *stage) apply(m storage.StateMachine, entries []core.Entry) [][]byte {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if len(results) != len(entries) {
+	if results != nil && len(results) != len(entries) {
 		s.Fatalf("%d results of %d entries", len(results), len(entries))
 	}
 	return results
