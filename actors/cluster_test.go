@@ -458,6 +458,25 @@ func TestLeaderDiesAndComesBack(t *testing.T) {
 	checkCommands(t, first, 3, doubts)
 }
 
+// TestGroupStartsAnewBesideItsNode: a follower whose group was started again
+// catches up although no connection broke and nobody writes.
+func TestGroupStartsAnewBesideItsNode(t *testing.T) {
+	hosts := newCluster(t, 3, nil)
+	leader := leaderOf(t, hosts)
+	for i := range 10 {
+		insist(t, leader.group, []byte{byte(i)})
+	}
+	converge(t, hosts)
+	h := others(hosts, leader)[0]
+	ended := make(chan struct{})
+	h.group.Stop(func(error) { close(ended) })
+	await(t, ended, "the group to stop")
+	h.machine = &listMachine{}
+	h.group = h.startGroup(1, h.machine)
+	converge(t, hosts)
+	read(t, h.group)
+}
+
 func TestBootstrapNamesWhoIsInTheWay(t *testing.T) {
 	hub := inproc.NewHub()
 	h := newHost(t, hub, 1, nil)

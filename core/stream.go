@@ -14,8 +14,10 @@ type Stream struct {
 	log  termRuns
 	mode StreamMode
 
-	// match is the last index that is known to be durable at the peer and equal.
-	match Index
+	// match is the last index that is known to be durable at the peer and equal,
+	// and matchedAt when that, or by a probe that it still is, was learned.
+	match     Index
+	matchedAt Instant
 	// next is the first index that the next message carries.
 	next Index
 	// last and commit are those of the leader's log; told is the commit index
@@ -206,9 +208,9 @@ func (s *Stream) Step(now Instant, event StreamEvent, out *StreamOutput) {
 	case *StreamGrown:
 		s.last, s.commit = max(s.last, ev.Last), max(s.commit, ev.Commit)
 	case *AppendResponse:
-		s.onResponse(ev, out)
+		s.onResponse(now, ev, out)
 	case *StreamAlive:
-		s.onAlive(ev, out)
+		s.onAlive(now, ev, out)
 	case *StreamRead:
 		s.onRead(ev, out)
 	case *StreamSent:
@@ -303,7 +305,7 @@ func (s *Stream) onSent(now Instant, ev *StreamSent) {
 	}
 }
 
-func (s *Stream) onResponse(m *AppendResponse, out *StreamOutput) {
+func (s *Stream) onResponse(now Instant, m *AppendResponse, out *StreamOutput) {
 	// Rule 5: what another term, stream or incarnation says is not for this one.
 	switch {
 	case m.From != s.cfg.Peer || m.Stream != s.cfg.ID:
@@ -316,7 +318,7 @@ func (s *Stream) onResponse(m *AppendResponse, out *StreamOutput) {
 	}
 	s.blocked = false
 	if m.Success {
-		s.agree(m.Match, out)
+		s.agree(now, m.Match, out)
 	} else {
 		s.refused(m)
 	}
@@ -324,15 +326,15 @@ func (s *Stream) onResponse(m *AppendResponse, out *StreamOutput) {
 
 // agree takes a durable match: from there on the logs are known to be equal, so
 // that entries may be sent ahead of the answers.
-func (s *Stream) agree(match Index, out *StreamOutput) {
+func (s *Stream) agree(now Instant, match Index, out *StreamOutput) {
 	if match > s.last {
 		return
 	}
 	if match > s.match {
-		s.match, out.Matched = match, match
+		s.match, s.matchedAt, out.Matched = match, now, match
 	}
 	if s.mode != StreamReplicate {
-		s.mode, s.probing = StreamReplicate, false
+		s.mode, s.probing, s.matchedAt = StreamReplicate, false, now
 		s.next = s.match + 1
 	}
 	s.next = max(s.next, s.match+1)
@@ -377,11 +379,16 @@ func (s *Stream) probe(next Index) {
 
 // onAlive takes what a heartbeat's answer proves: the peer is there, and holds
 // what it says durably. It stands in for answers that were lost.
-func (s *Stream) onAlive(ev *StreamAlive, out *StreamOutput) {
+func (s *Stream) onAlive(now Instant, ev *StreamAlive, out *StreamOutput) {
 	s.blocked = false
 	switch {
 	case ev.Match > s.match:
-		s.agree(ev.Match, out)
+		s.agree(now, ev.Match, out)
+	case s.mode == StreamReplicate && ev.Match < s.match && ev.Sent > s.matchedAt:
+		// It had acknowledged more before it was asked: its group was started
+		// anew, and the connection stayed. What was on its way may be lost, and
+		// only an append of the term proves its log again (rule 4).
+		s.probe(s.match + 1)
 	case s.mode == StreamProbe && s.probing && ev.Sent > s.probed:
 		s.probing = false // the probe or its answer was lost
 	case s.mode == StreamSnapshot:

@@ -245,8 +245,20 @@ func TestStreamAliveStandsInForAnswers(t *testing.T) {
 	r.pump(r.grown())
 	r.expect(r.pump(&StreamAlive{Match: 4, Sent: r.now + 1}), "matched 4", "after 5.4 [5.5 e5.5], commit 4")
 	r.state("replicate match 4 next 6 in flight 1")
-	r.expect(r.pump(&StreamAlive{Match: 3, Sent: r.now + 2})) // it was answered before
+	r.expect(r.pump(&StreamAlive{Match: 3, Sent: r.now})) // it was asked before
 	r.state("replicate match 4 next 6 in flight 1")
+}
+
+// TestStreamPeerStartsAnew: whoever knows less to be proved than it acknowledged
+// before it was asked was started anew over the same connection.
+func TestStreamPeerStartsAnew(t *testing.T) {
+	r := replicating(t)
+	r.expect(r.pump(&StreamAlive{Sent: r.now + 1}), "after 5.4 [5.5 e5.5, 5.6 e5.6], commit 9")
+	r.state("probe match 4 next 5 in flight 0")
+	r.now += 2
+	r.expect(r.pump(r.answer(AppendResponse{Success: true, Match: 4})), "after 5.4 [5.5 e5.5, 5.6 e5.6], commit 9", "after 5.6 [5.7 e5.7, 5.8 e5.8], commit 9", "after 5.8 [5.9 e5.9, 5.10 e5.10], commit 9")
+	r.expect(r.pump(&StreamAlive{Sent: r.now})) // it was asked before the probe came
+	r.state("replicate match 4 next 11 in flight 3")
 }
 
 func TestStreamBlocked(t *testing.T) {
