@@ -2,6 +2,7 @@ package actors
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +65,10 @@ func newWorkers(linger time.Duration) *workers {
 // run before the first has ended.
 func (p *workers) Schedule(run func()) {
 	p.mu.Lock()
+	if len(p.queue) == cap(p.queue) && p.first > len(p.queue)/2 {
+		// In a busy process the queue is never empty: what was taken makes room.
+		p.queue, p.first = slices.Delete(p.queue, 0, p.first), 0
+	}
 	p.queue = append(p.queue, run)
 	p.callOne()
 }

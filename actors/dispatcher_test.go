@@ -81,6 +81,35 @@ func TestWorkersWhoBlockAreReplaced(t *testing.T) {
 	})
 }
 
+// TestWorkersQueueStaysSmall while it is never empty: it holds what waits, and not
+// all that ever did.
+func TestWorkersQueueStaysSmall(t *testing.T) {
+	const actors, turns = 3, 100_000
+	p := newWorkers(workerLinger)
+	p.most = 1
+	done, taken := make(chan struct{}), 0
+	var run func()
+	run = func() {
+		switch taken++; {
+		case taken < turns:
+			p.Schedule(run)
+		case taken == turns:
+			close(done)
+		}
+	}
+	p.Schedule(func() {
+		for range actors {
+			p.Schedule(run)
+		}
+	})
+	await(t, done, "all turns")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cap(p.queue) > 16*actors {
+		t.Errorf("the queue has room for %d runs, and %d were ever in it at once", cap(p.queue), actors)
+	}
+}
+
 // TestMailboxRunsOneAtATime rings an actor from many goroutines: the counts are
 // not guarded, so that the race detector sees two runs at a time.
 func TestMailboxRunsOneAtATime(t *testing.T) {

@@ -57,6 +57,10 @@ func (q *queue) push(c *connection, i item) bool {
 	}
 	q.messages++
 	q.bytes += i.bytes
+	if len(q.items) == cap(q.items) && q.first > len(q.items)/2 {
+		// On a busy link the queue is never empty: what was taken makes room.
+		q.items, q.first = slices.Delete(q.items, 0, q.first), 0
+	}
 	q.items = append(q.items, i)
 	return true
 }
