@@ -26,6 +26,8 @@ type tail struct {
 	// again: entries are only appended behind it.
 	chunks     [][]core.Entry
 	first, end core.Index
+	// lastBytes were put into the last chunk.
+	lastBytes int
 	// prev is the entry before first; its term is 0 if it has to be read.
 	prev  core.LogID
 	bytes int
@@ -117,15 +119,16 @@ func (t *tail) begin(prev core.LogID) {
 	t.prev, t.first, t.end = prev, prev.Index+1, prev.Index+1
 }
 
-// Chunks grow with the tail, so that an idle group has a small one.
-const chunkEntriesMin, chunkEntriesMax = 16, 512
+// Chunks grow with the tail, so that an idle group has a small one. An evicted
+// entry's memory is free when its chunk is: so one chunk takes no more than a
+// part of the bound in bytes.
+const chunkEntriesMin, chunkEntriesMax, chunkBytesPart = 16, 512, 4
 
 // adoptEntriesMin is how many entries are a chunk as they come, instead of being
 // copied.
 const adoptEntriesMin = 16
 
 func (t *tail) extend(entries []core.Entry) {
-	t.bytes += core.SizeOf(entries)
 	t.end += core.Index(len(entries))
 	if len(entries) >= adoptEntriesMin {
 		t.chunks = append(t.chunks, slices.Clip(entries))
@@ -133,19 +136,31 @@ func (t *tail) extend(entries []core.Entry) {
 	}
 	for len(entries) > 0 {
 		n := len(t.chunks)
-		if n == 0 || len(t.chunks[n-1]) == cap(t.chunks[n-1]) {
+		if n == 0 || len(t.chunks[n-1]) == cap(t.chunks[n-1]) || t.lastBytes > t.bytesMax/chunkBytesPart {
 			size := chunkEntriesMin
 			if n > 0 {
 				size = min(max(2*len(t.chunks[n-1]), size), chunkEntriesMax)
 			}
-			t.chunks = append(t.chunks, make([]core.Entry, 0, size))
+			t.chunks, t.lastBytes = append(t.chunks, make([]core.Entry, 0, size)), 0
 			n++
 		}
 		last := &t.chunks[n-1]
-		fits := min(len(entries), cap(*last)-len(*last))
+		fits := t.fitting(entries[:min(len(entries), cap(*last)-len(*last))])
 		*last = append(*last, entries[:fits]...)
 		entries = entries[fits:]
 	}
+}
+
+// fitting counts the bytes of the first entries until the last chunk has its
+// part, and returns their number.
+func (t *tail) fitting(entries []core.Entry) int {
+	n, before := 0, t.lastBytes
+	for n < len(entries) && t.lastBytes <= t.bytesMax/chunkBytesPart {
+		t.lastBytes += entries[n].Size()
+		n++
+	}
+	t.bytes += t.lastBytes - before
+	return n
 }
 
 // flushed takes the watermark of durable writes.

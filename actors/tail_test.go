@@ -2,8 +2,10 @@ package actors
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/trouperaft/troupe/core"
 )
@@ -64,6 +66,35 @@ func TestTailServesWhatIsUnflushed(t *testing.T) {
 	if prev, n := readAll(tl, g, 31, 70); prev != id(1, 30) || n != 40 {
 		t.Fatalf("rule 9: %d entries after %v", n, prev)
 	}
+}
+
+// TestTailLetsGo of what it has evicted, also where large entries follow small
+// ones: chunks keep a part of the bound more at most.
+func TestTailLetsGo(t *testing.T) {
+	const size, held, small, large = 16 << 10, 16, 1530, 400
+	tl := newTail(held*size, core.LogID{}, core.LogID{}, 0)
+	var data []weak.Pointer[byte]
+	for i := core.Index(1); i <= small+large; i++ {
+		entries := entriesOf(1, i, i, core.EntryOverheadBytes)
+		if i > small {
+			entries = entriesOf(1, i, i, size)
+			data = append(data, weak.Make(&entries[0].Data[0]))
+		}
+		tl.submit(&core.Write{IOID: core.IOID(i), Append: entries})
+		tl.flushed(core.IOID(i))
+		tl.setApplied(i)
+	}
+	runtime.GC()
+	kept := 0
+	for _, d := range data {
+		if d.Value() != nil {
+			kept++
+		}
+	}
+	if most := held + held/chunkBytesPart + 1; kept > most {
+		t.Errorf("%d entries are in memory, want %d at most", kept, most)
+	}
+	runtime.KeepAlive(tl)
 }
 
 func TestTailBoundsARead(t *testing.T) {
