@@ -88,13 +88,14 @@ func (c *coreActor) step() bool {
 	if !rung {
 		return false
 	}
-	if urgent {
-		c.proposals.progress()
-	} else {
+	if !urgent {
 		// Proposals alone rang: one yield lets the other clients come along.
 		c.env.Yield()
 	}
-	items, notices := c.inbox.takeAll()
+	items, notices, urgent := c.inbox.takeAll()
+	if urgent {
+		c.proposals.progress()
+	}
 	c.inbox.meter.took(len(items) + notices.count())
 	// Rule 15: now is read after the inbox was swapped out, and timers come
 	// after everything that was said before they fired.

@@ -81,12 +81,12 @@ func (b *coreInbox) attendWatchers(watched func() bool) {
 	b.ringIf(false)
 }
 
-// takeAll swaps out everything.
-func (b *coreInbox) takeAll() ([]any, coreNotices) {
+// takeAll swaps out everything, and reports whether any of it was urgent.
+func (b *coreInbox) takeAll() (items []any, notices coreNotices, urgent bool) {
 	b.recycle()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	notices := b.notices
-	b.notices = coreNotices{}
-	return b.swap(), notices
+	notices, b.notices = b.notices, coreNotices{}
+	urgent = b.urgent
+	return b.swap(), notices, urgent
 }

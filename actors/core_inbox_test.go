@@ -26,11 +26,11 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"it has rung", func() { b.noteFlushed(2) }, 1},
 		{"and an item joins", func() { b.put("item", true) }, 1},
 		{"everything is taken", func() {
-			items, notices := b.takeAll()
-			if len(items) != 1 || notices != (coreNotices{flushed: 2, applied: applied(1), matched: true}) {
-				t.Errorf("taken %v and %+v", items, notices)
+			items, notices, urgent := b.takeAll()
+			if len(items) != 1 || !urgent || notices != (coreNotices{flushed: 2, applied: applied(1), matched: true}) {
+				t.Errorf("taken %v and %+v, urgent: %v", items, notices, urgent)
 			}
-			if items, notices = b.takeAll(); len(items) != 0 || notices != (coreNotices{}) {
+			if items, notices, urgent = b.takeAll(); len(items) != 0 || urgent || notices != (coreNotices{}) {
 				t.Errorf("taken twice: %v and %+v", items, notices)
 			}
 		}, 1},
