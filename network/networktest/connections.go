@@ -84,6 +84,7 @@ func testBreak(t *testing.T, m Medium) {
 	a.sendUntil(a.request(b, core.ClassBulk, 5))
 	b.awaitReceived(11)
 	a.awaitConnected(core.ClassBulk, 6)
+	a.awaitConnected(core.ClassControl, 1)
 	if connected, disconnected := a.counts(core.ClassBulk); connected != 6 || disconnected != 5 {
 		t.Errorf("bulk: connected %d times, disconnected %d", connected, disconnected)
 	}
