@@ -130,7 +130,8 @@ const adoptEntriesMin = 16
 
 func (t *tail) extend(entries []core.Entry) {
 	t.end += core.Index(len(entries))
-	if len(entries) >= adoptEntriesMin {
+	if size := core.SizeOf(entries); len(entries) >= adoptEntriesMin && size <= t.bytesMax/chunkBytesPart {
+		t.bytes += size
 		t.chunks = append(t.chunks, slices.Clip(entries))
 		return
 	}
@@ -145,15 +146,15 @@ func (t *tail) extend(entries []core.Entry) {
 			n++
 		}
 		last := &t.chunks[n-1]
-		fits := t.fitting(entries[:min(len(entries), cap(*last)-len(*last))])
+		fits := t.fill(entries[:min(len(entries), cap(*last)-len(*last))])
 		*last = append(*last, entries[:fits]...)
 		entries = entries[fits:]
 	}
 }
 
-// fitting counts the bytes of the first entries until the last chunk has its
-// part, and returns their number.
-func (t *tail) fitting(entries []core.Entry) int {
+// fill counts the bytes of the first entries until the last chunk has its part,
+// and returns their number.
+func (t *tail) fill(entries []core.Entry) int {
 	n, before := 0, t.lastBytes
 	for n < len(entries) && t.lastBytes <= t.bytesMax/chunkBytesPart {
 		t.lastBytes += entries[n].Size()

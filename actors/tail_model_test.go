@@ -45,6 +45,9 @@ func TestTailIsItsModel(t *testing.T) {
 				tl.setApplied(core.Index(max(0, len(model)-200)))
 			}
 			hold(checkTailRead(t, r, tl, model))
+			if held := core.SizeOf(model[tl.first-1:]); tl.bytes != held || int(tl.end) != len(model)+1 {
+				t.Fatalf("seed %d: the tail counts %d bytes and ends before %d, want %d and %d", seed, tl.bytes, tl.end, held, len(model)+1)
+			}
 		}
 		for _, h := range kept {
 			for i := range h.seen {
