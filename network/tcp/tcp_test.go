@@ -133,6 +133,7 @@ func TestGarbageIsLoggedOnce(t *testing.T) {
 	r.greet(wire.NewHello(local(2, 1), core.ClassControl, 7))
 	r.closed()
 	log.await(t, "answered at")
+	log.await(t, network.ErrFrame.Error()) // which another connection's goroutine logs
 	if found := log.with(network.ErrFrame.Error()); len(found) != 1 {
 		t.Errorf("logged %d times: %s", len(found), found)
 	}
