@@ -22,7 +22,8 @@ type Environment interface {
 	AfterFunc(d time.Duration, f func()) Timer
 	// System is the actor system that all actors are spawned in.
 	System() *actor.ActorSystem
-	// Dispatcher returns a new dispatcher, for one actor.
+	// Dispatcher returns what an actor that is being spawned will run on. Actors
+	// may share one.
 	Dispatcher() actor.Dispatcher
 	// Do carries out a call that may block, then done. In production both run in
 	// place, on the calling actor's goroutine. A simulation returns at once and

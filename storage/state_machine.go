@@ -21,6 +21,10 @@ type StateMachine interface {
 	// are ignored. It returns one result for each entry, nil where there is
 	// none, or nil for all; the caller owns them. Entry.Data may be kept only
 	// as a copy.
+	//
+	// Apply must not wait for its own group: a proposal, a linearizable read
+	// and the end of the group all wait for Apply to return. ctx ends when the
+	// group has failed.
 	Apply(ctx context.Context, entries []core.Entry) ([][]byte, error)
 
 	// Applied returns the last entry whose effects are durable here: the
