@@ -36,10 +36,7 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 	if len(command) > r.config.CommandBytesMax {
 		return Result{}, &TooLargeError{Size: len(command), Max: r.config.CommandBytesMax}
 	}
-	var o proposeOptions
-	if len(options) > 0 {
-		o = collect(options)
-	}
+	o := collect(options)
 	if !o.shared {
 		// Logs and streams share an entry's data long after its answer.
 		command = slices.Clone(command)

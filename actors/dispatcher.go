@@ -28,8 +28,9 @@ const workerLinger = 250 * time.Millisecond
 type workers struct {
 	linger time.Duration
 	begun  time.Time
-	// most is how many run actors at a time.
-	most int
+	// most is how many run actors at a time: as many as there are processors.
+	most       int
+	processors func() int
 
 	mu sync.Mutex
 	// queue holds the runs that nobody has taken, from first on.
@@ -57,8 +58,10 @@ type worker struct {
 
 var _ actor.Dispatcher = (*workers)(nil)
 
+func processors() int { return runtime.GOMAXPROCS(0) }
+
 func newWorkers(linger time.Duration) *workers {
-	return &workers{linger: linger, begun: time.Now(), most: runtime.GOMAXPROCS(0)}
+	return &workers{linger: linger, begun: time.Now(), most: processors(), processors: processors}
 }
 
 // Schedule lets run run soon, on a worker. A mailbox never schedules a second
@@ -93,7 +96,7 @@ func (p *workers) callOne() {
 	w.wake <- true
 }
 
-// Throughput is after how many messages of one run a mailbox yields.
+// Throughput implements actor.Dispatcher; our mailbox takes one message a run.
 func (p *workers) Throughput() int { return 1 }
 
 // serve is a worker's life. It is counted as running when it begins.
@@ -138,6 +141,7 @@ func (p *workers) park(w *worker) {
 	p.running--
 	if p.running == 0 {
 		p.quiet = time.Since(p.begun)
+		p.most = p.processors() // it may have been changed
 	}
 	w.since = p.quiet
 	p.parked = append(p.parked, w)

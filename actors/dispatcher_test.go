@@ -13,7 +13,7 @@ import (
 func TestWorkersLingerAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newWorkers(workerLinger)
-		p.most = 5
+		p.most, p.processors = 5, func() int { return 5 }
 		count := func() (parked, running, queued int) {
 			synctest.Wait()
 			p.mu.Lock()
@@ -58,7 +58,7 @@ func TestWorkersLingerAndEnd(t *testing.T) {
 func TestWorkersWhoBlockAreReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newWorkers(workerLinger)
-		p.most = 1
+		p.most, p.processors = 1, func() int { return 1 }
 		release, ran := make(chan struct{}), 0
 		p.Schedule(func() {
 			p.Schedule(func() { ran++ })
@@ -86,7 +86,7 @@ func TestWorkersWhoBlockAreReplaced(t *testing.T) {
 func TestWorkersQueueStaysSmall(t *testing.T) {
 	const actors, turns = 3, 100_000
 	p := newWorkers(workerLinger)
-	p.most = 1
+	p.most, p.processors = 1, func() int { return 1 }
 	done, taken := make(chan struct{}), 0
 	var run func()
 	run = func() {

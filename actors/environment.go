@@ -62,13 +62,15 @@ const (
 	CallSnapshotWrite
 	// CallSnapshotRead reads from the snapshot store.
 	CallSnapshotRead
+	// CallClose closes the network. A node that ends waits for it.
+	CallClose
 )
 
-// String returns "write", "read", "apply", "view", "restore", "snapshot write"
-// or "snapshot read".
+// String returns "write", "read", "apply", "view", "restore", "snapshot write",
+// "snapshot read" or "close".
 func (k CallKind) String() string {
-	if k < CallWrite || k > CallSnapshotRead {
+	if k < CallWrite || k > CallClose {
 		return "unknown call"
 	}
-	return [...]string{"write", "read", "apply", "view", "restore", "snapshot write", "snapshot read"}[k-1]
+	return [...]string{"write", "read", "apply", "view", "restore", "snapshot write", "snapshot read", "close"}[k-1]
 }

@@ -37,6 +37,7 @@ type logActor struct {
 	active []*groupLog
 	// round is what the batch under way carries, in order.
 	round []*groupLog
+	order []*groupLog // fill's
 	batch storage.Batch
 	bytes int
 	count int
@@ -174,7 +175,7 @@ func (l *logActor) left(g *groupLog) {
 func (l *logActor) fill() {
 	l.batch.Operations = l.batch.Operations[:0]
 	l.round, l.bytes, l.count = l.round[:0], 0, 0
-	order := make([]*groupLog, 0, len(l.active))
+	order := l.order[:0]
 	for _, votes := range []bool{true, false} {
 		for _, g := range l.active {
 			if g.savesHardState() == votes {
@@ -182,6 +183,7 @@ func (l *logActor) fill() {
 			}
 		}
 	}
+	l.order = order
 	share := l.limits.BatchBytesMax / len(order)
 	for _, g := range order {
 		g.upTo, g.op, g.owned, g.inRound = 0, -1, false, false

@@ -232,7 +232,12 @@ func (n *Node) stopLogWhenLast() {
 // logEnded is the end of the node.
 func (n *Node) logEnded() {
 	n.meter.close()
-	if err := n.cfg.Network.Close(); err != nil {
+	var err error
+	n.env.Do(CallClose, func() { err = n.cfg.Network.Close() }, func() { n.closed(err) })
+}
+
+func (n *Node) closed(err error) {
+	if err != nil {
 		n.logger.Warn("the network did not close", slog.Any("error", err))
 	}
 	n.mu.Lock()

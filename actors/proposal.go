@@ -50,7 +50,7 @@ type Proposal struct {
 	sentTerm core.Term
 	// trace is nil unless the proposal is traced.
 	trace *proposalTrace
-	// Links of the one list that the proposal is in.
+	// Links of the one list, or chain, that the proposal is in.
 	next, prev *Proposal
 	list       *proposalList
 }
