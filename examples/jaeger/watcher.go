@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/trouperaft/troupe/tracing"
+)
+
+// watcher sees the spans of all nodes as they begin and end, beside the export:
+// so the program knows which trace shows what, and when it is complete.
+type watcher struct {
+	mu      sync.Mutex
+	traces  map[trace.TraceID]*watched
+	rare    []trace.TraceID // in the order of their coming
+	changed chan struct{}   // closed with each end of a span
+}
+
+// watched is one trace that is followed.
+type watched struct {
+	open  map[trace.SpanID]sdktrace.ReadOnlySpan
+	ended []sdktrace.ReadOnlySpan
+}
+
+// rareTracesMax bounds the traces that are followed for their name alone.
+const rareTracesMax = 256
+
+func newWatcher() *watcher {
+	return &watcher{traces: make(map[trace.TraceID]*watched), changed: make(chan struct{})}
+}
+
+// follow begins to keep the spans of a trace, of which root has just begun.
+func (w *watcher) follow(root sdktrace.ReadOnlySpan) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := root.SpanContext()
+	w.traces[c.TraceID()] = &watched{open: map[trace.SpanID]sdktrace.ReadOnlySpan{c.SpanID(): root}}
+}
+
+// isRare reports whether spans of this name are followed without being asked for.
+func isRare(name string) bool {
+	switch name {
+	case tracing.Bootstrap.Name, tracing.Recover.Name, tracing.Election.Name,
+		tracing.SnapshotBuild.Name, tracing.SnapshotSend.Name, tracing.SnapshotInstall.Name:
+		return true
+	}
+	return false
+}
+
+func (w *watcher) started(span sdktrace.ReadOnlySpan) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id := span.SpanContext().TraceID()
+	t := w.traces[id]
+	if t == nil && isRare(span.Name()) {
+		t = &watched{open: make(map[trace.SpanID]sdktrace.ReadOnlySpan)}
+		w.traces[id] = t
+		w.rare = append(w.rare, id)
+		if len(w.rare) > rareTracesMax {
+			delete(w.traces, w.rare[0])
+			w.rare = w.rare[1:]
+		}
+	}
+	if t != nil {
+		t.open[span.SpanContext().SpanID()] = span
+	}
+}
+
+func (w *watcher) ended(span sdktrace.ReadOnlySpan) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.traces[span.SpanContext().TraceID()]
+	if t == nil {
+		return
+	}
+	delete(t.open, span.SpanContext().SpanID())
+	t.ended = append(t.ended, span)
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// await calls look, under the lock, until it returns true or ctx ends.
+func (w *watcher) await(ctx context.Context, look func() bool) error {
+	for {
+		w.mu.Lock()
+		found, changed := look(), w.changed
+		w.mu.Unlock()
+		if found {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// spans waits until a trace is complete, and returns the spans that have ended
+// by then, and how many have not. When ctx ends first, these are what there is.
+func (w *watcher) spans(ctx context.Context, id trace.TraceID, complete func(*watched) bool) (ended []sdktrace.ReadOnlySpan, open int, err error) {
+	err = w.await(ctx, func() bool {
+		t := w.traces[id]
+		if t == nil {
+			return false
+		}
+		ended, open = slices.Clone(t.ended), len(t.open)
+		return len(ended) > 0 && complete(t)
+	})
+	return ended, open, err
+}
+
+// find waits for a span of a trace that is followed for its name, or otherwise.
+func (w *watcher) find(ctx context.Context, match func(sdktrace.ReadOnlySpan) bool) (found sdktrace.ReadOnlySpan, err error) {
+	err = w.await(ctx, func() bool {
+		for _, t := range w.traces {
+			if i := slices.IndexFunc(t.ended, match); i >= 0 {
+				found = t.ended[i]
+				return true
+			}
+		}
+		return false
+	})
+	return found, err
+}
+
+// nodeSpans counts the spans of one node and shows them to the watcher.
+type nodeSpans struct {
+	watcher *watcher
+	ended   atomic.Uint64
+}
+
+// OnStart implements sdktrace.SpanProcessor.
+func (n *nodeSpans) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+	n.watcher.started(s)
+}
+
+// OnEnd implements sdktrace.SpanProcessor.
+func (n *nodeSpans) OnEnd(s sdktrace.ReadOnlySpan) {
+	n.ended.Add(1)
+	n.watcher.ended(s)
+}
+
+// ForceFlush implements sdktrace.SpanProcessor.
+func (n *nodeSpans) ForceFlush(context.Context) error { return nil }
+
+// Shutdown implements sdktrace.SpanProcessor.
+func (n *nodeSpans) Shutdown(context.Context) error { return nil }
