@@ -29,12 +29,12 @@ func TestRateSampler(t *testing.T) {
 		if n := count(s, 1000); n != 10 {
 			t.Errorf("%d of a burst, want 10", n)
 		}
-		time.Sleep(time.Second - 1)
+		time.Sleep(time.Second - time.Nanosecond)
 		synctest.Wait()
 		if n := count(s, 1000); n != 0 {
 			t.Errorf("%d within the second, want none", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if n := count(s, 3); n != 3 {
 			t.Errorf("%d of 3 after a second", n)

@@ -217,7 +217,7 @@ func nodesOf(spans []sdktrace.ReadOnlySpan) string {
 func attributeOf(s sdktrace.ReadOnlySpan, key attribute.Key) (value string, ok bool) {
 	for _, a := range s.Attributes() {
 		if a.Key == key {
-			return a.Value.Emit(), true
+			return a.Value.String(), true
 		}
 	}
 	return "", false

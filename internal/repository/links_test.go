@@ -12,10 +12,9 @@ import (
 )
 
 var (
-	fence    = regexp.MustCompile("(?ms)^```.*?^```$")
-	codeSpan = regexp.MustCompile("`[^`\n]+`")
-	link     = regexp.MustCompile(`\[[^\]\n]*\]\(([^()\s]+)\)`)
-	heading  = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
+	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
+	link    = regexp.MustCompile(`\[[^\]\n]*\]\(([^()\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 )
 
 // prose is a document without its blocks of code; lines stay where they are.
