@@ -73,6 +73,8 @@ type VoteRequest struct {
 	Last LogID
 	// Transfer marks a campaign that the leader itself asked for (TimeoutNow).
 	Transfer bool
+	// Trace is the election's, zero if it is not traced.
+	Trace TraceContext
 }
 
 // VoteResponse answers a VoteRequest. A refusal carries the refuser's term in
@@ -181,6 +183,8 @@ type SnapshotResponse struct {
 type ReadIndexRequest struct {
 	Header
 	ID uint64
+	// Trace is that of a read behind it, zero if none is traced.
+	Trace TraceContext
 }
 
 // ReadIndexResponse answers a ReadIndexRequest. Not OK: the asked node does not

@@ -119,6 +119,9 @@ type Progress struct {
 	Elections ElectionCounts
 }
 
+// Last returns the id of the newest entry of the accepted log.
+func (e *Engine) Last() LogID { return e.log.last }
+
 // Progress returns the engine's.
 func (e *Engine) Progress() Progress {
 	return Progress{

@@ -48,7 +48,7 @@ func testEveryMessage(t *testing.T, m Medium) {
 	configuration := membership.Configuration{Members: []membership.Member{voter}, Voters: []membership.Identity{voter.Identity}}
 	h, r := a.head(b, 4), b.head(a, 4)
 	requests := []core.Message{
-		&core.VoteRequest{Header: h, Pre: true, ElectionTerm: 4, Campaign: 5, Last: id, Transfer: true},
+		&core.VoteRequest{Header: h, Pre: true, ElectionTerm: 4, Campaign: 5, Last: id, Transfer: true, Trace: core.TraceContext{1, 24: 1}},
 		&core.Heartbeat{Header: h, Round: 1, Stream: 2, Commit: 3},
 		&core.AppendEntries{Header: h, Stream: 6, Prev: id, Commit: 4, Entries: []core.Entry{
 			{LogID: core.LogID{Term: 2, Index: 10}, Kind: core.EntryCommand, Time: 77, Data: []byte("a command")},
@@ -59,7 +59,7 @@ func testEveryMessage(t *testing.T, m Medium) {
 			LogID: id, Time: 1, Cluster: 7, SizeBytes: 1 << 40, Checksum: 0xffffffff,
 			Configuration: core.ConfigurationAt{LogID: id, Configuration: configuration},
 		}},
-		&core.ReadIndexRequest{Header: h, ID: 1},
+		&core.ReadIndexRequest{Header: h, ID: 1, Trace: core.TraceContext{2, 24: 1}},
 		&core.IdentifyRequest{Header: core.Header{Group: 4, From: a.local.Identity, To: membership.Identity{ID: 2}}, ID: 1},
 		&core.ProposeRequest{Header: h, Proposals: []core.ForwardedProposal{{ID: 1, ExpectedTerm: 2, Data: []byte("x")}, {ID: 2}}},
 	}

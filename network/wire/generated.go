@@ -35,7 +35,7 @@ func toProto(m core.Message) (proto.Message, error) {
 	case *core.VoteRequest:
 		return &pb.VoteRequest{
 			Header: h, Pre: m.Pre, ElectionTerm: uint64(m.ElectionTerm), Campaign: m.Campaign,
-			Last: logIDToProto(m.Last), Transfer: m.Transfer,
+			Last: logIDToProto(m.Last), Transfer: m.Transfer, Trace: traceToProto(m.Trace),
 		}, nil
 	case *core.VoteResponse:
 		return &pb.VoteResponse{
@@ -48,7 +48,7 @@ func toProto(m core.Message) (proto.Message, error) {
 			Refused: m.Refused, Reason: validUTF8(m.Reason),
 		}, nil
 	case *core.ReadIndexRequest:
-		return &pb.ReadIndexRequest{Header: h, Id: m.ID}, nil
+		return &pb.ReadIndexRequest{Header: h, Id: m.ID, Trace: traceToProto(m.Trace)}, nil
 	case *core.ReadIndexResponse:
 		return &pb.ReadIndexResponse{Header: h, Id: m.ID, Ok: m.OK, Index: uint64(m.Index)}, nil
 	case *core.IdentifyRequest:
@@ -74,7 +74,7 @@ func decodeGenerated(kind Kind, payload []byte) (core.Message, error) {
 		err := parse(payload, &p)
 		return &core.VoteRequest{
 			Header: headerFromProto(p.Header), Pre: p.Pre, ElectionTerm: core.Term(p.ElectionTerm),
-			Campaign: p.Campaign, Last: logIDFromProto(p.Last), Transfer: p.Transfer,
+			Campaign: p.Campaign, Last: logIDFromProto(p.Last), Transfer: p.Transfer, Trace: traceOf(p.Trace),
 		}, err
 	case KindVoteResponse:
 		var p pb.VoteResponse
@@ -93,7 +93,7 @@ func decodeGenerated(kind Kind, payload []byte) (core.Message, error) {
 	case KindReadIndexRequest:
 		var p pb.ReadIndexRequest
 		err := parse(payload, &p)
-		return &core.ReadIndexRequest{Header: headerFromProto(p.Header), ID: p.Id}, err
+		return &core.ReadIndexRequest{Header: headerFromProto(p.Header), ID: p.Id, Trace: traceOf(p.Trace)}, err
 	case KindReadIndexResponse:
 		var p pb.ReadIndexResponse
 		err := parse(payload, &p)

@@ -110,7 +110,8 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 	for _, m := range []core.Message{
 		&core.Heartbeat{Header: header, Round: most, Stream: most, Commit: most},
 		&core.AppendResponse{Header: header, Stream: most, Success: true, Match: most, Rejected: id, Hint: id},
-		&core.VoteRequest{Header: header, Pre: true, ElectionTerm: most, Campaign: most, Last: id, Transfer: true},
+		&core.VoteRequest{Header: header, Pre: true, ElectionTerm: most, Campaign: most, Last: id, Transfer: true, Trace: core.TraceContext{1}},
+		&core.ReadIndexRequest{Header: header, ID: most, Trace: core.TraceContext{1}},
 		&core.ProposeRequest{Header: header, Proposals: proposals},
 		&core.ProposeResponse{Header: header, Results: results},
 		&core.AppendEntries{Header: header, Stream: most, Entries: entries, Commit: most, Traces: traces},
@@ -310,6 +311,20 @@ func TestTooManyItems(t *testing.T) {
 	}
 }
 
+// What is not traced adds no byte to a message.
+func TestNoContextNoBytes(t *testing.T) {
+	for _, m := range []struct{ without, with core.Message }{
+		{&core.VoteRequest{Header: header(), ElectionTerm: 5}, &core.VoteRequest{Header: header(), ElectionTerm: 5, Trace: core.TraceContext{1}}},
+		{&core.ReadIndexRequest{Header: header(), ID: 5}, &core.ReadIndexRequest{Header: header(), ID: 5, Trace: core.TraceContext{1}}},
+	} {
+		without, err := AppendMessage(nil, m.without)
+		with, errWith := AppendMessage(nil, m.with)
+		if err != nil || errWith != nil || len(with)-len(without) != 27 || !bytes.HasPrefix(with, without) {
+			t.Errorf("%T: %x, %v; traced %x, %v", m.with, without, err, with, errWith)
+		}
+	}
+}
+
 // A context of another length, as a later version may have it, costs the trace
 // and not the message.
 func TestContextsOfOtherLengthsAreSkipped(t *testing.T) {
@@ -326,6 +341,16 @@ func TestContextsOfOtherLengthsAreSkipped(t *testing.T) {
 		m, err = DecodeMessage(KindProposeRequest, b)
 		if err != nil || string(m.(*core.ProposeRequest).Proposals[0].Data) != "data" || !m.(*core.ProposeRequest).Proposals[0].Trace.IsZero() {
 			t.Errorf("a proposal with a context of %d bytes: %+v, %v", n, m, err)
+		}
+		b = appendBytes(appendUint(appendHeader(nil, &head), 3, 5), 7, context)
+		m, err = DecodeMessage(KindVoteRequest, b)
+		if err != nil || m.(*core.VoteRequest).ElectionTerm != 5 || !m.(*core.VoteRequest).Trace.IsZero() {
+			t.Errorf("a vote request with a context of %d bytes: %+v, %v", n, m, err)
+		}
+		b = appendBytes(appendUint(appendHeader(nil, &head), 2, 5), 3, context)
+		m, err = DecodeMessage(KindReadIndexRequest, b)
+		if err != nil || m.(*core.ReadIndexRequest).ID != 5 || !m.(*core.ReadIndexRequest).Trace.IsZero() {
+			t.Errorf("a read request with a context of %d bytes: %+v, %v", n, m, err)
 		}
 	}
 }

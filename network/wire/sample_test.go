@@ -72,6 +72,14 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 		if len(m.Results) == 0 {
 			m.Results = nil
 		}
+	case *core.VoteRequest:
+		if random.Intn(2) == 0 {
+			m.Trace = core.TraceContext{}
+		}
+	case *core.ReadIndexRequest:
+		if random.Intn(2) == 0 {
+			m.Trace = core.TraceContext{}
+		}
 	case *core.Refusal:
 		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedCluster)))
 	}

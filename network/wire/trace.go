@@ -10,11 +10,20 @@ import (
 // traceparent has them. One of another length is of a later version: it is
 // skipped, and what it stood with is not traced. So is one that is all zero.
 
-func (f *fields) trace() (c core.TraceContext) {
-	if b := f.bytes(); len(b) == len(c) {
+func (f *fields) trace() core.TraceContext { return traceOf(f.bytes()) }
+
+func traceOf(b []byte) (c core.TraceContext) {
+	if len(b) == len(c) {
 		copy(c[:], b)
 	}
 	return c
+}
+
+func traceToProto(c core.TraceContext) []byte {
+	if c.IsZero() {
+		return nil
+	}
+	return c[:]
 }
 
 func sizeTrace(c core.TraceContext) int {

@@ -333,13 +333,15 @@ func (x *Header) GetTerm() uint64 {
 }
 
 type VoteRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	Pre           bool                   `protobuf:"varint,2,opt,name=pre,proto3" json:"pre,omitempty"`
-	ElectionTerm  uint64                 `protobuf:"varint,3,opt,name=election_term,json=electionTerm,proto3" json:"election_term,omitempty"`
-	Campaign      uint64                 `protobuf:"varint,4,opt,name=campaign,proto3" json:"campaign,omitempty"`
-	Last          *LogID                 `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
-	Transfer      bool                   `protobuf:"varint,6,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Header       *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Pre          bool                   `protobuf:"varint,2,opt,name=pre,proto3" json:"pre,omitempty"`
+	ElectionTerm uint64                 `protobuf:"varint,3,opt,name=election_term,json=electionTerm,proto3" json:"election_term,omitempty"`
+	Campaign     uint64                 `protobuf:"varint,4,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	Last         *LogID                 `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	Transfer     bool                   `protobuf:"varint,6,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	// See trace.go; absent if the election is not traced.
+	Trace         []byte `protobuf:"bytes,7,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -414,6 +416,13 @@ func (x *VoteRequest) GetTransfer() bool {
 		return x.Transfer
 	}
 	return false
+}
+
+func (x *VoteRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
 }
 
 type VoteResponse struct {
@@ -1162,9 +1171,11 @@ func (x *SnapshotResponse) GetReason() string {
 }
 
 type ReadIndexRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	Id            uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Id     uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	// See trace.go; absent if no read behind it is traced.
+	Trace         []byte `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1211,6 +1222,13 @@ func (x *ReadIndexRequest) GetId() uint64 {
 		return x.Id
 	}
 	return 0
+}
+
+func (x *ReadIndexRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
 }
 
 type ReadIndexResponse struct {
@@ -1753,14 +1771,15 @@ const file_troupe_proto_rawDesc = "" +
 	"\x10from_incarnation\x18\x04 \x01(\x06R\x0ffromIncarnation\x12\x17\n" +
 	"\ato_node\x18\x05 \x01(\x04R\x06toNode\x12%\n" +
 	"\x0eto_incarnation\x18\x06 \x01(\x06R\rtoIncarnation\x12\x12\n" +
-	"\x04term\x18\a \x01(\x04R\x04term\"\xdd\x01\n" +
+	"\x04term\x18\a \x01(\x04R\x04term\"\xf3\x01\n" +
 	"\vVoteRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x10\n" +
 	"\x03pre\x18\x02 \x01(\bR\x03pre\x12#\n" +
 	"\relection_term\x18\x03 \x01(\x04R\felectionTerm\x12\x1a\n" +
 	"\bcampaign\x18\x04 \x01(\x04R\bcampaign\x12,\n" +
 	"\x04last\x18\x05 \x01(\v2\x18.troupe.network.v1.LogIDR\x04last\x12\x1a\n" +
-	"\btransfer\x18\x06 \x01(\bR\btransfer\"\xcf\x01\n" +
+	"\btransfer\x18\x06 \x01(\bR\btransfer\x12\x14\n" +
+	"\x05trace\x18\a \x01(\fR\x05trace\"\xcf\x01\n" +
 	"\fVoteResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x10\n" +
 	"\x03pre\x18\x02 \x01(\bR\x03pre\x12#\n" +
@@ -1825,10 +1844,11 @@ const file_troupe_proto_rawDesc = "" +
 	"\btransfer\x18\x03 \x01(\x04R\btransfer\x12\x16\n" +
 	"\x06offset\x18\x04 \x01(\x04R\x06offset\x12\x18\n" +
 	"\arefused\x18\x05 \x01(\bR\arefused\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"U\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"k\n" +
 	"\x10ReadIndexRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\x04R\x02id\"|\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05trace\x18\x03 \x01(\fR\x05trace\"|\n" +
 	"\x11ReadIndexResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x0e\n" +
