@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,10 +22,10 @@ type batchSettings struct {
 // processor exports spans in batches, and counts each one that it loses: the
 // SDK's own does not tell how many it had no room for.
 type processor struct {
-	exporter sdktrace.SpanExporter
-	settings batchSettings
-	logger   *slog.Logger
-	dropped  atomic.Uint64
+	exporter          sdktrace.SpanExporter
+	settings          batchSettings
+	attempts          *attempts
+	exported, dropped atomic.Uint64
 
 	mu     sync.Mutex
 	queue  []sdktrace.ReadOnlySpan
@@ -35,23 +34,20 @@ type processor struct {
 	// some has a token when there is something to send, full when there is a
 	// whole batch.
 	some, full chan struct{}
-	flush      chan chan struct{}
+	flush      chan chan error
 	stop       chan struct{}
 	done       chan struct{}
 	// ctx bounds every export; it ends with that of Shutdown.
-	ctx     context.Context
-	cancel  context.CancelFunc
-	failing bool // the goroutine's
+	ctx    context.Context
+	cancel context.CancelFunc
+	last   error // of the exports that Shutdown made; valid when done is closed
 }
 
-func newProcessor(exporter sdktrace.SpanExporter, settings *batchSettings, logger *slog.Logger) *processor {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
+func newProcessor(exporter sdktrace.SpanExporter, settings *batchSettings, attempts *attempts) *processor {
 	p := &processor{
-		exporter: exporter, settings: *settings, logger: logger,
+		exporter: exporter, settings: *settings, attempts: attempts,
 		some: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		flush: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+		flush: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go p.run()
@@ -99,10 +95,9 @@ func (p *processor) run() {
 				return
 			}
 		case flushed := <-p.flush:
-			p.export()
-			close(flushed)
+			flushed <- p.export()
 		case <-p.stop:
-			p.export()
+			p.last = p.export()
 			return
 		}
 	}
@@ -114,21 +109,21 @@ func (p *processor) gather() (last bool) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		p.export()
+		_ = p.export()
 	case <-p.full:
-		p.export()
+		_ = p.export()
 	case flushed := <-p.flush:
-		p.export()
-		close(flushed)
+		flushed <- p.export()
 	case <-p.stop:
-		p.export()
+		p.last = p.export()
 		return true
 	}
 	return false
 }
 
-// export sends all that waits.
-func (p *processor) export() {
+// export sends all that waits, and returns why the first batch that was lost
+// could not be sent.
+func (p *processor) export() (first error) {
 	for {
 		p.mu.Lock()
 		n := min(len(p.queue), p.settings.batchSpansMax)
@@ -139,45 +134,43 @@ func (p *processor) export() {
 		}
 		p.mu.Unlock()
 		if n == 0 {
-			return
+			return first
 		}
-		ctx, cancel := context.WithTimeout(p.ctx, p.settings.timeout)
-		p.note(n, p.exporter.ExportSpans(ctx, batch))
-		cancel()
+		if err := p.exportBatch(batch); err != nil && first == nil {
+			first = err
+		}
 	}
 }
 
-// note counts what an export has lost, and says when exports begin to fail and
-// when they go well again.
-func (p *processor) note(spans int, err error) {
-	if err != nil {
-		p.dropped.Add(uint64(spans))
+func (p *processor) exportBatch(batch []sdktrace.ReadOnlySpan) error {
+	ctx, cancel := context.WithTimeout(p.ctx, p.settings.timeout)
+	defer cancel()
+	err := p.exporter.ExportSpans(p.attempts.watch(ctx), batch)
+	if err == nil {
+		p.exported.Add(uint64(len(batch)))
+		p.attempts.succeeded(p.dropped.Load())
+		return nil
 	}
-	if failing := err != nil; failing != p.failing {
-		p.failing = failing
-		if failing {
-			p.logger.Warn("spans cannot be exported, and are lost", slog.Any("error", err))
-		} else {
-			p.logger.Info("spans are exported again", slog.Uint64("dropped", p.dropped.Load()))
-		}
-	}
+	p.dropped.Add(uint64(len(batch)))
+	p.attempts.failed(ctx, err)
+	return p.attempts.explain(err)
 }
 
 // ForceFlush implements sdktrace.SpanProcessor.
 func (p *processor) ForceFlush(ctx context.Context) error {
-	flushed := make(chan struct{})
+	flushed := make(chan error, 1)
 	select {
 	case p.flush <- flushed:
 	case <-p.done:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return p.attempts.explain(ctx.Err())
 	}
 	select {
-	case <-flushed:
-		return nil
+	case err := <-flushed:
+		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return p.attempts.explain(ctx.Err())
 	}
 }
 
@@ -196,8 +189,11 @@ func (p *processor) Shutdown(ctx context.Context) error {
 	close(p.stop)
 	<-p.done
 	err := p.exporter.Shutdown(ctx)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	switch {
+	case ctx.Err() != nil:
+		return p.attempts.explain(ctx.Err())
+	case p.last != nil:
+		return p.last
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
 
 	"github.com/trouperaft/troupe/tracing"
 )
@@ -23,8 +24,11 @@ type settings struct {
 	http     bool
 	// endpoint is a URL.
 	endpoint string
-	sampler  tracing.Sampler
-	batch    batchSettings
+	// sampler is for the writes and reads that have no caller's span, callers
+	// for spans of others that have no parent.
+	sampler tracing.Sampler
+	callers sdktrace.Sampler
+	batch   batchSettings
 }
 
 const (
@@ -141,31 +145,39 @@ func (s *settings) readEndpoint(o *Options) error {
 }
 
 // exporter makes the client. The rest of the variables it reads itself.
-func (s *settings) exporter(ctx context.Context) (sdktrace.SpanExporter, error) {
+func (s *settings) exporter(ctx context.Context, a *attempts) (sdktrace.SpanExporter, error) {
 	if s.http {
 		return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(s.endpoint))
 	}
-	return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(s.endpoint))
+	return otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(s.endpoint), otlptracegrpc.WithDialOption(grpc.WithChainUnaryInterceptor(a.intercept)))
 }
 
-// readSampler chooses the sampler: the option, the variable, the default. That
-// of a caller is followed by every one of them.
+// readSampler chooses the samplers. That of writes and reads: the option, the
+// variable, the default. That of others: the variable, else OpenTelemetry's own
+// default, which takes all. A caller is followed by every one of them.
 func (s *settings) readSampler(o *Options) error {
-	if o.Ratio != nil {
-		if !(*o.Ratio >= 0 && *o.Ratio <= 1) {
-			return fmt.Errorf("otlp: Options.Ratio is %v; it is from 0 to 1", *o.Ratio)
-		}
-		s.sampler = tracing.NewRatioSampler(*o.Ratio)
-		return nil
+	if err := s.readSamplerVariable(); err != nil || o.Ratio == nil {
+		return err
+	}
+	if !(*o.Ratio >= 0 && *o.Ratio <= 1) {
+		return fmt.Errorf("otlp: Options.Ratio is %v; it is from 0 to 1", *o.Ratio)
+	}
+	s.sampler = tracing.NewRatioSampler(*o.Ratio)
+	return nil
+}
+
+func (s *settings) readSamplerVariable() error {
+	set := func(ratio float64) {
+		s.sampler, s.callers = tracing.NewRatioSampler(ratio), sdktrace.TraceIDRatioBased(ratio)
 	}
 	name, value := variable(variableSampler)
 	switch strings.ToLower(value) {
 	case "":
-		s.sampler = tracing.NewRateSampler(tracing.TracesPerSecondDefault)
+		s.sampler, s.callers = tracing.NewRateSampler(tracing.TracesPerSecondDefault), sdktrace.AlwaysSample()
 	case "always_on", "parentbased_always_on":
-		s.sampler = tracing.NewRatioSampler(1)
+		set(1)
 	case "always_off", "parentbased_always_off":
-		s.sampler = tracing.NewRatioSampler(0)
+		set(0)
 	case "traceidratio", "parentbased_traceidratio":
 		ratio := 1.0
 		if name, value := variable(variableSamplerArg); value != "" {
@@ -174,7 +186,7 @@ func (s *settings) readSampler(o *Options) error {
 				return wrong(name, value, "a number from 0 to 1")
 			}
 		}
-		s.sampler = tracing.NewRatioSampler(ratio)
+		set(ratio)
 	default:
 		return wrong(name, value, "always_on, always_off, traceidratio, or one of these behind parentbased_")
 	}

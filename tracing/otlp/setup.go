@@ -39,13 +39,15 @@ type Options struct {
 	// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT, else
 	// 127.0.0.1, port 4317 for gRPC and 4318 for HTTP, without TLS.
 	Endpoint string
-	// Ratio, if not nil, samples each write and read with this probability,
-	// from 0 to 1. Default: OTEL_TRACES_SAMPLER, else at most 10 new traces a
-	// second.
+	// Ratio, if not nil, samples each write and read without a caller's span
+	// with this probability, from 0 to 1. Default: OTEL_TRACES_SAMPLER, else at
+	// most 10 new traces a second.
 	Ratio *float64
 	// MeterProvider gets the counter DroppedMetric. Default: none does.
 	MeterProvider metric.MeterProvider
-	// Logger is told when spans begin to be lost. Default: nobody is.
+	// Logger is told at once when an attempt to reach the collector fails, with
+	// the endpoint and the cause, and when spans arrive again: once for a time of
+	// trouble, and at most once a minute. Default: nobody is.
 	Logger *slog.Logger
 }
 
@@ -53,9 +55,13 @@ type Options struct {
 // concurrent use. One that the environment has turned off (OTEL_SDK_DISABLED, or
 // OTEL_TRACES_EXPORTER=none) does nothing.
 type Exporter struct {
-	// TracerProvider is nil if tracing is turned off.
+	// TracerProvider is nil if tracing is turned off. An application may start
+	// spans of its own with it, to be the callers of writes and reads: those
+	// without a parent are sampled as OTEL_TRACES_SAMPLER says, all by default,
+	// and take nothing from Sampler.
 	TracerProvider *sdktrace.TracerProvider
-	// Sampler is the one that was chosen, nil if tracing is turned off.
+	// Sampler is the one that was chosen for writes and reads without a caller's
+	// span, nil if tracing is turned off.
 	Sampler tracing.Sampler
 
 	processor    *processor
@@ -63,8 +69,8 @@ type Exporter struct {
 }
 
 // Setup connects to nobody yet: a collector that cannot be reached costs spans,
-// which are counted, and never a write. An error names the option or the
-// variable that is wrong.
+// which are counted, and never a write; Options.Logger, Flush and Shutdown tell
+// why it cannot. An error names the option or the variable that is wrong.
 func Setup(ctx context.Context, options Options) (*Exporter, error) {
 	if options.Node == 0 {
 		return nil, errors.New("otlp: Options.Node is 0: ids begin at 1")
@@ -77,14 +83,15 @@ func Setup(ctx context.Context, options Options) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.exporter(ctx)
+	attempts := newAttempts(s.endpoint, options.Logger)
+	client, err := s.exporter(ctx, attempts)
 	if err != nil {
-		return nil, fmt.Errorf("otlp: %w", err)
+		return nil, fmt.Errorf("otlp: %s: %w", s.endpoint, err)
 	}
-	e := &Exporter{Sampler: s.sampler, processor: newProcessor(client, &s.batch, options.Logger)}
+	e := &Exporter{Sampler: s.sampler, processor: newProcessor(client, &s.batch, attempts)}
 	e.TracerProvider = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(described),
-		sdktrace.WithSampler(headSampler{s.sampler}),
+		sdktrace.WithSampler(headSampler{s.sampler, sdktrace.ParentBased(s.callers)}),
 		sdktrace.WithSpanProcessor(e.processor),
 	)
 	if err := e.count(options.MeterProvider); err != nil {
@@ -133,6 +140,23 @@ func (e *Exporter) Tracing() tracing.Config {
 	return tracing.Config{Provider: e.TracerProvider, Sampler: e.Sampler}
 }
 
+// Endpoint is the URL of the collector that was chosen, "" if tracing is turned
+// off. With TLS it begins with https.
+func (e *Exporter) Endpoint() string {
+	if e.processor == nil {
+		return ""
+	}
+	return e.processor.attempts.endpoint
+}
+
+// Exported counts the spans that the collector has taken since Setup.
+func (e *Exporter) Exported() uint64 {
+	if e.processor == nil {
+		return 0
+	}
+	return e.processor.exported.Load()
+}
+
 // Dropped counts the spans that were lost since Setup: those for which the queue
 // had no room, and those of exports that failed. A batch that the collector took
 // in part counts as a whole.
@@ -143,8 +167,10 @@ func (e *Exporter) Dropped() uint64 {
 	return e.processor.dropped.Load()
 }
 
-// Flush sends what has ended up to now, and returns when that was tried, or an
-// error that wraps ctx.Err() when ctx ends first.
+// Flush sends what has ended up to now, and returns when that was tried: nil if
+// the collector has taken it, else why the first batch of it is lost. When ctx
+// ends first, the error wraps ctx.Err(), and says why the last attempt failed if
+// one did; the spans are tried on. Every error names the endpoint.
 func (e *Exporter) Flush(ctx context.Context) error {
 	if e.processor == nil {
 		return nil
@@ -153,42 +179,41 @@ func (e *Exporter) Flush(ctx context.Context) error {
 }
 
 // Shutdown sends what has ended, for as long as ctx lasts, and ends: what could
-// not be sent is counted, and what ends afterwards too. It is called when the
-// node has stopped, so that nothing is missing. The second call does nothing.
+// not be sent is counted, and what ends afterwards too. Its errors are those of
+// Flush. It is called when the node has stopped, so that nothing is missing. The
+// second call does nothing.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	if e.TracerProvider == nil {
 		return nil
 	}
-	err := e.TracerProvider.Shutdown(ctx)
+	// The provider calls nobody any more when ctx has ended.
+	err := e.processor.Shutdown(ctx)
+	if others := e.TracerProvider.Shutdown(ctx); err == nil {
+		err = others
+	}
 	if e.registration != nil {
 		err = errors.Join(err, e.registration.Unregister())
 	}
 	return err
 }
 
-// headSampler is the SDK's sampler. It carries out what troupe has decided, or
-// the parent's decision. A span of somebody else without a parent draws from the
-// same sampler.
-type headSampler struct{ sampler tracing.Sampler }
+// headSampler is the SDK's sampler. It carries out what troupe has decided. Spans
+// of others follow their parent, and without one the sampler of callers: the
+// limit of troupe's own is meant for what nobody has asked for.
+type headSampler struct {
+	own     tracing.Sampler
+	callers sdktrace.Sampler
+}
 
 // ShouldSample implements sdktrace.Sampler.
 func (s headSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
 	if tracing.Decided(p.ParentContext) {
 		return sdktrace.AlwaysSample().ShouldSample(p)
 	}
-	return sdktrace.ParentBased(rootSampler(s)).ShouldSample(p)
+	return s.callers.ShouldSample(p)
 }
 
 // Description implements sdktrace.Sampler.
-func (s headSampler) Description() string { return fmt.Sprintf("troupe: %v", s.sampler) }
-
-type rootSampler headSampler
-
-func (s rootSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
-	if s.sampler.Sample() {
-		return sdktrace.AlwaysSample().ShouldSample(p)
-	}
-	return sdktrace.NeverSample().ShouldSample(p)
+func (s headSampler) Description() string {
+	return fmt.Sprintf("troupe: %v; others: %s", s.own, s.callers.Description())
 }
-
-func (s rootSampler) Description() string { return headSampler(s).Description() }
