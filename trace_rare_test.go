@@ -44,7 +44,7 @@ func TestTracesOfAFormation(t *testing.T) {
 		t.Errorf("the spans are %v", count)
 	}
 	for name := range count {
-		if name != "raft.recover" && name != "raft.bootstrap" && name != "raft.election" {
+		if name != "raft.recover" && name != "raft.bootstrap" && name != "raft.election" && name != "raft.vote" {
 			t.Errorf("there is a %s", name)
 		}
 	}
@@ -68,8 +68,8 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// TestTraceOfAnElection asserts the span of an election that a lost leader made
-// necessary, and that the lines of the log name it.
+// TestTraceOfAnElection asserts the tree of an election that a lost leader made
+// necessary, over the nodes, and that the lines of the log name it.
 func TestTraceOfAnElection(t *testing.T) {
 	var log logged
 	c := newTraced(t, 3, config(), nobody, func(m *member) { m.logger = slog.New(slog.NewTextHandler(&log, nil)) })
@@ -82,6 +82,25 @@ func TestTraceOfAnElection(t *testing.T) {
 		t.Fatal(err)
 	}
 	election := won(spans, elected.id)[0]
+	voter := c.follower()
+	vote := fmt.Sprintf("  raft.vote server at %d peer %d\n", voter.id, elected.id)
+	want := fmt.Sprintf("raft.election internal at %d won\n", elected.id) + vote + vote
+	if spans, err = c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return draw(spans, election.TraceID) == want }); err != nil {
+		t.Errorf("%v: got\n%swant\n%s", err, draw(spans, election.TraceID), want)
+	}
+	var asked []bool
+	for _, s := range spans {
+		if s.TraceID != election.TraceID || s.Name != "raft.vote" {
+			continue
+		}
+		asked = append(asked, s.Attributes["raft.vote.pre"] == true)
+		if s.Attributes["raft.vote.granted"] != true || s.Attributes["raft.reason"] != nil || s.Attributes["raft.term"] != int64(elected.raft.Status().Term) {
+			t.Errorf("raft.vote says %v", s.Attributes)
+		}
+	}
+	if len(asked) != 2 || asked[0] == asked[1] {
+		t.Errorf("the voter was asked, pre or not: %v", asked)
+	}
 	if election.Attributes["raft.term"] != int64(elected.raft.Status().Term) {
 		t.Errorf("the election says %v, the term is %d", election.Attributes, elected.raft.Status().Term)
 	}
@@ -112,11 +131,12 @@ func won(spans []otlpreceiver.Span, node troupe.NodeID) []otlpreceiver.Span {
 	})
 }
 
-// TestTraceOfARead asserts the tree of a sampled read, on the leader and on a
-// follower.
+// TestTraceOfARead asserts the tree of a sampled read, on the leader and on
+// followers, and that the leader's part names who has confirmed that it leads.
 func TestTraceOfARead(t *testing.T) {
 	c := newTraced(t, 3, config(), nobody)
 	c.form(t)
+	leader := c.leader()
 	var traces, want []string
 	for _, m := range c.members {
 		ctx, id := sampledCaller(within(t, 20*time.Second), true)
@@ -124,9 +144,28 @@ func TestTraceOfARead(t *testing.T) {
 			t.Fatal(err)
 		}
 		traces = append(traces, id)
-		want = append(want, fmt.Sprintf("raft.read internal at %[1]d\n  raft.read.apply_wait internal at %[1]d\n  raft.read.confirm internal at %[1]d\n", m.id))
+		tree := fmt.Sprintf("raft.read internal at %[1]d\n  raft.read.apply_wait internal at %[1]d\n  raft.read.confirm internal at %[1]d\n", m.id)
+		if m != leader {
+			tree += fmt.Sprintf("    raft.read.index server at %d peer %d\n", leader.id, m.id)
+		}
+		want = append(want, tree)
 	}
 	c.wait(t, traces, want...)
+	for _, s := range c.collector.Spans() {
+		if s.Name != "raft.read.confirm" && s.Name != "raft.read.index" {
+			continue
+		}
+		confirmed := 0
+		for _, e := range s.Events {
+			if e.Name == "raft.confirmed" && e.Attributes["raft.peer"] != int64(leader.id) {
+				confirmed++
+			}
+		}
+		byLeader := s.Instance == fmt.Sprint(leader.id)
+		if s.Attributes["raft.index"] == nil || byLeader != (confirmed > 0) || confirmed > 2 || len(s.Events) != confirmed {
+			t.Errorf("%s at %s says %v, %v", s.Name, s.Instance, s.Attributes, s.Events)
+		}
+	}
 }
 
 // TestTraceOfASnapshot asserts the trace of a snapshot that is sent to a member

@@ -40,6 +40,9 @@ type coreActor struct {
 	changed core.Changed
 	config  core.ConfigurationAt
 
+	// round is the newest one of heartbeats that this node has begun.
+	round uint64
+
 	// grown is what the streams are to be told; toldLast is the end of the log
 	// that they know of. What is only committed they may be told later.
 	grown     core.Replicate
@@ -196,8 +199,19 @@ func (c *coreActor) handle(item any) {
 	case *core.AppendEntries:
 		c.stepEngine(item)
 		c.group.traces.stepped(item)
+	case *core.VoteRequest:
+		c.group.traces.voteAsked(item)
+		c.stepEngine(item)
+		c.group.traces.voteStepped(item)
 	case *core.VoteResponse:
 		c.group.traces.voted(item)
+		c.stepEngine(item)
+	case *core.ReadIndexRequest:
+		c.group.traces.indexAsked(item, c.round)
+		c.stepEngine(item)
+		c.group.traces.indexStepped(item, c.changed.Role == core.RoleLeader)
+	case *core.HeartbeatResponse:
+		c.group.traces.heard(item)
 		c.stepEngine(item)
 	case core.Event:
 		c.stepEngine(item)

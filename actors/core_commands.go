@@ -25,7 +25,7 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.Write:
 		c.write(cmd)
 	case *core.Send:
-		c.group.node.cfg.Network.Send(cmd.Message)
+		c.send(cmd.Message)
 	case *core.Replicate:
 		c.grown = *cmd
 		c.group.traces.committed(cmd.Commit)
@@ -67,6 +67,41 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	}
 }
 
+// send sends a message that depends on no write.
+func (c *coreActor) send(message core.Message) {
+	traces := c.group.traces
+	switch m := message.(type) {
+	case *core.VoteRequest:
+		traces.asking(m)
+	case *core.VoteResponse:
+		traces.voteAnswered(m, c.engine.Last())
+	case *core.ReadIndexRequest:
+		traces.indexAsking(m, c.reads.asking)
+	case *core.ReadIndexResponse:
+		traces.indexAnswered(m)
+	case *core.Refusal:
+		traces.refused(m.To)
+	case *core.Heartbeat:
+		c.round = m.Round
+	}
+	c.group.node.cfg.Network.Send(message)
+}
+
+// traceThen does for the messages of a write what send does for others.
+func (c *coreActor) traceThen(w *core.Write) {
+	if c.group.traces.off() {
+		return
+	}
+	for _, message := range w.Then {
+		switch m := message.(type) {
+		case *core.VoteRequest:
+			c.group.traces.asking(m)
+		case *core.VoteResponse:
+			c.group.traces.voteWriting(m)
+		}
+	}
+}
+
 // write lets the tail serve what is being written, and queues it.
 func (c *coreActor) write(w *core.Write) {
 	if w.SaveHardState {
@@ -75,6 +110,7 @@ func (c *coreActor) write(w *core.Write) {
 	}
 	c.group.tail.submit(w)
 	c.group.traces.submitted(w)
+	c.traceThen(w)
 	c.group.node.log.inbox.put(logItem{log: c.group.log, write: *w}, true)
 }
 

@@ -309,6 +309,7 @@ func (l *logActor) settle() {
 	l.traceWritten()
 	for _, g := range l.round {
 		for _, m := range g.then {
+			g.traces.released(m)
 			l.network.Send(m)
 		}
 		clear(g.then)

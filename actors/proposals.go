@@ -236,6 +236,7 @@ func (s *proposalsInCore) onChanged() {
 	s.blocked = false
 	if c := s.core; c.changed.Leader != s.leader || c.changed.Term != s.term {
 		s.leader, s.term, s.since, s.refused = c.changed.Leader, c.changed.Term, c.now, false
+		c.group.traces.leaderChanged(s.waiting.first)
 	}
 }
 

@@ -13,6 +13,8 @@ type readsInCore struct {
 	waiting []*Read
 	asked   []askedReads
 	lastID  uint64
+	// asking are those of the request that the engine is just told of.
+	asking []*Read
 }
 
 type askedReads struct {
@@ -30,8 +32,12 @@ func (r *readsInCore) ask(c *coreActor) {
 	}
 	r.lastID++
 	r.asked = append(r.asked, askedReads{r.lastID, r.waiting, c.now})
-	r.waiting = nil
+	r.asking, r.waiting = r.waiting, nil
+	if c.changed.Role == core.RoleLeader {
+		c.group.traces.confirming(r.asking, c.round)
+	}
 	c.stepEngine(&core.ReadRequest{ID: r.lastID})
+	r.asking = nil
 }
 
 // ready lets the apply actor serve the reads of a request.

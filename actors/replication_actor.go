@@ -33,6 +33,7 @@ type replicationActor struct {
 	over       bool
 
 	matched core.Index // not yet told
+	traced  core.Index // up to which sampled writes know of the match
 	figures streamFigures
 	meter   *streamMeter
 	grown   core.StreamGrown
@@ -131,7 +132,7 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 
 func (a *replicationActor) report() {
 	a.matched = max(a.matched, a.out.Matched)
-	a.group.traces.matched(a.key.peer, a.out.Matched)
+	a.traced = a.group.traces.matched(a.key.peer, a.traced, a.out.Matched)
 	a.meter.matched(a.out.Matched)
 	if a.out.NeedSnapshot {
 		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,9 +18,9 @@ import (
 )
 
 // traces are the traces of one group on one node. Every actor of the group, and
-// the log actor, calls it: each hook begins with idle, which is one atomic load,
-// and goes on only while a sampled write or read is under way. The engine knows
-// nothing of it.
+// the log actor, calls it: each hook begins with one or two atomic loads, and
+// goes on only if what it is told of can be sampled. The engine knows nothing of
+// it.
 //
 // It keeps the sampled writes by their (term, index): on the leader from the
 // append until every peer has the entry, on a peer until the entry is applied.
@@ -32,8 +33,16 @@ type traces struct {
 	// streams are the peers that this node replicates to.
 	streams func() map[streamKey]*replicationActor
 
-	// live counts what hooks have to look for: proposals, entries and reads.
-	live atomic.Int64
+	// proposals and reads count the sampled ones that have not ended, asked the
+	// requests of other nodes that are traced and not answered.
+	proposals, reads, asked atomic.Int64
+	// lowest and highest are the ends of the entries that are kept, 0 without
+	// any. The newest sampled write is seldom part of a batch, however many of
+	// the old ones wait for a peer.
+	lowest, highest atomic.Uint64
+	// followedCommit is the commit index up to which entries know that they are
+	// committed. It is the core actor's.
+	followedCommit core.Index
 
 	mu      sync.Mutex
 	leading bool
@@ -41,6 +50,12 @@ type traces struct {
 	entries []*tracedEntry
 	// election is the attempt under way, nil if there is none.
 	election trace.Span
+	// votes are the requests that this node has not answered, readIndexes those
+	// of other nodes for a read index, confirms the reads that wait for heartbeats
+	// to be answered: of this node or of others.
+	votes       []*tracedVote
+	readIndexes []*tracedReadIndex
+	confirms    []*tracedConfirm
 	// received is the snapshot that came last, with its transfer.
 	received        core.LogID
 	receivedContext trace.SpanContext
@@ -66,6 +81,8 @@ const (
 	reasonTruncated  = "a newer leader's log took its place"
 	reasonStopped    = "the group has stopped"
 	reasonNoStream   = "no stream to the peer any more"
+	reasonNewLeader  = "it was not sent, and the leader has changed"
+	reasonNoAnswer   = "it is not answered"
 )
 
 // tracedEntry is one sampled entry of the log.
@@ -79,8 +96,8 @@ type tracedEntry struct {
 	// the wait for a quorum. nil while they are not under way.
 	append, write, commit trace.Span
 	// applying is when the state machine was given it.
-	applying time.Time
-	applied  bool
+	applying           time.Time
+	committed, applied bool
 	// stored: this node's log has it, as far as is known here.
 	stored bool
 	// replicates are the spans to peers, nil once a peer has the entry.
@@ -97,8 +114,23 @@ func newTraces(n *Node, g *Group) *traces {
 // off reports whether tracing is off.
 func (t *traces) off() bool { return t == nil || t.tracer == nil }
 
-// idle reports whether there is nothing to look for.
-func (t *traces) idle() bool { return t == nil || t.live.Load() == 0 }
+// Whether any of them is under way. A nil t has none, here and below.
+func (t *traces) hasProposals() bool { return t != nil && t.proposals.Load() > 0 }
+func (t *traces) hasReads() bool     { return t != nil && t.reads.Load() > 0 }
+func (t *traces) wasAsked() bool     { return t != nil && t.asked.Load() > 0 }
+
+// keeps reports whether an entry from first to last may be traced.
+func (t *traces) keeps(first, last core.Index) bool {
+	return t != nil && first <= core.Index(t.highest.Load()) && core.Index(t.lowest.Load()) <= last
+}
+
+// keepsSome reports whether any entry is traced.
+func (t *traces) keepsSome() bool { return t.keeps(1, math.MaxUint64) }
+
+// keepsAny is keeps for consecutive entries.
+func (t *traces) keepsAny(entries []core.Entry) bool {
+	return len(entries) > 0 && t.keeps(entries[0].Index, entries[len(entries)-1].Index)
+}
 
 // on are the attributes of a span: those of every one, and more.
 func (t *traces) on(more ...attribute.KeyValue) []attribute.KeyValue {
@@ -137,13 +169,18 @@ func endWith(span *trace.Span, at time.Time, err error) {
 	end(span, at)
 }
 
-// abandon ends a span that nobody follows up any more.
+// leave ends a span that nobody follows up any more, and that has not failed.
+func leave(span *trace.Span, at time.Time, reason string) {
+	note(*span, at, tracing.EventAbandoned, tracing.ReasonKey.String(reason))
+	end(span, at)
+}
+
+// abandon ends a span that nobody follows up any more, as a failure.
 func abandon(span *trace.Span, at time.Time, reason string) {
 	if s := *span; s != nil {
-		note(s, at, tracing.EventAbandoned, tracing.ReasonKey.String(reason))
 		s.SetStatus(codes.Error, reason)
 	}
-	end(span, at)
+	leave(span, at, reason)
 }
 
 // note adds an event to a span, if there is one.
@@ -161,8 +198,21 @@ func entryOf(id core.LogID) []attribute.KeyValue {
 
 // add begins to keep an entry. The lock is held.
 func (t *traces) add(e *tracedEntry) {
-	t.live.Add(1)
 	t.entries = append(t.entries, e)
+	t.bound()
+}
+
+// bound tells the hooks which entries are kept. The lock is held.
+func (t *traces) bound() {
+	var lowest, highest core.Index
+	for _, e := range t.entries {
+		if lowest == 0 || e.id.Index < lowest {
+			lowest = e.id.Index
+		}
+		highest = max(highest, e.id.Index)
+	}
+	t.lowest.Store(uint64(lowest))
+	t.highest.Store(uint64(highest))
 }
 
 // find returns the entry with this id, nil if it is not traced. The lock is held.
@@ -180,22 +230,33 @@ func (t *traces) find(id core.LogID) *tracedEntry {
 func (t *traces) forget(e *tracedEntry, reason string) {
 	e.abandon(reason)
 	t.entries = slices.DeleteFunc(t.entries, func(o *tracedEntry) bool { return o == e })
-	t.live.Add(-1)
+	t.bound()
 }
 
 func (e *tracedEntry) abandon(reason string) {
 	now := e.clock.now()
-	for _, s := range []*trace.Span{&e.write, &e.append, &e.commit} {
-		abandon(s, now, reason)
-	}
-	e.abandonReplicates(now, reason)
+	e.abandonSpan(&e.write, now, reason)
+	e.abandonSpan(&e.append, now, reason)
+	e.abandonOffice(now, reason)
 }
 
-func (e *tracedEntry) abandonReplicates(now time.Time, reason string) {
+// abandonOffice ends what a leader alone follows up.
+func (e *tracedEntry) abandonOffice(now time.Time, reason string) {
+	e.abandonSpan(&e.commit, now, reason)
 	for _, s := range e.replicates {
-		abandon(&s, now, reason)
+		e.abandonSpan(&s, now, reason)
 	}
 	e.replicates = nil
+}
+
+// abandonSpan: a write that is safe has not failed because nobody waits for the
+// last of its peers.
+func (e *tracedEntry) abandonSpan(span *trace.Span, now time.Time, reason string) {
+	if e.committed || e.applied {
+		leave(span, now, reason)
+	} else {
+		abandon(span, now, reason)
+	}
 }
 
 // settle lets go of entries that are applied, durable, and that every peer has,
@@ -236,6 +297,8 @@ func (t *traces) close() {
 		t.forget(t.entries[0], reasonStopped)
 	}
 	t.endElection(tracing.OutcomeLost)
+	t.closeVotes()
+	t.closeReads()
 }
 
 // context is what a rare span is started in: the caller's, or none.

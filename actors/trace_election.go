@@ -68,6 +68,20 @@ func (t *traces) endElection(outcome string) {
 	end(&t.election, t.wallNow())
 }
 
+// asking puts the context of the attempt beside a request for a vote, which is
+// not sent yet. The first request comes before the news of the role.
+func (t *traces) asking(m *core.VoteRequest) {
+	if t.off() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.beginElection(m.Header.Term)
+	if t.election != nil {
+		m.Trace = tracing.Inject(t.election.SpanContext())
+	}
+}
+
 func (t *traces) wallNow() time.Time { return time.Unix(0, t.env.WallTime()) }
 
 // voted notes the answer of a voter.

@@ -54,7 +54,7 @@ func entryAt(m *core.AppendEntries, i core.Index) *core.Entry {
 // stepped ends what the engine had nothing to write for: it refused the message,
 // or held the entries already.
 func (t *traces) stepped(m *core.AppendEntries) {
-	if len(m.Traces) == 0 || t.idle() {
+	if len(m.Traces) == 0 || !t.keepsAny(m.Entries) {
 		return
 	}
 	t.mu.Lock()
@@ -79,7 +79,8 @@ func (t *traces) stepped(m *core.AppendEntries) {
 // submitted begins the way to the disk of the entries of a write, and lets go of
 // those that it removes.
 func (t *traces) submitted(w *core.Write) {
-	if t.idle() {
+	removes := w.Reset.Index != 0 || w.TruncateFrom != 0
+	if !t.keepsAny(w.Append) && !(removes && t.keepsSome()) {
 		return
 	}
 	t.mu.Lock()
@@ -115,11 +116,11 @@ func (l *logActor) traceWritten() { l.eachTraced((*traces).written) }
 
 func (l *logActor) eachTraced(call func(t *traces, entries []core.Entry, batchEntries, batchBytes int)) {
 	for _, g := range l.round {
-		if g.traces.idle() {
+		if !g.traces.keepsSome() {
 			continue
 		}
 		for i := range l.batch.Operations {
-			if op := &l.batch.Operations[i]; op.Group == g.group && len(op.Append) > 0 {
+			if op := &l.batch.Operations[i]; op.Group == g.group && g.traces.keepsAny(op.Append) {
 				call(g.traces, op.Append, l.count, l.bytes)
 			}
 		}
@@ -163,7 +164,7 @@ func (t *traces) written(entries []core.Entry, batchEntries, batchBytes int) {
 // sending begins the way of entries to a peer, and puts their contexts beside
 // them. The message is not sent yet.
 func (t *traces) sending(m *core.AppendEntries) {
-	if len(m.Entries) == 0 || t.idle() {
+	if !t.keepsAny(m.Entries) {
 		return
 	}
 	t.mu.Lock()
@@ -221,19 +222,20 @@ func (t *traces) sent(m *core.AppendEntries, ok bool) bool {
 	return ok
 }
 
-// matched ends the way to a peer of what that has durably.
-func (t *traces) matched(peer membership.Identity, match core.Index) {
-	if match == 0 || t.idle() {
-		return
+// matched ends the way to a peer of what that has durably, up to match. The
+// entries up to followed have been told so; it returns up to which they have now.
+func (t *traces) matched(peer membership.Identity, followed, match core.Index) core.Index {
+	if match <= followed || !t.keeps(followed+1, match) {
+		return max(match, followed)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.leading {
-		return
+		return followed
 	}
 	settled := false
 	for _, e := range t.entries {
-		if e.id.Index > match {
+		if e.id.Index <= followed || e.id.Index > match {
 			continue
 		}
 		if span, begun := e.replicates[peer]; begun && span == nil {
@@ -251,17 +253,24 @@ func (t *traces) matched(peer membership.Identity, match core.Index) {
 	if settled {
 		t.settle()
 	}
+	return match
 }
 
 // committed ends the leader's wait for a quorum.
 func (t *traces) committed(commit core.Index) {
-	if t.idle() {
+	if t == nil || commit <= t.followedCommit {
+		return
+	}
+	first := t.followedCommit + 1
+	t.followedCommit = commit
+	if !t.keeps(first, commit) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.entries {
 		if e.id.Index <= commit {
+			e.committed = true
 			end(&e.commit, e.clock.now())
 		}
 	}
@@ -270,7 +279,7 @@ func (t *traces) committed(commit core.Index) {
 // applying notes when the state machine was given entries, wereApplied when it
 // had applied them. Between them no other batch is applied.
 func (t *traces) applying(entries []core.Entry) {
-	if t.idle() {
+	if !t.keepsAny(entries) {
 		return
 	}
 	t.mu.Lock()
@@ -283,7 +292,7 @@ func (t *traces) applying(entries []core.Entry) {
 }
 
 func (t *traces) wereApplied(entries []core.Entry) {
-	if t.idle() {
+	if !t.keepsAny(entries) {
 		return
 	}
 	t.mu.Lock()
@@ -315,10 +324,9 @@ func (t *traces) changed(c *core.Changed) {
 	if !led || t.leading {
 		return
 	}
+	t.closeReads()
 	for _, e := range t.entries {
-		now := e.clock.now()
-		abandon(&e.commit, now, reasonLeftOffice)
-		e.abandonReplicates(now, reasonLeftOffice)
+		e.abandonOffice(e.clock.now(), reasonLeftOffice)
 	}
 	t.settle()
 }

@@ -3,10 +3,12 @@ package actors
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/tracing"
 )
 
@@ -16,8 +18,9 @@ type proposalTrace struct {
 	traces *traces
 	clock  traceClock
 	// root is the whole way; queue and forward are nil while the proposal is
-	// not there.
+	// not there, to is where forward goes.
 	root, queue, forward trace.Span
+	to                   membership.Identity
 }
 
 // Trace decides, before Propose, whether the proposal is traced: under the span
@@ -54,13 +57,13 @@ func (t *traces) carry(p *Proposal, clock traceClock, root trace.Span) {
 		return
 	}
 	p.trace = &proposalTrace{traces: t, clock: clock, root: root}
-	p.trace.queued()
-	t.live.Add(1)
+	p.trace.queued(clock.now())
+	t.proposals.Add(1)
 }
 
 // queued begins the wait for a leader, once more if one would not have it.
-func (t *proposalTrace) queued() {
-	t.queue = t.traces.tracer.StartChild(t.root.SpanContext(), tracing.Queue, t.clock.now(), t.traces.on()...)
+func (t *proposalTrace) queued(now time.Time) {
+	t.queue = t.traces.tracer.StartChild(t.root.SpanContext(), tracing.Queue, now, t.traces.on()...)
 }
 
 // event notes on the wait how far the proposal has come.
@@ -91,7 +94,7 @@ func (p *Proposal) traced(id core.LogID, err error) {
 	}
 	t.root.SetAttributes(tracing.OutcomeKey.String(outcomeOf(err)))
 	endWith(&t.root, now, err)
-	t.traces.live.Add(-1)
+	t.traces.proposals.Add(-1)
 }
 
 // outcomeOf says how a proposal ended.
@@ -110,10 +113,10 @@ func outcomeOf(err error) string {
 	return tracing.OutcomeNever
 }
 
-// forwarding begins the way of proposals to the leader: m carries them in their
-// order.
+// forwarding begins the way of proposals to the leader, unless an attempt that
+// the network refused has begun it: m carries them in their order.
 func (t *traces) forwarding(m *core.ProposeRequest, batch []*Proposal) {
-	if t.idle() {
+	if !t.hasProposals() {
 		return
 	}
 	t.mu.Lock()
@@ -128,9 +131,13 @@ func (t *traces) forwarding(m *core.ProposeRequest, batch []*Proposal) {
 			note(p.trace.root, now, tracing.EventCapped)
 			continue
 		}
+		if p.trace.to != m.To {
+			p.trace.unsent(now)
+		}
 		if p.trace.forward == nil {
-			attributes := t.on(peerOf(m.To), tracing.BatchEntriesKey.Int(len(batch)))
-			p.trace.forward = t.tracer.StartChild(p.trace.root.SpanContext(), tracing.Forward, now, attributes...)
+			end(&p.trace.queue, now)
+			p.trace.to = m.To
+			p.trace.forward = t.tracer.StartChild(p.trace.root.SpanContext(), tracing.Forward, now, t.on(peerOf(m.To))...)
 		}
 		if p.trace.forward != nil {
 			m.Proposals[i].Trace = tracing.Inject(p.trace.forward.SpanContext())
@@ -138,9 +145,9 @@ func (t *traces) forwarding(m *core.ProposeRequest, batch []*Proposal) {
 	}
 }
 
-// forwarded ends the wait of what was sent, or notes that it was not.
+// forwarded notes that proposals were sent, or that they were not.
 func (t *traces) forwarded(batch []*Proposal, sent bool) {
-	if t.idle() {
+	if !t.hasProposals() {
 		return
 	}
 	t.mu.Lock()
@@ -149,11 +156,40 @@ func (t *traces) forwarded(batch []*Proposal, sent bool) {
 		if p.trace == nil {
 			continue
 		}
-		if now := p.trace.clock.now(); sent {
-			end(&p.trace.queue, now)
-		} else {
+		now := p.trace.clock.now()
+		if !sent {
 			note(p.trace.forward, now, tracing.EventRefused)
+			note(p.trace.queue, now, tracing.EventRefused) // there is one or the other
+			continue
 		}
+		end(&p.trace.queue, now)
+		if p.trace.forward != nil {
+			p.trace.forward.SetAttributes(tracing.BatchEntriesKey.Int(len(batch)))
+		}
+	}
+}
+
+// leaderChanged ends the ways to a leader that never took the proposals: they
+// wait for another. They are linked from first on.
+func (t *traces) leaderChanged(first *Proposal) {
+	if !t.hasProposals() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p := first; p != nil; p = p.next {
+		if p.trace != nil {
+			p.trace.unsent(p.trace.clock.now())
+		}
+	}
+}
+
+// unsent gives up a way that nothing was sent on, and waits again. The lock is
+// held.
+func (t *proposalTrace) unsent(now time.Time) {
+	if t.forward != nil {
+		leave(&t.forward, now, reasonNewLeader)
+		t.queued(now)
 	}
 }
 
@@ -181,7 +217,7 @@ func (t *proposalTrace) requeued() {
 	}
 	t.traces.mu.Lock()
 	defer t.traces.mu.Unlock()
-	t.queued()
+	t.queued(t.clock.now())
 }
 
 func outcomeOfCode(c core.ResultCode) string {
@@ -202,7 +238,7 @@ func outcomeOfCode(c core.ResultCode) string {
 // and first is the id of its entry. It comes before the write is handed to
 // anybody.
 func (t *traces) admitted(first core.LogID, p *Proposal, count int) {
-	if t.idle() {
+	if !t.hasProposals() || !anyTraced(p, count) {
 		return
 	}
 	t.mu.Lock()
@@ -213,6 +249,7 @@ func (t *traces) admitted(first core.LogID, p *Proposal, count int) {
 			continue
 		}
 		now := p.trace.clock.now()
+		p.trace.unsent(now)
 		if p.trace.queue != nil {
 			p.trace.queue.SetAttributes(tracing.BatchEntriesKey.Int(count))
 		}
@@ -226,4 +263,13 @@ func (t *traces) admitted(first core.LogID, p *Proposal, count int) {
 		e.commit = t.tracer.StartChild(e.parent, tracing.Commit, now, t.on()...)
 		t.add(e)
 	}
+}
+
+func anyTraced(p *Proposal, count int) bool {
+	for ; count > 0; count, p = count-1, p.next {
+		if p.trace != nil {
+			return true
+		}
+	}
+	return false
 }

@@ -205,7 +205,7 @@ func (t *traces) installing(meta *core.SnapshotMeta) *rareTrace {
 
 // installed lets go of the entries that a snapshot overtook.
 func (t *traces) installed(upTo core.Index) {
-	if t.idle() {
+	if !t.keeps(1, upTo) {
 		return
 	}
 	t.mu.Lock()

@@ -8,6 +8,7 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/tracing"
@@ -34,6 +35,11 @@ func newTraceRig(t testing.TB, sampler tracing.Sampler) *traceRig {
 	}
 	tr.changed(&core.Changed{Role: core.RoleLeader, Term: 1})
 	return &traceRig{tr, &Group{traces: tr}, recorder, peer}
+}
+
+// live counts what the hooks look for.
+func (r *traceRig) live() int64 {
+	return r.proposals.Load() + r.reads.Load() + r.asked.Load() + int64(r.highest.Load()+r.lowest.Load())
 }
 
 // sampled makes so many sampled proposals, linked as a list of them is.
@@ -95,7 +101,7 @@ func TestTracedStagesAreCapped(t *testing.T) {
 	if n := r.ended("raft.propose", tracing.EventCapped); n != 20-tracedPerBatchMax+3 {
 		t.Errorf("%d roots say that they were capped", n)
 	}
-	if n := r.live.Load(); n != 0 || len(r.entries) != 0 {
+	if n := r.live(); n != 0 || len(r.entries) != 0 {
 		t.Errorf("%d are counted as live at the end, %d are kept", n, len(r.entries))
 	}
 	if started, ended := len(r.recorder.Started()), len(r.recorder.Ended()); started != ended {
@@ -128,8 +134,8 @@ func TestTracesOfALatePeerAreBounded(t *testing.T) {
 		t.Errorf("%d ways to the peer were given up", n)
 	}
 	// The peer catches up.
-	r.matched(r.peer, 200)
-	if n := r.live.Load(); n != 0 || len(r.entries) != 0 {
+	r.matched(r.peer, 0, 200)
+	if n := r.live(); n != 0 || len(r.entries) != 0 {
 		t.Errorf("%d are counted as live, %d are kept", n, len(r.entries))
 	}
 	if n := r.ended("raft.apply", ""); n != 200 {
@@ -172,7 +178,7 @@ func TestTraceOfARetriedForward(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
-	if r.live.Load() != 0 {
+	if r.live() != 0 {
 		t.Error("it is still counted as live")
 	}
 }
@@ -203,8 +209,8 @@ func TestANewLeaderGoesOnWithATrace(t *testing.T) {
 		t.Error("it is another trace")
 	}
 	r.wereApplied(entries)
-	r.matched(r.peer, 5)
-	if r.live.Load() != 0 {
+	r.matched(r.peer, 0, 5)
+	if r.live() != 0 {
 		t.Error("it is still counted as live")
 	}
 }
@@ -226,7 +232,7 @@ func TestUnsampledCostsNothing(t *testing.T) {
 		r.sent(m, true)
 		r.receivedAppend(m)
 		r.stepped(m)
-		r.matched(r.peer, 3)
+		r.matched(r.peer, 0, 3)
 		r.committed(3)
 		r.applying(entries)
 		r.wereApplied(entries)
@@ -238,17 +244,30 @@ func TestUnsampledCostsNothing(t *testing.T) {
 }
 
 func BenchmarkUnsampledProposal(b *testing.B) {
+	background := context.Background()
+	caller := trace.ContextWithSpanContext(background, trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}}))
 	for _, c := range []struct {
 		name    string
 		sampler tracing.Sampler
-	}{{"rate", tracing.NewRateSampler(0)}, {"ratio", tracing.NewRatioSampler(1e-12)}} {
+		ctx     context.Context
+	}{
+		{"off", nil, background},
+		{"rate", tracing.NewRateSampler(0), background},
+		{"ratio", tracing.NewRatioSampler(1e-12), background},
+		{"caller", tracing.NewRateSampler(0), caller},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			r := newTraceRig(b, c.sampler)
+			if c.sampler == nil {
+				r.traces.tracer = nil
+			}
 			p := &Proposal{}
-			ctx := context.Background()
 			b.ReportAllocs()
 			for b.Loop() {
-				r.group.Trace(ctx, p)
+				r.group.Trace(c.ctx, p)
+			}
+			if p.trace != nil {
+				b.Fatal("sampled")
 			}
 		})
 	}

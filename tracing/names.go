@@ -28,7 +28,7 @@ const (
 	LastIndexKey  = attribute.Key("raft.last_index")
 	// OutcomeKey says in one word how it ended.
 	OutcomeKey = attribute.Key("raft.outcome")
-	// ReasonKey says in a few words why.
+	// ReasonKey says in a few words why something was given up or refused.
 	ReasonKey = attribute.Key("raft.reason")
 	// MembersKey is how many members there are to be.
 	MembersKey = attribute.Key("raft.members")
@@ -55,7 +55,8 @@ const (
 	EventResent = "raft.resent"
 	// EventRefused: the network did not take the message.
 	EventRefused = "raft.refused"
-	// EventAbandoned: nobody follows this up any more; ReasonKey says why.
+	// EventAbandoned: nobody follows this up any more; ReasonKey says why. It is
+	// a failure only of what was neither committed nor applied by then.
 	EventAbandoned = "raft.abandoned"
 	// EventAcknowledged: PeerKey, this node itself among them, has it durably.
 	EventAcknowledged = "raft.acknowledged"
@@ -74,6 +75,9 @@ const (
 	EventResumed = "raft.resumed"
 	// EventAgain: the read was asked for once more, the leader has changed.
 	EventAgain = "raft.again"
+	// EventConfirmed: PeerKey answered a heartbeat that was sent after the
+	// leader had the read.
+	EventConfirmed = "raft.confirmed"
 )
 
 // Outcomes.

@@ -60,22 +60,24 @@ func (s *RateSampler) String() string {
 // RatioSampler begins a trace with a fixed probability.
 type RatioSampler struct {
 	ratio float64
-	// below is the part of all 64-bit numbers that is sampled.
-	below uint64
+	// upTo is the largest of all 64-bit numbers that is sampled; never: none is.
+	upTo  uint64
+	never bool
 }
 
 // NewRatioSampler returns a sampler of the given probability: 0 or less is
 // never, 1 or more always.
 func NewRatioSampler(ratio float64) *RatioSampler {
-	s := &RatioSampler{ratio: ratio}
-	if ratio > 0 && ratio < 1 {
-		s.below = uint64(math.Ldexp(ratio, 64))
+	s := &RatioSampler{ratio: ratio, upTo: math.MaxUint64}
+	if !(ratio >= 1) {
+		below := uint64(math.Ldexp(max(ratio, 0), 64))
+		s.upTo, s.never = below-1, below == 0 || !(ratio > 0)
 	}
 	return s
 }
 
 // Sample draws.
-func (s *RatioSampler) Sample() bool { return s.ratio >= 1 || s.below > 0 && rand.Uint64() < s.below }
+func (s *RatioSampler) Sample() bool { return rand.Uint64() <= s.upTo && !s.never }
 
 // String returns for instance "a ratio of 0.25".
 func (s *RatioSampler) String() string {

@@ -28,8 +28,9 @@ var (
 		attributes{NodeKey, GroupKey, PeerKey, CommandBytesKey, TermKey, IndexKey, OutcomeKey}, events{EventCapped}}
 	// Queue is the wait for room, for the core actor and for a leader.
 	Queue = &SpanType{"raft.queue", trace.SpanKindInternal, under{"raft.propose"}, byProposer,
-		attributes{NodeKey, GroupKey, BatchEntriesKey}, events{EventRoom, EventTaken, EventAbandoned}}
-	// Forward is a write's way to the leader and back.
+		attributes{NodeKey, GroupKey, BatchEntriesKey}, events{EventRoom, EventTaken, EventRefused}}
+	// Forward is a write's way to one leader and back, from the first attempt to
+	// send it on.
 	Forward = &SpanType{"raft.forward", trace.SpanKindClient, under{"raft.propose"}, byProposer,
 		attributes{NodeKey, GroupKey, PeerKey, BatchEntriesKey, OutcomeKey}, events{EventRefused, EventAbandoned}}
 	// LogAppend is the entry's way to the disk of one node.
@@ -57,13 +58,19 @@ var (
 		attributes{NodeKey, GroupKey, IndexKey}, nil}
 	// ReadConfirm is the wait for the leader to be sure that it leads.
 	ReadConfirm = &SpanType{"raft.read.confirm", trace.SpanKindInternal, under{"raft.read"}, byProposer,
-		attributes{NodeKey, GroupKey, IndexKey}, events{EventAgain}}
+		attributes{NodeKey, GroupKey, IndexKey}, events{EventAgain, EventConfirmed}}
+	// ReadIndex is the leader's part of a read that another node was asked for.
+	ReadIndex = &SpanType{"raft.read.index", trace.SpanKindServer, under{"raft.read.confirm"}, byLeader,
+		attributes{NodeKey, GroupKey, PeerKey, IndexKey, OutcomeKey}, events{EventConfirmed, EventAbandoned}}
 	// ReadApplyWait is the wait for the state machine of this node.
 	ReadApplyWait = &SpanType{"raft.read.apply_wait", trace.SpanKindInternal, under{"raft.read"}, byProposer,
 		attributes{NodeKey, GroupKey, IndexKey}, nil}
 	// Election is one attempt to become the leader, pre-vote and vote.
 	Election = &SpanType{"raft.election", trace.SpanKindInternal, under{""}, "the candidate",
 		attributes{NodeKey, GroupKey, TermKey, OutcomeKey}, events{EventCampaign, EventVote}}
+	// Vote is what a voter makes of a request, until its answer leaves.
+	Vote = &SpanType{"raft.vote", trace.SpanKindServer, under{"raft.election"}, "the voter",
+		attributes{NodeKey, GroupKey, PeerKey, TermKey, PreKey, GrantedKey, ReasonKey}, events{EventAbandoned}}
 	// SnapshotBuild is the writing of a snapshot.
 	SnapshotBuild = &SpanType{"raft.snapshot.build", trace.SpanKindInternal, under{""}, byAny,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
@@ -89,7 +96,7 @@ func EventAttributes(event string) []attribute.Key {
 	switch event {
 	case EventAbandoned:
 		return attributes{ReasonKey}
-	case EventAcknowledged:
+	case EventAcknowledged, EventConfirmed:
 		return attributes{PeerKey}
 	case EventCampaign:
 		return attributes{TermKey}
@@ -104,7 +111,7 @@ func EventAttributes(event string) []attribute.Key {
 func Spans() []*SpanType {
 	return []*SpanType{
 		Propose, ProposeForwarded, Queue, Forward, LogAppend, Replicate, Append, Commit, Apply,
-		Read, ReadConfirm, ReadApplyWait,
-		Election, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
+		Read, ReadConfirm, ReadIndex, ReadApplyWait,
+		Election, Vote, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
 	}
 }

@@ -19,8 +19,9 @@ type Config struct {
 	// parent, or what [Decided] says, neither undoes nor repeats a decision.
 	Provider trace.TracerProvider
 	// Sampler decides which writes and reads without a caller's span begin a
-	// trace. Default: NewRateSampler(TracesPerSecondDefault). Its life is the
-	// caller's.
+	// trace; a caller's own span, also one that Provider has made, is followed
+	// whatever it would say. Default: NewRateSampler(TracesPerSecondDefault).
+	// Its life is the caller's.
 	Sampler Sampler
 }
 
@@ -50,20 +51,39 @@ func (t *Tracer) Samples(ctx context.Context) bool {
 	if t == nil {
 		return false
 	}
-	if span := trace.SpanFromContext(ctx); span != noSpan {
-		switch caller := span.SpanContext(); {
-		case caller.IsSampled():
+	if held, ok := ctx.Value(spanKey).(trace.Span); ok {
+		caller := held.SpanContext()
+		if caller.IsSampled() {
 			return true
-		case caller.IsValid():
+		}
+		// IsValid would take longer than all the rest.
+		if caller.TraceID() != (trace.TraceID{}) {
 			return false
 		}
 	}
 	return t.sampler.Sample()
 }
 
-// noSpan is what a context without a span has. To compare is cheaper than to
-// ask for its context.
-var noSpan = trace.SpanFromContext(context.Background())
+// spanKey is the key under which the API keeps the span of a context, as
+// SpanFromContext asks for it. Who asks for it directly need not tell the API's
+// span of nobody from others, which would be most of the cost of a decision.
+var spanKey = func() any {
+	asked := &asked{Context: context.Background()}
+	trace.SpanFromContext(asked)
+	return asked.key
+}()
+
+// asked is a context that remembers what it was asked for.
+type asked struct {
+	context.Context
+	key any
+}
+
+// Value implements context.Context.
+func (a *asked) Value(key any) any {
+	a.key = key
+	return nil
+}
 
 // SamplesRare is the decision on what is always traced, elections for one: only
 // a storm of them is cut off, at 50 a second.
