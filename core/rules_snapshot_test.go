@@ -117,6 +117,26 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 	}
 }
 
+// TestSnapshotDueDuringABuild: what is applied while one snapshot is built may make
+// the next one due, and nothing else may come that asks.
+func TestSnapshotDueDuringABuild(t *testing.T) {
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries = 4, 1 }}).lead()
+	for range 12 {
+		r.propose("x")
+		r.flush()
+		r.match(2, r.e.log.last.Index)
+		r.apply()
+	}
+	at := r.e.snapshots.triedAt
+	if at != 4 || !r.e.snapshots.building {
+		t.Fatalf("the first snapshot was begun at %d", at)
+	}
+	r.step(&SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{2, at}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}})
+	if _, ok := find[*BuildSnapshot](r); !ok {
+		t.Errorf("%d entries were applied since the snapshot at %d, and no other is made: %q", r.e.applied-at, at, r.lines())
+	}
+}
+
 // TestFailedBuildWaitsForNextThreshold: a store that cannot take a snapshot is not
 // asked at every apply.
 func TestFailedBuildWaitsForNextThreshold(t *testing.T) {

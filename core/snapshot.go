@@ -168,12 +168,13 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 	s := &e.snapshots
 	s.building = false
 	s.logBytes -= min(s.logBytes, s.builtAtBytes)
-	if ev.Err != nil || ev.Meta.Index <= s.newest.Index || !e.log.holds(ev.Meta.LogID) {
-		return
+	if ev.Err == nil && ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
+		s.newest, s.usable = ev.Meta, true
+		e.purge()
+		e.configs.forget(min(s.newest.Index, e.commit))
 	}
-	s.newest, s.usable = ev.Meta, true
-	e.purge()
-	e.configs.forget(min(s.newest.Index, e.commit))
+	// What was applied meanwhile may be enough for the next one.
+	e.buildWhenDue()
 }
 
 // purge removes what lies far enough below the newest snapshot. Rule 25: the

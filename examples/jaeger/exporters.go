@@ -118,8 +118,8 @@ func confirm(ctx context.Context, all []*exporter, limit time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the first spans were not taken within %v", limit))
 	defer cancel()
 	for _, e := range all {
-		if e.Flush(ctx) != nil {
-			return &collectorError{endpoint(), context.Cause(ctx)}
+		if err := e.Flush(ctx); err != nil {
+			return &collectorError{endpoint(), cmp.Or(context.Cause(ctx), err)}
 		}
 		if e.Dropped() > 0 {
 			return &collectorError{endpoint(), errors.New("the first spans were refused, see above")}
