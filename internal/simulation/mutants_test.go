@@ -78,8 +78,8 @@ var mutants = []mutant{
 	},
 	{
 		"leader counts itself before its disk", "rule 2", "core/commit.go",
-		"return uint64(e.writes.flushed)",
-		"return uint64(e.log.last.Index)",
+		"c := e.quorumIndex(e.writes.flushed)",
+		"c := e.quorumIndex(e.log.last.Index)",
 	},
 	{
 		"flushed watermark not clipped by truncation", "rule 1", "core/writes.go",
@@ -93,7 +93,7 @@ var mutants = []mutant{
 	},
 	{
 		"failed write released", "rule 6", "actors/log_actor.go",
-		"\t\t\tl.giveUp(err)\n\t\t\treturn\n",
+		"\t\tl.giveUp(err)\n\t\treturn\n",
 		"",
 	},
 	{
@@ -106,6 +106,20 @@ var mutants = []mutant{
 		"e.promise.until, e.promise.to = e.now.Add(ms*time.Millisecond), m.From",
 		"_ = time.Millisecond",
 	},
+}
+
+// TestMutantsApply asserts that every mutant changes the code as it stands, those
+// that seldom run too.
+func TestMutantsApply(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		if _, err := m.overlay(root, t.TempDir()); err != nil {
+			t.Errorf("%s (%s): %v", m.name, m.rule, err)
+		}
+	}
 }
 
 // TestMutants proves that the simulator has teeth: each mutant is caught by a
