@@ -9,8 +9,8 @@ import (
 	"github.com/trouperaft/troupe/network"
 )
 
-// outbox is the node's network as its actors use it. It counts what is refused,
-// which is rare.
+// outbox is the node's network as its actors use it. It counts the requests that
+// are refused, which is rare; they go to members alone.
 type outbox struct {
 	network.Network
 	meter   *nodeMeter
@@ -26,8 +26,8 @@ type refusalKey struct {
 func (o *outbox) Send(m core.Message) bool {
 	ok := o.Network.Send(m)
 	o.meter.sent(m, ok)
-	if ok {
-		return true
+	if ok || m.Response() {
+		return ok // answers may be for strangers, whom nobody counts
 	}
 	head := m.Head()
 	key := refusalKey{head.Group, head.To.ID}

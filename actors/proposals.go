@@ -120,6 +120,7 @@ func (s *proposalsInCore) propose() {
 		s.event = core.Propose{Entries: entries, Time: c.env.WallTime(), ExpectedTerm: expected}
 		c.engine.Step(c.now, &s.event, &c.out)
 		s.admitted(s.event.First, s.event.Admitted)
+		clear(entries[s.event.Admitted:]) // the log keeps the array, and not these
 		c.execute()
 		err := s.event.Err
 		s.event = core.Propose{}

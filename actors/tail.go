@@ -328,7 +328,7 @@ func (t *tail) slice(first, last core.Index, bytesMax int) []core.Entry {
 	}
 	chunk := t.chunk(first)
 	from := int(first - chunk[0].Index)
-	part, _ := fitting(chunk[from:min(from+int(last-first)+1, len(chunk))], bytesMax, 0)
+	part, _ := core.Fitting(chunk[from:min(from+int(last-first)+1, len(chunk))], bytesMax, 0)
 	return part
 }
 
@@ -346,7 +346,7 @@ func (t *tail) gather(first, last core.Index, bytesMax int) []core.Entry {
 		chunk := t.chunk(next)
 		from := int(next - chunk[0].Index)
 		whole := chunk[from:min(from+int(last-next)+1, len(chunk), from+cap(gathered)-len(gathered))]
-		part, bytes = fitting(whole, bytesMax, bytes)
+		part, bytes = core.Fitting(whole, bytesMax, bytes)
 		gathered = append(gathered, part...)
 		next += core.Index(len(part))
 		if len(part) < len(whole) {
@@ -363,19 +363,4 @@ const gatherEntriesMin = 64
 func (t *tail) chunkEnd(i core.Index) core.Index {
 	chunk := t.chunk(i)
 	return chunk[len(chunk)-1].Index
-}
-
-// fitting returns the first entries that, after bytes that are taken, fit into
-// bytesMax; one always does where nothing is taken.
-func fitting(entries []core.Entry, bytesMax, bytes int) ([]core.Entry, int) {
-	n := 0
-	for n < len(entries) {
-		size := entries[n].Size()
-		if bytes > 0 && bytes+size > bytesMax {
-			break
-		}
-		bytes += size
-		n++
-	}
-	return entries[:n:n], bytes
 }

@@ -301,7 +301,7 @@ func (t *traces) close() {
 	t.closeReads()
 }
 
-// context is what a rare span is started in: the caller's, or none.
+// startRare begins a rare span under that of ctx, if it has one. nil: not sampled.
 func (t *traces) startRare(ctx context.Context, row *tracing.SpanType, at time.Time, more ...attribute.KeyValue) trace.Span {
 	if !t.tracer.SamplesRare() {
 		return nil

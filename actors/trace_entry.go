@@ -11,7 +11,7 @@ import (
 	"github.com/trouperaft/troupe/tracing"
 )
 
-// received begins what a peer does with the traced entries of a message. It is
+// receivedAppend begins what a peer does with the traced entries of a message. It is
 // called where the message comes in, before the core has it.
 func (t *traces) receivedAppend(m *core.AppendEntries) {
 	if len(m.Traces) == 0 || t.off() {

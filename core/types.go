@@ -99,6 +99,22 @@ func SizeOf(entries []Entry) int {
 	return n
 }
 
+// Fitting returns the first entries that, beside bytes which are taken already,
+// fit into bytesMax, and the bytes taken then. One entry always fits where
+// nothing is taken.
+func Fitting(entries []Entry, bytesMax, bytes int) ([]Entry, int) {
+	n := 0
+	for n < len(entries) {
+		size := entries[n].Size()
+		if bytes > 0 && bytes+size > bytesMax {
+			break
+		}
+		bytes += size
+		n++
+	}
+	return entries[:n:n], bytes
+}
+
 // HardState is what a group saves before it answers (Raft, figure 2). Vote is
 // the identity that got this node's vote in Term, zero if none did.
 type HardState struct {

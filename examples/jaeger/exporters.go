@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +22,6 @@ type exporter struct {
 	*otlp.Exporter
 	// tracer makes the spans of the program itself, around what it shows.
 	tracer *tracing.Tracer
-	spans  nodeSpans
 }
 
 // openExporters makes one for each node.
@@ -41,8 +38,7 @@ func openExporters(ctx context.Context, s *settings, w *watcher, stderr io.Write
 			return nil, errors.Join(err, closeExporters(all, dropLimit))
 		}
 		e := &exporter{Exporter: sent, tracer: tracing.NewTracer(sent.Tracing())}
-		e.spans.watcher = w
-		e.TracerProvider.RegisterSpanProcessor(&e.spans)
+		e.TracerProvider.RegisterSpanProcessor(nodeSpans{w})
 		all = append(all, e)
 	}
 	return all, nil
@@ -80,23 +76,11 @@ func (e *collectorError) Error() string {
 
 func (e *collectorError) Unwrap() error { return e.cause }
 
-// endpoint is where spans go, as package otlp has it from the environment.
-func endpoint() string {
-	value := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
-	if value = strings.TrimSpace(value); value != "" {
-		return value
-	}
-	if cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")) == "http/protobuf" {
-		return "127.0.0.1:4318"
-	}
-	return "127.0.0.1:4317"
-}
-
 // dial fails at once if nobody listens on this machine. An export would be tried
 // again for many seconds before it failed. To other machines a proxy may be
 // the way.
-func dial(ctx context.Context) error {
-	address := endpoint()
+func dial(ctx context.Context, endpoint string) error {
+	address := endpoint
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host
 	}
@@ -107,7 +91,7 @@ func dial(ctx context.Context) error {
 	dialer := net.Dialer{Timeout: time.Second}
 	connection, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return &collectorError{endpoint(), err}
+		return &collectorError{endpoint, err}
 	}
 	return connection.Close()
 }
@@ -119,10 +103,10 @@ func confirm(ctx context.Context, all []*exporter, limit time.Duration) error {
 	defer cancel()
 	for _, e := range all {
 		if err := e.Flush(ctx); err != nil {
-			return &collectorError{endpoint(), cmp.Or(context.Cause(ctx), err)}
+			return &collectorError{e.Endpoint(), cmp.Or(context.Cause(ctx), err)}
 		}
 		if e.Dropped() > 0 {
-			return &collectorError{endpoint(), errors.New("the first spans were refused, see above")}
+			return &collectorError{e.Endpoint(), errors.New("the first spans were refused, see above")}
 		}
 	}
 	return nil
@@ -141,12 +125,12 @@ func finish(all []*exporter, say func(format string, arguments ...any)) error {
 	failed := closeExporters(all, closeLimit)
 	var lost uint64
 	for i, e := range all {
-		ended, dropped := e.spans.ended.Load(), e.Dropped()
-		say("node %d: %d spans exported, %d dropped", i+1, ended-min(ended, dropped), dropped)
+		dropped := e.Dropped()
+		say("node %d: %d spans exported, %d dropped", i+1, e.Exported(), dropped)
 		lost += dropped
 	}
 	if lost > 0 {
-		return fmt.Errorf("%d spans are lost, so that traces have gaps: the collector at %s did not take them", lost, endpoint())
+		return fmt.Errorf("%d spans are lost, so that traces have gaps: the collector at %s did not take them", lost, all[0].Endpoint())
 	}
 	return failed
 }

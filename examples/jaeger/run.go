@@ -15,13 +15,13 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) 
 	say := func(format string, arguments ...any) {
 		fmt.Fprintf(stdout, "%6.2fs  %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, arguments...))
 	}
-	if err := dial(ctx); err != nil {
-		return err
-	}
 	w := newWatcher()
 	exporters, err := openExporters(ctx, &s, w, stderr)
 	if err != nil {
 		return usageError{err}
+	}
+	if err := dial(ctx, exporters[0].Endpoint()); err != nil {
+		return errors.Join(err, closeExporters(exporters, dropLimit))
 	}
 	dir, err := os.MkdirTemp(s.dir, "troupe-jaeger-")
 	if err != nil {
@@ -39,7 +39,7 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) 
 		_ = closeExporters(exporters, dropLimit) // it would say the same again
 		return err
 	}
-	say("spans go to %s; of the load are traced: %v", endpoint(), exporters[0].Sampler)
+	say("spans go to %s; of the load are traced: %v", exporters[0].Endpoint(), exporters[0].Sampler)
 	if name := os.Getenv("OTEL_SERVICE_NAME"); name != "" {
 		say("OTEL_SERVICE_NAME is set: all nodes are the service %q, and raft.node tells them apart", name)
 	}

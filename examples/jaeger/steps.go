@@ -166,7 +166,7 @@ func (t *tour) read(ctx context.Context) error {
 		return fmt.Errorf("a linearizable read on node %d: %s is %q, and %q was acknowledged", reader.id, key, is, want)
 	}
 	return t.show(ctx, o.id, fmt.Sprintf("a linearizable read, on node %d", reader.id),
-		"raft.read.confirm, until the leader is sure that it still leads; raft.read.apply_wait, until this node has applied up to that index")
+		"raft.read.confirm, and under it raft.read.index of the leader, until that is sure that it still leads; raft.read.apply_wait, until this node has applied up to that index")
 }
 
 // snapshot writes until the leader has made a snapshot.
@@ -240,7 +240,7 @@ func (t *tour) changeLeader(ctx context.Context) error {
 	successor, _ := attributeOf(elected, tracing.NodeKey)
 	term, _ := attributeOf(elected, tracing.TermKey)
 	if err := t.show(ctx, elected.SpanContext().TraceID(), fmt.Sprintf("the election, which made node %s the leader of term %s", successor, term),
-		"raft.election; the votes are its events, those of the pre-vote first"); err != nil {
+		"raft.election, and raft.vote on each node that was asked: first the pre-vote, then the vote with its sync"); err != nil {
 		return err
 	}
 	for i, o := range writes {

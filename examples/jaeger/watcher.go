@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -129,25 +128,17 @@ func (w *watcher) find(ctx context.Context, match func(sdktrace.ReadOnlySpan) bo
 	return found, err
 }
 
-// nodeSpans counts the spans of one node and shows them to the watcher.
-type nodeSpans struct {
-	watcher *watcher
-	ended   atomic.Uint64
-}
+// nodeSpans shows the spans of one node to the watcher.
+type nodeSpans struct{ watcher *watcher }
 
 // OnStart implements sdktrace.SpanProcessor.
-func (n *nodeSpans) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
-	n.watcher.started(s)
-}
+func (n nodeSpans) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) { n.watcher.started(s) }
 
 // OnEnd implements sdktrace.SpanProcessor.
-func (n *nodeSpans) OnEnd(s sdktrace.ReadOnlySpan) {
-	n.ended.Add(1)
-	n.watcher.ended(s)
-}
+func (n nodeSpans) OnEnd(s sdktrace.ReadOnlySpan) { n.watcher.ended(s) }
 
 // ForceFlush implements sdktrace.SpanProcessor.
-func (n *nodeSpans) ForceFlush(context.Context) error { return nil }
+func (nodeSpans) ForceFlush(context.Context) error { return nil }
 
 // Shutdown implements sdktrace.SpanProcessor.
-func (n *nodeSpans) Shutdown(context.Context) error { return nil }
+func (nodeSpans) Shutdown(context.Context) error { return nil }

@@ -87,33 +87,18 @@ func (l *entryLog) read(first, last core.Index, bytesMax int) []core.Entry {
 	n := l.find(first)
 	chunk := l.chunks[n]
 	from := int(first - chunk[0].Index)
-	part, bytes := fitting(chunk[from:min(from+int(last-first)+1, len(chunk))], bytesMax, 0)
+	part, bytes := core.Fitting(chunk[from:min(from+int(last-first)+1, len(chunk))], bytesMax, 0)
 	if n == len(l.chunks)-1 || from+len(part) < len(chunk) || first+core.Index(len(part)) > last {
 		return part
 	}
 	read := append([]core.Entry(nil), part...)
 	for n++; n < len(l.chunks) && first+core.Index(len(read)) <= last; n++ {
 		chunk = l.chunks[n][:min(len(l.chunks[n]), int(last-first)+1-len(read))]
-		part, bytes = fitting(chunk, bytesMax, bytes)
+		part, bytes = core.Fitting(chunk, bytesMax, bytes)
 		read = append(read, part...)
 		if len(part) < len(chunk) {
 			break
 		}
 	}
 	return read
-}
-
-// fitting returns the first entries that, after bytes that are taken, fit into
-// bytesMax; one always does where nothing is taken.
-func fitting(entries []core.Entry, bytesMax, bytes int) ([]core.Entry, int) {
-	n := 0
-	for n < len(entries) {
-		size := entries[n].Size()
-		if bytes > 0 && bytes+size > bytesMax {
-			break
-		}
-		bytes += size
-		n++
-	}
-	return entries[:n:n], bytes
 }

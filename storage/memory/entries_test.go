@@ -41,7 +41,7 @@ func TestEntryLogIsItsModel(t *testing.T) {
 			first := purged + 1 + core.Index(r.IntN(len(model)))
 			last := first + core.Index(r.IntN(int(end()-first)+1))
 			bytesMax := 1 + r.IntN(20_000)
-			want, _ := fitting(model[first-purged-1:last-purged], bytesMax, 0)
+			want, _ := core.Fitting(model[first-purged-1:last-purged], bytesMax, 0)
 			got := l.read(first, last, bytesMax)
 			if len(got) != len(want) {
 				t.Fatalf("seed %d: %d entries from %d to %d within %d bytes, want %d", seed, len(got), first, last, bytesMax, len(want))
