@@ -358,7 +358,7 @@ func (e *Engine) leaderChanged() {
 
 // empty reports whether this group has never belonged to a cluster here.
 func (e *Engine) empty() bool {
-	return e.hard.Cluster == 0 && e.log.last.Index == 0 && e.hard.Vote.IsZero()
+	return e.hard.Cluster.IsZero() && e.log.last.Index == 0 && e.hard.Vote.IsZero()
 }
 
 // notice tells something once, until it is about something else.

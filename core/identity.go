@@ -9,9 +9,9 @@ func (e *Engine) acceptsIdentity(m Message, h *Header) bool {
 	if _, refusal := m.(*Refusal); refusal {
 		return h.To == e.cfg.Self
 	}
-	if h.Cluster != 0 && e.hard.Cluster != 0 && h.Cluster != e.hard.Cluster {
+	if !h.Cluster.IsZero() && !e.hard.Cluster.IsZero() && h.Cluster != e.hard.Cluster {
 		e.notice(Notice{Kind: NoticeOtherCluster, Peer: h.From, Text: fmt.Sprintf("cluster %v, not %v", h.Cluster, e.hard.Cluster)})
-		e.refuse(m, h, &Refusal{Reason: RefusedCluster, KnownCluster: e.hard.Cluster})
+		e.refuse(m, h, &Refusal{Reason: RefusedCluster})
 		return false
 	}
 	if h.To != e.cfg.Self {
@@ -55,7 +55,7 @@ func (e *Engine) onRefusal(m *Refusal) {
 			e.notice(Notice{Kind: NoticeUnknownToGroup, Peer: m.From, Known: m.Known})
 		}
 	case RefusedCluster:
-		e.notice(Notice{Kind: NoticeOtherCluster, Peer: m.From, Text: fmt.Sprintf("cluster %v, not %v", m.KnownCluster, e.hard.Cluster)})
+		e.notice(Notice{Kind: NoticeOtherCluster, Peer: m.From, Text: "it says that this node is of another cluster"})
 	}
 }
 
@@ -63,7 +63,7 @@ func (e *Engine) onRefusal(m *Refusal) {
 // stream that names its incarnation. The id is part of the hard state, which is
 // durable before any answer that depends on it.
 func (e *Engine) adoptCluster(cluster ClusterID) {
-	if e.hard.Cluster == 0 && cluster != 0 {
+	if e.hard.Cluster.IsZero() && !cluster.IsZero() {
 		e.hard.Cluster = cluster
 		e.hardDirty = true
 	}

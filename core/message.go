@@ -1,5 +1,7 @@
 package core
 
+import "github.com/trouperaft/troupe/membership"
+
 // Class sorts messages onto connections, so that a heartbeat never queues
 // behind data.
 type Class uint8
@@ -32,9 +34,15 @@ func (c Class) String() string {
 // Header begins every message.
 type Header struct {
 	Group GroupID
-	// Cluster is the sender's cluster, 0 if it belongs to none yet.
+	// Cluster is the sender's cluster, zero if it belongs to none. A network
+	// never tells it: of a message that arrives it is what the sender has proved
+	// on the connection to know (rule 29), zero if it has proved nothing.
 	Cluster ClusterID
-	From    Identity
+	// Introduces: Cluster is told in the clear, and nothing proves it: the
+	// message brings a learner into the cluster that has acknowledged nothing
+	// yet, and so cannot know the id (rule 27).
+	Introduces bool
+	From       Identity
 	// To is for whom the message is. Incarnation 0 addresses whoever holds the
 	// id: only Identify asks that way.
 	To Identity
@@ -58,6 +66,51 @@ type Message interface {
 
 // Head returns h itself: messages embed their header.
 func (h *Header) Head() *Header { return h }
+
+// WithHeader returns a copy of m with another header: messages are immutable
+// once they were sent. The copy shares entries and data with m.
+func WithHeader(m Message, h Header) Message {
+	var c Message
+	switch m := m.(type) {
+	case *VoteRequest:
+		c = copied(m)
+	case *VoteResponse:
+		c = copied(m)
+	case *Heartbeat:
+		c = copied(m)
+	case *HeartbeatResponse:
+		c = copied(m)
+	case *AppendEntries:
+		c = copied(m)
+	case *AppendResponse:
+		c = copied(m)
+	case *SnapshotChunk:
+		c = copied(m)
+	case *SnapshotResponse:
+		c = copied(m)
+	case *ReadIndexRequest:
+		c = copied(m)
+	case *ReadIndexResponse:
+		c = copied(m)
+	case *IdentifyRequest:
+		c = copied(m)
+	case *IdentifyResponse:
+		c = copied(m)
+	case *ProposeRequest:
+		c = copied(m)
+	case *ProposeResponse:
+		c = copied(m)
+	case *Refusal:
+		c = copied(m)
+	}
+	*c.Head() = h
+	return c
+}
+
+func copied[T any](m *T) *T {
+	c := *m
+	return &c
+}
 
 // VoteRequest asks for a vote (Raft 5.2), or with Pre whether one would be given
 // (dissertation 9.6).
@@ -196,10 +249,19 @@ type ReadIndexResponse struct {
 	Index Index
 }
 
-// IdentifyRequest asks a node who it is, before a bootstrap.
+// IdentifyRequest asks a node who it is, before a bootstrap, and for its grant
+// (rules 19, 31).
 type IdentifyRequest struct {
 	Header
 	ID uint64
+	// Attempt, if not 0, asks for a grant of this attempt, or with Release says
+	// that the attempt has ended and its grant is void.
+	Attempt uint64
+	Release bool
+	// List is the founding list of the attempt; LengthMillis is for how long the
+	// grant is to live, in milliseconds from its receipt.
+	List         membership.Founding
+	LengthMillis uint32
 }
 
 // IdentifyResponse answers with the header's From, and whether the group is
@@ -209,6 +271,16 @@ type IdentifyResponse struct {
 	ID    uint64
 	Empty bool
 	Last  LogID
+	// Attempt is the request's. Granted: the group grants it, durably.
+	Attempt uint64
+	Granted bool
+	// GrantedTo, if not zero and not the asker, holds the grant of an attempt
+	// that lives for another WaitMillis.
+	GrantedTo  Identity
+	WaitMillis uint32
+	// SameList: the group belongs to a cluster that was founded with the
+	// request's list, so that the asker will be brought in.
+	SameList bool
 }
 
 // ProposeRequest forwards proposals to the leader. The core actor handles it.
@@ -273,10 +345,8 @@ const (
 type Refusal struct {
 	Header
 	Reason RefusalReason
-	// Known is what the refuser expected: an incarnation or a cluster, in
-	// Known.Incarnation or KnownCluster.
-	Known        Identity
-	KnownCluster ClusterID
+	// Known is the incarnation that the refuser expected.
+	Known Identity
 }
 
 // RefusalReason says why a message was refused.

@@ -40,13 +40,6 @@ func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
 // Sub returns i-o.
 func (i Instant) Sub(o Instant) time.Duration { return time.Duration(i - o) }
 
-// ClusterID names the cluster that a group belongs to: a random number made by
-// bootstrap. 0 is a group that belongs to none yet.
-type ClusterID uint64
-
-// String writes the id in hexadecimal.
-func (c ClusterID) String() string { return fmt.Sprintf("%x", uint64(c)) }
-
 // EntryKind says what an entry holds.
 type EntryKind uint8
 
@@ -116,12 +109,30 @@ func Fitting(entries []Entry, bytesMax, bytes int) ([]Entry, int) {
 }
 
 // HardState is what a group saves before it answers (Raft, figure 2). Vote is
-// the identity that got this node's vote in Term, zero if none did.
+// the identity that got this node's vote in Term, zero if none did. Grant
+// is the leave to begin a cluster that an empty group gave last, zero if none.
 type HardState struct {
 	Term    Term
 	Vote    membership.Identity
 	Cluster ClusterID
+	Grant   Grant
 }
+
+// Grant is the leave of an empty group to begin one cluster with it (rule 31).
+// It stands for one attempt of one beginner, and for nothing else.
+type Grant struct {
+	// To is who may begin, Attempt the fresh number of its attempt.
+	To      membership.Identity
+	Attempt uint64
+	// List is the founding list of the attempt.
+	List membership.Founding
+	// LengthMillis is for how long the grant lives, in milliseconds from its
+	// receipt, or from the start of the group that read it from its disk.
+	LengthMillis uint32
+}
+
+// IsZero reports whether there is no grant.
+func (g Grant) IsZero() bool { return g == Grant{} }
 
 // ConfigurationAt is a configuration with the entry that brought it.
 type ConfigurationAt struct {
@@ -135,7 +146,8 @@ type SnapshotMeta struct {
 	LogID
 	// Time is that entry's time.
 	Time int64
-	// Cluster is the cluster that the snapshot belongs to.
+	// Cluster is the cluster that the snapshot belongs to. A network never tells
+	// it: of a chunk that arrives it is the header's.
 	Cluster ClusterID
 	// Configuration is the one in force at LogID.
 	Configuration ConfigurationAt

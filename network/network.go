@@ -9,6 +9,8 @@ import (
 )
 
 // Local is what a node shows of itself when it connects.
+//
+// All of it is a mere claim of whoever connects until it is proved (rule 29).
 type Local struct {
 	membership.Identity
 	// StartCounter is the one of the node's store.
@@ -19,6 +21,16 @@ type Local struct {
 	Nonce uint64
 }
 
+// Peer is what is known of another node for good: everything in it was proved
+// (rule 29).
+type Peer struct {
+	// Local is its newest life.
+	Local
+	// Address is where it was last reached, or said that it listens; empty if it
+	// is not known.
+	Address string
+}
+
 // Network carries messages between nodes.
 //
 // Classes are separate connections. Within a connection order is kept, and
@@ -26,8 +38,25 @@ type Local struct {
 // connections anything may happen. All groups of two processes share them.
 type Network interface {
 	// Start opens the network for a node. It is called once, before all else;
-	// messages may arrive at h before it returns.
-	Start(local Local, h Handler) error
+	// messages may arrive at h before it returns. Known are the peers that
+	// earlier lives of this node learned of (Handler.Learned): their start
+	// counters protect from old copies, their addresses are tried.
+	Start(local Local, known []Peer, h Handler) error
+
+	// SetCluster tells the cluster that a group of this node belongs to, zero
+	// when the group stops or belongs to none. It may be called at any time and
+	// again, by anyone.
+	//
+	// The id is a secret that no message carries (but one whose header says
+	// Introduces). The network proves to each peer, per connection and group,
+	// that this node knows it, and checks the peer's proofs: rule 29 says how.
+	// So of each message that Receive is given the header's Cluster is that of
+	// SetCluster if the sender has proved on this connection to know it, before
+	// the message and also if SetCluster came later than the proof; else it is
+	// zero, or with Introduces what the message claims. Of a SnapshotChunk,
+	// Meta.Cluster is the same. A connection that has proved a group is never
+	// ended, replaced or shut out for the sake of one that has proved nothing.
+	SetCluster(group membership.GroupID, cluster core.ClusterID)
 
 	// Send hands a message over for its class (m.Class) to node m.Head().To.ID
 	// and never blocks. False means that it was dropped: the window of the connection is
@@ -44,11 +73,22 @@ type Network interface {
 	// carry stays below it: a larger one is never sent.
 	MessageBytesMax() int
 
-	// SetAddress says where requests to a node go. It may be called at any time
-	// and again: another address closes the connections made to the old one.
+	// SetAddress says where requests to a node go: the address of the
+	// configuration. It may be called at any time and again: another address
+	// closes the connections made to the old one, and drops what was learned.
 	// An empty address forgets the node. Connections are made when the first
 	// request needs one.
+	//
+	// A node may have moved. Where a peer that has proved itself says that it
+	// listens is learned, kept (Handler.Learned) and dialled by turns with the
+	// address set here (rule 30).
 	SetAddress(node membership.NodeID, address string)
+
+	// Sent returns how many bytes have left for a node on connections of a class
+	// since Start: handed to the system below, not merely queued. It grows while
+	// a slow peer takes bytes, and stands still while one takes none. Safe for
+	// concurrent use.
+	Sent(node membership.NodeID, class core.Class) uint64
 
 	// Break closes the connection of a class that this node made to a peer; the
 	// next request makes another.
@@ -66,7 +106,8 @@ type Network interface {
 type Handler interface {
 	// Receive takes a message that came from a peer. The peer is the one that
 	// the handshake named; the network has checked that the header's From is it
-	// and that To.ID is this node.
+	// and that To.ID is this node. That the peer is who it says is proved only
+	// where the header has a cluster (Network.SetCluster).
 	Receive(from membership.Identity, m core.Message)
 
 	// Connected says that a connection was made to a peer, of which the
@@ -78,6 +119,15 @@ type Handler interface {
 	// be lost. While a peer cannot be reached it is called once, not at every
 	// attempt.
 	Disconnected(node membership.NodeID, class core.Class, cause error)
+
+	// Learned says what is now known of a peer: a later life of it, or another
+	// address, has proved itself. The node keeps it for Start of its next life.
+	Learned(peer Peer)
+
+	// Outlived says that a peer, which has proved to know the cluster of a group
+	// of this node, refuses this process: it has seen a later life of this
+	// node's store. This process runs on an old copy of its directory.
+	Outlived(by membership.Identity)
 }
 
 // Errors of a handshake. Both sides report them by name.

@@ -18,16 +18,30 @@ type Header struct {
 	// StartCounter counts the openings of the store, from 1; it was raised and
 	// made durable by this opening.
 	StartCounter uint64
-	// Promise is the longest promise not to vote that was ever recorded by
-	// RaisePromise.
+	// Promise is the promise not to vote that was recorded last by
+	// RecordPromise.
 	Promise time.Duration
+	// Refused, if not empty, says why the store must not take part any more: it
+	// is an old copy, as a peer has proved (Refuse). Such a store opens for
+	// inspection only.
+	Refused string
+}
+
+// Peer is what a node keeps of another node.
+type Peer struct {
+	membership.Identity
+	// StartCounter and Nonce are of the newest life of it that was proved, see
+	// package network.
+	StartCounter, Nonce uint64
+	// Address is where it was learned to be, empty if that is not known.
+	Address string
 }
 
 // LogStore keeps hard states and logs of many groups.
 //
-// One goroutine at a time writes (the log actor): Write and RaisePromise are
-// never called concurrently with each other. Load, Read, Header and Limits may
-// be called from any goroutine at any time.
+// One goroutine at a time writes (the log actor): Write, RecordPromise and
+// Refuse are never called concurrently with each other. Load, Read, Header,
+// Limits, Peers and KeepPeer may be called from any goroutine at any time.
 //
 // Opening is the implementation's own function: it takes the node id, refuses a
 // store of another node by name, raises the start counter, and verifies what it
@@ -38,10 +52,26 @@ type LogStore interface {
 	// Header returns what was read when the store was opened.
 	Header() Header
 
-	// RaisePromise makes durable that promises of up to d may be given; Header
-	// keeps what it said at opening. A shorter promise than a recorded one
-	// changes nothing.
-	RaisePromise(ctx context.Context, d time.Duration) error
+	// RecordPromise makes durable that promises of up to d may be given, and no
+	// longer ones any more (rule 13): d may be more or less than what is
+	// recorded. Header keeps what it said at opening. After a crash in the middle
+	// of it, the one or the other is recorded.
+	RecordPromise(ctx context.Context, d time.Duration) error
+
+	// Refuse makes durable that the store must not take part any more, and why:
+	// from now on it opens for inspection only. The first reason stays.
+	Refuse(ctx context.Context, reason string) error
+
+	// Peers returns what is kept of other nodes, in the order of their
+	// identities.
+	Peers() []Peer
+
+	// KeepPeer makes durable what is known of a node, in the place of what was
+	// kept of the same identity. A start counter below the one that is kept is
+	// an error, and changes nothing: what protects is never forgotten. A store
+	// may keep as few as 1,024 peers and then forgets those that were kept the
+	// longest time ago. It may be called while Write is under way.
+	KeepPeer(ctx context.Context, p Peer) error
 
 	// Load returns what the store holds of a group, an empty State for a group
 	// that it never saw. What it returns is durable (rule 8). It verifies the

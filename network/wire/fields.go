@@ -132,6 +132,15 @@ func (f *fields) bytes() []byte {
 	return v[:len(v):len(v)]
 }
 
+// exactly copies bytes of the length of to, and refuses any other length.
+func (f *fields) exactly(to []byte) bool {
+	v := f.bytes()
+	if f.err == nil && len(v) != len(to) {
+		f.fail(malformed("field %d has %d bytes, not %d", f.number, len(v), len(to)))
+	}
+	return f.err == nil && copy(to, v) == len(to)
+}
+
 func (f *fields) logID(id *core.LogID) {
 	for in := (fields{rest: f.bytes()}); in.next(&f.err); {
 		switch in.number {
@@ -149,7 +158,9 @@ func (f *fields) header(h *core.Header) {
 		case 1:
 			h.Group = core.GroupID(in.uint())
 		case 2:
-			h.Cluster = core.ClusterID(in.fixed64())
+			if in.exactly(h.Cluster[:]) {
+				h.Introduces = true
+			}
 		case 3:
 			h.From.ID = core.NodeID(in.uint())
 		case 4:
@@ -240,13 +251,15 @@ func appendLogID(b []byte, number protowire.Number, id core.LogID) []byte {
 	return appendUint(b, 2, uint64(id.Index))
 }
 
-// appendHeader appends field 1 of every message. It is at most 70 bytes long,
+// appendHeader appends field 1 of every message. It is at most 80 bytes long,
 // so that one byte holds its length.
 func appendHeader(b []byte, h *core.Header) []byte {
 	b = append(protowire.AppendTag(b, 1, protowire.BytesType), 0)
 	begin := len(b)
 	b = appendUint(b, 1, uint64(h.Group))
-	b = appendFixed64(b, 2, uint64(h.Cluster))
+	if h.Introduces {
+		b = appendBytes(b, 2, h.Cluster[:])
+	}
 	b = appendUint(b, 3, uint64(h.From.ID))
 	b = appendFixed64(b, 4, uint64(h.From.Incarnation))
 	b = appendUint(b, 5, uint64(h.To.ID))

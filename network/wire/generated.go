@@ -52,16 +52,22 @@ func toProto(m core.Message) (proto.Message, error) {
 	case *core.ReadIndexResponse:
 		return &pb.ReadIndexResponse{Header: h, Id: m.ID, Ok: m.OK, Index: uint64(m.Index)}, nil
 	case *core.IdentifyRequest:
-		return &pb.IdentifyRequest{Header: h, Id: m.ID}, nil
+		return &pb.IdentifyRequest{
+			Header: h, Id: m.ID, Attempt: m.Attempt, Release: m.Release, List: foundingToProto(m.List), LengthMillis: m.LengthMillis,
+		}, nil
 	case *core.IdentifyResponse:
-		return &pb.IdentifyResponse{Header: h, Id: m.ID, Empty: m.Empty, Last: logIDToProto(m.Last)}, nil
+		return &pb.IdentifyResponse{
+			Header: h, Id: m.ID, Empty: m.Empty, Last: logIDToProto(m.Last), Attempt: m.Attempt, Granted: m.Granted,
+			GrantedToNode: uint64(m.GrantedTo.ID), GrantedToIncarnation: uint64(m.GrantedTo.Incarnation),
+			WaitMillis: m.WaitMillis, SameList: m.SameList,
+		}, nil
 	case *core.Refusal:
 		if !knownReason(uint32(m.Reason)) {
 			return nil, fmt.Errorf("wire: a refusal for reason %d", m.Reason)
 		}
 		return &pb.Refusal{
 			Header: h, Reason: uint32(m.Reason), KnownNode: uint64(m.Known.ID),
-			KnownIncarnation: uint64(m.Known.Incarnation), KnownCluster: uint64(m.KnownCluster),
+			KnownIncarnation: uint64(m.Known.Incarnation),
 		}, nil
 	}
 	return nil, fmt.Errorf("wire: no encoding of a %T", m)
@@ -101,11 +107,19 @@ func decodeGenerated(kind Kind, payload []byte) (core.Message, error) {
 	case KindIdentifyRequest:
 		var p pb.IdentifyRequest
 		err := parse(payload, &p)
-		return &core.IdentifyRequest{Header: headerFromProto(p.Header), ID: p.Id}, err
+		m := &core.IdentifyRequest{Header: headerFromProto(p.Header), ID: p.Id, Attempt: p.Attempt, Release: p.Release, LengthMillis: p.LengthMillis}
+		if err == nil {
+			err = exactly("list", m.List[:], p.List)
+		}
+		return m, err
 	case KindIdentifyResponse:
 		var p pb.IdentifyResponse
 		err := parse(payload, &p)
-		return &core.IdentifyResponse{Header: headerFromProto(p.Header), ID: p.Id, Empty: p.Empty, Last: logIDFromProto(p.Last)}, err
+		return &core.IdentifyResponse{
+			Header: headerFromProto(p.Header), ID: p.Id, Empty: p.Empty, Last: logIDFromProto(p.Last), Attempt: p.Attempt, Granted: p.Granted,
+			GrantedTo:  core.Identity{ID: core.NodeID(p.GrantedToNode), Incarnation: membership.Incarnation(p.GrantedToIncarnation)},
+			WaitMillis: p.WaitMillis, SameList: p.SameList,
+		}, err
 	case KindRefusal:
 		var p pb.Refusal
 		err := parse(payload, &p)
@@ -114,8 +128,7 @@ func decodeGenerated(kind Kind, payload []byte) (core.Message, error) {
 		}
 		return &core.Refusal{
 			Header: headerFromProto(p.Header), Reason: core.RefusalReason(p.Reason),
-			Known:        core.Identity{ID: core.NodeID(p.KnownNode), Incarnation: membership.Incarnation(p.KnownIncarnation)},
-			KnownCluster: core.ClusterID(p.KnownCluster),
+			Known: core.Identity{ID: core.NodeID(p.KnownNode), Incarnation: membership.Incarnation(p.KnownIncarnation)},
 		}, err
 	}
 	return nil, malformed("unknown kind")
@@ -133,19 +146,45 @@ func knownReason(r uint32) bool {
 }
 
 func headerToProto(h *core.Header) *pb.Header {
-	return &pb.Header{
-		Group: uint64(h.Group), Cluster: uint64(h.Cluster), Term: uint64(h.Term),
+	p := &pb.Header{
+		Group: uint64(h.Group), Term: uint64(h.Term),
 		FromNode: uint64(h.From.ID), FromIncarnation: uint64(h.From.Incarnation),
 		ToNode: uint64(h.To.ID), ToIncarnation: uint64(h.To.Incarnation),
 	}
+	if h.Introduces {
+		p.Introduction = h.Cluster[:]
+	}
+	return p
 }
 
 func headerFromProto(p *pb.Header) core.Header {
-	return core.Header{
-		Group: core.GroupID(p.GetGroup()), Cluster: core.ClusterID(p.GetCluster()), Term: core.Term(p.GetTerm()),
+	h := core.Header{
+		Group: core.GroupID(p.GetGroup()), Term: core.Term(p.GetTerm()),
 		From: core.Identity{ID: core.NodeID(p.GetFromNode()), Incarnation: membership.Incarnation(p.GetFromIncarnation())},
 		To:   core.Identity{ID: core.NodeID(p.GetToNode()), Incarnation: membership.Incarnation(p.GetToIncarnation())},
 	}
+	if id := p.GetIntroduction(); len(id) == len(h.Cluster) {
+		h.Introduces = true
+		copy(h.Cluster[:], id)
+	}
+	return h
+}
+
+// foundingToProto leaves a zero hash out.
+func foundingToProto(f membership.Founding) []byte {
+	if f == (membership.Founding{}) {
+		return nil
+	}
+	return f[:]
+}
+
+// exactly copies a field that has one length only, if it is there.
+func exactly(name string, to, field []byte) error {
+	if len(field) != 0 && len(field) != len(to) {
+		return malformed("%s has %d bytes, not %d", name, len(field), len(to))
+	}
+	copy(to, field)
+	return nil
 }
 
 func logIDToProto(id core.LogID) *pb.LogID {

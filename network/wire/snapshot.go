@@ -41,13 +41,13 @@ func decodeSnapshotChunk(b []byte) (*core.SnapshotChunk, error) {
 			m.Trace = f.trace()
 		}
 	}
+	m.Meta.Cluster = m.Cluster
 	return m, err
 }
 
 func appendSnapshotMeta(b []byte, m *core.SnapshotMeta) []byte {
 	b = appendLogID(b, 1, m.LogID)
 	b = appendFixed64(b, 2, uint64(m.Time))
-	b = appendFixed64(b, 3, uint64(m.Cluster))
 	b = appendLogID(b, 4, m.Configuration.LogID)
 	if !m.Configuration.Configuration.IsZero() {
 		b = protowire.AppendTag(b, 5, protowire.BytesType)
@@ -64,8 +64,6 @@ func decodeSnapshotMeta(outer *fields, m *core.SnapshotMeta) {
 			f.logID(&m.LogID)
 		case 2:
 			m.Time = int64(f.fixed64())
-		case 3:
-			m.Cluster = core.ClusterID(f.fixed64())
 		case 4:
 			f.logID(&m.Configuration.LogID)
 		case 5:

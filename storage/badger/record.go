@@ -14,7 +14,7 @@ import (
 // A record is a version byte, fields of fixed size, little endian, and a
 // CRC-32C over the key, the version and the fields. A later version may only be
 // read by those who know it: there is no field that may be skipped.
-const recordVersion = 1
+const recordVersion = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -83,32 +83,53 @@ type groupRecord struct {
 
 func (r *groupRecord) append(b, key []byte) []byte {
 	h := &r.hardState
-	return seal(b, key, uint64(h.Term), uint64(h.Vote.ID), uint64(h.Vote.Incarnation), uint64(h.Cluster), uint64(r.commit),
+	clusterHigh, clusterLow := halves(h.Cluster)
+	listHigh, listLow := halves(h.Grant.List)
+	return seal(b, key, uint64(h.Term), uint64(h.Vote.ID), uint64(h.Vote.Incarnation), clusterHigh, clusterLow,
+		uint64(h.Grant.To.ID), uint64(h.Grant.To.Incarnation), h.Grant.Attempt, listHigh, listLow, uint64(h.Grant.LengthMillis), uint64(r.commit),
 		uint64(r.purged.Term), uint64(r.purged.Index), uint64(r.last.Term), uint64(r.last.Index), uint64(r.lastTime),
 		uint64(r.chain), r.batch)
 }
 
+// halves and joined are how 16 bytes stand among numbers.
+func halves(b [16]byte) (high, low uint64) {
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
+}
+
+func joined(high, low uint64) (b [16]byte) {
+	binary.BigEndian.PutUint64(b[:8], high)
+	binary.BigEndian.PutUint64(b[8:], low)
+	return b
+}
+
 func decodeGroup(key, value []byte) (groupRecord, error) {
-	var n [12]uint64
-	err := unseal(key, value, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9], &n[10], &n[11])
-	if err != nil {
+	var n [19]uint64
+	var to [len(n)]*uint64
+	for i := range n {
+		to[i] = &n[i]
+	}
+	if err := unseal(key, value, to[:]...); err != nil {
 		return groupRecord{}, err
 	}
 	r := groupRecord{
 		hardState: core.HardState{
 			Term:    core.Term(n[0]),
 			Vote:    membership.Identity{ID: membership.NodeID(n[1]), Incarnation: membership.Incarnation(n[2])},
-			Cluster: core.ClusterID(n[3]),
+			Cluster: joined(n[3], n[4]),
+			Grant: core.Grant{
+				To:      membership.Identity{ID: membership.NodeID(n[5]), Incarnation: membership.Incarnation(n[6])},
+				Attempt: n[7], List: joined(n[8], n[9]), LengthMillis: uint32(n[10]),
+			},
 		},
-		commit:   core.Index(n[4]),
-		purged:   core.LogID{Term: core.Term(n[5]), Index: core.Index(n[6])},
-		last:     core.LogID{Term: core.Term(n[7]), Index: core.Index(n[8])},
-		lastTime: int64(n[9]),
-		chain:    uint32(n[10]),
-		batch:    n[11],
+		commit:   core.Index(n[11]),
+		purged:   core.LogID{Term: core.Term(n[12]), Index: core.Index(n[13])},
+		last:     core.LogID{Term: core.Term(n[14]), Index: core.Index(n[15])},
+		lastTime: int64(n[16]),
+		chain:    uint32(n[17]),
+		batch:    n[18],
 		weight:   weight(value),
 	}
-	if r.last.Index < r.purged.Index || n[10] > 1<<32-1 {
+	if r.last.Index < r.purged.Index || n[10] > 1<<32-1 || n[17] > 1<<32-1 {
 		return groupRecord{}, corrupt("record %q contradicts itself", key)
 	}
 	return r, nil

@@ -12,16 +12,16 @@ import (
 
 // A file is a header, the content and a trailer; all numbers are little endian.
 //
-//	header   magic 8, version 1, length of the rest without the checksum 4, group 8, term 8, index 8, time 8, cluster 8,
+//	header   magic 8, version 1, length of the rest without the checksum 4, group 8, term 8, index 8, time 8, cluster 16,
 //	         term 8 and index 8 of the configuration, the configuration, CRC-32C 4
 //	trailer  length of the content 8, CRC-32C of the content 4, CRC-32C of the header and of the trailer so far 4
 //
 // A later version may only be read by those who know it.
 const (
 	magic          = "troupeSN"
-	version        = 1
+	version        = 2
 	prefixBytes    = 8 + 1 + 4
-	metaBytes      = 7 * 8
+	metaBytes      = 8 * 8
 	trailerBytes   = 8 + 4 + 4
 	headerBytesMax = 32 << 20
 	checksumBytes  = 4
@@ -41,8 +41,8 @@ func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
 	}
 	b := append([]byte(magic), version)
 	b = binary.LittleEndian.AppendUint32(b, uint32(metaBytes+len(configuration)))
-	for _, n := range []uint64{uint64(group), uint64(meta.Term), uint64(meta.Index), uint64(meta.Time), uint64(meta.Cluster),
-		uint64(meta.Configuration.Term), uint64(meta.Configuration.Index)} {
+	for _, n := range []uint64{uint64(group), uint64(meta.Term), uint64(meta.Index), uint64(meta.Time),
+		binary.LittleEndian.Uint64(meta.Cluster[:8]), binary.LittleEndian.Uint64(meta.Cluster[8:]), uint64(meta.Configuration.Term), uint64(meta.Configuration.Index)} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
 	b = append(b, configuration...)
@@ -78,12 +78,14 @@ func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, 
 	if b[8] != version {
 		return 0, meta, 0, 0, fmt.Errorf("files: a snapshot of version %d: only %d is known", b[8], version)
 	}
-	var n [7]uint64
+	var n [8]uint64
 	for i := range n {
 		n[i] = binary.LittleEndian.Uint64(body[prefixBytes+8*i:])
 	}
-	meta = core.SnapshotMeta{LogID: core.LogID{Term: core.Term(n[1]), Index: core.Index(n[2])}, Time: int64(n[3]), Cluster: core.ClusterID(n[4])}
-	meta.Configuration.LogID = core.LogID{Term: core.Term(n[5]), Index: core.Index(n[6])}
+	meta = core.SnapshotMeta{LogID: core.LogID{Term: core.Term(n[1]), Index: core.Index(n[2])}, Time: int64(n[3])}
+	binary.LittleEndian.PutUint64(meta.Cluster[:8], n[4])
+	binary.LittleEndian.PutUint64(meta.Cluster[8:], n[5])
+	meta.Configuration.LogID = core.LogID{Term: core.Term(n[6]), Index: core.Index(n[7])}
 	if c := body[prefixBytes+metaBytes:]; len(c) > 0 {
 		if meta.Configuration.Configuration, err = membership.Decode(c); err != nil {
 			return fail("%v", err)
