@@ -2,6 +2,7 @@ package troupe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,16 +19,20 @@ const bootstrapAskLimit = 10 * time.Second
 // called on one node, which is one of them; the others only run. An empty
 // address stands for this node's own.
 //
-// First every member is asked who it is: if one cannot be reached or is not
-// empty, nothing is written and the error is a *BootstrapError that names it.
-// Then the cluster is begun with this node alone, and the others are brought
-// in; Bootstrap returns nil when all of them are members. If ctx ends before
-// that, the error is a *FormingError: the cluster exists, whoever leads goes on,
-// and the status says what it waits for. If ctx is cancelled while members are
-// still being asked it is an *UnknownOutcomeError.
+// It may as well be called with the same list on several or all of them, at the
+// same time and again: one cluster comes of it, and each call returns nil when
+// that is complete. The same list means the same ids, addresses, priorities and
+// tags.
 //
-// Once it was begun, the same list again waits for the same end, and another
-// list is refused with a *BootstrapError.
+// First every member is asked who it is, and for its grant to begin: if one
+// cannot be reached, or belongs to a cluster of another list, the error is a
+// *BootstrapError that names it. Then the cluster is begun with one node alone,
+// and the others are brought in. While it waits, [Status] says for whom and why.
+// If ctx ends before that, the error is a *FormingError.
+//
+// On a node that belongs to a cluster which was founded with the list nothing
+// is done, also if its members have changed since; another list is refused. So
+// is a node that lost its data: the error names the member that it was.
 func (r *Raft) Bootstrap(ctx context.Context, members ...Member) (err error) {
 	if err := ctx.Err(); err != nil {
 		return nothingDone(err)
@@ -43,18 +48,22 @@ func (r *Raft) Bootstrap(ctx context.Context, members ...Member) (err error) {
 	trace := r.group.TraceBootstrap(ctx, len(wanted))
 	defer func() { trace.End(err) }()
 	begun := make(chan error, 1)
-	r.group.Bootstrap(wanted, limit, func(err error) { begun <- err })
+	cancel := r.group.Bootstrap(wanted, limit, func(err error) { begun <- err })
 	select {
-	case err := <-begun:
-		if err != nil {
-			return err
-		}
+	case err = <-begun:
 	case <-ctx.Done():
-		return &UnknownOutcomeError{Cause: ctx.Err()}
+		waits := r.Status().WaitsFor
+		cancel()
+		if err = <-begun; errors.Is(err, ErrStopped) {
+			err = &FormingError{WaitsFor: waits, Cause: ctx.Err()}
+		}
+	}
+	if err != nil {
+		return err
 	}
 	trace.Begun()
 	if err := r.Wait(ctx, formed); err != nil {
-		return &FormingError{WaitsFor: r.Status().WaitsFor, Cause: err}
+		return &FormingError{Begun: true, WaitsFor: r.Status().WaitsFor, Cause: err}
 	}
 	return nil
 }
@@ -75,7 +84,7 @@ func (r *Raft) wanted(members []Member) ([]Member, error) {
 			return nil, &BootstrapError{Node: m.ID, Reason: "stands twice in the list"}
 		case m.Address == "":
 			return nil, &BootstrapError{Node: m.ID, Reason: "has no address"}
-		case unspecified(m.Address):
+		case undialable(m.Address):
 			return nil, &BootstrapError{Node: m.ID, Reason: "has the address " + m.Address + ", at which nobody can be reached"}
 		}
 		if i := slices.IndexFunc(wanted, func(o Member) bool { return o.Address == m.Address }); i >= 0 {
@@ -90,15 +99,15 @@ func (r *Raft) wanted(members []Member) ([]Member, error) {
 	return wanted, nil
 }
 
-// unspecified reports whether an address means "any of this machine", as one may
-// listen on and nobody can dial from elsewhere.
-func unspecified(address string) bool {
-	host, _, err := net.SplitHostPort(address)
+// undialable reports whether an address means "any of this machine", or any
+// port: one may listen there, and nobody can dial it.
+func undialable(address string) bool {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return false // not an address of that kind
 	}
 	ip, err := netip.ParseAddr(host)
-	return host == "" || err == nil && ip.IsUnspecified()
+	return host == "" || port == "" || port == "0" || err == nil && ip.IsUnspecified()
 }
 
 func formed(s Status) bool {

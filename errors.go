@@ -2,6 +2,7 @@ package troupe
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
@@ -18,6 +19,10 @@ var (
 	ErrTermChanged = core.ErrTermChanged
 	// ErrNotReady: this node leads, and the cluster is still being formed.
 	ErrNotReady = core.ErrNotReady
+	// ErrNoCluster: the group belongs to no cluster yet, and nothing happened. It
+	// waits for [Raft.Bootstrap] here or elsewhere. Where a context has ended
+	// meanwhile, the error wraps that one's too.
+	ErrNoCluster = core.ErrNoCluster
 	// ErrCorrupt is wrapped by every error that says that stored data is damaged.
 	ErrCorrupt = core.ErrCorrupt
 )
@@ -72,26 +77,35 @@ func (e *GroupExistsError) Error() string {
 	return fmt.Sprintf("troupe: group %d runs on this node already", e.Group)
 }
 
-// FormingError: a bootstrap was begun, and the caller stopped waiting before
-// all members had joined. Whoever leads goes on with it; the status says what
-// it waits for. It wraps the reason for which the wait ended.
+// FormingError: the caller of a bootstrap stopped waiting before all members had
+// joined. It wraps the reason for which the wait ended.
 type FormingError struct {
-	// WaitsFor are the members that have not joined yet, as far as this node
-	// knows.
-	WaitsFor []NodeID
+	// Begun: the cluster exists, and whoever leads goes on with it. If not, this
+	// node has stopped asking; another with the same list may still begin.
+	Begun bool
+	// WaitsFor are the members that kept it, and why, as far as this node knows.
+	WaitsFor []Waiting
 	Cause    error
 }
 
 // Error implements error.
 func (e *FormingError) Error() string {
-	if len(e.WaitsFor) == 0 {
-		return fmt.Sprintf("troupe: the cluster is still being formed: %v", e.Cause)
+	text := "troupe: the cluster is still being formed"
+	if !e.Begun {
+		text = "troupe: the cluster was not begun here"
 	}
-	return fmt.Sprintf("troupe: the cluster is still being formed and waits for nodes %v: %v", e.WaitsFor, e.Cause)
+	if len(e.WaitsFor) > 0 {
+		waits := make([]string, len(e.WaitsFor))
+		for i, w := range e.WaitsFor {
+			waits[i] = w.String()
+		}
+		text += " and waits for " + strings.Join(waits, ", ")
+	}
+	return fmt.Sprintf("%s: %v", text, e.Cause)
 }
 
 // Unwrap returns the cause.
 func (e *FormingError) Unwrap() error { return e.Cause }
 
-// MayHaveHappened returns true: the cluster exists.
+// MayHaveHappened returns true: the cluster exists, or may yet.
 func (e *FormingError) MayHaveHappened() bool { return true }

@@ -86,11 +86,19 @@ func (r *Raft) abandon(ctx context.Context, s *slot) (Result, error) {
 	case MayHaveHappened(err):
 		return Result{}, &UnknownOutcomeError{Cause: ctx.Err()}
 	}
-	return Result{}, nothingDone(ctx.Err())
+	return Result{}, r.nothingDone(ctx.Err())
 }
 
 // nothingDone wraps the end of a context whose request left no trace.
 func nothingDone(err error) error { return fmt.Errorf("troupe: nothing was done: %w", err) }
+
+// nothingDone says too that the group belongs to no cluster, if that was why.
+func (r *Raft) nothingDone(err error) error {
+	if r.Status().Role == RoleNone {
+		err = fmt.Errorf("%w: %w", ErrNoCluster, err)
+	}
+	return nothingDone(err)
+}
 
 // slot is one proposal's way to the actors and back.
 type slot struct {

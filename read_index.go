@@ -27,6 +27,6 @@ func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode) (Index, error) {
 		return read.Index, read.Err
 	case <-ctx.Done():
 		r.group.CancelRead(read)
-		return 0, nothingDone(ctx.Err())
+		return 0, r.nothingDone(ctx.Err())
 	}
 }

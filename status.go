@@ -16,8 +16,9 @@ import (
 //   - InflightProposals, InflightBytes, WaitingProposals: what this node's clients
 //     have under way, and what waits for room;
 //   - Configuration, Joint: the members in force, and whether two majorities are
-//     needed; Bootstrapping and WaitsFor: a cluster that is still being formed, and
-//     for whom it waits;
+//     needed; Bootstrapping: a cluster that is still being formed; WaitsFor: for
+//     whom it waits and why, on the leader, and on a node that was asked to form
+//     one and has not begun it;
 //   - UnknownToGroup: the group knows this node under another incarnation, because
 //     its data was lost; it is not counted;
 //   - Peers: the other members, on a leader, see [PeerStatus];

@@ -22,7 +22,8 @@ type (
 	Member = membership.Member
 	// Configuration is the membership of a cluster at one entry of its log.
 	Configuration = membership.Configuration
-	// ClusterID names a cluster: a random number made by bootstrap.
+	// ClusterID names a cluster: 128 random bits, made by bootstrap, which are a
+	// secret and print as a hash.
 	ClusterID = core.ClusterID
 )
 
@@ -47,6 +48,8 @@ const (
 	RoleCandidate    = core.RoleCandidate
 	RoleLeader       = core.RoleLeader
 	RoleLearner      = core.RoleLearner
+	// RoleNone: the group belongs to no cluster yet.
+	RoleNone = core.RoleNone
 )
 
 // What an application plugs in: packages storage and network hold the
@@ -77,6 +80,9 @@ const (
 	EntryCommand       = core.EntryCommand
 	EntryConfiguration = core.EntryConfiguration
 )
+
+// Waiting says for whom a bootstrap waits, and why.
+type Waiting = core.Waiting
 
 // At is the member that [Raft.Bootstrap] takes: a node and the address by
 // which the other nodes' networks reach it.

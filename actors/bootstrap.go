@@ -8,178 +8,75 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// bootstrapRequest asks the core actor to form a cluster.
+// bootstrapRequest asks to form a new cluster out of members.
 type bootstrapRequest struct {
 	members []membership.Member
-	timeout time.Duration
+	ask     time.Duration
 	done    func(error)
 }
 
-// bootstrapJob is a bootstrap under way: every member is asked who it is, and
-// nothing is written unless all have answered that they are empty (rule 19).
-type bootstrapJob struct {
-	bootstrapRequest
-	id       uint64
-	deadline core.Instant
-	// causes are why members could not be reached.
-	causes map[membership.NodeID]error
-}
+// cancelBootstrap ends the wait of one request.
+type cancelBootstrap struct{ id *bootstrapRequest }
 
 // Bootstrap forms a new cluster of members, of which id, address, priority and
-// tags count: who they are they are asked, for at most timeout. done gets nil
-// when the cluster is begun; Status tells when it is complete. The same list
-// again is no error, anything else is a *core.BootstrapError.
-func (g *Group) Bootstrap(members []membership.Member, timeout time.Duration, done func(error)) {
-	if !g.core.put(&bootstrapRequest{slices.Clone(members), timeout, done}) {
+// tags count. Who they are they are asked; one that nothing is heard of for ask
+// ends it. done gets nil when this group belongs to a cluster that was founded
+// with the list, whoever began it; Status tells when it is complete. A call with
+// the same list joins one that is under way; anything else is a
+// *core.BootstrapError. The returned function ends the wait: done then gets
+// core.ErrStopped at once, unless it was called before, and when nobody waits any more
+// nothing is begun.
+func (g *Group) Bootstrap(members []membership.Member, ask time.Duration, done func(error)) (cancel func()) {
+	r := &bootstrapRequest{slices.Clone(members), ask, done}
+	if !g.core.put(r) {
 		done(g.stopCause())
 	}
+	return func() { g.core.put(&cancelBootstrap{r}) }
 }
 
+// beginBootstrap lets the engine form the cluster, or compare the list with the
+// cluster that is there.
 func (c *coreActor) beginBootstrap(r *bootstrapRequest) {
-	if c.bootstrap != nil {
-		r.done(&core.BootstrapError{Reason: "another bootstrap is under way"})
+	ev := &core.Bootstrap{Cluster: c.newCluster(), Members: r.members, Time: c.env.WallTime(), AskLimit: r.ask}
+	c.bootstraps = append(c.bootstraps, r)
+	c.stepEngine(ev) // may end it at once
+	if ev.Err != nil || ev.Done {
+		c.leaveBootstrap(r, ev.Err)
+	}
+}
+
+// newCluster draws the id of a cluster, of a cryptographic generator (rule 27).
+func (c *coreActor) newCluster() core.ClusterID {
+	if pinned := c.group.cfg.Cluster; !pinned.IsZero() {
+		return pinned
+	}
+	var id core.ClusterID
+	c.env.Secret(id[:])
+	return id
+}
+
+// leaveBootstrap answers one request, if it still waits.
+func (c *coreActor) leaveBootstrap(r *bootstrapRequest, err error) {
+	i := slices.Index(c.bootstraps, r)
+	if i < 0 {
 		return
 	}
-	self := c.group.node.identity
-	for i := range r.members {
-		r.members[i].Incarnation = 0
-		if r.members[i].ID == self.ID {
-			r.members[i].Incarnation = self.Incarnation
-		}
+	c.bootstraps = slices.Delete(c.bootstraps, i, i+1)
+	r.done(err)
+}
+
+func (c *coreActor) cancelBootstrap(r *bootstrapRequest) {
+	c.leaveBootstrap(r, core.ErrStopped)
+	if len(c.bootstraps) == 0 {
+		c.stepEngine(&core.BootstrapCancelled{})
 	}
-	if err := c.refuseBootstrap(r); err != nil {
+}
+
+// endBootstraps answers all who wait for the bootstrap under way.
+func (c *coreActor) endBootstraps(err error) {
+	waiting := c.bootstraps
+	c.bootstraps = nil
+	for _, r := range waiting {
 		r.done(err)
-		return
-	}
-	c.bootstrap = &bootstrapJob{bootstrapRequest: *r, id: c.env.Rand(), deadline: c.now.Add(r.timeout), causes: make(map[membership.NodeID]error)}
-	if !c.emptyHere() {
-		c.recallIncarnations()
-		c.stepBootstrap()
-		return
-	}
-	for i := range r.members {
-		if m := &r.members[i]; m.ID != self.ID {
-			c.group.node.cfg.Network.SetAddress(m.ID, m.Address)
-		}
-	}
-	c.askMembers()
-}
-
-// refuseBootstrap finds what needs nobody's answer.
-func (c *coreActor) refuseBootstrap(r *bootstrapRequest) error {
-	self := c.group.node.identity.ID
-	own := false
-	for i, m := range r.members {
-		own = own || m.ID == self
-		switch {
-		case m.ID == 0:
-			return &core.BootstrapError{Reason: "a member has the id 0"}
-		case slices.ContainsFunc(r.members[:i], func(o membership.Member) bool { return o.ID == m.ID }):
-			return &core.BootstrapError{Node: m.ID, Reason: "stands in the list twice"}
-		case m.ID != self && m.Address == "":
-			return &core.BootstrapError{Node: m.ID, Reason: "has no address"}
-		}
-	}
-	if !own {
-		return &core.BootstrapError{Node: self, Reason: "was asked to bootstrap, and is not in the list"}
-	}
-	return nil
-}
-
-func (c *coreActor) emptyHere() bool {
-	s := c.engine.Status()
-	return s.Cluster == 0 && s.Last == 0 && s.SnapshotIndex == 0 && s.Configuration.Configuration.IsZero()
-}
-
-// recallIncarnations completes the list from what the group knows, so that the
-// engine can compare. A member that it does not know gets an incarnation that
-// none has, and the engine names the difference.
-func (c *coreActor) recallIncarnations() {
-	known := &c.config.Configuration
-	for i := range c.bootstrap.members {
-		m := &c.bootstrap.members[i]
-		if m.Incarnation != 0 {
-			continue
-		}
-		m.Incarnation = ^membership.Incarnation(0)
-		for _, k := range slices.Concat(known.Members, known.Wanted) {
-			if k.ID == m.ID {
-				m.Incarnation = k.Incarnation
-			}
-		}
-	}
-}
-
-// askMembers asks whoever has not answered. It is repeated until the deadline:
-// a connection may need its time.
-func (c *coreActor) askMembers() {
-	complete := true
-	for _, m := range c.bootstrap.members {
-		if m.Incarnation != 0 {
-			continue
-		}
-		complete = false
-		header := c.group.header(core.Identity{ID: m.ID})
-		c.group.node.cfg.Network.Send(&core.IdentifyRequest{Header: header, ID: c.bootstrap.id})
-	}
-	if complete {
-		c.stepBootstrap()
-	}
-}
-
-func (c *coreActor) onIdentified(m *core.IdentifyResponse) {
-	b := c.bootstrap
-	if b == nil || m.ID != b.id {
-		return
-	}
-	for i := range b.members {
-		member := &b.members[i]
-		if member.ID != m.From.ID || member.Incarnation != 0 {
-			continue
-		}
-		if !m.Empty {
-			c.endBootstrap(&core.BootstrapError{Node: member.ID, Reason: "is not empty: it belongs to a cluster, or did"})
-			return
-		}
-		member.Incarnation = m.From.Incarnation
-	}
-	if !slices.ContainsFunc(b.members, func(m membership.Member) bool { return m.Incarnation == 0 }) {
-		c.stepBootstrap()
-	}
-}
-
-func (c *coreActor) continueBootstrap() {
-	b := c.bootstrap
-	if b == nil {
-		return
-	}
-	if c.now < b.deadline {
-		c.askMembers()
-		return
-	}
-	for _, m := range b.members {
-		if m.Incarnation == 0 {
-			c.endBootstrap(&core.BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: b.causes[m.ID]})
-			return
-		}
-	}
-}
-
-// stepBootstrap lets the engine begin the cluster, or compare it with the one
-// that is there.
-func (c *coreActor) stepBootstrap() {
-	cluster := c.group.cfg.Cluster
-	for cluster == 0 {
-		cluster = core.ClusterID(c.env.Rand())
-	}
-	ev := &core.Bootstrap{Cluster: cluster, Members: c.bootstrap.members, Time: c.env.WallTime()}
-	c.stepEngine(ev)
-	c.endBootstrap(ev.Err)
-}
-
-func (c *coreActor) endBootstrap(err error) {
-	if b := c.bootstrap; b != nil {
-		c.bootstrap = nil
-		b.done(err)
 	}
 }

@@ -31,8 +31,9 @@ type coreActor struct {
 	due       []core.Timer // of this burst
 	proposals proposalsInCore
 	reads     readsInCore
-	bootstrap *bootstrapJob
-	transfers transfersInCore
+	// bootstraps wait for the bootstrap under way.
+	bootstraps []*bootstrapRequest
+	transfers  transfersInCore
 
 	// streams are the running replication actors, in the order of their start.
 	streams []*replicationActor
@@ -167,8 +168,6 @@ func (c *coreActor) handle(item any) {
 		c.proposals.onRequest(item)
 	case *core.ProposeResponse:
 		c.proposals.onResponse(item)
-	case *core.IdentifyResponse:
-		c.onIdentified(item)
 	case *core.PeerDown:
 		c.onPeerDown(item)
 	case *snapshotViewed:
@@ -185,6 +184,8 @@ func (c *coreActor) handle(item any) {
 		c.stepEngine(item)
 	case *bootstrapRequest:
 		c.beginBootstrap(item)
+	case *cancelBootstrap:
+		c.cancelBootstrap(item.id)
 	case *unsentResults:
 		c.proposals.keepUnsent(item.m)
 	case *newsDue:
@@ -227,9 +228,6 @@ func (c *coreActor) stepEngine(ev core.Event) {
 }
 
 func (c *coreActor) onPeerDown(ev *core.PeerDown) {
-	if c.bootstrap != nil && ev.Class == core.ClassControl {
-		c.bootstrap.causes[ev.Node] = ev.Cause
-	}
 	if ev.Class == core.ClassBulk {
 		for _, s := range c.streams {
 			if s.key.peer.ID == ev.Node {
@@ -284,7 +282,7 @@ func (c *coreActor) tellApply() {
 
 // armRetry keeps one timer running while anything waits to be tried again.
 func (c *coreActor) armRetry() {
-	if c.retryArmed || !c.proposals.needsRetry() && c.bootstrap == nil {
+	if c.retryArmed || !c.proposals.needsRetry() {
 		return
 	}
 	c.retryArmed = true
@@ -297,7 +295,6 @@ func (c *coreActor) armRetry() {
 
 func (c *coreActor) onRetry() {
 	c.proposals.onRetry()
-	c.continueBootstrap()
 }
 
 // finish ends the core: whoever waits is answered, everything that it started
@@ -330,7 +327,7 @@ func (c *coreActor) finish() {
 	}
 	c.proposals.finish(cause)
 	c.reads.finish(c, cause)
-	c.endBootstrap(cause)
+	c.endBootstraps(cause)
 	for _, s := range c.streams {
 		s.stop()
 	}

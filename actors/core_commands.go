@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 )
 
 // execute carries out the commands of a step, in their order. What is only news
@@ -58,6 +59,10 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.group.node.cfg.Network.Break(cmd.Node, cmd.Class)
 	case *core.Changed:
 		c.onChanged(cmd)
+	case *core.DialMembers:
+		c.dial(cmd.Members)
+	case *core.BootstrapEnded:
+		c.endBootstraps(cmd.Err)
 	case *core.ConfigurationChanged:
 		c.onConfiguration(cmd.At)
 	case *core.Notice:
@@ -105,7 +110,7 @@ func (c *coreActor) traceThen(w *core.Write) {
 // write lets the tail serve what is being written, and queues it.
 func (c *coreActor) write(w *core.Write) {
 	if w.SaveHardState {
-		c.group.clusterID.Store(uint64(w.HardState.Cluster))
+		c.group.setCluster(w.HardState.Cluster)
 		c.group.term.Store(uint64(w.HardState.Term))
 	}
 	c.group.tail.submit(w)
@@ -125,8 +130,12 @@ func (c *coreActor) onChanged(cmd *core.Changed) {
 func (c *coreActor) onConfiguration(at core.ConfigurationAt) {
 	c.config = at
 	c.group.tellOfConfiguration(&at)
+	c.dial(at.Configuration.Members)
+}
+
+func (c *coreActor) dial(members []membership.Member) {
 	self := c.group.node.identity
-	for _, m := range at.Configuration.Members {
+	for _, m := range members {
 		if m.ID != self.ID && m.Address != "" {
 			c.group.node.cfg.Network.SetAddress(m.ID, m.Address)
 		}

@@ -18,6 +18,8 @@ type Environment interface {
 	WallTime() int64
 	// Rand draws a random number.
 	Rand() uint64
+	// Secret fills b from a cryptographic generator.
+	Secret(b []byte)
 	// AfterFunc calls f once, on any goroutine, d from now. f does not block.
 	AfterFunc(d time.Duration, f func()) Timer
 	// System is the actor system that all actors are spawned in.
@@ -62,15 +64,17 @@ const (
 	CallSnapshotWrite
 	// CallSnapshotRead reads from the snapshot store.
 	CallSnapshotRead
+	// CallKeep makes durable what a node keeps beside its groups.
+	CallKeep
 	// CallClose closes the network. A node that ends waits for it.
 	CallClose
 )
 
 // String returns "write", "read", "apply", "view", "restore", "snapshot write",
-// "snapshot read" or "close".
+// "snapshot read", "keep" or "close".
 func (k CallKind) String() string {
 	if k < CallWrite || k > CallClose {
 		return "unknown call"
 	}
-	return [...]string{"write", "read", "apply", "view", "restore", "snapshot write", "snapshot read", "close"}[k-1]
+	return [...]string{"write", "read", "apply", "view", "restore", "snapshot write", "snapshot read", "keep", "close"}[k-1]
 }

@@ -34,7 +34,7 @@ type Group struct {
 	traces  *traces
 
 	// What the core actor lets others see.
-	clusterID     atomic.Uint64
+	clusterID     atomic.Pointer[core.ClusterID]
 	term          atomic.Uint64
 	changing      atomic.Bool // core.Engine.Changing
 	readsInflight atomic.Int64
@@ -62,7 +62,14 @@ type life struct {
 	done    chan struct{}
 }
 
-func (g *Group) cluster() core.ClusterID { return core.ClusterID(g.clusterID.Load()) }
+func (g *Group) cluster() core.ClusterID { return *g.clusterID.Load() }
+
+// setCluster lets others see the cluster that the core knows.
+func (g *Group) setCluster(id core.ClusterID) {
+	if old := g.clusterID.Load(); old == nil || *old != id {
+		g.clusterID.Store(&id)
+	}
+}
 
 // header begins a message of the group.
 func (g *Group) header(to core.Identity) core.Header {
@@ -227,13 +234,14 @@ func (g *Group) applyEnded() {
 // finished is the end of the group.
 func (g *Group) finished() {
 	g.node.remove(g)
+	g.node.network.SetCluster(g.cfg.Group, core.ClusterID{})
 	g.cancel()
 	g.traces.close()
 	last := g.Status()
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
 	// Who has stopped neither leads nor knows who does.
 	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
-	if last.Role != core.RoleLearner {
+	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
 		last.Role = core.RoleFollower
 	}
 	g.publishLast(&last)

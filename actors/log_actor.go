@@ -26,8 +26,8 @@ type logActor struct {
 	store   storage.LogStore
 	limits  storage.Limits
 	network network.Network
-	// exclusive keeps the store's one writer alone: RaisePromise comes from
-	// where a group is started.
+	// exclusive keeps the store's one writer alone: the promise is recorded
+	// where a group is started, and lowered by the keeper.
 	exclusive func(func() error) error
 	// storeFailed stops all groups.
 	storeFailed func(error)
@@ -58,6 +58,9 @@ type groupLog struct {
 	// flushed takes the watermark of durable writes.
 	flushed func(core.IOID)
 	meter   *groupMeter
+	// known is the cluster that the network was told of. cluster is the one that
+	// the round under way writes, zero if it writes none.
+	known, cluster core.ClusterID
 
 	queue []core.Write
 	// part is how many entries of the first write are written already: a write
@@ -231,6 +234,9 @@ func (l *logActor) take(g *groupLog, bytesMax int) {
 		}
 		g.part = 0
 		g.upTo = w.IOID
+		if w.SaveHardState {
+			g.cluster = w.HardState.Cluster
+		}
 		g.meter.writes(g, w)
 		g.then = append(g.then, w.Then...)
 		taken++
@@ -308,6 +314,7 @@ func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bo
 func (l *logActor) settle() {
 	l.traceWritten()
 	for _, g := range l.round {
+		l.prove(g)
 		for _, m := range g.then {
 			g.traces.released(m)
 			l.network.Send(m)
@@ -324,6 +331,16 @@ func (l *logActor) settle() {
 		}
 	}
 	clear(l.batch.Operations)
+}
+
+// prove lets the network prove a cluster that the group has adopted, now that
+// this is durable and before it acknowledges anything (rule 29).
+func (l *logActor) prove(g *groupLog) {
+	if !g.cluster.IsZero() && g.cluster != g.known {
+		g.known = g.cluster
+		l.network.SetCluster(g.group, g.cluster)
+	}
+	g.cluster = core.ClusterID{}
 }
 
 // giveUp ends the store's life: nothing is released, nothing tried again, and

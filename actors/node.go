@@ -34,9 +34,13 @@ type Node struct {
 	// table routes messages; it is replaced as a whole.
 	table atomic.Pointer[groupTable]
 
-	// writing keeps the store's one writer alone.
+	keeper *keeper
+
+	// writing keeps the store's one writer alone. Guarded by it: promise is what
+	// is recorded, longest the longest promise of this life.
 	writing sync.Mutex
-	promise time.Duration // recorded, guarded by writing
+	promise time.Duration
+	longest time.Duration
 
 	mu sync.Mutex
 	// starting are groups that are being started, lived those that ever ran in
@@ -45,8 +49,10 @@ type Node struct {
 	lived    map[membership.GroupID]bool
 	stopping bool
 	stopped  bool
-	lost     error // the store's failure
-	waiting  []func()
+	// unstarted: the network could not be started.
+	unstarted bool
+	lost      error // the store's failure
+	waiting   []func()
 }
 
 // groupTable is the groups, by id and in the order of their ids.
@@ -91,13 +97,25 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	}
 	n.meter, n.log.meter, out.meter = meter, meter, meter
 	n.log.inbox.meter = meter.inbox(meteredLog)
+	n.keeper = newKeeper(n, header)
+	n.keeper.begin()
+	n.log.start()
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
-	if err := cfg.Network.Start(local, handler{n}); err != nil {
-		meter.close()
+	if err := cfg.Network.Start(local, n.knownPeers(), handler{n}); err != nil {
+		n.unstarted = true
+		n.log.stop()
 		return nil, err
 	}
-	n.log.start()
 	return n, nil
+}
+
+// knownPeers are those that earlier lives of the node have kept.
+func (n *Node) knownPeers() []network.Peer {
+	var known []network.Peer
+	for _, p := range n.cfg.Store.Peers() {
+		known = append(known, network.Peer{Local: network.Local{Identity: p.Identity, StartCounter: p.StartCounter, Nonce: p.Nonce}, Address: p.Address})
+	}
+	return known
 }
 
 // Identity returns the node and the incarnation of its store.
@@ -167,6 +185,7 @@ func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
 		return err
 	}
 	n.lived[group] = true
+	n.network.SetCluster(group, g.cluster())
 	g.core.begin()
 	n.route(func(groups []*Group) []*Group { return append(groups, g) })
 	n.mu.Unlock()
@@ -232,6 +251,10 @@ func (n *Node) stopLogWhenLast() {
 // logEnded is the end of the node.
 func (n *Node) logEnded() {
 	n.meter.close()
+	if n.unstarted {
+		n.keeper.stop()
+		return
+	}
 	var err error
 	n.env.Do(CallClose, func() { err = n.cfg.Network.Close() }, func() { n.closed(err) })
 }
@@ -240,6 +263,11 @@ func (n *Node) closed(err error) {
 	if err != nil {
 		n.logger.Warn("the network did not close", slog.Any("error", err))
 	}
+	n.keeper.stop()
+}
+
+// keeperEnded is the last thing that a node does.
+func (n *Node) keeperEnded() {
 	n.mu.Lock()
 	n.stopped = true
 	waiting := n.waiting
@@ -250,8 +278,8 @@ func (n *Node) closed(err error) {
 	}
 }
 
-// exclusive runs a call of the store's writing side: Write by the log actor, and
-// RaisePromise where a group is started.
+// exclusive runs a call of the store's writing side: Write by the log actor,
+// RecordPromise where a group is started and by the keeper.
 func (n *Node) exclusive(call func() error) error {
 	n.writing.Lock()
 	defer n.writing.Unlock()
@@ -261,10 +289,26 @@ func (n *Node) exclusive(call func() error) error {
 // raisePromise records the longest promise before it can be given (rule 13).
 func (n *Node) raisePromise(ctx context.Context, d time.Duration) error {
 	return n.exclusive(func() error {
-		if d <= n.promise {
+		if d > n.promise {
+			if err := n.cfg.Store.RecordPromise(ctx, d); err != nil {
+				return err
+			}
+			n.promise = d
+		}
+		n.longest = max(n.longest, d)
+		return nil
+	})
+}
+
+// lowerPromise records that of the promise of the life before only so much is
+// left; what was promised in this life stays (rule 13).
+func (n *Node) lowerPromise(left time.Duration) error {
+	return n.exclusive(func() error {
+		d := max(left, n.longest)
+		if d >= n.promise {
 			return nil
 		}
-		if err := n.cfg.Store.RaisePromise(ctx, d); err != nil {
+		if err := n.cfg.Store.RecordPromise(context.Background(), d); err != nil {
 			return err
 		}
 		n.promise = d
@@ -294,7 +338,7 @@ func (h handler) Receive(from membership.Identity, m core.Message) {
 	if g == nil || head.From != from {
 		return
 	}
-	if pin := g.cfg.Cluster; pin != 0 && head.Cluster != 0 && head.Cluster != pin {
+	if pin := g.cfg.Cluster; !pin.IsZero() && !head.Cluster.IsZero() && head.Cluster != pin {
 		return // the group may belong to one cluster only
 	}
 	g.receive(m)
@@ -302,6 +346,12 @@ func (h handler) Receive(from membership.Identity, m core.Message) {
 
 // Connected needs nothing: streams learn of life by answers.
 func (h handler) Connected(membership.Identity, core.Class) {}
+
+// Learned has it kept.
+func (h handler) Learned(p network.Peer) { h.n.keeper.learned(p) }
+
+// Outlived stops this node for good.
+func (h handler) Outlived(by membership.Identity) { h.n.keeper.outlived(by) }
 
 // Disconnected tells every group.
 func (h handler) Disconnected(node membership.NodeID, class core.Class, cause error) {

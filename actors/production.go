@@ -1,6 +1,7 @@
 package actors
 
 import (
+	crand "crypto/rand"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -56,6 +57,8 @@ func (production) Now() core.Instant {
 func (production) WallTime() int64 { return time.Now().UnixNano() }
 
 func (production) Rand() uint64 { return rand.Uint64() }
+
+func (production) Secret(b []byte) { _, _ = crand.Read(b) } // it never fails
 
 func (production) AfterFunc(d time.Duration, f func()) Timer {
 	return productionTimer{time.AfterFunc(d, f)}

@@ -245,6 +245,7 @@ func (s *proposalsInCore) onChanged() {
 func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 	c, g := s.core, s.core.group
 	h := m.Head()
+	// Rule 27: h.Cluster is what the sender has proved.
 	if _, member := c.config.Configuration.Member(h.From); !member || h.Cluster != g.cluster() || h.To != g.node.identity {
 		return
 	}
@@ -278,7 +279,7 @@ func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
 	for i := range m.Results {
 		r := &m.Results[i]
 		p := s.byID[r.ID]
-		if p == nil || p.sentTo != m.From {
+		if p == nil || p.sentTo != m.From || m.Cluster != s.core.group.cluster() {
 			continue
 		}
 		s.takeForwarded(p)

@@ -77,7 +77,7 @@ type streamKey struct {
 func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *replicationActor {
 	a := &replicationActor{group: g, key: streamKey{c.Peer.Identity, c.Stream}, generation: generation}
 	a.stream = core.NewStream(core.StreamConfig{
-		Self: g.node.identity, Peer: c.Peer.Identity, Group: g.cfg.Group, Cluster: g.cluster(),
+		Self: g.node.identity, Peer: c.Peer.Identity, Group: g.cfg.Group, Cluster: g.cluster(), Introduces: c.Introduces,
 		Term: c.Term, ID: c.Stream, Terms: c.Terms, Purged: c.Purged, Last: c.Last,
 		MessageBytesMax: g.cfg.MessageBytesMax, EntriesPerMessageMax: g.cfg.EntriesPerMessageMax,
 		InflightMessagesMax: g.cfg.WindowMessagesMax, InflightBytesMax: g.cfg.WindowBytesMax,

@@ -164,7 +164,7 @@ func (s *snapshotSender) advance() bool {
 func (s *snapshotSender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 	g := s.group
 	return &core.SnapshotChunk{
-		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
+		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, Introduces: s.cmd.Introduces, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
 		Stream: s.key.stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
 		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.trace.onWire(),
 	}
@@ -204,7 +204,7 @@ func (s *snapshotSender) verifyEnd() error {
 
 func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 	switch {
-	case r.From != s.key.peer || r.Stream != s.key.stream || len(s.inflight) == 0:
+	case r.From != s.key.peer || r.Stream != s.key.stream || len(s.inflight) == 0 || !s.counts(r):
 		return
 	case r.Refused:
 		s.conclude(false)
@@ -226,6 +226,12 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 	if r.Offset == s.meta.SizeBytes {
 		s.conclude(true)
 	}
+}
+
+// counts carries out rule 29: an answer counts if its sender has proved to know
+// the cluster; a learner that is told it by this very transfer has not yet.
+func (s *snapshotSender) counts(r *core.SnapshotResponse) bool {
+	return r.Cluster == s.group.cluster() || s.cmd.Introduces && r.Cluster.IsZero()
 }
 
 // conclude tells the core how the transfer ended, and ends.

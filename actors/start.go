@@ -34,7 +34,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	g := &Group{node: n, cfg: cfg, env: n.env, logger: n.logger.With(slog.Uint64("group", uint64(cfg.Group)))}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.life.done = make(chan struct{})
-	g.clusterID.Store(uint64(state.HardState.Cluster))
+	g.setCluster(state.HardState.Cluster)
 	g.term.Store(uint64(state.HardState.Term))
 	g.credits = &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.credits, granted: g.enter}
 	g.tail = newTail(cfg.TailBytesMax, state.Purged, state.Last, state.Applied.Index)
@@ -44,7 +44,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	g.traces = newTraces(n, g)
 	g.core = newCoreActor(g, engine)
 	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
-	g.log = &groupLog{group: cfg.Group, tail: g.tail, traces: g.traces, meter: g.meter, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }}
+	g.log = &groupLog{group: cfg.Group, tail: g.tail, traces: g.traces, meter: g.meter, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }, known: state.HardState.Cluster}
 	g.board.put(engine.StatusInto)
 	return g, nil
 }
@@ -63,7 +63,7 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig) (core.State, erro
 		return core.State{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
 	}
 	recovered(ctx, tracing.EventLog)
-	if have := stored.HardState.Cluster; cfg.Cluster != 0 && have != 0 && have != cfg.Cluster {
+	if have := stored.HardState.Cluster; !cfg.Cluster.IsZero() && !have.IsZero() && have != cfg.Cluster {
 		return core.State{}, fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v", cfg.Group, have, cfg.Cluster)
 	}
 	snapshot, err := n.cfg.Snapshots.Newest(ctx, cfg.Group)
@@ -112,12 +112,26 @@ func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
 	return core.Config{
 		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
 		ElectionTimeout: cfg.ElectionTimeout, HeartbeatInterval: cfg.HeartbeatInterval, HungLimit: cfg.HungLimit,
-		Silence:             n.silence(cfg.ElectionTimeout, again),
-		UncommittedBytesMax: cfg.UncommittedBytesMax,
-		SnapshotEntries:     cfg.SnapshotEntries, SnapshotLogBytes: cfg.SnapshotLogBytes, KeepEntries: cfg.KeepEntries,
+		Silence:               n.silence(cfg.ElectionTimeout, again),
+		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
+		UncommittedBytesMax:   cfg.UncommittedBytesMax,
+		SnapshotEntries:       cfg.SnapshotEntries, SnapshotLogBytes: cfg.SnapshotLogBytes, KeepEntries: cfg.KeepEntries,
 		Volatile: storage.IsVolatile(cfg.StateMachine),
 	}
 }
+
+// configurationBytesMax is what an entry of the store and a message of the
+// network hold, of which the latter may carry a piece of a snapshot too.
+func (n *Node) configurationBytesMax(cfg *GroupConfig) int {
+	most := n.cfg.Store.Limits().EntryBytesMax
+	if message := n.cfg.Network.MessageBytesMax(); message > 0 {
+		most = min(most, message-max(cfg.SnapshotChunkBytes, cfg.MessageBytesMax)-configurationRoomBytes)
+	}
+	return max(most, 1)
+}
+
+// configurationRoomBytes is what the rest of a message may take.
+const configurationRoomBytes = 1 << 10
 
 // silence is for how long a promise of an earlier life may be alive: of the
 // store's last opening, or of the group's last run in this process (rule 13).

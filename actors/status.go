@@ -131,7 +131,7 @@ func (b *board) put(write func(*core.EngineStatus)) (before, now *core.EngineSta
 
 // read copies what hangs. Room is made outside the lock.
 func (b *board) read() core.EngineStatus {
-	var waitsFor []core.NodeID
+	var waitsFor []core.Waiting
 	peers := make([]core.PeerStatus, 0, 8)
 	for {
 		b.mu.Lock()
@@ -145,7 +145,7 @@ func (b *board) read() core.EngineStatus {
 			s.Peers, s.WaitsFor = peers, waitsFor
 			return s
 		}
-		peers, waitsFor = make([]core.PeerStatus, 0, len(s.Peers)), make([]core.NodeID, 0, len(s.WaitsFor))
+		peers, waitsFor = make([]core.PeerStatus, 0, len(s.Peers)), make([]core.Waiting, 0, len(s.WaitsFor))
 	}
 }
 

@@ -3,7 +3,7 @@ package actors
 import "github.com/trouperaft/troupe/core"
 
 // timersMax is above every core.Timer.
-const timersMax = int(core.TimerHeartbeat) + 1
+const timersMax = core.Timers + 1
 
 // engineTimer is the one timer behind a timer of the engine. A firing cannot be
 // taken back once it is in the inbox, so each is judged when it is read: it

@@ -107,7 +107,7 @@ func (e *Engine) beginRoundNow(out *Output) {
 func TestStreamAllocations(t *testing.T) {
 	entries := commands(LogID{5, 3})
 	s := NewStream(StreamConfig{
-		Group: 1, Self: rigPeers[0], Peer: rigPeers[1], Term: 5, ID: 7, Terms: []LogID{{1, 1}, {5, 3}}, Last: 2,
+		Group: 1, Cluster: worldCluster, Self: rigPeers[0], Peer: rigPeers[1], Term: 5, ID: 7, Terms: []LogID{{1, 1}, {5, 3}}, Last: 2,
 		MessageBytesMax: 1 << 20, EntriesPerMessageMax: 8, InflightMessagesMax: 8, InflightBytesMax: 1 << 20,
 	})
 	var out StreamOutput
@@ -124,7 +124,7 @@ func TestStreamAllocations(t *testing.T) {
 			t.Fatal("nothing is sent")
 		}
 		s.Step(1, sent, &out)
-		*answer = AppendResponse{Header: Header{From: rigPeers[1], Term: 5}, Stream: 7, Success: true, Match: last}
+		*answer = AppendResponse{Header: Header{Cluster: worldCluster, From: rigPeers[1], Term: 5}, Stream: 7, Success: true, Match: last}
 		s.Step(1, answer, &out)
 	}
 	for range 100 {

@@ -15,7 +15,12 @@ func (e *Engine) followLeader(from Identity, term Term) bool {
 		e.notice(Notice{Kind: NoticeContradiction, Peer: from, Term: term, Text: "claims to lead the term that this node leads"})
 		return false
 	}
-	if term > e.hard.Term || e.leader != from || e.role != RoleFollower && e.role != RoleLearner {
+	if e.raisable(term) < term {
+		// Rule 32: the term is raised as far as it may be, and is not reached.
+		e.becomeFollower(term, Identity{}, fmt.Sprintf("node %d leads term %d", from.ID, term))
+		return false
+	}
+	if term > e.hard.Term || e.leader != from || e.role.active() {
 		e.becomeFollower(term, from, fmt.Sprintf("node %d leads term %d", from.ID, term))
 	}
 	e.resetElectionTimer()

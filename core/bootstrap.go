@@ -7,66 +7,52 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// onBootstrap makes a single-voter cluster whose first entry records the wanted
-// set; whoever leads brings the others in (rule 19).
-func (e *Engine) onBootstrap(ev *Bootstrap) {
-	ev.Err = e.checkBootstrap(ev.Members)
-	if ev.Err != nil || !e.empty() {
-		return
-	}
-	configuration, err := membership.Bootstrap(e.cfg.Self, ev.Members)
-	if err != nil {
-		ev.Err = &BootstrapError{Reason: err.Error()}
-		return
-	}
-	e.hard = HardState{Term: e.hard.Term + 1, Vote: e.cfg.Self, Cluster: ev.Cluster}
-	e.hardDirty = true
-	first := Entry{Kind: EntryConfiguration, Time: ev.Time, Data: configuration.Encode()}
-	e.appendOwn([]Entry{first})
-	e.election.reason = ElectionStart
-	e.campaignOrWait()
-}
+// catchUpEntriesMax is how far a learner may lag that is to become a voter
+// (rule 21).
+const catchUpEntriesMax = 4096
 
-// checkBootstrap refuses what cannot become a cluster. On a group that is not
-// empty the same list again is fine and anything else is an error.
+// checkBootstrap refuses what cannot become a cluster.
 func (e *Engine) checkBootstrap(members []membership.Member) error {
 	own := false
 	for i, m := range members {
 		switch {
-		case m.ID == 0 || m.Incarnation == 0:
-			return &BootstrapError{Node: m.ID, Reason: "has no id or no incarnation"}
+		case m.ID == 0:
+			return &BootstrapError{Reason: "a member has the id 0: ids begin at 1"}
 		case slices.ContainsFunc(members[:i], func(o membership.Member) bool { return o.ID == m.ID }):
 			return &BootstrapError{Node: m.ID, Reason: "stands in the list twice"}
+		case m.Incarnation != 0 && slices.ContainsFunc(members[:i], func(o membership.Member) bool { return o.Incarnation == m.Incarnation }):
+			return &BootstrapError{Node: m.ID, Reason: "has the incarnation of another member"}
 		}
-		own = own || m.Identity == e.cfg.Self
+		own = own || m.ID == e.cfg.Self.ID && (m.Incarnation == 0 || m.Incarnation == e.cfg.Self.Incarnation)
 	}
-	if !own {
-		return &BootstrapError{Reason: fmt.Sprintf("node %d, which was asked, is not in the list", e.cfg.Self.ID)}
+	switch {
+	case !own:
+		return &BootstrapError{Node: e.cfg.Self.ID, Reason: "was asked to bootstrap, and is not in the list"}
+	case len(members) > membership.MembersMax:
+		return &BootstrapError{Reason: fmt.Sprintf("%d members, at most %d", len(members), membership.MembersMax)}
 	}
-	if !e.empty() {
-		return e.sameMembers(members)
+	if err := checkMembers(members); err != nil {
+		return err
 	}
-	if e.unknownToGroup {
-		return &BootstrapError{Node: e.cfg.Self.ID, Reason: "is a member of a group that knows it by another incarnation: its data was lost"}
-	}
-	if !e.leader.IsZero() {
-		return &BootstrapError{Node: e.cfg.Self.ID, Reason: fmt.Sprintf("is being brought into a cluster by node %d", e.leader.ID)}
+	return e.checkSize(members)
+}
+
+// checkMembers holds each member against the limits of package membership.
+func checkMembers(members []membership.Member) error {
+	for i := range members {
+		if err := members[i].Validate(); err != nil {
+			return &BootstrapError{Reason: err.Error()}
+		}
 	}
 	return nil
 }
 
-func (e *Engine) sameMembers(members []membership.Member) error {
-	c := &e.configs.latest().Configuration
-	have := c.Members
-	if len(c.Wanted) > 0 {
-		have = c.Wanted
-	}
-	same := len(have) == len(members)
-	for _, m := range members {
-		same = same && slices.ContainsFunc(have, func(h membership.Member) bool { return h.Identity == m.Identity && h.Address == m.Address })
-	}
-	if !same {
-		return &BootstrapError{Node: e.cfg.Self.ID, Reason: "belongs to a cluster already, with another list of members: " + c.String()}
+// checkSize refuses a list whose configurations no entry or no message would
+// hold. The largest is the joint one.
+func (e *Engine) checkSize(members []membership.Member) error {
+	joint := membership.Configuration{Members: members, Wanted: members, Outgoing: make([]Identity, 1), Voters: make([]Identity, len(members))}
+	if size, most := joint.SizeBytes(), e.cfg.ConfigurationBytesMax; most > 0 && size > most {
+		return &BootstrapError{Reason: fmt.Sprintf("a configuration of these members takes up to %d bytes, and the log store and the network take at most %d", size, most)}
 	}
 	return nil
 }
@@ -85,8 +71,12 @@ func (e *Engine) continueChange() {
 	}
 	next, ok := e.nextConfiguration(at)
 	if ok {
-		e.appendOwn([]Entry{{Kind: EntryConfiguration, Time: e.lastTime, Data: next.Encode()}})
+		e.appendConfiguration(&next)
 	}
+}
+
+func (e *Engine) appendConfiguration(c *membership.Configuration) {
+	e.appendOwn([]Entry{{Kind: EntryConfiguration, Time: e.lastTime, Data: c.Encode()}})
 }
 
 // nextConfiguration says what to append now, if anything.
@@ -99,19 +89,23 @@ func (e *Engine) nextConfiguration(at *ConfigurationAt) (membership.Configuratio
 		next, err = c.LeaveJoint(nil)
 	case len(missing) > 0:
 		next, err = c.AddLearners(missing...)
-	case len(e.waitsFor()) > 0:
+	case len(e.changeWaits(nil)) > 0:
 		return next, false
 	default:
-		var voters []Identity
-		for _, m := range c.Wanted {
-			voters = append(voters, m.Identity)
-		}
-		next, err = c.EnterJoint(voters)
+		next, err = c.EnterJoint(wantedVoters(c))
 	}
 	if err != nil {
 		panic(fmt.Sprintf("core: the configuration %v cannot be changed as it must: %v", c, err))
 	}
 	return next, true
+}
+
+func wantedVoters(c *membership.Configuration) []Identity {
+	voters := make([]Identity, len(c.Wanted))
+	for i := range c.Wanted {
+		voters[i] = c.Wanted[i].Identity
+	}
+	return voters
 }
 
 func (e *Engine) missing(c *membership.Configuration) []membership.Member {
@@ -124,22 +118,63 @@ func (e *Engine) missing(c *membership.Configuration) []membership.Member {
 	return missing
 }
 
-// waitsFor lists the incoming voters of a bootstrap that are not ready. Rule 21:
-// each must have acknowledged, durably, in this term and incarnation, the entry
-// that admitted it as a learner: no voter is ever empty.
-func (e *Engine) waitsFor() []NodeID {
+// changeWaits appends the incoming voters of a bootstrap that are not ready.
+// Rule 21: each must have acknowledged, durably, in this term and incarnation,
+// the entry that admitted it as a learner (no voter is ever empty), and lag by
+// less than a bound; and each half needs a quorum of whom each answered a round
+// of this term within the last election time-out.
+func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 	if e.role != RoleLeader {
-		return nil
+		return waits
 	}
 	at := e.configs.latest()
-	var nodes []NodeID
-	for _, m := range at.Configuration.Wanted {
+	c := &at.Configuration
+	quorum := c.QuorumValue(e.answering) > 0 && membership.MajorityValue(wantedVoters(c), e.answering) > 0
+	for _, m := range c.Wanted {
 		if m.Identity == e.cfg.Self {
 			continue
 		}
-		if p := e.office.peer(m.Identity); p == nil || p.match < at.Index {
-			nodes = append(nodes, m.ID)
+		switch p := e.office.peer(m.Identity); {
+		case p == nil || p.match < at.Index:
+			waits = append(waits, Waiting{m.ID, "is a learner that has not acknowledged its admission yet"})
+		case e.log.last.Index-p.match > catchUpEntriesMax:
+			waits = append(waits, Waiting{m.ID, fmt.Sprintf("is a learner, %d entries behind", e.log.last.Index-p.match)})
+		case !quorum && !e.answersNow(p):
+			waits = append(waits, Waiting{m.ID, "has not answered within an election time-out"})
 		}
 	}
-	return nodes
+	return waits
+}
+
+// answering is 1 for who has answered a round of this term lately.
+func (e *Engine) answering(id Identity) uint64 {
+	if p := e.office.peer(id); id == e.cfg.Self || p != nil && e.answersNow(p) {
+		return 1
+	}
+	return 0
+}
+
+// exchangeWanted carries out the end of rule 31: while only the beginner votes,
+// a wanted member that has acknowledged nothing and shows itself empty under
+// another incarnation takes the place of the one that was lost.
+func (e *Engine) exchangeWanted(shown Identity) bool {
+	at := e.configs.latest()
+	c := &at.Configuration
+	i := slices.IndexFunc(c.Wanted, func(m membership.Member) bool { return m.ID == shown.ID })
+	if e.role != RoleLeader || i < 0 || c.Joint() || len(c.Voters) != 1 || c.Voters[0] != e.cfg.Self || shown.ID == e.cfg.Self.ID {
+		return false
+	}
+	lost := c.Wanted[i].Identity
+	if p := e.office.peer(lost); lost == shown || p != nil && p.match > 0 {
+		return lost == shown
+	}
+	if at.Index > e.commit || e.commit < e.office.first {
+		return true // it asks again
+	}
+	next, err := c.ExchangeWanted(lost, shown)
+	if err != nil {
+		return false
+	}
+	e.appendConfiguration(&next)
+	return true
 }

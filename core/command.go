@@ -62,6 +62,9 @@ type StartStream struct {
 	Purged LogID
 	// Last is the leader's last entry.
 	Last Index
+	// Introduces: the peer is to be told the cluster's id until it has
+	// acknowledged something (rule 27).
+	Introduces bool
 }
 
 // StopStream ends replication to a peer.
@@ -107,6 +110,8 @@ type SendSnapshot struct {
 	Peer   membership.Member
 	Stream uint64
 	Term   Term
+	// Introduces: the peer is to be told the cluster's id (rule 27).
+	Introduces bool
 }
 
 // ReceiveChunk hands an accepted chunk to the snapshot receiver, which answers
@@ -145,6 +150,14 @@ type Changed struct {
 	Ready  bool
 }
 
+// DialMembers lets requests reach the members of a bootstrap.
+type DialMembers struct{ Members []membership.Member }
+
+// BootstrapEnded ends what a Bootstrap event began. Err is nil if the group now
+// belongs to a cluster that was founded with the list, whoever began it; else a
+// *BootstrapError, and nothing was begun here.
+type BootstrapEnded struct{ Err error }
+
 // ConfigurationChanged says that another configuration is in force: a later
 // entry's, or an earlier one's after a truncation.
 type ConfigurationChanged struct{ At ConfigurationAt }
@@ -181,7 +194,8 @@ const (
 	// NoticeUnknownToGroup: the group Peer speaks for knows this node as
 	// another incarnation, Known.
 	NoticeUnknownToGroup
-	// NoticeOtherCluster: Peer belongs to another cluster.
+	// NoticeOtherCluster: Peer speaks to this group and does not prove to know its
+	// cluster: it belongs to another one, or to none.
 	NoticeOtherCluster
 	// NoticeConnectionBroken: the bulk connection to Peer was broken because
 	// its heartbeats are answered and its entries are not.
@@ -191,6 +205,9 @@ const (
 	// NoticeContradiction: Peer said what no correct peer can say; Text tells
 	// what. It was not heeded.
 	NoticeContradiction
+	// NoticeTermAhead: Peer is in Term, so far above this cluster's that its leader
+	// does not heed it (rule 32).
+	NoticeTermAhead
 	// NoticeConfigurationChanged: the entry Index of Term brought another
 	// configuration into force, or a truncation that of an earlier one; Text
 	// writes it out.
@@ -219,10 +236,11 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeNewLeader:            "new leader",
 	NoticeLostData:             "a member has lost its data",
 	NoticeUnknownToGroup:       "this node is unknown to the group",
-	NoticeOtherCluster:         "a node of another cluster",
+	NoticeOtherCluster:         "a stranger to the cluster",
 	NoticeConnectionBroken:     "connection broken",
 	NoticeBootstrapped:         "cluster complete",
 	NoticeContradiction:        "a contradiction",
+	NoticeTermAhead:            "a term out of reach",
 	NoticeConfigurationChanged: "configuration changed",
 	NoticeSnapshotBuilt:        "snapshot built",
 	NoticeSnapshotSent:         "snapshot sent",
@@ -284,5 +302,7 @@ func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
 func (*BreakConnection) isCommand()      {}
 func (*Changed) isCommand()              {}
+func (*DialMembers) isCommand()          {}
+func (*BootstrapEnded) isCommand()       {}
 func (*ConfigurationChanged) isCommand() {}
 func (*Notice) isCommand()               {}

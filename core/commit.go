@@ -13,9 +13,14 @@ func (e *Engine) match(p *peer, match Index) {
 	if match <= p.match || match > e.log.last.Index {
 		return
 	}
+	first := p.match == 0
 	p.match = match
 	p.advanced = e.now
 	e.advanceCommit()
+	if first && e.configs.bootstrapping(e.commit) {
+		// Rule 21 asks for an answer to a round, which until now counted nothing.
+		e.beginRound()
+	}
 }
 
 // advanceCommit commits what a joint quorum holds durably. Rule 2: the leader

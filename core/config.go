@@ -27,6 +27,11 @@ type Config struct {
 	// behind while others advance (rule 16).
 	HungLimit time.Duration
 
+	// ConfigurationBytesMax bounds the size of a configuration
+	// (membership.Configuration.SizeBytes), so that entries and messages hold it;
+	// 0 is no bound.
+	ConfigurationBytesMax int
+
 	// UncommittedBytesMax bounds the leader's uncommitted entries.
 	UncommittedBytesMax int
 	// SnapshotEntries and SnapshotLogBytes: a snapshot is built when so much

@@ -130,7 +130,7 @@ func (e *Engine) configurationChanged() {
 	switch e.role {
 	case RoleLeader:
 		e.syncPeers()
-	case RoleFollower, RoleLearner:
+	case RoleFollower, RoleLearner, RoleNone:
 		e.role = e.idleRole()
 		if e.electionTimer.at == 0 {
 			e.resetElectionTimer()

@@ -36,8 +36,14 @@ type Engine struct {
 	proved Index
 
 	configs configurations
-	// unknownToGroup: somebody addressed another incarnation of this node.
-	unknownToGroup bool
+	// unknownAt is when somebody last addressed another incarnation of this
+	// node, 0 if nobody did.
+	unknownAt Instant
+	// jumped is when a term was last raised by all that one message may (rule 32).
+	jumped Instant
+
+	grants  grants
+	forming forming
 
 	election  election
 	promise   promise
@@ -73,8 +79,9 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 		rand: rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self.Incarnation))),
 		now:  now,
 		hard: state.HardState,
-		role: RoleLearner,
+		role: RoleNone,
 	}
+	e.recallGrant()
 	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
 	e.lastTime = max(state.LastTime, state.Snapshot.Time)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
@@ -138,6 +145,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onHigherTerm(ev.From, ev.Term)
 	case *Bootstrap:
 		e.onBootstrap(ev)
+	case *BootstrapCancelled:
+		e.onBootstrapCancelled()
 	case *SnapshotNeeded:
 		e.onSnapshotNeeded(ev)
 	case *SnapshotBuilt:
@@ -235,6 +244,7 @@ func (e *Engine) onFlushed(n IOID) {
 		e.advanceCommit()
 	}
 	e.installWhenReset(n)
+	e.grantFlushed(n)
 }
 
 // WaitsForFlush reports whether the next notice that a write is durable may
@@ -244,7 +254,7 @@ func (e *Engine) WaitsForFlush() bool {
 	switch {
 	case len(e.writes.pending) == 0:
 		return false
-	case e.election.ownVote != 0 || e.snapshots.installing != nil || e.Changing():
+	case e.election.ownVote != 0 || e.grants.write != 0 || e.snapshots.installing != nil || e.Changing():
 		return true
 	case !e.cfg.Volatile && e.commit > e.writes.flushed: // rule 8
 		return true
@@ -259,15 +269,23 @@ func (e *Engine) Changing() bool {
 	return at.Index > e.commit || at.Configuration.Joint() || len(at.Configuration.Wanted) > 0
 }
 
-// head returns a header for a message to a peer.
-func (e *Engine) head(to Identity) Header {
-	return Header{Group: e.cfg.Group, Cluster: e.hard.Cluster, From: e.cfg.Self, To: to, Term: e.hard.Term}
-}
-
 // receive checks who speaks and hands the message on.
 func (e *Engine) receive(m Message) {
 	h := m.Head()
-	if h.Group != e.cfg.Group || h.To.ID != e.cfg.Self.ID || h.From.ID == 0 || h.From.ID == e.cfg.Self.ID {
+	if h.Group != e.cfg.Group || h.To.ID != e.cfg.Self.ID || h.From.ID == 0 || h.From.ID == e.cfg.Self.ID || !plausible(m) {
+		return
+	}
+	switch m := m.(type) {
+	case *IdentifyRequest:
+		// Who asks may not know the incarnation.
+		if h.To.Incarnation == 0 || h.To == e.cfg.Self {
+			e.onIdentify(m)
+		}
+		return
+	case *IdentifyResponse:
+		if h.To == e.cfg.Self {
+			e.onIdentified(m)
+		}
 		return
 	}
 	if !e.acceptsIdentity(m, h) {
@@ -290,11 +308,9 @@ func (e *Engine) receive(m Message) {
 		e.onReadIndexRequest(m)
 	case *ReadIndexResponse:
 		e.onReadIndexResponse(m)
-	case *IdentifyRequest:
-		e.out.send(&IdentifyResponse{Header: e.head(h.From), ID: m.ID, Empty: e.empty(), Last: e.log.last})
 	case *Refusal:
 		e.onRefusal(m)
-	case *AppendResponse, *SnapshotResponse, *IdentifyResponse, *ProposeRequest, *ProposeResponse:
+	case *AppendResponse, *SnapshotResponse, *ProposeRequest, *ProposeResponse:
 		// Other actors consume these.
 	}
 }
@@ -307,7 +323,7 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	if led {
 		e.leaveOffice(why)
 	}
-	if term > e.hard.Term {
+	if term = e.raisable(term); term > e.hard.Term {
 		e.hard.Term, e.hard.Vote = term, Identity{}
 		e.hardDirty = true
 		e.proved = 0
@@ -325,8 +341,11 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 
 // idleRole is the role of a node that neither leads nor campaigns.
 func (e *Engine) idleRole() Role {
-	if e.configs.latest().Configuration.IsVoter(e.cfg.Self) {
+	switch {
+	case e.configs.latest().Configuration.IsVoter(e.cfg.Self):
 		return RoleFollower
+	case e.empty():
+		return RoleNone
 	}
 	return RoleLearner
 }
@@ -337,7 +356,7 @@ func (e *Engine) onHigherTerm(from Identity, term Term) {
 	if term <= e.hard.Term {
 		return
 	}
-	if _, ok := e.configs.member(from, e.commit); !ok {
+	if _, ok := e.configs.member(from, e.commit); !ok || e.farAhead(from, term) {
 		return
 	}
 	e.becomeFollower(term, Identity{}, fmt.Sprintf("node %d is in term %d", from.ID, term))

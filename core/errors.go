@@ -15,6 +15,9 @@ var (
 	ErrTermChanged = errors.New("troupe: the expected term is over")
 	// ErrNotReady: this node leads, and the cluster is still being formed.
 	ErrNotReady = errors.New("troupe: the cluster is still being formed")
+	// ErrNoCluster: this group belongs to no cluster yet: it waits for a bootstrap,
+	// or for a leader that brings it in. Nothing happened.
+	ErrNoCluster = errors.New("troupe: the group belongs to no cluster yet")
 	// ErrCorrupt is wrapped by every error that says that stored data is
 	// damaged. Nothing is repaired silently.
 	ErrCorrupt = errors.New("troupe: stored data is damaged")

@@ -1,6 +1,10 @@
 package core
 
-import "github.com/trouperaft/troupe/membership"
+import (
+	"time"
+
+	"github.com/trouperaft/troupe/membership"
+)
 
 // Event is the sealed set of what an engine reacts to: the messages of other
 // nodes, and the types of this file. The caller may reuse an event as soon as
@@ -26,16 +30,28 @@ type Propose struct {
 	Err      error
 }
 
-// Bootstrap forms a new cluster out of members, each with its address and the
-// incarnation by which it identified itself. Step sets Err: nil if the cluster
-// was begun or the same list is there already. Completion shows in the status.
+// Bootstrap forms a new cluster out of members, of which id, address, priority
+// and tags count: who they are they are asked (rules 19, 31). Cluster and Time,
+// a wall clock in nanoseconds since 1970 UTC, are for the first entry, if it is
+// this node that begins. A member that nothing is heard of for AskLimit ends it.
+//
+// Step sets Err if it is refused at once, or Done if the group belongs to a
+// cluster of this list already. Else a BootstrapEnded command tells the
+// outcome, also of what was under way already with the same list: it is joined.
+// Whether the cluster is complete shows in the status.
 type Bootstrap struct {
-	Cluster ClusterID
-	Members []membership.Member
-	Time    int64
+	Cluster  ClusterID
+	Members  []membership.Member
+	Time     int64
+	AskLimit time.Duration
 
-	Err error
+	Done bool
+	Err  error
 }
+
+// BootstrapCancelled says that nobody waits for a bootstrap any more: it ends
+// without a BootstrapEnded, unless the cluster was begun.
+type BootstrapCancelled struct{}
 
 // ReadRequest asks for a read index. It is answered by a ReadReady or a
 // ReadFailed command with the same ID, at once or later. An ID is used once in
@@ -112,20 +128,21 @@ type PeerDown struct {
 	Cause error
 }
 
-func (*Propose) isEvent()           {}
-func (*Bootstrap) isEvent()         {}
-func (*ReadRequest) isEvent()       {}
-func (*TimerFired) isEvent()        {}
-func (*Flushed) isEvent()           {}
-func (*Applied) isEvent()           {}
-func (*Matched) isEvent()           {}
-func (*SnapshotNeeded) isEvent()    {}
-func (*HigherTerm) isEvent()        {}
-func (*SnapshotBuilt) isEvent()     {}
-func (*SnapshotSent) isEvent()      {}
-func (*SnapshotReceived) isEvent()  {}
-func (*SnapshotInstalled) isEvent() {}
-func (*PeerDown) isEvent()          {}
+func (*Propose) isEvent()            {}
+func (*Bootstrap) isEvent()          {}
+func (*BootstrapCancelled) isEvent() {}
+func (*ReadRequest) isEvent()        {}
+func (*TimerFired) isEvent()         {}
+func (*Flushed) isEvent()            {}
+func (*Applied) isEvent()            {}
+func (*Matched) isEvent()            {}
+func (*SnapshotNeeded) isEvent()     {}
+func (*HigherTerm) isEvent()         {}
+func (*SnapshotBuilt) isEvent()      {}
+func (*SnapshotSent) isEvent()       {}
+func (*SnapshotReceived) isEvent()   {}
+func (*SnapshotInstalled) isEvent()  {}
+func (*PeerDown) isEvent()           {}
 
 // Timer names a timer of the engine. There are no others.
 type Timer uint8
@@ -135,12 +152,14 @@ const (
 	TimerElection Timer = iota + 1
 	// TimerHeartbeat: the leader's next round.
 	TimerHeartbeat
+	// TimerForming: ask the members of a bootstrap again.
+	TimerForming
+
+	timersEnd
 )
 
-// String returns "election" or "heartbeat".
-func (t Timer) String() string {
-	if t == TimerElection {
-		return "election"
-	}
-	return "heartbeat"
-}
+// Timers is how many timers there are.
+const Timers = int(timersEnd) - 1
+
+// String returns "election", "heartbeat" or "forming".
+func (t Timer) String() string { return [...]string{"none", "election", "heartbeat", "forming"}[t] }

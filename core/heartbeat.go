@@ -39,6 +39,7 @@ func (e *Engine) onHeartbeatTimer() {
 			return
 		}
 		e.breakHungConnections()
+		e.askSilentPeers()
 	}
 	e.beginRound()
 	e.setHeartbeatTimer()
@@ -60,7 +61,7 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		if !e.followLeader(m.From, m.Header.Term) {
 			return
 		}
-		e.unknownToGroup = false
+		e.unknownAt = 0
 		// Rule 12.
 		ms := e.cfg.ElectionTimeout / time.Millisecond
 		e.promise.until, e.promise.to = e.now.Add(ms*time.Millisecond), m.From

@@ -1,27 +1,34 @@
 package core
 
-import "fmt"
+import "slices"
 
-// acceptsIdentity carries out rules 17 and 18: who is not who the message is
-// for, or belongs to another cluster, does not take part. The sender is told by
-// name.
+// strangersTold bounds the strangers of whom a notice tells, so that one who
+// changes its name does not flood the log.
+const strangersTold = 16
+
+// proves reports whether the sender has shown that it knows the group's cluster
+// id (rule 27). The network sets Header.Cluster by what the connection has
+// proved (rule 29).
+func (e *Engine) proves(h *Header) bool {
+	return !e.hard.Cluster.IsZero() && h.Cluster == e.hard.Cluster
+}
+
+// acceptsIdentity carries out rules 17, 18 and 27: who does not know the
+// cluster, or is not who the message is for, does not take part.
 func (e *Engine) acceptsIdentity(m Message, h *Header) bool {
+	if !e.proves(h) {
+		e.hearStranger(m, h)
+		return false
+	}
 	if _, refusal := m.(*Refusal); refusal {
 		return h.To == e.cfg.Self
 	}
-	if !h.Cluster.IsZero() && !e.hard.Cluster.IsZero() && h.Cluster != e.hard.Cluster {
-		e.notice(Notice{Kind: NoticeOtherCluster, Peer: h.From, Text: fmt.Sprintf("cluster %v, not %v", h.Cluster, e.hard.Cluster)})
-		e.refuse(m, h, &Refusal{Reason: RefusedCluster})
-		return false
-	}
 	if h.To != e.cfg.Self {
-		_, identify := m.(*IdentifyRequest)
 		if h.To.Incarnation == 0 {
-			return identify
+			return false // only Identify addresses whoever is there
 		}
 		if _, member := e.configs.member(e.cfg.Self, e.commit); !member {
-			e.unknownToGroup = true
-			e.notice(Notice{Kind: NoticeUnknownToGroup, Peer: h.From, Known: h.To})
+			e.becomeUnknown(h.From, h.To)
 		}
 		e.refuse(m, h, &Refusal{Reason: RefusedIncarnation, Known: e.cfg.Self})
 		return false
@@ -29,12 +36,121 @@ func (e *Engine) acceptsIdentity(m Message, h *Header) bool {
 	return true
 }
 
+// hearStranger takes a message of somebody who has not shown the cluster id.
+// Nothing in it counts, but for what an empty group or a new learner says and
+// hears; whoever asks gets an answer that tells nothing.
+func (e *Engine) hearStranger(m Message, h *Header) {
+	switch m := m.(type) {
+	case *VoteRequest:
+		// Rule 20: a vote request always gets an answer.
+		e.out.send(&VoteResponse{Header: e.answerHead(h), Pre: m.Pre, ElectionTerm: m.ElectionTerm, Campaign: m.Campaign})
+		return
+	case *ReadIndexRequest:
+		e.out.send(&ReadIndexResponse{Header: e.answerHead(h), ID: m.ID})
+		return
+	case *HeartbeatResponse:
+		e.onHeartbeatOfNewLearner(m)
+		return
+	}
+	if m.Response() {
+		return
+	}
+	switch {
+	case e.empty() && h.To == e.cfg.Self:
+		e.hearWhileEmpty(m)
+	case e.empty():
+		// Somebody means the node that this one was before it lost its data.
+		e.becomeUnknown(h.From, h.To)
+	default:
+		e.tellStranger(h.From)
+	}
+}
+
+// hearWhileEmpty takes a leader's message at a group that belongs to no cluster
+// yet (rules 17, 27). Only entries or a snapshot bring it in; until then nothing
+// that it hears changes anything here.
+func (e *Engine) hearWhileEmpty(m Message) {
+	h := m.Head()
+	if h.Term == 0 || !e.mayFollow(h.From) {
+		return
+	}
+	switch m := m.(type) {
+	case *Heartbeat:
+		r := &HeartbeatResponse{Header: e.answerHead(h), Round: m.Round, Stream: m.Stream}
+		r.Header.Term = m.Header.Term
+		e.out.send(r)
+	case *AppendEntries:
+		if !m.Introduces || m.Cluster.IsZero() || !wellFormed(m) {
+			return
+		}
+		if m.Prev == (LogID{}) && len(m.Entries) > 0 && m.Entries[0].Kind == EntryConfiguration {
+			e.adoptCluster(m.Cluster)
+			e.onAppendEntries(m)
+			return
+		}
+		r := &AppendResponse{Header: e.answerHead(h), Stream: m.Stream, Success: m.Prev == (LogID{})}
+		r.Header.Term = m.Header.Term
+		if !r.Success {
+			r.Rejected = m.Prev
+		}
+		e.out.send(r)
+	case *SnapshotChunk:
+		if m.Introduces && !m.Cluster.IsZero() {
+			e.onSnapshotChunk(m)
+		}
+	}
+}
+
+// onHeartbeatOfNewLearner: rule 29 lets a learner that has acknowledged nothing
+// yet say that it is there. Its stream goes on by that, and nothing else counts.
+func (e *Engine) onHeartbeatOfNewLearner(m *HeartbeatResponse) {
+	p := e.office.peer(m.From)
+	if e.role != RoleLeader || p == nil || m.To != e.cfg.Self || m.Stream != p.stream || m.Header.Term != e.hard.Term || !e.introduces(p.Identity, p.match) {
+		return
+	}
+	if sent, known := e.office.sentAt(m.Round); known && m.Round <= e.office.round {
+		c := e.out.alives.next()
+		c.Peer, c.Stream, c.Match, c.Sent = p.Identity, p.stream, 0, sent
+		e.out.add(c)
+	}
+}
+
+// introduces carries out rule 27: the id is told to a learner of the
+// configuration, by its identity, that has acknowledged nothing yet.
+func (e *Engine) introduces(id Identity, match Index) bool {
+	if match > 0 {
+		return false
+	}
+	for i := e.configs.position(e.commit); i < len(e.configs.at); i++ {
+		if e.configs.at[i].Configuration.IsVoter(id) {
+			return false
+		}
+	}
+	_, member := e.configs.latest().Configuration.Member(id)
+	return member
+}
+
+// tellStranger tells, of a few, who speaks to this group and does not know its
+// cluster.
+func (e *Engine) tellStranger(from Identity) {
+	told := 0
+	for _, n := range e.noticed {
+		if n.Kind == NoticeOtherCluster {
+			told++
+		}
+	}
+	member := len(e.configs.latest().Configuration.Incarnations(from.ID)) > 0
+	if told < strangersTold || member {
+		e.notice(Notice{Kind: NoticeOtherCluster, Peer: from, Text: "it does not prove to know the cluster " + e.hard.Cluster.String()})
+	}
+}
+
 // refuse answers a request that was not accepted; responses are just dropped.
 func (e *Engine) refuse(m Message, h *Header, r *Refusal) {
 	if m.Response() {
 		return
 	}
-	r.Header = e.head(h.From)
+	r.Header = e.answerHead(h)
 	e.out.send(r)
 }
 
@@ -43,29 +159,94 @@ func (e *Engine) onRefusal(m *Refusal) {
 	case RefusedIncarnation:
 		for _, known := range e.configs.latest().Configuration.Incarnations(m.From.ID) {
 			if known != m.From {
-				e.notice(Notice{Kind: NoticeLostData, Peer: m.From, Known: known})
-				if p := e.office.peer(known); p != nil {
-					p.lostData = true
-				}
+				e.tellLostData(m.From, known)
 			}
 		}
 	case RefusedUnknownMember:
 		if _, member := e.configs.member(e.cfg.Self, e.commit); !member {
-			e.unknownToGroup = true
-			e.notice(Notice{Kind: NoticeUnknownToGroup, Peer: m.From, Known: m.Known})
+			e.becomeUnknown(m.From, m.Known)
 		}
-	case RefusedCluster:
-		e.notice(Notice{Kind: NoticeOtherCluster, Peer: m.From, Text: "it says that this node is of another cluster"})
 	}
+}
+
+func (e *Engine) tellLostData(from, known Identity) {
+	e.notice(Notice{Kind: NoticeLostData, Peer: from, Known: known})
+	if p := e.office.peer(known); p != nil {
+		p.lostData = true
+	}
+}
+
+// becomeUnknown notes that somebody takes this node for another incarnation.
+func (e *Engine) becomeUnknown(from, known Identity) {
+	e.unknownAt = e.now
+	e.notice(Notice{Kind: NoticeUnknownToGroup, Peer: from, Known: known})
+}
+
+// unknownToGroup reports whether that was so lately. Nobody has proved it, so it
+// passes when nothing more is heard.
+func (e *Engine) unknownToGroup() bool {
+	return e.unknownAt != 0 && e.now.Sub(e.unknownAt) < 10*e.cfg.ElectionTimeout
 }
 
 // adoptCluster carries out rule 17: an empty group takes the cluster's id from a
 // stream that names its incarnation. The id is part of the hard state, which is
-// durable before any answer that depends on it.
+// durable before any answer that depends on it. A grant has served its purpose.
 func (e *Engine) adoptCluster(cluster ClusterID) {
 	if e.hard.Cluster.IsZero() && !cluster.IsZero() {
-		e.hard.Cluster = cluster
+		e.hard.Cluster, e.hard.Grant = cluster, Grant{}
 		e.hardDirty = true
+		e.role = e.idleRole()
 	}
-	e.unknownToGroup = false
+	e.unknownAt = 0
+}
+
+// askSilentPeers asks, once in an election time-out, who answers in the place of
+// a peer that does not: it may have lost its data, or belong elsewhere. A voter
+// that shows itself empty is not told the id, so it cannot refuse by itself.
+func (e *Engine) askSilentPeers() {
+	o := &e.office
+	for _, p := range o.peers {
+		if e.answersNow(p) || e.introduces(p.Identity, p.match) || e.now.Sub(max(p.asked, o.begun)) <= e.cfg.ElectionTimeout {
+			continue
+		}
+		p.asked = e.now
+		o.identify++
+		h := e.head(Identity{ID: p.ID})
+		e.out.send(&IdentifyRequest{Header: h, ID: o.identify})
+	}
+}
+
+// onPeerIdentified takes what answers in the place of a silent peer. Anybody may
+// say it, so it counts only while the peer itself is silent, and is only told.
+func (e *Engine) onPeerIdentified(m *IdentifyResponse) {
+	o := &e.office
+	if e.role != RoleLeader || m.ID == 0 || m.ID > o.identify || m.ID+uint64(len(o.peers)) <= o.identify {
+		return
+	}
+	for _, p := range slices.Clone(o.peers) {
+		switch {
+		case p.ID != m.From.ID || e.answersNow(p):
+		case m.Empty && p.Identity == m.From && e.introduces(p.Identity, p.match):
+		case m.Empty:
+			if !e.exchangeWanted(m.From) {
+				e.tellLostData(m.From, p.Identity)
+			}
+		case !e.proves(&m.Header):
+			e.tellStranger(m.From)
+		}
+	}
+}
+
+// head returns a header for a message to a peer.
+func (e *Engine) head(to Identity) Header {
+	return Header{Group: e.cfg.Group, Cluster: e.hard.Cluster, From: e.cfg.Self, To: to, Term: e.hard.Term}
+}
+
+// answerHead returns a header for an answer. Rule 27: neither the cluster nor
+// the term is told to who has not shown the id.
+func (e *Engine) answerHead(asked *Header) Header {
+	if e.proves(asked) {
+		return e.head(asked.From)
+	}
+	return Header{Group: e.cfg.Group, From: e.cfg.Self, To: asked.From}
 }

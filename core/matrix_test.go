@@ -154,7 +154,7 @@ var matrixEvents = []struct {
 	}},
 	{"a message of another cluster", func(r *rig) []string {
 		m := r.address(2, 4, &Heartbeat{Round: 1})
-		m.Head().Cluster = 0xee
+		m.Head().Cluster = clusterID(0xee)
 		return r.step(m)
 	}},
 }

@@ -279,8 +279,11 @@ type IdentifyResponse struct {
 	GrantedTo  Identity
 	WaitMillis uint32
 	// SameList: the group belongs to a cluster that was founded with the
-	// request's list, so that the asker will be brought in.
+	// request's list, so that the asker will be brought in. Known, if not zero,
+	// is another incarnation under which that cluster knows the asker: its data
+	// was lost.
 	SameList bool
+	Known    Identity
 }
 
 // ProposeRequest forwards proposals to the leader. The core actor handles it.
@@ -341,7 +344,7 @@ const (
 )
 
 // Refusal tells a node that its message was refused, and why: it speaks for, or
-// to, an incarnation that is not the one here, or for another cluster.
+// to, an incarnation that is not the one here.
 type Refusal struct {
 	Header
 	Reason RefusalReason
@@ -359,8 +362,6 @@ const (
 	// RefusedUnknownMember: the sender's incarnation is not the member that the
 	// group knows under its id; Known is.
 	RefusedUnknownMember
-	// RefusedCluster: the sender belongs to another cluster than this group.
-	RefusedCluster
 )
 
 // Class returns ClassControl. Likewise below: each message states its class and

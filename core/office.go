@@ -15,6 +15,10 @@ type office struct {
 	first Index
 	peers []*peer
 
+	// begun is when the office began; identify numbers what silent peers are asked.
+	begun    Instant
+	identify uint64
+
 	round  uint64
 	rounds []roundSent
 	// streams numbers streams over all terms of this engine.
@@ -50,6 +54,8 @@ type peer struct {
 	snapshot bool
 	pinned   Index
 	lostData bool
+	// asked is when it was last asked who answers in its place.
+	asked Instant
 }
 
 // uncommitted is a batch of entries that the leader proposed.
@@ -100,7 +106,7 @@ func (e *Engine) takeOffice() {
 	e.election.stop()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
-	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams}
+	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams, begun: e.now, identify: o.identify}
 	e.told.last, e.told.commit = 0, 0
 	e.leader = e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
@@ -153,7 +159,7 @@ func (e *Engine) syncPeers() {
 			e.office.streams++
 			p = &peer{stream: e.office.streams, advanced: e.now, roundSent: e.now}
 			runs := e.log.clone()
-			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.office.first - 1})
+			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.office.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.
 			e.told.last = 0
 		}

@@ -74,11 +74,12 @@ func printMessage(m Message) string {
 	case *ReadIndexResponse:
 		return t + yes(m.OK, fmt.Sprintf("read index %d", m.Index), "read index refused")
 	case *IdentifyRequest:
-		return t + "who are you?"
+		return t + yes(m.Release, "the attempt has ended", yes(m.Attempt != 0, "who are you, and do you grant?", "who are you?"))
 	case *IdentifyResponse:
-		return fmt.Sprintf("%sI am %v, %s, last %v", t, m.From, yes(m.Empty, "empty", "not empty"), m.Last)
+		grant := yes(m.Granted, ", granted", yes(m.GrantedTo.IsZero(), "", fmt.Sprintf(", granted to %v", m.GrantedTo)))
+		return fmt.Sprintf("%sI am %v, %s%s%s", t, m.From, yes(m.Empty, "empty", "not empty"), grant, yes(m.SameList, ", of the same list", ""))
 	case *Refusal:
-		reason := [...]string{RefusedIncarnation: "another incarnation is here", RefusedUnknownMember: "not the member of that name", RefusedCluster: "another cluster"}[m.Reason]
+		reason := [...]string{RefusedIncarnation: "another incarnation is here", RefusedUnknownMember: "not the member of that name"}[m.Reason]
 		return t + "refusal: " + reason
 	}
 	return fmt.Sprintf("%s%T", t, m)
@@ -93,6 +94,9 @@ func printWrite(w *Write) string {
 			vote = fmt.Sprint(w.HardState.Vote.ID)
 		}
 		add("T%d vote for %s", w.HardState.Term, vote)
+		if g := w.HardState.Grant; !g.IsZero() {
+			add("grant to %d", g.To.ID)
+		}
 	}
 	if w.Reset.Index != 0 {
 		add("reset to %v", w.Reset)
@@ -118,7 +122,7 @@ func printWrite(w *Write) string {
 var printNotices = map[NoticeKind]string{
 	NoticeElectionStarted: "election started", NoticeElected: "elected", NoticeSteppedDown: "stepped down", NoticeNewLeader: "new leader",
 	NoticeLostData: "lost its data", NoticeUnknownToGroup: "unknown to the group", NoticeOtherCluster: "other cluster",
-	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts",
+	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts", NoticeTermAhead: "is out of reach",
 }
 
 // printCommand writes a command. now is the time of the step.
@@ -142,7 +146,7 @@ func printCommand(c Command, now Instant) string {
 		if c.Timer == TimerElection {
 			return "arm election"
 		}
-		return fmt.Sprintf("arm heartbeat in %v", c.At.Sub(now).Round(time.Millisecond))
+		return fmt.Sprintf("arm %v in %v", c.Timer, c.At.Sub(now).Round(time.Millisecond))
 	case *CancelTimer:
 		return fmt.Sprintf("cancel %v", c.Timer)
 	case *BuildSnapshot:
@@ -167,6 +171,10 @@ func printCommand(c Command, now Instant) string {
 		return fmt.Sprintf("now %v of T%d, leader %d%s", c.Role, c.Term, c.Leader, ready)
 	case *ConfigurationChanged:
 		return fmt.Sprintf("configuration %v: %v", c.At.LogID, &c.At.Configuration)
+	case *DialMembers:
+		return fmt.Sprintf("dial %d members", len(c.Members))
+	case *BootstrapEnded:
+		return fmt.Sprintf("bootstrap ended: %v", c.Err)
 	case *Notice:
 		return strings.TrimSuffix(fmt.Sprintf("notice: %d %s in T%d: %s", c.Peer.ID, printNotices[c.Kind], c.Term, c.Text), ": ")
 	}

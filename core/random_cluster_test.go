@@ -151,7 +151,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	for _, n := range c.nodes {
 		n.start()
 	}
-	b := &Bootstrap{Cluster: 77, Members: members}
+	b := &Bootstrap{Cluster: clusterID(77), Members: members, AskLimit: time.Hour}
 	c.nodes[0].step(b)
 	if b.Err != nil {
 		panic(b.Err)
@@ -241,7 +241,7 @@ func b2i(b bool) int {
 func (c *randomCluster) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 	for _, n := range c.nodes {
-		for _, timer := range []Timer{TimerElection, TimerHeartbeat} {
+		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
 			if at, ok := n.timers[timer]; ok && n.alive && at.At <= c.now {
 				delete(n.timers, timer)
 				n.step(&TimerFired{timer, at.Generation})
@@ -302,7 +302,7 @@ func (c *randomCluster) heal() {
 		}
 	}
 	// A crash may have come before the first write was durable.
-	c.nodes[0].step(&Bootstrap{Cluster: 77, Members: c.members})
+	c.nodes[0].step(&Bootstrap{Cluster: clusterID(77), Members: c.members, AskLimit: time.Hour})
 	target := len(c.committed) + 1
 	for range 60000 {
 		c.turn()
@@ -460,7 +460,7 @@ func (n *randomNode) do(cmd Command) {
 		delete(n.timers, cmd.Timer)
 	case *StartStream:
 		n.streams[cmd.Peer.Identity] = &randomStream{peer: cmd.Peer.Identity, id: cmd.Stream, Stream: NewStream(StreamConfig{
-			Group: 1, Cluster: n.engine.hard.Cluster, Self: n.id, Peer: cmd.Peer.Identity, Term: cmd.Term, ID: cmd.Stream,
+			Group: 1, Cluster: n.engine.hard.Cluster, Introduces: cmd.Introduces, Self: n.id, Peer: cmd.Peer.Identity, Term: cmd.Term, ID: cmd.Stream,
 			Terms: cmd.Terms, Purged: cmd.Purged, Last: cmd.Last, MessageBytesMax: 1 << 16,
 			EntriesPerMessageMax: 1 + n.c.rand.IntN(8), InflightMessagesMax: 1 + n.c.rand.IntN(4), InflightBytesMax: 1 << 16,
 		})}
@@ -477,7 +477,7 @@ func (n *randomNode) do(cmd Command) {
 	case *Apply:
 		n.apply(cmd.UpTo)
 	case *BuildSnapshot:
-		meta := SnapshotMeta{LogID: n.c.committed[n.applied-1], Cluster: 77, Configuration: n.engine.ConfigurationAt(n.applied)}
+		meta := SnapshotMeta{LogID: n.c.committed[n.applied-1], Cluster: clusterID(77), Configuration: n.engine.ConfigurationAt(n.applied)}
 		n.snapshot = meta
 		n.step(&SnapshotBuilt{Meta: meta})
 	case *SendSnapshot:
@@ -486,7 +486,7 @@ func (n *randomNode) do(cmd Command) {
 		ok := to.alive && n.c.rand.IntN(3) > 0
 		meta := n.snapshot
 		if ok {
-			head := Header{Group: 1, Cluster: 77, From: n.id, To: to.id, Term: cmd.Term}
+			head := Header{Group: 1, Cluster: clusterID(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
 			to.step(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true})
 		}
 		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok})

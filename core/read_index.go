@@ -216,6 +216,7 @@ func (e *Engine) failOldReads() {
 // onPeerDown ends what the leader was asked over a control connection that
 // broke.
 func (e *Engine) onPeerDown(ev *PeerDown) {
+	e.noteUnreachable(ev)
 	if ev.Class == ClassControl && ev.Node == e.leader.ID && e.role != RoleLeader {
 		for _, a := range e.reads.asked {
 			e.reads.failing = append(e.reads.failing, a.id)

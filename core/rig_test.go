@@ -294,6 +294,45 @@ func (r *rig) follow(term Term) *rig {
 	return r
 }
 
+// bootstrap asks for a cluster of nodes and lets the others grant it. It returns
+// when the first entry is submitted.
+func (r *rig) bootstrap(nodes ...NodeID) *Bootstrap {
+	r.t.Helper()
+	b := bootstrapOf(nodes...)
+	if r.step(b); b.Err != nil {
+		return b
+	}
+	for _, id := range nodes {
+		if id != r.e.cfg.Self.ID {
+			r.grants(id)
+		}
+	}
+	r.flush()
+	return b
+}
+
+func bootstrapOf(nodes ...NodeID) *Bootstrap {
+	b := &Bootstrap{Cluster: worldCluster, AskLimit: 10 * time.Second}
+	for _, id := range nodes {
+		b.Members = append(b.Members, membership.Member{Identity: worldIdentity(id)})
+	}
+	return b
+}
+
+// grants lets a node grant the attempt under way.
+func (r *rig) grants(id NodeID) []string {
+	r.t.Helper()
+	return r.identified(id, &IdentifyResponse{Empty: true, Granted: true})
+}
+
+// identified answers the attempt under way, as a node without a cluster does.
+func (r *rig) identified(id NodeID, m *IdentifyResponse) []string {
+	r.t.Helper()
+	r.address(id, 0, m)
+	m.Cluster, m.Attempt, m.ID = ClusterID{}, r.e.forming.attempt, r.e.forming.identify
+	return r.step(m)
+}
+
 // propose returns what became of commands.
 func (r *rig) propose(data ...string) *Propose {
 	r.t.Helper()

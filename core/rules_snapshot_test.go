@@ -230,7 +230,7 @@ func TestResetTakesBackWhatWasDurable(t *testing.T) {
 // the installation raises the term with it: no log ends in a term that its node
 // has not reached. The cluster is adopted the same way (rule 17).
 func TestSnapshotOfANewerTermAtTheStart(t *testing.T) {
-	for _, cluster := range []ClusterID{worldCluster, 0} {
+	for _, cluster := range []ClusterID{worldCluster, {}} {
 		s := rigState(rigOptions{terms: []Term{2, 2}, commit: 1})
 		s.HardState.Cluster = cluster
 		s.Snapshot = SnapshotMeta{LogID: LogID{3, 9}, Cluster: worldCluster, Configuration: s.Configurations[0]}

@@ -91,7 +91,7 @@ func (w *world) scriptStart(a scriptArgs) error {
 
 func (w *world) scriptBootstrap(a scriptArgs) error {
 	ids := w.listed(a.words)
-	b := &Bootstrap{Cluster: worldCluster}
+	b := &Bootstrap{Cluster: worldCluster, AskLimit: 10 * time.Second}
 	for _, id := range ids {
 		b.Members = append(b.Members, membership.Member{Identity: w.nodes[id].id})
 	}
@@ -347,7 +347,11 @@ func (n *worldNode) printStatus() {
 		line += fmt.Sprintf(", purged %d", s.Purged)
 	}
 	if s.Bootstrapping {
-		line += fmt.Sprintf(", waits for %v", s.WaitsFor)
+		var nodes []NodeID
+		for _, w := range s.WaitsFor {
+			nodes = append(nodes, w.Node)
+		}
+		line += fmt.Sprintf(", waits for %v", nodes)
 	}
 	if s.UnknownToGroup {
 		line += ", unknown to its group"

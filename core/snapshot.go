@@ -212,7 +212,7 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 		return // the stream asks again
 	}
 	p.snapshot, p.pinned = true, e.snapshots.newest.Index
-	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term})
+	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match)})
 }
 
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
@@ -229,7 +229,7 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 	switch {
 	case m.Header.Term < e.hard.Term:
 		refusal = "stale term"
-	case m.Meta.Index == 0 || m.Meta.Cluster != m.Cluster || m.Meta.Configuration.Configuration.Validate() != nil || m.Meta.Configuration.Index > m.Meta.Index:
+	case m.Meta.Cluster != m.Cluster || !plausibleMeta(&m.Meta, m.Header.Term):
 		refusal = "malformed"
 	}
 	if refusal == "" {
@@ -267,7 +267,7 @@ func (e *Engine) ackSnapshot(to Identity, stream uint64, id LogID) {
 // onSnapshotReceived decides, in the very step that emits the reset, whether a
 // snapshot that has arrived is still news (rule 24).
 func (e *Engine) onSnapshotReceived(ev *SnapshotReceived) {
-	if ev.Term != e.hard.Term || ev.From != e.leader || e.role == RoleLeader || e.snapshots.installing != nil {
+	if !plausibleMeta(&ev.Meta, ev.Term) || ev.Term != e.hard.Term || ev.From != e.leader || e.role == RoleLeader || e.snapshots.installing != nil {
 		return
 	}
 	if e.alreadyHas(ev.Meta.LogID) {

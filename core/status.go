@@ -21,10 +21,11 @@ type EngineStatus struct {
 
 	// Configuration is the one in force.
 	Configuration ConfigurationAt
-	// Bootstrapping: the cluster is not yet what it was asked to be.
-	// WaitsFor, on the leader, are the members that keep it.
+	// Bootstrapping: the cluster is not yet what it was asked to be. WaitsFor are
+	// the members that keep it, and why: on the node that was asked to bootstrap,
+	// and on the leader.
 	Bootstrapping bool
-	WaitsFor      []NodeID
+	WaitsFor      []Waiting
 	// UnknownToGroup: the group knows this node under another incarnation: its
 	// data was lost, and it does not count.
 	UnknownToGroup bool
@@ -91,9 +92,11 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Cluster: e.hard.Cluster,
 	}
 	if s.Bootstrapping {
-		waitsFor = append(waitsFor, e.waitsFor()...)
+		waitsFor = e.changeWaits(waitsFor)
+	} else if e.forming.running {
+		waitsFor = e.formingWaits(waitsFor)
 	}
-	if e.unknownToGroup {
+	if e.unknownToGroup() {
 		_, member := e.configs.member(e.cfg.Self, e.commit)
 		s.UnknownToGroup = !member
 	}

@@ -53,6 +53,8 @@ type StreamConfig struct {
 	Terms  []LogID
 	Purged LogID
 	Last   Index
+	// Introduces is that of StartStream.
+	Introduces bool
 	// MessageBytesMax bounds the sizes of one message's entries; a single entry
 	// is sent whatever its size. EntriesPerMessageMax bounds their number.
 	MessageBytesMax      int
@@ -270,7 +272,7 @@ func (s *Stream) onRead(ev *StreamRead, out *StreamOutput) {
 	}
 	s.sending = sending{count: Index(len(ev.Entries)), bytes: SizeOf(ev.Entries)}
 	out.Send = &AppendEntries{
-		Header:  Header{Group: s.cfg.Group, Cluster: s.cfg.Cluster, From: s.cfg.Self, To: s.cfg.Peer, Term: s.cfg.Term},
+		Header:  Header{Group: s.cfg.Group, Cluster: s.cfg.Cluster, Introduces: s.introduces(), From: s.cfg.Self, To: s.cfg.Peer, Term: s.cfg.Term},
 		Stream:  s.cfg.ID,
 		Prev:    ev.Prev,
 		Entries: ev.Entries,
@@ -305,10 +307,23 @@ func (s *Stream) onSent(now Instant, ev *StreamSent) {
 	}
 }
 
+// introduces: a learner that has acknowledged nothing yet is told the id of the
+// cluster, which it cannot know (rule 27).
+func (s *Stream) introduces() bool { return s.cfg.Introduces && s.match == 0 }
+
+// counts carries out rules 27 and 29: an answer counts if its sender has proved
+// to know the cluster; of a new learner also one that acknowledges nothing.
+func (s *Stream) counts(m *AppendResponse) bool {
+	if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster {
+		return true
+	}
+	return s.introduces() && m.Match == 0 && m.Header.Term == s.cfg.Term
+}
+
 func (s *Stream) onResponse(now Instant, m *AppendResponse, out *StreamOutput) {
 	// Rule 5: what another term, stream or incarnation says is not for this one.
 	switch {
-	case m.From != s.cfg.Peer || m.Stream != s.cfg.ID:
+	case m.From != s.cfg.Peer || m.Stream != s.cfg.ID || !s.counts(m):
 		return
 	case m.Header.Term > s.cfg.Term:
 		out.HigherTerm = m.Header.Term

@@ -96,7 +96,7 @@ func (r *streamRig) state(want string) {
 }
 
 func (r *streamRig) answer(m AppendResponse) *AppendResponse {
-	m.Header = Header{Group: 1, From: rigPeers[1], To: rigPeers[0], Term: 5}
+	m.Header = Header{Group: 1, Cluster: worldCluster, From: rigPeers[1], To: rigPeers[0], Term: 5}
 	m.Stream = 7
 	return &m
 }
@@ -382,7 +382,7 @@ type streamFollower struct{ log worldLog }
 
 // receive is what the engine does, with nothing but the log.
 func (f *streamFollower) receive(m *AppendEntries) *AppendResponse {
-	a := &AppendResponse{Header: Header{Group: 1, From: m.To, To: m.From, Term: m.Header.Term}, Stream: m.Stream}
+	a := &AppendResponse{Header: Header{Group: 1, Cluster: worldCluster, From: m.To, To: m.From, Term: m.Header.Term}, Stream: m.Stream}
 	runs := termRuns{}
 	runs.extend(f.log.entries)
 	if !runs.holds(m.Prev) {
@@ -458,7 +458,7 @@ func playStream(random *rand.Rand) string {
 	runs := termRuns{}
 	runs.extend(leader.entries)
 	s := NewStream(StreamConfig{
-		Group: 1, Self: rigPeers[0], Peer: rigPeers[1], Term: term, ID: 7, Terms: runs.runs, Last: last,
+		Group: 1, Cluster: worldCluster, Self: rigPeers[0], Peer: rigPeers[1], Term: term, ID: 7, Terms: runs.runs, Last: last,
 		MessageBytesMax: 50 + random.IntN(300), EntriesPerMessageMax: 1 + random.IntN(4),
 		InflightMessagesMax: 1 + random.IntN(3), InflightBytesMax: 100 + random.IntN(300),
 	})

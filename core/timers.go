@@ -43,8 +43,11 @@ func (e *Engine) cancel(d *deadline, timer Timer) {
 
 func (e *Engine) onTimer(ev *TimerFired) {
 	d, act := &e.electionTimer, e.onElectionTimer
-	if ev.Timer == TimerHeartbeat {
+	switch ev.Timer {
+	case TimerHeartbeat:
 		d, act = &e.heartbeatTimer, e.onHeartbeatTimer
+	case TimerForming:
+		d, act = &e.forming.timer, e.stepForming
 	}
 	if ev.Generation != d.generation || d.armed == 0 {
 		return

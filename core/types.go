@@ -183,9 +183,16 @@ const (
 	RoleLeader
 	// RoleLearner follows and does not vote.
 	RoleLearner
+	// RoleNone: the group belongs to no cluster yet. It waits for a bootstrap, or
+	// for a leader that brings it in.
+	RoleNone
 )
 
-// String returns "follower", "pre-candidate", "candidate", "leader" or "learner".
+// active reports whether a node in this role leads or wants to.
+func (r Role) active() bool { return r == RolePreCandidate || r == RoleCandidate || r == RoleLeader }
+
+// String returns "follower", "pre-candidate", "candidate", "leader", "learner"
+// or "none".
 func (r Role) String() string {
 	switch r {
 	case RoleFollower:
@@ -198,6 +205,8 @@ func (r Role) String() string {
 		return "leader"
 	case RoleLearner:
 		return "learner"
+	case RoleNone:
+		return "none"
 	}
 	return fmt.Sprintf("role %d", uint8(r))
 }

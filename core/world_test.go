@@ -72,7 +72,7 @@ type worldLog struct {
 	entries []Entry
 }
 
-const worldCluster ClusterID = 0xc1
+var worldCluster = clusterID(0xc1)
 
 func newWorld() *world {
 	return &world{
@@ -315,6 +315,7 @@ func (n *worldNode) do(c Command) {
 		cfg := n.w.limits
 		cfg.Group, cfg.Cluster, cfg.Self, cfg.Peer = n.cfg.Group, n.engine.hard.Cluster, n.id, c.Peer.Identity
 		cfg.Term, cfg.ID, cfg.Terms, cfg.Purged, cfg.Last = c.Term, c.Stream, c.Terms, c.Purged, c.Last
+		cfg.Introduces = c.Introduces
 		n.streams[c.Peer.Identity] = &worldStream{NewStream(cfg), c.Stream, c.Peer.Identity}
 	case *StopStream:
 		delete(n.streams, c.Peer)
@@ -468,7 +469,7 @@ func (n *worldNode) built() bool {
 
 func (n *worldNode) sendSnapshot(c *SendSnapshot) {
 	m := &SnapshotChunk{
-		Header: Header{Group: n.cfg.Group, Cluster: n.engine.hard.Cluster, From: n.id, To: c.Peer.Identity, Term: c.Term},
+		Header: Header{Group: n.cfg.Group, Cluster: n.engine.hard.Cluster, Introduces: c.Introduces, From: n.id, To: c.Peer.Identity, Term: c.Term},
 		Stream: c.Stream, Transfer: 1, Meta: n.snapshot, Done: true,
 	}
 	n.transfers[c.Peer.Identity] = c.Stream
@@ -531,7 +532,7 @@ func (w *world) advance(ids []NodeID, d time.Duration) {
 		wait := d
 		for _, id := range ids {
 			n := w.nodes[id]
-			for _, timer := range []Timer{TimerElection, TimerHeartbeat} {
+			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
 				if a, ok := n.timers[timer]; ok && n.up && (next == nil && a.At.Sub(n.now) <= wait || a.At.Sub(n.now) < wait) {
 					next, which, wait = n, timer, max(a.At.Sub(n.now), 0)
 				}
@@ -552,8 +553,11 @@ func (n *worldNode) fire(timer Timer) {
 	a := n.timers[timer]
 	delete(n.timers, timer)
 	deadline := n.engine.electionTimer.at
-	if timer == TimerHeartbeat {
+	switch timer {
+	case TimerHeartbeat:
 		deadline = n.engine.heartbeatTimer.at
+	case TimerForming:
+		deadline = n.engine.forming.timer.at
 	}
 	if deadline != 0 && deadline <= n.now {
 		n.w.printf("%d %v timer", n.id.ID, timer)

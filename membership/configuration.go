@@ -22,7 +22,8 @@ type Configuration struct {
 	Outgoing []Identity
 	// Wanted is the set that bootstrap was asked for, and is empty as soon as
 	// the cluster consists of it.
-	Wanted []Member
+	Wanted   []Member
+	Founding Founding
 }
 
 // Joint reports whether two majorities are needed.
@@ -94,7 +95,7 @@ func (c *Configuration) Validate() error {
 		return fmt.Errorf("configuration with more than %d members", MembersMax)
 	}
 	for i, m := range c.Members {
-		if err := m.validate(); err != nil {
+		if err := m.Validate(); err != nil {
 			return err
 		}
 		if i > 0 && c.Members[i-1].Compare(m.Identity) >= 0 {
@@ -102,7 +103,7 @@ func (c *Configuration) Validate() error {
 		}
 	}
 	for i, m := range c.Wanted {
-		if err := m.validate(); err != nil {
+		if err := m.Validate(); err != nil {
 			return fmt.Errorf("wanted: %w", err)
 		}
 		if i > 0 && c.Wanted[i-1].ID == m.ID {

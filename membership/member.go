@@ -80,7 +80,8 @@ const (
 	MembersMax = 255
 )
 
-func (m Member) validate() error {
+// Validate returns an error that names the first limit that m breaks.
+func (m Member) Validate() error {
 	switch {
 	case m.ID == 0:
 		return fmt.Errorf("member with id 0: ids begin at 1")

@@ -76,6 +76,15 @@ func (c *Configuration) QuorumValue(value func(Identity) uint64) uint64 {
 	return v
 }
 
+// MajorityValue returns the largest v such that a majority of the voters has
+// value(voter) >= v; 0 without voters.
+func MajorityValue(voters []Identity, value func(Identity) uint64) uint64 {
+	if len(voters) == 0 {
+		return 0
+	}
+	return halfValue(voters, value)
+}
+
 func halfValue(half []Identity, value func(Identity) uint64) uint64 {
 	// Clusters of up to seven voters need no allocation.
 	var stack [7]uint64

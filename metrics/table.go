@@ -86,7 +86,7 @@ var (
 	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}
 	Outcomes         = []string{"done", "failed"}
-	Roles            = []string{"follower", "pre-candidate", "candidate", "leader", "learner"}
+	Roles            = []string{"follower", "pre-candidate", "candidate", "leader", "learner", "none"}
 )
 
 var (

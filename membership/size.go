@@ -1,0 +1,24 @@
+package membership
+
+// What the parts of a configuration take beside their texts, in bytes: upper
+// bounds for each way of writing them.
+const (
+	memberOverheadBytes = 96
+	tagOverheadBytes    = 16
+	foundingBytes       = 32
+)
+
+// SizeBytes is what c counts where configurations are bounded in bytes: never
+// less than its encoding or its size in a message.
+func (c *Configuration) SizeBytes() int {
+	n := foundingBytes + (len(c.Voters)+len(c.Outgoing))*memberOverheadBytes
+	for _, members := range [][]Member{c.Members, c.Wanted} {
+		for i := range members {
+			n += memberOverheadBytes + len(members[i].Address)
+			for k, v := range members[i].Tags {
+				n += tagOverheadBytes + len(k) + len(v)
+			}
+		}
+	}
+	return n
+}
