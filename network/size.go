@@ -15,6 +15,7 @@ const (
 	tagOverheadBytes      = 16
 	traceBytes            = 27
 	entryTraceBytes       = 40
+	foundingBytes         = len(membership.Founding{}) + 2
 )
 
 // SizeBytes is what a message counts where messages are bounded in bytes: its
@@ -26,7 +27,7 @@ func SizeBytes(m core.Message) int {
 		n += core.SizeOf(m.Entries) + len(m.Traces)*entryTraceBytes
 	case *core.SnapshotChunk:
 		c := &m.Meta.Configuration.Configuration
-		n += len(m.Data) + membersBytes(c.Members) + membersBytes(c.Wanted) + (len(c.Voters)+len(c.Outgoing))*memberOverheadBytes
+		n += foundingBytes + len(m.Data) + membersBytes(c.Members) + membersBytes(c.Wanted) + (len(c.Voters)+len(c.Outgoing))*memberOverheadBytes
 	case *core.SnapshotResponse:
 		n += len(m.Reason)
 	case *core.ProposeRequest:
