@@ -3,6 +3,7 @@ package troupe
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -82,6 +83,7 @@ func (r *Raft) wanted(members []Member) ([]Member, error) {
 			return nil, &BootstrapError{Node: m.ID, Reason: fmt.Sprintf("has the address of node %d, %s", wanted[i].ID, m.Address)}
 		}
 		seen[m.ID] = true
+		m.Tags = maps.Clone(m.Tags) // the caller's map stays his own
 		wanted = append(wanted, m)
 	}
 	if !seen[self] {
