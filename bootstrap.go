@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -91,6 +92,7 @@ func (r *Raft) wanted(members []Member) ([]Member, error) {
 			return nil, &BootstrapError{Node: m.ID, Reason: fmt.Sprintf("has the address of node %d, %s", wanted[i].ID, m.Address)}
 		}
 		seen[m.ID] = true
+		m.Tags = maps.Clone(m.Tags) // the caller's map stays his own
 		wanted = append(wanted, m)
 	}
 	if !seen[self] {

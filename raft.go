@@ -31,7 +31,7 @@ func (r *Raft) Status() Status { return r.group.Status() }
 
 // Members is the configuration in force on this node, the zero value before
 // it is part of a cluster. It takes effect when it is appended, and may not be
-// committed yet.
+// committed yet. It is the caller's own: nobody else sees what he does to it.
 func (r *Raft) Members() Configuration { return r.Status().Configuration.Configuration }
 
 // Done is closed when the group has stopped, for whatever reason: Err tells it.

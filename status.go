@@ -5,8 +5,8 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// Status is what a group says of itself at one moment: a value, of which
-// nothing may be changed. Its fields:
+// Status is what a group says of itself at one moment: a value that shares
+// nothing with the group, nor with any other status. Its fields:
 //
 //   - Group, Self: the group, and this node with its incarnation;
 //   - Role, Term, Leader: what this node is doing; Leader is 0 while none is known;

@@ -9,7 +9,8 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// Status is what a group says of itself: an immutable value.
+// Status is what a group says of itself: a value that shares nothing with the
+// group, nor with any other status.
 type Status struct {
 	core.EngineStatus
 
@@ -31,6 +32,14 @@ type Status struct {
 // events, put together with what the streams and transfers say of themselves
 // now. No actor is asked, and none is held up.
 func (g *Group) Status() Status {
+	s := g.status()
+	s.EngineStatus = s.Clone()
+	return s
+}
+
+// status is Status for those who only read it: what it refers to is the engine's
+// or somebody else's too.
+func (g *Group) status() Status {
 	if last := g.final.Load(); last != nil {
 		return *last
 	}
@@ -78,7 +87,10 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 // Watch calls f with each new status, from an actor, until cancel. f must not
 // block. What a status tells of streams and transfers may change without a call.
 func (g *Group) Watch(f func(Status)) (cancel func()) {
-	remove := g.watchers.add(f)
+	remove := g.watchers.add(func(s Status) {
+		s.EngineStatus = s.Clone() // the other watchers are told the same
+		f(s)
+	})
 	g.core.inbox.attendWatchers(g.watchers.some)
 	return func() {
 		remove()
@@ -96,7 +108,7 @@ func (c *coreActor) publish() {
 	before, now := g.board.put(c.engine.StatusInto)
 	g.growth.note(before, now, c.now)
 	if g.watchers.some() && now.Differs(before) {
-		g.watchers.tell(g.Status())
+		g.watchers.tell(g.status())
 	}
 }
 

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -154,5 +155,33 @@ func TestGrowth(t *testing.T) {
 	g.note(state(core.RoleFollower, 3), state(core.RoleLeader, 4), at(20_000))
 	if got := g.appended(11); got != at(20_000) {
 		t.Errorf("after another election: %v", got)
+	}
+}
+
+// TestWatchersShareNothing: each of two watchers, and whoever asks, has a status of
+// his own.
+func TestWatchersShareNothing(t *testing.T) {
+	hosts := newCluster(t, 3, nil)
+	leader := leaderOf(t, hosts)
+	told := make(chan Status, 2)
+	for range 2 {
+		var once sync.Once
+		defer leader.group.Watch(func(s Status) {
+			once.Do(func() { told <- s })
+		})()
+	}
+	call(t, leader.group, &Proposal{Data: []byte("one")})
+	statuses := []Status{<-told, <-told, leader.group.Status(), leader.group.Status()}
+	for i := range statuses {
+		for j := range i {
+			a, b := &statuses[i], &statuses[j]
+			if len(a.Peers) != 2 || &a.Peers[0] == &b.Peers[0] {
+				t.Errorf("statuses %d and %d share their peers: %+v", i, j, a.Peers)
+			}
+			c, d := &a.Configuration.Configuration, &b.Configuration.Configuration
+			if len(c.Voters) != 3 || &c.Voters[0] == &d.Voters[0] || &c.Members[0] == &d.Members[0] {
+				t.Errorf("statuses %d and %d share their configuration: %+v", i, j, c)
+			}
+		}
 	}
 }

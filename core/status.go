@@ -77,11 +77,21 @@ type PeerStatus struct {
 func (e *Engine) Status() EngineStatus {
 	var s EngineStatus
 	e.StatusInto(&s)
+	s.Configuration.Configuration = s.Configuration.Configuration.Clone()
 	return s
 }
 
+// Clone returns a status that shares nothing with s.
+func (s *EngineStatus) Clone() EngineStatus {
+	c := *s
+	c.Configuration.Configuration = s.Configuration.Configuration.Clone()
+	c.WaitsFor, c.Peers = slices.Clone(s.WaitsFor), slices.Clone(s.Peers)
+	return c
+}
+
 // StatusInto writes the engine's state over s, whose slices it uses again:
-// nothing is allocated once they are large enough.
+// nothing is allocated once they are large enough. The configuration is the
+// engine's own, and only to be read: who hands s on clones it.
 func (e *Engine) StatusInto(s *EngineStatus) {
 	waitsFor, peers := s.WaitsFor[:0], s.Peers[:0]
 	*s = EngineStatus{

@@ -3,6 +3,7 @@ package membership
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -22,7 +23,9 @@ type Configuration struct {
 	Outgoing []Identity
 	// Wanted is the set that bootstrap was asked for, and is empty as soon as
 	// the cluster consists of it.
-	Wanted   []Member
+	Wanted []Member
+	// Founding is the hash of the list that bootstrap was asked for. It stays as
+	// it is when members change.
 	Founding Founding
 }
 
@@ -74,7 +77,24 @@ func (c *Configuration) Kind(id Identity) Kind {
 // Equal reports whether c and o say the same.
 func (c *Configuration) Equal(o *Configuration) bool {
 	return slices.EqualFunc(c.Members, o.Members, memberEqual) && slices.Equal(c.Voters, o.Voters) &&
-		slices.Equal(c.Outgoing, o.Outgoing) && slices.EqualFunc(c.Wanted, o.Wanted, memberEqual)
+		slices.Equal(c.Outgoing, o.Outgoing) && slices.EqualFunc(c.Wanted, o.Wanted, memberEqual) &&
+		c.Founding == o.Founding
+}
+
+// Clone returns a configuration that is equal to c and shares nothing with it.
+func (c *Configuration) Clone() Configuration {
+	return Configuration{
+		Members: cloneMembers(c.Members), Voters: slices.Clone(c.Voters), Outgoing: slices.Clone(c.Outgoing),
+		Wanted: cloneMembers(c.Wanted), Founding: c.Founding,
+	}
+}
+
+func cloneMembers(members []Member) []Member {
+	members = slices.Clone(members)
+	for i := range members {
+		members[i].Tags = maps.Clone(members[i].Tags)
+	}
+	return members
 }
 
 func memberEqual(a, b Member) bool {

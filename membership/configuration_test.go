@@ -117,6 +117,41 @@ func TestLookUps(t *testing.T) {
 	}
 }
 
+// TestCloneSharesNothing: whatever is done to a clone, the original stays.
+func TestCloneSharesNothing(t *testing.T) {
+	build := func() Configuration {
+		c := cluster([]NodeID{1, 2, 3}, 4)
+		c.Outgoing = voters(1, 2)
+		c.Wanted = members(1, 2)
+		c.Members[0].Tags, c.Wanted[1].Tags = map[string]string{"k": "v"}, map[string]string{"k": "v"}
+		c.Founding = FoundingOf(c.Wanted)
+		return c
+	}
+	c, same := build(), build()
+	clone := c.Clone()
+	if !clone.Equal(&c) {
+		t.Fatalf("the clone is %+v", clone)
+	}
+	slices.Reverse(clone.Members)
+	slices.Reverse(clone.Voters)
+	slices.Reverse(clone.Outgoing)
+	slices.Reverse(clone.Wanted)
+	for _, list := range [][]Member{clone.Members, clone.Wanted} {
+		for i := range list {
+			list[i].Address = "elsewhere:1"
+			clear(list[i].Tags)
+		}
+	}
+	clear(clone.Voters)
+	clear(clone.Outgoing)
+	if !c.Equal(&same) {
+		t.Errorf("the original is now %+v", c)
+	}
+	if zero := (&Configuration{}).Clone(); zero.Members != nil || zero.Voters != nil || zero.Outgoing != nil || zero.Wanted != nil {
+		t.Errorf("the clone of nothing is %+v", zero)
+	}
+}
+
 func TestIsSoleVoter(t *testing.T) {
 	one := voters(1)[0]
 	for name, test := range map[string]struct {
@@ -146,7 +181,7 @@ func TestBootstrap(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Rule 19: a cluster of oneself alone, whose first entry records the rest.
-	want := Configuration{Members: members(1), Voters: voters(1), Wanted: members(1, 2, 3)}
+	want := Configuration{Members: members(1), Voters: voters(1), Wanted: members(1, 2, 3), Founding: FoundingOf(wanted)}
 	if !c.Equal(&want) {
 		t.Errorf("Bootstrap = %+v", c)
 	}

@@ -19,6 +19,7 @@ const (
 	fieldVoter    = 2
 	fieldOutgoing = 3
 	fieldWanted   = 4
+	fieldFounding = 5
 
 	fieldID          = 1
 	fieldIncarnation = 2
@@ -44,6 +45,9 @@ func (c *Configuration) Encode() []byte {
 	}
 	for _, m := range c.Wanted {
 		b = appendField(b, fieldWanted, appendMember(nil, m))
+	}
+	if !c.Founding.IsZero() {
+		b = appendField(b, fieldFounding, c.Founding[:])
 	}
 	return b
 }
@@ -81,7 +85,9 @@ func appendMember(b []byte, m Member) []byte {
 }
 
 // Decode reads what Encode wrote and validates it. It never panics on any
-// input and keeps no reference to data.
+// input and keeps no reference to data. What stands there more often than a
+// configuration may have it is refused before the first too many is decoded:
+// configurations come from the network.
 func Decode(data []byte) (Configuration, error) {
 	if len(data) == 0 || data[0] != encodingVersion {
 		return Configuration{}, fmt.Errorf("%w: unknown version", ErrEncoding)
@@ -89,22 +95,19 @@ func Decode(data []byte) (Configuration, error) {
 	var c Configuration
 	err := fields(data[1:], func(tag uint64, data []byte) error {
 		switch tag {
-		case fieldMember, fieldWanted:
-			m, err := decodeMember(data)
-			if tag == fieldMember {
-				c.Members = append(c.Members, m)
-			} else {
-				c.Wanted = append(c.Wanted, m)
+		case fieldMember:
+			return appendDecoded(&c.Members, "members", data, decodeMember)
+		case fieldWanted:
+			return appendDecoded(&c.Wanted, "wanted members", data, decodeMember)
+		case fieldVoter:
+			return appendDecoded(&c.Voters, "voters", data, decodeIdentity)
+		case fieldOutgoing:
+			return appendDecoded(&c.Outgoing, "outgoing voters", data, decodeIdentity)
+		case fieldFounding:
+			if len(data) != len(c.Founding) {
+				return fmt.Errorf("%w: a founding hash of %d bytes", ErrEncoding, len(data))
 			}
-			return err
-		case fieldVoter, fieldOutgoing:
-			m, err := decodeMember(data)
-			if tag == fieldVoter {
-				c.Voters = append(c.Voters, m.Identity)
-			} else {
-				c.Outgoing = append(c.Outgoing, m.Identity)
-			}
-			return err
+			c.Founding = Founding(data)
 		}
 		return nil
 	})
@@ -117,41 +120,86 @@ func Decode(data []byte) (Configuration, error) {
 	return c, nil
 }
 
+func appendDecoded[T any](list *[]T, name string, data []byte, decode func([]byte) (T, error)) error {
+	if len(*list) == MembersMax {
+		return fmt.Errorf("%w: more than %d %s", ErrEncoding, MembersMax, name)
+	}
+	item, err := decode(data)
+	if err == nil {
+		*list = append(*list, item)
+	}
+	return err
+}
+
+// decodeIdentity reads as much of a member as counts in a half.
+func decodeIdentity(data []byte) (id Identity, err error) {
+	err = fields(data, func(tag uint64, data []byte) error { return id.take(tag, data) })
+	return id, err
+}
+
+// take reads a field if it is one of an identity.
+func (i *Identity) take(tag uint64, data []byte) error {
+	if tag != fieldID && tag != fieldIncarnation {
+		return nil
+	}
+	n, err := decodeNumber(data)
+	if tag == fieldID {
+		i.ID = NodeID(n)
+	} else {
+		i.Incarnation = Incarnation(n)
+	}
+	return err
+}
+
+func decodeNumber(data []byte) (uint64, error) {
+	n, size := binary.Uvarint(data)
+	if size != len(data) {
+		return 0, fmt.Errorf("%w: bad number", ErrEncoding)
+	}
+	return n, nil
+}
+
 func decodeMember(data []byte) (Member, error) {
 	var m Member
+	var tags [TagsMax][]byte
+	count := 0
 	err := fields(data, func(tag uint64, data []byte) error {
 		switch tag {
-		case fieldID, fieldIncarnation, fieldPriority:
-			n, size := binary.Uvarint(data)
-			if size != len(data) {
-				return fmt.Errorf("%w: bad number", ErrEncoding)
+		case fieldPriority:
+			n, err := decodeNumber(data)
+			if n > 1<<32-1 {
+				return fmt.Errorf("%w: priority out of range", ErrEncoding)
 			}
-			switch tag {
-			case fieldID:
-				m.ID = NodeID(n)
-			case fieldIncarnation:
-				m.Incarnation = Incarnation(n)
-			default:
-				if n > 1<<32-1 {
-					return fmt.Errorf("%w: priority out of range", ErrEncoding)
-				}
-				m.Priority = uint32(n)
-			}
+			m.Priority = uint32(n)
+			return err
 		case fieldAddress:
 			m.Address = string(data)
 		case fieldTag:
-			n, size := binary.Uvarint(data)
-			if size <= 0 || n > uint64(len(data)-size) {
-				return fmt.Errorf("%w: bad tag", ErrEncoding)
+			if count == TagsMax {
+				return fmt.Errorf("%w: member %d: more than %d tags", ErrEncoding, m.ID, TagsMax)
 			}
-			if m.Tags == nil {
-				m.Tags = make(map[string]string)
-			}
-			m.Tags[string(data[size:size+int(n)])] = string(data[size+int(n):])
+			tags[count] = data
+			count++
 		}
-		return nil
+		return m.take(tag, data)
 	})
+	if err == nil && count > 0 {
+		m.Tags, err = decodeTags(tags[:count])
+	}
 	return m, err
+}
+
+// decodeTags makes the map once, in its size: one that grows costs twice as much.
+func decodeTags(encoded [][]byte) (map[string]string, error) {
+	tags := make(map[string]string, len(encoded))
+	for _, data := range encoded {
+		n, size := binary.Uvarint(data)
+		if size <= 0 || n > uint64(len(data)-size) {
+			return nil, fmt.Errorf("%w: bad tag", ErrEncoding)
+		}
+		tags[string(data[size:size+int(n)])] = string(data[size+int(n):])
+	}
+	return tags, nil
 }
 
 func fields(data []byte, field func(tag uint64, data []byte) error) error {

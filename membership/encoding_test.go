@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
@@ -56,6 +57,9 @@ func randomConfiguration(seed uint64) Configuration {
 		c.Wanted = append(c.Wanted, draw())
 	}
 	c.Wanted = distinct(c.Wanted, func(a, b Member) bool { return a.ID == b.ID })
+	if r.IntN(2) == 0 {
+		c.Founding = FoundingOf(c.Wanted)
+	}
 	return c
 }
 
@@ -89,10 +93,13 @@ func TestEqualSeesEverything(t *testing.T) {
 		"outgoing":      func(c *Configuration) { c.Outgoing = voters(1) },
 		"wanted":        func(c *Configuration) { c.Wanted = members(1) },
 		"members":       func(c *Configuration) { c.Members = c.Members[:3] },
+		"founding":      func(c *Configuration) { c.Founding[15]++ },
+		"no founding":   func(c *Configuration) { c.Founding = Founding{} },
 	}
 	build := func() Configuration {
 		c := cluster([]NodeID{1, 2, 3}, 4)
 		c.Members[0].Tags = map[string]string{"k": "v"}
+		c.Founding = FoundingOf(c.Members)
 		return c
 	}
 	a, same := build(), build()
@@ -141,6 +148,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"a priority beyond 32 bits":   appendField(slices.Clone(whole), fieldMember, appendNumber(appendIdentity(nil, Identity{4, 1}), fieldPriority, 1<<32)),
 		"a key longer than its field": appendField(slices.Clone(whole), fieldMember, appendField(appendIdentity(nil, Identity{4, 1}), fieldTag, binary.AppendUvarint(nil, 3))),
 		"a tag without a length":      appendField(slices.Clone(whole), fieldMember, appendField(appendIdentity(nil, Identity{4, 1}), fieldTag, nil)),
+		"a founding hash of no byte":  appendField(slices.Clone(whole), fieldFounding, nil),
+		"a shorter founding hash":     appendField(slices.Clone(whole), fieldFounding, make([]byte, 15)),
+		"a longer founding hash":      appendField(slices.Clone(whole), fieldFounding, make([]byte, 17)),
 		"what does not validate":      appendField(slices.Clone(whole), fieldVoter, appendIdentity(nil, Identity{9, 9})),
 	}
 	for name, data := range tests {
@@ -151,6 +161,46 @@ func TestDecodeRefuses(t *testing.T) {
 	for n := range whole {
 		if _, err := Decode(whole[:n]); err != nil && !errors.Is(err, ErrEncoding) {
 			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
+// TestDecodeRefusesTooMany: the first too many is refused when it is met, and what
+// stands behind it is not read. Configurations come from the network.
+func TestDecodeRefusesTooMany(t *testing.T) {
+	one := cluster([]NodeID{1})
+	begin := one.Encode()
+	garbage := bytes.Repeat([]byte{0x80}, 20)
+	in := func(field uint64) func(i int) []byte {
+		return func(i int) []byte { return appendField(nil, field, []byte{1, 1, byte(i & 0x7f)}) }
+	}
+	asItIs := func(b []byte) []byte { return b }
+	for name, list := range map[string]struct {
+		item func(i int) []byte
+		room int // for how many, beside what is there
+		wrap func([]byte) []byte
+		want string
+	}{
+		"members":         {in(fieldMember), MembersMax - 1, asItIs, "more than 255 members"},
+		"voters":          {in(fieldVoter), MembersMax - 1, asItIs, "more than 255 voters"},
+		"outgoing voters": {in(fieldOutgoing), MembersMax, asItIs, "more than 255 outgoing voters"},
+		"wanted":          {in(fieldWanted), MembersMax, asItIs, "more than 255 wanted members"},
+		"tags": {in(fieldTag), TagsMax, func(b []byte) []byte {
+			return appendField(nil, fieldMember, append(appendIdentity(nil, Identity{4, 1}), b...))
+		}, "member 4: more than 64 tags"},
+	} {
+		var items []byte
+		for i := range list.room {
+			items = append(items, list.item(i)...)
+		}
+		_, err := Decode(append(slices.Clone(begin), list.wrap(append(slices.Clone(items), garbage...))...))
+		if err == nil || !strings.Contains(err.Error(), "truncated") {
+			t.Errorf("%s, as many as there may be: %v; want what is behind them to be read", name, err)
+		}
+		items = append(items, list.item(list.room)...)
+		c, err := Decode(append(slices.Clone(begin), list.wrap(append(items, garbage...))...))
+		if !errors.Is(err, ErrEncoding) || !strings.Contains(err.Error(), list.want) || !c.IsZero() {
+			t.Errorf("%s, one too many: %v", name, err)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package network
 
 import (
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/membership"
 )
 
 // Sizes of what messages carry beside their data, in bytes; upper bounds of
@@ -11,8 +10,6 @@ const (
 	messageOverheadBytes  = 256
 	proposalOverheadBytes = 48
 	resultOverheadBytes   = 80
-	memberOverheadBytes   = 96
-	tagOverheadBytes      = 16
 	traceBytes            = 27
 	entryTraceBytes       = 40
 )
@@ -26,7 +23,7 @@ func SizeBytes(m core.Message) int {
 		n += core.SizeOf(m.Entries) + len(m.Traces)*entryTraceBytes
 	case *core.SnapshotChunk:
 		c := &m.Meta.Configuration.Configuration
-		n += len(m.Data) + membersBytes(c.Members) + membersBytes(c.Wanted) + (len(c.Voters)+len(c.Outgoing))*memberOverheadBytes
+		n += len(m.Data) + c.SizeBytes()
 	case *core.SnapshotResponse:
 		n += len(m.Reason)
 	case *core.ProposeRequest:
@@ -39,17 +36,6 @@ func SizeBytes(m core.Message) int {
 	case *core.ProposeResponse:
 		for i := range m.Results {
 			n += resultOverheadBytes + len(m.Results[i].Value) + len(m.Results[i].Error)
-		}
-	}
-	return n
-}
-
-func membersBytes(members []membership.Member) int {
-	n := 0
-	for i := range members {
-		n += memberOverheadBytes + len(members[i].Address)
-		for k, v := range members[i].Tags {
-			n += tagOverheadBytes + len(k) + len(v)
 		}
 	}
 	return n

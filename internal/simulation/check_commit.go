@@ -1,6 +1,9 @@
 package simulation
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -45,10 +48,11 @@ func (c *checker) status(l *life, before, now *actors.Status) {
 // commits checks that what a node believes to be committed is durable on a
 // quorum, which is what the word means.
 func (c *checker) commits(l *life, before, now *actors.Status) {
-	i := now.Committed
-	id, ok := c.onQuorum(&now.Configuration.Configuration, i)
+	i, by := now.Committed, &now.Configuration.Configuration
+	id, ok := c.onQuorum(by, i)
 	if !ok {
-		id, ok = c.onQuorum(&before.Configuration.Configuration, i)
+		by = &before.Configuration.Configuration
+		id, ok = c.onQuorum(by, i)
 	}
 	if !ok {
 		c.fail(ruleCommitQuorum, "%v: index %d in term %d of %v", l, i, now.Term, now.Configuration.Configuration.String())
@@ -61,7 +65,12 @@ func (c *checker) commits(l *life, before, now *actors.Status) {
 		c.fail(ruleCommitTerm, "%v commits %v in term %d", l, id, now.Term)
 	}
 	c.sim.askDeposed(now.Term)
-	c.committed, c.committedIn = i, now.Term
+	c.committed, c.committedIn, c.committedBy = i, now.Term, *by
+	if n := len(c.advances); n > 0 && c.advances[n-1].in == now.Term {
+		c.advances[n-1].to = i
+	} else {
+		c.advances = append(c.advances, advance{i, now.Term})
+	}
 	c.certain[i] = id
 }
 
@@ -95,19 +104,45 @@ func (c *checker) onQuorum(configuration *membership.Configuration, i core.Index
 		if !ok {
 			continue
 		}
-		held := configuration.QuorumValue(func(voter membership.Identity) uint64 {
-			d := c.disk(voter)
-			if d == nil {
-				return 0
-			}
-			at, _ := d.at(i)
-			return truth(at == id || d.purged.Index >= i)
-		})
-		if held == 1 {
+		if c.heldBesides(nil, configuration, id) {
 			return id, true
 		}
 	}
 	return core.LogID{}, false
+}
+
+// heldBesides reports whether the disks of a quorum hold an entry, one disk not
+// being looked at. What a disk has purged is in its snapshot.
+func (c *checker) heldBesides(besides *disk, configuration *membership.Configuration, id core.LogID) bool {
+	return configuration.QuorumValue(func(voter membership.Identity) uint64 {
+		d := c.disk(voter)
+		if d == nil || d == besides {
+			return 0
+		}
+		at, _ := d.at(id.Index)
+		return truth(at == id || d.purged.Index >= id.Index)
+	}) == 1
+}
+
+// counted reports whether a committed index stands on what this disk holds: its
+// node led the term in which the index was found to be committed, or has
+// acknowledged it in that term or in a later one. Whatever the disk had been asked
+// to write there was durable before either (rules 3 and 6).
+func (c *checker) counted(d *disk, i core.Index) bool {
+	in, _ := slices.BinarySearchFunc(c.advances, i, func(a advance, i core.Index) int { return cmp.Compare(a.to, i) })
+	if in == len(c.advances) {
+		return true
+	}
+	term := c.advances[in].in
+	if c.leaders[term] == d.identity {
+		return true
+	}
+	for at, match := range c.matched {
+		if at.voter == d.identity && at.term >= term && match >= i {
+			return true
+		}
+	}
+	return false
 }
 
 // durable checks entries that a durable machine is about to apply.

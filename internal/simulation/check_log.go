@@ -35,11 +35,14 @@ func (c *checker) writing(d *disk, o *storage.Operation) {
 }
 
 // keepsCommitted fails if the entries of a disk from an index on hold one that
-// is committed.
+// is committed, and that either was counted there or has no quorum without it.
+// A slow disk may have to write, in their order, the entries of an old leader and
+// their truncation by the next one, while a third has committed those entries
+// elsewhere: nobody has counted on this disk, and nothing is lost.
 func (c *checker) keepsCommitted(d *disk, from core.Index) {
 	for i := max(from, d.purged.Index+1); i <= min(d.last().Index, c.committed); i++ {
 		at, _ := d.at(i)
-		if id, ok := c.certainID(i); ok && id == at {
+		if id, ok := c.certainID(i); ok && id == at && (c.counted(d, i) || !c.heldBesides(d, &c.committedBy, id)) {
 			c.fail(ruleLost, "%v from the disk of %v", at, d.identity)
 			return
 		}
@@ -106,6 +109,8 @@ func (c *checker) sent(l *life, m core.Message) {
 // that the disk has left behind counts nowhere any more.
 func (c *checker) acknowledged(l *life, term core.Term, match core.Index) {
 	d := l.disk
+	key := vote{d.identity, term}
+	c.matched[key] = max(c.matched[key], match)
 	if match > 0 && (d.hard.Term < term || d.hard.Term == term && d.last().Index < match) {
 		c.fail(ruleAckDurable, "%v has up to %d in term %d, its disk has term %d up to %v", l, match, term, d.hard.Term, d.last())
 	}

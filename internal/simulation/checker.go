@@ -30,6 +30,13 @@ type checker struct {
 	committed   core.Index
 	committedIn core.Term
 	certain     map[core.Index]core.LogID
+	// advances are all moves of committed, and committedBy is the configuration
+	// of the last: a quorum of it held everything up to committed.
+	advances    []advance
+	committedBy membership.Configuration
+	// matched is up to where an incarnation has acknowledged the log of a term's
+	// leader.
+	matched map[vote]core.Index
 
 	// history is what was applied anywhere, from index 1 on.
 	history []fact
@@ -39,9 +46,16 @@ type checker struct {
 	chunks                         uint64
 }
 
+// vote is one incarnation in one term: its vote, or its acknowledgements.
 type vote struct {
 	voter membership.Identity
 	term  core.Term
+}
+
+// advance is what was found to be committed by somebody of a term.
+type advance struct {
+	to core.Index
+	in core.Term
 }
 
 // promise is what a heartbeat's answer gave: no vote for anybody else in a
@@ -71,7 +85,7 @@ type fact struct {
 func newChecker(s *sim) *checker {
 	return &checker{
 		sim: s, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
-		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, works: map[uint64]*work{},
+		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{},
 	}
 }
 

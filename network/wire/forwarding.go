@@ -12,6 +12,11 @@ func appendProposeRequest(b []byte, m *core.ProposeRequest) ([]byte, error) {
 	if len(m.Proposals) > ItemsMax {
 		return b, fmt.Errorf("wire: %d proposals in a message, at most %d", len(m.Proposals), ItemsMax)
 	}
+	for i := range m.Proposals {
+		if saysNothing(&m.Proposals[i]) {
+			return b, fmt.Errorf("wire: an empty proposal without an id")
+		}
+	}
 	b = appendHeader(b, &m.Header)
 	for i := range m.Proposals {
 		p := &m.Proposals[i]
@@ -40,10 +45,20 @@ func decodeProposeRequest(b []byte) (*core.ProposeRequest, error) {
 		case 1:
 			f.header(&m.Header)
 		case 2:
-			m.Proposals = append(m.Proposals, decodeProposal(&f))
+			p := decodeProposal(&f)
+			if f.err == nil && saysNothing(&p) {
+				f.fail(malformed("an empty proposal without an id"))
+			}
+			m.Proposals = append(m.Proposals, p)
 		}
 	}
 	return m, err
+}
+
+// saysNothing reports whether a proposal has no byte on the wire. Many of them
+// would make a short frame into a long list.
+func saysNothing(p *core.ForwardedProposal) bool {
+	return p.ID == 0 && p.ExpectedTerm == 0 && len(p.Data) == 0 && p.Trace.IsZero()
 }
 
 func decodeProposal(outer *fields) (p core.ForwardedProposal) {
@@ -135,16 +150,23 @@ func decodeResult(outer *fields) (r core.ForwardedResult) {
 
 func knownCode(c core.ResultCode) bool { return c >= core.ResultApplied && c <= core.ResultStopped }
 
-// countField says how often a field occurs, so that the slice for it is
-// allocated once. More than ItemsMax is an error.
+// itemBytesMin is the least that a proposal or a result takes in its field: one
+// number, with its tag.
+const itemBytesMin = 2
+
+// countField says how often a field of items occurs, so that the slice for it is
+// allocated once. More than ItemsMax is an error, and so is an item that is too
+// short: what is allocated is a small multiple of what has arrived.
 func countField(b []byte, number protowire.Number) (count int, err error) {
 	for f := (fields{rest: b}); f.next(&err); {
-		if f.number == number {
-			count++
+		if f.number != number {
+			continue
 		}
-	}
-	if err == nil && count > ItemsMax {
-		err = malformed("%d items, at most %d", count, ItemsMax)
+		if count++; count > ItemsMax {
+			f.fail(malformed("more than %d items", ItemsMax))
+		} else if item := f.bytes(); f.err == nil && len(item) < itemBytesMin {
+			f.fail(malformed("an item of %d bytes", len(item)))
+		}
 	}
 	return count, err
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -10,6 +11,8 @@ import (
 	"math/rand"
 	"path/filepath"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	pb "github.com/trouperaft/troupe/network/wire/internal/troupepb"
 )
@@ -247,6 +251,7 @@ func TestEncoderRefuses(t *testing.T) {
 		{"to nobody", "to nobody", from(func(h *core.Header) { h.To.ID = 0 })},
 		{"no code", "code 0", &core.ProposeResponse{Header: header(), Results: make([]core.ForwardedResult, 1)}},
 		{"no reason", "reason 0", &core.Refusal{Header: header()}},
+		{"an empty proposal without an id", "an empty proposal", &core.ProposeRequest{Header: header(), Proposals: make([]core.ForwardedProposal, 1)}},
 		{"too many proposals", "at most", &core.ProposeRequest{Header: header(), Proposals: make([]core.ForwardedProposal, ItemsMax+1)}},
 	} {
 		b, err := AppendFrame([]byte("before"), c.m, FrameBytesDefault)
@@ -262,6 +267,7 @@ func TestDecoderRefuses(t *testing.T) {
 		return appendBytes(appendLogID(bytes.Clone(head), 3, prev), 5, b)
 	}
 	result := func(b ...byte) []byte { return appendBytes(bytes.Clone(head), 2, b) }
+	proposal := result
 	zero := core.LogID{}
 	for _, c := range []struct {
 		name    string
@@ -283,6 +289,12 @@ func TestDecoderRefuses(t *testing.T) {
 		{"data beyond the block", KindAppendEntries, block(zero, 1, 1, 1, 2, 0, 1)},
 		{"bytes after the last entry", KindAppendEntries, block(zero, 1, 1, 1, 2, 0, 0, 0)},
 		{"bytes after no entry", KindAppendEntries, block(zero, 1, 0, 0)},
+		{"a proposal of no byte", KindProposeRequest, append(bytes.Clone(head), 0x12, 0)},
+		{"a proposal of one byte", KindProposeRequest, append(bytes.Clone(head), 0x12, 1, 8)},
+		{"a proposal of zeros", KindProposeRequest, proposal(8, 0, 16, 0)},
+		{"a proposal of unknown fields", KindProposeRequest, proposal(120, 1)},
+		{"a proposal that is a number", KindProposeRequest, append(bytes.Clone(head), 0x10, 1)},
+		{"a result of no byte", KindProposeResponse, append(bytes.Clone(head), 0x12, 0)},
 		{"a result without a code", KindProposeResponse, result(8, 1)},
 		{"a result of code 9", KindProposeResponse, result(16, 9)},
 		{"a result of code 257", KindProposeResponse, result(16, 0x81, 2)},
@@ -304,10 +316,60 @@ func TestDecoderRefuses(t *testing.T) {
 func TestTooManyItems(t *testing.T) {
 	b := appendHeader(nil, &core.Header{Group: 1, From: core.Identity{ID: 1, Incarnation: 1}, To: core.Identity{ID: 2}, Term: 1})
 	for range ItemsMax + 1 {
-		b = append(b, 0x12, 0)
+		b = append(b, 0x12, 2, 8, 1)
+	}
+	if _, err := DecodeMessage(KindProposeRequest, b[:len(b)-4]); err != nil {
+		t.Errorf("%d proposals: %v", ItemsMax, err)
 	}
 	if _, err := DecodeMessage(KindProposeRequest, b); !errors.Is(err, network.ErrFrame) {
 		t.Errorf("%d proposals: %v", ItemsMax+1, err)
+	}
+}
+
+// TestDecodingIsNoAmplifier: what a list makes the decoder allocate is bounded by
+// the bytes that it takes on the wire, also if it is refused in the end.
+func TestDecodingIsNoAmplifier(t *testing.T) {
+	const timesMax = 24 // a struct or a map's slot over the least bytes of one
+	head := appendHeader(nil, &core.Header{Group: 1, From: core.Identity{ID: 1, Incarnation: 1}, To: core.Identity{ID: 2}, Term: 1})
+	repeated := func(item ...byte) []byte { return append(bytes.Clone(head), bytes.Repeat(item, ItemsMax)...) }
+	configuration := func(item ...byte) []byte {
+		c := append([]byte{1}, bytes.Repeat(item, max(membership.MembersMax, 1<<15/len(item)))...)
+		return appendBytes(bytes.Clone(head), 4, appendBytes(nil, 5, c))
+	}
+	trace := appendBytes([]byte{8, 1}, 2, bytes.Repeat([]byte{1}, len(core.TraceContext{})))
+	var tags []byte
+	for k := range byte(membership.TagsMax) {
+		tags = append(tags, 5, 2, 1, k)
+	}
+	for _, c := range []struct {
+		name    string
+		kind    Kind
+		payload []byte
+	}{
+		{"proposals of no byte", KindProposeRequest, repeated(0x12, 0)},
+		{"the shortest proposals", KindProposeRequest, repeated(0x12, 2, 8, 1)},
+		{"results of no byte", KindProposeResponse, repeated(0x12, 0)},
+		{"the shortest results", KindProposeResponse, repeated(0x12, 2, 16, 1)},
+		{"results without a code", KindProposeResponse, repeated(0x12, 2, 8, 1)},
+		{"the shortest entries", KindAppendEntries, appendBytes(bytes.Clone(head), 5,
+			slices.Concat([]byte{entriesVersion}, binary.AppendUvarint(nil, ItemsMax), []byte{1, 1, 0, 0}, bytes.Repeat([]byte{0, 1, 0, 0}, ItemsMax-1)))},
+		{"traces without a context", KindAppendEntries, repeated(0x3a, 2, 8, 1)},
+		{"the shortest traces", KindAppendEntries, repeated(append([]byte{0x3a, byte(len(trace))}, trace...)...)},
+		{"a snapshot's members", KindSnapshotChunk, configuration(1, 0)},
+		{"a snapshot's voters", KindSnapshotChunk, configuration(2, 0)},
+		{"a snapshot's outgoing voters", KindSnapshotChunk, configuration(3, 0)},
+		{"a snapshot's wanted members", KindSnapshotChunk, configuration(4, 0)},
+		{"a snapshot's member's tags", KindSnapshotChunk, configuration(append(binary.AppendUvarint([]byte{1}, uint64(len(tags))), tags...)...)},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := DecodeMessage(c.kind, c.payload)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > timesMax*uint64(len(c.payload)) {
+			t.Errorf("%s: %d KiB of input made the decoder allocate %d KiB: %v", c.name, len(c.payload)>>10, took>>10, err)
+		} else {
+			t.Logf("%s: %.1f times its input: %v", c.name, float64(took)/float64(len(c.payload)), err)
+		}
 	}
 }
 

@@ -133,5 +133,8 @@ func configuration(random *rand.Rand) membership.Configuration {
 		c.Members = append(c.Members, m)
 		c.Voters = append(c.Voters, m.Identity)
 	}
+	if !c.IsZero() && random.Intn(2) == 0 {
+		random.Read(c.Founding[:])
+	}
 	return c
 }
