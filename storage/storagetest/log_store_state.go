@@ -47,15 +47,15 @@ func saveHardState(h *home) {
 	h.check() // a write without a hard state leaves it
 }
 
-// everyFieldOfTheHardState sets one number of it after the other, whatever
-// fields it has, so that none can be forgotten.
+// everyFieldOfTheHardState sets one number of it after the other and takes it
+// away again, whatever fields it has, so that none can be forgotten.
 func everyFieldOfTheHardState(h *home) {
 	var all core.HardState
 	for i, set := range numbers(reflect.ValueOf(&all).Elem()) {
 		set(uint64(i + 1))
 		var one core.HardState
 		numbers(reflect.ValueOf(&one).Elem())[i](1<<64 - 1)
-		for _, s := range []core.HardState{one, all} {
+		for _, s := range []core.HardState{one, {}, all} {
 			h.write(storage.Operation{Group: 1, HardState: &s})
 			if got := h.load(1).HardState; got != s {
 				h.Fatalf("hard state %+v, want %+v", got, s)
