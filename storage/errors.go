@@ -13,6 +13,9 @@ var ErrNotFound = errors.New("storage: not found")
 // ErrClosed: the store was closed.
 var ErrClosed = errors.New("storage: closed")
 
+// ErrInspection: the store was opened for inspection only, and is not written.
+var ErrInspection = errors.New("storage: opened for inspection only: nothing is written")
+
 // WrongNodeError: a store was opened for another node than its own.
 type WrongNodeError struct {
 	Store string
@@ -35,4 +38,17 @@ type NoSpaceError struct {
 // Error implements error.
 func (e *NoSpaceError) Error() string {
 	return fmt.Sprintf("storage: %s has %d bytes left, and needs %d to write safely", e.Store, e.Free, e.Min)
+}
+
+// RefusedError: the store must not take part any more, see LogStore.Refuse.
+type RefusedError struct {
+	Store string
+	// Reason is what Refuse was told.
+	Reason string
+}
+
+// Error implements error. It says the way back.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("storage: %s must not take part any more: %s. It can be opened for inspection only; "+
+		"to bring the node back, run it with an empty directory: it joins as a replacement of this one", e.Store, e.Reason)
 }

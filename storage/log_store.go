@@ -8,32 +8,44 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// Header is what a store says of itself. It is fixed when the store is opened,
-// but for the promise.
+// Bounds of what a store keeps beside its groups.
+const (
+	// PeersMin is how many peers every store keeps; it may keep more.
+	PeersMin = 1024
+	// PeerAddressBytesMax is the length of the longest address of a peer.
+	PeerAddressBytesMax = 1024
+	// RefusalBytesMin is how much of a reason every store keeps.
+	RefusalBytesMin = 1024
+)
+
+// Header is what a store said of itself when it was opened. It does not change
+// while the store is open.
 type Header struct {
 	// Node is the node that the store belongs to.
 	Node membership.NodeID
 	// Incarnation was drawn when the store was made, and is never 0.
 	Incarnation membership.Incarnation
 	// StartCounter counts the openings of the store, from 1; it was raised and
-	// made durable by this opening.
+	// made durable by this opening, unless it is for inspection only.
 	StartCounter uint64
-	// Promise is the promise not to vote that was recorded last by
-	// RecordPromise.
+	// Promise is the promise not to vote that RecordPromise recorded last before
+	// this opening, 0 if it never did.
 	Promise time.Duration
 	// Refused, if not empty, says why the store must not take part any more: it
-	// is an old copy, as a peer has proved (Refuse). Such a store opens for
-	// inspection only.
+	// is an old copy, as a peer has proved (Refuse). Only who has opened it for
+	// inspection sees it.
 	Refused string
 }
 
-// Peer is what a node keeps of another node.
+// Peer is what a node keeps of another node, once it was proved (rule 29).
 type Peer struct {
+	// Neither part of the identity is 0.
 	membership.Identity
 	// StartCounter and Nonce are of the newest life of it that was proved, see
 	// package network.
 	StartCounter, Nonce uint64
-	// Address is where it was learned to be, empty if that is not known.
+	// Address is where it was learned to be, empty if that is not known. It has
+	// at most PeerAddressBytesMax bytes.
 	Address string
 }
 
@@ -47,30 +59,48 @@ type Peer struct {
 // store of another node by name, raises the start counter, and verifies what it
 // can: contiguity, a checksum for each entry, and its watermark. Damage is an
 // error that wraps core.ErrCorrupt; acknowledged entries are never dropped
-// silently. What an implementation cannot detect stands in its doc.
+// silently. What an implementation cannot detect stands in its doc. A store that
+// was refused (Refuse) is not opened but with *RefusedError, and the attempt
+// raises no start counter: else the copy of a directory would pass the original
+// after some restarts (rule 17).
+//
+// An implementation can also open a store, refused or not, for inspection only:
+// nothing that it holds is changed, the start counter included, and Write,
+// RecordPromise, Refuse and KeepPeer fail with ErrInspection.
 type LogStore interface {
-	// Header returns what was read when the store was opened.
+	// Header returns what was read when the store was opened, with the start
+	// counter that this opening has raised.
 	Header() Header
 
-	// RecordPromise makes durable that promises of up to d may be given, and no
-	// longer ones any more (rule 13): d may be more or less than what is
-	// recorded. Header keeps what it said at opening. After a crash in the middle
-	// of it, the one or the other is recorded.
+	// RecordPromise makes durable that promises of up to d, which is not
+	// negative, may be alive, and no longer ones: d may be more or less than what
+	// is recorded, and takes its place (rule 13). After a crash in the middle of
+	// it the one or the other is recorded, and an error leaves open which.
 	RecordPromise(ctx context.Context, d time.Duration) error
 
 	// Refuse makes durable that the store must not take part any more, and why:
-	// from now on it opens for inspection only. The first reason stays.
+	// from its return on Write and RecordPromise fail with *RefusedError, and so
+	// does every later opening but those for inspection. Nothing takes it back. A
+	// second reason changes nothing and is no error; an empty one is an error. A
+	// store may keep as little as the first RefusalBytesMin bytes of a reason.
 	Refuse(ctx context.Context, reason string) error
 
 	// Peers returns what is kept of other nodes, in the order of their
-	// identities.
+	// identities. The slice belongs to the caller. It waits for no disk.
 	Peers() []Peer
 
-	// KeepPeer makes durable what is known of a node, in the place of what was
-	// kept of the same identity. A start counter below the one that is kept is
-	// an error, and changes nothing: what protects is never forgotten. A store
-	// may keep as few as 1,024 peers and then forgets those that were kept the
-	// longest time ago. It may be called while Write is under way.
+	// KeepPeer makes durable what is known of a node, in the place of all that
+	// was kept of the same identity. A start counter below the one that is kept
+	// is an error, and so is the same one with another nonce: what protects is
+	// not taken back (rule 17). An error, a full disk among them, changes nothing
+	// and is not final.
+	//
+	// A store may keep as few as PeersMin peers and then forgets those that were
+	// kept the longest time ago; to keep one again as it is makes it the newest,
+	// and need not write. An operator may remove the peers of a store as a whole,
+	// in the way that the implementation says; they are never lost in part.
+	//
+	// It may be called while Write is under way, and does not wait for it.
 	KeepPeer(ctx context.Context, p Peer) error
 
 	// Load returns what the store holds of a group, an empty State for a group

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/core"
@@ -26,6 +27,8 @@ type disk struct {
 	limits       storage.Limits
 	startCounter uint64
 	promise      time.Duration
+	refused      string
+	peers        []storage.Peer // in the order of their identities
 	check        *checker
 
 	hard    core.HardState
@@ -67,17 +70,62 @@ func (d *disk) spend() error {
 	return nil
 }
 
-// Header returns what the opening found. The promise is the one of that time.
+// Header returns what the opening found. The promise and the refusal are those
+// of this time.
 func (d *disk) Header() storage.Header {
-	return storage.Header{Node: d.identity.ID, Incarnation: d.identity.Incarnation, StartCounter: d.startCounter, Promise: d.promise}
+	return storage.Header{
+		Node: d.identity.ID, Incarnation: d.identity.Incarnation, StartCounter: d.startCounter, Promise: d.promise, Refused: d.refused,
+	}
 }
 
-// RaisePromise makes a longer promise durable.
-func (d *disk) RaisePromise(_ context.Context, promise time.Duration) error {
+// RecordPromise makes a promise durable, longer or shorter than the last.
+func (d *disk) RecordPromise(_ context.Context, promise time.Duration) error {
+	if err := d.writable(); err != nil {
+		return err
+	}
+	d.promise = promise
+	return nil
+}
+
+// Refuse makes durable that nobody may live on the disk any more.
+func (d *disk) Refuse(_ context.Context, reason string) error {
+	if d.refused != "" {
+		return nil // the first reason stays
+	}
 	if err := d.spend(); err != nil {
 		return err
 	}
-	d.promise = max(d.promise, promise)
+	d.refused = reason
+	return nil
+}
+
+// writable takes one operation of the budget, unless the disk was refused.
+func (d *disk) writable() error {
+	if d.refused != "" {
+		return &storage.RefusedError{Store: fmt.Sprintf("the disk of node %v", d.identity), Reason: d.refused}
+	}
+	return d.spend()
+}
+
+// Peers returns a copy of what is kept.
+func (d *disk) Peers() []storage.Peer { return slices.Clone(d.peers) }
+
+// KeepPeer keeps a peer. The cluster has fewer than a store would forget.
+func (d *disk) KeepPeer(_ context.Context, p storage.Peer) error {
+	i, found := slices.BinarySearchFunc(d.peers, p, func(a, b storage.Peer) int { return a.Compare(b.Identity) })
+	if found {
+		if k := d.peers[i]; p.StartCounter < k.StartCounter || p.StartCounter == k.StartCounter && p.Nonce != k.Nonce {
+			return fmt.Errorf("simulation: node %v has kept start %d of %v, and was told %d", d.identity, k.StartCounter, p.Identity, p.StartCounter)
+		}
+	}
+	if err := d.spend(); err != nil {
+		return err
+	}
+	if found {
+		d.peers[i] = p
+	} else {
+		d.peers = slices.Insert(d.peers, i, p)
+	}
 	return nil
 }
 
@@ -127,6 +175,9 @@ func (d *disk) Load(_ context.Context, group membership.GroupID) (storage.State,
 
 // Write carries out the operations, as many as still reach the disk.
 func (d *disk) Write(_ context.Context, batch *storage.Batch) error {
+	if d.refused != "" {
+		return d.writable()
+	}
 	if err := d.fits(batch); err != nil {
 		d.check.fail("disk: a batch over the limits", "%v", err)
 		return err

@@ -85,7 +85,7 @@ func TestTampered(t *testing.T) {
 		{name: "an older header", prepare: func(t *testing.T, s *Store) (keys, values [][]byte) {
 			keys = [][]byte{headerKey}
 			values = older(t, s, keys...)
-			if err := s.RaisePromise(t.Context(), time.Hour); err != nil {
+			if err := s.RecordPromise(t.Context(), time.Hour); err != nil {
 				t.Fatal(err)
 			}
 			mustWrite(t, s, storage.Operation{Group: 2, HardState: &core.HardState{Term: 9}})
@@ -319,7 +319,7 @@ func TestWatermark(t *testing.T) {
 	if got := says(); got != 4 {
 		t.Fatalf("watermark %d after a hard state, want 4", got)
 	}
-	if err := s.RaisePromise(t.Context(), time.Second); err != nil {
+	if err := s.RecordPromise(t.Context(), time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if got := says(); got != 5 {

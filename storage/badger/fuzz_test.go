@@ -9,6 +9,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/internal/peers"
 )
 
 // FuzzRecords decodes anything as each of the records. What is accepted must be
@@ -18,8 +19,12 @@ func FuzzRecords(f *testing.F) {
 	batch := batchRecord{number: 1, digest: 2, groups: 3}
 	key := groupKey(7)
 	group := groupRecord{hardState: core.HardState{Term: 3, Vote: membership.Identity{ID: 1, Incarnation: 2}}, last: core.LogID{Term: 3, Index: 9}, batch: 4}
+	refused := header
+	refused.Refused = "an old copy"
 	mark := watermark{node: 1, incarnation: 2, number: 3}
-	for _, b := range [][]byte{nil, {1}, header.encode(), batch.append(nil), group.append(nil, key), mark.encode()} {
+	kept := peersFile{node: 1, incarnation: 2}
+	known := kept.encode(peers.List{peerOf(2, 7), peerOf(3, 1)})
+	for _, b := range [][]byte{nil, {1}, header.encode(), refused.encode(), kept.encode(nil), known, batch.append(nil), group.append(nil, key), mark.encode()} {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -34,6 +39,9 @@ func FuzzRecords(f *testing.F) {
 		}
 		if w, err := decodeWatermark(b); err == nil && !bytes.Equal(w.encode(), b) {
 			t.Errorf("watermark %+v", w)
+		}
+		if l, err := kept.decode(b); err == nil && !bytes.Equal(kept.encode(l), b) {
+			t.Errorf("peers %+v", l)
 		}
 		_ = weight(b)
 	})

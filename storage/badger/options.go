@@ -18,8 +18,13 @@ import (
 
 // Options of a store. Only Node must be set.
 type Options struct {
-	// Node is the node that the store belongs to, or will belong to.
+	// Node is the node that the store belongs to, or will belong to. For
+	// inspection it may be 0, which is any node.
 	Node membership.NodeID
+	// Inspect opens the store for reading only: nothing that it holds is changed,
+	// the start counter included, and it may be one that was refused. Badger still
+	// tidies its own files up, as at every opening, so that they must be writable.
+	Inspect bool
 	// Logger gets what badger says, and damage. nil discards it.
 	Logger *slog.Logger
 	// FreeBytesMin: a write is refused with *storage.NoSpaceError when less is
@@ -74,7 +79,7 @@ func (o *Options) complete() error {
 		o.freeBytes = disk.FreeBytes
 	}
 	switch {
-	case o.Node == 0:
+	case o.Node == 0 && !o.Inspect:
 		return errors.New("badger: Options.Node is 0: node ids begin at 1")
 	case o.MemTableBytes < memTableBytesMin:
 		return fmt.Errorf("badger: Options.MemTableBytes %d is below %d", o.MemTableBytes, memTableBytesMin)

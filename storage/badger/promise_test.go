@@ -19,11 +19,11 @@ func TestRefusedPromiseIsNotRecorded(t *testing.T) {
 	s := mustOpen(t, dir, o)
 	free = 999
 	var full *storage.NoSpaceError
-	if err := s.RaisePromise(t.Context(), time.Hour); !errors.As(err, &full) {
-		t.Errorf("RaisePromise: %v", err)
+	if err := s.RecordPromise(t.Context(), time.Hour); !errors.As(err, &full) {
+		t.Errorf("RecordPromise: %v", err)
 	}
 	free = 1000
-	if err := s.RaisePromise(t.Context(), time.Hour); err != nil {
+	if err := s.RecordPromise(t.Context(), time.Hour); err != nil {
 		t.Error(err)
 	}
 	mustClose(t, s)

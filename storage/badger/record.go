@@ -11,9 +11,10 @@ import (
 	"github.com/trouperaft/troupe/storage"
 )
 
-// A record is a version byte, fields of fixed size, little endian, and a
-// CRC-32C over the key, the version and the fields. A later version may only be
-// read by those who know it: there is no field that may be skipped.
+// A record is a version byte, numbers of eight bytes, little endian, for the
+// header a text that goes to its end, and a CRC-32C over the key and all that.
+// A later version may only be read by those who know it: there is no field that
+// may be skipped.
 const recordVersion = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -23,35 +24,48 @@ func corrupt(format string, args ...any) error {
 }
 
 // seal appends a record of numbers for key.
-func seal(b, key []byte, numbers ...uint64) []byte {
+func seal(b, key []byte, numbers ...uint64) []byte { return sealText(b, key, "", numbers...) }
+
+// sealText appends a record of numbers and a text for key.
+func sealText(b, key []byte, text string, numbers ...uint64) []byte {
 	start := len(b)
 	b = append(b, recordVersion)
 	for _, n := range numbers {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
+	b = append(b, text...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b[start:]))
 }
 
 // unseal reads what seal wrote into numbers.
 func unseal(key, value []byte, numbers ...*uint64) error {
-	if len(value) < 5 {
+	text, err := unsealText(key, value, numbers...)
+	if err == nil && text != "" {
 		return corrupt("record %q has %d bytes", key, len(value))
+	}
+	return err
+}
+
+// unsealText reads what sealText wrote into numbers, and returns the text.
+func unsealText(key, value []byte, numbers ...*uint64) (text string, _ error) {
+	if len(value) < 5 {
+		return "", corrupt("record %q has %d bytes", key, len(value))
 	}
 	body := value[:len(value)-4]
 	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
 	if sum != binary.LittleEndian.Uint32(value[len(body):]) {
-		return corrupt("record %q has a bad checksum", key)
+		return "", corrupt("record %q has a bad checksum", key)
 	}
 	if body[0] != recordVersion {
-		return fmt.Errorf("badger: record %q has version %d: only %d is known", key, body[0], recordVersion)
+		return "", fmt.Errorf("badger: record %q has version %d: only %d is known", key, body[0], recordVersion)
 	}
-	if len(body) != 1+8*len(numbers) {
-		return corrupt("record %q has %d bytes", key, len(value))
+	if len(body) < 1+8*len(numbers) {
+		return "", corrupt("record %q has %d bytes", key, len(value))
 	}
 	for i, n := range numbers {
 		*n = binary.LittleEndian.Uint64(body[1+8*i:])
 	}
-	return nil
+	return string(body[1+8*len(numbers):]), nil
 }
 
 // weight is what a record adds to the digest of all records. It depends on the
@@ -142,19 +156,21 @@ type headerRecord struct {
 }
 
 func (r *headerRecord) encode() []byte {
-	return seal(nil, headerKey, uint64(r.Node), uint64(r.Incarnation), r.StartCounter, uint64(r.Promise), r.batch)
+	return sealText(nil, headerKey, r.Refused, uint64(r.Node), uint64(r.Incarnation), r.StartCounter, uint64(r.Promise), r.batch)
 }
 
 func decodeHeader(value []byte) (headerRecord, error) {
 	var n [5]uint64
-	if err := unseal(headerKey, value, &n[0], &n[1], &n[2], &n[3], &n[4]); err != nil {
+	refused, err := unsealText(headerKey, value, &n[0], &n[1], &n[2], &n[3], &n[4])
+	if err != nil {
 		return headerRecord{}, err
 	}
 	r := headerRecord{batch: n[4]}
 	r.Header = storage.Header{
 		Node: membership.NodeID(n[0]), Incarnation: membership.Incarnation(n[1]), StartCounter: n[2], Promise: time.Duration(n[3]),
+		Refused: refused,
 	}
-	if r.Node == 0 || r.Incarnation == 0 || r.Promise < 0 {
+	if r.Node == 0 || r.Incarnation == 0 || r.Promise < 0 || len(refused) > storage.RefusalBytesMin {
 		return headerRecord{}, corrupt("the header contradicts itself")
 	}
 	return r, nil

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -57,20 +56,25 @@ type Store struct {
 	versions versions
 	marker   marker
 	purger   purger
+	peers    peersFile
 }
 
 var _ storage.LogStore = (*Store)(nil)
 
 // Open opens the store in dir, or makes it. It refuses the store of another
-// node with *storage.WrongNodeError, a directory that is in use with
-// *LockedError, and damage with an error that wraps core.ErrCorrupt. Only Load
-// verifies the entries of a group.
+// node with *storage.WrongNodeError, one that must not take part any more with
+// *storage.RefusedError, a directory that is in use with *LockedError, and
+// damage with an error that wraps core.ErrCorrupt. Only Load verifies the
+// entries of a group.
+//
+// For inspection (Options.Inspect) it makes no store: where there is none, the
+// error wraps storage.ErrNotFound.
 func Open(dir string, o Options) (*Store, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o700); err != nil {
-		return nil, fmt.Errorf("badger: %w", err)
+	if err := prepare(dir, o.Inspect); err != nil {
+		return nil, err
 	}
 	lock, locked, err := disk.Lock(filepath.Join(dir, "LOCK"))
 	if locked {
@@ -91,6 +95,32 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 const logDir = "log"
+
+// prepare makes the directories of a store. For inspection it makes none where
+// there is no store.
+func prepare(dir string, inspect bool) error {
+	if inspect {
+		there := false
+		for _, name := range []string{logDir, watermarkName} {
+			found, err := disk.Exists(filepath.Join(dir, name))
+			if err != nil {
+				return fmt.Errorf("badger: %w", err)
+			}
+			there = there || found
+		}
+		if !there {
+			return noStore(dir)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o700); err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
+	return nil
+}
+
+func noStore(dir string) error {
+	return fmt.Errorf("badger: there is no store to inspect in %s: %w", dir, storage.ErrNotFound)
+}
 
 func (s *Store) open() error {
 	mark, err := s.openWatermark()
@@ -113,7 +143,18 @@ func (s *Store) open() error {
 	if err := s.readRecords(mark); err != nil {
 		return err
 	}
+	// Rule 17: a refused store does not even count the attempt.
+	if s.record.Refused != "" && !s.options.Inspect {
+		return s.refusal()
+	}
+	if err := s.peers.open(s.dir, &s.record.Header); err != nil {
+		return err
+	}
 	s.marker.start(s.dir, mark, s.options.WatermarkDelay)
+	if s.options.Inspect {
+		s.header = s.record.Header
+		return nil
+	}
 	s.record.StartCounter++
 	if err := s.writeHeader(); err != nil {
 		return err
@@ -130,7 +171,7 @@ func (s *Store) openWatermark() (watermark, error) {
 	if err != nil {
 		return mark, err
 	}
-	if found && mark.node != s.options.Node {
+	if found && mark.node != s.options.Node && s.options.Node != 0 {
 		return mark, &storage.WrongNodeError{Store: s.dir, Node: s.options.Node, Owner: mark.node}
 	}
 	exists, err := verifyFiles(filepath.Join(s.dir, logDir))
@@ -141,6 +182,8 @@ func (s *Store) openWatermark() (watermark, error) {
 		return mark, corrupt("%s holds a database and no watermark file", s.dir)
 	case found && mark.number > 0 && !exists:
 		return mark, corrupt("%s holds a watermark file and no database", s.dir)
+	case !exists && s.options.Inspect:
+		return mark, noStore(s.dir)
 	case !found:
 		mark = watermark{node: s.options.Node, incarnation: membership.Incarnation(rand.Uint64() | 1)}
 		return mark, mark.write(s.dir, true)
@@ -217,6 +260,9 @@ func (s *Store) makeRecords(mark watermark, none bool) error {
 	if err := mark.behind(0); err != nil {
 		return err
 	}
+	if s.options.Inspect {
+		return noStore(s.dir)
+	}
 	sum, err := func() (uint64, error) {
 		txn := s.versions.read()
 		defer s.versions.done(txn)
@@ -248,35 +294,8 @@ func value(txn *badger.Txn, key []byte) ([]byte, error) {
 	return v, nil
 }
 
-// Header implements storage.LogStore.
-func (s *Store) Header() storage.Header { return s.header }
-
 // Limits implements storage.LogStore.
 func (s *Store) Limits() storage.Limits { return s.limits }
-
-// RaisePromise implements storage.LogStore.
-func (s *Store) RaisePromise(ctx context.Context, d time.Duration) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.life.RUnlock()
-	s.write.Lock()
-	defer s.write.Unlock()
-	if s.failed != nil {
-		return s.failed
-	}
-	if d <= s.record.Promise {
-		return nil
-	}
-	recorded := s.record.Promise
-	s.record.Promise = d
-	if err := s.writeHeader(); err != nil {
-		// Asked for again, it must not count as recorded (rule 13).
-		s.record.Promise = recorded
-		return err
-	}
-	return nil
-}
 
 // Close implements storage.LogStore.
 func (s *Store) Close() error {
@@ -286,7 +305,9 @@ func (s *Store) Close() error {
 		return storage.ErrClosed
 	}
 	s.closed = true
-	s.purger.stop()
+	if !s.options.Inspect {
+		s.purger.stop()
+	}
 	err := s.marker.stop()
 	return errors.Join(err, s.db.Close(), s.wal.close(), s.directory.Close())
 }

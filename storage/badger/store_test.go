@@ -37,6 +37,14 @@ func TestLogStore(t *testing.T) {
 	})
 }
 
+func TestInspectLogStore(t *testing.T) {
+	storagetest.InspectLogStore(t, openSmall, func(dir string, node membership.NodeID) (storage.LogStore, error) {
+		o := small(node)
+		o.Inspect = true
+		return Open(dir, o)
+	})
+}
+
 func TestDurableLogStore(t *testing.T) { storagetest.DurableLogStore(t, openSmall, 45) }
 
 func TestKillLogStore(t *testing.T) { storagetest.KillLogStore(t, openSmall) }
@@ -148,8 +156,8 @@ func TestFreeSpaceGuard(t *testing.T) {
 	if err := write(); !errors.As(err, &full) || full.Free != 999 || full.Min != 1000 {
 		t.Errorf("Write: %v", err)
 	}
-	if err := s.RaisePromise(t.Context(), time.Hour); !errors.As(err, &full) {
-		t.Errorf("RaisePromise: %v", err)
+	if err := s.RecordPromise(t.Context(), time.Hour); !errors.As(err, &full) {
+		t.Errorf("RecordPromise: %v", err)
 	}
 	mustClose(t, s)
 	if _, err := Open(dir, o); !errors.As(err, &full) {
@@ -345,8 +353,8 @@ func TestFailureIsFinal(t *testing.T) {
 	if err := s.Write(t.Context(), batch); err == nil || err.Error() != first.Error() {
 		t.Errorf("after %v: %v", first, err)
 	}
-	if err := s.RaisePromise(t.Context(), time.Second); err == nil {
-		t.Error("RaisePromise after a failure")
+	if err := s.RecordPromise(t.Context(), time.Second); err == nil {
+		t.Error("RecordPromise after a failure")
 	}
 	if err := s.Close(); err == nil {
 		t.Error("Close without an error")

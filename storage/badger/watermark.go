@@ -72,26 +72,10 @@ func readWatermark(dir string) (w watermark, found bool, err error) {
 	return w, true, err
 }
 
-// write replaces the watermark file of dir. It is synced before it takes the
-// old one's place, so that there is always a whole one; atOnce also makes the
-// exchange durable.
+// write replaces the watermark file of dir; atOnce also makes the exchange
+// durable.
 func (w *watermark) write(dir string, atOnce bool) error {
-	name := filepath.Join(dir, watermarkName)
-	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("badger: watermark: %w", err)
-	}
-	_, err = f.Write(w.encode())
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(name+".tmp", name)
-	}
-	if err == nil && atOnce {
-		err = disk.SyncDir(dir)
-	}
-	if err != nil {
+	if err := disk.Replace(filepath.Join(dir, watermarkName), w.encode(), atOnce); err != nil {
 		return fmt.Errorf("badger: watermark: %w", err)
 	}
 	return nil

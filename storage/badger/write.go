@@ -22,8 +22,8 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
 	defer s.life.RUnlock()
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.failed != nil {
-		return s.failed
+	if err := s.writable(); err != nil {
+		return err
 	}
 	if err := outline.CheckLimits(batch, s.limits); err != nil {
 		return fmt.Errorf("badger: %w", err)
@@ -43,16 +43,6 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
 			return fmt.Errorf("badger: group %d: %w", op.Group, err)
 		}
 	}
-	return t.commit()
-}
-
-func (s *Store) writeHeader() error {
-	if err := s.room.ask(); err != nil {
-		return err
-	}
-	t := s.begin()
-	defer t.end()
-	t.header, t.atOnce = true, true
 	return t.commit()
 }
 

@@ -5,6 +5,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/outline"
+	"github.com/trouperaft/troupe/storage/internal/peers"
 )
 
 // Limits of a Store.
@@ -27,12 +29,17 @@ const (
 // entries is never copied.
 //
 // A closed Store keeps its data; Reopen opens it again, so that a test can
-// restart a node on it. It detects no damage, since there can be none.
+// restart a node on it, and Inspect opens it for reading only. It detects no
+// damage, since there can be none.
 type Store struct {
-	mu       sync.RWMutex
-	closed   bool
+	mu      sync.RWMutex
+	closed  bool
+	inspect bool
+	// header is what the opening found, promised and refused what is recorded.
 	header   storage.Header
 	promised time.Duration
+	refused  string
+	peers    peers.List
 	groups   map[membership.GroupID]*group
 }
 
@@ -66,16 +73,29 @@ func New(node membership.NodeID, options ...Option) *Store {
 	return s
 }
 
-// Reopen opens a closed store again: the start counter rises by one.
-func (s *Store) Reopen() error {
+// Reopen opens a closed store again: the start counter rises by one. A store that
+// was refused stays closed, with *storage.RefusedError.
+func (s *Store) Reopen() error { return s.open(false) }
+
+// Inspect opens a closed store, refused or not, for inspection only: nothing
+// that it holds is changed, the start counter included.
+func (s *Store) Inspect() error { return s.open(true) }
+
+func (s *Store) open(inspect bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
-		return fmt.Errorf("memory: Reopen of a store that is open")
+		return fmt.Errorf("memory: a store is opened that is open")
 	}
-	s.closed = false
-	s.header.StartCounter++
-	s.header.Promise = s.promised
+	if !inspect {
+		// Rule 17: a refused store does not even count the attempt.
+		if s.refused != "" {
+			return s.refusal()
+		}
+		s.header.StartCounter++
+	}
+	s.closed, s.inspect = false, inspect
+	s.header.Promise, s.header.Refused = s.promised, s.refused
 	return nil
 }
 
@@ -102,14 +122,60 @@ func (s *Store) Limits() storage.Limits {
 	return storage.Limits{EntryBytesMax: EntryBytesMax, BatchBytesMax: BatchBytesMax, BatchEntriesMax: BatchEntriesMax}
 }
 
-// RaisePromise implements storage.LogStore.
-func (s *Store) RaisePromise(ctx context.Context, d time.Duration) error {
+// RecordPromise implements storage.LogStore.
+func (s *Store) RecordPromise(ctx context.Context, d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("memory: a promise of %v", d)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	s.promised = d
+	return nil
+}
+
+// Refuse implements storage.LogStore. It keeps the whole reason.
+func (s *Store) Refuse(ctx context.Context, reason string) error {
+	if reason == "" {
+		return errors.New("memory: a refusal without a reason")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.writable(ctx)
+	var refused *storage.RefusedError
+	if errors.As(err, &refused) {
+		return nil // the first reason stays
+	}
+	if err == nil {
+		s.refused = reason
+	}
+	return err
+}
+
+// Peers implements storage.LogStore.
+func (s *Store) Peers() []storage.Peer {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.peers.Sorted()
+}
+
+// KeepPeer implements storage.LogStore. It keeps 1,024 peers.
+func (s *Store) KeepPeer(ctx context.Context, p storage.Peer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	s.promised = max(s.promised, d)
+	if s.inspect {
+		return storage.ErrInspection
+	}
+	list, _, err := s.peers.Keep(p)
+	if err != nil {
+		return fmt.Errorf("memory: %w", err)
+	}
+	s.peers = list
 	return nil
 }
 
@@ -133,7 +199,7 @@ func (s *Store) Load(ctx context.Context, id membership.GroupID) (storage.State,
 func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.usable(ctx); err != nil {
+	if err := s.writable(ctx); err != nil {
 		return err
 	}
 	if err := outline.CheckLimits(batch, s.Limits()); err != nil {
@@ -172,6 +238,24 @@ func (s *Store) usable(ctx context.Context) error {
 		return storage.ErrClosed
 	}
 	return ctx.Err()
+}
+
+// writable says why nothing is written.
+func (s *Store) writable(ctx context.Context) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	switch {
+	case s.inspect:
+		return storage.ErrInspection
+	case s.refused != "":
+		return s.refusal()
+	}
+	return nil
+}
+
+func (s *Store) refusal() error {
+	return &storage.RefusedError{Store: fmt.Sprintf("the store of node %d in memory", s.header.Node), Reason: s.refused}
 }
 
 // write carries out one operation, or nothing of it.

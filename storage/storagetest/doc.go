@@ -9,12 +9,15 @@
 //
 // LogStore is for every log store. DurableLogStore damages copies of the
 // directory of one that keeps its data there, and KillLogStore kills a process
-// that writes to it. SnapshotStore and StateMachine are for the other two
+// that writes to it. InspectLogStore opens stores for inspection only.
+// SnapshotStore and StateMachine are for the other two
 // contracts, BenchmarkLogStore measures appends.
 //
 // DurableLogStore accepts one kind of loss: damage of a disk that takes away
-// exactly the newest batches, none of them with a hard state, within the time
-// that a store's watermark may be late. No store can detect it. What is left
+// exactly the newest batches, none of them with a hard state, a promise or a
+// refusal, within the time that a store's watermark may be late. No store can
+// detect it. What is left
 // must then be the state after some batch, in all groups alike, and not be
-// older than the last hard state.
+// older than the last hard state. Where a whole file was removed, the peers may
+// be gone, all of them.
 package storagetest

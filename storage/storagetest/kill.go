@@ -10,18 +10,24 @@ import (
 	"regexp"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
 
-const killDirectory = "TROUPE_STORAGETEST_KILL"
+const (
+	killDirectory = "TROUPE_STORAGETEST_KILL"
+	// killRefuses, if set, lets the process refuse the store before it writes.
+	killRefuses = "TROUPE_STORAGETEST_KILL_REFUSES"
+)
 
-// KillLogStore starts the test binary again, as a process that writes batches
-// and says which are acknowledged, and kills it without warning, several times
-// on the same directory. Everything acknowledged must be there, and every batch
-// whole. It must be called by a test function of the top level, and open must
+// KillLogStore starts the test binary again, as a process that writes batches,
+// promises and peers and says which are acknowledged, and kills it without
+// warning, several times on the same directory. Everything acknowledged must be
+// there, and every batch whole. At last the process refuses the store, and is
+// killed: it must stay refused. It must be called by a test function of the top level, and open must
 // open directories of other processes.
 func KillLogStore(t *testing.T, open OpenLog) {
 	if dir := os.Getenv(killDirectory); dir != "" {
@@ -39,18 +45,28 @@ func KillLogStore(t *testing.T, open OpenLog) {
 			t.Fatalf("in round %d", round)
 		}
 	}
+	if got := runKilled(t, dir, 1, killRefuses+"=yes"); got != killedRefusal {
+		t.Fatalf("the writer acknowledged %d and not that it refused the store", got)
+	}
+	h := &home{T: t, opener: open, dir: dir}
+	if got := h.checkRefused(); got != "killed" {
+		t.Errorf("refused for %q", got)
+	}
 }
+
+// killedRefusal is acknowledged in the place of a batch.
+const killedRefusal = 1 << 40
 
 // runKilled runs the writer until it has acknowledged n batches, and returns
 // the number of the last acknowledged one.
-func runKilled(t *testing.T, dir string, n int) uint64 {
+func runKilled(t *testing.T, dir string, n int, environment ...string) uint64 {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), binary, "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), killDirectory+"="+dir)
+	cmd.Env = append(append(os.Environ(), killDirectory+"="+dir), environment...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -91,11 +107,18 @@ func killedBatch(k uint64) *storage.Batch {
 	op := storage.Operation{Group: 1, Append: commands(1, first, 3, size), Commit: core.Index(k)}
 	if k%7 == 0 {
 		op.HardState = hard
+		op.HardState.Grant = core.Grant{To: hard.Vote, Attempt: k, LengthMillis: uint32(k)}
 	}
 	if k%11 == 0 {
 		op.Purge = core.LogID{Term: 1, Index: first - 3}
 	}
 	return &storage.Batch{Operations: []storage.Operation{op, {Group: 2, HardState: op.HardState, Append: commands(2, first, 3, 10), Commit: core.Index(k)}}}
+}
+
+// killedPromise is recorded before the k-th batch: by turns more and less than
+// the last.
+func killedPromise(k uint64) time.Duration {
+	return time.Duration(k%2)*time.Hour + time.Duration(k)
 }
 
 // killedWriter writes batches after those that are there, until it is killed.
@@ -110,7 +133,20 @@ func killedWriter(dir string, open OpenLog) {
 		if err != nil {
 			return err
 		}
+		if os.Getenv(killRefuses) != "" {
+			if err := store.Refuse(ctx, "killed"); err != nil {
+				return err
+			}
+			fmt.Printf("acknowledged %d\n", killedRefusal)
+			select {} // until it is killed
+		}
 		for k := uint64(s.Last.Index)/3 + 1; ; k++ {
+			if err := store.KeepPeer(ctx, peer(1, k)); err != nil {
+				return err
+			}
+			if err := store.RecordPromise(ctx, killedPromise(k)); err != nil {
+				return err
+			}
 			if err := store.Write(ctx, killedBatch(k)); err != nil {
 				return err
 			}
@@ -142,6 +178,13 @@ func checkKilled(t *testing.T, open OpenLog, dir string, acknowledged uint64) {
 	}
 	if err := want.differs(t, store); err != nil {
 		t.Fatalf("%d batches are there, %d were acknowledged: %v", there, acknowledged, err)
+	}
+	// The next one was perhaps under way: the one or the other, never neither.
+	if got := store.Header().Promise; got != killedPromise(there) && got != killedPromise(there+1) {
+		t.Fatalf("promise %v with %d batches", got, there)
+	}
+	if got := store.Peers(); len(got) != 1 || got[0] != peer(1, there) && got[0] != peer(1, there+1) {
+		t.Fatalf("peers %+v with %d batches", got, there)
 	}
 	t.Logf("%d batches are there, %d were acknowledged", there, acknowledged)
 }

@@ -110,7 +110,7 @@ func operationsInOrder(h *home) {
 
 func allPartsOfAnOperation(h *home) {
 	h.append(1, 1, 10)
-	h.write(storage.Operation{Group: 1, HardState: &core.HardState{Term: 4, Cluster: 2}, TruncateFrom: 8, Append: commands(4, 8, 5, 20),
+	h.write(storage.Operation{Group: 1, HardState: &core.HardState{Term: 4, Cluster: cluster(2)}, TruncateFrom: 8, Append: commands(4, 8, 5, 20),
 		Purge: id(1, 6), Commit: 7})
 	h.checkState(id(1, 6), id(4, 12))
 	h.write(storage.Operation{Group: 1, HardState: &core.HardState{Term: 5}, Reset: id(4, 20), Append: commands(5, 21, 5, 20), Purge: id(5, 23), Commit: 23})
@@ -210,8 +210,14 @@ func contextCancelled(h *home) {
 	if _, err := h.store.Load(ctx, 1); !errors.Is(err, context.Canceled) {
 		h.Fatalf("Load: %v", err)
 	}
-	if err := h.store.RaisePromise(ctx, time.Hour); !errors.Is(err, context.Canceled) {
-		h.Fatalf("RaisePromise: %v", err)
+	if err := h.store.RecordPromise(ctx, time.Hour); !errors.Is(err, context.Canceled) {
+		h.Fatalf("RecordPromise: %v", err)
+	}
+	if err := h.store.Refuse(ctx, "cancelled"); !errors.Is(err, context.Canceled) {
+		h.Fatalf("Refuse: %v", err)
+	}
+	if err := h.store.KeepPeer(ctx, peer(1, 1)); !errors.Is(err, context.Canceled) {
+		h.Fatalf("KeepPeer: %v", err)
 	}
 	h.reopen()
 	h.check()
@@ -309,13 +315,6 @@ func (h *home) beside(read func() error, write func(int)) {
 	}
 }
 
-func header(h *home) {
-	got := h.store.Header()
-	if got.Node != node || got.Incarnation == 0 || got.StartCounter != 1 || got.Promise != 0 {
-		h.Fatalf("header %+v", got)
-	}
-}
-
 func reopenKeepsEverything(h *home) {
 	made := newHistory(7)
 	for range 30 {
@@ -327,38 +326,6 @@ func reopenKeepsEverything(h *home) {
 		h.Fatalf("header %+v, before it was %+v", got, first)
 	}
 	h.write(made.batch(true).Operations...)
-	h.check()
-}
-
-func startCounterRises(h *home) {
-	for n := uint64(1); n < 5; n++ {
-		if got := h.store.Header().StartCounter; got != n {
-			h.Fatalf("start counter %d, want %d", got, n)
-		}
-		h.reopen()
-	}
-}
-
-func promiseKept(h *home) {
-	raise := func(d time.Duration) {
-		h.Helper()
-		if err := h.store.RaisePromise(h.Context(), d); err != nil {
-			h.Fatal(err)
-		}
-	}
-	raise(time.Second)
-	if got := h.store.Header().Promise; got != 0 {
-		h.Fatalf("promise %v: the header must keep what it said at opening", got)
-	}
-	raise(3 * time.Second)
-	raise(2 * time.Second)
-	for range 2 {
-		h.reopen()
-		if got := h.store.Header().Promise; got != 3*time.Second {
-			h.Fatalf("promise %v, want 3s", got)
-		}
-	}
-	h.append(1, 1, 3)
 	h.check()
 }
 
@@ -404,8 +371,14 @@ func closed(h *home) {
 	if _, err := store.Load(h.Context(), 1); err == nil {
 		h.Error("Load from a closed store")
 	}
-	if err := store.RaisePromise(h.Context(), time.Hour); err == nil {
-		h.Error("RaisePromise of a closed store")
+	if err := store.RecordPromise(h.Context(), time.Hour); err == nil {
+		h.Error("RecordPromise of a closed store")
+	}
+	if err := store.Refuse(h.Context(), "closed"); err == nil {
+		h.Error("Refuse of a closed store")
+	}
+	if err := store.KeepPeer(h.Context(), peer(1, 1)); err == nil {
+		h.Error("KeepPeer of a closed store")
 	}
 	h.open()
 	h.check()

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -24,8 +25,16 @@ func saveHardState(h *home) {
 	states := []core.HardState{
 		{Term: 1},
 		{Term: 1, Vote: membership.Identity{ID: 2, Incarnation: 1<<64 - 1}},
-		{Term: 2, Cluster: 1<<64 - 1},
-		{Term: 1<<64 - 1, Vote: membership.Identity{ID: 1<<64 - 1, Incarnation: 3}, Cluster: 4},
+		{Term: 2, Cluster: cluster(1<<64 - 1)},
+		{Term: 2, Cluster: core.ClusterID{0: 1}},
+		{Term: 2, Cluster: core.ClusterID{15: 1}},
+		{Term: 1<<64 - 1, Vote: membership.Identity{ID: 1<<64 - 1, Incarnation: 3}, Cluster: cluster(4)},
+		// Rule 31: a grant is durable before it is told, with or without a term, and
+		// what releases it takes all of it away.
+		{Grant: core.Grant{To: membership.Identity{ID: 7, Incarnation: 8}, Attempt: 9, List: membership.Founding{1, 15: 2}, LengthMillis: 10_000}},
+		{Grant: core.Grant{To: membership.Identity{ID: 7, Incarnation: 8}, Attempt: 10, List: membership.Founding{1, 15: 2}, LengthMillis: 20_000}},
+		{Term: 1, Grant: core.Grant{To: membership.Identity{ID: 1<<64 - 1, Incarnation: 1<<64 - 1}, Attempt: 1<<64 - 1, LengthMillis: 1<<32 - 1}},
+		{Term: 1},
 	}
 	for _, s := range states {
 		h.write(storage.Operation{Group: 1, HardState: &s})
@@ -36,6 +45,42 @@ func saveHardState(h *home) {
 	}
 	h.write(storage.Operation{Group: 1, Append: commands(1, 1, 1, 5)})
 	h.check() // a write without a hard state leaves it
+}
+
+// everyFieldOfTheHardState sets one number of it after the other and takes it
+// away again, whatever fields it has, so that none can be forgotten.
+func everyFieldOfTheHardState(h *home) {
+	var all core.HardState
+	for i, set := range numbers(reflect.ValueOf(&all).Elem()) {
+		set(uint64(i + 1))
+		var one core.HardState
+		numbers(reflect.ValueOf(&one).Elem())[i](1<<64 - 1)
+		for _, s := range []core.HardState{one, {}, all} {
+			h.write(storage.Operation{Group: 1, HardState: &s})
+			if got := h.load(1).HardState; got != s {
+				h.Fatalf("hard state %+v, want %+v", got, s)
+			}
+		}
+		h.check()
+	}
+}
+
+// numbers returns what sets each number in v, cut to its size.
+func numbers(v reflect.Value) (set []func(uint64)) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			set = append(set, numbers(v.Field(i))...)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			set = append(set, numbers(v.Index(i))...)
+		}
+	default:
+		bits := v.Type().Bits()
+		set = append(set, func(n uint64) { v.SetUint(n << (64 - bits) >> (64 - bits)) })
+	}
+	return set
 }
 
 func saveCommit(h *home) {

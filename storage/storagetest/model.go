@@ -223,12 +223,29 @@ func (h *history) batch(hardState bool) *storage.Batch {
 		op := h.operation(membership.GroupID(1 + h.random.IntN(h.groups)))
 		if hardState {
 			g := h.model.group(op.Group)
-			op.HardState = &core.HardState{Term: g.last().Term + 1, Vote: membership.Identity{ID: membership.NodeID(h.random.IntN(3)), Incarnation: 5}, Cluster: 9}
+			op.HardState = h.hardState(g.last().Term + 1)
 		}
 		b.Operations = append(b.Operations, op)
 		h.model.group(op.Group).write(&op)
 	}
 	return b
+}
+
+func (h *history) hardState(term core.Term) *core.HardState {
+	s := &core.HardState{Term: term, Vote: membership.Identity{ID: membership.NodeID(h.random.IntN(3)), Incarnation: 5}, Cluster: cluster(h.random.Uint64())}
+	if h.random.IntN(2) == 0 {
+		s.Grant = core.Grant{To: membership.Identity{ID: membership.NodeID(1 + h.random.IntN(3)), Incarnation: membership.Incarnation(h.random.Uint64())},
+			Attempt: h.random.Uint64(), List: membership.Founding(cluster(h.random.Uint64())), LengthMillis: h.random.Uint32()}
+	}
+	return s
+}
+
+// cluster makes a cluster id that depends on n in both halves, and differs in
+// them.
+func cluster(n uint64) (c core.ClusterID) {
+	binary.LittleEndian.PutUint64(c[:8], n)
+	binary.LittleEndian.PutUint64(c[8:], n*6364136223846793005+1442695040888963407)
+	return c
 }
 
 func (h *history) operation(group membership.GroupID) storage.Operation {

@@ -83,7 +83,7 @@ func snapshotMeta(at core.LogID) core.SnapshotMeta {
 	if err != nil {
 		panic(err)
 	}
-	return core.SnapshotMeta{LogID: at, Time: int64(at.Index) * 10, Cluster: 1<<64 - 5,
+	return core.SnapshotMeta{LogID: at, Time: int64(at.Index) * 10, Cluster: cluster(1<<64 - 5),
 		Configuration: core.ConfigurationAt{LogID: id(1, 2), Configuration: c}}
 }
 
