@@ -78,10 +78,13 @@ func (s *proposalsInCore) pump() {
 			s.propose()
 		case c.changed.Leader == 0:
 			s.failWaiting(func(p *Proposal) error {
-				if p.FailFast || p.isRemote() {
-					return &core.NotLeaderError{Term: c.changed.Term}
+				switch {
+				case !p.FailFast && !p.isRemote():
+					return nil
+				case c.changed.Role == core.RoleNone:
+					return core.ErrNoCluster
 				}
-				return nil
+				return &core.NotLeaderError{Term: c.changed.Term}
 			})
 		default:
 			s.failWaiting(func(p *Proposal) error {

@@ -29,7 +29,9 @@ type forming struct {
 	attempt uint64
 	asked   Instant
 	length  time.Duration
-	timer   deadline
+	// again is when members are asked again.
+	again Instant
+	timer deadline
 }
 
 // formingMember is what is known of a member of the list.
@@ -143,8 +145,11 @@ func (e *Engine) stepForming() {
 			return
 		}
 	}
-	e.askMembers()
-	e.set(&f.timer, TimerForming, e.now.Add(e.cfg.HeartbeatInterval))
+	if e.now >= f.again {
+		f.again = e.now.Add(e.cfg.HeartbeatInterval)
+		e.askMembers()
+	}
+	e.set(&f.timer, TimerForming, f.again)
 }
 
 // unreachable returns a member of which nothing was heard for too long.
@@ -176,7 +181,7 @@ func (e *Engine) mayAttempt() bool {
 // beginAttempt grants the attempt to oneself first: that one is needed too.
 func (e *Engine) beginAttempt() {
 	f := &e.forming
-	f.attempt, f.asked = e.rand.Uint64()|1, e.now
+	f.attempt, f.asked, f.again = e.rand.Uint64()|1, e.now, e.now
 	for i := range f.members {
 		m := &f.members[i]
 		m.granted, m.holder = m.ID == e.cfg.Self.ID, Identity{}

@@ -1,8 +1,6 @@
 package network
 
-import (
-	"github.com/trouperaft/troupe/core"
-)
+import "github.com/trouperaft/troupe/core"
 
 // Sizes of what messages carry beside their data, in bytes; upper bounds of
 // what the wire makes of them.
