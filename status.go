@@ -21,6 +21,8 @@ import (
 //     one and has not begun it;
 //   - UnknownToGroup: the group knows this node under another incarnation, because
 //     its data was lost; it is not counted;
+//   - Contradiction: this node has heard what no correct member can say, and
+//     answers no reads;
 //   - Peers: the other members, on a leader, see [PeerStatus];
 //   - Err, Stopped: the end.
 type Status = actors.Status

@@ -131,8 +131,11 @@ type ReadReady struct {
 }
 
 // ReadFailed answers a ReadRequest that has to be asked again, with a new ID:
-// the leader is not known, or changed.
-type ReadFailed struct{ ID uint64 }
+// the leader is not known, or changed; or that is refused, if Err is set.
+type ReadFailed struct {
+	ID  uint64
+	Err error
+}
 
 // BreakConnection breaks a connection whose peer answers on others only
 // (rule 16).

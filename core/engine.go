@@ -44,6 +44,8 @@ type Engine struct {
 
 	grants  grants
 	forming forming
+	// contradiction is what was heard that cannot be, nil if nothing was.
+	contradiction error
 
 	election  election
 	promise   promise
@@ -382,6 +384,9 @@ func (e *Engine) empty() bool {
 
 // notice tells something once, until it is about something else.
 func (e *Engine) notice(n Notice) {
+	if n.Kind == NoticeContradiction {
+		e.contradicted(&n)
+	}
 	i := slices.IndexFunc(e.noticed, func(o Notice) bool { return o.Kind == n.Kind && o.Peer == n.Peer })
 	if i >= 0 {
 		if e.noticed[i].Known == n.Known && e.noticed[i].Text == n.Text {

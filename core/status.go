@@ -29,7 +29,10 @@ type EngineStatus struct {
 	// UnknownToGroup: the group knows this node under another incarnation: its
 	// data was lost, and it does not count.
 	UnknownToGroup bool
-	Cluster        ClusterID
+	// Contradiction, if not nil, is what this node has heard that no correct
+	// member can say: it answers no reads.
+	Contradiction error
+	Cluster       ClusterID
 	// Peers are the other members, on the leader, in the order of their ids.
 	Peers []PeerStatus
 }
@@ -99,7 +102,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Last: e.log.last.Index, Committed: e.commit, Applied: e.applied, Flushed: e.writes.flushed,
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
-		Cluster: e.hard.Cluster,
+		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
 	}
 	if s.Bootstrapping {
 		waitsFor = e.changeWaits(waitsFor)
@@ -151,7 +154,7 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
-		s.UnknownToGroup != o.UnknownToGroup || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }
 
 // String says in a line who the peer is and how it does.
