@@ -73,11 +73,21 @@ func (c *election) stop() {
 // promise and silence (rules 12, 13).
 func (e *Engine) resetElectionTimer() {
 	if !e.mayEverCampaign() {
-		e.cancel(&e.electionTimer, TimerElection)
+		e.awaitSilence()
 		return
 	}
 	at := e.now.Add(e.cfg.ElectionTimeout + e.jitter(e.cfg.ElectionTimeout))
 	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.silentUntil()))
+}
+
+// awaitSilence sets when a node that may not campaign lets go of a leader that it
+// has not heard of any more, so that nobody goes on asking a leader that is gone.
+func (e *Engine) awaitSilence() {
+	if e.leader.IsZero() || e.role == RoleLeader {
+		e.cancel(&e.electionTimer, TimerElection)
+		return
+	}
+	e.set(&e.electionTimer, TimerElection, e.now.Add(2*e.cfg.ElectionTimeout))
 }
 
 // retryElection moves the next attempt to a time soon after wait. The jitter
@@ -98,6 +108,9 @@ func (e *Engine) mayEverCampaign() bool {
 func (e *Engine) onElectionTimer() {
 	if !e.mayEverCampaign() {
 		e.electionTimer.at = 0
+		if e.role != RoleLeader {
+			e.becomeFollower(e.hard.Term, Identity{}, "")
+		}
 		return
 	}
 	if e.muchTooLate(&e.electionTimer) {

@@ -25,6 +25,9 @@ type Engine struct {
 	// when a leader was heard of last, 0 if never.
 	leader Identity
 	heard  Instant
+	// termLeader is who was heard to lead the term, also after this node let go
+	// of it: a term has one leader (Raft 5.2).
+	termLeader Identity
 
 	log      termRuns
 	lastTime int64
@@ -211,16 +214,23 @@ func (e *Engine) submit(w *Write) IOID {
 	return w.IOID
 }
 
-// answer sends m when the accepted log up to match and the term are durable: now,
-// or behind the writes that are under way (rule 3).
-func (e *Engine) answer(m Message, match Index) {
-	if !e.hardDirty && e.writes.durable(match, e.hard.Term) {
-		e.out.send(m)
+// answer sends the answer to a leader when the accepted log up to its match and
+// the term are durable: now, or behind the writes that are under way (rule 3).
+// What rides in one of them already does not ride in another, however often the
+// leader asks while a disk hangs.
+func (e *Engine) answer(r *AppendResponse) {
+	switch {
+	case e.hardDirty:
+	case e.writes.durable(r.Match, e.hard.Term):
+		e.out.send(r)
+		return
+	case e.writes.promised(r):
 		return
 	}
 	w := e.newWrite()
-	w.Then = append(w.Then, m)
+	w.Then = append(w.Then, r)
 	e.submit(w)
+	e.writes.carries(r)
 }
 
 // onFlushed takes a watermark of durable writes.
@@ -311,6 +321,7 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 		e.hard.Term, e.hard.Vote = term, Identity{}
 		e.hardDirty = true
 		e.proved = 0
+		e.termLeader = Identity{}
 	}
 	if e.leader != leader {
 		e.leader = leader

@@ -88,7 +88,8 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	p.lostData = false
 	p.answered = e.now
-	p.applied = max(p.applied, m.Applied)
+	// Nobody applies what is not committed: more than that is not believed.
+	p.applied = max(p.applied, min(m.Applied, e.commit))
 	if m.Round > p.round {
 		p.round = m.Round
 	}

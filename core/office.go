@@ -102,7 +102,7 @@ func (e *Engine) takeOffice() {
 	e.role = RoleLeader
 	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams}
 	e.told.last, e.told.commit = 0, 0
-	e.leader = e.cfg.Self
+	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
 	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
 	e.syncPeers()

@@ -19,13 +19,30 @@ type pendingWrite struct {
 	ioid IOID
 	last Index
 	term Term
+	// answer is the answer to a leader that leaves with it, if there is one.
+	answer *AppendResponse
 }
 
 // submit numbers a write after which the log ends at last.
 func (w *writeTracker) submit(last Index, term Term) IOID {
 	w.next++
-	w.pending = append(w.pending, pendingWrite{w.next, last, term})
+	w.pending = append(w.pending, pendingWrite{ioid: w.next, last: last, term: term})
 	return w.next
+}
+
+// carries notes that an answer leaves with the write that was submitted last.
+func (w *writeTracker) carries(r *AppendResponse) { w.pending[len(w.pending)-1].answer = r }
+
+// promised reports whether a write that is not durable yet carries an answer to
+// the same stream that says as much as r.
+func (w *writeTracker) promised(r *AppendResponse) bool {
+	for i := len(w.pending) - 1; i >= 0; i-- {
+		a := w.pending[i].answer
+		if a != nil && a.To == r.To && a.Stream == r.Stream && a.Header.Term == r.Header.Term && a.Match >= r.Match {
+			return true
+		}
+	}
+	return false
 }
 
 // flush takes the watermark n. A notice that is older than what is known, or
