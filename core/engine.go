@@ -137,6 +137,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onTimer(ev)
 	case *ReadRequest:
 		e.onRead(ev.ID)
+	case *LostData:
+		e.onLostData(ev)
 	case *HigherTerm:
 		e.onHigherTerm(ev.From, ev.Term)
 	case *Bootstrap:

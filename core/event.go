@@ -71,6 +71,14 @@ type SnapshotNeeded struct {
 	Stream uint64
 }
 
+// LostData says that a stream's peer denies, under its incarnation, what it had
+// acknowledged to the stream. A notice of another stream than the running one is
+// ignored.
+type LostData struct {
+	Peer   Identity
+	Stream uint64
+}
+
 // HigherTerm says that a stream's peer answered with a higher term (Raft 5.1).
 type HigherTerm struct {
 	From Identity
@@ -120,6 +128,7 @@ func (*Flushed) isEvent()           {}
 func (*Applied) isEvent()           {}
 func (*Matched) isEvent()           {}
 func (*SnapshotNeeded) isEvent()    {}
+func (*LostData) isEvent()          {}
 func (*HigherTerm) isEvent()        {}
 func (*SnapshotBuilt) isEvent()     {}
 func (*SnapshotSent) isEvent()      {}

@@ -87,6 +87,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 		return // rules 5 and 18
 	}
 	p.lostData = false
+	p.denies = p.denies && m.Match < p.match
 	p.answered = e.now
 	// Nobody applies what is not committed: more than that is not believed.
 	p.applied = max(p.applied, min(m.Applied, e.commit))

@@ -49,7 +49,9 @@ type peer struct {
 	// snapshot: a snapshot is on its way. pinned is its index.
 	snapshot bool
 	pinned   Index
-	lostData bool
+	// lostData: another incarnation answers in its place. denies: it no longer
+	// holds what it had acknowledged.
+	lostData, denies bool
 }
 
 // uncommitted is a batch of entries that the leader proposed.

@@ -44,7 +44,8 @@ type PeerStatus struct {
 	Answered Instant
 	// Snapshot: a snapshot is on its way to it.
 	Snapshot bool
-	// LostData: another incarnation answers in its place.
+	// LostData: another incarnation answers in its place, or it no longer holds
+	// what it had acknowledged. It is to be replaced.
 	LostData bool
 
 	// What follows is not the engine's to know: who runs the streams fills it
@@ -98,7 +99,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		s.UnknownToGroup = !member
 	}
 	for _, p := range e.office.peers {
-		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData})
+		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies})
 	}
 	s.WaitsFor, s.Peers = waitsFor, peers
 }
