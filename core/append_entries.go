@@ -27,6 +27,7 @@ func (e *Engine) followLeader(from Identity, term Term) bool {
 		e.becomeFollower(term, from, fmt.Sprintf("node %d leads term %d", from.ID, term))
 	}
 	e.termLeader = from
+	e.electionSucceeded()
 	e.resetElectionTimer()
 	e.heard = e.now
 	return true

@@ -211,7 +211,7 @@ func (e *Engine) submit(w *Write) IOID {
 	if !w.Empty() {
 		w.Commit = min(e.commit, e.log.last.Index)
 	}
-	w.IOID, w.Submitted = e.writes.submit(e.log.last.Index, e.hard.Term), e.now
+	w.IOID, w.Submitted = e.writes.submit(e.now, e.log.last.Index, e.hard.Term), e.now
 	e.out.add(w)
 	return w.IOID
 }
@@ -237,11 +237,9 @@ func (e *Engine) answer(r *AppendResponse) {
 
 // onFlushed takes a watermark of durable writes.
 func (e *Engine) onFlushed(n IOID) {
-	e.writes.flush(n)
+	e.writes.flush(e.now, n)
 	if e.election.ownVote != 0 && e.election.ownVote <= n && e.role == RoleCandidate {
-		e.election.ownVote = 0
-		e.election.votes[e.cfg.Self] = true
-		e.countVotes()
+		e.beginCounting()
 	}
 	if e.role == RoleLeader {
 		e.advanceCommit()
@@ -331,7 +329,9 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	}
 	e.election.stop()
 	e.role = e.idleRole()
-	if led {
+	if led || e.electionTimer.at == 0 && e.mayEverCampaign() {
+		// A leader has no election timer, nor has a candidate whose own vote is
+		// not durable.
 		e.resetElectionTimer()
 	}
 }

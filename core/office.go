@@ -100,6 +100,7 @@ func (e *Engine) takeOffice() {
 	}
 	e.election.end(ElectionWon)
 	e.election.stop()
+	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
 	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams}

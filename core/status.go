@@ -16,6 +16,10 @@ type EngineStatus struct {
 	// Heard is when this node, as a follower or a learner, last heard of a
 	// leader, on its own clock; 0 if it never did.
 	Heard Instant
+	// NoLeader says, while no leader is known, what this node's attempt at an
+	// election waits for, and what the one before ended for; "" if it made none. It
+	// is for people.
+	NoLeader string
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
 
@@ -91,6 +95,9 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster,
 	}
+	if e.leader.IsZero() {
+		s.NoLeader = e.election.waits
+	}
 	if s.Bootstrapping {
 		waitsFor = append(waitsFor, e.waitsFor()...)
 	}
@@ -139,7 +146,7 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
-		s.UnknownToGroup != o.UnknownToGroup || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+		s.UnknownToGroup != o.UnknownToGroup || s.NoLeader != o.NoLeader || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }
 
 // String says in a line who the peer is and how it does.

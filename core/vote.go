@@ -62,7 +62,8 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 	// durable; the answer then waits for all of it.
 	upToDate := !m.Last.Less(e.log.last)
 	if m.Pre {
-		r.Granted = upToDate && m.ElectionTerm > e.hard.Term
+		// Rule 11: not by who could not make the vote durable.
+		r.Granted = upToDate && m.ElectionTerm > e.hard.Term && !e.diskHangs()
 	} else {
 		free := e.hard.Vote.IsZero() || e.hard.Vote == m.From
 		r.Granted = upToDate && free && m.ElectionTerm == e.hard.Term && e.leader.IsZero()
