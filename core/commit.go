@@ -25,7 +25,7 @@ func (e *Engine) match(p *peer, match Index) {
 		return
 	}
 	p.match = match
-	p.advanced = e.now
+	e.takeAccepted(p, max(p.accepted, match))
 	e.advanceCommit()
 }
 

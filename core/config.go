@@ -25,7 +25,8 @@ type Config struct {
 	// in the first life of a store.
 	Silence time.Duration
 	// HungLimit is for how long a leader's own disk or state machine may stay
-	// behind while others advance (rule 16).
+	// behind while others advance, and its entries may stand still on their way to
+	// the others (rule 16).
 	HungLimit time.Duration
 
 	// UncommittedBytesMax bounds the leader's uncommitted entries.

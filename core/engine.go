@@ -139,6 +139,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onRead(ev.ID)
 	case *LostData:
 		e.onLostData(ev)
+	case *PeerProgress:
+		e.onPeerProgress(ev)
 	case *HigherTerm:
 		e.onHigherTerm(ev.From, ev.Term)
 	case *Bootstrap:

@@ -79,6 +79,16 @@ type LostData struct {
 	Stream uint64
 }
 
+// PeerProgress says how many bytes of a class have left to a node since the process
+// began, whenever that has grown. It is optional: where nobody tells, only what
+// peers accept shows that entries pass. Classes but ClassBulk and ClassSnapshot are
+// ignored.
+type PeerProgress struct {
+	Node  NodeID
+	Class Class
+	Bytes uint64
+}
+
 // HigherTerm says that a stream's peer answered with a higher term (Raft 5.1).
 type HigherTerm struct {
 	From Identity
@@ -129,6 +139,7 @@ func (*Applied) isEvent()           {}
 func (*Matched) isEvent()           {}
 func (*SnapshotNeeded) isEvent()    {}
 func (*LostData) isEvent()          {}
+func (*PeerProgress) isEvent()      {}
 func (*HigherTerm) isEvent()        {}
 func (*SnapshotBuilt) isEvent()     {}
 func (*SnapshotSent) isEvent()      {}

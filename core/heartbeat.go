@@ -38,7 +38,14 @@ func (e *Engine) onHeartbeatTimer() {
 			e.becomeFollower(e.hard.Term, Identity{}, why)
 			return
 		}
+		if why := e.entriesStuck(); why != "" {
+			e.becomeFollower(e.hard.Term, Identity{}, why)
+			e.letOthersCampaign()
+			return
+		}
 		e.breakHungConnections()
+	} else {
+		e.forgiveStuck()
 	}
 	e.beginRound()
 	e.setHeartbeatTimer()
@@ -72,6 +79,7 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		r.PromiseMillis = uint32(ms)
 		r.Match = e.durableMatch()
 		r.Applied = e.applied
+		r.Accepted = e.proved
 	}
 	r.Header = e.head(m.From)
 	e.out.send(r)
@@ -91,8 +99,10 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	p.answered = e.now
 	// Nobody applies what is not committed: more than that is not believed.
 	p.applied = max(p.applied, min(m.Applied, e.commit))
-	if m.Round > p.round {
+	if m.Round >= p.round {
 		p.round = m.Round
+		// Less than before says a peer whose group was started again.
+		e.takeAccepted(p, max(m.Accepted, p.match))
 	}
 	sent, known := e.office.sentAt(m.Round)
 	if known {

@@ -247,7 +247,7 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 	if p := e.office.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
-		p.advanced = e.now
+		p.acceptedAt = e.now
 	}
 }
 
