@@ -46,7 +46,7 @@ type PeerStatus struct {
 	// Answered is when it last answered a heartbeat, on the leader's clock; 0
 	// if it never did in this term.
 	Answered Instant
-	// Snapshot: a snapshot is on its way to it.
+	// Snapshot: a snapshot is on its way to it, or waits for its turn.
 	Snapshot bool
 	// LostData: another incarnation answers in its place, or it no longer holds
 	// what it had acknowledged. It is to be replaced.
