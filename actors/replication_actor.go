@@ -16,8 +16,8 @@ import (
 //	OWNS      the stream
 //	RECEIVES  how far the log reaches and is committed; the follower's answers,
 //	          straight from the network; signs of life from the core
-//	SENDS     entries to the follower; to the core the newest match, and that a
-//	          snapshot is needed
+//	SENDS     entries to the follower; to the core the newest match, that a
+//	          snapshot is needed, and that the follower has lost data
 //	WAITS ON  nothing, but the store where the tail has no entries
 //	BOUND     the stream's window
 //	DIES WITH the leader's term, the membership of its follower, the group
@@ -136,6 +136,9 @@ func (a *replicationActor) report() {
 	a.meter.matched(a.out.Matched)
 	if a.out.NeedSnapshot {
 		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
+	}
+	if a.out.LostData {
+		a.group.core.put(&core.LostData{Peer: a.key.peer, Stream: a.key.stream})
 	}
 	if a.out.HigherTerm > 0 {
 		a.group.core.put(&core.HigherTerm{From: a.key.peer, Term: a.out.HigherTerm})

@@ -192,7 +192,8 @@ const (
 	// NoticeNewLeader: this node follows Peer in Term.
 	NoticeNewLeader
 	// NoticeLostData: Peer answers, and is not the incarnation Known that the
-	// group has as a member: its data was lost. It is not counted.
+	// group has as a member: its data was lost. It is not counted. Or Peer is
+	// Known, and denies what it had acknowledged, up to Index.
 	NoticeLostData
 	// NoticeUnknownToGroup: the group Peer speaks for knows this node as
 	// another incarnation, Known.

@@ -562,6 +562,9 @@ func (n *randomNode) streamOutput(s *randomStream, out *StreamOutput) {
 	if out.NeedSnapshot {
 		n.step(&SnapshotNeeded{s.peer, s.id})
 	}
+	if out.LostData {
+		panic(fmt.Sprintf("node %v is told as having lost data, and no disk here loses any", s.peer))
+	}
 	if out.HigherTerm > 0 {
 		n.step(&HigherTerm{s.peer, out.HigherTerm})
 	}
