@@ -40,6 +40,8 @@ type replicationActor struct {
 	// Events that every message has use for.
 	sent   core.StreamSent
 	served core.StreamRead
+	// left is the core's: the bytes that it knows to have left to the peer.
+	left [core.Classes + 1]uint64
 	// news is the match that the core has not taken yet, 0 if it has.
 	news atomic.Uint64
 }
