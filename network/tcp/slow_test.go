@@ -33,12 +33,12 @@ func narrow(t *testing.T, to string, bytes int, interval time.Duration) string {
 		running.Wait()
 	})
 	pass := func(to, from net.Conn) {
-		_ = from.(*net.TCPConn).SetReadBuffer(16 << 10)
+		_ = from.(*net.TCPConn).SetReadBuffer(64 << 10)
 		b := make([]byte, bytes)
 		for {
 			n, err := from.Read(b)
 			if n > 0 {
-				time.Sleep(interval)
+				time.Sleep(interval * time.Duration(n) / time.Duration(bytes))
 				_, err = to.Write(b[:n])
 			}
 			if err != nil {
@@ -73,7 +73,7 @@ func narrow(t *testing.T, to string, bytes int, interval time.Duration) string {
 func smallBuffers(ctx context.Context, _ membership.NodeID, address string) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err == nil {
-		err = c.(*net.TCPConn).SetWriteBuffer(32 << 10)
+		err = c.(*net.TCPConn).SetWriteBuffer(128 << 10)
 	}
 	return c, err
 }
