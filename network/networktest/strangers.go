@@ -95,6 +95,7 @@ func testAnotherCluster(t *testing.T, m Medium) {
 			t.Errorf("group 1 arrives with %v", clusterOf(got))
 		}
 	}
+	a.awaitConnected(core.ClassControl, 1)
 	if connected, disconnected := a.counts(core.ClassControl); connected != 1 || disconnected != 0 {
 		t.Errorf("connected %d times, disconnected %d", connected, disconnected)
 	}
@@ -142,6 +143,7 @@ func testStrangerReplacesNothing(t *testing.T, m Medium) {
 			t.Errorf("the member's request arrives with %v", clusterOf(got))
 		}
 	}
+	a.awaitConnected(core.ClassControl, 1)
 	if connected, disconnected := a.counts(core.ClassControl); connected != 1 || disconnected != 0 {
 		t.Errorf("the member connected %d times, was disconnected %d", connected, disconnected)
 	}
