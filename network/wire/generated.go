@@ -138,6 +138,10 @@ func parse(payload []byte, p proto.Message) error {
 	if err := unmarshal.Unmarshal(payload, p); err != nil {
 		return malformed("%v", err)
 	}
+	if m, ok := p.(interface{ GetHeader() *pb.Header }); ok {
+		var cluster core.ClusterID
+		return exactly("introduction", cluster[:], m.GetHeader().GetIntroduction())
+	}
 	return nil
 }
 

@@ -1,4 +1,4 @@
-// The messages between nodes, version 1 of the protocol.
+// The messages between nodes, version 2 of the protocol.
 //
 // A reader skips fields that it does not know, so later versions may add some.
 // A change that an old reader must not skip raises Hello.required_version.
@@ -44,9 +44,10 @@ type Hello struct {
 	Class           uint32 `protobuf:"varint,7,opt,name=class,proto3" json:"class,omitempty"`
 	// The node that the sender means to talk to.
 	ExpectedNode uint64 `protobuf:"varint,8,opt,name=expected_node,json=expectedNode,proto3" json:"expected_node,omitempty"`
-	// 16 random bytes, fresh for each connection: see proof.go.
+	// 16 bytes of a cryptographic generator, fresh for each connection: see proof.go.
 	Challenge []byte `protobuf:"bytes,9,opt,name=challenge,proto3" json:"challenge,omitempty"`
-	// Where the sender listens; absent if nobody could dial it.
+	// Where the sender listens; ":port" if that is every interface; absent if it
+	// is not known.
 	Address       string `protobuf:"bytes,10,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -159,7 +160,7 @@ type Verdict struct {
 	Code   uint32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Of a refusal of an old copy: that the refuser knows the clusters of these
-	// groups.
+	// groups. At most 64.
 	Proofs        []*Proof `protobuf:"bytes,3,rep,name=proofs,proto3" json:"proofs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -271,7 +272,8 @@ func (x *Proof) GetMac() []byte {
 	return nil
 }
 
-// Addresses tells a peer that has proved itself where others were last seen.
+// Addresses tells a peer that has proved itself where others were last seen. It
+// stands in a frame of its own on control connections. At most 256 entries.
 type Addresses struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Addresses     []*Address             `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
