@@ -86,7 +86,7 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 			m.Trace = core.TraceContext{}
 		}
 	case *core.Refusal:
-		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedCluster)))
+		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedUnknownMember)))
 	}
 	return m
 }

@@ -1587,6 +1587,8 @@ type IdentifyResponse struct {
 	GrantedToIncarnation uint64                 `protobuf:"fixed64,8,opt,name=granted_to_incarnation,json=grantedToIncarnation,proto3" json:"granted_to_incarnation,omitempty"`
 	WaitMillis           uint32                 `protobuf:"varint,9,opt,name=wait_millis,json=waitMillis,proto3" json:"wait_millis,omitempty"`
 	SameList             bool                   `protobuf:"varint,10,opt,name=same_list,json=sameList,proto3" json:"same_list,omitempty"`
+	KnownNode            uint64                 `protobuf:"varint,11,opt,name=known_node,json=knownNode,proto3" json:"known_node,omitempty"`
+	KnownIncarnation     uint64                 `protobuf:"fixed64,12,opt,name=known_incarnation,json=knownIncarnation,proto3" json:"known_incarnation,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
@@ -1689,6 +1691,20 @@ func (x *IdentifyResponse) GetSameList() bool {
 		return x.SameList
 	}
 	return false
+}
+
+func (x *IdentifyResponse) GetKnownNode() uint64 {
+	if x != nil {
+		return x.KnownNode
+	}
+	return 0
+}
+
+func (x *IdentifyResponse) GetKnownIncarnation() uint64 {
+	if x != nil {
+		return x.KnownIncarnation
+	}
+	return 0
 }
 
 type ProposeRequest struct {
@@ -2137,7 +2153,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\aattempt\x18\x03 \x01(\x06R\aattempt\x12\x18\n" +
 	"\arelease\x18\x04 \x01(\bR\arelease\x12\x12\n" +
 	"\x04list\x18\x05 \x01(\fR\x04list\x12#\n" +
-	"\rlength_millis\x18\x06 \x01(\rR\flengthMillis\"\xe9\x02\n" +
+	"\rlength_millis\x18\x06 \x01(\rR\flengthMillis\"\xb5\x03\n" +
 	"\x10IdentifyResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +
@@ -2150,7 +2166,10 @@ const file_troupe_proto_rawDesc = "" +
 	"\vwait_millis\x18\t \x01(\rR\n" +
 	"waitMillis\x12\x1b\n" +
 	"\tsame_list\x18\n" +
-	" \x01(\bR\bsameList\"\x87\x01\n" +
+	" \x01(\bR\bsameList\x12\x1d\n" +
+	"\n" +
+	"known_node\x18\v \x01(\x04R\tknownNode\x12+\n" +
+	"\x11known_incarnation\x18\f \x01(\x06R\x10knownIncarnation\"\x87\x01\n" +
 	"\x0eProposeRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12B\n" +
 	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"r\n" +
