@@ -73,7 +73,7 @@ func (c *checker) hardState(d *disk, o *storage.Operation) {
 	if h.Term < was.Term {
 		c.fail(ruleTermBack, "the disk of %v: from %d to %d", d.identity, was.Term, h.Term)
 	}
-	if h.Cluster != was.Cluster && was.Cluster != 0 {
+	if h.Cluster != was.Cluster && !was.Cluster.IsZero() {
 		c.fail("identity: a disk changes its cluster", "the disk of %v: from %v to %v", d.identity, was.Cluster, h.Cluster)
 	}
 	if !h.Vote.IsZero() {
