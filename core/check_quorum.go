@@ -65,7 +65,7 @@ func (e *Engine) sick() bool {
 // heartbeats while what it was sent is not acknowledged (rule 16).
 func (e *Engine) breakHungConnections() {
 	for _, p := range e.office.peers {
-		idle := p.match >= e.log.last.Index || p.snapshot || e.now.Sub(p.answered) > e.cfg.ElectionTimeout
+		idle := p.match >= e.log.last.Index || p.snapshot || e.now.Sub(max(p.answered, p.seen)) > e.cfg.ElectionTimeout
 		if idle {
 			p.advanced = e.now
 			continue

@@ -45,6 +45,8 @@ type peer struct {
 	// advanced is when match moved last, answered when it answered last.
 	advanced Instant
 	answered Instant
+	// seen is when a new learner answered that can prove nothing yet (rule 29).
+	seen Instant
 	// round is the last one that it answered, roundSent when a round was begun
 	// that it answered: the later of all.
 	round     uint64
