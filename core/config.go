@@ -89,8 +89,3 @@ type State struct {
 	// Applied is what the state machine holds, zero if it is volatile.
 	Applied LogID
 }
-
-// Empty reports whether the group has never taken part in anything here.
-func (s *State) Empty() bool {
-	return s.HardState == HardState{} && s.Last.Index == 0 && s.Snapshot.Index == 0
-}

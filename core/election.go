@@ -298,6 +298,9 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if _, member := e.configs.member(m.From, e.commit); !member {
 		return // rule 18: nobody counts whom the group does not know
 	}
+	if e.farAhead(m.From, m.Header.Term) {
+		return
+	}
 	if m.Header.Term > e.hard.Term {
 		// Rule 11: the asker adopts a refuser's term, and tries again soon.
 		e.becomeFollower(m.Header.Term, Identity{}, fmt.Sprintf("node %d is in term %d", m.From.ID, m.Header.Term))

@@ -49,6 +49,8 @@ type peer struct {
 	// answered is when it answered last.
 	answered Instant
 	link
+	// seen is when a new learner answered that can prove nothing yet (rule 29).
+	seen Instant
 	// round is the last one that it answered, roundSent when a round was begun
 	// that it answered: the later of all.
 	round     uint64

@@ -293,10 +293,20 @@ func (e *Engine) ackSnapshot(to Identity, stream uint64, id LogID) {
 	e.answer(r)
 }
 
+// sentByLeader reports whether a snapshot comes from the leader. An empty group
+// follows one only now that it has something of it (rule 17), and while a grant
+// lives no other than its beginner (rule 31).
+func (e *Engine) sentByLeader(ev *SnapshotReceived) bool {
+	if e.empty() && e.hard.Term <= ev.Term && e.mayFollow(ev.From) {
+		return e.followLeader(ev.From, ev.Term)
+	}
+	return ev.Term == e.hard.Term && ev.From == e.leader
+}
+
 // onSnapshotReceived decides, in the very step that emits the reset, whether a
 // snapshot that has arrived is still news (rule 24).
 func (e *Engine) onSnapshotReceived(ev *SnapshotReceived) {
-	if !plausibleMeta(&ev.Meta, ev.Term) || ev.Term != e.hard.Term || ev.From != e.leader || e.role == RoleLeader || e.snapshots.installing != nil {
+	if !plausibleMeta(&ev.Meta, ev.Term) || !e.sentByLeader(ev) || e.role == RoleLeader || e.snapshots.installing != nil {
 		return
 	}
 	if e.alreadyHas(ev.Meta.LogID) {

@@ -123,7 +123,7 @@ func (e *Engine) breakHungConnections() {
 		case p.accepted >= e.log.last.Index:
 			p.acceptedAt, p.breakAfter = e.now, e.cfg.HungLimit
 			continue
-		case p.awaitsDisk() || p.snapshot || p.denies || e.now.Sub(p.answered) > e.cfg.ElectionTimeout:
+		case p.awaitsDisk() || p.snapshot || p.denies || e.now.Sub(max(p.answered, p.seen)) > e.cfg.ElectionTimeout:
 			p.acceptedAt = e.now
 			continue
 		}
