@@ -11,7 +11,7 @@ import (
 func TestCoreInboxNotices(t *testing.T) {
 	rings := 0
 	b := &coreInbox{}
-	b.bell = func() { rings++ }
+	b.Bell = func() { rings++ }
 	applied := func(i core.Index) core.LogID { return core.LogID{Term: 1, Index: i} }
 	watched := true
 	steps := []struct {
@@ -24,7 +24,7 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"or for a match that is committed", func() { b.noteMatched(false) }, 0},
 		{"the core waits: what came before rings", func() { b.attend(true) }, 1},
 		{"it has rung", func() { b.noteFlushed(2) }, 1},
-		{"and an item joins", func() { b.put("item", true) }, 1},
+		{"and an item joins", func() { b.Put("item", true) }, 1},
 		{"everything is taken", func() {
 			items, notices, urgent := b.takeAll()
 			if len(items) != 1 || !urgent || notices != (coreNotices{flushed: 2, applied: applied(1), matched: true}) {
@@ -44,7 +44,7 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"another comes after it", func() { watched = true; b.attendWatchers(func() bool { return watched }) }, 5},
 		{"and goes", func() { b.takeAll(); watched = false; b.attendWatchers(func() bool { return watched }) }, 5},
 		{"a match that counts", func() { b.noteMatched(true) }, 6},
-		{"a closed inbox rings for nobody", func() { b.takeAll(); b.close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 6},
+		{"a closed inbox rings for nobody", func() { b.takeAll(); b.Close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 6},
 	}
 	for _, s := range steps {
 		if s.do(); rings != s.rings {
