@@ -11,19 +11,18 @@ import (
 // a leader's or follower's next heartbeat at the latest.
 type coreInbox struct {
 	stage.Inbox[any]
-	notices coreNotices
-	// flushRings: the core waits for what is being written. watched: somebody
-	// watches the status, and every notice rings.
-	flushRings bool
-	watched    bool
+	// Guarded by the inbox.
+	notices   coreNotices
+	attention attention
 }
 
 // coreNotices are watermarks, 0 where there is no news.
 type coreNotices struct {
 	flushed core.IOID
 	applied core.LogID
-	// matched: streams have news of their peers.
-	matched bool
+	// matched: streams have news of their peers; one of them counts if it may
+	// move the commit index, or a change of the configuration.
+	matched, counts bool
 }
 
 // count returns how many notices there are.
@@ -31,11 +30,29 @@ func (n *coreNotices) count() int {
 	return int(truth(n.flushed != 0) + truth(n.applied.Index != 0) + truth(n.matched))
 }
 
+// attention is what the core wants to know at once.
+type attention struct {
+	// flush: the engine waits for what is being written.
+	flush bool
+	// status: somebody watches the status.
+	status bool
+}
+
+// rings says who rings when: news that may change more than the number that it
+// is. A match does if it counts, a flush while the engine waits for one, and
+// whatever it is while somebody watches the status, in which all of it stands.
+//
+// News that rang keeps its ring until it is taken, so that the rule may look at
+// all that there is whenever anything of it, or the attention, changes.
+func (a attention) rings(n *coreNotices) bool {
+	return n.counts || a.flush && n.flushed != 0 || a.status && n.count() > 0
+}
+
 // noteFlushed takes the watermark of durable writes.
 func (b *coreInbox) noteFlushed(id core.IOID) {
 	b.Note(func() bool {
 		b.notices.flushed = id
-		return b.flushRings || b.watched
+		return b.attention.rings(&b.notices)
 	})
 }
 
@@ -43,15 +60,15 @@ func (b *coreInbox) noteFlushed(id core.IOID) {
 func (b *coreInbox) noteApplied(id core.LogID) {
 	b.Note(func() bool {
 		b.notices.applied = id
-		return b.watched
+		return b.attention.rings(&b.notices)
 	})
 }
 
 // noteMatched takes that a stream knows of more that is durable at its peer.
-func (b *coreInbox) noteMatched(rings bool) {
+func (b *coreInbox) noteMatched(counts bool) {
 	b.Note(func() bool {
-		b.notices.matched = true
-		return rings || b.watched
+		b.notices.matched, b.notices.counts = true, b.notices.counts || counts
+		return b.attention.rings(&b.notices)
 	})
 }
 
@@ -59,16 +76,16 @@ func (b *coreInbox) noteMatched(rings bool) {
 // have rung rings now.
 func (b *coreInbox) attend(flush bool) {
 	b.Note(func() bool {
-		b.flushRings = flush
-		return b.notices.flushed != 0 && (flush || b.watched)
+		b.attention.flush = flush
+		return b.attention.rings(&b.notices)
 	})
 }
 
 // attendWatchers lets every notice ring while somebody watches.
 func (b *coreInbox) attendWatchers(watched func() bool) {
 	b.Note(func() bool {
-		b.watched = watched()
-		return b.watched && b.notices != (coreNotices{})
+		b.attention.status = watched()
+		return b.attention.rings(&b.notices)
 	})
 }
 

@@ -52,3 +52,28 @@ func TestCoreInboxNotices(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoRingsWhen lists the rule case by case.
+func TestWhoRingsWhen(t *testing.T) {
+	flushed, applied := coreNotices{flushed: 1}, coreNotices{applied: core.LogID{Term: 1, Index: 1}}
+	matched, counts := coreNotices{matched: true}, coreNotices{matched: true, counts: true}
+	all := coreNotices{flushed: 1, applied: applied.applied, matched: true, counts: true}
+	for _, c := range []struct {
+		news coreNotices
+		// Nobody attends, to flushes, to the status, to both.
+		nobody, flush, status, both bool
+	}{
+		{coreNotices{}, false, false, false, false},
+		{flushed, false, true, true, true},
+		{applied, false, false, true, true},
+		{matched, false, false, true, true},
+		{counts, true, true, true, true},
+		{all, true, true, true, true},
+	} {
+		for a, want := range map[attention]bool{{}: c.nobody, {flush: true}: c.flush, {status: true}: c.status, {true, true}: c.both} {
+			if got := a.rings(&c.news); got != want {
+				t.Errorf("%+v, attending to %+v: rings %v, want %v", c.news, a, got, want)
+			}
+		}
+	}
+}
