@@ -138,6 +138,9 @@ func (e *Engine) introduces(id Identity, match Index) bool {
 // tellStranger tells, of a few, who speaks to this group and does not know its
 // cluster.
 func (e *Engine) tellStranger(from Identity) {
+	if from == e.leader {
+		return // it was on its way when this group had not shown yet that it knows the id
+	}
 	told := 0
 	for _, n := range e.noticed {
 		if n.Kind == NoticeOtherCluster {
