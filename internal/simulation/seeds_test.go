@@ -22,6 +22,14 @@ var (
 // crashed is never stopped, and stays in the system's registry.
 const systemSeeds = 50
 
+// traceWriter is where traces are printed, nil if they are not.
+func traceWriter() io.Writer {
+	if *traceFlag {
+		return os.Stdout
+	}
+	return nil
+}
+
 // TestSeeds runs seeds until one fails. -timeout 0 is needed for thousands.
 func TestSeeds(t *testing.T) {
 	count := *seedsFlag
@@ -31,10 +39,9 @@ func TestSeeds(t *testing.T) {
 			count = 50
 		}
 	}
-	workers := min(runtime.GOMAXPROCS(0), count)
-	var trace io.Writer
-	if *traceFlag {
-		workers, trace = 1, os.Stdout
+	workers, trace := min(runtime.GOMAXPROCS(0), count), traceWriter()
+	if trace != nil {
+		workers = 1
 	}
 	var (
 		next   atomic.Int64
