@@ -63,6 +63,8 @@ func TestConfigReachesTheActors(t *testing.T) {
 			field.SetInt(int64(i + 1))
 		case field.CanUint():
 			field.SetUint(uint64(i + 1))
+		case field.Type() == reflect.TypeFor[ClusterID]():
+			field.Set(reflect.ValueOf(ClusterID{byte(i + 1)}))
 		default:
 			field.Set(reflect.ValueOf(anyMachine{}))
 		}

@@ -3,6 +3,7 @@ package troupe_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,31 +12,38 @@ import (
 
 // TestNothingHappens asserts that a request that got nowhere says so.
 func TestNothingHappens(t *testing.T) {
-	c := newCluster(t, 1, config()) // no bootstrap, so no leader
+	c := newCluster(t, 1, config()) // no bootstrap, so no cluster
 	raft := c.members[0].raft
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	short := within(t, 30*time.Millisecond)
+	over := func() context.Context {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		return ctx
+	}
+	short := func() context.Context { return within(t, 30*time.Millisecond) }
 	for _, test := range []struct {
 		name string
-		ctx  context.Context
+		ctx  func() context.Context
 		ask  func(context.Context) error
 	}{
 		{"propose, over before it began", over, func(ctx context.Context) error { _, err := raft.Propose(ctx, []byte("a")); return err }},
-		{"propose, no leader", short, func(ctx context.Context) error { _, err := raft.Propose(ctx, []byte("a")); return err }},
+		{"propose, no cluster", short, func(ctx context.Context) error { _, err := raft.Propose(ctx, []byte("a")); return err }},
 		{"read, over before it began", over, func(ctx context.Context) error { _, err := raft.ReadIndex(ctx, troupe.Linearizable); return err }},
-		{"read, no leader", short, func(ctx context.Context) error { _, err := raft.ReadIndex(ctx, troupe.Linearizable); return err }},
+		{"read, no cluster", short, func(ctx context.Context) error { _, err := raft.ReadIndex(ctx, troupe.Linearizable); return err }},
 		{"bootstrap, over before it began", over, func(ctx context.Context) error { return raft.Bootstrap(ctx, c.list()...) }},
 		{"wait", short, func(ctx context.Context) error {
 			return raft.Wait(ctx, func(s troupe.Status) bool { return s.Leader != 0 })
 		}},
 	} {
-		err := test.ask(test.ctx)
-		if !errors.Is(err, test.ctx.Err()) || test.ctx.Err() == nil {
-			t.Errorf("%s: %v does not wrap %v", test.name, err, test.ctx.Err())
+		ctx := test.ctx()
+		err := test.ask(ctx)
+		if !errors.Is(err, ctx.Err()) || ctx.Err() == nil {
+			t.Errorf("%s: %v does not wrap %v", test.name, err, ctx.Err())
 		}
 		if troupe.MayHaveHappened(err) {
 			t.Errorf("%s: %v says that it may have happened", test.name, err)
+		}
+		if got := errors.Is(err, troupe.ErrNoCluster); got != strings.HasSuffix(test.name, "no cluster") {
+			t.Errorf("%s: %v says that there is no cluster: %v", test.name, err, got)
 		}
 	}
 	if got := c.members[0].machine.content(); len(got) != 0 {
@@ -80,8 +88,8 @@ func TestOutcomeIsUnknown(t *testing.T) {
 func TestOptions(t *testing.T) {
 	empty := newCluster(t, 1, config())
 	_, err := empty.members[0].raft.Propose(t.Context(), []byte("a"), troupe.FailFast())
-	if e := asError[*troupe.NotLeaderError](t, err); e.Leader != 0 {
-		t.Errorf("without a leader, node %d is named", e.Leader)
+	if !errors.Is(err, troupe.ErrNoCluster) || troupe.MayHaveHappened(err) {
+		t.Errorf("without a cluster: %v", err)
 	}
 
 	c := formed(t, 3, config())

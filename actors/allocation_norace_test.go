@@ -14,7 +14,7 @@ import (
 func TestPublishAllocatesNothing(t *testing.T) {
 	var b board
 	var g growth
-	s := core.EngineStatus{Role: core.RoleLeader, Term: 1, WaitsFor: make([]core.NodeID, 1), Peers: make([]core.PeerStatus, 4)}
+	s := core.EngineStatus{Role: core.RoleLeader, Term: 1, WaitsFor: make([]core.Waiting, 1), Peers: make([]core.PeerStatus, 4)}
 	fill := func(into *core.EngineStatus) {
 		waitsFor, peers := into.WaitsFor[:0], into.Peers[:0]
 		*into = s

@@ -31,6 +31,7 @@ func newApplyRig(t *testing.T) *applyRig {
 	t.Cleanup(g.cancel)
 	g.credits = &credits{entriesMax: 100, bytesMax: 1 << 20, parent: &credits{}}
 	g.tail = newTail(1<<20, core.LogID{}, core.LogID{}, 0)
+	g.setCluster(core.ClusterID{7})
 	g.core = &coreActor{group: g}
 	g.core.inbox.bell = func() {}
 	g.apply = newApplyActor(g, core.LogID{}, 0, core.ConfigurationAt{})

@@ -342,8 +342,8 @@ func TestRefusals(t *testing.T) {
 	}
 	alone := newHost(t, inproc.NewHub(), 1, nil)
 	alone.start()
-	if p := call(t, alone.group, &Proposal{FailFast: true}); !errors.As(p.Err, &notLeader) {
-		t.Errorf("fail fast without a leader: %v", p.Err)
+	if p := call(t, alone.group, &Proposal{FailFast: true}); !errors.Is(p.Err, core.ErrNoCluster) {
+		t.Errorf("fail fast without a cluster: %v", p.Err)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestSilence(t *testing.T) {
 	} {
 		store := memory.New(1)
 		if test.promised > 0 {
-			if err := store.RaisePromise(t.Context(), test.promised); err != nil {
+			if err := store.RecordPromise(t.Context(), test.promised); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -41,10 +41,11 @@ type snapshotSender struct {
 	figures transferFigures
 	trace   *rareTrace
 	begun   core.Instant
-	// seen is what acked was when the patrol came last, quiet how often it has
-	// not moved since.
-	seen  uint64
-	quiet int
+	// seen is what acked was when the patrol came last, and left the bytes that
+	// had left for the receiver; still counts the patrols since acked moved, quiet
+	// those since either did.
+	seen, left   uint64
+	still, quiet int
 }
 
 // senderItem is one thing that happened. The fields that are set say which.
@@ -58,8 +59,11 @@ type senderItem struct {
 const (
 	// senderWindow is how many pieces may be under way.
 	senderWindow = 4
-	// senderQuietMax is how many election time-outs a transfer may stand still.
+	// senderQuietMax is for how many election time-outs no byte of a transfer may
+	// leave, senderStillMax for how many the receiver may acknowledge nothing while
+	// bytes leave.
 	senderQuietMax = 10
+	senderStillMax = 10 * senderQuietMax
 )
 
 func newSnapshotSender(g *Group, cmd *core.SendSnapshot) *snapshotSender {
@@ -99,11 +103,19 @@ func (s *snapshotSender) accept(item senderItem) {
 	}
 }
 
-// watch ends a transfer that stands still.
+// watch ends a transfer that stands still. Slow is not silent: while bytes
+// leave for the receiver the transfer moves, though a piece may take long.
 func (s *snapshotSender) watch() {
+	left := s.group.node.network.Sent(s.key.peer.ID, core.ClassSnapshot)
+	s.still++
+	s.quiet++
+	if left != s.left {
+		s.left, s.quiet = left, 0
+	}
 	if s.acked != s.seen {
-		s.seen, s.quiet = s.acked, 0
-	} else if s.quiet++; s.quiet >= senderQuietMax {
+		s.seen, s.still, s.quiet = s.acked, 0, 0
+	}
+	if s.quiet >= senderQuietMax || s.still >= senderStillMax {
 		s.conclude(false)
 		return
 	}

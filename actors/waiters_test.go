@@ -31,6 +31,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	id := func(n membership.NodeID) membership.Identity { return membership.Identity{ID: n, Incarnation: 1} }
 	g := &Group{cfg: groupConfig(1, nil), env: Production(), credits: &credits{}}
 	g.node = &Node{cfg: NodeConfig{Network: net}, identity: id(1)}
+	g.setCluster(core.ClusterID{7})
 	c := &coreActor{group: g, shell: shell{env: g.env}}
 	g.core = c
 	c.proposals.init(c)
@@ -192,7 +193,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			if closed {
 				c.group.credits.close()
 			}
-			m := &core.ProposeRequest{Header: core.Header{Group: 1, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.group.node.identity, Term: 5}}
+			m := &core.ProposeRequest{Header: core.Header{Group: 1, Cluster: core.ClusterID{7}, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.group.node.identity, Term: 5}}
 			m.Proposals = []core.ForwardedProposal{{ID: 8, Data: []byte("x")}, {ID: 9, Data: []byte("y")}}
 			c.put(m)
 			c.finish()

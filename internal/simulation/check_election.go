@@ -17,6 +17,7 @@ const (
 	ruleVoteDurable    = "election: a vote left before it was durable (rule 3)"
 	ruleEmptied        = "identity: an emptied node votes (rule 18)"
 	rulePromise        = "promise: broken (rules 12, 13)"
+	ruleDenied         = "identity: a node is said to have lost what no disk loses"
 	rulePromiseHeader  = "promise: given before it stands in the disk's header (rule 13)"
 	ruleTermBack       = "term: moved back"
 	ruleCompleteness   = "leader completeness: a leader lacks a committed entry"
@@ -39,6 +40,9 @@ func (c *checker) leads(term core.Term, who membership.Identity) {
 func (c *checker) noticed(l *life, n *core.Notice) {
 	if n.Kind == core.NoticeElected {
 		c.leads(n.Term, l.identity())
+	}
+	if n.Kind == core.NoticeLostData && n.Peer == n.Known {
+		c.fail(ruleDenied, "%v says of %v, up to %d", l, n.Peer, n.Index)
 	}
 }
 

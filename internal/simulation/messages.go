@@ -26,7 +26,7 @@ func digest(m core.Message) uint64 {
 	case *core.Heartbeat:
 		values(3, m.Round, m.Stream, uint64(m.Commit))
 	case *core.HeartbeatResponse:
-		values(4, m.Round, m.Stream, uint64(m.PromiseMillis), uint64(m.Match), uint64(m.Applied))
+		values(4, m.Round, m.Stream, uint64(m.PromiseMillis), uint64(m.Match), uint64(m.Applied), uint64(m.Accepted))
 	case *core.AppendEntries:
 		values(5, m.Stream, uint64(m.Prev.Term), uint64(m.Prev.Index), uint64(m.Commit), uint64(len(m.Entries)))
 		for i := range m.Entries {

@@ -219,6 +219,12 @@ func testLaterLife(t *testing.T, m Medium) {
 	if err := b.awaitDisconnected(core.ClassBulk, 1); !errors.Is(err, network.ErrStale) {
 		t.Errorf("the earlier life was refused because of %v", err)
 	}
+	// It is proved to it that a later one lives (rule 17).
+	if by := b.awaitOutlived(); by != a.local.Identity {
+		t.Errorf("outlived, says %v", by)
+	}
+	later.notOutlived()
+	a.notOutlived()
 }
 
 func testCopyOfADirectory(t *testing.T, m Medium) {
@@ -234,6 +240,7 @@ func testCopyOfADirectory(t *testing.T, m Medium) {
 			a.SetAddress(2, b.Address())
 			a.sendUntil(a.request(b, core.ClassControl, 1))
 			b.awaitReceived(1)
+			a.awaitLearned(1)
 			twin := m.start(t, 2, c.startCounter, c.nonce)
 
 			// It is refused where it calls.
@@ -307,11 +314,11 @@ func testClose(t *testing.T, m Medium) {
 			t.Errorf("Close without Start: %v", err)
 		}
 	}
-	if err := idle.Start(network.Local{Identity: identity(1)}, &node{}); err == nil {
+	if err := idle.Start(network.Local{Identity: identity(1)}, nil, &node{}); err == nil {
 		t.Error("a closed network was started")
 	}
 	a, b := m.pair(t)
-	if err := a.Start(a.local, a); err == nil {
+	if err := a.Start(a.local, nil, a); err == nil {
 		t.Error("a network was started twice")
 	}
 	a.sendUntil(a.request(b, core.ClassControl, 1))

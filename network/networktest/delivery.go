@@ -56,24 +56,29 @@ func testEveryMessage(t *testing.T, m Medium) {
 			{LogID: core.LogID{Term: 3, Index: 12}, Kind: core.EntryConfiguration, Time: 79, Data: configuration.Encode()},
 		}},
 		&core.SnapshotChunk{Header: h, Stream: 1, Transfer: 2, Offset: 3, Data: []byte("a piece"), Done: true, Meta: core.SnapshotMeta{
-			LogID: id, Time: 1, Cluster: 7, SizeBytes: 1 << 40, Checksum: 0xffffffff,
+			LogID: id, Time: 1, Cluster: cluster(7), SizeBytes: 1 << 40, Checksum: 0xffffffff,
 			Configuration: core.ConfigurationAt{LogID: id, Configuration: configuration},
 		}},
 		&core.ReadIndexRequest{Header: h, ID: 1, Trace: core.TraceContext{2, 24: 1}},
-		&core.IdentifyRequest{Header: core.Header{Group: 4, From: a.local.Identity, To: membership.Identity{ID: 2}}, ID: 1},
+		&core.IdentifyRequest{
+			Header: core.Header{Group: 4, Cluster: cluster(7), From: a.local.Identity, To: membership.Identity{ID: 2}}, ID: 1,
+			Attempt: 2, Release: true, List: membership.Founding{3}, LengthMillis: 4,
+		},
 		&core.ProposeRequest{Header: h, Proposals: []core.ForwardedProposal{{ID: 1, ExpectedTerm: 2, Data: []byte("x")}, {ID: 2}}},
 	}
 	responses := []core.Message{
 		&core.VoteResponse{Header: r, Pre: true, ElectionTerm: 4, Campaign: 5, Granted: true, WaitMillis: 6},
-		&core.HeartbeatResponse{Header: r, Round: 1, Stream: 2, PromiseMillis: 3, Match: 4, Applied: 5},
+		&core.HeartbeatResponse{Header: r, Round: 1, Stream: 2, PromiseMillis: 3, Match: 4, Applied: 5, Accepted: 6},
 		&core.AppendResponse{Header: r, Stream: 1, Success: true, Match: 2, Rejected: id, Hint: core.LogID{Term: 1, Index: 1}},
 		&core.SnapshotResponse{Header: r, Stream: 1, Transfer: 2, Offset: 3, Refused: true, Reason: "why"},
 		&core.ReadIndexResponse{Header: r, ID: 1, OK: true, Index: 2},
-		&core.IdentifyResponse{Header: r, ID: 1, Empty: true, Last: id},
+		&core.IdentifyResponse{
+			Header: r, ID: 1, Empty: true, Last: id, Attempt: 2, Granted: true, GrantedTo: identity(3), WaitMillis: 4, SameList: true,
+		},
 		&core.ProposeResponse{Header: r, Results: []core.ForwardedResult{
 			{ID: 1, Code: core.ResultApplied, LogID: id, Value: []byte("v")}, {ID: 2, Code: core.ResultLost, Error: "lost"},
 		}},
-		&core.Refusal{Header: r, Reason: core.RefusedIncarnation, Known: identity(1), KnownCluster: 9},
+		&core.Refusal{Header: r, Reason: core.RefusedIncarnation, Known: identity(1)},
 	}
 	exchange := func(from, to *node, messages []core.Message) {
 		for _, m := range messages {

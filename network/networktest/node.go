@@ -2,6 +2,7 @@ package networktest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,8 @@ type node struct {
 	received     []core.Message
 	connected    map[core.Class][]membership.Identity
 	disconnected map[core.Class][]error
+	learned      []network.Peer
+	outlived     []membership.Identity
 	busy         map[string]bool
 	closed       atomic.Bool
 }
@@ -41,6 +44,22 @@ func (m Medium) start(t *testing.T, id, startCounter, nonce uint64) *node {
 
 func (m Medium) startWith(t *testing.T, id, startCounter, nonce uint64, receive func(n *node, m core.Message)) *node {
 	t.Helper()
+	n := m.startStranger(t, id, startCounter, nonce, nil, receive)
+	for _, group := range groups {
+		n.SetCluster(group, cluster(7))
+	}
+	return n
+}
+
+// groups are those of which every node of the suite knows the cluster.
+var groups = []core.GroupID{1, 4}
+
+// cluster makes an id.
+func cluster(n byte) core.ClusterID { return core.ClusterID{0xc, 15: n} }
+
+// startStranger starts a node that knows no cluster.
+func (m Medium) startStranger(t *testing.T, id, startCounter, nonce uint64, known []network.Peer, receive func(n *node, m core.Message)) *node {
+	t.Helper()
 	n := &node{
 		Network: m.New(membership.NodeID(id)), t: t,
 		local:        network.Local{Identity: identity(id), StartCounter: startCounter, Nonce: nonce},
@@ -53,7 +72,7 @@ func (m Medium) startWith(t *testing.T, id, startCounter, nonce uint64, receive 
 		n.receive = func(m core.Message) { receive(n, m) }
 	}
 	t.Cleanup(n.close)
-	if err := n.Start(n.local, n); err != nil {
+	if err := n.Start(n.local, known, n); err != nil {
 		t.Fatalf("node %d: Start: %v", id, err)
 	}
 	return n
@@ -137,6 +156,22 @@ func (n *node) Disconnected(peer membership.NodeID, class core.Class, cause erro
 	n.disconnected[class] = append(n.disconnected[class], cause)
 }
 
+// Learned implements network.Handler.
+func (n *node) Learned(peer network.Peer) {
+	defer n.enter("what is learned")()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.learned = append(n.learned, peer)
+}
+
+// Outlived implements network.Handler.
+func (n *node) Outlived(by membership.Identity) {
+	defer n.enter("what is learned")()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.outlived = append(n.outlived, by)
+}
+
 // await waits until a condition holds on what was written down.
 func (n *node) await(what string, holds func() bool) {
 	n.t.Helper()
@@ -185,6 +220,35 @@ func (n *node) awaitDisconnected(class core.Class, count int) error {
 	return n.disconnected[class][count-1]
 }
 
+// awaitLearned waits until the node was told count times what it learned, and
+// returns all of it.
+func (n *node) awaitLearned(count int) []network.Peer {
+	n.t.Helper()
+	n.await(fmt.Sprintf("%d peers are learned", count), func() bool { return len(n.learned) >= count })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.learned)
+}
+
+// awaitOutlived waits until the node was told that it has been outlived.
+func (n *node) awaitOutlived() membership.Identity {
+	n.t.Helper()
+	n.await("news that it has been outlived", func() bool { return len(n.outlived) > 0 })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.outlived[0]
+}
+
+// notOutlived asserts that the node was not told that it has been outlived.
+func (n *node) notOutlived() {
+	n.t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.outlived) > 0 {
+		n.t.Errorf("node %d was told that it has been outlived, by %v", n.local.ID, n.outlived)
+	}
+}
+
 // counts returns how often the handler was told of connections of a class.
 func (n *node) counts(class core.Class) (connected, disconnected int) {
 	n.mu.Lock()
@@ -219,7 +283,7 @@ func (n *node) refused(m core.Message) {
 }
 
 func (n *node) head(to *node, group uint64) core.Header {
-	return core.Header{Group: core.GroupID(group), Cluster: 7, From: n.local.Identity, To: to.local.Identity, Term: 3}
+	return core.Header{Group: core.GroupID(group), Cluster: cluster(7), From: n.local.Identity, To: to.local.Identity, Term: 3}
 }
 
 // request makes a request of a class with a number in it.
@@ -235,7 +299,7 @@ func (n *node) request(to *node, class core.Class, number uint64) core.Message {
 
 // response makes the answer to a request, with its number.
 func (n *node) response(m core.Message) core.Message {
-	h := core.Header{Group: m.Head().Group, From: n.local.Identity, To: m.Head().From, Term: 3}
+	h := core.Header{Group: m.Head().Group, Cluster: cluster(7), From: n.local.Identity, To: m.Head().From, Term: 3}
 	switch m := m.(type) {
 	case *core.AppendEntries:
 		return &core.AppendResponse{Header: h, Stream: m.Stream}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -65,7 +67,8 @@ func (n *Network) dismiss() {
 }
 
 // serve shakes hands on an inbound connection and serves it until it ends.
-func (n *Network) serve(raw net.Conn, sequence uint64) {
+func (n *Network) serve(accepted net.Conn, sequence uint64) {
+	raw := &paced{Conn: accepted}
 	ctx, cancel := context.WithTimeout(n.context, n.config.HandshakeTimeout)
 	g, err := n.welcome(ctx, raw)
 	if err != nil {
@@ -78,8 +81,11 @@ func (n *Network) serve(raw net.Conn, sequence uint64) {
 		return
 	}
 	c := n.newConnection(g, raw)
-	c.inbound, c.sequence = true, sequence
-	if !n.register(c, g.newer) {
+	c.sequence = sequence
+	c.sent.Store(new(atomic.Uint64))
+	n.hint(c.peer.ID, c.said, false)
+	n.hint(c.peer.ID, c.guess, false)
+	if !n.register(c) {
 		c.abandon()
 		return
 	}
@@ -91,39 +97,31 @@ func (n *Network) serve(raw net.Conn, sequence uint64) {
 	}
 }
 
-// register makes c the connection by which responses go back. It closes the
-// older one of the same peer and class, and waits for its end, so that what
-// came by it is received first.
-func (n *Network) register(c *connection, newer bool) bool {
-	key := acceptedKey{c.peer.Identity, c.class}
+// register makes c a connection by which responses may go back. It replaces
+// none: that takes a proof.
+func (n *Network) register(c *connection) bool {
 	n.mu.Lock()
-	old := n.accepted[key]
-	if n.closed || n.lives.Overtaken(c.peer) || old != nil && old.sequence > c.sequence {
-		n.mu.Unlock()
+	defer n.mu.Unlock()
+	if n.closed || n.lives.Overtaken(c.peer) {
 		return false
 	}
-	n.accepted[key] = c
-	p := n.peers[c.peer.ID]
-	n.mu.Unlock()
-	if newer {
-		n.dropOlderLives(c)
+	key := c.key()
+	all := n.accepted[key]
+	at := len(all)
+	for at > 0 && all[at-1].sequence > c.sequence {
+		at--
 	}
-	if old != nil {
-		old.fail(ErrReplaced)
-		<-old.done
-	}
-	if p != nil {
-		for _, l := range p.links {
-			l.retry()
-		}
-	}
+	n.accepted[key] = slices.Insert(all, at, c)
+	n.retry(c.peer.ID)
 	return true
 }
 
 func (n *Network) unregister(c *connection) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if key := (acceptedKey{c.peer.Identity, c.class}); n.accepted[key] == c {
+	key := c.key()
+	rest := slices.DeleteFunc(n.accepted[key], func(o *connection) bool { return o == c })
+	if n.accepted[key] = rest; len(rest) == 0 {
 		delete(n.accepted, key)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 )
 
 // counter is a handler that counts.
@@ -16,18 +17,22 @@ type counter struct{ received atomic.Int64 }
 func (c *counter) Receive(membership.Identity, core.Message)         { c.received.Add(1) }
 func (c *counter) Connected(membership.Identity, core.Class)         {}
 func (c *counter) Disconnected(membership.NodeID, core.Class, error) {}
+func (c *counter) Learned(network.Peer)                              {}
+func (c *counter) Outlived(membership.Identity)                      {}
 
 // oneWay sends b.N messages from one node to another and waits until all have
 // been received.
 func oneWay(b *testing.B, m core.Message, sender, receiver *tls.Config) {
 	from, to := listen(b, Config{TLS: sender}), listen(b, Config{TLS: receiver})
 	var c counter
-	if err := from.Start(local(1, 1), &counter{}); err != nil {
+	if err := from.Start(local(1, 1), nil, &counter{}); err != nil {
 		b.Fatal(err)
 	}
-	if err := to.Start(local(2, 1), &c); err != nil {
+	if err := to.Start(local(2, 1), nil, &c); err != nil {
 		b.Fatal(err)
 	}
+	from.SetCluster(1, cluster(1))
+	to.SetCluster(1, cluster(1))
 	from.SetAddress(2, to.Address())
 	send := func() {
 		for !from.Send(m) {
@@ -79,12 +84,14 @@ func BenchmarkAppend64KiBTLS(b *testing.B) {
 func BenchmarkRoundTrip(b *testing.B) {
 	from, to := listen(b, Config{}), listen(b, Config{})
 	asker, answerer := newEvents(), &echo{network: to}
-	if err := from.Start(local(1, 1), asker); err != nil {
+	if err := from.Start(local(1, 1), nil, asker); err != nil {
 		b.Fatal(err)
 	}
-	if err := to.Start(local(2, 1), answerer); err != nil {
+	if err := to.Start(local(2, 1), nil, answerer); err != nil {
 		b.Fatal(err)
 	}
+	from.SetCluster(1, cluster(1))
+	to.SetCluster(1, cluster(1))
 	from.SetAddress(2, to.Address())
 	m := heartbeat(1, 2, 1)
 	b.ReportAllocs()

@@ -10,7 +10,17 @@
 //
 // While a peer cannot be reached Send returns false and the network tries again
 // by itself, with a backoff, as long as requests are wanted, and at once when
-// the peer connects from its side.
+// the peer connects from its side. It tries by turns all addresses at which the
+// node may be: that of SetAddress, the one where it proved itself last, and
+// hints (rule 30).
+//
+// What a connection says of itself is a claim. In band, before the first message
+// of a group, each side proves that it knows the group's cluster (rule 29;
+// package wire has the bytes). Only then messages have a cluster, start counters
+// count, addresses are learned, and a newer connection replaces older ones.
+//
+// A connection that went dark is told by its silence: after AnswerTimeout where
+// an answer is due, after SilenceMax anywhere.
 package tcp
 
 import (
@@ -33,7 +43,10 @@ type Config struct {
 	// Address is where to listen, "host:port". Port 0 takes a free one.
 	Address string
 	// Advertise is where other nodes reach this one, if that is not Address.
-	// Port 0 stands for the port that is listened on.
+	// Port 0 stands for the port that is listened on. The handshake tells it to
+	// peers, which dial it from then on (rule 30). Where it is empty and Address
+	// names no host, or that of every interface, only the port is told, and
+	// peers try it on the host that this node's connections come from.
 	Advertise string
 
 	// TLS, if set, makes all connections TLS, with certificates on both sides.
@@ -51,8 +64,18 @@ type Config struct {
 	// Dial, if set, makes connections instead of a net.Dialer. It must heed its
 	// context.
 	Dial func(ctx context.Context, node membership.NodeID, address string) (net.Conn, error)
-	// DialAddress overrides the addresses of SetAddress for the nodes in it.
-	DialAddress map[membership.NodeID]string
+	// Resolve, if set, says where to dial, and is asked at each dial: address is
+	// the one that would be dialled, of SetAddress or learned. While it returns
+	// an error or what is no host:port, or hangs for half of HandshakeTimeout,
+	// the known address is used and the log tells of it. It may be called
+	// concurrently; one that does not return is left behind. An address that it
+	// gave is nothing that is learned or passed on. Override makes one of a map.
+	Resolve func(ctx context.Context, node membership.NodeID, address string) (string, error)
+	// Peers are hints where nodes may be, for a node all of whose peers have
+	// moved while it was away. They are tried after the address of SetAddress and
+	// the one that was learned, and are believed only if the node proves itself
+	// there.
+	Peers map[membership.NodeID]string
 
 	// FrameBytesMax is the largest frame, sent or received: 8 MiB, at least 64
 	// KiB, at most 1 GiB. Peers should agree on it.
@@ -72,8 +95,17 @@ type Config struct {
 	// all the same: 5 s. SilenceMax is after what time without hearing anything,
 	// or without getting rid of anything, a connection is broken: 15 s, at least
 	// three times KeepAliveInterval. The intervals of both sides should agree.
+	//
+	// Slow is not silent: only while no byte at all comes, or none leaves, the
+	// time counts.
 	KeepAliveInterval time.Duration
 	SilenceMax        time.Duration
+	// AnswerTimeout is after what time without hearing anything, although an
+	// answer is due, a control connection that this node made is replaced by a
+	// new one: 1 s, as an election time-out. A peer acknowledges a request within
+	// half of its own AnswerTimeout, so those of both sides should agree. An idle
+	// connection owes no answer.
+	AnswerTimeout time.Duration
 	// BackoffMin and BackoffMax are the bounds of the time between two attempts
 	// to connect: 50 ms and 2 s.
 	BackoffMin time.Duration
@@ -103,12 +135,13 @@ func (c Config) withDefaults() (Config, error) {
 	duration(&c.HandshakeTimeout, 3*time.Second)
 	duration(&c.KeepAliveInterval, 5*time.Second)
 	duration(&c.SilenceMax, 3*c.KeepAliveInterval)
+	duration(&c.AnswerTimeout, time.Second)
 	duration(&c.BackoffMin, 50*time.Millisecond)
 	duration(&c.BackoffMax, max(2*time.Second, c.BackoffMin))
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.DialAddress = maps.Clone(c.DialAddress)
+	c.Peers = maps.Clone(c.Peers)
 	if c.CertificateNode == nil {
 		c.CertificateNode = CertificateNode
 	}
@@ -133,6 +166,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("tcp: KeepAliveInterval %v is negative", c.KeepAliveInterval)
 	case c.SilenceMax < 3*c.KeepAliveInterval:
 		return fmt.Errorf("tcp: SilenceMax %v is below three times KeepAliveInterval %v", c.SilenceMax, c.KeepAliveInterval)
+	case c.AnswerTimeout < 0:
+		return fmt.Errorf("tcp: AnswerTimeout %v is negative", c.AnswerTimeout)
 	case c.BackoffMin < 0 || c.BackoffMax < c.BackoffMin:
 		return fmt.Errorf("tcp: BackoffMin %v and BackoffMax %v are no range", c.BackoffMin, c.BackoffMax)
 	}
@@ -142,6 +177,11 @@ func (c *Config) validate() error {
 	if c.Advertise != "" {
 		if _, _, err := net.SplitHostPort(c.Advertise); err != nil {
 			return fmt.Errorf("tcp: Advertise: %w", err)
+		}
+	}
+	for node, address := range c.Peers {
+		if !dialable(address) {
+			return fmt.Errorf("tcp: Peers: %q of node %d is no host:port", address, node)
 		}
 	}
 	return nil

@@ -26,6 +26,12 @@ var (
 	ErrCertificate = errors.New("tcp: no node id in the peer's certificate")
 	// ErrHandshakeTimeout: no connection, or no handshake on it.
 	ErrHandshakeTimeout = errors.New("tcp: no handshake")
+	// ErrUnanswered: nothing was heard for Config.AnswerTimeout although an
+	// answer was due, or nothing moved after that was so on the control connection.
+	ErrUnanswered = errors.New("tcp: the peer does not answer")
+	// ErrUnproved: whoever answers at the address proves nothing, and the peer
+	// may be elsewhere.
+	ErrUnproved = errors.New("tcp: the peer has not proved who it is")
 	// ErrInboundFull: InboundConnectionsMax is reached.
 	ErrInboundFull = errors.New("tcp: too many inbound connections")
 )
@@ -99,7 +105,7 @@ func name(err error) string {
 	}
 	for _, known := range []error{
 		network.ErrVersion, network.ErrStale, network.ErrFrameTooLarge, network.ErrFrame,
-		ErrOwnID, ErrCertificate, ErrInboundFull, ErrHandshakeTimeout,
+		ErrOwnID, ErrCertificate, ErrInboundFull, ErrHandshakeTimeout, ErrUnanswered, ErrUnproved,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()

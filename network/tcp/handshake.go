@@ -37,15 +37,33 @@ type greeted struct {
 	stream net.Conn
 	peer   network.Local
 	class  core.Class
-	// newer: a process of the peer before this one was seen.
-	newer bool
+	// session and role are what proofs are made of.
+	session wire.Session
+	role    wire.Role
+	// said is where the peer says that it listens, guess what may be made of it
+	// if it names no host.
+	said, guess string
+}
+
+// hello is what this node says of itself on one connection.
+func (n *Network) hello(class core.Class, expected membership.NodeID) wire.Hello {
+	h := wire.NewHello(n.local, class, expected)
+	h.Address = told(n.address)
+	return h
+}
+
+// heardOf takes the peer's hello, of which everything is a claim.
+func (g *greeted) heardOf(hello, dialler, listener *wire.Hello, raw net.Conn) {
+	g.peer = hello.Local
+	g.session = wire.NewSession(dialler, listener)
+	g.said, g.guess = saidAddress(hello.Address, raw.RemoteAddr())
 }
 
 // greet is the handshake of the side that dialled.
 func (n *Network) greet(ctx context.Context, raw net.Conn, node membership.NodeID, class core.Class, address string) (greeted, error) {
 	release := interruptible(ctx, raw)
 	defer release()
-	g := greeted{stream: raw, class: class}
+	g := greeted{stream: raw, class: class, role: wire.RoleDialler}
 	if n.credentials != nil {
 		stream := tls.Client(raw, n.credentials.client)
 		if err := stream.HandshakeContext(ctx); err != nil {
@@ -53,20 +71,23 @@ func (n *Network) greet(ctx context.Context, raw net.Conn, node membership.NodeI
 		}
 		g.stream = stream
 	}
-	mine := wire.NewHello(n.local, class, node)
+	mine := n.hello(class, node)
 	if _, err := g.stream.Write(mine.Append(nil)); err != nil {
 		return g, err
 	}
 	hello, err := wire.ReadHello(g.stream)
 	if err == nil {
-		g.peer = hello.Local
+		g.heardOf(&hello, &mine, &hello, raw)
 		switch {
 		case hello.ID != node:
+			// It may be found here by who looks for it.
+			n.hint(hello.ID, address, false)
+			n.hint(hello.ID, g.said, false)
 			err = &network.WrongPeerError{Address: address, Want: node, Got: hello.ID}
 		case hello.Class != class:
 			err = fmt.Errorf("%w: a hello for %s on a connection for %s", network.ErrFrame, hello.Class, class)
 		default:
-			g.newer, err = n.meet(g.stream, hello.Local)
+			err = n.meet(g.stream, hello.Local)
 		}
 	} else if !errors.Is(err, network.ErrVersion) {
 		return g, early(err)
@@ -75,12 +96,12 @@ func (n *Network) greet(ctx context.Context, raw net.Conn, node membership.NodeI
 	if err == nil {
 		// What this side found out says more than what it was told.
 		if err = early(readErr); err == nil {
-			if err = refusedBy(hello.ID, theirs); err != nil {
+			if err = n.refusedBy(&g, theirs); err != nil {
 				return g, err
 			}
 		}
 	}
-	verdict := verdictOn(err)
+	verdict := n.verdictOn(&g, err)
 	if _, writeErr := g.stream.Write(verdict.Append(nil)); err == nil {
 		err = writeErr
 	}
@@ -91,7 +112,7 @@ func (n *Network) greet(ctx context.Context, raw net.Conn, node membership.NodeI
 func (n *Network) welcome(ctx context.Context, raw net.Conn) (greeted, error) {
 	release := interruptible(ctx, raw)
 	defer release()
-	g := greeted{stream: raw}
+	g := greeted{stream: raw, role: wire.RoleListener}
 	if n.credentials != nil {
 		stream := tls.Server(raw, n.credentials.server)
 		if err := stream.HandshakeContext(ctx); err != nil {
@@ -103,15 +124,17 @@ func (n *Network) welcome(ctx context.Context, raw net.Conn) (greeted, error) {
 	if err != nil && !errors.Is(err, network.ErrVersion) {
 		return g, early(err)
 	}
-	g.peer, g.class = hello.Local, hello.Class
+	mine := n.hello(hello.Class, hello.ID)
+	g.class = hello.Class
+	g.heardOf(&hello, &hello, &mine, raw)
 	if err == nil {
 		if hello.Expected != n.local.ID {
 			err = &network.WrongPeerError{Address: n.address, Want: hello.Expected, Got: n.local.ID}
 		} else {
-			g.newer, err = n.meet(g.stream, hello.Local)
+			err = n.meet(g.stream, hello.Local)
 		}
 	}
-	mine, verdict := wire.NewHello(n.local, hello.Class, hello.ID), verdictOn(err)
+	verdict := n.verdictOn(&g, err)
 	if _, writeErr := g.stream.Write(verdict.Append(mine.Append(nil))); err == nil {
 		err = writeErr
 	}
@@ -122,29 +145,50 @@ func (n *Network) welcome(ctx context.Context, raw net.Conn) (greeted, error) {
 	if err != nil {
 		return g, early(err)
 	}
-	return g, refusedBy(hello.ID, theirs)
+	return g, n.refusedBy(&g, theirs)
 }
 
-// meet checks who the peer is (rule 17).
-func (n *Network) meet(stream net.Conn, peer network.Local) (newer bool, err error) {
+// meet checks who the peer says it is (rule 17). What it says is compared with
+// what others have proved, and remembered only when it is proved itself (rule 29).
+func (n *Network) meet(stream net.Conn, peer network.Local) error {
 	if secured, ok := stream.(*tls.Conn); ok {
 		certificates := secured.ConnectionState().PeerCertificates
 		if len(certificates) == 0 {
-			return false, ErrCertificate
+			return ErrCertificate
 		}
 		certified, err := n.config.CertificateNode(certificates[0])
 		if err != nil {
-			return false, err
+			return err
 		}
 		if certified != peer.ID {
-			return false, &CertificateError{Claimed: peer.ID, Certified: certified}
+			return &CertificateError{Claimed: peer.ID, Certified: certified}
 		}
 	}
-	newer, err = n.lives.Meet(peer)
-	if err == nil && peer.ID == n.local.ID {
-		err = ErrOwnID
+	// Nobody accepts its own identity: its own proofs could be shown to it.
+	if peer.ID == n.local.ID {
+		return ErrOwnID
 	}
-	return newer, err
+	return n.lives.Check(peer)
+}
+
+// verdictOn turns an error of this side into what the peer is told. The refusal
+// of an old copy is proved, so that the copy can believe it (rule 17).
+func (n *Network) verdictOn(g *greeted, err error) wire.Verdict {
+	v := verdictOn(err)
+	if v.Code == wire.CodeStale {
+		v.Proofs = n.clusters.proveRefusal(&g.session, g.role)
+	}
+	return v
+}
+
+// refusedBy turns a peer's verdict into an error, nil if it accepted.
+func (n *Network) refusedBy(g *greeted, v wire.Verdict) error {
+	if v.Code == wire.CodeStale && n.clusters.believes(&g.session, g.role.Other(), v.Proofs) {
+		by := g.peer.Identity
+		n.log.Error("this process runs on a copy of an old data directory, as a peer has proved", "peer", by.ID, "cause", v.Reason)
+		n.tell(func() { n.handler.Outlived(by) })
+	}
+	return refusedBy(g.peer.ID, v)
 }
 
 // early names the end of a connection within the handshake.

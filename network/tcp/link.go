@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -18,7 +19,17 @@ const (
 	// steadyAfter is how long a connection must have stood for its loss to
 	// begin the backoff anew.
 	steadyAfter = time.Second
+	// toldPauseMin and toldPauseMax are the bounds of the time after which the
+	// log tells again of a node that cannot be reached.
+	toldPauseMin = time.Second
+	toldPauseMax = time.Minute
+	// unprovedMax bounds for how long a connection may prove nothing while the
+	// node may be elsewhere.
+	unprovedMax = time.Minute
 )
+
+// errRedirected ends an attempt at an address where the node is no more.
+var errRedirected = errors.New("tcp: the peer has proved itself at another address")
 
 // link is this node's side of the connections that it makes to a node for a
 // class, one after the other. A goroutine runs it while there is one, or one is
@@ -36,8 +47,9 @@ type link struct {
 	// wake ends the wait between two attempts.
 	wake chan struct{}
 
-	mu      sync.Mutex
-	address string
+	mu sync.Mutex
+	// known: SetAddress told an address.
+	known   bool
 	queue   *queue
 	down    bool
 	running bool
@@ -50,12 +62,23 @@ type link struct {
 	interrupt func(cause error)
 	// connection is the one of the moment, nil if there is none.
 	connection *connection
+	// trying is the address of the attempt or the connection of the moment.
+	trying string
+	// fresh: the next attempt is as the first one, for something was learned.
+	fresh bool
 
 	// The rest belongs to the link's goroutine. attempts counts those that
-	// failed since the last success.
+	// failed since the last success, turn which address is the next.
 	attempts int
-	// logged are the kinds of trouble that were logged since the link went down.
+	turn     int
+	// unproved counts the connections since the last proved one that were given
+	// up because nothing was proved on them.
+	unproved int
+	// logged are the kinds of trouble that were logged since the link went down;
+	// toldAt and pause say when the log tells again that it is down.
 	logged map[string]bool
+	toldAt time.Time
+	pause  time.Duration
 }
 
 // send hands a request over.
@@ -63,7 +86,7 @@ func (l *link) send(m core.Message, bytes int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.closed || l.address == "":
+	case l.closed || !l.known:
 		return false
 	case l.queue != nil:
 		return l.queue.put(m, bytes)
@@ -84,16 +107,52 @@ func (l *link) ensureRunning() {
 	}
 }
 
-// setAddress changes where the node is looked for.
-func (l *link) setAddress(address string) {
+// setAddress is called when the address of the configuration has changed.
+func (l *link) setAddress(known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.address == address {
-		return
-	}
-	l.address = address
-	l.down = false
+	l.known = known
+	l.down, l.fresh = false, true
 	l.drop(ErrAddressChanged)
+}
+
+// redirect is called when it was learned where the node is: whoever is dialled
+// elsewhere is given up, and who answers elsewhere has to prove itself soon.
+func (l *link) redirect(address string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fresh = true
+	switch {
+	case l.interrupt == nil || l.trying == address:
+	case l.connection == nil:
+		l.interrupt(errRedirected)
+	default:
+		l.doubt(l.connection, l.network.config.AnswerTimeout)
+	}
+}
+
+// doubt gives a connection up unless the peer proves itself on it within some
+// time. It may be that of whoever sits at an old address of the node.
+func (l *link) doubt(c *connection, patience time.Duration) {
+	l.network.start(func() {
+		for {
+			timer := time.NewTimer(patience)
+			select {
+			case <-c.done:
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			switch {
+			case c.proven.Load():
+				return
+			case c.proofs.shownAny.Load():
+				c.fail(ErrUnproved)
+				return
+			}
+			// It has to prove only what this node has shown to know itself.
+		}
+	})
 }
 
 // breakConnection ends the connection, or the making of the first one.
@@ -170,6 +229,8 @@ type attempt struct {
 	context context.Context
 	cancel  context.CancelCauseFunc
 	address string
+	// others: there are more addresses than this one.
+	others bool
 }
 
 // next says what to do: tell the handler of a loss, make an attempt, or end the
@@ -187,10 +248,19 @@ func (l *link) next() (a *attempt, lost error) {
 	case lost != nil:
 		return nil, lost
 	}
-	if !l.down {
+	if !l.down || l.fresh {
 		l.attempts = 0
 	}
-	a = &attempt{address: l.address}
+	if l.fresh {
+		l.fresh, l.turn = false, 0
+	}
+	// Rule 30: by turns.
+	candidates := l.network.addresses.candidates(l.node)
+	a = &attempt{others: len(candidates) > 1}
+	if len(candidates) > 0 {
+		a.address = candidates[l.turn%len(candidates)]
+	}
+	l.trying = a.address
 	a.context, a.cancel = context.WithCancelCause(l.network.context)
 	l.interrupt = a.cancel
 	return a, nil
@@ -204,7 +274,7 @@ func (l *link) wait(ctx context.Context) bool {
 		select {
 		case <-timer.C:
 		case <-l.wake:
-			l.attempts = 0
+			l.attempts, l.turn = 0, 0
 		case <-ctx.Done():
 		}
 	}
@@ -230,15 +300,37 @@ func (l *link) serve(a *attempt) {
 			c.abandon()
 		}
 	}
-	if err == nil {
+	stood := err == nil
+	if stood {
 		began := time.Now()
 		l.network.handler.Connected(c.peer.Identity, l.class)
+		if a.others && l.network.addresses.proven(l.node) {
+			l.doubt(c, min(l.network.config.AnswerTimeout<<min(l.unproved, 10), unprovedMax))
+		}
 		err = c.run()
 		if time.Since(began) >= steadyAfter {
 			l.attempts = 0
 		}
+		l.judge(c, err)
+	} else {
+		l.turn++
 	}
 	l.lost(a, err)
+}
+
+// judge says which address is next after a connection that stood: the same,
+// unless the peer did not prove itself there.
+func (l *link) judge(c *connection, err error) {
+	switch {
+	case c.proven.Load():
+		l.unproved, l.turn = 0, 0
+	case errors.Is(err, ErrUnproved):
+		l.unproved++
+		l.turn++
+	}
+	if errors.Is(err, ErrUnanswered) && c.class == core.ClassControl {
+		l.network.suspect(c)
+	}
 }
 
 // adopt makes c the link's connection, unless it was dropped or overtaken
@@ -258,9 +350,9 @@ func (l *link) adopt(a *attempt, c *connection) error {
 	c.queue = l.queue
 	l.connection, l.interrupt = c, c.fail
 	if l.down {
-		l.network.log.Info("connected again", "peer", l.node, "class", l.class, "address", l.address)
+		l.network.log.Info("connected again", "peer", l.node, "class", l.class, "address", a.address)
 	} else {
-		l.network.log.Debug("connected", "peer", l.node, "class", l.class, "address", l.address)
+		l.network.log.Debug("connected", "peer", l.node, "class", l.class, "address", a.address)
 	}
 	l.down = false
 	return nil
@@ -283,11 +375,22 @@ func (l *link) lost(a *attempt, cause error) {
 		l.queue.close()
 		l.queue = nil
 		l.logged = map[string]bool{"": true, name(cause): true}
-		l.network.log.Warn("connection lost", "peer", l.node, "class", l.class, "address", l.address, "cause", cause)
-	} else if kind := name(cause); !l.logged[kind] {
-		l.logged[kind] = true
-		l.network.log.Warn("cannot connect", "peer", l.node, "class", l.class, "address", l.address, "cause", cause)
+		l.pause = toldPauseMin
+		l.log("connection lost", a.address, cause)
+		return
 	}
+	if kind := name(cause); !l.logged[kind] || time.Since(l.toldAt) >= l.pause {
+		if l.logged[kind] {
+			l.pause = min(2*l.pause, toldPauseMax)
+		}
+		l.logged[kind] = true
+		l.log("cannot connect", a.address, cause)
+	}
+}
+
+func (l *link) log(what, address string, cause error) {
+	l.toldAt = time.Now()
+	l.network.log.Warn(what, "peer", l.node, "class", l.class, "address", address, "cause", cause)
 }
 
 // connect dials and shakes hands.
@@ -295,21 +398,22 @@ func (l *link) connect(ctx context.Context, address string) (*connection, error)
 	n := l.network
 	ctx, cancel := context.WithTimeout(ctx, n.config.HandshakeTimeout)
 	defer cancel()
-	if override, ok := n.config.DialAddress[l.node]; ok {
-		address = override
-	}
-	raw, err := n.dial(ctx, l.node, address)
+	resolved := n.resolve(ctx, l.node, address)
+	stream, err := n.dial(ctx, l.node, resolved)
 	if err != nil {
 		return nil, n.late(ctx, err)
 	}
-	g, err := n.greet(ctx, raw, l.node, l.class, address)
+	raw := &paced{Conn: stream}
+	g, err := n.greet(ctx, raw, l.node, l.class, resolved)
 	if err != nil {
 		_ = raw.Close()
 		return nil, n.late(ctx, err)
 	}
 	c := n.newConnection(g, raw)
-	if g.newer {
-		n.dropOlderLives(c)
+	c.sent.Store(n.sentTo(l.node, l.class))
+	if resolved == address {
+		// What Resolve said is its own business.
+		c.dialled = address
 	}
 	return c, nil
 }

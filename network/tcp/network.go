@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -33,13 +34,26 @@ type Network struct {
 	handler network.Handler
 	lives   *seen.Lives
 
+	clusters  *clusters
+	addresses *addresses
+	resolving resolving
+	teller    teller
+	// proving is held while a connection becomes a proved one. It comes before mu.
+	proving sync.Mutex
+
+	sentMu sync.Mutex
+	sent   map[sentKey]*atomic.Uint64
+
 	// mu comes before the locks of links and connections.
 	mu      sync.RWMutex
 	started bool
 	closed  bool
 	peers   map[membership.NodeID]*peer
-	// accepted are the connections by which responses go back.
-	accepted map[acceptedKey]*connection
+	// accepted are the connections by which responses go back, as they were
+	// accepted: the newest is the last.
+	accepted map[acceptedKey][]*connection
+	// live are all connections that run.
+	live     map[*connection]struct{}
 	inbound  int
 	sequence uint64
 }
@@ -73,8 +87,11 @@ func Listen(config Config) (*Network, error) {
 	n := &Network{
 		config: config, log: config.Logger, credentials: credentials, listener: listener,
 		address:  advertised(config.Advertise, listener.Addr().String()),
+		clusters: newClusters(), addresses: newAddresses(&config),
+		sent:     make(map[sentKey]*atomic.Uint64),
 		peers:    make(map[membership.NodeID]*peer),
-		accepted: make(map[acceptedKey]*connection),
+		accepted: make(map[acceptedKey][]*connection),
+		live:     make(map[*connection]struct{}),
 	}
 	n.context, n.cancel = context.WithCancel(context.Background())
 	return n, nil
@@ -94,7 +111,7 @@ func advertised(advertise, listening string) string {
 }
 
 // Start implements network.Network.
-func (n *Network) Start(local network.Local, handler network.Handler) error {
+func (n *Network) Start(local network.Local, known []network.Peer, handler network.Handler) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
@@ -108,7 +125,8 @@ func (n *Network) Start(local network.Local, handler network.Handler) error {
 		return errors.New("tcp: no handler")
 	}
 	n.started = true
-	n.local, n.handler, n.lives = local, handler, seen.NewLives(local)
+	n.local, n.handler, n.lives = local, handler, seen.NewLives(local, known)
+	n.addresses.start(local.ID, known)
 	n.running.Go(n.accept)
 	return nil
 }
@@ -141,7 +159,7 @@ func (n *Network) Send(m core.Message) bool {
 		return false
 	}
 	if m.Response() {
-		c := n.accepted[acceptedKey{h.To, class}]
+		c := n.answering(acceptedKey{h.To, class}, h.Group)
 		return c != nil && c.queue.put(m, bytes)
 	}
 	p := n.peers[h.To.ID]
@@ -176,8 +194,10 @@ func (n *Network) SetAddress(node membership.NodeID, address string) {
 		}
 		n.peers[node] = p
 	}
-	for _, l := range p.links {
-		l.setAddress(address)
+	if n.addresses.configure(node, address) {
+		for _, l := range p.links {
+			l.setAddress(address != "")
+		}
 	}
 }
 
@@ -208,7 +228,7 @@ func (n *Network) Close() error {
 				l.close()
 			}
 		}
-		for _, c := range n.accepted {
+		for c := range n.live {
 			c.fail(ErrClosed)
 		}
 	}
@@ -221,31 +241,20 @@ func (n *Network) newQueue() *queue {
 	return newQueue(n.config.QueueMessagesMax, n.config.QueueBytesMax)
 }
 
-func (n *Network) newConnection(g greeted, raw net.Conn) *connection {
-	return &connection{
-		network: n, stream: g.stream, raw: raw, peer: g.peer, class: g.class,
-		queue: n.newQueue(), done: make(chan struct{}),
+// enlist counts a connection among those that run, unless the network is
+// closed.
+func (n *Network) enlist(c *connection) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return false
 	}
+	n.live[c] = struct{}{}
+	return true
 }
 
-// olderThan reports whether c is with an earlier process of the same store.
-func (c *connection) olderThan(o *connection) bool {
-	return c.peer.Identity == o.peer.Identity && c.peer.StartCounter < o.peer.StartCounter
-}
-
-// dropOlderLives ends the connections with earlier processes of a peer. They
-// are dead, or run on the same directory.
-func (n *Network) dropOlderLives(c *connection) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	for _, o := range n.accepted {
-		if o.olderThan(c) {
-			o.fail(ErrReplaced)
-		}
-	}
-	if p := n.peers[c.peer.ID]; p != nil {
-		for _, l := range p.links {
-			l.dropOlder(c)
-		}
-	}
+func (n *Network) delist(c *connection) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.live, c)
 }

@@ -22,10 +22,15 @@ type events struct {
 	received     chan core.Message
 	connected    chan membership.Identity
 	disconnected chan error
+	learned      chan network.Peer
+	outlived     chan membership.Identity
 }
 
 func newEvents() *events {
-	return &events{make(chan core.Message, 1000), make(chan membership.Identity, 1000), make(chan error, 1000)}
+	return &events{
+		make(chan core.Message, 1000), make(chan membership.Identity, 1000), make(chan error, 1000),
+		make(chan network.Peer, 1000), make(chan membership.Identity, 1000),
+	}
 }
 
 func (e *events) Receive(_ membership.Identity, m core.Message)    { e.received <- m }
@@ -33,6 +38,9 @@ func (e *events) Connected(peer membership.Identity, _ core.Class) { e.connected
 func (e *events) Disconnected(_ membership.NodeID, _ core.Class, cause error) {
 	e.disconnected <- cause
 }
+
+func (e *events) Learned(peer network.Peer)       { e.learned <- peer }
+func (e *events) Outlived(by membership.Identity) { e.outlived <- by }
 
 func await[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
@@ -102,11 +110,14 @@ func local(id, startCounter uint64) network.Local {
 func node(t *testing.T, id uint64, config Config) (*Network, *events) {
 	t.Helper()
 	n, e := listen(t, config), newEvents()
-	if err := n.Start(local(id, 1), e); err != nil {
+	if err := n.Start(local(id, 1), nil, e); err != nil {
 		t.Fatal(err)
 	}
 	return n, e
 }
+
+// cluster makes an id.
+func cluster(n byte) core.ClusterID { return core.ClusterID{0xc, 15: n} }
 
 func heartbeat(from, to, round uint64) *core.Heartbeat {
 	return &core.Heartbeat{Header: core.Header{Group: 1, From: local(from, 1).Identity, To: local(to, 1).Identity, Term: 1}, Round: round}
@@ -116,6 +127,8 @@ func heartbeat(from, to, round uint64) *core.Heartbeat {
 type raw struct {
 	net.Conn
 	t *testing.T
+	// session is of the hellos that greet exchanged.
+	session *wire.Session
 }
 
 func dialRaw(t *testing.T, n *Network) raw {
@@ -133,7 +146,7 @@ func newRaw(t *testing.T, conn net.Conn) raw {
 	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}
-	return raw{conn, t}
+	return raw{conn, t, new(wire.Session)}
 }
 
 func (r raw) send(b []byte) {
@@ -151,6 +164,7 @@ func (r raw) greet(h wire.Hello) (wire.Hello, wire.Verdict) {
 	if err != nil {
 		r.t.Fatalf("hello: %v", err)
 	}
+	*r.session = wire.NewSession(&h, &hello)
 	verdict, err := wire.ReadVerdict(r)
 	if err != nil {
 		r.t.Fatalf("verdict: %v", err)
@@ -161,10 +175,36 @@ func (r raw) greet(h wire.Hello) (wire.Hello, wire.Verdict) {
 // connect makes a whole handshake as node 2 in its first life with node 1.
 func (r raw) connect(class core.Class) {
 	r.t.Helper()
-	if _, v := r.greet(wire.NewHello(local(2, 1), class, 1)); v.Code != wire.CodeAccepted {
+	r.connectAs(wire.NewHello(local(2, 1), class, 1))
+}
+
+func (r raw) connectAs(h wire.Hello) {
+	r.t.Helper()
+	if _, v := r.greet(h); v.Code != wire.CodeAccepted {
 		r.t.Fatalf("refused: %+v", v)
 	}
 	r.send((&wire.Verdict{}).Append(nil))
+}
+
+// prove proves to know the cluster of group 1.
+func (r raw) prove() {
+	r.t.Helper()
+	r.send(wire.AppendProof(nil, r.session.Prove(wire.RoleDialler, 1, cluster(1))))
+}
+
+// next returns the next frame with a message, and what came before it.
+func next(t *testing.T, reader *wire.FrameReader) (m core.Message, before []wire.Frame) {
+	t.Helper()
+	for {
+		f, err := reader.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Message != nil {
+			return f.Message, before
+		}
+		before = append(before, f)
+	}
 }
 
 // closed waits until the other side has closed the connection.

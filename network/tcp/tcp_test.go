@@ -158,12 +158,19 @@ func TestHandshakeRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log lines
-			n, _ := node(t, 1, Config{Logger: log.logger()})
-			dialRaw(t, n).connect(core.ClassControl)
+			n, e := node(t, 1, Config{Logger: log.logger()})
+			n.SetCluster(1, cluster(1))
+			proved := dialRaw(t, n)
+			proved.connect(core.ClassControl)
+			proved.prove()
+			await(t, "the peer is learned", e.learned)
 			r := dialRaw(t, n)
 			hello, verdict := r.greet(c.hello)
 			if hello.ID != 1 || verdict.Code != c.code || !strings.Contains(verdict.Reason, c.want) {
 				t.Errorf("got %+v, %+v; want code %d and %q", hello, verdict, c.code, c.want)
+			}
+			if stale := c.code == wire.CodeStale; stale != (len(verdict.Proofs) == 1) || stale && !r.session.VerifyRefusal(wire.RoleListener, &verdict.Proofs[0], cluster(1)) {
+				t.Errorf("proofs %+v", verdict.Proofs)
 			}
 			r.closed()
 			log.await(t, "inbound connection refused", c.want)
@@ -233,22 +240,32 @@ func TestDialedPeerRefuses(t *testing.T) {
 	}
 }
 
-// TestDuplicateReplacesOlder: responses go by the newest connection.
+// TestDuplicateReplacesOlder: responses go by the newest connection, and what
+// came by the older one is received first. It takes a proof.
 func TestDuplicateReplacesOlder(t *testing.T) {
 	n, e := node(t, 1, Config{})
+	n.SetCluster(1, cluster(1))
 	older, newer := dialRaw(t, n), dialRaw(t, n)
 	older.connect(core.ClassControl)
+	older.prove()
 	older.send(frame(t, heartbeat(2, 1, 1)))
 	await(t, "a message", e.received)
 	newer.connect(core.ClassControl)
-	older.closed()
 	newer.send(frame(t, heartbeat(2, 1, 2)))
+	await(t, "a message that is not proved", e.received)
+	older.send(frame(t, heartbeat(2, 1, 3)))
+	if m := await(t, "a message of the older one", e.received); m.Head().Cluster != cluster(1) {
+		t.Errorf("received %+v", m)
+	}
+	newer.prove()
+	older.closed()
+	newer.send(frame(t, heartbeat(2, 1, 4)))
 	await(t, "a message", e.received)
 	if !n.Send(&core.HeartbeatResponse{Header: heartbeat(1, 2, 1).Header, Round: 2}) {
 		t.Error("the response was not taken")
 	}
-	if m, err := wire.NewFrameReader(newer, wire.FrameBytesDefault).Next(); err != nil || m.(*core.HeartbeatResponse).Round != 2 {
-		t.Errorf("got %+v, %v", m, err)
+	if m, _ := next(t, wire.NewFrameReader(newer, wire.FrameBytesDefault)); m.(*core.HeartbeatResponse).Round != 2 {
+		t.Errorf("got %+v", m)
 	}
 }
 
@@ -489,9 +506,9 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-func TestDialAddress(t *testing.T) {
+func TestOverride(t *testing.T) {
 	b, received := node(t, 2, Config{})
-	a, _ := node(t, 1, Config{DialAddress: map[membership.NodeID]string{2: b.Address()}})
+	a, _ := node(t, 1, Config{Resolve: Override(map[membership.NodeID]string{2: b.Address()})})
 	if a.Send(heartbeat(1, 2, 1)) {
 		t.Error("a node without an address was dialled")
 	}

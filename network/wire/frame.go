@@ -16,7 +16,7 @@ import (
 //	length    uint32  of what follows the checksum
 //	checksum  uint32  CRC-32C of what follows
 //	kind      uint8
-//	payload   the message
+//	payload   the message, or what stands in connection.go
 const (
 	// FrameOverheadBytes is what a frame adds to its message.
 	FrameOverheadBytes = 9
@@ -50,10 +50,37 @@ func AppendFrame(b []byte, m core.Message, bytesMax int) ([]byte, error) {
 	if size := len(out) - begin; size > bytesMax {
 		return b, fmt.Errorf("%w: %d bytes of a %T, at most %d", network.ErrFrameTooLarge, size, m, bytesMax)
 	}
-	body := out[begin+frameHeaderBytes:]
-	binary.LittleEndian.PutUint32(out[begin:], uint32(len(body)))
-	binary.LittleEndian.PutUint32(out[begin+4:], crc32.Checksum(body, castagnoli))
+	seal(out[begin:])
 	return out, nil
+}
+
+// appendFrameOf appends a frame of a kind that is no message.
+func appendFrameOf(b []byte, kind Kind, payload []byte) []byte {
+	begin := len(b)
+	b = append(b, make([]byte, FrameOverheadBytes)...)
+	b[begin+frameHeaderBytes] = byte(kind)
+	b = append(b, payload...)
+	seal(b[begin:])
+	return b
+}
+
+// seal fills in the length and the checksum of a frame.
+func seal(frame []byte) {
+	body := frame[frameHeaderBytes:]
+	binary.LittleEndian.PutUint32(frame, uint32(len(body)))
+	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(body, castagnoli))
+}
+
+// Frame is what came in a frame: a message, or one of the others, or nothing in
+// a keep-alive.
+type Frame struct {
+	Kind Kind
+	// Message is set for the kinds of messages, and for them only.
+	Message core.Message
+	// Proof is set for KindProof.
+	Proof *Proof
+	// Addresses are set for KindAddresses.
+	Addresses []Address
 }
 
 // readBufferBytes is how much a FrameReader reads at once.
@@ -73,25 +100,25 @@ func NewFrameReader(source io.Reader, bytesMax int) *FrameReader {
 	return &FrameReader{source: source, bytesMax: bytesMax, buffer: make([]byte, readBufferBytes)}
 }
 
-// Next returns the next message, or nil for a keep-alive. It returns [io.EOF]
+// Next returns what the next frame carries. It returns [io.EOF]
 // if the source ended between two frames, the source's own error, or one that
 // wraps [network.ErrFrame] or [network.ErrFrameTooLarge]. After an error the
 // reader is of no more use.
-func (r *FrameReader) Next() (core.Message, error) {
+func (r *FrameReader) Next() (Frame, error) {
 	header, err := r.peek(frameHeaderBytes)
 	if err != nil {
 		if errors.Is(err, io.EOF) && r.begin < r.end {
-			return nil, malformed("the stream ended within a frame's header")
+			return Frame{}, malformed("the stream ended within a frame's header")
 		}
-		return nil, err
+		return Frame{}, err
 	}
 	length := binary.LittleEndian.Uint32(header)
 	checksum := binary.LittleEndian.Uint32(header[4:])
 	switch {
 	case length == 0:
-		return nil, malformed("an empty frame")
+		return Frame{}, malformed("an empty frame")
 	case uint64(length)+frameHeaderBytes > uint64(r.bytesMax):
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", network.ErrFrameTooLarge, uint64(length)+frameHeaderBytes, r.bytesMax)
+		return Frame{}, fmt.Errorf("%w: %d bytes, at most %d", network.ErrFrameTooLarge, uint64(length)+frameHeaderBytes, r.bytesMax)
 	}
 	r.begin += frameHeaderBytes
 	body, shared, err := r.body(int(length))
@@ -99,19 +126,29 @@ func (r *FrameReader) Next() (core.Message, error) {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = malformed("the stream ended within a frame of %d bytes", length)
 		}
-		return nil, err
+		return Frame{}, err
 	}
 	if crc32.Checksum(body, castagnoli) != checksum {
-		return nil, malformed("the checksum of a frame of kind %d and %d bytes is wrong", body[0], length)
+		return Frame{}, malformed("the checksum of a frame of kind %d and %d bytes is wrong", body[0], length)
 	}
 	kind, payload := Kind(body[0]), body[1:]
-	if kind == KindKeepAlive {
-		return nil, nil
-	}
 	if shared && kind.Keeps() {
 		payload = append([]byte(nil), payload...)
 	}
-	return DecodeMessage(kind, payload)
+	frame := Frame{Kind: kind}
+	switch kind {
+	case KindKeepAlive, KindPing:
+	case KindProof:
+		frame.Proof, err = decodeProof(payload)
+	case KindAddresses:
+		frame.Addresses, err = decodeAddresses(payload)
+	default:
+		frame.Message, err = DecodeMessage(kind, payload)
+	}
+	if err != nil {
+		return Frame{}, err
+	}
+	return frame, nil
 }
 
 // body returns the next n bytes: a part of the buffer if they fit into it, else

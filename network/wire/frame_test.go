@@ -25,7 +25,7 @@ func TestFramesOfAllSizes(t *testing.T) {
 			chunk.Data = bytes.Repeat([]byte{byte(i)}, 1+random.Intn(3*readBufferBytes))
 		}
 		if i == 40 {
-			m = &core.SnapshotChunk{Header: header(), Data: make([]byte, 5<<20)}
+			m = &core.SnapshotChunk{Header: header(), Meta: core.SnapshotMeta{Cluster: header().Cluster}, Data: make([]byte, 5<<20)}
 		}
 		var err error
 		if stream, err = AppendFrame(stream, m, FrameBytesDefault); err != nil {
@@ -43,15 +43,15 @@ func TestFramesOfAllSizes(t *testing.T) {
 		reader := NewFrameReader(source, FrameBytesDefault)
 		var got []core.Message
 		for {
-			m, err := reader.Next()
+			f, err := reader.Next()
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m != nil {
-				got = append(got, m)
+			if f.Message != nil {
+				got = append(got, f.Message)
 			}
 		}
 		// Compared at the end: messages that share a buffer would be overwritten by now.
@@ -85,15 +85,69 @@ func TestFrameReaderRefuses(t *testing.T) {
 		{"one byte too large", framed(1000-frameHeaderBytes+1, make([]byte, 993)...), network.ErrFrameTooLarge},
 		{"garbage of the right size", framed(992, make([]byte, 500)...), network.ErrFrame},
 		{"an unknown kind", framed(1, 200), network.ErrFrame},
+		{"a proof without a group", appendFrameOf(nil, KindProof, appendBytes(nil, 2, make([]byte, MACBytes))), network.ErrFrame},
+		{"a proof that is too short", appendFrameOf(nil, KindProof, appendBytes(appendUint(nil, 1, 7), 2, make([]byte, MACBytes-1))), network.ErrFrame},
+		{"an address of nobody", appendFrameOf(nil, KindAddresses, appendBytes(nil, 1, appendUint(nil, 1, 7))), network.ErrFrame},
 		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), network.ErrFrameTooLarge},
 	} {
-		if m, err := NewFrameReader(bytes.NewReader(c.bytes), 1000).Next(); !errors.Is(err, c.want) || m != nil {
-			t.Errorf("%s: %v, %v, want %v", c.name, m, err, c.want)
+		if f, err := NewFrameReader(bytes.NewReader(c.bytes), 1000).Next(); !errors.Is(err, c.want) || f.Message != nil {
+			t.Errorf("%s: %v, %v, want %v", c.name, f, err, c.want)
 		}
 	}
 	broken := errors.New("broken")
 	if _, err := NewFrameReader(io.MultiReader(bytes.NewReader(good[:20]), iotest.ErrReader(broken)), 1000).Next(); !errors.Is(err, broken) {
 		t.Errorf("a broken source: %v", err)
+	}
+}
+
+// TestFramesOfTheConnection: what is no message comes between messages.
+func TestFramesOfTheConnection(t *testing.T) {
+	random := rand.New(rand.NewSource(6))
+	addresses := make([]Address, AddressesMax+1)
+	for i := range addresses {
+		addresses[i] = Address{Identity: identity(random), Address: "host:1"}
+	}
+	want := []Frame{
+		{Kind: KindProof, Proof: &Proof{Group: 9, MAC: [MACBytes]byte{1, 31: 2}}},
+		{Kind: KindHeartbeat, Message: &core.Heartbeat{Header: header(), Round: 1}},
+		{Kind: KindAddresses, Addresses: addresses[:AddressesMax]},
+		{Kind: KindPing},
+		{Kind: KindAddresses},
+		{Kind: KindKeepAlive},
+	}
+	stream := AppendProof(nil, *want[0].Proof)
+	stream, err := AppendFrame(stream, want[1].Message, FrameBytesDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream = AppendAddresses(AppendPing(AppendAddresses(stream, addresses)), nil)
+	if stream, err = AppendFrame(stream, nil, FrameBytesDefault); err != nil {
+		t.Fatal(err)
+	}
+	reader := NewFrameReader(bytes.NewReader(stream), FrameBytesDefault)
+	for i := range want {
+		if got, err := reader.Next(); err != nil || !reflect.DeepEqual(got, want[i]) {
+			t.Errorf("frame %d: %v\ngot  %+v\nwant %+v", i, err, got, want[i])
+		}
+	}
+}
+
+// TestClusterIsNotSent: the id leaves only where the header says so (rule 27).
+func TestClusterIsNotSent(t *testing.T) {
+	secret := cluster(0x5ec7e75ec7e7)
+	for kind := range messages {
+		m := drawn(t, kind, rand.New(rand.NewSource(7)))
+		m.Head().Cluster, m.Head().Introduces = secret, false
+		if chunk, ok := m.(*core.SnapshotChunk); ok {
+			chunk.Meta.Cluster = secret
+		}
+		b, err := AppendMessage(nil, m)
+		if err != nil || bytes.Contains(b, secret[10:]) {
+			t.Errorf("%T: %x, %v", m, b, err)
+		}
+		if got, err := DecodeMessage(kind, b); err != nil || !got.Head().Cluster.IsZero() || got.Head().Introduces {
+			t.Errorf("%T arrives as %+v, %v", m, got, err)
+		}
 	}
 }
 

@@ -71,13 +71,16 @@ func FuzzFrames(f *testing.F) {
 		f.Add(frame)
 		all = append(all, frame...)
 	}
+	f.Add(AppendProof(nil, Proof{Group: 7, MAC: [MACBytes]byte{1, 2, 3}}))
+	f.Add(AppendPing(AppendAddresses(nil, []Address{{Identity: identity(random), Address: "host:1"}, {Identity: identity(random)}})))
 	f.Add(all)
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		reader := NewFrameReader(bytes.NewReader(stream), 1<<16)
 		for {
-			_, err := reader.Next()
+			frame, err := reader.Next()
 			if err == nil {
+				sendOn(t, frame)
 				continue
 			}
 			if !errors.Is(err, io.EOF) && !errors.Is(err, network.ErrFrame) && !errors.Is(err, network.ErrFrameTooLarge) {
@@ -88,12 +91,30 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
+// sendOn asserts that what was read can be sent on and arrives equal.
+func sendOn(t *testing.T, frame Frame) {
+	var b []byte
+	switch frame.Kind {
+	case KindProof:
+		b = AppendProof(nil, *frame.Proof)
+	case KindAddresses:
+		b = AppendAddresses(nil, frame.Addresses)
+	default:
+		return
+	}
+	if again, err := NewFrameReader(bytes.NewReader(b), FrameBytesDefault).Next(); err != nil || !reflect.DeepEqual(again, frame) {
+		t.Fatalf("%v\ngot  %+v\nwant %+v", err, again, frame)
+	}
+}
+
 func FuzzHandshake(f *testing.F) {
 	h := hello()
 	v := Verdict{Code: CodeRefused, Reason: "no"}
 	f.Add(h.Append(nil))
 	f.Add(v.Append(h.Append(nil)))
 	f.Add(v.Append(nil))
+	stale := Verdict{Code: CodeStale, Reason: "no", Proofs: []Proof{{Group: 1}, {Group: 1 << 40, MAC: [MACBytes]byte{9}}}}
+	f.Add(stale.Append(h.Append(nil)))
 	f.Add([]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		stream := bytes.NewReader(b)

@@ -60,6 +60,7 @@ func toProto(m core.Message) (proto.Message, error) {
 			Header: h, Id: m.ID, Empty: m.Empty, Last: logIDToProto(m.Last), Attempt: m.Attempt, Granted: m.Granted,
 			GrantedToNode: uint64(m.GrantedTo.ID), GrantedToIncarnation: uint64(m.GrantedTo.Incarnation),
 			WaitMillis: m.WaitMillis, SameList: m.SameList,
+			KnownNode: uint64(m.Known.ID), KnownIncarnation: uint64(m.Known.Incarnation),
 		}, nil
 	case *core.Refusal:
 		if !knownReason(uint32(m.Reason)) {
@@ -119,6 +120,7 @@ func decodeGenerated(kind Kind, payload []byte) (core.Message, error) {
 			Header: headerFromProto(p.Header), ID: p.Id, Empty: p.Empty, Last: logIDFromProto(p.Last), Attempt: p.Attempt, Granted: p.Granted,
 			GrantedTo:  core.Identity{ID: core.NodeID(p.GrantedToNode), Incarnation: membership.Incarnation(p.GrantedToIncarnation)},
 			WaitMillis: p.WaitMillis, SameList: p.SameList,
+			Known: core.Identity{ID: core.NodeID(p.KnownNode), Incarnation: membership.Incarnation(p.KnownIncarnation)},
 		}, err
 	case KindRefusal:
 		var p pb.Refusal
@@ -138,11 +140,15 @@ func parse(payload []byte, p proto.Message) error {
 	if err := unmarshal.Unmarshal(payload, p); err != nil {
 		return malformed("%v", err)
 	}
+	if m, ok := p.(interface{ GetHeader() *pb.Header }); ok {
+		var cluster core.ClusterID
+		return exactly("introduction", cluster[:], m.GetHeader().GetIntroduction())
+	}
 	return nil
 }
 
 func knownReason(r uint32) bool {
-	return r >= uint32(core.RefusedIncarnation) && r <= uint32(core.RefusedCluster)
+	return r >= uint32(core.RefusedIncarnation) && r <= uint32(core.RefusedUnknownMember)
 }
 
 func headerToProto(h *core.Header) *pb.Header {

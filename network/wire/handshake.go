@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,6 +19,10 @@ import (
 // sends its verdict. Frames may follow a verdict at once. A side whose verdict
 // is a refusal closes the connection after it, so both know the reason.
 //
+// A hello proves nothing: whoever has seen one can say it again. So each side
+// puts a challenge into its hello, 16 bytes of a cryptographic generator that
+// are drawn anew for each connection, and proof.go says what is made of both.
+//
 // Hellos and verdicts stand in blocks, which no later version changes, numbers
 // little-endian:
 //
@@ -30,7 +35,8 @@ import (
 const (
 	magic            = "troupe"
 	blockHeaderBytes = len(magic) + 10
-	// BlockBytesMax is the longest payload of a block.
+	// BlockBytesMax is the longest payload of a block; 64 proofs of 47 bytes and
+	// a reason fit into it.
 	BlockBytesMax = 4096
 
 	blockHello   = 1
@@ -39,9 +45,22 @@ const (
 
 // The versions of the protocol that this package speaks.
 const (
-	Version         = 1
-	RequiredVersion = 1
+	Version         = 2
+	RequiredVersion = 2
 )
+
+// ChallengeBytes is the length of a challenge.
+const ChallengeBytes = 16
+
+// Challenge is drawn for each connection; zero is none.
+type Challenge [ChallengeBytes]byte
+
+// NewChallenge draws a challenge.
+func NewChallenge() (c Challenge) {
+	// It never fails: the process ends first.
+	_, _ = rand.Read(c[:])
+	return c
+}
 
 // Hello is what a node shows of itself.
 type Hello struct {
@@ -52,11 +71,20 @@ type Hello struct {
 	Class core.Class
 	// Expected is the node that the sender means to talk to.
 	Expected membership.NodeID
+	// Challenge is what the other side's proofs on this connection are made over.
+	Challenge Challenge
+	// Address is where the sender listens, "host:port". ":port" says that it
+	// listens on every interface and does not know by which one it is reached.
+	// Empty is unknown. At most AddressBytesMax bytes; a longer one is left out.
+	Address string
 }
 
-// NewHello returns a Hello of this package's version.
+// NewHello returns a Hello of this package's version with a fresh challenge.
 func NewHello(local network.Local, class core.Class, expected membership.NodeID) Hello {
-	return Hello{Version: Version, RequiredVersion: RequiredVersion, Local: local, Class: class, Expected: expected}
+	return Hello{
+		Version: Version, RequiredVersion: RequiredVersion, Local: local, Class: class, Expected: expected,
+		Challenge: NewChallenge(),
+	}
 }
 
 // Append appends the hello's block.
@@ -65,6 +93,7 @@ func (h *Hello) Append(b []byte) []byte {
 		Version: h.Version, RequiredVersion: h.RequiredVersion,
 		Node: uint64(h.ID), Incarnation: uint64(h.Incarnation), StartCounter: h.StartCounter, Nonce: h.Nonce,
 		Class: uint32(h.Class), ExpectedNode: uint64(h.Expected),
+		Challenge: h.Challenge[:], Address: sentAddress(h.Address),
 	})
 	if err != nil {
 		panic(fmt.Sprintf("wire: a hello of numbers has no encoding: %v", err))
@@ -90,7 +119,7 @@ func ReadHello(source io.Reader) (Hello, error) {
 			Identity:     membership.Identity{ID: membership.NodeID(p.Node), Incarnation: membership.Incarnation(p.Incarnation)},
 			StartCounter: p.StartCounter, Nonce: p.Nonce,
 		},
-		Expected: membership.NodeID(p.ExpectedNode),
+		Expected: membership.NodeID(p.ExpectedNode), Address: sentAddress(p.Address),
 	}
 	if p.Class >= uint32(core.ClassControl) && p.Class <= core.Classes {
 		h.Class = core.Class(p.Class)
@@ -105,6 +134,10 @@ func ReadHello(source io.Reader) (Hello, error) {
 	if h.ID == 0 || h.Incarnation == 0 {
 		return h, malformed("hello of nobody: %v", h.Identity)
 	}
+	if len(p.Challenge) != ChallengeBytes {
+		return h, malformed("hello with a challenge of %d bytes, not %d", len(p.Challenge), ChallengeBytes)
+	}
+	copy(h.Challenge[:], p.Challenge)
 	return h, nil
 }
 
@@ -127,11 +160,18 @@ const (
 // Verdict tells the other side what was made of its hello.
 type Verdict struct {
 	Code Code
-	// Reason is for people, cut at 1,024 bytes.
+	// Reason is for people, cut at 900 bytes.
 	Reason string
+	// Proofs go with CodeStale: the refuser knows the clusters of these groups
+	// (Session.ProveRefusal). Whoever cannot verify one of them need not believe
+	// the refusal. At most ProofsMax are sent.
+	Proofs []Proof
 }
 
-const reasonBytesMax = 1024
+// ProofsMax bounds the proofs of a verdict, so that it fits into its block.
+const ProofsMax = 64
+
+const reasonBytesMax = 900
 
 // Append appends the verdict's block.
 func (v *Verdict) Append(b []byte) []byte {
@@ -139,7 +179,11 @@ func (v *Verdict) Append(b []byte) []byte {
 	if len(reason) > reasonBytesMax {
 		reason = reason[:reasonBytesMax]
 	}
-	payload, err := marshal.Marshal(&pb.Verdict{Code: uint32(v.Code), Reason: validUTF8(reason)})
+	p := &pb.Verdict{Code: uint32(v.Code), Reason: validUTF8(reason)}
+	for i := range v.Proofs[:min(len(v.Proofs), ProofsMax)] {
+		p.Proofs = append(p.Proofs, v.Proofs[i].toProto())
+	}
+	payload, err := marshal.Marshal(p)
 	if err != nil {
 		panic(fmt.Sprintf("wire: a verdict has no encoding: %v", err))
 	}
@@ -157,7 +201,18 @@ func ReadVerdict(source io.Reader) (Verdict, error) {
 	if err := parse(payload, &p); err != nil {
 		return Verdict{}, fmt.Errorf("verdict: %w", err)
 	}
-	return Verdict{Code: Code(p.Code), Reason: p.Reason}, nil
+	v := Verdict{Code: Code(p.Code), Reason: p.Reason}
+	if len(p.Proofs) > ProofsMax {
+		return Verdict{}, malformed("verdict with %d proofs, at most %d", len(p.Proofs), ProofsMax)
+	}
+	for _, proof := range p.Proofs {
+		got, err := proofFromProto(proof)
+		if err != nil {
+			return Verdict{}, fmt.Errorf("verdict: %w", err)
+		}
+		v.Proofs = append(v.Proofs, got)
+	}
+	return v, nil
 }
 
 func appendBlock(b []byte, kind byte, payload []byte) []byte {

@@ -2,8 +2,8 @@ package wire
 
 import "github.com/trouperaft/troupe/core"
 
-// Kind says in a frame what message it carries. Numbers are never used again
-// for something else.
+// Kind says in a frame what it carries: a message, or from 128 on what concerns
+// the connection itself. Numbers are never used again for something else.
 type Kind uint8
 
 // Kinds of frames.
@@ -27,6 +27,17 @@ const (
 	KindRefusal
 
 	kindEnd
+)
+
+// Kinds of frames that are no message.
+const (
+	// KindProof carries a Proof.
+	KindProof Kind = 128 + iota
+	// KindAddresses carries Addresses.
+	KindAddresses
+	// KindPing carries nothing. It asks for any frame at once, a keep-alive if
+	// there is nothing else to say.
+	KindPing
 )
 
 // Keeps reports whether a decoded message of this kind holds parts of the bytes

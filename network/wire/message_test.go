@@ -94,7 +94,7 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 	const most = math.MaxUint64
 	id := core.LogID{Term: most, Index: most}
 	header := core.Header{
-		Group: most, Cluster: most, From: core.Identity{ID: most, Incarnation: most},
+		Group: most, Cluster: cluster(most), Introduces: true, From: core.Identity{ID: most, Incarnation: most},
 		To: core.Identity{ID: most, Incarnation: most}, Term: most,
 	}
 	proposals := make([]core.ForwardedProposal, 1000)
@@ -120,7 +120,7 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 		&core.ProposeResponse{Header: header, Results: results},
 		&core.AppendEntries{Header: header, Stream: most, Entries: entries, Commit: most, Traces: traces},
 		&core.SnapshotChunk{Header: header, Stream: most, Transfer: most, Offset: most, Done: true, Trace: core.TraceContext{1}, Meta: core.SnapshotMeta{
-			LogID: id, Time: -1, Cluster: most, SizeBytes: most, Checksum: math.MaxUint32,
+			LogID: id, Time: -1, SizeBytes: most, Checksum: math.MaxUint32,
 			Configuration: core.ConfigurationAt{LogID: id, Configuration: c},
 		}},
 	} {
@@ -181,7 +181,7 @@ func TestHandWrittenIsTheSchema(t *testing.T) {
 }
 
 func header() core.Header {
-	return core.Header{Group: 1, Cluster: 2, From: core.Identity{ID: 3, Incarnation: 4}, To: core.Identity{ID: 5, Incarnation: 6}, Term: 7}
+	return core.Header{Group: 1, Cluster: cluster(2), Introduces: true, From: core.Identity{ID: 3, Incarnation: 4}, To: core.Identity{ID: 5, Incarnation: 6}, Term: 7}
 }
 
 func TestUnknownFieldsAreSkipped(t *testing.T) {

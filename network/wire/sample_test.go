@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"math/rand"
 	"reflect"
 	"testing"
@@ -41,8 +42,11 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 	pointer.Elem().Set(value)
 	m := pointer.Interface().(core.Message)
 	*m.Head() = core.Header{
-		Group: core.GroupID(1 + random.Uint64()>>random.Intn(64)), Cluster: core.ClusterID(random.Uint64()),
-		From: identity(random), To: identity(random), Term: core.Term(number(random)),
+		Group: core.GroupID(1 + random.Uint64()>>random.Intn(64)),
+		From:  identity(random), To: identity(random), Term: core.Term(number(random)),
+	}
+	if random.Intn(2) == 0 {
+		m.Head().Cluster, m.Head().Introduces = cluster(random.Uint64()), true
 	}
 	switch m := m.(type) {
 	case *core.AppendEntries:
@@ -53,6 +57,7 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 		}
 	case *core.SnapshotChunk:
 		m.Meta.Configuration.Configuration = configuration(random)
+		m.Meta.Cluster = m.Cluster
 		m.Data = emptyIsNil(m.Data)
 	case *core.ProposeRequest:
 		for i := range m.Proposals {
@@ -81,7 +86,7 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 			m.Trace = core.TraceContext{}
 		}
 	case *core.Refusal:
-		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedCluster)))
+		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedUnknownMember)))
 	}
 	return m
 }
@@ -136,5 +141,11 @@ func configuration(random *rand.Rand) membership.Configuration {
 	if !c.IsZero() && random.Intn(2) == 0 {
 		random.Read(c.Founding[:])
 	}
+	return c
+}
+
+// cluster makes an id that ends with n.
+func cluster(n uint64) (c core.ClusterID) {
+	binary.BigEndian.PutUint64(c[8:], n)
 	return c
 }

@@ -11,11 +11,12 @@ import (
 )
 
 // identitiesMax bounds what is remembered. Beyond it the identity that was met
-// the longest time ago is forgotten.
+// the longest time ago is forgotten. All of them were proved: strangers cannot
+// push a member out (rule 29).
 const identitiesMax = 4096
 
-// Lives holds the newest life of each identity: its start counter and the nonce
-// of its process. Safe for concurrent use.
+// Lives holds the newest proved life of each identity: its start counter and
+// the nonce of its process. Safe for concurrent use.
 type Lives struct {
 	mu     sync.Mutex
 	clock  uint64
@@ -28,35 +29,60 @@ type life struct {
 	metAt uint64
 }
 
-// NewLives returns Lives that know the node's own life: another process that
-// shows it runs on a copy.
-func NewLives(own network.Local) *Lives {
+// NewLives returns Lives that know the node's own life, for another process
+// that shows it runs on a copy, and those that earlier lives of it met.
+func NewLives(own network.Local, known []network.Peer) *Lives {
 	l := &Lives{newest: make(map[membership.Identity]life)}
 	l.newest[own.Identity] = life{startCounter: own.StartCounter, nonce: own.Nonce}
+	for i := range known {
+		// One that contradicts what stands before it is no news.
+		_, _ = l.Meet(known[i].Local)
+	}
 	return l
 }
 
-// Meet checks and remembers what a peer shows. Newer reports that it is a later
-// life than the one met before. The error wraps [network.ErrStale].
-func (l *Lives) Meet(peer network.Local) (newer bool, err error) {
+// Check compares what a peer claims with what was proved. It remembers nothing:
+// a claim is proved by nothing yet. The error wraps [network.ErrStale].
+func (l *Lives) Check(claim network.Local) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.clock++
-	before, known := l.newest[peer.Identity]
-	switch {
-	case !known:
-		l.makeRoom()
-	case peer.StartCounter < before.startCounter:
-		return false, fmt.Errorf("%w: node %v shows start counter %d, and %d was seen", network.ErrStale, peer.Identity, peer.StartCounter, before.startCounter)
-	case peer.StartCounter == before.startCounter && peer.Nonce != before.nonce:
-		return false, fmt.Errorf("%w: two processes of node %v show start counter %d", network.ErrStale, peer.Identity, peer.StartCounter)
-	}
-	l.newest[peer.Identity] = life{startCounter: peer.StartCounter, nonce: peer.Nonce, metAt: l.clock}
-	return known && peer.StartCounter > before.startCounter, nil
+	return l.check(claim)
 }
 
-// Overtaken reports whether a later life of the peer was met since Meet took
-// this one.
+func (l *Lives) check(claim network.Local) error {
+	before, known := l.newest[claim.Identity]
+	switch {
+	case !known:
+	case claim.StartCounter < before.startCounter:
+		return fmt.Errorf("%w: node %v shows start counter %d, and %d was seen", network.ErrStale, claim.Identity, claim.StartCounter, before.startCounter)
+	case claim.StartCounter == before.startCounter && claim.Nonce != before.nonce:
+		return fmt.Errorf("%w: two processes of node %v show start counter %d", network.ErrStale, claim.Identity, claim.StartCounter)
+	}
+	return nil
+}
+
+// Meet checks and remembers what a peer has proved. News reports that this life
+// was not known. The error is that of Check.
+func (l *Lives) Meet(proved network.Local) (news bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.check(proved); err != nil {
+		return false, err
+	}
+	l.clock++
+	before, known := l.newest[proved.Identity]
+	if !known {
+		l.makeRoom()
+	}
+	if known && before.metAt == 0 {
+		// The node's own life stays what it is.
+		return false, nil
+	}
+	l.newest[proved.Identity] = life{startCounter: proved.StartCounter, nonce: proved.Nonce, metAt: l.clock}
+	return !known || proved.StartCounter > before.startCounter, nil
+}
+
+// Overtaken reports whether a later life than this one was proved.
 func (l *Lives) Overtaken(peer network.Local) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,6 +20,8 @@
 // has an Error as its body, with the HTTP status of its code; the one exception
 // is a path that is there under another method, which is a bad_request with
 // status 405 and an Allow header.
+//
+// Whoever reaches the API is trusted: it asks nobody who he is.
 package api
 
 import (
@@ -52,7 +54,9 @@ type Swapped struct {
 	Written
 }
 
-// Init asks for a cluster to be formed.
+// Init asks for a cluster to be formed. It may be sent to one member or to all of
+// them, at once and again: with the same list one cluster comes of it, and each is
+// answered with 200 when that is complete.
 type Init struct {
 	Members []InitMember `json:"members"`
 }
@@ -64,10 +68,15 @@ type InitMember struct {
 }
 
 // Status is what a node says of itself. It is there before the node is part of
-// a cluster (a follower without members) and after its group has failed.
+// a cluster and after its group has failed.
 type Status struct {
-	ID            uint64 `json:"id"`
-	Incarnation   string `json:"incarnation"`
+	ID          uint64 `json:"id"`
+	Incarnation string `json:"incarnation"`
+	// Cluster is a hash of the cluster's id, by which two clusters can be told
+	// apart: "none" before there is one. The id itself is a secret.
+	Cluster string `json:"cluster"`
+	// Role is none, follower, candidate, leader or learner. None is a node that
+	// is part of no cluster yet, or that has lost its data.
 	Role          string `json:"role"`
 	Term          uint64 `json:"term"`
 	Leader        uint64 `json:"leader"`
@@ -82,14 +91,22 @@ type Status struct {
 	// Peers, on the leader, are the other members as it sees them.
 	Peers []Peer `json:"peers,omitempty"`
 	Joint bool   `json:"joint"`
-	// Forming: the cluster is still being formed, and waits for WaitsFor.
-	Forming  bool     `json:"forming"`
-	WaitsFor []uint64 `json:"waits_for,omitempty"`
+	// Forming: the cluster was begun, and is not complete yet.
+	Forming bool `json:"forming"`
+	// WaitsFor says for whom the forming waits, and why: on the leader, and on a
+	// node that was asked to form a cluster, before one was begun.
+	WaitsFor []Waiting `json:"waits_for,omitempty"`
 	// UnknownToGroup: the group knows this node as one that had other data. It
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
 	// Fatal is why the group has failed on this node, empty if it has not.
 	Fatal string `json:"fatal,omitempty"`
+}
+
+// Waiting is a member that the forming of a cluster waits for.
+type Waiting struct {
+	ID  uint64 `json:"id"`
+	Why string `json:"why"`
 }
 
 // Member is one node of the cluster. While a node that lost its data is being
@@ -118,7 +135,8 @@ type Peer struct {
 	// SnapshotBytes of SnapshotTotalBytes are there of a snapshot on its way.
 	SnapshotBytes      uint64 `json:"snapshot_bytes,omitempty"`
 	SnapshotTotalBytes uint64 `json:"snapshot_total_bytes,omitempty"`
-	// LostData: another incarnation answers in its place; it is not counted.
+	// LostData: another incarnation answers in its place, or it no longer holds what
+	// it had acknowledged; it is to be replaced.
 	LostData bool `json:"lost_data,omitempty"`
 }
 
@@ -141,11 +159,16 @@ type Code string
 
 // The codes.
 const (
-	BadRequest     Code = "bad_request"
-	NotFound       Code = "not_found"
-	TooLarge       Code = "too_large"
-	Overloaded     Code = "overloaded"
-	NoLeader       Code = "no_leader"
+	BadRequest Code = "bad_request"
+	NotFound   Code = "not_found"
+	TooLarge   Code = "too_large"
+	Overloaded Code = "overloaded"
+	NoLeader   Code = "no_leader"
+	// NoCluster: the node is part of no cluster yet, and nothing was done.
+	NoCluster Code = "no_cluster"
+	// Forming: time ran out before the cluster was complete. The error says for
+	// whom it waits, and why.
+	Forming        Code = "forming"
 	UnknownOutcome Code = "unknown_outcome"
 	Stopped        Code = "stopped"
 	Timeout        Code = "timeout"
@@ -165,7 +188,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
-	case NoLeader, UnknownOutcome, Stopped:
+	case NoLeader, NoCluster, Forming, UnknownOutcome, Stopped:
 		return http.StatusServiceUnavailable
 	case Timeout:
 		return http.StatusGatewayTimeout
@@ -177,8 +200,9 @@ func (c Code) HTTPStatus() int {
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"error"`
-	// MayHaveHappened: the write may have been carried out, or may be yet. It
-	// is true with UnknownOutcome and false with every other code.
+	// MayHaveHappened: what was asked for may have been carried out, or may be
+	// yet. It is true with UnknownOutcome and Forming, and false with every other
+	// code.
 	MayHaveHappened bool `json:"may_have_happened"`
 	// Leader is the node that leads as far as the asked one knows, or 0.
 	Leader uint64 `json:"leader"`

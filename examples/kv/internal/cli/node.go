@@ -63,6 +63,16 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 		return errors.Join(err, front.Close(), ignoreClosed(<-served))
 	}
 
+	forming := make(chan struct{})
+	go func() {
+		defer close(forming)
+		newFormer(n.raft, s.members, logger).run(ctx)
+	}()
+	defer func() {
+		stop()
+		<-forming
+	}()
+
 	// A group that has failed does not end the process: its status tells why.
 	select {
 	case err := <-served:
@@ -130,7 +140,9 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		return nil, err
 	}
 	n.closers = append(n.closers, n.machine)
-	transport, err := tcp.Listen(tcp.Config{Address: s.raftAddress, DialAddress: s.overrides, Logger: logger})
+	transport, err := tcp.Listen(tcp.Config{
+		Address: s.raftAddress, Advertise: s.advertise, Peers: s.hints, Resolve: tcp.Override(s.overrides), Logger: logger,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("--raft: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 	"github.com/trouperaft/troupe/examples/kv/internal/client"
+	"github.com/trouperaft/troupe/membership"
 )
 
 const httpDefault = "127.0.0.1:8001"
@@ -121,23 +122,38 @@ func newInit() *cobra.Command {
 	command := request("init", "Form a cluster of new nodes", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
 		members, err := parseMembers(list)
 		if err != nil {
-			return err
+			return fmt.Errorf("--members: %w", err)
 		}
 		return show(c, api.Init{Members: members}, to.Init(c.Context(), members))
 	})
+	command.Long = `Form a cluster of new nodes. It may be sent to one of them, or to all with the
+same list, at once and again: one cluster comes of it. If time runs out before it
+is complete, the error says for whom it waits, and why; status says so too.`
 	command.Flags().StringSliceVar(&list, "members", nil, "all members with their raft addresses, 1=HOST:PORT,2=HOST:PORT,...")
 	mustRequire(command, "members")
 	return command
 }
 
+// parseMembers reads the list of a cluster's members.
 func parseMembers(list []string) ([]api.InitMember, error) {
-	members := make([]api.InitMember, len(list))
-	for i, text := range list {
+	if len(list) > membership.MembersMax {
+		return nil, fmt.Errorf("%d members, at most %d", len(list), membership.MembersMax)
+	}
+	var members []api.InitMember
+	for _, text := range list {
 		id, address, err := parseMember(text)
 		if err != nil {
-			return nil, fmt.Errorf("--members: %w", err)
+			return nil, err
 		}
-		members[i] = api.InitMember{ID: id, Address: address}
+		for _, other := range members {
+			switch {
+			case other.ID == id:
+				return nil, fmt.Errorf("node %d stands there twice", id)
+			case other.Address == address:
+				return nil, fmt.Errorf("nodes %d and %d have one address, %s", other.ID, id, address)
+			}
+		}
+		members = append(members, api.InitMember{ID: id, Address: address})
 	}
 	return members, nil
 }
@@ -153,6 +169,9 @@ func parseMember(text string) (id uint64, address string, err error) {
 		return 0, "", fmt.Errorf("%q is not ID=HOST:PORT: ids are numbers from 1 on", text)
 	}
 	address = strings.TrimSpace(address)
+	if address == "" {
+		return 0, "", fmt.Errorf("%q is not ID=HOST:PORT: the address is missing", text)
+	}
 	if err := checkAddress(address); err != nil {
 		return 0, "", fmt.Errorf("%q: %w", text, err)
 	}
@@ -170,10 +189,13 @@ func show(c *cobra.Command, answer any, err error) error {
 // explain adds what a person should know to what the server said.
 func explain(err error) error {
 	var answer *api.Error
-	if errors.As(err, &answer) && answer.MayHaveHappened {
-		return fmt.Errorf("%w (the write may have been carried out, or may be yet)", err)
+	switch {
+	case !errors.As(err, &answer) || !answer.MayHaveHappened:
+		return err
+	case answer.Code == api.Forming:
+		return fmt.Errorf("%w (the cluster may be formed yet; the same list may be given again)", err)
 	}
-	return err
+	return fmt.Errorf("%w (the write may have been carried out, or may be yet)", err)
 }
 
 func writeLine(w io.Writer, v any) error {

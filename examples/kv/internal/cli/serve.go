@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/membership"
 )
 
 // settings are the flags of serve.
@@ -18,8 +22,11 @@ type settings struct {
 	id              uint64
 	httpAddress     string
 	raftAddress     string
+	advertise       string
 	data            string
 	store           string
+	init            []string
+	peer            []string
 	dial            []string
 	electionTimeout time.Duration
 	heartbeat       time.Duration
@@ -28,6 +35,8 @@ type settings struct {
 	traces          traceSettings
 
 	// What complete makes of them.
+	members   []troupe.Member // of init, nil without it
+	hints     map[troupe.NodeID]string
 	overrides map[troupe.NodeID]string
 	level     slog.Level
 }
@@ -48,9 +57,26 @@ standard output:
 
   {"ready":true,"id":1,"http":"HOST:PORT","raft":"HOST:PORT"}
 
-A new node waits until it is made a member, by init on one of the nodes. With
---store memory a node that ends has lost all, and when it comes back it is not
-counted as the member that it was.`,
+A new node waits until it is part of a cluster. With --init it forms one with the
+nodes of that list; all of them may be started with the same --init, at the same
+time and again, and one cluster comes of it. On a node that belongs to it already
+the flag does nothing. The command init does the same over HTTP.
+
+A node that lost its data, as one with --store memory whenever it ends, is not
+counted as the member that it was. With --init it says so in its log.
+
+Where other nodes are:
+  --raft       where this node listens.
+  --advertise  where the others reach it, if that is another address. They learn
+               it when it connects, so a node may move: start it with another.
+  --init       where the members are when the cluster is formed.
+  --peer       where a peer may be now. It is a hint, tried beside the address
+               that is known, and believed if the peer proves itself there. It
+               helps where all members have moved, and can name any of them.
+  --dial       where to reach a peer, whatever is known or learned of it: for a
+               proxy in between. It overrides all the others.
+
+Who reaches the HTTP API is trusted: requests are not authenticated.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s.traces.ratioSet = c.Flags().Changed("trace-ratio")
@@ -64,9 +90,12 @@ counted as the member that it was.`,
 	f.Uint64Var(&s.id, "id", 0, "id of the node, from 1 on; it never changes")
 	f.StringVar(&s.httpAddress, "http", httpDefault, "address of the HTTP API; port 0 takes a free one")
 	f.StringVar(&s.raftAddress, "raft", "127.0.0.1:9001", "address for the other nodes; port 0 takes a free one")
+	f.StringVar(&s.advertise, "advertise", "", "HOST:PORT: where the other nodes reach this one, if not at --raft; port 0 stands for that of --raft")
+	f.StringSliceVar(&s.init, "init", nil, "form a cluster of these members, or join its forming: 1=HOST:PORT,2=HOST:PORT,...")
 	f.StringVar(&s.data, "data", "", "directory of the node's data; required with --store badger")
 	f.StringVar(&s.store, "store", storeBadger, "badger or memory")
-	f.StringArrayVar(&s.dial, "dial", nil, "ID=HOST:PORT: reach a peer there, whatever the cluster says; may be repeated")
+	f.StringArrayVar(&s.peer, "peer", nil, "ID=HOST:PORT: a hint where a peer may be now; may be repeated")
+	f.StringArrayVar(&s.dial, "dial", nil, "ID=HOST:PORT: reach a peer there and nowhere else, through a proxy for instance; may be repeated")
 	f.DurationVar(&s.electionTimeout, "election-timeout", defaults.ElectionTimeout, "a node without a leader for one to two of it campaigns")
 	f.DurationVar(&s.heartbeat, "heartbeat", 0, "interval of a leader's heartbeats, at most a third of --election-timeout (default a tenth of it)")
 	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots")
@@ -101,31 +130,94 @@ func (s *settings) complete() error {
 	if err := s.level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return fmt.Errorf("--log-level: %q is not debug, info, warn or error", s.logLevel)
 	}
-	s.overrides = make(map[troupe.NodeID]string)
-	for _, text := range s.dial {
-		id, address, err := parseMember(text)
-		if err != nil {
-			return fmt.Errorf("--dial: %w", err)
-		}
-		if s.overrides[troupe.NodeID(id)] != "" {
-			return fmt.Errorf("--dial: node %d stands there twice", id)
-		}
-		s.overrides[troupe.NodeID(id)] = address
+	return s.completeAddresses()
+}
+
+// completeAddresses checks the flags that say where nodes are.
+func (s *settings) completeAddresses() (err error) {
+	if err := checkAdvertised(s.advertise); err != nil {
+		return fmt.Errorf("--advertise: %w", err)
+	}
+	if s.members, err = s.founding(); err != nil {
+		return fmt.Errorf("--init: %w", err)
+	}
+	if s.hints, err = parseAddresses(s.peer); err != nil {
+		return fmt.Errorf("--peer: %w", err)
+	}
+	if s.hints[troupe.NodeID(s.id)] != "" {
+		return fmt.Errorf("--peer: node %d is this node itself; --advertise says where the others reach it", s.id)
+	}
+	if s.overrides, err = parseAddresses(s.dial); err != nil {
+		return fmt.Errorf("--dial: %w", err)
 	}
 	return nil
 }
 
+// founding is the list of --init, of which this node must be one.
+func (s *settings) founding() ([]troupe.Member, error) {
+	if len(s.init) == 0 {
+		return nil, nil
+	}
+	list, err := parseMembers(s.init)
+	if err != nil {
+		return nil, err
+	}
+	var members []troupe.Member
+	for _, m := range list {
+		members = append(members, troupe.At(troupe.NodeID(m.ID), m.Address))
+	}
+	if !slices.ContainsFunc(list, func(m api.InitMember) bool { return m.ID == s.id }) {
+		return nil, fmt.Errorf("node %d, which is this one, is not in the list", s.id)
+	}
+	return members, nil
+}
+
+// parseAddresses reads addresses of nodes, each at most once.
+func parseAddresses(list []string) (map[troupe.NodeID]string, error) {
+	addresses := make(map[troupe.NodeID]string)
+	for _, text := range list {
+		id, address, err := parseMember(text)
+		if err != nil {
+			return nil, err
+		}
+		if addresses[troupe.NodeID(id)] != "" {
+			return nil, fmt.Errorf("node %d stands there twice", id)
+		}
+		addresses[troupe.NodeID(id)] = address
+	}
+	return addresses, nil
+}
+
 // checkAddress checks an address that others dial.
 func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if port == "0" {
+		return fmt.Errorf("address %s: port 0 cannot be dialled", address)
+	}
+	return checkAdvertised(address)
+}
+
+// checkAdvertised checks an address at which others reach this node: none is
+// fine, and so is port 0, for which the real one is put in.
+func checkAdvertised(address string) error {
+	if address == "" {
+		return nil
+	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return err
 	}
-	if host == "" {
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "":
 		return fmt.Errorf("address %s: the host is missing", address)
-	}
-	if _, port, _ := net.SplitHostPort(address); port == "0" {
-		return fmt.Errorf("address %s: port 0 cannot be dialled", address)
+	case err == nil && ip.IsUnspecified():
+		return fmt.Errorf("address %s: nobody can be reached at %s", address, host)
+	case len(address) > membership.AddressBytesMax:
+		return fmt.Errorf("an address of %d bytes, at most %d", len(address), membership.AddressBytesMax)
 	}
 	return checkListen(address)
 }

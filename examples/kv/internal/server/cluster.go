@@ -49,7 +49,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	answer := api.Status{
 		ID:             uint64(status.Self.ID),
 		Incarnation:    strconv.FormatUint(uint64(status.Self.Incarnation), 16),
-		Role:           roleName(status),
+		Cluster:        status.Cluster.String(),
+		Role:           roleName(status.Role),
 		Term:           uint64(status.Term),
 		Leader:         uint64(status.Leader),
 		LastLogIndex:   uint64(status.Last),
@@ -71,8 +72,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	for i := range status.Peers {
 		answer.Peers = append(answer.Peers, peer(&status.Peers[i]))
 	}
-	for _, id := range status.WaitsFor {
-		answer.WaitsFor = append(answer.WaitsFor, uint64(id))
+	for _, w := range status.WaitsFor {
+		answer.WaitsFor = append(answer.WaitsFor, api.Waiting{ID: uint64(w.Node), Why: w.Why})
 	}
 	s.answer(w, http.StatusOK, answer)
 	return nil
@@ -97,16 +98,12 @@ func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) error {
 }
 
 // roleName is the role as the API tells it: whoever asks for votes, or whether
-// it would get them, is a candidate; who is no member of anything yet is a
-// follower.
-func roleName(status troupe.Status) string {
-	switch {
-	case status.Role == troupe.RolePreCandidate:
-		return troupe.RoleCandidate.String()
-	case status.Role == 0 || status.Configuration.Configuration.IsZero():
-		return troupe.RoleFollower.String()
+// it would get them, is a candidate.
+func roleName(role troupe.Role) string {
+	if role == troupe.RolePreCandidate {
+		role = troupe.RoleCandidate
 	}
-	return status.Role.String()
+	return role.String()
 }
 
 func fatal(err error) string {
@@ -134,7 +131,10 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if status.Leader == 0 {
+	switch {
+	case status.Role == troupe.RoleNone:
+		return troupe.ErrNoCluster
+	case status.Leader == 0:
 		return &api.Error{Code: api.NoLeader, Message: "no leader is known"}
 	}
 	s.answer(w, http.StatusOK, api.Health{OK: true, Leader: uint64(status.Leader)})

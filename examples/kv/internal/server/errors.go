@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
@@ -21,8 +22,11 @@ func (s *Server) describe(err error) *api.Error {
 		failed    *troupe.FatalError
 		large     *troupe.TooLargeError
 		refused   *troupe.BootstrapError
+		forming   *troupe.FormingError
 	)
 	switch {
+	case errors.As(err, &forming):
+		e.Code, e.MayHaveHappened = api.Forming, true
 	case troupe.MayHaveHappened(err):
 		e.Code, e.MayHaveHappened = api.UnknownOutcome, true
 	case errors.As(err, &told):
@@ -33,6 +37,8 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.TooLarge
 	case errors.As(err, &refused):
 		e.Code = api.BadRequest
+	case errors.Is(err, troupe.ErrNoCluster):
+		e.Code, e.Message = api.NoCluster, noCluster(status)
 	case errors.Is(err, troupe.ErrOverloaded):
 		e.Code = api.Overloaded
 	case errors.As(err, &notLeader):
@@ -45,11 +51,23 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.NoLeader
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		e.Code = api.Timeout
-		if status.Configuration.Configuration.IsZero() && status.Leader == 0 {
-			e.Code, e.Message = api.NoLeader, "this node is not part of a cluster"
-		}
 	default:
 		e.Code = api.Internal
 	}
 	return e
+}
+
+// noCluster says why a node is part of no cluster.
+func noCluster(status troupe.Status) string {
+	switch {
+	case status.UnknownToGroup:
+		return "this node has lost its data: the cluster knows it under another incarnation, and does not count it until it is replaced, or removed and added again"
+	case len(status.WaitsFor) > 0:
+		waits := make([]string, len(status.WaitsFor))
+		for i, w := range status.WaitsFor {
+			waits[i] = w.String()
+		}
+		return "this node is part of no cluster yet, and waits for " + strings.Join(waits, ", ")
+	}
+	return "this node is part of no cluster yet"
 }

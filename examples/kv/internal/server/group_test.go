@@ -48,7 +48,7 @@ func TestFatalGroup(t *testing.T) {
 	}
 	defer raft.Kill()
 	s := New(raft, f, slog.New(slog.DiscardHandler))
-	exchange{"PUT", "/kv/a?timeout=20ms", "x", 503, "no_leader"}.run(t, s)
+	exchange{"PUT", "/kv/a?timeout=20ms", "x", 503, "no_cluster"}.run(t, s)
 
 	members := `{"members":[{"id":1,"address":"one:1"}]}`
 	exchange{"POST", "/cluster/init", members, 200, members}.run(t, s)

@@ -287,7 +287,8 @@ func TestErrors(t *testing.T) {
 		{&troupe.UnknownOutcomeError{Cause: context.DeadlineExceeded}, api.UnknownOutcome, 1},
 		{&troupe.UnknownOutcomeError{Cause: troupe.ErrStopped}, api.UnknownOutcome, 1},
 		{&troupe.UnknownOutcomeError{Cause: &troupe.FatalError{Cause: broken}}, api.UnknownOutcome, 1},
-		{&troupe.FormingError{Cause: context.DeadlineExceeded}, api.UnknownOutcome, 1},
+		{&troupe.FormingError{Cause: context.DeadlineExceeded}, api.Forming, 1},
+		{&troupe.FormingError{Begun: true, WaitsFor: []troupe.Waiting{{Node: 3, Why: "unreachable: refused"}}, Cause: context.DeadlineExceeded}, api.Forming, 1},
 		{&troupe.NotLeaderError{}, api.NoLeader, 1},
 		{&troupe.NotLeaderError{Leader: 7}, api.NoLeader, 7},
 		{&troupe.LostError{}, api.NoLeader, 1},
@@ -306,7 +307,7 @@ func TestErrors(t *testing.T) {
 		f := newFake()
 		f.err = test.err
 		e := quiet(f).describe(test.err)
-		want := &api.Error{Code: test.code, Message: test.err.Error(), Leader: test.leader, MayHaveHappened: test.code == api.UnknownOutcome}
+		want := &api.Error{Code: test.code, Message: test.err.Error(), Leader: test.leader, MayHaveHappened: test.code == api.UnknownOutcome || test.code == api.Forming}
 		if *e != *want {
 			t.Errorf("%v: %+v, want %+v", test.err, e, want)
 		}
@@ -319,23 +320,24 @@ func TestErrors(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	certain := func(err error) error { return fmt.Errorf("nothing was done: %w", err) }
 	unknown := func(err error) error { return &troupe.UnknownOutcomeError{Cause: err} }
+	outside := func(err error) error { return certain(fmt.Errorf("%w: %w", troupe.ErrNoCluster, err)) }
 	for _, test := range []struct {
 		method, target string
 		hang           func(error) error
-		outside        bool
+		inNone         bool
 		status         int
 		code           string
 	}{
 		{"PUT", "/kv/a?timeout=10ms", certain, false, 504, "timeout"},
 		{"PUT", "/kv/a?timeout=10ms", unknown, false, 503, "unknown_outcome"},
 		{"GET", "/kv/a?timeout=10ms", certain, false, 504, "timeout"},
-		{"PUT", "/kv/a?timeout=10ms", certain, true, 503, "no_leader"},
-		{"GET", "/kv/a?timeout=10ms", certain, true, 503, "no_leader"},
+		{"PUT", "/kv/a?timeout=10ms", outside, true, 503, "no_cluster"},
+		{"GET", "/kv/a?timeout=10ms", outside, true, 503, "no_cluster"},
 	} {
 		f := newFake()
 		f.hang = test.hang
-		if test.outside {
-			f.status = troupe.Status{}
+		if test.inNone {
+			f.status = outsider()
 		}
 		exchange{test.method, test.target, "x", test.status, test.code}.run(t, quiet(f))
 	}
@@ -368,10 +370,24 @@ func TestInit(t *testing.T) {
 	}
 	f.err = &troupe.BootstrapError{Node: 2, Reason: "cannot be reached"}
 	exchange{"POST", "/cluster/init", good, 400, "bad_request"}.run(t, s)
+	f.err = &troupe.FormingError{WaitsFor: []troupe.Waiting{{Node: 2, Why: "granted to node 3"}}, Cause: context.DeadlineExceeded}
+	exchange{"POST", "/cluster/init", good, 503, "forming"}.run(t, s)
+	if e := s.describe(f.err); !e.MayHaveHappened || !strings.Contains(e.Message, "node 2: granted to node 3") {
+		t.Errorf("a forming that was not waited for is told as %+v", e)
+	}
+}
+
+// outsider is the status of a node that is part of no cluster.
+func outsider() troupe.Status {
+	s := troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}, LastContact: -1}
+	s.Role = troupe.RoleNone
+	return s
 }
 
 func TestStatus(t *testing.T) {
 	f := newFake()
+	f.status.Cluster = troupe.ClusterID{1, 2, 3}
+	hash := f.status.Cluster.String()
 	s := quiet(f)
 	f.status.Last, f.status.Committed, f.status.Applied, f.status.SnapshotIndex = 9, 8, 7, 6
 	f.status.Peers = []troupe.PeerStatus{
@@ -379,7 +395,7 @@ func TestStatus(t *testing.T) {
 			InflightMessages: 2, InflightBytes: 99, LastContact: 250 * time.Millisecond, SendErrors: 3},
 		{Identity: troupe.Identity{ID: 3}, Mode: troupe.StreamSnapshot, LastContact: -1, SnapshotBytes: 10, SnapshotTotalBytes: 20, LostData: true},
 	}
-	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"leader","term":3,"leader":1,` +
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"leader","term":3,"leader":1,` +
 		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"last_contact_seconds":0,` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter"},{"id":2,"address":"b:2","kind":"learner"}],` +
 		`"peers":[{"id":2,"mode":"replicate","match_index":5,"lag_entries":4,"lag_seconds":1.5,"inflight_messages":2,"inflight_bytes":99,"last_contact_seconds":0.25,"send_errors":3},` +
@@ -390,24 +406,34 @@ func TestStatus(t *testing.T) {
 	c.Outgoing = []membership.Identity{c.Members[1].Identity}
 	f.status.Role, f.status.Leader, f.status.Bootstrapping, f.status.UnknownToGroup = troupe.RolePreCandidate, 0, true, true
 	f.status.Peers, f.status.LastContact = nil, -1
-	f.status.WaitsFor = []troupe.NodeID{2}
-	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"candidate","term":3,"leader":0,` +
+	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "is a learner, 5000 entries behind"}}
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"candidate","term":3,"leader":0,` +
 		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter"},{"id":2,"address":"b:2","kind":"voter"}],` +
-		`"joint":true,"forming":true,"waits_for":[2],"unknown_to_group":true}`}.run(t, s)
+		`"joint":true,"forming":true,"waits_for":[{"id":2,"why":"is a learner, 5000 entries behind"}],"unknown_to_group":true}`}.run(t, s)
 	exchange{"GET", "/readyz", "", 503, "no_leader"}.run(t, s)
 	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":0}`}.run(t, s)
 
 	// Before the cluster is formed.
-	f.status = troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}, LastContact: -1}
-	f.status.Role = troupe.RoleLearner
-	empty := `"term":0,"leader":0,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,` +
-		`"members":[],"joint":false,"forming":false,"unknown_to_group":false`
-	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"follower",` + empty + `}`}.run(t, s)
+	f.status = outsider()
+	empty := `"cluster":"none","role":"none","term":0,"leader":0,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,"members":[],"joint":false,"forming":false`
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc",` + empty + `,"unknown_to_group":false}`}.run(t, s)
+	exchange{"GET", "/readyz", "", 503, "no_cluster"}.run(t, s)
+	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":0}`}.run(t, s)
+	f.status.WaitsFor = []troupe.Waiting{{Node: 3, Why: "unreachable: refused"}}
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc",` + empty + `,"waits_for":[{"id":3,"why":"unreachable: refused"}],"unknown_to_group":false}`}.run(t, s)
+	if e := s.describe(troupe.ErrNoCluster); e.Code != api.NoCluster || !strings.Contains(e.Message, "node 3: unreachable: refused") {
+		t.Errorf("while it waits for node 3: %+v", e)
+	}
+	f.status.WaitsFor, f.status.UnknownToGroup = nil, true
+	exchange{"GET", "/readyz", "", 503, "no_cluster"}.run(t, s)
+	if e := s.describe(troupe.ErrNoCluster); !strings.Contains(e.Message, "has lost its data") {
+		t.Errorf("a member that was emptied: %+v", e)
+	}
 
 	// After the group has failed.
 	f.fatal = &troupe.FatalError{Cause: errors.New("disk on fire")}
-	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","role":"follower",` + empty + `,"fatal":"disk on fire"}`}.run(t, s)
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc",` + empty + `,"unknown_to_group":true,"fatal":"disk on fire"}`}.run(t, s)
 	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
 	exchange{"GET", "/readyz", "", 503, "stopped"}.run(t, s)
 

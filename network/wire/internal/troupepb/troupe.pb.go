@@ -1,4 +1,4 @@
-// The messages between nodes, version 1 of the protocol.
+// The messages between nodes, version 2 of the protocol.
 //
 // A reader skips fields that it does not know, so later versions may add some.
 // A change that an old reader must not skip raises Hello.required_version.
@@ -44,9 +44,10 @@ type Hello struct {
 	Class           uint32 `protobuf:"varint,7,opt,name=class,proto3" json:"class,omitempty"`
 	// The node that the sender means to talk to.
 	ExpectedNode uint64 `protobuf:"varint,8,opt,name=expected_node,json=expectedNode,proto3" json:"expected_node,omitempty"`
-	// 16 random bytes, fresh for each connection: see proof.go.
+	// 16 bytes of a cryptographic generator, fresh for each connection: see proof.go.
 	Challenge []byte `protobuf:"bytes,9,opt,name=challenge,proto3" json:"challenge,omitempty"`
-	// Where the sender listens; absent if nobody could dial it.
+	// Where the sender listens; ":port" if that is every interface; absent if it
+	// is not known.
 	Address       string `protobuf:"bytes,10,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -159,7 +160,7 @@ type Verdict struct {
 	Code   uint32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Of a refusal of an old copy: that the refuser knows the clusters of these
-	// groups.
+	// groups. At most 64.
 	Proofs        []*Proof `protobuf:"bytes,3,rep,name=proofs,proto3" json:"proofs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -271,7 +272,8 @@ func (x *Proof) GetMac() []byte {
 	return nil
 }
 
-// Addresses tells a peer that has proved itself where others were last seen.
+// Addresses tells a peer that has proved itself where others were last seen. It
+// stands in a frame of its own on control connections. At most 256 entries.
 type Addresses struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Addresses     []*Address             `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
@@ -774,6 +776,7 @@ type HeartbeatResponse struct {
 	PromiseMillis uint32                 `protobuf:"varint,4,opt,name=promise_millis,json=promiseMillis,proto3" json:"promise_millis,omitempty"`
 	Match         uint64                 `protobuf:"varint,5,opt,name=match,proto3" json:"match,omitempty"`
 	Applied       uint64                 `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`
+	Accepted      uint64                 `protobuf:"varint,7,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -846,6 +849,13 @@ func (x *HeartbeatResponse) GetMatch() uint64 {
 func (x *HeartbeatResponse) GetApplied() uint64 {
 	if x != nil {
 		return x.Applied
+	}
+	return 0
+}
+
+func (x *HeartbeatResponse) GetAccepted() uint64 {
+	if x != nil {
+		return x.Accepted
 	}
 	return 0
 }
@@ -1577,6 +1587,8 @@ type IdentifyResponse struct {
 	GrantedToIncarnation uint64                 `protobuf:"fixed64,8,opt,name=granted_to_incarnation,json=grantedToIncarnation,proto3" json:"granted_to_incarnation,omitempty"`
 	WaitMillis           uint32                 `protobuf:"varint,9,opt,name=wait_millis,json=waitMillis,proto3" json:"wait_millis,omitempty"`
 	SameList             bool                   `protobuf:"varint,10,opt,name=same_list,json=sameList,proto3" json:"same_list,omitempty"`
+	KnownNode            uint64                 `protobuf:"varint,11,opt,name=known_node,json=knownNode,proto3" json:"known_node,omitempty"`
+	KnownIncarnation     uint64                 `protobuf:"fixed64,12,opt,name=known_incarnation,json=knownIncarnation,proto3" json:"known_incarnation,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
@@ -1679,6 +1691,20 @@ func (x *IdentifyResponse) GetSameList() bool {
 		return x.SameList
 	}
 	return false
+}
+
+func (x *IdentifyResponse) GetKnownNode() uint64 {
+	if x != nil {
+		return x.KnownNode
+	}
+	return 0
+}
+
+func (x *IdentifyResponse) GetKnownIncarnation() uint64 {
+	if x != nil {
+		return x.KnownIncarnation
+	}
+	return 0
 }
 
 type ProposeRequest struct {
@@ -2059,14 +2085,15 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12\x16\n" +
-	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\xcb\x01\n" +
+	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\xe7\x01\n" +
 	"\x11HeartbeatResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12%\n" +
 	"\x0epromise_millis\x18\x04 \x01(\rR\rpromiseMillis\x12\x14\n" +
 	"\x05match\x18\x05 \x01(\x04R\x05match\x12\x18\n" +
-	"\aapplied\x18\x06 \x01(\x04R\aapplied\"\x92\x02\n" +
+	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x1a\n" +
+	"\baccepted\x18\a \x01(\x04R\baccepted\"\x92\x02\n" +
 	"\rAppendEntries\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12,\n" +
@@ -2126,7 +2153,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\aattempt\x18\x03 \x01(\x06R\aattempt\x12\x18\n" +
 	"\arelease\x18\x04 \x01(\bR\arelease\x12\x12\n" +
 	"\x04list\x18\x05 \x01(\fR\x04list\x12#\n" +
-	"\rlength_millis\x18\x06 \x01(\rR\flengthMillis\"\xe9\x02\n" +
+	"\rlength_millis\x18\x06 \x01(\rR\flengthMillis\"\xb5\x03\n" +
 	"\x10IdentifyResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +
@@ -2139,7 +2166,10 @@ const file_troupe_proto_rawDesc = "" +
 	"\vwait_millis\x18\t \x01(\rR\n" +
 	"waitMillis\x12\x1b\n" +
 	"\tsame_list\x18\n" +
-	" \x01(\bR\bsameList\"\x87\x01\n" +
+	" \x01(\bR\bsameList\x12\x1d\n" +
+	"\n" +
+	"known_node\x18\v \x01(\x04R\tknownNode\x12+\n" +
+	"\x11known_incarnation\x18\f \x01(\x06R\x10knownIncarnation\"\x87\x01\n" +
 	"\x0eProposeRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12B\n" +
 	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"r\n" +
