@@ -41,7 +41,8 @@ func (c *checker) noticed(l *life, n *core.Notice) {
 	if n.Kind == core.NoticeElected {
 		c.leads(n.Term, l.identity())
 	}
-	if n.Kind == core.NoticeLostData && n.Peer == n.Known {
+	// Without an index it is what somebody said who proved nothing.
+	if n.Kind == core.NoticeLostData && n.Peer == n.Known && n.Index > 0 {
 		c.fail(ruleDenied, "%v says of %v, up to %d", l, n.Peer, n.Index)
 	}
 }

@@ -103,7 +103,7 @@ func TestCheckersCanFail(t *testing.T) {
 			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
 		},
 		ruleDenied: func(s scene) {
-			s.check.noticed(s.life(1), &core.Notice{Kind: core.NoticeLostData, Peer: s.id(2), Known: s.id(2)})
+			s.check.noticed(s.life(1), &core.Notice{Kind: core.NoticeLostData, Peer: s.id(2), Known: s.id(2), Index: 1})
 		},
 		rulePromiseHeader: func(s scene) {
 			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
