@@ -42,6 +42,9 @@ type Engine struct {
 	// unknownAt is when somebody last addressed another incarnation of this
 	// node, 0 if nobody did.
 	unknownAt Instant
+	// adoptedAt is when this group took the id of its cluster from a leader, 0 if
+	// it did not in this life.
+	adoptedAt Instant
 	// jumped is when a term was last raised by all that one message may (rule 32).
 	jumped Instant
 
