@@ -207,6 +207,26 @@ func TestAcceptedOfTheLatestRound(t *testing.T) {
 	}
 }
 
+// TestQuorumOfWhoHasAllAndWhoIsOnItsWay: toward a peer that has accepted all nothing
+// needs to leave. With two of five down the quorum is it and one that is being
+// brought up, toward which bytes leave.
+func TestQuorumOfWhoHasAllAndWhoIsOnItsWay(t *testing.T) {
+	r := newRig(t, rigOptions{voters: 5}).lead()
+	r.propose("x")
+	r.flush()
+	last := r.e.log.last.Index
+	for i := range 200 {
+		r.fire(TimerHeartbeat)
+		if r.e.role != RoleLeader {
+			t.Fatalf("left office at beat %d: %q", i, r.lines())
+		}
+		for id, accepted := range map[NodeID]Index{2: last, 3: 1} {
+			r.from(id, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: r.e.office.peer(rigPeers[id-1]).stream, Match: accepted, Accepted: accepted})
+		}
+		r.step(&PeerProgress{Node: 3, Class: ClassSnapshot, Bytes: uint64(i + 1)})
+	}
+}
+
 // TestAcceptedIsTold: a heartbeat's answer tells the last proved index beside the
 // durable one.
 func TestAcceptedIsTold(t *testing.T) {
