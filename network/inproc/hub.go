@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -53,6 +54,8 @@ type Hub struct {
 	networks map[string]*Network
 	cut      map[direction]bool
 	held     map[direction]bool
+	// made counts the connections.
+	made uint64
 }
 
 type direction struct{ from, to membership.NodeID }
@@ -68,8 +71,11 @@ func (h *Hub) Network(address string) *Network {
 	n := &Network{
 		hub: h, address: address,
 		addresses: make(map[membership.NodeID]string),
+		learned:   make(map[membership.NodeID]network.Peer),
+		clusters:  make(map[core.GroupID]core.ClusterID),
+		sent:      make(map[linkKey]*atomic.Uint64),
 		links:     make(map[linkKey]*link),
-		accepted:  make(map[acceptedKey]*connection),
+		accepted:  make(map[acceptedKey][]*connection),
 	}
 	n.calls.idle.L = &n.calls.mu
 	return n
@@ -146,39 +152,51 @@ func (h *Hub) Disconnect(from, to membership.NodeID, class core.Class) {
 	}
 }
 
-// connect makes the connection of a link, or says why none can be made. The
+// connect makes the connection of a link, or says why none can be made: at the
+// address where the node has proved itself last, else at that of SetAddress. The
 // hub's lock is held.
 func (h *Hub) connect(n *Network, l *link) error {
-	address := n.addresses[l.node]
+	if h.cut[direction{n.local.ID, l.node}] {
+		return ErrCut
+	}
+	learned, configured := n.learned[l.node].Address, n.addresses[l.node]
+	if learned != "" && learned != configured && h.connectAt(n, l, learned) == nil {
+		return nil
+	}
+	return h.connectAt(n, l, configured)
+}
+
+func (h *Hub) connectAt(n *Network, l *link, address string) error {
 	peer := h.networks[address]
 	switch {
-	case h.cut[direction{n.local.ID, l.node}]:
-		return ErrCut
 	case peer == nil:
 		return fmt.Errorf("%w %q", ErrNobody, address)
 	case peer.local.ID != l.node || peer == n:
 		return &network.WrongPeerError{Address: address, Want: l.node, Got: peer.local.ID}
 	}
-	if newer, err := peer.lives.Meet(n.local); err != nil {
+	if err := peer.refuses(n); err != nil {
 		return err
-	} else if newer {
-		peer.dropOlderLives(n)
 	}
-	if newer, err := n.lives.Meet(peer.local); err != nil {
+	if err := n.refuses(peer); err != nil {
 		return err
-	} else if newer {
-		n.dropOlderLives(peer)
 	}
 	key := acceptedKey{n.local.Identity, l.class}
-	if old := peer.accepted[key]; old != nil {
-		old.link.disconnect(ErrReplaced)
+	h.made++
+	c := &connection{
+		link: l, acceptor: peer, sequence: h.made,
+		outboundSent: n.sentTo(l.node, l.class), inboundSent: peer.sentTo(n.local.ID, l.class),
 	}
-	c := &connection{link: l, acceptor: peer}
 	l.connection = c
-	peer.accepted[key] = c
+	peer.accepted[key] = append(peer.accepted[key], c)
 	there, back := direction{n.local.ID, l.node}, direction{l.node, n.local.ID}
 	l.outbound.openFor(c, false, h.held[there])
 	l.inbound.openFor(c, h.cut[back], h.held[back])
 	l.inbound.connected(c)
+	if n.shares(peer) {
+		c.prove()
+	}
+	if l.connection != c {
+		return ErrReplaced
+	}
 	return nil
 }

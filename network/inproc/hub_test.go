@@ -47,6 +47,9 @@ func (e *events) Disconnected(_ membership.NodeID, _ core.Class, cause error) {
 	e.disconnected <- cause
 }
 
+func (e *events) Learned(network.Peer)         {}
+func (e *events) Outlived(membership.Identity) {}
+
 func await[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
 	select {
@@ -66,7 +69,7 @@ func start(t *testing.T, hub *inproc.Hub, id uint64, e *events) *inproc.Network 
 	t.Helper()
 	n := hub.Network("")
 	t.Cleanup(func() { _ = n.Close() })
-	if err := n.Start(local(id), e); err != nil {
+	if err := n.Start(local(id), nil, e); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -95,7 +98,7 @@ func TestAddresses(t *testing.T) {
 	if n := start(t, hub, 7, newEvents()); n.Address() != "node-7" {
 		t.Errorf("the default address is %q", n.Address())
 	}
-	if err := hub.Network("node-7").Start(local(8), newEvents()); err == nil {
+	if err := hub.Network("node-7").Start(local(8), nil, newEvents()); err == nil {
 		t.Error("an address was given twice")
 	}
 }
@@ -296,7 +299,7 @@ func BenchmarkSend(b *testing.B) {
 	sender, receiver := hub.Network(""), hub.Network("")
 	defer sender.Close()
 	defer receiver.Close()
-	if err := errors.Join(sender.Start(local(1), newEvents()), receiver.Start(local(2), e)); err != nil {
+	if err := errors.Join(sender.Start(local(1), nil, newEvents()), receiver.Start(local(2), nil, e)); err != nil {
 		b.Fatal(err)
 	}
 	sender.SetAddress(2, receiver.Address())
@@ -306,5 +309,25 @@ func BenchmarkSend(b *testing.B) {
 		if !sender.Send(m) {
 			b.Fatal("refused")
 		}
+	}
+}
+
+// TestMarkedIsACopy: who sent a message still owns it, and what it says of its
+// cluster is not changed in its hands.
+func TestMarkedIsACopy(t *testing.T) {
+	_, a, b, _, eb := pair(t)
+	secret := core.ClusterID{1, 15: 2}
+	chunk := &core.SnapshotChunk{Header: heartbeat(1, 2, 1).Header, Data: []byte("data")}
+	chunk.Cluster, chunk.Meta.Cluster = secret, secret
+	a.SetCluster(1, secret)
+	a.Send(chunk)
+	got := await(t, "a message", eb.received).(*core.SnapshotChunk)
+	if !got.Cluster.IsZero() || !got.Meta.Cluster.IsZero() || string(got.Data) != "data" || chunk.Cluster != secret || chunk.Meta.Cluster != secret {
+		t.Errorf("unproved: it arrives as %+v, and is now %+v", got, chunk)
+	}
+	b.SetCluster(1, secret)
+	a.Send(chunk)
+	if got := await(t, "a message", eb.received); got != core.Message(chunk) {
+		t.Errorf("proved: it was copied: %+v", got)
 	}
 }

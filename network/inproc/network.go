@@ -3,7 +3,9 @@ package inproc
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -22,9 +24,16 @@ type Network struct {
 	handler   network.Handler
 	lives     *seen.Lives
 	addresses map[membership.NodeID]string
-	links     map[linkKey]*link
-	accepted  map[acceptedKey]*connection
+	// learned are the peers that have proved themselves, with their addresses.
+	learned  map[membership.NodeID]network.Peer
+	clusters map[core.GroupID]core.ClusterID
+	sent     map[linkKey]*atomic.Uint64
+	links    map[linkKey]*link
+	// accepted are in the order in which they were made.
+	accepted map[acceptedKey][]*connection
 
+	// told is what the handler is told of peers.
+	told  queue
 	calls calls
 }
 
@@ -58,11 +67,16 @@ type link struct {
 type connection struct {
 	link     *link
 	acceptor *Network
+	sequence uint64
+	// proven: both sides have proved to know a cluster of the other.
+	proven bool
+	// outboundSent and inboundSent count what has left either way.
+	outboundSent, inboundSent *atomic.Uint64
 }
 
 // Start implements network.Network. It fails if another network of the hub has
 // the address.
-func (n *Network) Start(local network.Local, handler network.Handler) error {
+func (n *Network) Start(local network.Local, known []network.Peer, handler network.Handler) error {
 	n.hub.mu.Lock()
 	defer n.hub.mu.Unlock()
 	if n.address == "" {
@@ -79,7 +93,12 @@ func (n *Network) Start(local network.Local, handler network.Handler) error {
 		return fmt.Errorf("inproc: address %q is in use", n.address)
 	}
 	n.started = true
-	n.local, n.handler, n.lives = local, handler, seen.NewLives(local)
+	n.local, n.handler, n.lives = local, handler, seen.NewLives(local, known)
+	for i := range known {
+		if known[i].ID != local.ID {
+			n.learned[known[i].ID] = known[i]
+		}
+	}
 	n.hub.networks[n.address] = n
 	return nil
 }
@@ -94,7 +113,7 @@ func (n *Network) Send(m core.Message) bool {
 	}
 	var c *connection
 	if m.Response() {
-		c = n.accepted[acceptedKey{h.To, class}]
+		c = n.answering(acceptedKey{h.To, class}, h.Group)
 	} else if l := n.links[linkKey{h.To.ID, class}]; l != nil {
 		c = l.connection
 	}
@@ -105,11 +124,11 @@ func (n *Network) Send(m core.Message) bool {
 	if c == nil {
 		return false
 	}
-	q, target := &c.link.outbound, c.acceptor
+	q, target, sent := &c.link.outbound, c.acceptor, c.outboundSent
 	if m.Response() {
-		q, target = &c.link.inbound, c.link.owner
+		q, target, sent = &c.link.inbound, c.link.owner, c.inboundSent
 	}
-	if !q.push(c, item{target: target, kind: itemMessage, message: m, from: n.local.Identity, bytes: network.SizeBytes(m)}) {
+	if !q.push(c, item{target: target, kind: itemMessage, message: m, from: n.local.Identity, bytes: network.SizeBytes(m), sender: n, sent: sent}) {
 		return false
 	}
 	q.deliver(deliveredBySenderMax)
@@ -152,24 +171,13 @@ func (l *link) disconnect(cause error) {
 	l.connection = nil
 	// One that was broken on request can be made again at once.
 	l.reported = cause != ErrBroken && cause != ErrAddressChanged
-	delete(c.acceptor.accepted, acceptedKey{l.owner.local.Identity, l.class})
+	key := acceptedKey{l.owner.local.Identity, l.class}
+	rest := slices.DeleteFunc(c.acceptor.accepted[key], func(o *connection) bool { return o == c })
+	if c.acceptor.accepted[key] = rest; len(rest) == 0 {
+		delete(c.acceptor.accepted, key)
+	}
 	l.outbound.close()
 	l.inbound.disconnected(l, cause)
-}
-
-// dropOlderLives ends the connections with earlier processes of a node, some
-// of which may still run. The hub's lock is held.
-func (n *Network) dropOlderLives(peer *Network) {
-	for key, c := range n.accepted {
-		if key.peer == peer.local.Identity && c.link.owner != peer {
-			c.link.disconnect(ErrReplaced)
-		}
-	}
-	for _, l := range n.links {
-		if c := l.connection; c != nil && c.acceptor != peer && c.acceptor.local.Identity == peer.local.Identity {
-			l.disconnect(ErrReplaced)
-		}
-	}
 }
 
 // SetAddress implements network.Network.
@@ -178,6 +186,10 @@ func (n *Network) SetAddress(node membership.NodeID, address string) {
 	defer n.hub.mu.Unlock()
 	if n.closed || n.addresses[node] == address {
 		return
+	}
+	if n.addresses[node] != "" {
+		// Rule 30: a newer address drops what was learned.
+		delete(n.learned, node)
 	}
 	if n.addresses[node] = address; address == "" {
 		delete(n.addresses, node)
@@ -219,7 +231,7 @@ func (n *Network) Close() error {
 		for _, l := range n.links {
 			l.disconnect(ErrClosed)
 		}
-		for _, c := range n.accepted {
+		for _, c := range n.allAccepted() {
 			c.link.disconnect(ErrClosed)
 		}
 		if n.started {

@@ -3,9 +3,11 @@ package inproc
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 )
 
 // deliveredBySenderMax is how many messages a Send delivers before it leaves
@@ -34,6 +36,8 @@ const (
 	itemMessage itemKind = iota + 1
 	itemConnected
 	itemDisconnected
+	itemLearned
+	itemOutlived
 )
 
 // item is one call of a handler.
@@ -45,6 +49,10 @@ type item struct {
 	bytes   int
 	class   core.Class
 	cause   error
+	// sender is whose message it is, sent counts its bytes when it has left.
+	sender *Network
+	sent   *atomic.Uint64
+	peer   network.Peer
 }
 
 // push adds a message of a connection, and reports whether there was room and
@@ -94,6 +102,13 @@ func (q *queue) disconnected(l *link, cause error) {
 		q.items = append(q.items, item{target: l.owner, kind: itemDisconnected, from: membership.Identity{ID: l.node}, class: l.class, cause: cause})
 	})
 	q.deliverElsewhere(l.owner)
+}
+
+// tell has a network's handler called about a peer.
+func (n *Network) tell(i item) {
+	i.target = n
+	n.told.set(func(q *queue) { q.items = append(q.items, i) })
+	n.told.deliverElsewhere(n)
 }
 
 // close drops the messages that wait and takes no more. What a handler is to be
@@ -169,10 +184,15 @@ func (i *item) call() {
 	defer n.calls.leave()
 	switch i.kind {
 	case itemMessage:
-		n.handler.Receive(i.from, i.message)
+		i.sent.Add(uint64(i.bytes))
+		n.handler.Receive(i.from, n.hub.marked(i))
 	case itemConnected:
 		n.handler.Connected(i.from, i.class)
 	case itemDisconnected:
 		n.handler.Disconnected(i.from.ID, i.class, i.cause)
+	case itemLearned:
+		n.handler.Learned(i.peer)
+	case itemOutlived:
+		n.handler.Outlived(i.from)
 	}
 }

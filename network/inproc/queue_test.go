@@ -16,6 +16,8 @@ type relay struct {
 func (r relay) Receive(membership.Identity, core.Message)       { r.receive() }
 func (relay) Connected(membership.Identity, core.Class)         {}
 func (relay) Disconnected(membership.NodeID, core.Class, error) {}
+func (relay) Learned(network.Peer)                              {}
+func (relay) Outlived(membership.Identity)                      {}
 
 // TestQueueStaysSmall while it is never empty: it holds what waits, and not all
 // that ever did.
@@ -35,10 +37,10 @@ func TestQueueStaysSmall(t *testing.T) {
 	}
 	received, done := 0, make(chan struct{})
 	nothing := relay{func() {}}
-	if err := a.Start(local(1), nothing); err != nil {
+	if err := a.Start(local(1), nil, nothing); err != nil {
 		t.Fatal(err)
 	}
-	err := b.Start(local(2), relay{func() {
+	err := b.Start(local(2), nil, relay{func() {
 		switch received++; {
 		case received < messages:
 			send()
