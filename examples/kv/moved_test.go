@@ -86,9 +86,9 @@ func TestDialOverridesAll(t *testing.T) {
 		alone.flags = append(alone.flags, "--dial", fmt.Sprintf("%d=%s", n.id, closed), "--peer", fmt.Sprintf("%d=%s", n.id, n.raftAddress))
 	}
 	alone.start()
-	// The others dial it, and what they send it answers.
+	// The others dial it, and what they ask it answers on their connections.
 	c.leader()
-	// What it sends of its own accord, as a forwarded write, has no way.
+	// What it asks of its own accord, to carry out a write for instance, has no way.
 	if r := kv(t, "put", "k", "v", "--timeout", "1s", "--http", alone.httpAddress); r.code != 1 {
 		t.Errorf("a write through it: %+v", r)
 	}
