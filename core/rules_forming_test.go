@@ -340,6 +340,50 @@ func TestLowerIDGoesFirst(t *testing.T) {
 	}
 }
 
+// TestAttemptWhoseTimerIsLate: an attempt that is over holds nobody off, although its
+// timer has not come yet, and is not begun by what was granted to it.
+func TestAttemptWhoseTimerIsLate(t *testing.T) {
+	r := newRigOf(t, State{}, nil)
+	r.step(bootstrapOf(1, 2, 3))
+	r.flush()
+	r.grants(2)
+	r.now = r.now.Add(time.Minute)
+	r.ask(3, 78, 10_000)
+	m, _ := r.granted()
+	if _, _, releases := r.asks(); m == nil || !m.Granted || releases != 2 || r.e.forming.attempt != 0 {
+		t.Errorf("%+v, %q", m, r.lines())
+	}
+}
+
+// TestWhoHasGrantedIsNotAwaited: it is not asked any more, and so says nothing; that the
+// attempt ended with an error does not make the next one shorter.
+func TestWhoHasGrantedIsNotAwaited(t *testing.T) {
+	r := newRigOf(t, State{}, nil)
+	r.step(bootstrapOf(1, 2, 3))
+	r.flush()
+	for begun := r.now; r.now.Sub(begun) < 11*time.Second; r.fire(TimerForming) {
+		r.identified(3, &IdentifyResponse{Empty: true})
+		if r.e.forming.length == 2*grantLengthMin {
+			break
+		}
+	}
+	r.fire(TimerForming)
+	r.flush()
+	r.grants(2)
+	for begun := r.now; r.now.Sub(begun) < 15*time.Second; r.fire(TimerForming) {
+		if r.identified(3, &IdentifyResponse{Empty: true}); !r.e.forming.running {
+			t.Fatalf("%q", r.lines())
+		}
+	}
+	r.identified(3, &IdentifyResponse{})
+	if r.e.forming.running {
+		t.Fatal("it goes on with a member of another cluster")
+	}
+	if r.step(bootstrapOf(1, 2, 3)); r.e.hard.Grant.LengthMillis != 20_000 {
+		t.Errorf("asks for %d ms again", r.e.hard.Grant.LengthMillis)
+	}
+}
+
 // TestUnreachableMember: who is not heard of for the limit ends the bootstrap, named with
 // the cause; nothing was written but the grants, and those are released.
 func TestUnreachableMember(t *testing.T) {
