@@ -131,6 +131,24 @@ func TestGrantOverARestart(t *testing.T) {
 	}
 }
 
+// TestGrantAndASnapshotThatWasNotFollowed: the file of a snapshot was whole when the
+// node crashed; what brought the group in otherwise does not where it has granted.
+func TestGrantAndASnapshotThatWasNotFollowed(t *testing.T) {
+	for _, granted := range []bool{true, false} {
+		s := State{Snapshot: rigSnapshot(LogID{3, 9})}
+		if granted {
+			s.HardState.Grant = Grant{To: rigPeers[1], Attempt: 77, LengthMillis: 10_000}
+		}
+		r := newRigOf(t, s, nil)
+		if r.e.empty() != granted || granted && (r.e.hard.Grant.To != rigPeers[1] || len(r.e.configs.latest().Configuration.Members) > 0) {
+			t.Errorf("granted %t: cluster %v, grant %+v, %q", granted, r.e.hard.Cluster, r.e.hard.Grant, r.lines())
+		}
+		if s := r.e.Status(); granted && s.SnapshotIndex+s.Committed > 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 // TestGrantRefusals: what is no attempt of anybody is not granted.
 func TestGrantRefusals(t *testing.T) {
 	for name, ask := range map[string]func(r *rig){
@@ -689,8 +707,9 @@ func TestJointEntryOfABootstrapNeedsAQuorumThatAnswers(t *testing.T) {
 }
 
 // formedWithin runs empty nodes that are all asked with the same list, with disks of
-// which each write takes so long, and returns when they were one cluster.
-func formedWithin(t *testing.T, nodes int, disk, limit time.Duration) time.Duration {
+// which each write takes so long and a network that loses what lost says, and returns
+// when they were one cluster.
+func formedWithin(t *testing.T, nodes int, disk, ask, limit time.Duration, lost func(from, to NodeID) bool) time.Duration {
 	t.Helper()
 	w := newWorld()
 	w.quiet = true
@@ -701,7 +720,7 @@ func formedWithin(t *testing.T, nodes int, disk, limit time.Duration) time.Durat
 	}
 	for _, id := range list {
 		b := bootstrapOf(list...)
-		b.AskLimit = time.Hour
+		b.AskLimit = ask
 		w.nodes[id].step(b)
 	}
 	due := make(map[NodeID]time.Duration)
@@ -728,6 +747,9 @@ func formedWithin(t *testing.T, nodes int, disk, limit time.Duration) time.Durat
 		for range 4 { // a round trip takes less than a heartbeat
 			for _, from := range list {
 				for _, to := range list {
+					if lost != nil && lost(from, to) {
+						delete(w.links, worldLink{from, to})
+					}
 					w.deliver(from, to, func(Message) bool { return true }, -1)
 				}
 			}
@@ -748,11 +770,22 @@ func TestFormingWithSlowDisks(t *testing.T) {
 	for disk, limit := range map[time.Duration]time.Duration{
 		0: 2 * time.Second, 2500 * time.Millisecond: time.Minute, 12 * time.Second: 5 * time.Minute,
 	} {
-		t.Logf("disks of %v: formed in %v", disk, formedWithin(t, 3, disk, limit))
+		t.Logf("disks of %v: formed in %v", disk, formedWithin(t, 3, disk, time.Hour, limit, nil))
 	}
 }
 
 // TestFormingOfManyNodes: all 31 are asked at once, and one cluster comes of it.
 func TestFormingOfManyNodes(t *testing.T) {
-	t.Logf("31 nodes: formed in %v", formedWithin(t, 31, 0, 30*time.Second))
+	t.Logf("31 nodes: formed in %v", formedWithin(t, 31, 0, 10*time.Second, 30*time.Second, nil))
+}
+
+// TestLowestIDIsHalfReachable: the others let node 1 go first as long as it asks. It
+// hears nothing of node 3, gives up for that, and the next of them begins.
+func TestLowestIDIsHalfReachable(t *testing.T) {
+	for name, lost := range map[string]func(from, to NodeID) bool{
+		"the answers of node 3 are lost":   func(from, to NodeID) bool { return from == 3 && to == 1 },
+		"the questions to node 3 are lost": func(from, to NodeID) bool { return from == 1 && to == 3 },
+	} {
+		t.Logf("%s: formed in %v", name, formedWithin(t, 3, 0, 10*time.Second, 20*time.Second, lost))
+	}
 }
