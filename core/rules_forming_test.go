@@ -483,3 +483,19 @@ func TestLowestIDIsHalfReachable(t *testing.T) {
 		t.Logf("%s: formed in %v", name, formedWithin(t, 3, 0, 10*time.Second, 20*time.Second, lost))
 	}
 }
+
+// TestSilenceDoesNotHoldAForming: rule 13: who was started again keeps silent for what
+// its last life may have promised; where it alone votes nobody was promised anything, and
+// a group without a cluster promises nothing.
+func TestSilenceDoesNotHoldAForming(t *testing.T) {
+	r := newRigOf(t, State{}, func(c *Config) { c.Silence = time.Hour })
+	r.from(2, 9, &Heartbeat{Round: 1, Stream: 1})
+	if m, ok := sent[*HeartbeatResponse](r); !ok || m.PromiseMillis > 0 {
+		t.Errorf("an empty group promises %+v", m)
+	}
+	r.bootstrap(1, 2, 3)
+	r.flush()
+	if r.e.role != RoleLeader {
+		t.Errorf("a %v, silent until %v from now", r.e.role, r.e.silentUntil().Sub(r.now))
+	}
+}
