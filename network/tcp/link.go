@@ -326,6 +326,8 @@ func (l *link) judge(c *connection, err error) {
 		l.unproved, l.turn = 0, 0
 	case errors.Is(err, ErrUnproved):
 		l.unproved++
+		fallthrough
+	default:
 		l.turn++
 	}
 	if errors.Is(err, ErrUnanswered) && c.class == core.ClassControl {
