@@ -270,15 +270,23 @@ func TestUnacknowledgedBytes(t *testing.T) {
 		t.Fatalf("nobody reads, and the write says %v", err)
 	}
 	acked, waiting := p.taken()
+	if due := clock(); p.progressed(due) || p.progressed(due) {
+		t.Error("nothing moves, and it progresses")
+	}
 	if !waiting || acked >= p.written.Load() {
 		t.Errorf("%d of %d bytes are acknowledged, waiting: %t", acked, p.written.Load(), waiting)
 	}
+	due, progressed := clock(), false
 	for n := uint64(0); n < p.written.Load(); {
+		progressed = p.progressed(due) || progressed
 		got, err := theirs.Read(make([]byte, 1<<20))
 		if err != nil {
 			t.Fatal(err)
 		}
 		n += uint64(got)
+	}
+	if !progressed {
+		t.Error("all was read, and nothing progressed")
 	}
 	for deadline := time.Now().Add(limit); waiting; acked, waiting = p.taken() {
 		if time.Now().After(deadline) {

@@ -274,7 +274,8 @@ func (l *link) wait(ctx context.Context) bool {
 		select {
 		case <-timer.C:
 		case <-l.wake:
-			l.attempts, l.turn = 0, 0
+			// Whose turn it is stays: a stranger may have rung.
+			l.attempts = 0
 		case <-ctx.Done():
 		}
 	}
