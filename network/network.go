@@ -110,7 +110,8 @@ type Handler interface {
 	// Receive takes a message that came from a peer. The peer is the one that
 	// the handshake named; the network has checked that the header's From is it
 	// and that To.ID is this node. That the peer is who it says is proved only
-	// where the header has a cluster (Network.SetCluster).
+	// where the header has a cluster and does not say Introduces
+	// (Network.SetCluster).
 	Receive(from membership.Identity, m core.Message)
 
 	// Connected says that a connection was made to a peer, of which the
