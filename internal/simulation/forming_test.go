@@ -31,6 +31,7 @@ type forming struct {
 	scripts []*script
 	calm    core.Instant // from then on nothing goes wrong any more
 	wiped   int
+	slow    bool // a disk takes 2.5 s for each write
 }
 
 // script is what starts a node and calls Bootstrap until it gets nil.
@@ -77,6 +78,7 @@ func newForming(seed uint64) *forming {
 	}
 	if chance(r, 25) {
 		// Slow disks: of all, or of one.
+		f.slow = true
 		p.write = span{5 * millisecond, 5 * millisecond}
 		all, one := chance(r, 50), s.nodes[r.IntN(p.nodes)]
 		for _, n := range s.nodes {
@@ -100,6 +102,9 @@ func (f *forming) run() error {
 		}
 		if chance(r, 25) {
 			c.patience = pick(r, 500*millisecond, 5_000*millisecond, 12_000*millisecond)
+			if f.slow { // whoever waits for less than some writes gets nowhere
+				c.patience = 30_000 * millisecond
+			}
 		}
 		f.scripts = append(f.scripts, c)
 		s.clock.after(millisecond+span{0, f.within}.draw(r), nil, c.start)
