@@ -57,11 +57,7 @@ func newForming(seed uint64) *forming {
 	f.sim = newSim(seed, Options{Trace: traceWriter()})
 	s := f.sim
 	p := &s.plan
-	p.nodes = pick(r, 1, 2, 3, 3, 3, 5, 5)
-	p.volatile = make([]bool, p.nodes)
-	for i := range p.volatile {
-		p.volatile[i] = chance(r, 50)
-	}
+	s.rebuilt(pick(r, 1, 2, 3, 3, 3, 5, 5), func() bool { return chance(r, 50) })
 	p.election = pick(r, 100*millisecond, 300*millisecond, 1000*millisecond)
 	p.heartbeat = p.election / 10
 	p.hung = 10 * p.election
@@ -69,13 +65,6 @@ func newForming(seed uint64) *forming {
 	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
 	f.within = pick(r, 0, 5*millisecond, 100*millisecond, 20_000*millisecond)
 	p.write = span{10 * microsecond, 5 * millisecond}
-	s.nodes = nil
-	s.check.disks = nil
-	for i := range p.nodes {
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
-		s.nodes = append(s.nodes, n)
-	}
 	if chance(r, 25) {
 		// Slow disks: of all, or of one.
 		f.slow = true
