@@ -55,7 +55,9 @@ func (p *longPromise) live(election time.Duration) {
 }
 
 func (p *longPromise) passes(d time.Duration) {
-	p.sim.until(p.sim.clock.now.Add(d), func() bool { return false })
+	over := false
+	p.sim.clock.after(d, nil, func() { over = true }) // with nobody alive nothing else happens
+	p.sim.until(p.sim.clock.now.Add(d+1), func() bool { return over })
 }
 
 // crash ends all nodes, and lets a little time pass.
