@@ -301,8 +301,8 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if e.farAhead(m.From, m.Header.Term) {
 		return
 	}
-	if m.Header.Term > e.hard.Term {
-		// Rule 11: the asker adopts a refuser's term, and tries again soon.
+	if e.raisable(m.Header.Term) > e.hard.Term {
+		// Out of reach (rule 32) it is one refusal, and no more. Rule 11: the asker adopts a refuser's term, and tries again soon.
 		e.becomeFollower(m.Header.Term, Identity{}, fmt.Sprintf("node %d is in term %d", m.From.ID, m.Header.Term))
 		e.retryElection(0)
 		return

@@ -42,6 +42,9 @@ type Engine struct {
 	// unknownAt is when somebody last addressed another incarnation of this
 	// node, 0 if nobody did.
 	unknownAt Instant
+	// adoptedAt is when this group took the id of its cluster from a leader, 0 if
+	// it did not in this life.
+	adoptedAt Instant
 	// jumped is when a term was last raised by all that one message may (rule 32).
 	jumped Instant
 
@@ -87,6 +90,11 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 		role: RoleNone,
 	}
 	e.recallGrant()
+	if !e.hard.Grant.IsZero() && state.Last.Index == 0 {
+		// Rule 31: the file of a snapshot was whole, and the group had not followed
+		// who sent it when it granted another. It is sent again if it still counts.
+		state.Snapshot = SnapshotMeta{}
+	}
 	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
 	e.lastTime = max(state.LastTime, state.Snapshot.Time)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
@@ -337,8 +345,11 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	if led {
 		e.leaveOffice(why)
 	}
-	if term = e.raisable(term); term > e.hard.Term {
-		e.hard.Term, e.hard.Vote = term, Identity{}
+	if raised := e.raisable(term); raised > e.hard.Term {
+		if raised < term {
+			e.jumped = e.now
+		}
+		e.hard.Term, e.hard.Vote = raised, Identity{}
 		e.hardDirty = true
 		e.proved = 0
 		e.termLeader = Identity{}

@@ -138,6 +138,9 @@ func (e *Engine) introduces(id Identity, match Index) bool {
 // tellStranger tells, of a few, who speaks to this group and does not know its
 // cluster.
 func (e *Engine) tellStranger(from Identity) {
+	if e.adoptedAt != 0 && e.now.Sub(e.adoptedAt) <= e.cfg.ElectionTimeout {
+		return // it was on its way when nobody could prove anything to this group yet
+	}
 	told := 0
 	for _, n := range e.noticed {
 		if n.Kind == NoticeOtherCluster {
@@ -200,6 +203,7 @@ func (e *Engine) adoptCluster(cluster ClusterID) {
 	if e.hard.Cluster.IsZero() && !cluster.IsZero() {
 		e.hard.Cluster, e.hard.Grant = cluster, Grant{}
 		e.hardDirty = true
+		e.adoptedAt = e.now
 		e.role = e.idleRole()
 	}
 	e.unknownAt = 0

@@ -203,6 +203,17 @@ func testKnownPeers(t *testing.T, m Medium) {
 	a.arrives(b, a.request(b, core.ClassControl, 2))
 }
 
+// testKnownAddress: a node looks where its earlier lives found a peer, if it is
+// not where the configuration says.
+func testKnownAddress(t *testing.T, m Medium) {
+	a := m.start(t, 1, 1, 11)
+	b := m.startStranger(t, 2, 2, 22, []network.Peer{{Local: a.local, Address: a.Address()}}, nil)
+	b.SetAddress(1, m.Nowhere)
+	for _, class := range classes {
+		b.arrives(a, b.request(a, class, 1))
+	}
+}
+
 // testLearned: both sides are told of a life that has proved itself, once.
 func testLearned(t *testing.T, m Medium) {
 	a, b := m.start(t, 1, 1, 11), m.start(t, 2, 1, 22)
@@ -217,14 +228,17 @@ func testLearned(t *testing.T, m Medium) {
 				a.Break(2, class)
 			}
 		}
-		for n, peer := range map[*node]*node{a: b, b: a} {
-			learned := n.awaitLearned(1)
-			if last := learned[len(learned)-1]; last != (network.Peer{Local: peer.local, Address: peer.Address()}) {
-				t.Errorf("node %d learned %+v", n.local.ID, last)
+		for _, told := range []struct {
+			n, peer *node
+			want    int
+		}{{a, b, 1}, {b, a, want}} {
+			learned := told.n.awaitLearned(told.want)
+			if last := learned[len(learned)-1]; last != (network.Peer{Local: told.peer.local, Address: told.peer.Address()}) {
+				t.Errorf("node %d learned %+v", told.n.local.ID, last)
 			}
-		}
-		if learned := b.awaitLearned(want); len(learned) != want {
-			t.Errorf("node 2 was told %d times: %+v", len(learned), learned)
+			if len(learned) != told.want {
+				t.Errorf("node %d was told %d times: %+v", told.n.local.ID, len(learned), learned)
+			}
 		}
 	}
 	both(1)
