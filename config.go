@@ -39,8 +39,8 @@ type Config struct {
 	// of ElectionTimeout. Default a tenth of it.
 	HeartbeatInterval time.Duration
 	// HungLimit is for how long a leader's own disk or state machine may stay
-	// behind the others' before it leaves office: at least ElectionTimeout.
-	// Default ten of it.
+	// behind the others', or its entries may stand still on their way to them,
+	// before it leaves office: at least ElectionTimeout. Default ten of it.
 	HungLimit time.Duration
 
 	// CommandBytesMax is the largest command. Default 4 MiB.

@@ -40,6 +40,9 @@ type (
 	FatalError = core.FatalError
 	// TooLargeError: a command is over Config.CommandBytesMax.
 	TooLargeError = core.TooLargeError
+	// ContradictionError: this node has heard what no correct member can say, and
+	// answers no reads.
+	ContradictionError = core.ContradictionError
 	// BootstrapError: a bootstrap was refused, and nothing was written.
 	BootstrapError = core.BootstrapError
 	// WrongNodeError: a store was opened for another node than its own.

@@ -9,7 +9,8 @@ import (
 // nothing with the group, nor with any other status. Its fields:
 //
 //   - Group, Self: the group, and this node with its incarnation;
-//   - Role, Term, Leader: what this node is doing; Leader is 0 while none is known;
+//   - Role, Term, Leader: what this node is doing; Leader is 0 while none is known,
+//     and NoLeader says then what an election waits for;
 //   - Cluster: the id of the cluster, which prints as a hash; zero with RoleNone;
 //   - Ready: this node leads and admits proposals;
 //   - Last, Committed, Applied, Flushed, Purged, SnapshotIndex: the log;
@@ -22,6 +23,8 @@ import (
 //     one and has not begun it;
 //   - UnknownToGroup: the group knows this node under another incarnation, because
 //     its data was lost; it is not counted;
+//   - Contradiction: this node has heard what no correct member can say, and
+//     answers no reads;
 //   - Peers: the other members, on a leader, see [PeerStatus];
 //   - Err, Stopped: the end.
 type Status = actors.Status

@@ -55,9 +55,10 @@ type coreActor struct {
 	// waitsForFlush is what the inbox was told last.
 	waitsForFlush bool
 	// Events that every burst has use for.
-	flushed core.Flushed
-	applied core.Applied
-	matched core.Matched
+	flushed  core.Flushed
+	applied  core.Applied
+	matched  core.Matched
+	progress core.PeerProgress
 
 	retry      Timer
 	retryArmed bool

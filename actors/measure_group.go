@@ -282,6 +282,7 @@ func (m *groupMeter) observeStatus(s *Status, put func(id metrics.ID, n int64, o
 	for i, name := range metrics.Roles {
 		put(metrics.Role, truth(s.Role == core.RoleFollower+core.Role(i)), attribute.String(metrics.KeyRole, name))
 	}
+	put(metrics.Contradiction, truth(s.Contradiction != nil))
 	put(metrics.Term, int64(s.Term))
 	put(metrics.LeaderMissing, truth(s.Leader == 0))
 	put(metrics.LeaderAge, sinceStart(s.LastContact))

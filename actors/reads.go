@@ -61,6 +61,12 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 // burst.
 func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
 	reads, _ := r.takeAsked(cmd.ID)
+	if cmd.Err != nil {
+		for _, read := range reads {
+			c.group.finishRead(read, stageCore, 0, cmd.Err)
+		}
+		return
+	}
 	c.group.traces.askedAgain(reads)
 	r.waiting = append(r.waiting, reads...)
 }

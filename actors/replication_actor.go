@@ -16,8 +16,8 @@ import (
 //	OWNS      the stream
 //	RECEIVES  how far the log reaches and is committed; the follower's answers,
 //	          straight from the network; signs of life from the core
-//	SENDS     entries to the follower; to the core the newest match, and that a
-//	          snapshot is needed
+//	SENDS     entries to the follower; to the core the newest match, that a
+//	          snapshot is needed, and that the follower has lost data
 //	WAITS ON  nothing, but the store where the tail has no entries
 //	BOUND     the stream's window
 //	DIES WITH the leader's term, the membership of its follower, the group
@@ -40,6 +40,8 @@ type replicationActor struct {
 	// Events that every message has use for.
 	sent   core.StreamSent
 	served core.StreamRead
+	// left is the core's: the bytes that it knows to have left to the peer.
+	left [core.Classes + 1]uint64
 	// news is the match that the core has not taken yet, 0 if it has.
 	news atomic.Uint64
 }
@@ -136,6 +138,9 @@ func (a *replicationActor) report() {
 	a.meter.matched(a.out.Matched)
 	if a.out.NeedSnapshot {
 		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
+	}
+	if a.out.LostData {
+		a.group.core.put(&core.LostData{Peer: a.key.peer, Stream: a.key.stream})
 	}
 	if a.out.HigherTerm > 0 {
 		a.group.core.put(&core.HigherTerm{From: a.key.peer, Term: a.out.HigherTerm})

@@ -77,8 +77,11 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 		p.LagEntries = uint64(s.Last - p.Match)
 		p.Lag = max(now.Sub(g.growth.appended(p.Match+1)), 0)
 	}
+	// The stream knows before the core that a snapshot has done its work: who
+	// replicates waits for none.
+	p.Snapshot = p.Snapshot && p.Mode == core.StreamSnapshot
 	for _, sender := range *g.senders.Load() {
-		if sender.key.peer == p.Identity {
+		if p.Snapshot && sender.key.peer == p.Identity {
 			p.SnapshotBytes, p.SnapshotTotalBytes = sender.figures.sent.Load(), sender.figures.total.Load()
 		}
 	}

@@ -121,6 +121,26 @@ func TestStatusOfTransfer(t *testing.T) {
 	}
 }
 
+// TestStatusOfEndedTransfer asserts that a peer whose stream replicates again waits
+// for no snapshot, though the core has not put up yet that the transfer has ended.
+func TestStatusOfEndedTransfer(t *testing.T) {
+	hosts := newCluster(t, 3, nil)
+	leader := leaderOf(t, hosts)
+	call(t, leader.group, &Proposal{Data: []byte("one")})
+	peer := others(hosts, leader)[0]
+	replicates := func(p core.PeerStatus) bool { return p.Mode == core.StreamReplicate && p.LagEntries == 0 }
+	eventually(t, "a peer that replicates", func() bool {
+		s := leader.group.Status()
+		return replicates(peerIn(t, &s, peer.id))
+	})
+	s := leader.group.Status()
+	p := peerIn(t, &s, peer.id)
+	p.Snapshot = true // as the engine says until its next burst
+	if leader.group.completePeer(&s, &p, leader.group.env.Now()); p.Snapshot || p.SnapshotTotalBytes != 0 || !replicates(p) {
+		t.Errorf("%v, snapshot %v", p, p.Snapshot)
+	}
+}
+
 func TestGrowth(t *testing.T) {
 	var g growth
 	state := func(role core.Role, last core.Index) *core.EngineStatus {

@@ -45,7 +45,24 @@ func (c *coreActor) fire(timer core.Timer) {
 	default:
 		t.armed = false
 		c.group.traces.electionTimer(timer)
+		if timer == core.TimerHeartbeat {
+			c.tellProgress()
+		}
 		c.stepEngine(&core.TimerFired{Timer: timer, Generation: t.generation})
 		c.group.traces.tried(timer, c.changed)
+	}
+}
+
+// tellProgress tells the engine how many bytes have left to its peers, before it
+// judges whether their links are stuck (rule 16).
+func (c *coreActor) tellProgress() {
+	for _, s := range c.streams {
+		for _, class := range [...]core.Class{core.ClassBulk, core.ClassSnapshot} {
+			if left := c.group.node.network.Sent(s.key.peer.ID, class); left > s.left[class] {
+				s.left[class] = left
+				c.progress = core.PeerProgress{Node: s.key.peer.ID, Class: class, Bytes: left}
+				c.stepEngine(&c.progress)
+			}
+		}
 	}
 }

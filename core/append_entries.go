@@ -8,11 +8,19 @@ import (
 
 // followLeader accepts from as the leader of its term (Raft 5.2), which is not
 // below this node's, and reports whether it did. Who claims the term that this
-// node was elected for contradicts Election Safety: nothing that a message says
-// may stop a group, so it is told and not followed.
+// node or another was heard to lead contradicts Election Safety: nothing that a
+// message says may stop a group, so it is told and not followed. Nobody leads
+// term 0: terms begin at 1.
 func (e *Engine) followLeader(from Identity, term Term) bool {
-	if e.role == RoleLeader && term == e.hard.Term {
-		e.notice(Notice{Kind: NoticeContradiction, Peer: from, Term: term, Text: "claims to lead the term that this node leads"})
+	if term == 0 {
+		return false
+	}
+	if known := e.termLeader; term == e.hard.Term && !known.IsZero() && known != from {
+		text := "claims to lead the term that this node was elected for"
+		if known != e.cfg.Self {
+			text = fmt.Sprintf("claims to lead the term that node %d leads", known.ID)
+		}
+		e.notice(Notice{Kind: NoticeContradiction, Peer: from, Term: term, Text: text})
 		return false
 	}
 	if e.raisable(term) < term {
@@ -23,6 +31,8 @@ func (e *Engine) followLeader(from Identity, term Term) bool {
 	if term > e.hard.Term || e.leader != from || e.role.active() {
 		e.becomeFollower(term, from, fmt.Sprintf("node %d leads term %d", from.ID, term))
 	}
+	e.termLeader = from
+	e.electionSucceeded()
 	e.resetElectionTimer()
 	e.heard = e.now
 	return true
@@ -46,14 +56,21 @@ func (e *Engine) onAppendEntries(m *AppendEntries) {
 		e.refuseAppend(m)
 		return
 	}
-	e.adoptCluster(m.Cluster)
 	last := prev.Index + Index(len(entries))
+	entries = e.skipHeld(entries)
+	if len(entries) > 0 && entries[0].Index <= e.proved {
+		// Its leader never rewrites its own log, so what was proved equal to it
+		// in this term, and acknowledged, cannot be in conflict with it.
+		e.notice(Notice{Kind: NoticeContradiction, Peer: m.From, Term: m.Header.Term, Index: entries[0].Index, Text: "holds another entry than it sent in this term"})
+		return
+	}
+	e.adoptCluster(m.Cluster)
 	if !m.CommitOnly {
 		r := &AppendResponse{Header: e.head(m.From), Stream: m.Stream, Success: true, Match: last}
-		if entries = e.skipHeld(entries); len(entries) > 0 {
+		if len(entries) > 0 {
 			e.appendFromLeader(entries, r)
 		} else {
-			e.answer(r, last)
+			e.answer(r)
 		}
 	}
 	e.proved = max(e.proved, last)
@@ -144,6 +161,7 @@ func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
 	e.snapshots.appended(entries)
 	w.Then = append(w.Then, r)
 	e.submit(w)
+	e.writes.carries(r)
 	e.takeConfigurations(entries)
 }
 

@@ -129,6 +129,10 @@ func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 	}
 	at := e.configs.latest()
 	c := &at.Configuration
+	behind := "is a learner that has not acknowledged its admission yet"
+	if c.Joint() {
+		behind = "has not acknowledged the joint configuration yet"
+	}
 	quorum := c.QuorumValue(e.answering) > 0 && membership.MajorityValue(wantedVoters(c), e.answering) > 0
 	for _, m := range c.Wanted {
 		if m.Identity == e.cfg.Self {
@@ -136,7 +140,7 @@ func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 		}
 		switch p := e.office.peer(m.Identity); {
 		case p == nil || p.match < at.Index:
-			waits = append(waits, Waiting{m.ID, "is a learner that has not acknowledged its admission yet"})
+			waits = append(waits, Waiting{m.ID, behind})
 		case e.log.last.Index-p.match > catchUpEntriesMax:
 			waits = append(waits, Waiting{m.ID, fmt.Sprintf("is a learner, %d entries behind", e.log.last.Index-p.match)})
 		case !quorum && !e.answersNow(p):

@@ -60,20 +60,3 @@ func (e *Engine) appliedBehindPeers() bool {
 func (e *Engine) sick() bool {
 	return e.writes.flushed < e.office.sickFlush || e.applied < e.office.sickApply
 }
-
-// breakHungConnections breaks the bulk connection of a peer that answers
-// heartbeats while what it was sent is not acknowledged (rule 16).
-func (e *Engine) breakHungConnections() {
-	for _, p := range e.office.peers {
-		idle := p.match >= e.log.last.Index || p.snapshot || e.now.Sub(p.answered) > e.cfg.ElectionTimeout
-		if idle {
-			p.advanced = e.now
-			continue
-		}
-		if e.now.Sub(p.advanced) > e.cfg.HungLimit {
-			p.advanced = e.now
-			e.out.add(&BreakConnection{p.ID, ClassBulk})
-			e.out.add(&Notice{Kind: NoticeConnectionBroken, Peer: p.Identity, Term: e.hard.Term, Index: p.match})
-		}
-	}
-}

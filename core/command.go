@@ -131,8 +131,11 @@ type ReadReady struct {
 }
 
 // ReadFailed answers a ReadRequest that has to be asked again, with a new ID:
-// the leader is not known, or changed.
-type ReadFailed struct{ ID uint64 }
+// the leader is not known, or changed; or that is refused, if Err is set.
+type ReadFailed struct {
+	ID  uint64
+	Err error
+}
 
 // BreakConnection breaks a connection whose peer answers on others only
 // (rule 16).
@@ -189,7 +192,8 @@ const (
 	// NoticeNewLeader: this node follows Peer in Term.
 	NoticeNewLeader
 	// NoticeLostData: Peer answers, and is not the incarnation Known that the
-	// group has as a member: its data was lost. It is not counted.
+	// group has as a member: its data was lost. It is not counted. Or Peer is
+	// Known, and denies what it had acknowledged, up to Index.
 	NoticeLostData
 	// NoticeUnknownToGroup: the group Peer speaks for knows this node as
 	// another incarnation, Known.

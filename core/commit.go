@@ -8,6 +8,17 @@ func (e *Engine) onMatched(ev *Matched) {
 	e.match(p, ev.Match)
 }
 
+// onLostData tells of a peer that denies what it had acknowledged: an older copy of
+// its directory, or a disk that lost what it had synced.
+func (e *Engine) onLostData(ev *LostData) {
+	p := e.office.peer(ev.Peer)
+	if e.role != RoleLeader || p == nil || p.stream != ev.Stream {
+		return
+	}
+	p.denies = true
+	e.notice(Notice{Kind: NoticeLostData, Peer: ev.Peer, Known: ev.Peer, Term: e.hard.Term, Index: p.match, Text: "it no longer holds what it had acknowledged"})
+}
+
 // match takes a peer's durable match.
 func (e *Engine) match(p *peer, match Index) {
 	if match <= p.match || match > e.log.last.Index {
@@ -15,7 +26,7 @@ func (e *Engine) match(p *peer, match Index) {
 	}
 	first := p.match == 0
 	p.match = match
-	p.advanced = e.now
+	e.takeAccepted(p, max(p.accepted, match))
 	e.advanceCommit()
 	if first && e.configs.bootstrapping(e.commit) {
 		// Rule 21 asks for an answer to a round, which until now counted nothing.

@@ -13,18 +13,20 @@ type Config struct {
 	Seed uint64
 
 	// ElectionTimeout: a follower that heard of no leader for a time drawn from
-	// one to two of it campaigns. It is also the promise that a heartbeat's
+	// one to two of it campaigns; from the third campaign without a leader on the
+	// time doubles, up to the longer of 32 of it and 8 times the slowest sync. It is also the promise that a heartbeat's
 	// answer gives, and the time without a quorum after which a leader leaves.
 	ElectionTimeout time.Duration
 	// HeartbeatInterval is the time between a leader's rounds; at most a third
 	// of ElectionTimeout.
 	HeartbeatInterval time.Duration
-	// Silence is for how long after its start a voter neither votes nor
-	// campaigns, because a promise of its last life may be alive (rule 13). 0
+	// Silence is for how long after its start a node, whatever its configuration
+	// says, neither votes, pre-votes nor campaigns, because a promise of its last life may be alive (rule 13). 0
 	// in the first life of a store.
 	Silence time.Duration
 	// HungLimit is for how long a leader's own disk or state machine may stay
-	// behind while others advance (rule 16).
+	// behind while others advance, and its entries may stand still on their way to
+	// the others (rule 16).
 	HungLimit time.Duration
 
 	// ConfigurationBytesMax bounds the size of a configuration
@@ -86,9 +88,4 @@ type State struct {
 	Snapshot SnapshotMeta
 	// Applied is what the state machine holds, zero if it is volatile.
 	Applied LogID
-}
-
-// Empty reports whether the group has never taken part in anything here.
-func (s *State) Empty() bool {
-	return s.HardState == HardState{} && s.Last.Index == 0 && s.Snapshot.Index == 0
 }

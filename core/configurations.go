@@ -47,6 +47,26 @@ func (c *configurations) member(id Identity, commit Index) (membership.Member, b
 	return membership.Member{}, false
 }
 
+// knows reports whether node is a member, under any incarnation, of a configuration
+// that may decide.
+func (c *configurations) knows(node NodeID, commit Index) bool {
+	for i := c.position(commit); i < len(c.at); i++ {
+		if len(c.at[i].Configuration.Incarnations(node)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// everHad reports whether id is a member of any configuration that is remembered,
+// those included that decide nothing any more.
+func (c *configurations) everHad(id Identity) bool {
+	return slices.ContainsFunc(c.at, func(at ConfigurationAt) bool {
+		_, member := at.Configuration.Member(id)
+		return member
+	})
+}
+
 // everySoleVoter reports whether id alone decides in every known configuration.
 func (c *configurations) everySoleVoter(id Identity) bool {
 	known := false

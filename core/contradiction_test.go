@@ -9,36 +9,108 @@ import (
 // operator, and stops nobody.
 func TestContradictionsAreNotHeeded(t *testing.T) {
 	cases := []struct {
-		name    string
-		rig     func(t *testing.T) *rig
-		message func(r *rig) Message
+		name string
+		rig  func(t *testing.T) *rig
+		said func(r *rig) Event
 	}{
 		{"another leads the leader's term", func(t *testing.T) *rig { return newRig(t, rigOptions{}).lead() },
-			func(*rig) Message { return &Heartbeat{Round: 1, Stream: 1} }},
+			func(*rig) Event { return &Heartbeat{Round: 1, Stream: 1} }},
 		{"another appends in the leader's term", func(t *testing.T) *rig { return newRig(t, rigOptions{}).lead() },
-			func(r *rig) Message {
+			func(r *rig) Event {
 				return &AppendEntries{Stream: 1, Prev: r.e.log.last, Entries: commands(LogID{r.e.hard.Term, r.e.log.last.Index + 1})}
 			}},
 		{"a snapshot in the leader's term", func(t *testing.T) *rig { return newRig(t, rigOptions{}).lead() },
-			func(r *rig) Message {
+			func(r *rig) Event {
 				meta := SnapshotMeta{LogID: LogID{1, 9}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}
 				return &SnapshotChunk{Stream: 1, Meta: meta}
+			}},
+		{"another leads the term of the leader that is followed", func(t *testing.T) *rig { return followsThird(t, false) },
+			func(*rig) Event { return &Heartbeat{Round: 1, Stream: 7} }},
+		{"another appends in the term of the leader that is followed", func(t *testing.T) *rig { return followsThird(t, false) },
+			func(*rig) Event { return &AppendEntries{Stream: 7, Prev: LogID{1, 1}} }},
+		{"another leads the term of a learner's leader", func(t *testing.T) *rig { return followsThird(t, true) },
+			func(*rig) Event { return &Heartbeat{Round: 1, Stream: 7} }},
+		{"another appends in the term of a learner's leader", func(t *testing.T) *rig { return followsThird(t, true) },
+			func(*rig) Event { return &AppendEntries{Stream: 7, Prev: LogID{1, 1}} }},
+		{"another leads the term of a leader that fell silent", func(t *testing.T) *rig {
+			r := followsThird(t, true)
+			r.fire(TimerElection)
+			return r
+		}, func(*rig) Event { return &Heartbeat{Round: 1, Stream: 7} }},
+		{"the leader rewrites what it sent in this term", provedByNode2,
+			func(*rig) Event {
+				return &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{1, 2}), Commit: 4}
+			}},
+		{"a snapshot of another log than was sent in this term", provedByNode2,
+			func(r *rig) Event {
+				meta := SnapshotMeta{LogID: LogID{1, 3}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}
+				return &SnapshotReceived{From: rigPeers[1], Meta: meta, Term: 2, Stream: 1}
 			}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.rig(t)
 			before := r.e.Status()
-			m := c.message(r)
-			r.from(2, r.e.hard.Term, m)
+			ev := c.said(r)
+			if m, ok := ev.(Message); ok {
+				ev = r.address(2, r.e.hard.Term, m)
+			}
+			r.step(ev)
 			after := r.e.Status()
-			if after.Role != before.Role || after.Last != before.Last || after.Committed != before.Committed {
+			if after.Role != before.Role || after.Leader != before.Leader || after.Last != before.Last || after.Committed != before.Committed {
 				t.Errorf("%+v became %+v", before, after)
 			}
 			if n, ok := find[*Notice](r); !ok || n.Kind != NoticeContradiction || n.Peer != rigPeers[1] {
 				t.Errorf("no notice of the contradiction: %q", r.lines())
 			}
 		})
+	}
+}
+
+// followsThird is a node that follows node 3.
+func followsThird(t *testing.T, learner bool) *rig {
+	r := newRig(t, rigOptions{learner: learner})
+	r.from(3, 2, &Heartbeat{Round: 1, Stream: 1})
+	r.flush()
+	return r
+}
+
+// provedByNode2 is a follower whose log was proved up to 2.4 in term 2, and
+// acknowledged.
+func provedByNode2(t *testing.T) *rig {
+	r := newRig(t, rigOptions{}).follow(2)
+	r.from(2, 2, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{2, 2}, LogID{2, 3}, LogID{2, 4})})
+	r.flush()
+	return r
+}
+
+// TestNobodyLeadsTermZero: Raft 5.1: terms begin at 1, and a leader was elected for
+// its term.
+func TestNobodyLeadsTermZero(t *testing.T) {
+	for name, m := range map[string]Message{
+		"heartbeat": &Heartbeat{Round: 1}, "append": &AppendEntries{Stream: 1},
+		"snapshot": &SnapshotChunk{Stream: 1, Meta: SnapshotMeta{LogID: LogID{1, 1}, Cluster: worldCluster, Configuration: rigState(rigOptions{}).Configurations[0]}},
+	} {
+		r := newRigOf(t, State{}, nil)
+		if r.from(2, 0, m); !r.e.leader.IsZero() || len(r.last) > 0 {
+			t.Errorf("%s: leader %d, %q", name, r.e.leader.ID, r.lines())
+		}
+	}
+}
+
+// TestAppliedIsAtMostTheCommit: rule 16: a leader is not deposed for an applied
+// index that nobody can have.
+func TestAppliedIsAtMostTheCommit(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	for range 100 {
+		r.fire(TimerHeartbeat)
+		if r.e.role != RoleLeader {
+			t.Fatalf("applied %d of %d, and no leader any more: %q", r.e.applied, r.e.commit, r.lines())
+		}
+		for id := NodeID(2); id <= 3; id++ {
+			p := r.e.office.peer(rigPeers[id-1])
+			r.from(id, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream, Match: r.e.commit, Applied: 1 << 40})
+		}
 	}
 }
 

@@ -13,9 +13,15 @@ type election struct {
 	// answer to a campaign of an earlier life is not taken for one of this.
 	campaign uint64
 	votes    map[Identity]bool
-	// ownVote is the write that makes the vote for oneself durable, 0 if none
-	// is awaited: nobody counts a vote that a crash could forget.
+	// ownVote is the write that makes the candidate's term and its vote for itself
+	// durable, and with which its requests leave; 0 if none is awaited: nobody
+	// counts a vote that a crash could forget.
 	ownVote IOID
+	// fruitless counts the campaigns since the last leader that ended without one.
+	fruitless int
+	// ended says what the last attempt since the last leader ended for, and waits
+	// what the present one waits for, with that behind it; "" if there was none.
+	ended, waits string
 	// reason is why the present attempt was begun; running: votes are asked for.
 	reason  ElectionReason
 	running bool
@@ -60,6 +66,9 @@ func (c *election) end(outcome ElectionOutcome) {
 	if c.running {
 		c.running = false
 		c.counts[c.reason][outcome]++
+		if outcome != ElectionWon {
+			c.fruitless++
+		}
 	}
 }
 
@@ -73,11 +82,54 @@ func (c *election) stop() {
 // promise and silence (rules 12, 13).
 func (e *Engine) resetElectionTimer() {
 	if !e.mayEverCampaign() {
+		e.awaitSilence()
+		return
+	}
+	wait := e.electionWait()
+	at := e.now.Add(wait + e.jitter(wait))
+	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.silentUntil()))
+}
+
+// The waits of elections are at most the longer of so many election time-outs and
+// so many of the slowest sync.
+const (
+	waitTimeoutsMax = 32
+	waitSyncsMax    = 8
+)
+
+// electionWait is what the waits before a campaign and in it are drawn from: an
+// election time-out, doubled for each campaign after the first that has ended
+// without a leader (rule 11). Disks that are slower than the time-out need it: the
+// requests of a campaign must find the others with no campaign of their own under
+// way, and its votes must become durable before it expires.
+func (e *Engine) electionWait() time.Duration {
+	most := max(waitTimeoutsMax*e.cfg.ElectionTimeout, waitSyncsMax*e.writes.slowest)
+	wait := e.cfg.ElectionTimeout
+	for i := 1; i < e.election.fruitless && wait < most; i++ {
+		wait *= 2
+	}
+	return min(wait, most)
+}
+
+// electionSucceeded ends the doubling of the waits (rule 11): a leader is heard, or
+// is this node.
+func (e *Engine) electionSucceeded() {
+	e.election.fruitless, e.election.ended, e.election.waits = 0, "", ""
+	e.writes.slowest = 0
+}
+
+// diskHangs reports whether a write of this node has been out for longer than an
+// election time-out: it could not make a vote durable in time (rule 11).
+func (e *Engine) diskHangs() bool { return e.writes.oldest(e.now) > e.cfg.ElectionTimeout }
+
+// awaitSilence sets when a node that may not campaign lets go of a leader that it
+// has not heard of any more, so that nobody goes on asking a leader that is gone.
+func (e *Engine) awaitSilence() {
+	if e.leader.IsZero() || e.role == RoleLeader {
 		e.cancel(&e.electionTimer, TimerElection)
 		return
 	}
-	at := e.now.Add(e.cfg.ElectionTimeout + e.jitter(e.cfg.ElectionTimeout))
-	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.silentUntil()))
+	e.set(&e.electionTimer, TimerElection, e.now.Add(2*e.cfg.ElectionTimeout))
 }
 
 // retryElection moves the next attempt to a time soon after wait. The jitter
@@ -86,7 +138,7 @@ func (e *Engine) retryElection(wait time.Duration) {
 	if !e.mayEverCampaign() {
 		return
 	}
-	at := e.now.Add(wait + e.jitter(e.cfg.ElectionTimeout/2))
+	at := e.now.Add(wait + e.jitter(e.electionWait()/2))
 	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.silentUntil()))
 }
 
@@ -98,11 +150,17 @@ func (e *Engine) mayEverCampaign() bool {
 func (e *Engine) onElectionTimer() {
 	if !e.mayEverCampaign() {
 		e.electionTimer.at = 0
+		if e.role != RoleLeader {
+			e.becomeFollower(e.hard.Term, Identity{}, "")
+		}
 		return
 	}
 	if e.muchTooLate(&e.electionTimer) {
 		e.retryElection(0)
 		return
+	}
+	if e.role == RoleCandidate || e.role == RolePreCandidate {
+		e.election.ended = e.tooFewVotes()
 	}
 	e.election.end(ElectionExpired)
 	e.election.reason = ElectionTimeout
@@ -111,10 +169,11 @@ func (e *Engine) onElectionTimer() {
 
 // campaignOrWait campaigns, unless something of this node's own forbids it for
 // now: a promise, the silence after a start, a snapshot that is being installed
-// (rule 24), or a disk or machine that made it leave office (rule 16).
+// (rule 24), a disk or machine that made it leave office (rule 16), or a disk that
+// hangs: who grants no pre-vote for that (rule 11) gives none to itself.
 func (e *Engine) campaignOrWait() {
-	blocked := e.now < e.promise.until || e.now < e.silentUntil() || e.snapshots.installing != nil || e.sick()
-	if blocked {
+	if why := e.whyNoCampaign(); why != "" {
+		e.election.waitsFor(why)
 		if e.role != RoleFollower || !e.leader.IsZero() {
 			e.becomeFollower(e.hard.Term, Identity{}, "")
 		}
@@ -124,10 +183,57 @@ func (e *Engine) campaignOrWait() {
 	e.preCampaign()
 }
 
+// waitsFor says what this node waits for while it knows of no leader.
+func (c *election) waitsFor(what string) {
+	c.waits = "waits for " + what
+	if c.ended != "" {
+		c.waits += "; before that " + c.ended
+	}
+}
+
+// whyNoCampaign says what forbids a campaign for now, "" if nothing does.
+func (e *Engine) whyNoCampaign() string {
+	switch {
+	case e.now < e.promise.until:
+		return "the end of this node's promise to the last leader"
+	case e.now < e.silentUntil():
+		return "the end of the silence after this node's start"
+	case e.snapshots.installing != nil:
+		return "the snapshot that this node installs"
+	case e.sick():
+		return "this node's disk or state machine, for which it left office, to catch up"
+	case e.diskHangs():
+		return "a write of this node that has been out for longer than an election time-out"
+	}
+	return ""
+}
+
+// tooFewVotes says who kept the attempt that is under way from a majority.
+func (e *Engine) tooFewVotes() string {
+	what := "votes"
+	if e.role == RolePreCandidate {
+		what = "pre-votes"
+	}
+	var refused, silent []NodeID
+	c := &e.configs.latest().Configuration
+	for _, m := range c.Members {
+		granted, answered := e.election.votes[m.Identity]
+		switch {
+		case !c.IsVoter(m.Identity):
+		case !answered:
+			silent = append(silent, m.ID)
+		case !granted:
+			refused = append(refused, m.ID)
+		}
+	}
+	return fmt.Sprintf("too few %s in term %d: nodes %d refused, nodes %d did not answer", what, e.hard.Term, refused, silent)
+}
+
 // preCampaign asks whether an election could be won, without changing a term: a
 // node that comes back from a partition disturbs nobody (dissertation 9.6).
 func (e *Engine) preCampaign() {
 	e.becomeFollower(e.hard.Term, Identity{}, "")
+	e.election.waitsFor(fmt.Sprintf("pre-votes for term %d", e.hard.Term+1))
 	e.role = RolePreCandidate
 	e.election.campaign++
 	e.resetElectionTimer()
@@ -151,14 +257,24 @@ func (e *Engine) campaignForTerm() {
 	e.election.running = true
 	e.election.campaign++
 	e.hard.Vote = e.cfg.Self
-	e.resetElectionTimer()
+	// Rule 11: its time counts from when it could ask anybody.
+	e.electionTimer.at = 0
 	w := e.newWrite()
 	w.Then = e.voteRequests(false)
-	ioid := e.submit(w)
-	if e.configs.latest().Configuration.IsVoter(e.cfg.Self) {
-		e.election.ownVote = ioid
-	}
+	e.election.ownVote = e.submit(w)
+	e.election.waitsFor(fmt.Sprintf("this node's own vote in term %d to be durable", e.hard.Term))
 	e.out.add(&Notice{Kind: NoticeElectionStarted, Peer: e.cfg.Self, Term: e.hard.Term})
+}
+
+// beginCounting begins the candidate's time, its own vote being durable.
+func (e *Engine) beginCounting() {
+	e.election.ownVote = 0
+	e.election.waitsFor(fmt.Sprintf("votes in term %d", e.hard.Term))
+	e.resetElectionTimer()
+	if e.configs.latest().Configuration.IsVoter(e.cfg.Self) {
+		e.election.votes[e.cfg.Self] = true
+	}
+	e.countVotes()
 }
 
 func (e *Engine) voteRequests(pre bool) []Message {
@@ -182,7 +298,10 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if _, member := e.configs.member(m.From, e.commit); !member {
 		return // rule 18: nobody counts whom the group does not know
 	}
-	if m.Header.Term > e.hard.Term {
+	if e.farAhead(m.From, m.Header.Term) {
+		return
+	}
+	if e.raisable(m.Header.Term) > e.hard.Term {
 		// Rule 11: the asker adopts a refuser's term, and tries again soon.
 		e.becomeFollower(m.Header.Term, Identity{}, fmt.Sprintf("node %d is in term %d", m.From.ID, m.Header.Term))
 		e.retryElection(0)
@@ -193,7 +312,8 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if !asked || m.Campaign != e.election.campaign {
 		return
 	}
-	e.election.votes[m.From] = m.Granted
+	// Rule 32: a refuser whose term is out of reach is one refusal, and no more.
+	e.election.votes[m.From] = m.Granted && m.Header.Term <= e.hard.Term
 	if m.WaitMillis > 0 {
 		at := e.now.Add(time.Duration(m.WaitMillis)*time.Millisecond + e.jitter(e.cfg.ElectionTimeout/2))
 		if at < e.electionTimer.at {
@@ -219,6 +339,8 @@ func (e *Engine) countVotes() {
 			e.takeOffice()
 		}
 	case membership.Lost:
+		e.election.ended = e.tooFewVotes()
+		e.election.waitsFor("the time of the next campaign")
 		e.election.end(ElectionLost)
 		// The timer stands: the next attempt comes when it fires.
 		e.becomeFollower(e.hard.Term, Identity{}, "")

@@ -25,6 +25,9 @@ type Engine struct {
 	// when a leader was heard of last, 0 if never.
 	leader Identity
 	heard  Instant
+	// termLeader is who was heard to lead the term, also after this node let go
+	// of it: a term has one leader (Raft 5.2).
+	termLeader Identity
 
 	log      termRuns
 	lastTime int64
@@ -39,11 +42,16 @@ type Engine struct {
 	// unknownAt is when somebody last addressed another incarnation of this
 	// node, 0 if nobody did.
 	unknownAt Instant
+	// adoptedAt is when this group took the id of its cluster from a leader, 0 if
+	// it did not in this life.
+	adoptedAt Instant
 	// jumped is when a term was last raised by all that one message may (rule 32).
 	jumped Instant
 
 	grants  grants
 	forming forming
+	// contradiction is what was heard that cannot be, nil if nothing was.
+	contradiction error
 
 	election  election
 	promise   promise
@@ -141,6 +149,10 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onTimer(ev)
 	case *ReadRequest:
 		e.onRead(ev.ID)
+	case *LostData:
+		e.onLostData(ev)
+	case *PeerProgress:
+		e.onPeerProgress(ev)
 	case *HigherTerm:
 		e.onHigherTerm(ev.From, ev.Term)
 	case *Bootstrap:
@@ -215,30 +227,35 @@ func (e *Engine) submit(w *Write) IOID {
 	if !w.Empty() {
 		w.Commit = min(e.commit, e.log.last.Index)
 	}
-	w.IOID, w.Submitted = e.writes.submit(e.log.last.Index, e.hard.Term), e.now
+	w.IOID, w.Submitted = e.writes.submit(e.now, e.log.last.Index, e.hard.Term), e.now
 	e.out.add(w)
 	return w.IOID
 }
 
-// answer sends m when the accepted log up to match and the term are durable: now,
-// or behind the writes that are under way (rule 3).
-func (e *Engine) answer(m Message, match Index) {
-	if !e.hardDirty && e.writes.durable(match, e.hard.Term) {
-		e.out.send(m)
+// answer sends the answer to a leader when the accepted log up to its match and
+// the term are durable: now, or behind the writes that are under way (rule 3).
+// What rides in one of them already does not ride in another, however often the
+// leader asks while a disk hangs.
+func (e *Engine) answer(r *AppendResponse) {
+	switch {
+	case e.hardDirty:
+	case e.writes.durable(r.Match, e.hard.Term):
+		e.out.send(r)
+		return
+	case e.writes.promised(r):
 		return
 	}
 	w := e.newWrite()
-	w.Then = append(w.Then, m)
+	w.Then = append(w.Then, r)
 	e.submit(w)
+	e.writes.carries(r)
 }
 
 // onFlushed takes a watermark of durable writes.
 func (e *Engine) onFlushed(n IOID) {
-	e.writes.flush(n)
+	e.writes.flush(e.now, n)
 	if e.election.ownVote != 0 && e.election.ownVote <= n && e.role == RoleCandidate {
-		e.election.ownVote = 0
-		e.election.votes[e.cfg.Self] = true
-		e.countVotes()
+		e.beginCounting()
 	}
 	if e.role == RoleLeader {
 		e.advanceCommit()
@@ -323,10 +340,14 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	if led {
 		e.leaveOffice(why)
 	}
-	if term = e.raisable(term); term > e.hard.Term {
-		e.hard.Term, e.hard.Vote = term, Identity{}
+	if raised := e.raisable(term); raised > e.hard.Term {
+		if raised < term {
+			e.jumped = e.now
+		}
+		e.hard.Term, e.hard.Vote = raised, Identity{}
 		e.hardDirty = true
 		e.proved = 0
+		e.termLeader = Identity{}
 	}
 	if e.leader != leader {
 		e.leader = leader
@@ -334,7 +355,9 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	}
 	e.election.stop()
 	e.role = e.idleRole()
-	if led {
+	if led || e.electionTimer.at == 0 && e.mayEverCampaign() {
+		// A leader has no election timer, nor has a candidate whose own vote is
+		// not durable.
 		e.resetElectionTimer()
 	}
 }
@@ -382,6 +405,9 @@ func (e *Engine) empty() bool {
 
 // notice tells something once, until it is about something else.
 func (e *Engine) notice(n Notice) {
+	if n.Kind == NoticeContradiction {
+		e.contradicted(&n)
+	}
 	i := slices.IndexFunc(e.noticed, func(o Notice) bool { return o.Kind == n.Kind && o.Peer == n.Peer })
 	if i >= 0 {
 		if e.noticed[i].Known == n.Known && e.noticed[i].Text == n.Text {

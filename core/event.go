@@ -87,6 +87,24 @@ type SnapshotNeeded struct {
 	Stream uint64
 }
 
+// LostData says that a stream's peer denies, under its incarnation, what it had
+// acknowledged to the stream. A notice of another stream than the running one is
+// ignored.
+type LostData struct {
+	Peer   Identity
+	Stream uint64
+}
+
+// PeerProgress says how many bytes of a class have left to a node since the process
+// began, whenever that has grown. It is optional: where nobody tells, only what
+// peers accept shows that entries pass. Classes but ClassBulk and ClassSnapshot are
+// ignored.
+type PeerProgress struct {
+	Node  NodeID
+	Class Class
+	Bytes uint64
+}
+
 // HigherTerm says that a stream's peer answered with a higher term (Raft 5.1).
 type HigherTerm struct {
 	From Identity
@@ -143,6 +161,8 @@ func (*SnapshotSent) isEvent()       {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}
+func (*LostData) isEvent()           {}
+func (*PeerProgress) isEvent()       {}
 
 // Timer names a timer of the engine. There are no others.
 type Timer uint8

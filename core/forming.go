@@ -22,10 +22,13 @@ type forming struct {
 	// ends it.
 	since    Instant
 	askLimit time.Duration
-	identify uint64
+	// identify numbers what members are asked, from asked0 on: an answer to an
+	// earlier forming, of another list perhaps, says nothing for this one.
+	asked0, identify uint64
 
 	// attempt is the number of the attempt under way, 0 between two. Its grants
-	// live for length from asked on.
+	// live for length from asked on. length outlives the forming: what ran out
+	// would run out again if a user with less patience asks anew.
 	attempt uint64
 	asked   Instant
 	length  time.Duration
@@ -75,7 +78,8 @@ func (e *Engine) onBootstrap(ev *Bootstrap) {
 			ev.Err = e.otherList()
 		}
 		return
-	case e.unknownToGroup():
+	case e.unknownToGroup() && len(ev.Members) == 1:
+		// Nobody else is asked, who could say whether it is true.
 		ev.Err = &BootstrapError{Node: e.cfg.Self.ID, Reason: "is a member of a group that knows it by another incarnation: its data was lost"}
 		return
 	case f.running && f.list != list:
@@ -84,9 +88,10 @@ func (e *Engine) onBootstrap(ev *Bootstrap) {
 	case f.running:
 		return
 	}
+	first := e.rand.Uint64() >> 1
 	*f = forming{
 		running: true, list: list, cluster: ev.Cluster, time: ev.Time, since: e.now, askLimit: ev.AskLimit,
-		identify: e.rand.Uint64() >> 1, length: max(grantLengthMin, e.cfg.ElectionTimeout), timer: f.timer,
+		asked0: first, identify: first, length: max(f.length, grantLengthMin, e.cfg.ElectionTimeout), timer: f.timer,
 	}
 	for _, m := range ev.Members {
 		m.Incarnation = 0
@@ -126,15 +131,9 @@ func (e *Engine) stepForming() {
 		e.concludeForming()
 		return
 	}
-	if m := f.unreachable(e.now); m != nil {
-		e.endForming(&BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: m.cause})
-		return
-	}
 	switch {
-	case f.attempt != 0 && e.attemptIsOver():
-		// Doubled, it will outlast disks and links that are slower still.
-		f.length = min(2*f.length, max(grantLengthMax, e.cfg.ElectionTimeout))
-		e.giveUpAttempt()
+	case e.attemptIsOver():
+		e.endAttempt()
 	case f.attempt != 0 && e.grants.write == 0 && !slices.ContainsFunc(f.members, func(m formingMember) bool { return !m.granted }):
 		e.begin()
 		return
@@ -152,30 +151,60 @@ func (e *Engine) stepForming() {
 	e.set(&f.timer, TimerForming, f.again)
 }
 
-// unreachable returns a member of which nothing was heard for too long.
-func (f *forming) unreachable(now Instant) *formingMember {
+// onFormingTimer asks again, or ends the forming for a member that is not heard of.
+func (e *Engine) onFormingTimer() {
+	f := &e.forming
+	if e.muchTooLate(&f.timer) {
+		// Rule 15: this node was asleep, and has yet to read what was said meanwhile.
+		f.since = e.now
+	}
+	if m := f.unreachable(e.cfg.Self.ID, e.now); f.running && e.empty() && m != nil {
+		e.endForming(&BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: m.cause})
+		return
+	}
+	e.stepForming()
+}
+
+// unreachable returns a member of which nothing was heard for too long. Who has
+// granted is not asked, and who waits to be brought in needs only one of them.
+func (f *forming) unreachable(self NodeID, now Instant) *formingMember {
+	if f.waitsToBeBroughtIn() {
+		return nil
+	}
 	for i := range f.members {
 		m := &f.members[i]
-		if m.Incarnation == 0 && now.Sub(max(m.heard, f.since)) > f.askLimit {
+		if m.ID != self && !m.granted && now.Sub(max(m.heard, f.since)) > f.askLimit {
 			return m
 		}
 	}
 	return nil
 }
 
+// waitsToBeBroughtIn reports whether the cluster of this list was begun.
+func (f *forming) waitsToBeBroughtIn() bool {
+	return slices.ContainsFunc(f.members, func(m formingMember) bool { return m.brings })
+}
+
 // attemptIsOver reports whether the grants of the attempt, of which the first
 // was asked for at asked, may have ended on the clock of who gave one.
 func (e *Engine) attemptIsOver() bool {
 	f := &e.forming
-	return e.now.Sub(f.asked) >= f.length-f.length/driftDivisor
+	return f.attempt != 0 && e.now.Sub(f.asked) >= f.length-f.length/driftDivisor
+}
+
+// endAttempt gives up an attempt that ran out. The next one asks for twice the
+// time, so that it outlasts disks and links that are slower still.
+func (e *Engine) endAttempt() {
+	f := &e.forming
+	f.length = min(2*f.length, max(grantLengthMax, e.cfg.ElectionTimeout))
+	e.giveUpAttempt()
 }
 
 // mayAttempt reports whether this node may ask for grants now: no grant to
 // another lives here, no lower id has asked lately, and no cluster of this list
 // is there yet.
 func (e *Engine) mayAttempt() bool {
-	return e.liveGrant().IsZero() && e.now >= e.grants.quietUntil &&
-		!slices.ContainsFunc(e.forming.members, func(m formingMember) bool { return m.brings })
+	return e.liveGrant().IsZero() && e.now >= e.grants.quietUntil && !e.forming.waitsToBeBroughtIn()
 }
 
 // beginAttempt grants the attempt to oneself first: that one is needed too.
@@ -248,7 +277,7 @@ func (e *Engine) onIdentified(m *IdentifyResponse) {
 		return
 	}
 	i := slices.IndexFunc(f.members, func(o formingMember) bool { return o.ID == m.From.ID })
-	if i < 0 {
+	if i < 0 || m.ID <= f.asked0 || m.ID > f.identify {
 		return
 	}
 	member := &f.members[i]
@@ -317,7 +346,7 @@ func (e *Engine) endForming(err error) {
 		e.giveUpAttempt()
 	}
 	e.cancel(&e.forming.timer, TimerForming)
-	e.forming = forming{timer: e.forming.timer}
+	e.forming = forming{timer: e.forming.timer, length: e.forming.length}
 	e.out.add(&BootstrapEnded{Err: err})
 }
 
@@ -327,7 +356,7 @@ func (e *Engine) onBootstrapCancelled() {
 	if f := &e.forming; f.running && e.empty() {
 		e.giveUpAttempt()
 		e.cancel(&f.timer, TimerForming)
-		*f = forming{timer: f.timer}
+		*f = forming{timer: f.timer, length: f.length}
 	}
 }
 
@@ -340,6 +369,8 @@ func (e *Engine) formingWaits(waits []Waiting) []Waiting {
 		case m.ID == e.cfg.Self.ID:
 			if g := e.liveGrant(); !g.IsZero() && g.To != e.cfg.Self {
 				waits = append(waits, Waiting{m.ID, fmt.Sprintf("granted to node %d", g.To.ID)})
+			} else if e.now < e.grants.quietUntil {
+				waits = append(waits, Waiting{m.ID, "lets a lower id go first"})
 			}
 		case m.brings:
 			waits = append(waits, Waiting{m.ID, "belongs to the cluster, and brings this node in"})
@@ -350,7 +381,7 @@ func (e *Engine) formingWaits(waits []Waiting) []Waiting {
 			waits = append(waits, Waiting{m.ID, "has not answered yet"})
 		case !m.holder.IsZero() && m.holder != e.cfg.Self:
 			waits = append(waits, Waiting{m.ID, fmt.Sprintf("granted to node %d", m.holder.ID)})
-		default:
+		case f.attempt != 0:
 			waits = append(waits, Waiting{m.ID, "asked for its grant"})
 		}
 	}

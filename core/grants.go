@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/membership"
@@ -84,6 +85,9 @@ func (e *Engine) knownOtherwise(m *IdentifyRequest, sameList bool) Identity {
 		return Identity{}
 	}
 	c := &e.configs.latest().Configuration
+	if e.role != RoleLeader && len(c.Wanted) > 0 && len(c.Voters) == 1 && !c.Joint() {
+		return Identity{} // the leader may exchange it, and says so if not
+	}
 	known := Identity{}
 	for _, member := range append(c.Members[:len(c.Members):len(c.Members)], c.Wanted...) {
 		switch {
@@ -103,8 +107,15 @@ func (e *Engine) grant(m *IdentifyRequest, r *IdentifyResponse) (answer bool) {
 	if length <= 0 || length > max(grantLengthMax, e.cfg.ElectionTimeout) {
 		return true
 	}
-	own := e.forming.running && e.forming.list == m.List
-	if own && m.From.ID < e.cfg.Self.ID {
+	if f := &e.forming; f.running && f.list == m.List {
+		if !slices.ContainsFunc(f.members, func(o formingMember) bool { return o.ID == m.From.ID }) {
+			return true // it is not in the list that it asks with
+		}
+	}
+	if e.attemptIsOver() {
+		e.endAttempt() // its timer is late
+	}
+	if e.forming.running && e.forming.list == m.List && m.From.ID < e.cfg.Self.ID {
 		// Where equal lists meet, the lower id goes first.
 		e.grants.quietUntil = e.now.Add(deferenceTimeouts * e.cfg.ElectionTimeout)
 		e.giveUpAttempt()
@@ -115,12 +126,13 @@ func (e *Engine) grant(m *IdentifyRequest, r *IdentifyResponse) (answer bool) {
 	}
 	wanted := Grant{To: m.From, Attempt: m.Attempt, List: m.List, LengthMillis: m.LengthMillis}
 	e.grants.until = e.now.Add(length)
-	r.Granted = true
 	if e.hard.Grant == wanted {
-		// Asked again, it is renewed. While its write is under way, that carries
-		// the answer.
-		return e.grants.write == 0
+		// Asked again, it is renewed. While its write is under way, this says only
+		// that somebody is there.
+		r.Granted = e.grants.write == 0
+		return true
 	}
+	r.Granted = true
 	e.hard.Grant, e.hardDirty = wanted, true
 	w := e.newWrite()
 	w.Then = append(w.Then, r)

@@ -38,8 +38,15 @@ func (e *Engine) onHeartbeatTimer() {
 			e.becomeFollower(e.hard.Term, Identity{}, why)
 			return
 		}
+		if why := e.entriesStuck(); why != "" {
+			e.becomeFollower(e.hard.Term, Identity{}, why)
+			e.letOthersCampaign()
+			return
+		}
 		e.breakHungConnections()
 		e.askSilentPeers()
+	} else {
+		e.forgiveStuck()
 	}
 	e.beginRound()
 	e.setHeartbeatTimer()
@@ -73,6 +80,7 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		r.PromiseMillis = uint32(ms)
 		r.Match = e.durableMatch()
 		r.Applied = e.applied
+		r.Accepted = e.proved
 	}
 	r.Header = e.head(m.From)
 	e.out.send(r)
@@ -88,10 +96,14 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 		return // rules 5 and 18
 	}
 	p.lostData = false
+	p.denies = p.denies && m.Match < p.match
 	p.answered = e.now
-	p.applied = max(p.applied, m.Applied)
-	if m.Round > p.round {
+	// Nobody applies what is not committed: more than that is not believed.
+	p.applied = max(p.applied, min(m.Applied, e.commit))
+	if m.Round >= p.round {
 		p.round = m.Round
+		// Less than before says a peer whose group was started again.
+		e.takeAccepted(p, max(m.Accepted, p.match))
 	}
 	sent, known := e.office.sentAt(m.Round)
 	if known {

@@ -58,10 +58,10 @@ func (e *Engine) hearStranger(m Message, h *Header) {
 	switch {
 	case e.empty() && h.To == e.cfg.Self:
 		e.hearWhileEmpty(m)
-	case e.empty():
+	case e.empty() && h.To.Incarnation != 0:
 		// Somebody means the node that this one was before it lost its data.
 		e.becomeUnknown(h.From, h.To)
-	default:
+	case !e.empty():
 		e.tellStranger(h.From)
 	}
 }
@@ -95,8 +95,12 @@ func (e *Engine) hearWhileEmpty(m Message) {
 		}
 		e.out.send(r)
 	case *SnapshotChunk:
-		if m.Introduces && !m.Cluster.IsZero() {
-			e.onSnapshotChunk(m)
+		switch {
+		case !m.Introduces || m.Cluster.IsZero():
+		case m.Meta.Cluster != m.Cluster || !plausibleMeta(&m.Meta, m.Header.Term):
+			e.out.send(&SnapshotResponse{Header: e.answerHead(h), Stream: m.Stream, Transfer: m.Transfer, Refused: true, Reason: "malformed"})
+		default:
+			e.out.add(&ReceiveChunk{m}) // it counts when all of it is there
 		}
 	}
 }
@@ -109,6 +113,7 @@ func (e *Engine) onHeartbeatOfNewLearner(m *HeartbeatResponse) {
 		return
 	}
 	if sent, known := e.office.sentAt(m.Round); known && m.Round <= e.office.round {
+		p.seen = e.now
 		c := e.out.alives.next()
 		c.Peer, c.Stream, c.Match, c.Sent = p.Identity, p.stream, 0, sent
 		e.out.add(c)
@@ -133,6 +138,9 @@ func (e *Engine) introduces(id Identity, match Index) bool {
 // tellStranger tells, of a few, who speaks to this group and does not know its
 // cluster.
 func (e *Engine) tellStranger(from Identity) {
+	if e.adoptedAt != 0 && e.now.Sub(e.adoptedAt) <= e.cfg.ElectionTimeout {
+		return // it was on its way when nobody could prove anything to this group yet
+	}
 	told := 0
 	for _, n := range e.noticed {
 		if n.Kind == NoticeOtherCluster {
@@ -195,18 +203,20 @@ func (e *Engine) adoptCluster(cluster ClusterID) {
 	if e.hard.Cluster.IsZero() && !cluster.IsZero() {
 		e.hard.Cluster, e.hard.Grant = cluster, Grant{}
 		e.hardDirty = true
+		e.adoptedAt = e.now
 		e.role = e.idleRole()
 	}
 	e.unknownAt = 0
 }
 
 // askSilentPeers asks, once in an election time-out, who answers in the place of
-// a peer that does not: it may have lost its data, or belong elsewhere. A voter
-// that shows itself empty is not told the id, so it cannot refuse by itself.
+// a peer that does not: it may have lost its data, or belong elsewhere. Who shows
+// itself empty under another incarnation is not told the id, so it cannot refuse
+// by itself.
 func (e *Engine) askSilentPeers() {
 	o := &e.office
 	for _, p := range o.peers {
-		if e.answersNow(p) || e.introduces(p.Identity, p.match) || e.now.Sub(max(p.asked, o.begun)) <= e.cfg.ElectionTimeout {
+		if e.answersNow(p) || e.now.Sub(max(p.asked, p.seen, o.begun)) <= e.cfg.ElectionTimeout {
 			continue
 		}
 		p.asked = e.now

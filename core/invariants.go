@@ -36,6 +36,7 @@ func (e *Engine) CheckInvariants() error {
 	}
 	hold(!e.hardDirty, "the hard state was left unsaved")
 	e.checkTerms(hold)
+	e.checkForming(hold)
 	e.checkOffice(hold)
 	e.checkConfigurations(hold)
 	return errors.Join(broken...)
@@ -49,6 +50,13 @@ func (e *Engine) checkTerms(hold func(bool, string, ...any)) {
 	}
 	hold(e.log.last.Term <= e.hard.Term, "last entry %v is not of a term above %d", e.log.last, e.hard.Term)
 	hold(e.hard.Vote.IsZero() || e.hard.Term > 0, "a vote needs a term")
+}
+
+func (e *Engine) checkForming(hold func(bool, string, ...any)) {
+	g, f := &e.hard.Grant, &e.forming
+	hold(g.IsZero() || e.hard.Cluster.IsZero(), "a group that belongs to a cluster grants none (rule 31)")
+	hold(f.attempt == 0 || !e.empty() || g.To == e.cfg.Self && g.Attempt == f.attempt, "an attempt needs the beginner's own grant (rule 31): %d, granted to %v", f.attempt, g.To)
+	hold(!e.empty() || e.leader.IsZero() && e.hard.Term == 0, "a group without a cluster follows nobody (rule 17): leader %v of term %d", e.leader, e.hard.Term)
 }
 
 func (e *Engine) checkOffice(hold func(bool, string, ...any)) {

@@ -169,6 +169,9 @@ type HeartbeatResponse struct {
 	Match Index
 	// Applied is the sender's applied index.
 	Applied Index
+	// Accepted is the last index of the sender's accepted log that is proved equal
+	// to the leader's in this term, durable or not; 0 if none is. At least Match.
+	Accepted Index
 }
 
 // AppendEntries replicates entries (Raft 5.3).

@@ -33,7 +33,11 @@ type office struct {
 	flushMark   Index
 	applyBehind Instant
 	applySeen   Index
-	// After an office was left for that: what must be reached first.
+	// accepted is what a quorum had accepted at the last check, and acceptedAt when
+	// that rose last, or was all that there is (rule 16).
+	accepted   Index
+	acceptedAt Instant
+	// After an office was left for its disk or machine: what must be reached first.
 	sickFlush, sickApply Index
 }
 
@@ -42,9 +46,11 @@ type peer struct {
 	membership.Member
 	stream uint64
 	match  Index
-	// advanced is when match moved last, answered when it answered last.
-	advanced Instant
+	// answered is when it answered last.
 	answered Instant
+	link
+	// seen is when a new learner answered that can prove nothing yet (rule 29).
+	seen Instant
 	// round is the last one that it answered, roundSent when a round was begun
 	// that it answered: the later of all.
 	round     uint64
@@ -53,7 +59,9 @@ type peer struct {
 	// snapshot: a snapshot is on its way. pinned is its index.
 	snapshot bool
 	pinned   Index
-	lostData bool
+	// lostData: another incarnation answers in its place. denies: it no longer
+	// holds what it had acknowledged.
+	lostData, denies bool
 	// asked is when it was last asked who answers in its place.
 	asked Instant
 }
@@ -104,11 +112,12 @@ func (e *Engine) takeOffice() {
 	}
 	e.election.end(ElectionWon)
 	e.election.stop()
+	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
-	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams, begun: e.now, identify: o.identify}
+	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams, acceptedAt: e.now, begun: e.now, identify: o.identify}
 	e.told.last, e.told.commit = 0, 0
-	e.leader = e.cfg.Self
+	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
 	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
 	e.syncPeers()
@@ -157,7 +166,7 @@ func (e *Engine) syncPeers() {
 		p := e.office.peer(m.Identity)
 		if p == nil {
 			e.office.streams++
-			p = &peer{stream: e.office.streams, advanced: e.now, roundSent: e.now}
+			p = &peer{stream: e.office.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, roundSent: e.now}
 			runs := e.log.clone()
 			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.office.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.

@@ -33,7 +33,7 @@ func plausible(m Message) bool {
 	case *Heartbeat:
 		return ok(0, LogID{0, m.Commit})
 	case *HeartbeatResponse:
-		return ok(0, LogID{0, m.Match}, LogID{0, m.Applied})
+		return ok(0, LogID{0, m.Match}, LogID{0, m.Accepted}, LogID{0, m.Applied})
 	case *AppendEntries:
 		return ok(0, m.Prev, LogID{0, m.Commit}) && (len(m.Entries) == 0 || ok(0, m.Entries[len(m.Entries)-1].LogID))
 	case *AppendResponse:
@@ -64,7 +64,6 @@ func (e *Engine) raisable(term Term) Term {
 	if e.jumped != 0 && e.now.Sub(e.jumped) < e.cfg.ElectionTimeout {
 		return e.hard.Term
 	}
-	e.jumped = e.now
 	return e.hard.Term + termJumpMax
 }
 

@@ -34,6 +34,8 @@ type randomCluster struct {
 	members   []membership.Member
 	// pace is the longest step of the clock, in milliseconds.
 	pace int
+	// watch, if set, sees every command before it is carried out.
+	watch func(n *randomNode, cmd Command)
 
 	installs, crashes, truncations int
 }
@@ -65,7 +67,11 @@ type randomNode struct {
 	applied  Index
 	streams  map[Identity]*randomStream
 	cfg      Config
+	// drift is by how many thousandths this node's clock is fast.
+	drift Instant
 }
+
+func (n *randomNode) now() Instant { return n.c.now + n.c.now/1000*n.drift }
 
 type randomStream struct {
 	*Stream
@@ -242,7 +248,7 @@ func (c *randomCluster) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 	for _, n := range c.nodes {
 		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
-			if at, ok := n.timers[timer]; ok && n.alive && at.At <= c.now {
+			if at, ok := n.timers[timer]; ok && n.alive && at.At <= n.now() {
 				delete(n.timers, timer)
 				n.step(&TimerFired{timer, at.Generation})
 			}
@@ -357,13 +363,13 @@ func (n *randomNode) start() {
 	if n.starts > 1 {
 		cfg.Silence = cfg.ElectionTimeout
 	}
-	engine, err := NewEngine(cfg, state, n.c.now)
+	engine, err := NewEngine(cfg, state, n.now())
 	if err != nil {
 		panic(err)
 	}
 	n.c.trace("node %d starts: %+v", n.id.ID, state)
 	n.engine = engine
-	n.engine.Start(n.c.now, &n.out)
+	n.engine.Start(n.now(), &n.out)
 	n.carryOut()
 }
 
@@ -425,7 +431,7 @@ func (c *randomCluster) send(m Message) bool {
 
 func (n *randomNode) step(ev Event) {
 	mayWait := mayWait(n.engine, ev)
-	n.engine.Step(n.c.now, ev, &n.out)
+	n.engine.Step(n.now(), ev, &n.out)
 	if err := n.engine.CheckInvariants(); err != nil {
 		panic(fmt.Sprintf("node %d after %T: %v", n.id.ID, ev, err))
 	}
@@ -444,6 +450,9 @@ func (n *randomNode) carryOut() {
 }
 
 func (n *randomNode) do(cmd Command) {
+	if n.c.watch != nil {
+		n.c.watch(n, cmd)
+	}
 	switch cmd := cmd.(type) {
 	case *Write:
 		w := *cmd
@@ -544,7 +553,7 @@ func (n *randomNode) sortedStreams() []*randomStream {
 
 func (n *randomNode) stepStream(s *randomStream, ev StreamEvent) {
 	var out StreamOutput
-	s.Step(n.c.now, ev, &out)
+	s.Step(n.now(), ev, &out)
 	n.streamOutput(s, &out)
 }
 
@@ -561,6 +570,9 @@ func (n *randomNode) streamOutput(s *randomStream, out *StreamOutput) {
 	}
 	if out.NeedSnapshot {
 		n.step(&SnapshotNeeded{s.peer, s.id})
+	}
+	if out.LostData {
+		panic(fmt.Sprintf("node %v is told as having lost data, and no disk here loses any", s.peer))
 	}
 	if out.HigherTerm > 0 {
 		n.step(&HigherTerm{s.peer, out.HigherTerm})

@@ -39,6 +39,8 @@ const readsMax = 1 << 16
 
 func (e *Engine) onRead(id uint64) {
 	switch {
+	case e.contradiction != nil:
+		e.refuseRead(id)
 	case e.role == RoleLeader:
 		e.leaderRead(pendingRead{id: id})
 	case e.leader.IsZero():
@@ -121,7 +123,7 @@ func (e *Engine) failLeaderReads() {
 	r := &e.reads
 	for _, read := range slices.Concat(r.confirming, r.waiting) {
 		if read.from.IsZero() {
-			e.out.add(&ReadFailed{read.id})
+			e.out.add(&ReadFailed{ID: read.id, Err: e.contradiction})
 		} else {
 			e.out.send(&ReadIndexResponse{Header: e.head(read.from), ID: read.id})
 		}
@@ -133,7 +135,7 @@ func (e *Engine) onReadIndexRequest(m *ReadIndexRequest) {
 	if e.role == RoleLeader && e.refusesReader(m) {
 		return
 	}
-	if e.role != RoleLeader || m.Header.Term > e.hard.Term || len(e.reads.confirming)+len(e.reads.waiting) >= readsMax {
+	if e.role != RoleLeader || e.contradiction != nil || m.Header.Term > e.hard.Term || len(e.reads.confirming)+len(e.reads.waiting) >= readsMax {
 		e.out.send(&ReadIndexResponse{Header: e.head(m.From), ID: m.ID})
 		return
 	}
@@ -188,14 +190,14 @@ func (e *Engine) onReadIndexResponse(m *ReadIndexResponse) {
 func (e *Engine) failAskedReads() {
 	e.failRefusedReads()
 	for _, a := range e.reads.asked {
-		e.out.add(&ReadFailed{a.id})
+		e.out.add(&ReadFailed{ID: a.id})
 	}
 	e.reads.asked = nil
 }
 
 func (e *Engine) failRefusedReads() {
 	for _, id := range e.reads.failing {
-		e.out.add(&ReadFailed{id})
+		e.out.add(&ReadFailed{ID: id})
 	}
 	e.reads.failing = nil
 }
@@ -207,7 +209,7 @@ func (e *Engine) failOldReads() {
 	r := &e.reads
 	old := 0
 	for old < len(r.asked) && e.now.Sub(r.asked[old].at) > e.cfg.ElectionTimeout {
-		e.out.add(&ReadFailed{r.asked[old].id})
+		e.out.add(&ReadFailed{ID: r.asked[old].id})
 		old++
 	}
 	r.asked = slices.Delete(r.asked, 0, old)

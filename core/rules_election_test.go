@@ -184,29 +184,6 @@ func TestHungMachine(t *testing.T) {
 	}
 }
 
-// TestBreaksHungConnection: rule 16: heartbeats are answered, entries are not.
-func TestBreaksHungConnection(t *testing.T) {
-	r := newRig(t, rigOptions{}).lead()
-	r.propose("x")
-	begun := r.now
-	var broken []time.Duration
-	for range 45 {
-		r.fire(TimerHeartbeat)
-		if b, ok := find[*BreakConnection](r); ok {
-			if b.Node != 2 || b.Class != ClassBulk {
-				t.Fatalf("%q", r.lines())
-			}
-			broken = append(broken, r.now.Sub(begun))
-		}
-		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Match: 2})
-		r.from(3, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 2, Match: 3})
-	}
-	// Once for each limit of two seconds.
-	if len(broken) != 2 || broken[0] <= 2*time.Second || broken[0] > 2300*time.Millisecond {
-		t.Errorf("broken after %v", broken)
-	}
-}
-
 // TestVoteEndsPreCampaign: Raft 5.2: who gave its vote waits for the winner. A
 // pre-candidate that went on would end the term of the candidate it voted for.
 func TestVoteEndsPreCampaign(t *testing.T) {

@@ -50,9 +50,10 @@ func TestEmptyNodeAdoptsCluster(t *testing.T) {
 	if !ok || w.HardState.Cluster != worldCluster || len(w.Then) != 1 {
 		t.Fatalf("%q", r.lines())
 	}
-	other := r.address(2, 3, &Heartbeat{Round: 1, Stream: 1})
+	other := r.address(3, 3, &Heartbeat{Round: 1, Stream: 1})
+	r.now = r.now.Add(r.e.cfg.ElectionTimeout + 1)
 	other.Head().Cluster = clusterID(0xee)
-	r.expect(r.step(other), "notice: 2 other cluster in T0: it does not prove to know the cluster "+worldCluster.String())
+	r.expect(r.step(other), "notice: 3 other cluster in T0: it does not prove to know the cluster "+worldCluster.String())
 }
 
 // TestBootstrapRefusals: rule 19.

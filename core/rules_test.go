@@ -21,16 +21,19 @@ func TestAnswerWaitsForLastWrite(t *testing.T) {
 	r := newRig(t, rigOptions{}).follow(1)
 	m := &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{1, 2})}
 	r.expect(r.from(2, 1, m), "write 1: append [1.2 e1.2]; then ->2 T1 appended: match 2")
-	// The same again while the first is under way.
-	r.expect(r.from(2, 1, m), "write 2: then ->2 T1 appended: match 2")
+	// The same again while the first is under way: its answer will be for both.
+	r.expect(r.from(2, 1, m))
 	// What is durable already is answered at once.
 	probe := &AppendEntries{Stream: 1, Prev: LogID{1, 1}}
 	r.expect(r.from(2, 1, probe), "send ->2 T1 appended: match 1")
 	r.flush()
 	r.expect(r.from(2, 1, m), "send ->2 T1 appended: match 2")
 	// A new term is part of what the answer depends on.
-	r.expect(r.from(2, 2, probe), "write 3: T2 vote for nobody; then ->2 T2 appended: match 1", "now follower of T2, leader 2")
-	r.expect(r.from(2, 2, probe), "write 4: then ->2 T2 appended: match 1")
+	r.expect(r.from(2, 2, probe), "write 2: T2 vote for nobody; then ->2 T2 appended: match 1", "now follower of T2, leader 2")
+	r.expect(r.from(2, 2, probe))
+	// Another stream has not been answered, and rides behind the write of the term.
+	other := &AppendEntries{Stream: 2, Prev: LogID{1, 1}}
+	r.expect(r.from(2, 2, other), "write 3: then ->2 T2 appended: match 1")
 }
 
 // TestAnswerIsCompleteWhenAttached: rule 3: an answer has the term of its request,

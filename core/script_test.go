@@ -109,13 +109,18 @@ var scriptCommands = map[string]scriptCommand{
 	"bootstrap": (*world).scriptBootstrap, "propose": (*world).scriptPropose, "read": (*world).scriptRead,
 	// Time: "advance [nodes] 1500ms" fires what comes due; "sleep" does not;
 	// "timeout 2" advances the clock of 2 to its election time-out; "expire 3"
-	// lets the promise of 3 end; "elect 1" is both and all that follows, silently.
-	"advance": (*world).scriptAdvance, "sleep": (*world).scriptSleep, "timeout": (*world).scriptTimeout, "expire": (*world).scriptExpire, "elect": (*world).scriptElect,
+	// lets the promise of 3 end; "elect 1" is both and all that follows, silently;
+	// "run 2s" lets time pass for all in steps of a heartbeat, with all that can
+	// happen in between.
+	"run": (*world).scriptRun, "advance": (*world).scriptAdvance, "sleep": (*world).scriptSleep, "timeout": (*world).scriptTimeout, "expire": (*world).scriptExpire, "elect": (*world).scriptElect,
 	// The network: "deliver 1->2 [kind] [n=1]", "drop" likewise, "queue" shows
 	// what is on the way, "copy 2->1 kind as=x" and "inject x" repeat a message,
 	// "break 1 2" breaks a connection, "partition 1 | 2 3" and "heal".
 	"deliver": (*world).scriptDeliver, "drop": (*world).scriptDrop, "queue": (*world).scriptQueue, "copy": (*world).scriptCopy, "inject": (*world).scriptInject,
-	"break": (*world).scriptBreak, "partition": (*world).scriptPartition, "heal": (*world).scriptHeal,
+	// "stranger 9->1 heartbeat term=7" is a message of somebody who has not proved
+	// to know the cluster.
+	"stranger": (*world).scriptStranger,
+	"break":    (*world).scriptBreak, "partition": (*world).scriptPartition, "heal": (*world).scriptHeal,
 	// Disks and machines: "flush 1 [n=1]", "apply 1", "built 1", "installed 1".
 	"flush":     (*world).scriptFlush,
 	"apply":     eachNode(func(n *worldNode) { n.apply() }),

@@ -41,9 +41,12 @@ func (s *snapshots) start(state *State, volatile bool) {
 	}
 }
 
-// check finds contradictions between what the log, the snapshots and the
-// machine hold (rule 24).
+// check finds contradictions between what the hard state, the log, the snapshots
+// and the machine hold (rule 24).
 func (s *State) check() error {
+	if err := s.checkHardState(); err != nil {
+		return err
+	}
 	log := termRuns{purged: s.Purged, last: s.Last, runs: s.Terms}
 	best := s.Applied.Index
 	if s.Snapshot.Index >= s.Purged.Index {
@@ -61,6 +64,32 @@ func (s *State) check() error {
 		return fmt.Errorf("%w: the state machine has applied %v, which is not the log's entry", ErrCorrupt, s.Applied)
 	case s.Snapshot.Index > 0 && s.Snapshot.Index <= s.Applied.Index && s.Snapshot.Index >= s.Purged.Index && !log.holds(s.Snapshot.LogID):
 		return fmt.Errorf("%w: the snapshot %v is not the log's entry, and the state machine is at %v", ErrCorrupt, s.Snapshot.LogID, s.Applied)
+	}
+	return nil
+}
+
+// checkHardState finds a hard state that was lost or is behind the rest: who
+// started with it could vote twice in a term. A snapshot may be ahead of it: its
+// file is durable before the reset that brings its term and cluster.
+func (s *State) checkHardState() error {
+	h := &s.HardState
+	var none ClusterID
+	switch {
+	case !h.Vote.IsZero() && h.Term == 0:
+		return fmt.Errorf("%w: the hard state has a vote for %v and no term", ErrCorrupt, h.Vote)
+	case *h == HardState{} && s.Last.Index > 0:
+		return fmt.Errorf("%w: the log ends at %v, and there is no hard state", ErrCorrupt, s.Last)
+	case h.Term < s.Last.Term:
+		return fmt.Errorf("%w: the hard state is of term %d, and the log ends at %v", ErrCorrupt, h.Term, s.Last)
+	case s.Snapshot.Index > 0 && s.Snapshot.Cluster != h.Cluster && h.Cluster != none && s.Snapshot.Cluster != none:
+		return fmt.Errorf("%w: the snapshot %v belongs to another cluster than the log", ErrCorrupt, s.Snapshot.LogID)
+	case s.Snapshot.Configuration.Index > s.Snapshot.Index:
+		return fmt.Errorf("%w: the snapshot %v has a configuration of the entry %v", ErrCorrupt, s.Snapshot.LogID, s.Snapshot.Configuration.LogID)
+	}
+	for i := range s.Configurations {
+		if at := &s.Configurations[i]; at.Index > s.Last.Index {
+			return fmt.Errorf("%w: the log ends at %v, and a configuration is that of the entry %v", ErrCorrupt, s.Last, at.LogID)
+		}
 	}
 	return nil
 }
@@ -218,7 +247,7 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 	if p := e.office.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
-		p.advanced = e.now
+		p.acceptedAt = e.now
 	}
 }
 
@@ -261,21 +290,37 @@ func (e *Engine) ackSnapshot(to Identity, stream uint64, id LogID) {
 	e.proved = max(e.proved, id.Index)
 	e.followCommit(id.Index)
 	r := &AppendResponse{Header: e.head(to), Stream: stream, Success: true, Match: id.Index}
-	e.answer(r, id.Index)
+	e.answer(r)
+}
+
+// sentByLeader reports whether a snapshot comes from the leader. An empty group
+// follows one only now that it has something of it (rule 17), and while a grant
+// lives no other than its beginner (rule 31).
+func (e *Engine) sentByLeader(ev *SnapshotReceived) bool {
+	if e.empty() && e.hard.Term <= ev.Term && e.mayFollow(ev.From) {
+		return e.followLeader(ev.From, ev.Term)
+	}
+	return ev.Term == e.hard.Term && ev.From == e.leader
 }
 
 // onSnapshotReceived decides, in the very step that emits the reset, whether a
 // snapshot that has arrived is still news (rule 24).
 func (e *Engine) onSnapshotReceived(ev *SnapshotReceived) {
-	if !plausibleMeta(&ev.Meta, ev.Term) || ev.Term != e.hard.Term || ev.From != e.leader || e.role == RoleLeader || e.snapshots.installing != nil {
+	if !plausibleMeta(&ev.Meta, ev.Term) || !e.sentByLeader(ev) || e.role == RoleLeader || e.snapshots.installing != nil {
 		return
 	}
 	if e.alreadyHas(ev.Meta.LogID) {
 		e.ackSnapshot(ev.From, ev.Stream, ev.Meta.LogID)
 		return
 	}
+	if ev.Meta.Index <= e.proved {
+		// What was proved in this term is in the leader's log, so that its
+		// snapshot holds the same there.
+		e.notice(Notice{Kind: NoticeContradiction, Peer: ev.From, Term: ev.Term, Index: ev.Meta.Index, Text: "has a snapshot of another log than it sent in this term"})
+		return
+	}
 	e.adoptCluster(ev.Meta.Cluster)
-	e.proved = max(e.proved, ev.Meta.Index)
+	e.proved = ev.Meta.Index
 	r := &AppendResponse{Header: e.head(ev.From), Stream: ev.Stream, Success: true, Match: ev.Meta.Index}
 	e.resetTo(&ev.Meta, r)
 }

@@ -16,6 +16,10 @@ type EngineStatus struct {
 	// Heard is when this node, as a follower or a learner, last heard of a
 	// leader, on its own clock; 0 if it never did.
 	Heard Instant
+	// NoLeader says, while no leader is known, what this node's attempt at an
+	// election waits for, and what the one before ended for; "" if it made none. It
+	// is for people.
+	NoLeader string
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
 
@@ -29,7 +33,10 @@ type EngineStatus struct {
 	// UnknownToGroup: the group knows this node under another incarnation: its
 	// data was lost, and it does not count.
 	UnknownToGroup bool
-	Cluster        ClusterID
+	// Contradiction, if not nil, is what this node has heard that no correct
+	// member can say: it answers no reads.
+	Contradiction error
+	Cluster       ClusterID
 	// Peers are the other members, on the leader, in the order of their ids.
 	Peers []PeerStatus
 }
@@ -43,9 +50,10 @@ type PeerStatus struct {
 	// Answered is when it last answered a heartbeat, on the leader's clock; 0
 	// if it never did in this term.
 	Answered Instant
-	// Snapshot: a snapshot is on its way to it.
+	// Snapshot: a snapshot is on its way to it, or waits for its turn.
 	Snapshot bool
-	// LostData: another incarnation answers in its place.
+	// LostData: another incarnation answers in its place, or it no longer holds
+	// what it had acknowledged. It is to be replaced.
 	LostData bool
 
 	// What follows is not the engine's to know: who runs the streams fills it
@@ -99,7 +107,10 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Last: e.log.last.Index, Committed: e.commit, Applied: e.applied, Flushed: e.writes.flushed,
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
-		Cluster: e.hard.Cluster,
+		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
+	}
+	if e.leader.IsZero() {
+		s.NoLeader = e.election.waits
 	}
 	if s.Bootstrapping {
 		waitsFor = e.changeWaits(waitsFor)
@@ -111,7 +122,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		s.UnknownToGroup = !member
 	}
 	for _, p := range e.office.peers {
-		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData})
+		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies})
 	}
 	s.WaitsFor, s.Peers = waitsFor, peers
 }
@@ -151,7 +162,7 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
-		s.UnknownToGroup != o.UnknownToGroup || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }
 
 // String says in a line who the peer is and how it does.

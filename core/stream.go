@@ -1,6 +1,9 @@
 package core
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Stream is the pure state of one follower's replication: what to send next, and
 // what the answers mean (Raft 5.3; dissertation 10.2). The replication actor is
@@ -32,6 +35,11 @@ type Stream struct {
 	// probed, while probing: when the probe was sent, if it is not answered.
 	probing bool
 	probed  Instant
+	// denials counts, since the logs agreed last, the probes at match that the
+	// peer refused. denied is when the last one was, and until a sign of life that
+	// comes denialWait after it no other is sent.
+	denials int
+	denied  Instant
 	// reading: a Read is under way.
 	reading bool
 	// sending is the message that was handed out and not settled by StreamSent.
@@ -64,6 +72,17 @@ type StreamConfig struct {
 	InflightMessagesMax int
 	InflightBytesMax    int
 }
+
+// A peer that denies what it had acknowledged is probed again after
+// denialWaitMin, which doubles with each denial up to denialWaitMax.
+const (
+	denialWaitMin = 100 * time.Millisecond
+	denialWaitMax = 10 * time.Second
+)
+
+// denialsToTell is after how many denials in a row a peer counts as one that has
+// lost data. One may be a late answer, from before it had what it acknowledged.
+const denialsToTell = 2
 
 // StreamMode is what a stream is doing.
 type StreamMode uint8
@@ -156,6 +175,9 @@ type StreamOutput struct {
 	Matched Index
 	// NeedSnapshot: the core is to send one.
 	NeedSnapshot bool
+	// LostData: the peer denies what it had acknowledged to this stream. News for
+	// the core.
+	LostData bool
 	// HigherTerm, if not 0, was seen at the peer: news for the core.
 	HigherTerm Term
 	// Ended: the stream is over, the log belongs to a newer leader.
@@ -234,7 +256,7 @@ func (s *Stream) want(out *StreamOutput) {
 	case StreamSnapshot:
 		return
 	case StreamProbe:
-		if s.probing {
+		if s.probing || s.denied != 0 {
 			return
 		}
 	case StreamReplicate:
@@ -335,7 +357,7 @@ func (s *Stream) onResponse(now Instant, m *AppendResponse, out *StreamOutput) {
 	if m.Success {
 		s.agree(now, m.Match, out)
 	} else {
-		s.refused(m)
+		s.refused(now, m, out)
 	}
 }
 
@@ -348,6 +370,7 @@ func (s *Stream) agree(now Instant, match Index, out *StreamOutput) {
 	if match > s.match {
 		s.match, s.matchedAt, out.Matched = match, now, match
 	}
+	s.denials, s.denied = 0, 0
 	if s.mode != StreamReplicate {
 		s.mode, s.probing, s.matchedAt = StreamReplicate, false, now
 		s.next = s.match + 1
@@ -365,7 +388,7 @@ func (s *Stream) agree(now Instant, match Index, out *StreamOutput) {
 // refused goes back to where the logs can agree (Raft 5.3, end): the peer's hint
 // skips its entries of newer terms, floor skips this log's, so that each probe
 // settles at least one term.
-func (s *Stream) refused(m *AppendResponse) {
+func (s *Stream) refused(now Instant, m *AppendResponse, out *StreamOutput) {
 	switch s.mode {
 	case StreamSnapshot:
 		return
@@ -378,12 +401,35 @@ func (s *Stream) refused(m *AppendResponse) {
 		if !s.probing || m.Rejected.Index != s.next-1 {
 			return
 		}
+		if m.Rejected.Index <= s.match {
+			s.deny(now, out)
+			return
+		}
 	}
 	agreed := m.Hint.Index
 	if m.Hint.Term != s.cfg.Term {
 		agreed = s.log.floor(m.Hint).Index
 	}
 	s.probe(max(min(agreed+1, m.Rejected.Index), s.match+1))
+}
+
+// deny takes the refusal of a probe at match: the peer no longer holds what it
+// had acknowledged. Nothing below is looked for, because who lost what it promised
+// to keep cannot be trusted with any of it (rule 18). It is asked again from time
+// to time: its operator may bring the right disk back.
+func (s *Stream) deny(now Instant, out *StreamOutput) {
+	s.probing, s.denied = false, max(now, 1)
+	s.denials++
+	out.LostData = s.denials >= denialsToTell
+}
+
+// denialOver reports whether the wait after the last denial has passed.
+func (s *Stream) denialOver(now Instant) bool {
+	wait := denialWaitMax
+	if shift := s.denials - 1; shift < 7 {
+		wait = min(denialWaitMin<<shift, denialWaitMax)
+	}
+	return now.Sub(s.denied) >= wait
 }
 
 // probe looks for where the logs agree, from next on.
@@ -396,6 +442,9 @@ func (s *Stream) probe(next Index) {
 // what it says durably. It stands in for answers that were lost.
 func (s *Stream) onAlive(now Instant, ev *StreamAlive, out *StreamOutput) {
 	s.blocked = false
+	if s.denied != 0 && ev.Sent > s.denied && s.denialOver(now) {
+		s.denied = 0
+	}
 	switch {
 	case ev.Match > s.match:
 		s.agree(now, ev.Match, out)

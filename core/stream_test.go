@@ -68,6 +68,7 @@ func (r *streamRig) pump(ev StreamEvent) []string {
 		ev = nil
 		note(r.out.Matched > 0, fmt.Sprintf("matched %d", r.out.Matched))
 		note(r.out.NeedSnapshot, "needs a snapshot")
+		note(r.out.LostData, "lost data")
 		note(r.out.HigherTerm > 0, fmt.Sprintf("higher term %d", r.out.HigherTerm))
 		note(r.out.Ended, "ended")
 		if r.out.Send != nil {

@@ -146,28 +146,28 @@ func TestWriteTracker(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", what, got, want)
 		}
 	}
-	if w.submit(3, 1) != 1 || w.submit(5, 1) != 2 || w.submit(5, 2) != 3 {
+	if w.submit(0, 3, 1) != 1 || w.submit(0, 5, 1) != 2 || w.submit(0, 5, 2) != 3 {
 		t.Error("numbers do not count up from 1")
 	}
 	check("nothing is durable before a notice", state{})
-	w.flush(2)
+	w.flush(0, 2)
 	check("a watermark covers all before", state{5, 1})
-	w.flush(1)
+	w.flush(0, 1)
 	check("an old notice changes nothing", state{5, 1})
 	if w.durable(5, 2) || !w.durable(5, 1) || w.durable(6, 1) {
 		t.Error("what is durable is neither more nor less than 5 in T1")
 	}
 	w.clip(3) // truncate from 4, then another 4 and 5
 	check("a truncation takes back what was durable", state{3, 1})
-	w.submit(5, 2)
-	w.flush(3)
+	w.submit(0, 5, 2)
+	w.flush(0, 3)
 	check("the write of the removed entries counts up to the truncation", state{3, 2})
 	if w.durable(4, 2) {
 		t.Error("entry 4 of before counts for entry 4 of now")
 	}
-	w.flush(4)
+	w.flush(0, 4)
 	check("the new ones", state{5, 2})
-	w.flush(99)
+	w.flush(0, 99)
 	check("a notice that nothing stands behind", state{5, 2})
 	if !w.durable(100, 100) {
 		t.Error("with nothing under way everything is durable")
@@ -194,11 +194,11 @@ func TestWriteTrackerAgainstModel(t *testing.T) {
 					next++
 					accepted = append(slices.Clone(accepted), next)
 				}
-				w.submit(Index(len(accepted)), 1)
+				w.submit(0, Index(len(accepted)), 1)
 				images = append(images, accepted)
 			default:
 				durable += random.IntN(len(images) - durable)
-				w.flush(IOID(durable))
+				w.flush(0, IOID(durable))
 			}
 			common := 0
 			for common < len(accepted) && common < len(images[durable]) && accepted[common] == images[durable][common] {

@@ -38,6 +38,12 @@ func (e *Engine) promiseLeft(candidate Identity) time.Duration {
 // configuration says, it gets an answer, because it may be out of date.
 func (e *Engine) onVoteRequest(m *VoteRequest) {
 	r := &VoteResponse{Pre: m.Pre, ElectionTerm: m.ElectionTerm, Campaign: m.Campaign}
+	if e.replaced(m) {
+		// Rule 18: its terms are ignored; rule 20: it gets an answer.
+		r.Header = e.head(m.From)
+		e.out.send(r)
+		return
+	}
 	if left := e.promiseLeft(m.From); left > 0 || e.empty() {
 		// Rule 11: refused without adopting the term. Rule 19: an empty node
 		// does not vote.
@@ -48,15 +54,13 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 	}
 	if !m.Pre && m.ElectionTerm > e.hard.Term {
 		e.becomeFollower(m.ElectionTerm, Identity{}, "another campaigns")
-		if e.electionTimer.at == 0 {
-			e.resetElectionTimer()
-		}
 	}
 	// Raft 5.4.1, and rule 6: the accepted log is compared, not only what is
 	// durable; the answer then waits for all of it.
 	upToDate := !m.Last.Less(e.log.last)
 	if m.Pre {
-		r.Granted = upToDate && m.ElectionTerm > e.hard.Term
+		// Rule 11: not by who could not make the vote durable.
+		r.Granted = upToDate && m.ElectionTerm > e.hard.Term && !e.diskHangs()
 	} else {
 		free := e.hard.Vote.IsZero() || e.hard.Vote == m.From
 		r.Granted = upToDate && free && m.ElectionTerm == e.hard.Term && e.leader.IsZero()
@@ -67,6 +71,17 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		return
 	}
 	e.grantVote(m.From, r)
+}
+
+// replaced reports whether a committed configuration has put another incarnation
+// in the place of who asks for a vote (rule 18). Where this log may lack the entry
+// that admitted the asker it does not say so (rule 20): that asker's log is ahead
+// of this one, and no configuration of this one ever had it.
+func (e *Engine) replaced(m *VoteRequest) bool {
+	if _, member := e.configs.member(m.From, e.commit); member || !e.configs.knows(m.From.ID, e.commit) {
+		return false
+	}
+	return e.configs.everHad(m.From) || !e.log.last.Less(m.Last)
 }
 
 // grantVote records the vote; the answer leaves when it is durable (Raft 5.2,

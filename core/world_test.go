@@ -370,6 +370,9 @@ func (n *worldNode) stepStream(s *worldStream, ev StreamEvent) {
 		if out.NeedSnapshot {
 			n.events = append(n.events, &SnapshotNeeded{s.peer, s.id})
 		}
+		if out.LostData {
+			n.events = append(n.events, &LostData{s.peer, s.id})
+		}
 		if out.HigherTerm > 0 {
 			n.events = append(n.events, &HigherTerm{s.peer, out.HigherTerm})
 		}

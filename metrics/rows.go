@@ -44,6 +44,7 @@ const (
 
 	Groups
 	Role
+	Contradiction
 	Term
 	LeaderMissing
 	LeaderAge
@@ -154,6 +155,8 @@ var table = [idsEnd]Row{
 	Groups: {Name: "raft.groups", Kind: Gauge, Unit: "{group}", Description: "Groups that run on this node.", When: onRead},
 	Role: {Name: "raft.role", Kind: Gauge, Unit: "{group}", Description: "1 for the role that this node has in the group, 0 for the others.",
 		When: onRead, Attributes: []Attribute{group, {KeyRole, Roles}}},
+	Contradiction: {Name: "raft.contradiction", Kind: Gauge, Unit: "{group}", Description: "1 if this node has heard of a member what no correct member can say, and so answers no reads; else 0.",
+		When: onRead, Attributes: []Attribute{group}},
 	Term: {Name: "raft.term", Kind: Gauge, Unit: "{term}", Description: "Term of the group as this node knows it.", When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
 	LeaderMissing: {Name: "raft.leader.missing", Kind: Gauge, Unit: "{group}", Description: "1 while this node knows no leader of the group, else 0.",
 		When: onRead, Attributes: []Attribute{group}},

@@ -82,7 +82,8 @@ type LogStore interface {
 	// from its return on Write and RecordPromise fail with *RefusedError, and so
 	// does every later opening but those for inspection. Nothing takes it back. A
 	// second reason changes nothing and is no error; an empty one is an error. A
-	// store may keep as little as the first RefusalBytesMin bytes of a reason.
+	// store may keep as little of a reason as the characters that fit into
+	// RefusalBytesMin bytes. After an error the store may be refused or not.
 	Refuse(ctx context.Context, reason string) error
 
 	// Peers returns what is kept of other nodes, in the order of their

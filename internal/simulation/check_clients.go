@@ -78,7 +78,7 @@ func (c *checker) failedWrite(w *work, err error) {
 
 // expected fails if err is none that a client may see.
 func (c *checker) expected(w *work, err error) {
-	for _, known := range []error{core.ErrOverloaded, core.ErrStopped, core.ErrTermChanged, core.ErrNotReady, context.Canceled} {
+	for _, known := range []error{core.ErrOverloaded, core.ErrStopped, core.ErrTermChanged, core.ErrNotReady, core.ErrNoCluster, context.Canceled} {
 		if errors.Is(err, known) {
 			return
 		}

@@ -17,6 +17,7 @@ const (
 	ruleVoteDurable    = "election: a vote left before it was durable (rule 3)"
 	ruleEmptied        = "identity: an emptied node votes (rule 18)"
 	rulePromise        = "promise: broken (rules 12, 13)"
+	ruleDenied         = "identity: a node is said to have lost what no disk loses"
 	rulePromiseHeader  = "promise: given before it stands in the disk's header (rule 13)"
 	ruleTermBack       = "term: moved back"
 	ruleCompleteness   = "leader completeness: a leader lacks a committed entry"
@@ -39,6 +40,10 @@ func (c *checker) leads(term core.Term, who membership.Identity) {
 func (c *checker) noticed(l *life, n *core.Notice) {
 	if n.Kind == core.NoticeElected {
 		c.leads(n.Term, l.identity())
+	}
+	// Without an index it is what somebody said who proved nothing.
+	if n.Kind == core.NoticeLostData && n.Peer == n.Known && n.Index > 0 {
+		c.fail(ruleDenied, "%v says of %v, up to %d", l, n.Peer, n.Index)
 	}
 }
 
@@ -69,11 +74,12 @@ func (c *checker) hardState(d *disk, o *storage.Operation) {
 	if h.Term < was.Term {
 		c.fail(ruleTermBack, "the disk of %v: from %d to %d", d.identity, was.Term, h.Term)
 	}
-	if h.Cluster != was.Cluster && was.Cluster != 0 {
-		c.fail("identity: a disk changes its cluster", "the disk of %v: from %v to %v", d.identity, was.Cluster, h.Cluster)
-	}
+	c.belongs(d, h)
 	if !h.Vote.IsZero() {
 		c.casts(d.identity, h.Term, h.Vote)
+		if h.Cluster.IsZero() {
+			c.fail(ruleEmptyVotes, "the disk of %v: for %v in term %d", d.identity, h.Vote, h.Term)
+		}
 	}
 }
 
@@ -104,6 +110,9 @@ func (c *checker) voted(l *life, m *core.VoteResponse) {
 	}
 	if l.node.emptied {
 		c.fail(ruleEmptied, "%v grants %v a vote in term %d", l, m.To, m.ElectionTerm)
+	}
+	if l.disk.hard.Cluster.IsZero() {
+		c.fail(ruleEmptyVotes, "%v grants %v a vote in term %d", l, m.To, m.ElectionTerm)
 	}
 	if m.Pre {
 		return

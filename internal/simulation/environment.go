@@ -36,6 +36,13 @@ func (e *environment) WallTime() int64 {
 
 func (e *environment) Rand() uint64 { return e.rand.Uint64() }
 
+// Secret is no secret here: it has to come again with the seed.
+func (e *environment) Secret(b []byte) {
+	for i := range b {
+		b[i] = byte(e.rand.Uint64())
+	}
+}
+
 func (e *environment) Yield() {}
 
 func (e *environment) System() *actor.ActorSystem { return e.life.sim.system }
@@ -104,7 +111,7 @@ func (e *environment) Do(kind actors.CallKind, run, done func()) {
 func (l *life) lasts(kind actors.CallKind) time.Duration {
 	p, r := &l.sim.plan, l.sim.delays
 	switch kind {
-	case actors.CallWrite:
+	case actors.CallWrite, actors.CallKeep:
 		return p.write.draw(r) * time.Duration(l.node.diskSlow)
 	case actors.CallRead, actors.CallSnapshotRead:
 		return p.read.draw(r) * time.Duration(l.node.diskSlow)

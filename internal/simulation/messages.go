@@ -10,7 +10,7 @@ import (
 // changed after it was sent.
 func digest(m core.Message) uint64 {
 	h := m.Head()
-	d := mix(uint64(h.Group), uint64(h.Cluster))
+	d := mix(hashBytes(uint64(h.Group), h.Cluster[:]), truth(h.Introduces))
 	d = mix(mix(d, uint64(h.From.ID)), uint64(h.To.ID))
 	d = mix(mix(mix(d, uint64(h.From.Incarnation)), uint64(h.To.Incarnation)), uint64(h.Term))
 	values := func(vs ...uint64) {
@@ -26,7 +26,7 @@ func digest(m core.Message) uint64 {
 	case *core.Heartbeat:
 		values(3, m.Round, m.Stream, uint64(m.Commit))
 	case *core.HeartbeatResponse:
-		values(4, m.Round, m.Stream, uint64(m.PromiseMillis), uint64(m.Match), uint64(m.Applied))
+		values(4, m.Round, m.Stream, uint64(m.PromiseMillis), uint64(m.Match), uint64(m.Applied), uint64(m.Accepted))
 	case *core.AppendEntries:
 		values(5, m.Stream, uint64(m.Prev.Term), uint64(m.Prev.Index), uint64(m.Commit), uint64(len(m.Entries)))
 		for i := range m.Entries {
@@ -36,7 +36,7 @@ func digest(m core.Message) uint64 {
 		values(6, m.Stream, truth(m.Success), uint64(m.Match), uint64(m.Rejected.Term), uint64(m.Rejected.Index), uint64(m.Hint.Term), uint64(m.Hint.Index))
 	case *core.SnapshotChunk:
 		values(7, m.Stream, m.Transfer, uint64(m.Meta.Term), uint64(m.Meta.Index), m.Meta.SizeBytes, uint64(m.Meta.Checksum), m.Offset, truth(m.Done))
-		d = hashBytes(d, m.Data)
+		d = hashBytes(hashBytes(d, m.Data), m.Meta.Cluster[:])
 	case *core.SnapshotResponse:
 		values(8, m.Stream, m.Transfer, m.Offset, truth(m.Refused))
 	case *core.ReadIndexRequest:
@@ -44,9 +44,11 @@ func digest(m core.Message) uint64 {
 	case *core.ReadIndexResponse:
 		values(10, m.ID, truth(m.OK), uint64(m.Index))
 	case *core.IdentifyRequest:
-		values(11, m.ID)
+		values(11, m.ID, m.Attempt, truth(m.Release), uint64(m.LengthMillis))
+		d = hashBytes(d, m.List[:])
 	case *core.IdentifyResponse:
-		values(12, m.ID, truth(m.Empty), uint64(m.Last.Term), uint64(m.Last.Index))
+		values(12, m.ID, truth(m.Empty), uint64(m.Last.Term), uint64(m.Last.Index), m.Attempt, truth(m.Granted), uint64(m.WaitMillis), truth(m.SameList),
+			uint64(m.GrantedTo.ID), uint64(m.GrantedTo.Incarnation), uint64(m.Known.ID), uint64(m.Known.Incarnation))
 	case *core.ProposeRequest:
 		values(13, uint64(len(m.Proposals)))
 		for _, p := range m.Proposals {

@@ -88,8 +88,8 @@ var mutants = []mutant{
 	},
 	{
 		"message for another incarnation accepted", "rule 18", "core/identity.go",
-		"if h.To != e.cfg.Self {\n\t\t_, identify",
-		"if h.To.ID != e.cfg.Self.ID {\n\t\t_, identify",
+		"if h.To != e.cfg.Self {\n\t\tif h.To.Incarnation",
+		"if h.To.ID != e.cfg.Self.ID {\n\t\tif h.To.Incarnation",
 	},
 	{
 		"failed write released", "rule 6", "actors/log_actor.go",
@@ -98,7 +98,7 @@ var mutants = []mutant{
 	},
 	{
 		"promise given before it stands on the disk", "rule 13", "actors/node.go",
-		"if err := n.cfg.Store.RaisePromise(ctx, d); err != nil {",
+		"if err := n.cfg.Store.RecordPromise(ctx, d); err != nil {",
 		"if err := ctx.Err(); err != nil {",
 	},
 	{

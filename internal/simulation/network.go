@@ -34,6 +34,8 @@ type fabric struct {
 	// slow is added to the delay of that way.
 	slow        [nodesMax + 1][nodesMax + 1]time.Duration
 	connections []*connection // those that may still deliver something
+	// squatters answer at the addresses of nodes that are down.
+	squatters [nodesMax + 1]*endpoint
 }
 
 // connection is one connection of one class, from a dialer to an acceptor.
@@ -59,20 +61,24 @@ type pipe struct {
 	event      *event // delivers the first flight, nil if there is none or it waits
 	waits      bool   // for the link to be unblocked
 	stalled    bool   // nothing moves in it for a while, whatever moves beside it
+	// proved is the cluster that its sender has proved to know, as far as the
+	// receiver has read.
+	proved core.ClusterID
 }
 
-// flight is a message under way. Without a message it is the end of the
-// connection.
+// flight is a message under way, or a proof. Without either it is the end of
+// the connection.
 type flight struct {
 	message core.Message
+	proof   core.ClusterID
 	digest  uint64
 	at      core.Instant // not before
 }
 
-// endpoint is the network of one life.
+// endpoint is the network of one life, or of a squatter.
 type endpoint struct {
 	fabric    *fabric
-	life      *life
+	life      *life // nil: a squatter's
 	local     network.Local
 	handler   network.Handler
 	closed    bool
@@ -80,12 +86,19 @@ type endpoint struct {
 	out, in   [nodesMax + 1][core.Classes + 1]*connection
 	reported  [nodesMax + 1][core.Classes + 1]bool
 	redial    [nodesMax + 1][core.Classes + 1]core.Instant
+	// cluster is that of SetCluster, known what was proved of others.
+	cluster core.ClusterID
+	known   map[membership.Identity]network.Peer
+	sent    [nodesMax + 1][core.Classes + 1]uint64
 }
 
 var _ network.Network = (*endpoint)(nil)
 
-func (n *endpoint) Start(local network.Local, h network.Handler) error {
-	n.local, n.handler = local, h
+func (n *endpoint) Start(local network.Local, known []network.Peer, h network.Handler) error {
+	n.local, n.handler, n.known = local, h, map[membership.Identity]network.Peer{}
+	for _, p := range known {
+		n.known[p.Identity] = p
+	}
 	return nil
 }
 
@@ -112,13 +125,14 @@ func (n *endpoint) Send(m core.Message) bool {
 	if n.closed || n.handler == nil {
 		return false
 	}
-	if h.From != n.local.Identity || h.To.ID < 1 || h.To.ID > nodesMax || h.To.ID == n.local.ID {
+	stranger := h.To.ID == strangerID && m.Response()
+	if h.From != n.local.Identity || h.To.ID < 1 || h.To.ID > nodesMax && !stranger || h.To.ID == n.local.ID {
 		s.check.fail("network: a message that nobody may send", "%v sends %T from %v to %v", n.life, m, h.From, h.To)
 		return false
 	}
 	d := digest(m)
 	s.check.sent(n.life, m)
-	ok := n.send(m, d)
+	ok := !stranger && n.send(m, d)
 	sent := uint64(0)
 	if ok {
 		sent = 1
@@ -174,13 +188,20 @@ func (c *connection) reach() {
 		f.sim.clock.after(f.sim.plan.election, c.dialer.life, func() { c.abort(errTimeout) })
 		return
 	}
-	l := f.sim.nodes[to-1].life
-	if l == nil || l.dead || l.endpoint.closed || l.endpoint.handler == nil {
+	c.acceptor = f.at(to)
+	if c.acceptor == nil {
 		c.abort(errRefused)
 		return
 	}
-	c.acceptor = l.endpoint
-	f.sim.clock.after(f.delay(to, from), l, c.establish)
+	f.sim.clock.after(f.delay(to, from), c.acceptor.life, c.establish)
+}
+
+// at returns who listens at a node's address, nil if nobody does.
+func (f *fabric) at(to core.NodeID) *endpoint {
+	if l := f.sim.nodes[to-1].life; l != nil && !l.dead && !l.endpoint.closed && l.endpoint.handler != nil {
+		return l.endpoint
+	}
+	return f.squatters[to]
 }
 
 // establish is the second half: both sides know each other.
@@ -196,6 +217,7 @@ func (c *connection) establish() {
 	c.acceptor.in[from][c.class] = c
 	c.dialer.reported[c.target][c.class] = false
 	c.fabric.sim.trace.add(traceConnection, uint64(from), uint64(c.target), uint64(c.class), 1)
+	c.introduce()
 	c.dialer.handler.Connected(c.acceptor.local.Identity, c.class)
 	c.forth.arm()
 }
@@ -289,7 +311,7 @@ func (p *pipe) deliver(receiver *endpoint) {
 	}
 	f := p.flights[0]
 	p.flights = slices.Delete(p.flights, 0, 1)
-	if f.message == nil {
+	if f.message == nil && f.proof.IsZero() {
 		c.abort(errReset)
 		return
 	}
@@ -298,6 +320,13 @@ func (p *pipe) deliver(receiver *endpoint) {
 		return
 	}
 	s := c.fabric.sim
+	if f.message == nil {
+		p.proved = f.proof
+		s.trace.add(traceConnection, uint64(p.from), uint64(p.to), uint64(c.class), 3)
+		receiver.learn(c)
+		return
+	}
+	c.other(receiver).sent[p.to][c.class] += uint64(network.SizeBytes(f.message))
 	if digest(f.message) != f.digest {
 		s.check.fail("network: a message was changed after it was sent", "from n%d to n%d: %s", p.from, p.to, describe(f.message))
 	}
@@ -305,11 +334,7 @@ func (p *pipe) deliver(receiver *endpoint) {
 	if s.trace.on() {
 		s.trace.say("from n%d: %s", p.from, describe(f.message))
 	}
-	peer := c.dialer.local.Identity
-	if p == &c.back {
-		peer = c.acceptor.local.Identity
-	}
-	receiver.handler.Receive(peer, f.message)
+	receiver.handler.Receive(c.other(receiver).local.Identity, p.received(receiver, f.message))
 }
 
 func (p *pipe) clear() {
@@ -331,6 +356,15 @@ func (p *pipe) cut() {
 
 // MessageBytesMax implements network.Network.
 func (n *endpoint) MessageBytesMax() int { return 0 }
+
+// Sent counts what has arrived: what a blocked or stalled connection holds has
+// not left.
+func (n *endpoint) Sent(node membership.NodeID, class core.Class) uint64 {
+	if node < 1 || node > nodesMax {
+		return 0
+	}
+	return n.sent[node][class]
+}
 
 func (n *endpoint) Break(node membership.NodeID, class core.Class) {
 	if node >= 1 && node <= nodesMax && n.out[node][class] != nil {

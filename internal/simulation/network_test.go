@@ -11,12 +11,19 @@ import (
 )
 
 // ear keeps what it hears.
-type ear struct{ heard []string }
+type ear struct {
+	heard    []string
+	clusters []core.ClusterID // of the messages
+	learned  []network.Peer
+}
 
 func (e *ear) Receive(from membership.Identity, m core.Message) {
 	h := m.(*core.Heartbeat)
 	e.heard = append(e.heard, fmt.Sprintf("%d:%d", from.ID, h.Round))
+	e.clusters = append(e.clusters, h.Cluster)
 }
+func (e *ear) Learned(p network.Peer)       { e.learned = append(e.learned, p) }
+func (e *ear) Outlived(membership.Identity) {}
 func (e *ear) Connected(peer membership.Identity, class core.Class) {
 	e.heard = append(e.heard, fmt.Sprintf("up %d %v", peer.ID, class))
 }
@@ -32,7 +39,7 @@ func wired(t *testing.T) (s *sim, one, two *ear) {
 	one, two = &ear{}, &ear{}
 	for i, e := range []*ear{one, two} {
 		l := s.nodes[i].life
-		if err := l.endpoint.Start(network.Local{Identity: l.identity()}, e); err != nil {
+		if err := l.endpoint.Start(network.Local{Identity: l.identity(), StartCounter: 1, Nonce: uint64(i + 1)}, nil, e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,6 +152,76 @@ func TestNetworkWindow(t *testing.T) {
 	s.play()
 	if sent != 3 || len(two.heard) != 3 {
 		t.Errorf("sent %d, heard %v", sent, two.heard)
+	}
+}
+
+// TestNetworkProves: a message has the cluster that its sender has proved before
+// it on its connection, if the receiver knows the same one, and else none.
+func TestNetworkProves(t *testing.T) {
+	ours, theirs, none := core.ClusterID{1}, core.ClusterID{2}, core.ClusterID{}
+	s, _, two := wired(t)
+	from, to := s.nodes[0].life, s.nodes[1].life
+	one := func(cluster core.ClusterID) { from.endpoint.SetCluster(1, cluster) }
+	other := func(cluster core.ClusterID) { to.endpoint.SetCluster(1, cluster) }
+	for name, step := range []struct {
+		before func()
+		want   core.ClusterID
+	}{
+		{func() {}, none},
+		{func() { one(ours) }, none},
+		{func() { other(theirs) }, none},
+		{func() { other(ours) }, ours}, // the proof came before
+		{func() { other(none) }, none},
+		{func() { other(ours) }, ours},
+		{func() { one(theirs) }, none},
+		{func() { one(ours) }, ours},
+		{func() { s.fabric.lose(1, 2, 0); s.play(); s.clock.now = s.clock.now.Add(redialAfter) }, ours}, // another connection
+	} {
+		step.before()
+		s.heartbeat(0)
+		s.play()
+		s.heartbeat(1)
+		s.play()
+		if got := two.clusters[len(two.clusters)-1]; got != step.want {
+			t.Errorf("step %d: the message has the cluster %v, want %v", name, got, step.want)
+		}
+	}
+	if len(two.learned) != 1 || two.learned[0].Identity != from.identity() || two.learned[0].Address != address(1) {
+		t.Errorf("learned %+v", two.learned)
+	}
+}
+
+// TestNetworkIntroduces: what introduces claims a cluster, and nobody proves it;
+// what does not introduce claims nothing.
+func TestNetworkIntroduces(t *testing.T) {
+	s, _, two := wired(t)
+	claim := core.ClusterID{7}
+	for _, introduces := range []bool{true, false} {
+		one, to := s.nodes[0].life, s.nodes[1].life
+		m := &core.Heartbeat{Header: core.Header{Group: 1, From: one.identity(), To: to.identity(), Term: 1, Introduces: introduces, Cluster: claim}}
+		one.endpoint.send(m, digest(m)) // no checker looks
+		s.play()
+		if m.Cluster != claim {
+			t.Error("the sender's message was changed")
+		}
+	}
+	if want := []core.ClusterID{claim, {}}; !slices.Equal(two.clusters, want) {
+		t.Errorf("clusters %v, want %v", two.clusters, want)
+	}
+}
+
+// TestNetworkProofsKeepTheirPlace: what was sent before the proof is unproved.
+func TestNetworkProofsKeepTheirPlace(t *testing.T) {
+	s, _, two := wired(t)
+	s.nodes[1].life.endpoint.SetCluster(1, core.ClusterID{1})
+	s.heartbeat(0)
+	s.play()
+	s.heartbeat(1)
+	s.nodes[0].life.endpoint.SetCluster(1, core.ClusterID{1})
+	s.heartbeat(2)
+	s.play()
+	if want := []core.ClusterID{{}, {}, {1}}; !slices.Equal(two.clusters, want) {
+		t.Errorf("clusters %v, want %v", two.clusters, want)
 	}
 }
 

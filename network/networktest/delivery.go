@@ -68,7 +68,7 @@ func testEveryMessage(t *testing.T, m Medium) {
 	}
 	responses := []core.Message{
 		&core.VoteResponse{Header: r, Pre: true, ElectionTerm: 4, Campaign: 5, Granted: true, WaitMillis: 6},
-		&core.HeartbeatResponse{Header: r, Round: 1, Stream: 2, PromiseMillis: 3, Match: 4, Applied: 5},
+		&core.HeartbeatResponse{Header: r, Round: 1, Stream: 2, PromiseMillis: 3, Match: 4, Applied: 5, Accepted: 6},
 		&core.AppendResponse{Header: r, Stream: 1, Success: true, Match: 2, Rejected: id, Hint: core.LogID{Term: 1, Index: 1}},
 		&core.SnapshotResponse{Header: r, Stream: 1, Transfer: 2, Offset: 3, Refused: true, Reason: "why"},
 		&core.ReadIndexResponse{Header: r, ID: 1, OK: true, Index: 2},

@@ -39,7 +39,8 @@ func appendHeartbeatResponse(b []byte, m *core.HeartbeatResponse) []byte {
 	b = appendUint(b, 3, m.Stream)
 	b = appendUint(b, 4, uint64(m.PromiseMillis))
 	b = appendUint(b, 5, uint64(m.Match))
-	return appendUint(b, 6, uint64(m.Applied))
+	b = appendUint(b, 6, uint64(m.Applied))
+	return appendUint(b, 7, uint64(m.Accepted))
 }
 
 func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
@@ -59,6 +60,8 @@ func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
 			m.Match = core.Index(f.uint())
 		case 6:
 			m.Applied = core.Index(f.uint())
+		case 7:
+			m.Accepted = core.Index(f.uint())
 		}
 	}
 	return m, err

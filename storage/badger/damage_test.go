@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,6 +244,24 @@ func TestChecksumCoversEverything(t *testing.T) {
 	const group = 0x0102030405060708
 	if got, want := groupSum(group), crc32.Checksum([]byte{8, 7, 6, 5, 4, 3, 2, 1}, castagnoli); got != want {
 		t.Errorf("checksum %08x of a group, want %08x", got, want)
+	}
+}
+
+// TestRecordsOfAnotherShape: a good checksum alone makes no record.
+func TestRecordsOfAnotherShape(t *testing.T) {
+	long := headerRecord{Header: storage.Header{Node: 1, Incarnation: 2, Refused: strings.Repeat("x", storage.RefusalBytesMin)}}
+	if r, err := decodeHeader(long.encode()); err != nil || r != long {
+		t.Errorf("the longest refusal: %v", err)
+	}
+	long.Refused += "x"
+	if _, err := decodeHeader(long.encode()); !errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("a refusal that is too long: %v", err)
+	}
+	if _, err := decodeHeader(seal(nil, headerKey, 1, 2, 3, 4)); !errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("a header that is too short: %v", err)
+	}
+	if _, err := decodeBatch(sealText(nil, batchKey, "x", 1, 2, 3)); !errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("the record of a batch with a text: %v", err)
 	}
 }
 

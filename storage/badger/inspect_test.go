@@ -52,6 +52,9 @@ func TestInspectUnfinished(t *testing.T) {
 			t.Errorf("before the database: %v", err)
 		}
 	}
+	if files, err := os.ReadDir(filepath.Join(dir, logDir)); err != nil || len(files) != 0 {
+		t.Errorf("%d files of a database were made, %v", len(files), err)
+	}
 	tamper(t, dir, func(*badger.Txn) error { return nil }) // makes the database
 	for range 2 {
 		if _, err := Open(dir, inspecting()); !errors.Is(err, storage.ErrNotFound) {

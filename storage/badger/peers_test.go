@@ -125,6 +125,13 @@ func TestPeersFileDamaged(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	for _, n := range []byte{1, 3} {
+		miscounted := bytes.Clone(whole)
+		miscounted[25] = n
+		if list, err := s.peers.decode(resealed(miscounted)); !errors.Is(err, core.ErrCorrupt) {
+			t.Errorf("%d peers that are two: %+v, %v", n, list, err)
+		}
+	}
 	later := bytes.Clone(whole)
 	later[8]++
 	if _, err := s.peers.decode(resealed(later)); err == nil || errors.Is(err, core.ErrCorrupt) || !strings.Contains(err.Error(), "version 2") {

@@ -135,7 +135,8 @@ type Peer struct {
 	// SnapshotBytes of SnapshotTotalBytes are there of a snapshot on its way.
 	SnapshotBytes      uint64 `json:"snapshot_bytes,omitempty"`
 	SnapshotTotalBytes uint64 `json:"snapshot_total_bytes,omitempty"`
-	// LostData: another incarnation answers in its place; it is not counted.
+	// LostData: another incarnation answers in its place, or it no longer holds what
+	// it had acknowledged; it is to be replaced.
 	LostData bool `json:"lost_data,omitempty"`
 }
 

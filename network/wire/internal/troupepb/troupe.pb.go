@@ -776,6 +776,7 @@ type HeartbeatResponse struct {
 	PromiseMillis uint32                 `protobuf:"varint,4,opt,name=promise_millis,json=promiseMillis,proto3" json:"promise_millis,omitempty"`
 	Match         uint64                 `protobuf:"varint,5,opt,name=match,proto3" json:"match,omitempty"`
 	Applied       uint64                 `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`
+	Accepted      uint64                 `protobuf:"varint,7,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -848,6 +849,13 @@ func (x *HeartbeatResponse) GetMatch() uint64 {
 func (x *HeartbeatResponse) GetApplied() uint64 {
 	if x != nil {
 		return x.Applied
+	}
+	return 0
+}
+
+func (x *HeartbeatResponse) GetAccepted() uint64 {
+	if x != nil {
+		return x.Accepted
 	}
 	return 0
 }
@@ -2077,14 +2085,15 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12\x16\n" +
-	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\xcb\x01\n" +
+	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\xe7\x01\n" +
 	"\x11HeartbeatResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12%\n" +
 	"\x0epromise_millis\x18\x04 \x01(\rR\rpromiseMillis\x12\x14\n" +
 	"\x05match\x18\x05 \x01(\x04R\x05match\x12\x18\n" +
-	"\aapplied\x18\x06 \x01(\x04R\aapplied\"\x92\x02\n" +
+	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x1a\n" +
+	"\baccepted\x18\a \x01(\x04R\baccepted\"\x92\x02\n" +
 	"\rAppendEntries\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12,\n" +

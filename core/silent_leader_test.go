@@ -1,0 +1,35 @@
+package core
+
+import (
+	"testing"
+	"time"
+)
+
+// TestLearnerLetsGoOfSilentLeader: who may not campaign has no other timer that
+// would end its trust in a leader. After two election time-outs of silence it knows
+// none, and what it asked is asked again elsewhere (rule 26).
+func TestLearnerLetsGoOfSilentLeader(t *testing.T) {
+	r := newRig(t, rigOptions{learner: true}).follow(2)
+	heard := r.now
+	r.step(&ReadRequest{1})
+	r.now = r.now.Add(r.e.cfg.ElectionTimeout)
+	r.from(2, 2, &Heartbeat{Round: 2, Stream: 1})
+	if r.e.electionTimer.at != r.now.Add(2*r.e.cfg.ElectionTimeout) {
+		t.Fatalf("lets go %v after the last heartbeat", r.e.electionTimer.at.Sub(r.now))
+	}
+	r.now = r.e.electionTimer.at - 1
+	if r.step(&TimerFired{TimerElection, r.e.electionTimer.generation}); r.e.leader != rigPeers[1] {
+		t.Fatalf("let go of its leader %v after the last heartbeat", r.now.Sub(heard)-time.Second)
+	}
+	r.fire(TimerElection)
+	if f, ok := find[*ReadFailed](r); !ok || f.ID != 1 {
+		t.Errorf("the read that was asked of the silent leader goes on: %q", r.lines())
+	}
+	if s := r.e.Status(); s.Leader != 0 || s.Role != RoleLearner || s.Term != 2 {
+		t.Errorf("%v of T%d, leader %d", s.Role, s.Term, s.Leader)
+	}
+	// It follows whoever speaks next, and the same leader as well.
+	if r.follow(2); r.e.leader != rigPeers[1] || r.e.electionTimer.at == 0 {
+		t.Errorf("follows %d, and lets go at %v", r.e.leader.ID, r.e.electionTimer.at)
+	}
+}
