@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage/memory"
 )
@@ -28,6 +29,16 @@ func TestCommandOverTheLimit(t *testing.T) {
 }
 
 func TestBootstrapIsRefused(t *testing.T) {
+	own := troupe.At(1, address(1))
+	twin := func(id troupe.NodeID) troupe.Member {
+		m := troupe.At(id, address(id))
+		m.Incarnation = 7
+		return m
+	}
+	many := []troupe.Member{own}
+	for id := troupe.NodeID(2); id <= membership.MembersMax+1; id++ {
+		many = append(many, troupe.At(id, address(id)))
+	}
 	for _, test := range []struct {
 		name    string
 		members []troupe.Member
@@ -36,11 +47,18 @@ func TestBootstrapIsRefused(t *testing.T) {
 	}{
 		{"nobody", nil, 1, "not in the list"},
 		{"without oneself", []troupe.Member{troupe.At(2, address(2))}, 1, "not in the list"},
-		{"no id", []troupe.Member{troupe.At(1, address(1)), troupe.At(0, address(2))}, 0, "no id"},
-		{"twice", []troupe.Member{troupe.At(1, address(1)), troupe.At(2, address(2)), troupe.At(2, address(3))}, 2, "twice"},
-		{"no address", []troupe.Member{troupe.At(1, address(1)), troupe.At(2, "")}, 2, "no address"},
-		{"nobody there", []troupe.Member{troupe.At(1, address(1)), troupe.At(7, "nowhere")}, 7, ""},
-		{"another node there", []troupe.Member{troupe.At(1, address(1)), troupe.At(7, address(2))}, 7, ""},
+		{"no id", []troupe.Member{own, troupe.At(0, address(2))}, 0, "no id"},
+		{"twice", []troupe.Member{own, troupe.At(2, address(2)), troupe.At(2, address(3))}, 2, "twice"},
+		{"incarnation twice", []troupe.Member{own, twin(2), twin(3)}, 3, "incarnation"},
+		{"another's address", []troupe.Member{own, troupe.At(2, address(2)), troupe.At(3, address(2))}, 3, "the address of node 2"},
+		{"no address", []troupe.Member{own, troupe.At(2, "")}, 2, "no address"},
+		{"no host", []troupe.Member{own, troupe.At(2, ":9001")}, 2, "the address :9001"},
+		{"port 0", []troupe.Member{own, troupe.At(2, "host:0")}, 2, "the address host:0"},
+		{"any address", []troupe.Member{troupe.At(1, "0.0.0.0:9001"), troupe.At(2, address(2))}, 1, "the address 0.0.0.0:9001"},
+		{"any address, version 6", []troupe.Member{own, troupe.At(2, "[::]:9001")}, 2, "the address [::]:9001"},
+		{"too many", many, 0, "256 members"},
+		{"nobody there", []troupe.Member{own, troupe.At(7, "nowhere")}, 7, ""},
+		{"another node there", []troupe.Member{own, troupe.At(7, address(2))}, 7, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCluster(t, 2, config())

@@ -2,13 +2,17 @@ package troupe_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network/tcp"
+	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
@@ -42,24 +46,6 @@ func TestSettingsFitTheNetwork(t *testing.T) {
 	}
 }
 
-// TestBootstrapRefusesAddresses: an address that cannot be right is refused
-// before anybody is asked.
-func TestBootstrapRefusesAddresses(t *testing.T) {
-	c := newCluster(t, 2, config())
-	own := c.members[0]
-	for name, list := range map[string][]troupe.Member{
-		"any address":            {troupe.At(1, "0.0.0.0:9001"), troupe.At(2, address(2))},
-		"any address, version 6": {troupe.At(1, address(1)), troupe.At(2, "[::]:9001")},
-		"no host":                {troupe.At(1, ":9001"), troupe.At(2, address(2))},
-		"another's address":      {troupe.At(1, address(2)), troupe.At(2, address(2))},
-	} {
-		err := own.raft.Bootstrap(t.Context(), list...)
-		if e := asError[*troupe.BootstrapError](t, err); e.Node == 0 || !strings.Contains(e.Reason, "address") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // TestBootstrapNamesTheCause: who does not answer is named together with what
 // the network says of it.
 func TestBootstrapNamesTheCause(t *testing.T) {
@@ -76,21 +62,7 @@ func TestLargeCommandsThroughAFollower(t *testing.T) {
 	const command = 100 << 10
 	settings := config()
 	settings.CommandBytesMax, settings.MessageBytesMax, settings.SnapshotChunkBytes = command, command, command
-	var rafts []*troupe.Raft
-	var list []troupe.Member
-	for id := troupe.NodeID(1); id <= 3; id++ {
-		net, err := tcp.Listen(tcp.Config{Address: "127.0.0.1:0", FrameBytesMax: command + 16<<10})
-		if err != nil {
-			t.Fatal(err)
-		}
-		settings.StateMachine = &ledger{}
-		raft, err := troupe.Start(t.Context(), troupe.NodeConfig{ID: id, Network: net, Log: memory.New(id), Snapshots: memory.NewSnapshots()}, settings)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(raft.Kill)
-		rafts, list = append(rafts, raft), append(list, troupe.At(id, net.Address()))
-	}
+	rafts, list := overTCP(t, 3, settings, tcp.Config{FrameBytesMax: command + 16<<10}, nil)
 	if err := rafts[0].Bootstrap(within(t, 20*time.Second), list...); err != nil {
 		t.Fatal(err)
 	}
@@ -108,4 +80,62 @@ func TestLargeCommandsThroughAFollower(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// tightLog takes entries of tightBytes at most, and says so.
+type tightLog struct{ troupe.LogStore }
+
+const tightBytes = 16 << 10
+
+func (s tightLog) Limits() storage.Limits {
+	l := s.LogStore.Limits()
+	l.EntryBytesMax, l.BatchBytesMax = tightBytes, 4*tightBytes
+	return l
+}
+
+func (s tightLog) Write(ctx context.Context, b *storage.Batch) error {
+	for _, o := range b.Operations {
+		for i := range o.Append {
+			if n := len(o.Append[i].Data); n > tightBytes {
+				return fmt.Errorf("tight: an entry of %d bytes, at most %d", n, tightBytes)
+			}
+		}
+	}
+	return s.LogStore.Write(ctx, b)
+}
+
+// TestConfigurationFitsTheLimits: members whose configuration no entry of the
+// store, or no message of the network, would hold are refused before anything is
+// written, and fewer bytes of them are taken afterwards.
+func TestConfigurationFitsTheLimits(t *testing.T) {
+	const least = 64 << 10 // the smallest frame
+	for name, test := range map[string]struct {
+		network tcp.Config
+		prepare func(*troupe.NodeConfig)
+	}{
+		"an entry of the store":    {tcp.Config{}, func(c *troupe.NodeConfig) { c.Log = tightLog{c.Log} }},
+		"a message of the network": {tcp.Config{FrameBytesMax: least}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			settings := config()
+			settings.CommandBytesMax, settings.MessageBytesMax, settings.SnapshotChunkBytes = tightBytes/2, tightBytes/2, tightBytes/2
+			rafts, list := overTCP(t, 3, settings, test.network, test.prepare)
+			for i := range list {
+				list[i].Tags = make(map[string]string)
+				for tag := range membership.TagsMax {
+					list[i].Tags[fmt.Sprintf("%0*d", membership.TagBytesMax, tag)] = strings.Repeat("v", membership.TagBytesMax)
+				}
+			}
+			asError[*troupe.BootstrapError](t, rafts[0].Bootstrap(within(t, 20*time.Second), list...))
+			if s := rafts[0].Status(); s.Last != 0 || s.Role != troupe.RoleNone || rafts[0].Err() != nil {
+				t.Errorf("nothing was to be written, and the status is %+v, the error %v", s, rafts[0].Err())
+			}
+			for i := range list {
+				list[i].Tags = nil
+			}
+			if err := rafts[0].Bootstrap(within(t, 20*time.Second), list...); err != nil {
+				t.Errorf("without tags: %v", err)
+			}
+		})
+	}
 }

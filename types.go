@@ -81,6 +81,10 @@ const (
 	EntryConfiguration = core.EntryConfiguration
 )
 
+// ParseClusterID reads what ClusterID.Secret returned: an id to pin a group to,
+// by Config.Cluster.
+func ParseClusterID(text string) (ClusterID, error) { return core.ParseClusterID(text) }
+
 // Waiting says for whom a bootstrap waits, and why.
 type Waiting = core.Waiting
 

@@ -169,7 +169,6 @@ func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
 func (e *Engine) truncate(i Index) {
 	e.log.truncate(i)
 	e.writes.clip(i - 1)
-	e.proved = min(e.proved, i-1)
 	if e.configs.truncate(i) {
 		e.configurationChanged()
 	}

@@ -301,7 +301,7 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if e.farAhead(m.From, m.Header.Term) {
 		return
 	}
-	if m.Header.Term > e.hard.Term {
+	if e.raisable(m.Header.Term) > e.hard.Term {
 		// Rule 11: the asker adopts a refuser's term, and tries again soon.
 		e.becomeFollower(m.Header.Term, Identity{}, fmt.Sprintf("node %d is in term %d", m.From.ID, m.Header.Term))
 		e.retryElection(0)
@@ -312,7 +312,8 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if !asked || m.Campaign != e.election.campaign {
 		return
 	}
-	e.election.votes[m.From] = m.Granted
+	// Rule 32: a refuser whose term is out of reach is one refusal, and no more.
+	e.election.votes[m.From] = m.Granted && m.Header.Term <= e.hard.Term
 	if m.WaitMillis > 0 {
 		at := e.now.Add(time.Duration(m.WaitMillis)*time.Millisecond + e.jitter(e.cfg.ElectionTimeout/2))
 		if at < e.electionTimer.at {

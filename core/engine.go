@@ -340,8 +340,11 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	if led {
 		e.leaveOffice(why)
 	}
-	if term = e.raisable(term); term > e.hard.Term {
-		e.hard.Term, e.hard.Vote = term, Identity{}
+	if raised := e.raisable(term); raised > e.hard.Term {
+		if raised < term {
+			e.jumped = e.now
+		}
+		e.hard.Term, e.hard.Vote = raised, Identity{}
 		e.hardDirty = true
 		e.proved = 0
 		e.termLeader = Identity{}

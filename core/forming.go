@@ -131,10 +131,6 @@ func (e *Engine) stepForming() {
 		e.concludeForming()
 		return
 	}
-	if m := f.unreachable(e.cfg.Self.ID, e.now); m != nil {
-		e.endForming(&BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: m.cause})
-		return
-	}
 	switch {
 	case e.attemptIsOver():
 		e.endAttempt()
@@ -153,6 +149,20 @@ func (e *Engine) stepForming() {
 		e.askMembers()
 	}
 	e.set(&f.timer, TimerForming, f.again)
+}
+
+// onFormingTimer asks again, or ends the forming for a member that is not heard of.
+func (e *Engine) onFormingTimer() {
+	f := &e.forming
+	if e.muchTooLate(&f.timer) {
+		// Rule 15: this node was asleep, and has yet to read what was said meanwhile.
+		f.since = e.now
+	}
+	if m := f.unreachable(e.cfg.Self.ID, e.now); f.running && e.empty() && m != nil {
+		e.endForming(&BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: m.cause})
+		return
+	}
+	e.stepForming()
 }
 
 // unreachable returns a member of which nothing was heard for too long. Who has

@@ -20,4 +20,10 @@ func TestRepeatedProbesAreOneWrite(t *testing.T) {
 	if w, ok := find[*Write](r); !ok || w.Then[0].(*AppendResponse).Match != 3 {
 		t.Errorf("the next entry: %q", r.lines())
 	}
+	// Nor is what it promised to a leader of an earlier term.
+	r.from(2, 2, &AppendEntries{Stream: 1, Prev: LogID{1, 1}})
+	r.from(2, 2, &AppendEntries{Stream: 1, Prev: LogID{1, 3}})
+	if w, ok := find[*Write](r); !ok || w.Then[0].Head().Term != 2 {
+		t.Errorf("the same entry in the next term: %q", r.lines())
+	}
 }

@@ -64,7 +64,6 @@ func (e *Engine) raisable(term Term) Term {
 	if e.jumped != 0 && e.now.Sub(e.jumped) < e.cfg.ElectionTimeout {
 		return e.hard.Term
 	}
-	e.jumped = e.now
 	return e.hard.Term + termJumpMax
 }
 

@@ -208,8 +208,11 @@ func sent[M Message](r *rig) (m M, ok bool) {
 func (r *rig) fire(timer Timer) []string {
 	r.t.Helper()
 	d := &r.e.electionTimer
-	if timer == TimerHeartbeat {
+	switch timer {
+	case TimerHeartbeat:
 		d = &r.e.heartbeatTimer
+	case TimerForming:
+		d = &r.e.forming.timer
 	}
 	if d.armed == 0 {
 		r.t.Fatalf("the %v timer is not armed", timer)
@@ -342,4 +345,12 @@ func (r *rig) propose(data ...string) *Propose {
 	}
 	r.step(p)
 	return p
+}
+
+// ask lets a node ask this one, a member of nothing, for the grant of an attempt.
+func (r *rig) ask(id NodeID, attempt uint64, millis uint32) []string {
+	r.t.Helper()
+	m := &IdentifyRequest{ID: attempt, Attempt: attempt, LengthMillis: millis, List: membership.FoundingOf(bootstrapOf(1, 2, 3).Members)}
+	*m.Head() = Header{Group: 1, From: worldIdentity(id), To: Identity{ID: r.e.cfg.Self.ID}}
+	return r.step(m)
 }

@@ -104,11 +104,17 @@ func TestCandidateWaitsForItsVote(t *testing.T) {
 		t.Errorf("expires %v after its vote was durable", wait)
 	}
 	// Whatever ends it while it has no timer, it has one again.
-	again := newRig(t, rigOptions{}).preCampaign()
-	again.from(2, 1, &VoteResponse{Pre: true, ElectionTerm: 2, Campaign: again.e.election.campaign, Granted: true})
-	again.from(3, 7, &VoteResponse{ElectionTerm: 2})
-	if again.e.role != RoleFollower || again.e.electionTimer.at == 0 {
-		t.Errorf("a %v whose timer ends at %v", again.e.role, again.e.electionTimer.at)
+	for name, end := range map[string]func(r *rig){
+		"a refusal":             func(r *rig) { r.from(3, 7, &VoteResponse{ElectionTerm: 2}) },
+		"another campaigns":     func(r *rig) { r.from(3, 7, &VoteRequest{ElectionTerm: 7, Campaign: 1}) },
+		"another leads":         func(r *rig) { r.follow(2) },
+		"a higher term is seen": func(r *rig) { r.from(3, 7, &HeartbeatResponse{}) },
+	} {
+		r := newRig(t, rigOptions{}).preCampaign()
+		r.from(2, 1, &VoteResponse{Pre: true, ElectionTerm: 2, Campaign: r.e.election.campaign, Granted: true})
+		if end(r); r.e.role != RoleFollower || r.e.electionTimer.at <= r.now {
+			t.Errorf("%s: a %v whose timer ends at %v", name, r.e.role, r.e.electionTimer.at)
+		}
 	}
 }
 
@@ -175,5 +181,21 @@ func TestFruitlessCampaignsDouble(t *testing.T) {
 		if says := r.e.Status().NoLeader; strings.Contains(says, "before that") {
 			t.Errorf("%s: says %q", name, says)
 		}
+		r.flush()
+		// Nor are the slow syncs of before remembered.
+		if got := failCampaigns(r, 9, 0); got != 2*32*timeout {
+			t.Errorf("%s: up to %v", name, got)
+		}
+	}
+	// Who adopts the term of a refuser tries again within half of such a wait.
+	r = newRig(t, rigOptions{})
+	failCampaigns(r, 9, 0)
+	longest := time.Duration(0)
+	for range 20 {
+		r.from(3, r.e.hard.Term+1, &VoteResponse{})
+		longest = max(longest, r.e.electionTimer.at.Sub(r.now))
+	}
+	if longest < 4*timeout || longest > 16*timeout {
+		t.Errorf("after a refusal: up to %v", longest)
 	}
 }

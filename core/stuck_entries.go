@@ -73,7 +73,9 @@ func (e *Engine) entriesStuck() string {
 	}
 	o.accepted = accepted
 	left := Instant(e.quorumOf(uint64(e.now), func(p *peer) uint64 {
-		if p.awaitsDisk() || p.snapshot && p.leftAt == 0 { // nobody tells how far it is
+		// Who has accepted all holds nothing up: the others of a quorum may still
+		// be on their way. Of a snapshot nobody may tell how far it is.
+		if p.accepted >= last || p.awaitsDisk() || p.snapshot && p.leftAt == 0 {
 			return uint64(e.now)
 		}
 		return uint64(p.leftAt)

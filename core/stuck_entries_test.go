@@ -93,6 +93,17 @@ func TestBreaksHungConnection(t *testing.T) {
 			}
 		}, 2, 2)), 3)
 	})
+	for name, sends := range map[string]func(r *rig){
+		"a snapshot is on its way": func(r *rig) { r.e.office.peers[0].snapshot = true },
+		"it has lost data":         func(r *rig) { r.step(&LostData{rigPeers[1], 1}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{}).lead()
+			sends(r)
+			r.propose("x")
+			equal(t, between(answersIn(r, 100, nil, 1, 1)))
+		})
+	}
 	t.Run("its disk is awaited", func(t *testing.T) {
 		r := newRig(t, rigOptions{}).lead()
 		r.propose("x", "y")
@@ -136,13 +147,18 @@ func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
 		answer HeartbeatResponse
 		stays  bool
 	}{
-		"nothing leaves":                    {nil, HeartbeatResponse{Match: 2, Accepted: 2}, false},
-		"an old version tells only matches": {nil, HeartbeatResponse{Match: 2}, false},
-		"entries leave toward a quorum":     {leaves(2, ClassBulk), HeartbeatResponse{Match: 2, Accepted: 2}, true},
-		"a snapshot leaves toward one":      {leaves(3, ClassSnapshot), HeartbeatResponse{Match: 2, Accepted: 2}, true},
-		"control messages leave":            {leaves(2, ClassControl), HeartbeatResponse{Match: 2, Accepted: 2}, false},
-		"the others' disks hang":            {nil, HeartbeatResponse{Match: 2, Accepted: 4}, true},
-		"all is accepted":                   {nil, HeartbeatResponse{Match: 4, Accepted: 4}, true},
+		"nothing leaves":                                   {nil, HeartbeatResponse{Match: 2, Accepted: 2}, false},
+		"an old version tells only matches":                {nil, HeartbeatResponse{Match: 2}, false},
+		"entries leave toward a quorum":                    {leaves(2, ClassBulk), HeartbeatResponse{Match: 2, Accepted: 2}, true},
+		"a snapshot leaves toward one":                     {leaves(3, ClassSnapshot), HeartbeatResponse{Match: 2, Accepted: 2}, true},
+		"a snapshot is on its way, and nobody tells bytes": {func(_ int, r *rig) { r.e.office.peers[0].snapshot = true }, HeartbeatResponse{Match: 2, Accepted: 2}, true},
+		"a snapshot of which nothing leaves": {func(i int, r *rig) {
+			r.e.office.peers[0].snapshot = true
+			r.step(&PeerProgress{Node: 2, Class: ClassSnapshot, Bytes: 1})
+		}, HeartbeatResponse{Match: 2, Accepted: 2}, false},
+		"control messages leave": {leaves(2, ClassControl), HeartbeatResponse{Match: 2, Accepted: 2}, false},
+		"the others' disks hang": {nil, HeartbeatResponse{Match: 2, Accepted: 4}, true},
+		"all is accepted":        {nil, HeartbeatResponse{Match: 4, Accepted: 4}, true},
 	} {
 		office, r := vanishing(t, test.told, test.answer)
 		limit := r.e.cfg.HungLimit
@@ -163,11 +179,51 @@ func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
 	// A leader that slept has not read yet what the others accepted.
 	r := newRig(t, rigOptions{}).lead()
 	r.propose("x")
-	r.now = r.e.heartbeatTimer.at.Add(time.Minute)
+	for _, sleep := range []time.Duration{0, time.Minute, 0} {
+		r.now = r.e.heartbeatTimer.at.Add(sleep)
+		r.fire(TimerHeartbeat)
+		if _, broken := find[*BreakConnection](r); broken || r.e.role != RoleLeader {
+			t.Errorf("a %v, and a minute of sleep: %q", r.e.role, r.lines())
+		}
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1})
+	}
+}
+
+// TestAcceptedOfTheLatestRound: an answer that was overtaken tells what was accepted
+// before; a later one may tell less, of a peer whose group was started again.
+func TestAcceptedOfTheLatestRound(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	r.propose("x", "y")
 	r.fire(TimerHeartbeat)
-	r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1})
-	if r.fire(TimerHeartbeat); r.e.role != RoleLeader {
-		t.Errorf("a %v after a minute of sleep: %q", r.e.role, r.lines())
+	round := r.e.office.round
+	for _, answer := range []struct {
+		round          uint64
+		accepted, want Index
+	}{{round, 4, 4}, {round - 1, 3, 4}, {round, 1 << 40, 4}, {round, 3, 3}, {round, 0, 2}} {
+		r.from(2, 2, &HeartbeatResponse{Round: answer.round, Stream: 1, Match: 2, Accepted: answer.accepted})
+		if got := r.e.office.peers[0].accepted; got != answer.want {
+			t.Errorf("round %d says %d: %d, want %d", answer.round, answer.accepted, got, answer.want)
+		}
+	}
+}
+
+// TestQuorumOfWhoHasAllAndWhoIsOnItsWay: toward a peer that has accepted all nothing
+// needs to leave. With two of five down the quorum is it and one that is being
+// brought up, toward which bytes leave.
+func TestQuorumOfWhoHasAllAndWhoIsOnItsWay(t *testing.T) {
+	r := newRig(t, rigOptions{voters: 5}).lead()
+	r.propose("x")
+	r.flush()
+	last := r.e.log.last.Index
+	for i := range 200 {
+		r.fire(TimerHeartbeat)
+		if r.e.role != RoleLeader {
+			t.Fatalf("left office at beat %d: %q", i, r.lines())
+		}
+		for id, accepted := range map[NodeID]Index{2: last, 3: 1} {
+			r.from(id, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: r.e.office.peer(rigPeers[id-1]).stream, Match: accepted, Accepted: accepted})
+		}
+		r.step(&PeerProgress{Node: 3, Class: ClassSnapshot, Bytes: uint64(i + 1)})
 	}
 }
 

@@ -47,7 +47,7 @@ func (e *Engine) onTimer(ev *TimerFired) {
 	case TimerHeartbeat:
 		d, act = &e.heartbeatTimer, e.onHeartbeatTimer
 	case TimerForming:
-		d, act = &e.forming.timer, e.stepForming
+		d, act = &e.forming.timer, e.onFormingTimer
 	}
 	if ev.Generation != d.generation || d.armed == 0 {
 		return

@@ -54,9 +54,6 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 	}
 	if !m.Pre && m.ElectionTerm > e.hard.Term {
 		e.becomeFollower(m.ElectionTerm, Identity{}, "another campaigns")
-		if e.electionTimer.at == 0 {
-			e.resetElectionTimer()
-		}
 	}
 	// Raft 5.4.1, and rule 6: the accepted log is compared, not only what is
 	// durable; the answer then waits for all of it.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/membership"
 )
 
 // TestCommands takes three processes through what a user does with them.
@@ -26,20 +27,21 @@ func TestCommands(t *testing.T) {
 	// Before the cluster is formed.
 	for _, n := range c.nodes {
 		s := statusOf(t, n)
-		if s.ID != n.id || s.Role != "follower" || s.Term != 0 || s.Leader != 0 || len(s.Members) != 0 || s.Joint {
+		if s.ID != n.id || s.Role != "none" || s.Cluster != "none" || s.Term != 0 || s.Leader != 0 || len(s.Members) != 0 || s.Joint {
 			t.Fatalf("status before init: %+v", s)
 		}
 		wantCode(t, n, "GET", "/healthz", "", 200, "")
-		wantCode(t, n, "GET", "/readyz", "", 503, api.NoLeader)
+		wantCode(t, n, "GET", "/readyz", "", 503, api.NoCluster)
 	}
-	wantCode(t, one, "PUT", "/kv/early?timeout=100ms", "x", 503, api.NoLeader)
+	wantCode(t, one, "PUT", "/kv/early?timeout=100ms", "x", 503, api.NoCluster)
+	wantCode(t, one, "GET", "/kv/early?timeout=100ms", "", 503, api.NoCluster)
 	wantCode(t, one, "GET", "/kv/early?read=stale", "", 404, api.NotFound)
 
 	one.mustKV("init", "--members", c.members())
 	c.leader()
 	for _, n := range c.nodes {
 		s := statusOf(t, n)
-		if len(s.Members) != 3 || s.Joint || s.UnknownToGroup || s.Fatal != "" {
+		if len(s.Members) != 3 || s.Joint || s.UnknownToGroup || s.Fatal != "" || s.Cluster == "none" || s.Cluster != statusOf(t, one).Cluster {
 			t.Fatalf("status after init: %+v", s)
 		}
 		for i, m := range s.Members {
@@ -49,7 +51,9 @@ func TestCommands(t *testing.T) {
 		}
 		wantCode(t, n, "GET", "/readyz", "", 200, "")
 	}
-	one.mustKV("init", "--members", c.members())
+	for _, n := range c.nodes {
+		n.mustKV("init", "--members", c.members()) // again, and elsewhere
+	}
 	refused := kv(t, "init", "--members", "1="+one.raftAddress, "--http", one.httpAddress)
 	if refused.code != 1 || !strings.Contains(refused.stderr, "bad_request") {
 		t.Fatalf("another list: %+v", refused)
@@ -180,6 +184,15 @@ func wantCode(t *testing.T, n *node, method, target, body string, status int, co
 	return string(answer)
 }
 
+// tooMany is a list of one member more than a cluster may have.
+func tooMany() string {
+	var list []string
+	for id := 1; id <= membership.MembersMax+1; id++ {
+		list = append(list, fmt.Sprintf("%d=h:%d", id, id))
+	}
+	return strings.Join(list, ",")
+}
+
 // TestRefusals wants each of these to end with exit code 1 and a word on what
 // is wrong, and to leave the node that is already there alone.
 func TestRefusals(t *testing.T) {
@@ -201,36 +214,52 @@ func TestRefusals(t *testing.T) {
 		args []string
 		want string
 	}{
-		"http port in use":    {serve("--id", "2", "--data", data(), "--http", there.httpAddress), "in use"},
-		"raft port in use":    {serve("--id", "2", "--data", data(), "--raft", there.raftAddress), "in use"},
-		"directory in use":    {serve("--id", "1", "--data", there.dir), there.dir},
-		"another node's data": {serve("--id", "8", "--data", stopped.dir), "node 7"},
-		"not a directory":     {serve("--id", "2", "--data", notADirectory), notADirectory},
-		"no id":               {serve("--data", data()), `"id"`},
-		"id 0":                {serve("--id", "0", "--data", data()), "--id"},
-		"id no number":        {serve("--id", "one", "--data", data()), "--id"},
-		"no data":             {serve("--id", "2"), "--data"},
-		"unknown store":       {serve("--id", "2", "--data", data(), "--store", "paper"), "--store"},
-		"bad http":            {serve("--id", "2", "--data", data(), "--http", "nowhere"), "--http"},
-		"bad raft":            {serve("--id", "2", "--data", data(), "--raft", "127.0.0.1:99999"), "--raft"},
-		"bad dial":            {serve("--id", "2", "--data", data(), "--dial", "2"), "--dial"},
-		"dial twice":          {serve("--id", "2", "--data", data(), "--dial", "3=h:1", "--dial", "3=h:2"), "--dial"},
-		"bad time-out":        {serve("--id", "2", "--data", data(), "--election-timeout", "1"), "--election-timeout"},
-		"heartbeat too slow":  {serve("--id", "2", "--data", data(), "--election-timeout", "1s", "--heartbeat", "1s"), "HeartbeatInterval"},
-		"bad log level":       {serve("--id", "2", "--data", data(), "--log-level", "loud"), "--log-level"},
-		"argument":            {serve("--id", "2", "--data", data(), "more"), "more"},
-		"unknown flag":        {serve("--id", "2", "--data", data(), "--fast"), "--fast"},
-		"unknown command":     {[]string{"push", "a", "b"}, "push"},
-		"too few arguments":   {[]string{"put", "a"}, "arg"},
-		"too many arguments":  {[]string{"get", "a", "b"}, "arg"},
-		"cas without old":     {[]string{"cas", "a", "b"}, "cas takes 3"},
-		"cas with both":       {[]string{"cas", "a", "b", "c", "--old-absent"}, "cas takes 2"},
-		"init without list":   {[]string{"init"}, "members"},
-		"init with bad list":  {[]string{"init", "--members", "1:a"}, "--members"},
-		"bad URL":             {[]string{"status", "--http", "ftp://h"}, "ftp"},
-		"nobody there":        {[]string{"status", "--http", closed}, "refused"},
-		"bad read":            {[]string{"get", "a", "--read", "lease", "--http", there.httpAddress}, "bad_request"},
-		"bad key":             {[]string{"get", "", "--http", there.httpAddress}, "bad_request"},
+		"http port in use":        {serve("--id", "2", "--data", data(), "--http", there.httpAddress), "in use"},
+		"raft port in use":        {serve("--id", "2", "--data", data(), "--raft", there.raftAddress), "in use"},
+		"directory in use":        {serve("--id", "1", "--data", there.dir), there.dir},
+		"another node's data":     {serve("--id", "8", "--data", stopped.dir), "node 7"},
+		"not a directory":         {serve("--id", "2", "--data", notADirectory), notADirectory},
+		"no id":                   {serve("--data", data()), `"id"`},
+		"id 0":                    {serve("--id", "0", "--data", data()), "--id"},
+		"id no number":            {serve("--id", "one", "--data", data()), "--id"},
+		"no data":                 {serve("--id", "2"), "--data"},
+		"unknown store":           {serve("--id", "2", "--data", data(), "--store", "paper"), "--store"},
+		"bad http":                {serve("--id", "2", "--data", data(), "--http", "nowhere"), "--http"},
+		"bad raft":                {serve("--id", "2", "--data", data(), "--raft", "127.0.0.1:99999"), "--raft"},
+		"bad dial":                {serve("--id", "2", "--data", data(), "--dial", "2"), "--dial"},
+		"dial twice":              {serve("--id", "2", "--data", data(), "--dial", "3=h:1", "--dial", "3=h:2"), "--dial"},
+		"init without the node":   {serve("--id", "2", "--data", data(), "--init", "1=h:1,3=h:3"), "--init: node 2"},
+		"init with an id twice":   {serve("--id", "2", "--data", data(), "--init", "1=h:1,2=h:2,1=h:3"), "--init: node 1"},
+		"init with one address":   {serve("--id", "2", "--data", data(), "--init", "1=h:1,2=h:1"), "--init: nodes 1 and 2"},
+		"init with port 0":        {serve("--id", "2", "--data", data(), "--init", "1=h:1,2=h:0"), "--init"},
+		"init at any address":     {serve("--id", "2", "--data", data(), "--init", "1=[::]:1,2=h:2"), "--init"},
+		"init of too many":        {serve("--id", "2", "--data", data(), "--init", tooMany()), "--init: 256 members"},
+		"init malformed":          {serve("--id", "2", "--data", data(), "--init", "2"), "--init"},
+		"peer is oneself":         {serve("--id", "2", "--data", data(), "--peer", "2=h:2"), "--peer: node 2 is this node itself"},
+		"peer twice":              {serve("--id", "2", "--data", data(), "--peer", "3=h:2", "--peer", "3=h:3"), "--peer: node 3"},
+		"peer without an address": {serve("--id", "2", "--data", data(), "--peer", "3="), "--peer"},
+		"peer with port 0":        {serve("--id", "2", "--data", data(), "--peer", "3=h:0"), "--peer"},
+		"peer without an id":      {serve("--id", "2", "--data", data(), "--peer", "h:1"), "--peer"},
+		"advertise without host":  {serve("--id", "2", "--data", data(), "--advertise", ":9002"), "--advertise"},
+		"advertise any address":   {serve("--id", "2", "--data", data(), "--advertise", "0.0.0.0:9002"), "--advertise"},
+		"advertise malformed":     {serve("--id", "2", "--data", data(), "--advertise", "h"), "--advertise"},
+		"bad time-out":            {serve("--id", "2", "--data", data(), "--election-timeout", "1"), "--election-timeout"},
+		"heartbeat too slow":      {serve("--id", "2", "--data", data(), "--election-timeout", "1s", "--heartbeat", "1s"), "HeartbeatInterval"},
+		"bad log level":           {serve("--id", "2", "--data", data(), "--log-level", "loud"), "--log-level"},
+		"argument":                {serve("--id", "2", "--data", data(), "more"), "more"},
+		"unknown flag":            {serve("--id", "2", "--data", data(), "--fast"), "--fast"},
+		"unknown command":         {[]string{"push", "a", "b"}, "push"},
+		"too few arguments":       {[]string{"put", "a"}, "arg"},
+		"too many arguments":      {[]string{"get", "a", "b"}, "arg"},
+		"cas without old":         {[]string{"cas", "a", "b"}, "cas takes 3"},
+		"cas with both":           {[]string{"cas", "a", "b", "c", "--old-absent"}, "cas takes 2"},
+		"init without list":       {[]string{"init"}, "members"},
+		"init of one id twice":    {[]string{"init", "--members", "1=h:1,1=h:2"}, "--members: node 1"},
+		"init with bad list":      {[]string{"init", "--members", "1:a"}, "--members"},
+		"bad URL":                 {[]string{"status", "--http", "ftp://h"}, "ftp"},
+		"nobody there":            {[]string{"status", "--http", closed}, "refused"},
+		"bad read":                {[]string{"get", "a", "--read", "lease", "--http", there.httpAddress}, "bad_request"},
+		"bad key":                 {[]string{"get", "", "--http", there.httpAddress}, "bad_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := kv(t, test.args...)

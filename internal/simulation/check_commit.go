@@ -80,6 +80,9 @@ func (c *checker) commits(l *life, before, now *actors.Status) {
 func (c *checker) matches(l *life, now *actors.Status) {
 	for i := range now.Peers {
 		p := &now.Peers[i]
+		if given := c.matched[vote{p.Identity, now.Term}]; p.Match > given {
+			c.fail(ruleForgedAck, "%v leads term %d and counts %v up to %d, which has acknowledged up to %d", l, now.Term, p.Identity, p.Match, given)
+		}
 		own, ok := l.disk.at(p.Match)
 		d := c.disk(p.Identity)
 		if !ok || d == nil || d.hard.Term != now.Term || d.purged.Index >= p.Match {

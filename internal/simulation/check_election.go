@@ -41,7 +41,8 @@ func (c *checker) noticed(l *life, n *core.Notice) {
 	if n.Kind == core.NoticeElected {
 		c.leads(n.Term, l.identity())
 	}
-	if n.Kind == core.NoticeLostData && n.Peer == n.Known {
+	// Without an index it is what somebody said who proved nothing.
+	if n.Kind == core.NoticeLostData && n.Peer == n.Known && n.Index > 0 {
 		c.fail(ruleDenied, "%v says of %v, up to %d", l, n.Peer, n.Index)
 	}
 }
@@ -73,11 +74,12 @@ func (c *checker) hardState(d *disk, o *storage.Operation) {
 	if h.Term < was.Term {
 		c.fail(ruleTermBack, "the disk of %v: from %d to %d", d.identity, was.Term, h.Term)
 	}
-	if h.Cluster != was.Cluster && !was.Cluster.IsZero() {
-		c.fail("identity: a disk changes its cluster", "the disk of %v: from %v to %v", d.identity, was.Cluster, h.Cluster)
-	}
+	c.belongs(d, h)
 	if !h.Vote.IsZero() {
 		c.casts(d.identity, h.Term, h.Vote)
+		if h.Cluster.IsZero() {
+			c.fail(ruleEmptyVotes, "the disk of %v: for %v in term %d", d.identity, h.Vote, h.Term)
+		}
 	}
 }
 
@@ -108,6 +110,9 @@ func (c *checker) voted(l *life, m *core.VoteResponse) {
 	}
 	if l.node.emptied {
 		c.fail(ruleEmptied, "%v grants %v a vote in term %d", l, m.To, m.ElectionTerm)
+	}
+	if l.disk.hard.Cluster.IsZero() {
+		c.fail(ruleEmptyVotes, "%v grants %v a vote in term %d", l, m.To, m.ElectionTerm)
 	}
 	if m.Pre {
 		return

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"bytes"
+
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -70,6 +72,9 @@ func (c *checker) entry(e *core.Entry, before core.LogID) {
 	switch {
 	case !ok:
 		c.entries[e.LogID] = entryFacts{content, before}
+		if !c.cluster.IsZero() && bytes.Contains(e.Data, c.cluster[:]) {
+			c.fail(ruleInTheClear, "in the entry %v", e.LogID)
+		}
 	case known.content != content:
 		c.fail(ruleLogMatching, "%v", e.LogID)
 	case known.before != before:
@@ -79,6 +84,9 @@ func (c *checker) entry(e *core.Entry, before core.LogID) {
 
 // sent checks a message that leaves a node.
 func (c *checker) sent(l *life, m core.Message) {
+	if m.Head().Introduces {
+		c.introduced(l, m)
+	}
 	switch m := m.(type) {
 	case *core.VoteRequest:
 		c.asked(l, m)
@@ -102,6 +110,10 @@ func (c *checker) sent(l *life, m core.Message) {
 		}
 	case *core.SnapshotChunk:
 		c.chunks++
+	case *core.IdentifyRequest:
+		c.asks(m)
+	case *core.IdentifyResponse:
+		c.grants(l, m)
 	}
 }
 

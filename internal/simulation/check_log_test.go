@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -24,7 +23,7 @@ func TestRemovalOfCommitted(t *testing.T) {
 	}{
 		"a slow disk writes its own entry of an old term, and its truncation by a leader in between": {func(s scene) {
 			s.write(3, appends(1, 2, 2))
-			s.write(3, storage.Operation{Group: 1, HardState: &core.HardState{Term: 3}, TruncateFrom: 2, Append: []core.Entry{entry(2, 2)}})
+			s.write(3, storage.Operation{Group: 1, HardState: &core.HardState{Term: 3, Cluster: sceneCluster}, TruncateFrom: 2, Append: []core.Entry{entry(2, 2)}})
 		}, silent},
 		"a slow disk is reset behind its own entry": {func(s scene) {
 			s.write(3, appends(1, 2, 2))
@@ -74,11 +73,7 @@ func TestRemovalOfCommitted(t *testing.T) {
 		}, silent},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := scene{sim: quiet(t)}
-			for _, n := range s.nodes {
-				s.configuration.Members = append(s.configuration.Members, membership.Member{Identity: n.disk.identity})
-				s.configuration.Voters = append(s.configuration.Voters, n.disk.identity)
-			}
+			s := newScene(t)
 			s.votes(3, 1, 3)
 			s.write(3, appends(1, 1, 1))
 			for _, n := range []int{1, 2} {

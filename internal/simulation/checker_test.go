@@ -16,6 +16,39 @@ type scene struct {
 	configuration membership.Configuration
 }
 
+var sceneCluster = core.ClusterID{'s', 'c', 'e', 'n', 'e'}
+
+func newScene(t *testing.T) scene {
+	s := scene{sim: quiet(t)}
+	s.check.cluster = sceneCluster
+	for _, n := range s.nodes {
+		n.disk.hard.Cluster = sceneCluster
+		s.configuration.Members = append(s.configuration.Members, membership.Member{Identity: n.disk.identity})
+		s.configuration.Voters = append(s.configuration.Voters, n.disk.identity)
+	}
+	return s
+}
+
+// begins lets a node that belongs to no cluster begin one by an attempt.
+func (s scene) begins(n int, attempt uint64, cluster core.ClusterID) {
+	h := core.HardState{Grant: core.Grant{To: s.id(n), Attempt: attempt}}
+	s.write(n, storage.Operation{Group: 1, HardState: &h})
+	s.write(n, storage.Operation{Group: 1, HardState: &core.HardState{Term: 1, Vote: s.id(n), Cluster: cluster}})
+}
+
+// grants lets a node that belongs to no cluster grant an attempt.
+func (s scene) grants(n, to int, attempt uint64) {
+	s.write(n, storage.Operation{Group: 1, HardState: &core.HardState{Grant: core.Grant{To: s.id(to), Attempt: attempt}}})
+}
+
+// unformed takes the cluster away from all.
+func (s scene) unformed() {
+	s.check.cluster = core.ClusterID{}
+	for _, n := range s.nodes {
+		n.disk.hard.Cluster = core.ClusterID{}
+	}
+}
+
 func (s scene) life(n int) *life { return s.nodes[n-1].life }
 
 func (s scene) id(n int) membership.Identity { return s.life(n).identity() }
@@ -25,7 +58,7 @@ func (s scene) write(n int, operations ...storage.Operation) {
 }
 
 func (s scene) votes(n int, term core.Term, candidate int) {
-	s.write(n, storage.Operation{Group: 1, HardState: &core.HardState{Term: term, Vote: s.id(candidate)}})
+	s.write(n, storage.Operation{Group: 1, HardState: &core.HardState{Term: term, Vote: s.id(candidate), Cluster: sceneCluster}})
 }
 
 func (s scene) status(n int, role core.Role, term core.Term, committed core.Index) {
@@ -70,7 +103,7 @@ func TestCheckersCanFail(t *testing.T) {
 			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
 		},
 		ruleDenied: func(s scene) {
-			s.check.noticed(s.life(1), &core.Notice{Kind: core.NoticeLostData, Peer: s.id(2), Known: s.id(2)})
+			s.check.noticed(s.life(1), &core.Notice{Kind: core.NoticeLostData, Peer: s.id(2), Known: s.id(2), Index: 1})
 		},
 		rulePromiseHeader: func(s scene) {
 			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
@@ -146,7 +179,50 @@ func TestCheckersCanFail(t *testing.T) {
 			now := actors.Status{}
 			now.Role, now.Term = leader, 2
 			now.Peers = []core.PeerStatus{{Identity: s.id(2), Match: 2}}
+			s.check.sent(s.life(2), &core.AppendResponse{Header: s.head(2, 1, 2), Success: true, Match: 2})
 			s.check.matches(s.life(1), &now)
+		},
+		ruleForgedAck: func(s scene) {
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.write(1, appends(1, 1, 2))
+			s.write(2, appends(1, 1, 2))
+			now := actors.Status{}
+			now.Role, now.Term = leader, 2
+			now.Peers = []core.PeerStatus{{Identity: s.id(2), Match: 2}}
+			s.check.matches(s.life(1), &now)
+		},
+		ruleInTheClear: func(s scene) {
+			m := &core.AppendEntries{Header: s.head(1, 2, 2), Stream: 1}
+			m.Introduces = true
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.status(1, leader, 2, 0)
+			s.check.sent(s.life(1), m)
+		},
+		ruleEmptyVotes: func(s scene) {
+			s.unformed()
+			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
+		},
+		ruleCluster: func(s scene) {
+			s.write(1, storage.Operation{Group: 1, HardState: &core.HardState{Cluster: core.ClusterID{1}}})
+		},
+		ruleTwoClusters: func(s scene) {
+			s.unformed()
+			s.grants(2, 1, 7)
+			s.grants(3, 1, 7)
+			s.begins(1, 7, core.ClusterID{1})
+			s.write(2, storage.Operation{Group: 1, HardState: &core.HardState{Cluster: core.ClusterID{2}}})
+		},
+		ruleBegun: func(s scene) {
+			s.unformed()
+			s.grants(2, 1, 7)
+			s.grants(3, 1, 6)
+			s.begins(1, 7, core.ClusterID{1})
+		},
+		ruleGrantDurable: func(s scene) {
+			s.check.sent(s.life(1), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7})
+			s.check.sent(s.life(2), &core.IdentifyResponse{Header: s.head(2, 1, 0), Attempt: 7, Granted: true})
 		},
 		ruleMachineSafety: func(s scene) {
 			s.apply(1, entry(1, 1))
@@ -228,11 +304,7 @@ func TestCheckersCanFail(t *testing.T) {
 		},
 	} {
 		t.Run(rule, func(t *testing.T) {
-			s := scene{sim: quiet(t)}
-			for _, n := range s.nodes {
-				s.configuration.Members = append(s.configuration.Members, membership.Member{Identity: n.disk.identity})
-				s.configuration.Voters = append(s.configuration.Voters, n.disk.identity)
-			}
+			s := newScene(t)
 			play(s)
 			if f := s.check.failure; f == nil || f.Rule != rule {
 				t.Errorf("found: %v", f)

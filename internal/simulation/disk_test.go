@@ -74,7 +74,7 @@ func TestDiskTearsABatch(t *testing.T) {
 func TestDiskLoad(t *testing.T) {
 	s := quiet(t)
 	d := s.nodes[0].disk
-	hard := core.HardState{Term: 3, Vote: membership.Identity{ID: 2, Incarnation: 9}}
+	hard := core.HardState{Term: 3, Vote: membership.Identity{ID: 2, Incarnation: 9}, Cluster: core.ClusterID{1}}
 	write(t, d, storage.Operation{Group: 1, HardState: &hard}, appends(1, 1, 2), appends(3, 3, 5))
 	d.snapshots = append(d.snapshots, &snapshot{meta: core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 2}}})
 	write(t, d, storage.Operation{Group: 1, Purge: core.LogID{Term: 1, Index: 1}, Commit: 4})

@@ -29,12 +29,15 @@ const (
 	faultDiskFails
 	faultMachineHangs
 	faultEmptied
+	faultStranger
+	faultSquatter
 	faultKinds
 )
 
 var faultNames = [faultKinds]string{
 	"partition", "leader isolated", "one way blocked", "links blocked", "connection lost", "delay", "stalled connection", "crash", "crash of the leader", "crash of all", "churn", "orderly stop",
 	"pause", "slow disk", "hung disk", "failing disk", "hung state machine", "emptied directory",
+	"stranger", "squatter",
 }
 
 // faults lets things go wrong until they heal.
@@ -46,10 +49,12 @@ type faults struct {
 	undo   []func() // of the faults that last
 	churn  int      // while it is not 0, leaders do not live long
 	count  int
+
+	stranger *stranger
 }
 
 func newFaults(s *sim, r *rand.Rand) *faults {
-	f := &faults{sim: s, rand: r}
+	f := &faults{sim: s, rand: r, stranger: newStranger(s, r)}
 	for _, w := range s.plan.weights {
 		f.total += w
 	}
@@ -141,6 +146,15 @@ func (f *faults) begin(k faultKind) {
 		f.pause(pick(f.rand, n, f.leader()))
 	case faultEmptied:
 		f.empty(n)
+	case faultStranger:
+		if s.formed { // before that, whoever comes first forms the cluster
+			f.stranger.talks(s.clock.now.Add(2 * f.lasts()))
+		}
+	case faultSquatter:
+		if s.formed {
+			f.crash(n)
+			s.fabric.squat(n, chance(f.rand, 30))
+		}
 	default:
 		f.device(k, n)
 	}

@@ -71,6 +71,7 @@ func (n *node) start() {
 		return
 	}
 	n.count++
+	s.fabric.unsquat(n)
 	n.disk.open()
 	l := &life{sim: s, node: n, disk: n.disk, number: n.count}
 	n.life = l

@@ -36,6 +36,8 @@ type Result struct {
 	Nodes int
 	// Faults, Elections, Lives and Snapshots count what happened.
 	Faults, Elections, Lives, Snapshots, Restores int
+	// Forged messages were sent by a stranger.
+	Forged int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
 }
@@ -57,6 +59,7 @@ func Run(seed uint64, options Options) Result {
 	r := Result{
 		Seed: seed, Failure: s.check.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
 		Faults: s.faults.count, Elections: s.check.elections, Snapshots: s.check.snapshots, Restores: s.check.restores, Entries: len(s.check.history),
+		Forged: s.check.forged,
 	}
 	for _, n := range s.nodes {
 		r.Lives += n.count
@@ -136,10 +139,7 @@ func (s *sim) patience() time.Duration {
 
 // bootstrap asks a node to form the cluster, until it is formed.
 func (s *sim) bootstrap() {
-	var members []membership.Member
-	for _, n := range s.nodes {
-		members = append(members, membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)})
-	}
+	members := s.members()
 	first := s.nodes[s.lives.IntN(len(s.nodes))]
 	var ask func()
 	ask = func() {
@@ -155,6 +155,15 @@ func (s *sim) bootstrap() {
 		s.clock.after(3*s.plan.election, nil, ask)
 	}
 	s.clock.after(millisecond, nil, ask)
+}
+
+// members is the list that the cluster is formed with.
+func (s *sim) members() []membership.Member {
+	var members []membership.Member
+	for _, n := range s.nodes {
+		members = append(members, membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)})
+	}
+	return members
 }
 
 // leader returns the life that leads and admits writes, nil if there is none or
@@ -220,6 +229,10 @@ func (s *sim) epilogue() {
 	if !s.until(s.clock.now.Add(s.patience()), s.emptiedKnow) {
 		s.check.fail("identity: an emptied node does not say that its group does not know it", "%s", s.summary())
 	}
+	if !s.until(s.clock.now.Add(s.patience()), s.emptiedKnown) {
+		s.check.fail("identity: the leader does not tell that a member has lost its data", "%s", s.summary())
+	}
+	s.silence()
 	s.stopAll()
 }
 
@@ -239,11 +252,54 @@ func (s *sim) insist(try func(done func(*work)), succeeded func()) {
 // know it, and holds nothing.
 func (s *sim) emptiedKnow() bool {
 	for _, n := range s.nodes {
-		if n.emptied && (!n.life.status.UnknownToGroup || n.life.status.Last > 0) {
+		if n.emptied && (!n.life.group.Status().UnknownToGroup || n.life.status.Last > 0) {
 			return false
 		}
 	}
 	return true
+}
+
+// emptiedKnown reports whether the leader tells of each emptied node that it has
+// lost its data, and of nobody else.
+func (s *sim) emptiedKnown() bool {
+	leader := s.leader()
+	if leader == nil {
+		return false
+	}
+	st := leader.group.Status()
+	for i := range st.Peers {
+		if st.Peers[i].LostData != s.nodes[st.Peers[i].ID-1].emptied {
+			return false
+		}
+	}
+	return true
+}
+
+// silence lets an emptied node be alone. What it was told of its group was never
+// proved, so that it passes when nothing more is heard for ten time-outs.
+func (s *sim) silence() {
+	for _, n := range s.nodes {
+		if !n.emptied || s.check.failure != nil {
+			continue
+		}
+		for _, m := range s.nodes {
+			if m != n {
+				s.fabric.block(m.id, n.id)
+			}
+		}
+		s.until(s.clock.now.Add(12*s.plan.election), func() bool { return false })
+		// Only an event makes it look at its clock again.
+		cancel := n.life.group.Bootstrap(s.members(), time.Hour, func(err error) { s.trace.say("bootstrap: %v", err) })
+		if !s.until(s.clock.now.Add(s.plan.election), func() bool { return !n.life.group.Status().UnknownToGroup }) {
+			s.check.fail("identity: what nobody says any more is still believed", "%s", s.summary())
+		}
+		cancel()
+		for _, m := range s.nodes {
+			if m != n {
+				s.fabric.unblock(m.id, n.id)
+			}
+		}
+	}
 }
 
 // stopAll stops all nodes in order: everybody is answered.

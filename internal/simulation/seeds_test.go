@@ -22,6 +22,14 @@ var (
 // crashed is never stopped, and stays in the system's registry.
 const systemSeeds = 50
 
+// traceWriter is where traces are printed, nil if they are not.
+func traceWriter() io.Writer {
+	if *traceFlag {
+		return os.Stdout
+	}
+	return nil
+}
+
 // TestSeeds runs seeds until one fails. -timeout 0 is needed for thousands.
 func TestSeeds(t *testing.T) {
 	count := *seedsFlag
@@ -31,10 +39,9 @@ func TestSeeds(t *testing.T) {
 			count = 50
 		}
 	}
-	workers := min(runtime.GOMAXPROCS(0), count)
-	var trace io.Writer
-	if *traceFlag {
-		workers, trace = 1, os.Stdout
+	workers, trace := min(runtime.GOMAXPROCS(0), count), traceWriter()
+	if trace != nil {
+		workers = 1
 	}
 	var (
 		next   atomic.Int64
@@ -74,10 +81,10 @@ func TestSeeds(t *testing.T) {
 	n := float64(max(ran, 1))
 	took := time.Since(begun)
 	t.Logf("%d seeds in %v, %.1f a second on each of %d workers; clusters of 1, 3, 5: %d, %d, %d", ran, took.Round(time.Millisecond), n/took.Seconds()/float64(workers), workers, kinds[1], kinds[3], kinds[5])
-	t.Logf("a seed on average: %.1f simulated seconds, %.0f events, %.0f entries, %.0f writes acknowledged, %.0f reads, %.1f elections, %.1f faults, %.1f lives, %.1f snapshots, %.1f restores",
+	t.Logf("a seed on average: %.1f simulated seconds, %.0f events, %.0f entries, %.0f writes acknowledged, %.0f reads, %.1f elections, %.1f faults, %.1f lives, %.1f snapshots, %.1f restores, %.1f forged messages",
 		sum.Simulated.Seconds()/n, float64(sum.Events)/n, float64(sum.Entries)/n, float64(sum.Writes)/n, float64(sum.Reads)/n, float64(sum.Elections)/n,
-		float64(sum.Faults)/n, float64(sum.Lives)/n, float64(sum.Snapshots)/n, float64(sum.Restores)/n)
-	if !failed.Load() && count >= 50 && (sum.Writes == 0 || sum.Reads == 0 || sum.Restores == 0 || sum.Faults == 0) {
+		float64(sum.Faults)/n, float64(sum.Lives)/n, float64(sum.Snapshots)/n, float64(sum.Restores)/n, float64(sum.Forged)/n)
+	if !failed.Load() && count >= 50 && (sum.Writes == 0 || sum.Reads == 0 || sum.Restores == 0 || sum.Faults == 0 || sum.Forged == 0) {
 		t.Error("the seeds try nothing")
 	}
 }
@@ -96,6 +103,7 @@ func (r *Result) add(o *Result) {
 	r.Reads += o.Reads
 	r.Elections += o.Elections
 	r.Faults += o.Faults
+	r.Forged += o.Forged
 	r.Lives += o.Lives
 	r.Snapshots += o.Snapshots
 	r.Restores += o.Restores

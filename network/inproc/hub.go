@@ -181,12 +181,13 @@ func (h *Hub) connectAt(n *Network, l *link, address string) error {
 		return err
 	}
 	key := acceptedKey{n.local.Identity, l.class}
-	c := &connection{link: l, acceptor: peer}
-	l.connection = c
 	h.made++
-	c.sequence = h.made
+	c := &connection{
+		link: l, acceptor: peer, sequence: h.made,
+		outboundSent: n.sentTo(l.node, l.class), inboundSent: peer.sentTo(n.local.ID, l.class),
+	}
+	l.connection = c
 	peer.accepted[key] = append(peer.accepted[key], c)
-	l.outboundSent, l.inboundSent = n.sentTo(l.node, l.class), peer.sentTo(n.local.ID, l.class)
 	there, back := direction{n.local.ID, l.node}, direction{l.node, n.local.ID}
 	l.outbound.openFor(c, false, h.held[there])
 	l.inbound.openFor(c, h.cut[back], h.held[back])

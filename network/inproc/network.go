@@ -61,8 +61,6 @@ type link struct {
 	// outbound holds requests; inbound responses, and what the handler is told
 	// of the link.
 	outbound, inbound queue
-	// outboundSent and inboundSent count what has left either way.
-	outboundSent, inboundSent *atomic.Uint64
 }
 
 // connection is one connection, from the link that made it to a network.
@@ -72,6 +70,8 @@ type connection struct {
 	sequence uint64
 	// proven: both sides have proved to know a cluster of the other.
 	proven bool
+	// outboundSent and inboundSent count what has left either way.
+	outboundSent, inboundSent *atomic.Uint64
 }
 
 // Start implements network.Network. It fails if another network of the hub has
@@ -124,9 +124,9 @@ func (n *Network) Send(m core.Message) bool {
 	if c == nil {
 		return false
 	}
-	q, target, sent := &c.link.outbound, c.acceptor, c.link.outboundSent
+	q, target, sent := &c.link.outbound, c.acceptor, c.outboundSent
 	if m.Response() {
-		q, target, sent = &c.link.inbound, c.link.owner, c.link.inboundSent
+		q, target, sent = &c.link.inbound, c.link.owner, c.inboundSent
 	}
 	if !q.push(c, item{target: target, kind: itemMessage, message: m, from: n.local.Identity, bytes: network.SizeBytes(m), sender: n, sent: sent}) {
 		return false

@@ -217,14 +217,17 @@ func testLearned(t *testing.T, m Medium) {
 				a.Break(2, class)
 			}
 		}
-		for n, peer := range map[*node]*node{a: b, b: a} {
-			learned := n.awaitLearned(1)
-			if last := learned[len(learned)-1]; last != (network.Peer{Local: peer.local, Address: peer.Address()}) {
-				t.Errorf("node %d learned %+v", n.local.ID, last)
+		for _, told := range []struct {
+			n, peer *node
+			want    int
+		}{{a, b, 1}, {b, a, want}} {
+			learned := told.n.awaitLearned(told.want)
+			if last := learned[len(learned)-1]; last != (network.Peer{Local: told.peer.local, Address: told.peer.Address()}) {
+				t.Errorf("node %d learned %+v", told.n.local.ID, last)
 			}
-		}
-		if learned := b.awaitLearned(want); len(learned) != want {
-			t.Errorf("node 2 was told %d times: %+v", len(learned), learned)
+			if len(learned) != told.want {
+				t.Errorf("node %d was told %d times: %+v", told.n.local.ID, len(learned), learned)
+			}
 		}
 	}
 	both(1)

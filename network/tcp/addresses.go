@@ -79,8 +79,18 @@ func (a *addresses) place(node membership.NodeID) *place {
 	return p
 }
 
-// configure is SetAddress. It reports whether that changed the address.
-func (a *addresses) configure(node membership.NodeID, address string) bool {
+// configured is what SetAddress said last.
+func (a *addresses) configured(node membership.NodeID) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p := a.places[node]; p != nil {
+		return p.configured
+	}
+	return ""
+}
+
+// configure is SetAddress.
+func (a *addresses) configure(node membership.NodeID, address string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.places[node]
@@ -89,17 +99,12 @@ func (a *addresses) configure(node membership.NodeID, address string) bool {
 		p = new(place)
 		a.places[node] = p
 	}
-	before := p.configured
-	if before == address {
-		return false
-	}
-	p.configured = address
-	if before != "" {
+	if p.configured != "" {
 		// Rule 30: a newer address drops older learned ones. The first one since
 		// the start is not newer than what the node kept.
 		p.learned, p.reached, p.hints, p.claims = "", "", nil, nil
 	}
-	return true
+	p.configured = address
 }
 
 // candidates are the addresses at which a node is looked for, by turns, the most

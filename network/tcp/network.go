@@ -194,11 +194,15 @@ func (n *Network) SetAddress(node membership.NodeID, address string) {
 		}
 		n.peers[node] = p
 	}
-	if n.addresses.configure(node, address) {
-		for _, l := range p.links {
-			l.setAddress(address != "")
-		}
+	if n.addresses.configured(node) == address {
+		return
 	}
+	// Connections first: what is proved on those that end here is no news about
+	// the address.
+	for _, l := range p.links {
+		l.setAddress(address != "")
+	}
+	n.addresses.configure(node, address)
 }
 
 // Break implements network.Network.

@@ -54,8 +54,11 @@ func (c *connection) proveOnce() bool {
 	n := c.network
 	n.proving.Lock()
 	defer n.proving.Unlock()
-	if c.proven.Load() {
+	switch {
+	case c.proven.Load():
 		return true
+	case c.over.Load():
+		return false
 	}
 	news, err := n.lives.Meet(c.peer)
 	if err != nil {

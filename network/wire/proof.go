@@ -99,8 +99,11 @@ func (s *Session) Prove(role Role, group core.GroupID, cluster core.ClusterID) P
 
 // Verify reports whether a proof was made by that side, who knows the cluster.
 func (s *Session) Verify(role Role, p *Proof, cluster core.ClusterID) bool {
+	if cluster.IsZero() {
+		return false
+	}
 	mac := s.mac(role, p.Group, cluster)
-	return !cluster.IsZero() && hmac.Equal(mac[:], p.MAC[:])
+	return hmac.Equal(mac[:], p.MAC[:])
 }
 
 // ProveRefusal makes the proof that goes with a refusal of an old copy.

@@ -1,0 +1,95 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"testing"
+)
+
+// movingCluster is one of nodes that have addresses and keep their data.
+func movingCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := newCluster(t, "--election-timeout", "500ms")
+	c.complete()
+	c.nodes[0].mustKV("put", "before", "x")
+	return c
+}
+
+// together wants a leader that all know, and a write through each node.
+func (c *cluster) together() {
+	c.t.Helper()
+	c.leader()
+	for _, n := range c.nodes {
+		n.mustKV("put", fmt.Sprint("after on ", n.id), "x")
+	}
+	c.caughtUp()
+	for _, n := range c.nodes {
+		if got := n.mustKV("get", "before", "--read", "stale"); got != "x" {
+			c.t.Fatalf("node %d reads %q", n.id, got)
+		}
+	}
+}
+
+// TestOneNodeMoves: it comes back at another port, and is found.
+func TestOneNodeMoves(t *testing.T) {
+	c := movingCluster(t)
+	moved := c.others(c.leader())[0]
+	moved.kill()
+	moved.raftAddress = freeAddress(t)
+	moved.start()
+	c.together()
+}
+
+// TestTwoNodesSwap: at each one's address answers the other, while the third
+// goes on.
+func TestTwoNodesSwap(t *testing.T) {
+	c := movingCluster(t)
+	a, b := c.leader(), c.others(c.leader())[0]
+	a.kill()
+	b.kill()
+	a.raftAddress, b.raftAddress = b.raftAddress, a.raftAddress
+	startAll(t, []*node{a, b})
+	c.together()
+}
+
+// TestAllNodesMove: nobody is where anybody knows. One hint brings them together.
+func TestAllNodesMove(t *testing.T) {
+	c := movingCluster(t)
+	for _, n := range c.nodes {
+		n.kill()
+		n.raftAddress = freeAddress(t)
+	}
+	first := c.nodes[0]
+	for _, n := range c.nodes[1:] {
+		n.flags = append(n.flags, "--peer", fmt.Sprintf("%d=%s", first.id, first.raftAddress))
+	}
+	startAll(t, c.nodes)
+	c.together()
+	// It is not needed any more: what was learned is kept.
+	for _, n := range c.nodes {
+		n.kill()
+		n.flags = []string{"--election-timeout", "500ms"}
+	}
+	startAll(t, c.nodes)
+	c.together()
+}
+
+// TestDialOverridesAll: a node that dials its peers at an address where they are
+// not reaches nobody, whatever it learns.
+func TestDialOverridesAll(t *testing.T) {
+	c := movingCluster(t)
+	alone := c.others(c.leader())[0]
+	alone.kill()
+	closed := closedPort(t)
+	for _, n := range c.others(alone) {
+		alone.flags = append(alone.flags, "--dial", fmt.Sprintf("%d=%s", n.id, closed), "--peer", fmt.Sprintf("%d=%s", n.id, n.raftAddress))
+	}
+	alone.start()
+	// The others dial it, and what they ask it answers on their connections.
+	c.leader()
+	// What it asks of its own accord, to carry out a write for instance, has no way.
+	if r := kv(t, "put", "k", "v", "--timeout", "1s", "--http", alone.httpAddress); r.code != 1 {
+		t.Errorf("a write through it: %+v", r)
+	}
+}

@@ -1,0 +1,110 @@
+package simulation
+
+import (
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// Names of what is checked about strangers and about how a cluster begins.
+const (
+	ruleCluster      = "identity: a disk changes its cluster"
+	ruleTwoClusters  = "forming: two clusters were begun from one list (rule 31)"
+	ruleBegun        = "forming: a cluster was begun without the grants of all (rule 31)"
+	ruleGrantDurable = "forming: a grant was told before it was durable (rule 31)"
+	ruleEmptyVotes   = "identity: an empty group votes (rule 19)"
+	ruleInTheClear   = "identity: the cluster id travels in the clear (rule 27)"
+	ruleForgedAck    = "identity: a leader counts what a peer has never said (rule 29)"
+)
+
+// grant is the leave that an incarnation gave to one attempt.
+type grant struct {
+	by, to  membership.Identity
+	attempt uint64
+}
+
+// belongs checks the cluster and the grant of a hard state that is being
+// written.
+func (c *checker) belongs(d *disk, h *core.HardState) {
+	if !h.Grant.IsZero() {
+		c.granted[grant{d.identity, h.Grant.To, h.Grant.Attempt}] = true
+	}
+	was := &d.hard
+	switch {
+	case h.Cluster == was.Cluster:
+		return
+	case !was.Cluster.IsZero():
+		c.fail(ruleCluster, "the disk of %v: from %v to %v", d.identity, was.Cluster, h.Cluster)
+	case !c.cluster.IsZero() && c.cluster != h.Cluster:
+		c.fail(ruleTwoClusters, "the disk of %v belongs to %v, and there is %v", d.identity, h.Cluster, c.cluster)
+	case h.Vote == d.identity:
+		c.begins(d)
+	}
+	c.cluster = h.Cluster
+}
+
+// begins checks that all have granted the attempt that stands on the disk, or
+// had before their directories were lost. A single node asks nobody.
+func (c *checker) begins(d *disk) {
+	for _, n := range c.sim.nodes {
+		if n.id == d.identity.ID {
+			continue
+		}
+		granted := false
+		for _, other := range c.disks {
+			if g := d.hard.Grant; other.identity.ID == n.id && g.To == d.identity && c.granted[grant{other.identity, g.To, g.Attempt}] {
+				granted = true
+			}
+		}
+		if !granted {
+			c.fail(ruleBegun, "node %v begins its attempt %d, and node %d has not granted it", d.identity, d.hard.Grant.Attempt, n.id)
+		}
+	}
+}
+
+// asks takes note of the attempt that a beginner makes, and of its end.
+func (c *checker) asks(m *core.IdentifyRequest) {
+	if m.Attempt != 0 {
+		c.attempts[m.From] = m.Attempt
+	}
+	if m.Release {
+		delete(c.attempts, m.From)
+	}
+}
+
+// grants checks that a grant that is told was durable. That of an attempt which
+// is over may have been released before the disk took it: nobody waits for it.
+func (c *checker) grants(l *life, m *core.IdentifyResponse) {
+	if m.Granted && c.attempts[m.To] == m.Attempt && !c.granted[grant{l.identity(), m.To, m.Attempt}] {
+		c.fail(ruleGrantDurable, "%v grants attempt %d of %v", l, m.Attempt, m.To)
+	}
+}
+
+// introduced checks a message that tells the cluster id in the clear: it is for
+// a learner of the leader's configuration that has acknowledged nothing, or had
+// not when its transfer of a snapshot was decided on.
+func (c *checker) introduced(l *life, m core.Message) {
+	to, st := m.Head().To, &l.status
+	k := &st.Configuration.Configuration
+	_, member := k.Member(to)
+	_, entries := m.(*core.AppendEntries)
+	_, chunk := m.(*core.SnapshotChunk)
+	told := ""
+	if !entries && !chunk {
+		told = "in such a message"
+	}
+	switch {
+	case st.Term > m.Head().Term || !leads(st): // what an office has left behind
+	case !member:
+		told = "who is no member"
+	case k.IsVoter(to):
+		told = "who votes"
+	}
+	for i := range st.Peers {
+		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) {
+			told = "who has acknowledged"
+		}
+	}
+	if told != "" {
+		c.fail(ruleInTheClear, "%v tells it to %v, %s: %s", l, to, told, describe(m))
+	}
+}
