@@ -407,7 +407,7 @@ func (n *soakNode) up() error {
 	// Each life listens elsewhere. The ready line tells the public address.
 	var where string
 	err := n.startsUp(func() (err error) {
-		if where, err = freeAddress(); err != nil {
+		if where, err = unusedAddress(); err != nil {
 			return err
 		}
 		n.raftAddress = where
@@ -419,8 +419,8 @@ func (n *soakNode) up() error {
 	return err
 }
 
-// freeAddress is one at which nobody listens now.
-func freeAddress() (string, error) {
+// unusedAddress is freeAddress for those who are not the test's own goroutine.
+func unusedAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
