@@ -141,6 +141,8 @@ func (s *soak) run(t *testing.T) {
 	s.load.stop()
 	s.complain(s.load.failure())
 	t.Logf("%d nodes, seed %d: %d puts and %d swaps acknowledged", s.size, s.seed, len(s.load.acknowledged()), s.load.swaps())
+	// A server that ends waits for connections that were made and not used yet.
+	transport.CloseIdleConnections()
 	for _, n := range s.nodes {
 		n.terminate(syscall.SIGTERM)
 	}
@@ -243,13 +245,15 @@ func (s *soak) each(do func(n *soakNode) error) error {
 
 // phase plans faults and lets them go.
 func (s *soak) phase(number int) {
-	length, pause := soakPhase, 3*time.Second
-	if *soakFor == 0 {
-		length, pause = soakPhaseShort, time.Second
-	}
+	length := soakPhase
 	s.load.acks.mark()
 	s.mayMove.Store(true)
 	r := rand.New(rand.NewPCG(s.seed, uint64(number)))
+	// Some phases are rough, in others a fault is over before the next begins.
+	pause := between(r, 2*time.Second, 8*time.Second)
+	if *soakFor == 0 {
+		length, pause = soakPhaseShort, time.Second
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, length)
 	defer cancel()
 	var faults sync.WaitGroup
