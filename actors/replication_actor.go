@@ -157,9 +157,6 @@ func (a *replicationActor) read(first, last core.Index, bytesMax int) core.Strea
 		a.served = core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
 		return &a.served
 	}
-	if a.Busy() {
-		panic("a stream asks for a second read")
-	}
 	answer := &core.StreamRead{Prev: r.prev}
 	a.Do(CallRead, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
 		if err := a.group.tail.settleStoreRead(a.generation, first, answer.Prev); err != nil {

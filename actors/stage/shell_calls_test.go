@@ -28,7 +28,7 @@ func TestShellWithCallsThatEndLater(t *testing.T) {
 	}
 	s.Start()
 	ring()
-	if env.Calls() != 1 || len(settled) != 0 || !s.Busy() {
+	if env.Calls() != 1 || len(settled) != 0 {
 		t.Fatalf("%d calls, %d settled: want one call under way", env.Calls(), len(settled))
 	}
 	ring() // meanwhile
@@ -43,7 +43,7 @@ func TestShellWithCallsThatEndLater(t *testing.T) {
 		t.Error("the actor ended with a call under way")
 	}
 	env.Finish()
-	if ended != 1 || len(settled) != 1 || work != 1 || s.Busy() {
+	if ended != 1 || len(settled) != 1 || work != 1 {
 		t.Errorf("ended %d times with %d settled and %d to do, want 1, 1 and 1", ended, len(settled), work)
 	}
 	if failure != nil {
@@ -83,5 +83,29 @@ func TestShellThatSurvives(t *testing.T) {
 		if survives && (steps != 3 || settled != 1) || !survives && (steps != 1 || settled != 0) || failures != 1 {
 			t.Errorf("survives %v: %d steps, %d settled and %d failures", survives, steps, settled, failures)
 		}
+	}
+}
+
+// TestOneCallAtATime: to begin a second one is the actor's failure.
+func TestOneCallAtATime(t *testing.T) {
+	env := stagetest.NewHand()
+	var failure error
+	settled := 0
+	s := &stage.Shell{Env: env, Closing: func() {}, Ended: func() {}, Failed: func(err error) { failure = err }}
+	s.Next = func() bool {
+		s.Do(1, func() {}, func() { settled++ })
+		s.Do(1, func() {}, func() { settled++ })
+		return false
+	}
+	s.Start()
+	s.Ring()
+	env.Settle()
+	var panicked *stage.PanicError
+	if !errors.As(failure, &panicked) || env.Calls() != 1 {
+		t.Errorf("failed with %v, and %d calls are under way", failure, env.Calls())
+	}
+	env.Finish()
+	if settled != 0 {
+		t.Errorf("%d calls of a broken actor are settled", settled)
 	}
 }
