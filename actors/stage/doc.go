@@ -91,8 +91,8 @@
 //     actor, never a wait.
 //   - Nothing here bounds an inbox. Its senders must: by credits, by windows, or
 //     because there is one notice for each request.
-//   - A failure ends the actor. Nothing is restarted: what it had promised would
-//     be forgotten.
+//   - An actor that has failed works no more. Nothing is restarted: what it had
+//     promised would be forgotten.
 //   - An actor ends when somebody has called Stop, and not before the call that is
 //     under way has ended. Whoever started it waits for Ended.
 //
@@ -104,8 +104,8 @@
 //
 // Whatever an actor does not decide itself comes from an Environment. Production
 // is the real one. A simulation brings its own and makes of Schedule, Do, the clock
-// and the timers what it wants; it is deterministic if it is, for the stage starts
-// no goroutine and draws no number outside of Production. For a test of a single
-// actor there is package stagetest. An actor that is to be simulated takes time,
-// timers and random numbers from nowhere else, and lets the order of no map decide.
+// and the timers what it wants; if these are deterministic so are the actors, for
+// nothing else of the stage decides anything. An actor that is to be simulated takes
+// time, timers and random numbers from nowhere else, and lets the order of no map
+// decide. For a test of a single actor there is package stagetest.
 package stage
