@@ -231,12 +231,12 @@ func TestStrangerAtAnOldAddress(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = stranger.Close() })
-			taken := newEvents()
+			taken := new(counter)
 			if err := stranger.Start(local(3, c.life), nil, taken); err != nil {
 				t.Fatal(err)
 			}
 			one.SetAddress(3, addresses[2])
-			for deadline := time.Now().Add(limit); len(taken.received) == 0; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(limit); taken.received.Load() == 0; time.Sleep(time.Millisecond) {
 				one.Send(one.heartbeatTo(three, 1))
 				if time.Now().After(deadline) {
 					t.Fatal("the stranger is not asked")
