@@ -168,7 +168,7 @@ func TestRefusalMustBeProved(t *testing.T) {
 // TestLaterLifeEndsAnEarlierProof: who proves itself after a later life did is
 // an old copy.
 func TestLaterLifeEndsAnEarlierProof(t *testing.T) {
-	n, e := node(t, 1, Config{})
+	n, e := node(t, 1, Config{KeepAliveInterval: time.Minute}) // silence ends nothing here
 	n.SetCluster(1, cluster(1))
 	earlier, later := dialRaw(t, n), dialRaw(t, n)
 	earlier.connectAs(wire.NewHello(local(2, 1), core.ClassControl, 1))
