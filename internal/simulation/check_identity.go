@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"time"
+
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -10,6 +12,7 @@ const (
 	ruleCluster      = "identity: a disk changes its cluster"
 	ruleTwoClusters  = "forming: two clusters were begun from one list (rule 31)"
 	ruleBegun        = "forming: a cluster was begun without the grants of all (rule 31)"
+	ruleTwoGrants    = "forming: a grant while another one lives (rule 31)"
 	ruleGrantDurable = "forming: a grant was told before it was durable (rule 31)"
 	ruleEmptyVotes   = "identity: an empty group votes (rule 19)"
 	ruleInTheClear   = "identity: the cluster id travels in the clear (rule 27)"
@@ -22,13 +25,27 @@ type grant struct {
 	attempt uint64
 }
 
+// pair is a node and a beginner that asks it, and hold which attempt was asked
+// for last, and until when its grant may not be replaced.
+type pair struct{ by, to membership.Identity }
+
+type hold struct {
+	attempt uint64
+	until   core.Instant
+}
+
 // belongs checks the cluster and the grant of a hard state that is being
 // written.
 func (c *checker) belongs(d *disk, h *core.HardState) {
-	if !h.Grant.IsZero() {
-		c.granted[grant{d.identity, h.Grant.To, h.Grant.Attempt}] = true
-	}
 	was := &d.hard
+	if g := &h.Grant; !g.IsZero() {
+		c.granted[grant{d.identity, g.To, g.Attempt}] = true
+		old := was.Grant
+		held := c.held[pair{d.identity, old.To}]
+		if old.To != d.identity && old.To != g.To && held.attempt == old.Attempt && c.sim.clock.now < held.until {
+			c.fail(ruleTwoGrants, "node %v grants attempt %d of %v, %v before that of %v ends", d.identity, g.Attempt, g.To, held.until.Sub(c.sim.clock.now), old.To)
+		}
+	}
 	switch {
 	case h.Cluster == was.Cluster:
 		return
@@ -68,6 +85,22 @@ func (c *checker) asks(m *core.IdentifyRequest) {
 	}
 	if m.Release {
 		delete(c.attempts, m.From)
+	}
+}
+
+// askedFor takes note of what arrives at a node: a grant that it gives now lives
+// at least as long as its clock may need for what was asked, unless it is released
+// or the same beginner asks for another attempt. That it is renewed is not looked
+// at.
+func (c *checker) askedFor(l *life, m *core.IdentifyRequest) {
+	p := pair{l.identity(), m.From}
+	switch held := c.held[p]; {
+	case m.Attempt == 0:
+	case m.Release:
+		delete(c.held, p)
+	case held.attempt != m.Attempt:
+		const fastestClock = 1060 // in a thousandth
+		c.held[p] = hold{m.Attempt, c.sim.clock.now.Add(time.Duration(m.LengthMillis) * time.Second / fastestClock)}
 	}
 }
 

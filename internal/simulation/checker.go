@@ -43,9 +43,11 @@ type checker struct {
 	works   map[uint64]*work
 
 	// cluster is the one that there is, zero before it is begun. granted are all
-	// grants that ever stood on a disk (rule 31), and attempts those under way.
+	// grants that ever stood on a disk (rule 31), held is how long the last may not
+	// be replaced, and attempts are those under way.
 	cluster  core.ClusterID
 	granted  map[grant]bool
+	held     map[pair]hold
 	attempts map[membership.Identity]uint64
 
 	elections, restores, snapshots int
@@ -92,7 +94,7 @@ type fact struct {
 func newChecker(s *sim) *checker {
 	return &checker{
 		sim: s, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
-		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, attempts: map[membership.Identity]uint64{},
+		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]uint64{},
 	}
 }
 

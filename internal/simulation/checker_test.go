@@ -220,6 +220,12 @@ func TestCheckersCanFail(t *testing.T) {
 			s.grants(3, 1, 6)
 			s.begins(1, 7, core.ClusterID{1})
 		},
+		ruleTwoGrants: func(s scene) {
+			s.unformed()
+			s.check.askedFor(s.life(2), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7, LengthMillis: 10_000})
+			s.grants(2, 1, 7)
+			s.grants(2, 3, 8)
+		},
 		ruleGrantDurable: func(s scene) {
 			s.check.sent(s.life(1), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7})
 			s.check.sent(s.life(2), &core.IdentifyResponse{Header: s.head(2, 1, 0), Attempt: 7, Granted: true})

@@ -31,6 +31,7 @@ type forming struct {
 	scripts []*script
 	calm    core.Instant // from then on nothing goes wrong any more
 	wiped   int
+	slow    bool // a disk takes 2.5 s for each write
 }
 
 // script is what starts a node and calls Bootstrap until it gets nil.
@@ -56,11 +57,7 @@ func newForming(seed uint64) *forming {
 	f.sim = newSim(seed, Options{Trace: traceWriter()})
 	s := f.sim
 	p := &s.plan
-	p.nodes = pick(r, 1, 2, 3, 3, 3, 5, 5)
-	p.volatile = make([]bool, p.nodes)
-	for i := range p.volatile {
-		p.volatile[i] = chance(r, 50)
-	}
+	s.rebuilt(pick(r, 1, 2, 3, 3, 3, 5, 5), func() bool { return chance(r, 50) })
 	p.election = pick(r, 100*millisecond, 300*millisecond, 1000*millisecond)
 	p.heartbeat = p.election / 10
 	p.hung = 10 * p.election
@@ -68,15 +65,9 @@ func newForming(seed uint64) *forming {
 	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
 	f.within = pick(r, 0, 5*millisecond, 100*millisecond, 20_000*millisecond)
 	p.write = span{10 * microsecond, 5 * millisecond}
-	s.nodes = nil
-	s.check.disks = nil
-	for i := range p.nodes {
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
-		s.nodes = append(s.nodes, n)
-	}
 	if chance(r, 25) {
 		// Slow disks: of all, or of one.
+		f.slow = true
 		p.write = span{5 * millisecond, 5 * millisecond}
 		all, one := chance(r, 50), s.nodes[r.IntN(p.nodes)]
 		for _, n := range s.nodes {
@@ -100,6 +91,9 @@ func (f *forming) run() error {
 		}
 		if chance(r, 25) {
 			c.patience = pick(r, 500*millisecond, 5_000*millisecond, 12_000*millisecond)
+			if f.slow { // whoever waits for less than some writes gets nowhere
+				c.patience = 30_000 * millisecond
+			}
 		}
 		f.scripts = append(f.scripts, c)
 		s.clock.after(millisecond+span{0, f.within}.draw(r), nil, c.start)

@@ -334,6 +334,9 @@ func (p *pipe) deliver(receiver *endpoint) {
 	if s.trace.on() {
 		s.trace.say("from n%d: %s", p.from, describe(f.message))
 	}
+	if m, ok := f.message.(*core.IdentifyRequest); ok && receiver.life != nil {
+		s.check.askedFor(receiver.life, m)
+	}
 	receiver.handler.Receive(c.other(receiver).local.Identity, p.received(receiver, f.message))
 }
 

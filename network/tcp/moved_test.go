@@ -11,6 +11,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/network/wire"
 )
 
 // member is a node that others may have to find again.
@@ -244,6 +245,10 @@ func TestStrangerAtAnOldAddress(t *testing.T) {
 			if c.hint {
 				for deadline := time.Now().Add(limit); len(three.received) == 0; time.Sleep(time.Millisecond) {
 					one.Send(one.heartbeatTo(three, 1))
+					// Strangers that ring all the time change nothing.
+					r := dialRaw(t, one.Network)
+					r.greet(wire.NewHello(local(3, c.life), core.ClassBulk, 1))
+					_ = r.Close()
 					if time.Now().After(deadline) {
 						t.Fatal("the member is not found")
 					}

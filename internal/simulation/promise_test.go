@@ -1,0 +1,149 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// rebuilt gives a simulation other nodes, with empty directories.
+func (s *sim) rebuilt(nodes int, volatile func() bool) {
+	s.plan.nodes, s.plan.volatile = nodes, nil
+	s.nodes, s.check.disks = nil, nil
+	for i := range nodes {
+		s.plan.volatile = append(s.plan.volatile, volatile())
+		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
+		n.disk = s.newDisk(n.id)
+		s.nodes = append(s.nodes, n)
+	}
+}
+
+// longPromise is a cluster that once had a long election time-out, by mistake,
+// and is then started again and again with a short one.
+type longPromise struct {
+	*sim
+	rand        *rand.Rand
+	long, short time.Duration
+	lives       int
+}
+
+func newLongPromise(seed uint64) *longPromise {
+	p := &longPromise{rand: rand.New(rand.NewPCG(seed, 13))}
+	r := p.rand
+	p.long = pick(r, 3_000*millisecond, 12_000*millisecond, time.Minute)
+	p.short = pick(r, 100*millisecond, 300*millisecond)
+	p.sim = newSim(seed, Options{Trace: traceWriter()})
+	s := p.sim
+	s.rebuilt(pick(r, 2, 3, 3), func() bool { return chance(r, 50) })
+	s.plan.election, s.plan.heartbeat, s.plan.hung = p.short, p.short/5, 2*p.long
+	s.plan.group.HeartbeatInterval, s.plan.group.HungLimit = s.plan.heartbeat, s.plan.hung
+	s.plan.write = span{10 * microsecond, 5 * millisecond}
+	s.plan.netDelay = span{20 * microsecond, 2 * millisecond}
+	return p
+}
+
+// live starts all nodes with an election time-out.
+func (p *longPromise) live(election time.Duration) {
+	p.sim.plan.group.ElectionTimeout = election
+	for _, n := range p.sim.nodes {
+		n.start()
+	}
+	p.lives++
+}
+
+func (p *longPromise) passes(d time.Duration) {
+	over := false
+	p.sim.clock.after(d, nil, func() { over = true }) // with nobody alive nothing else happens
+	p.sim.until(p.sim.clock.now.Add(d+1), func() bool { return over })
+}
+
+// crash ends all nodes, and lets a little time pass.
+func (p *longPromise) crash() {
+	for _, n := range p.sim.nodes {
+		n.life.crash()
+	}
+	p.passes(span{0, p.short}.draw(p.rand))
+}
+
+// left is the longest promise that a disk knows of.
+func (p *longPromise) left() time.Duration {
+	var longest time.Duration
+	for _, n := range p.sim.nodes {
+		longest = max(longest, n.disk.promise)
+	}
+	return longest
+}
+
+// run says what went wrong.
+func (p *longPromise) run() error {
+	s := p.sim
+	p.live(p.long)
+	s.bootstrap()
+	if !s.until(s.clock.now.Add(20*p.long), s.serves) {
+		return p.failed("the cluster is not formed: ")
+	}
+	p.passes(span{0, p.long}.draw(p.rand))
+	p.crash()
+	mistake, elections := s.clock.now, s.check.elections
+	if p.left() != p.long {
+		return p.failed("the disks know of promises of %v, not %v: ", p.left(), p.long)
+	}
+	for before := p.left(); p.left() > p.short; before = p.left() {
+		p.live(p.short)
+		// A promise is lowered at the latest when half of it is over, a short one at
+		// its end.
+		life := time.Duration(float64(before) * (0.55 + p.rand.Float64()/3))
+		if before < 400*millisecond {
+			life = before + 50*millisecond
+		}
+		p.passes(life)
+		if p.left() > max(before*2/3, p.short) {
+			return p.failed("a life that served half of %v leaves %v: ", before, p.left())
+		}
+		p.crash()
+		if p.lives > 40 {
+			return p.failed("after %d lives a promise of %v is left: ", p.lives, p.left())
+		}
+	}
+	if s.check.elections > elections && s.clock.now.Sub(mistake) < p.long*9/10 {
+		return p.failed("somebody was elected within %v: ", s.clock.now.Sub(mistake))
+	}
+	p.live(p.short)
+	if !s.until(s.clock.now.Add(30*p.short), s.serves) {
+		return p.failed("nobody leads 30 short time-outs after the start: ")
+	}
+	return p.failed("")
+}
+
+func (p *longPromise) failed(format string, arguments ...any) error {
+	switch {
+	case p.sim.check.failure != nil:
+		return p.sim.check.failure
+	case format == "":
+		return nil
+	}
+	return fmt.Errorf(format+"%s", append(arguments, p.sim.summary())...)
+}
+
+// TestLongPromiseComesDown: rule 13: an election time-out that was tried once
+// does not lengthen every later start. The promise comes down with the silence
+// that was served, over as many lives as that takes, and no vote is given before:
+// that the checkers see.
+func TestLongPromiseComesDown(t *testing.T) {
+	seeds := uint64(40)
+	if testing.Short() || raceEnabled {
+		seeds = 5
+	}
+	lives := 0
+	for seed := *firstFlag; seed < *firstFlag+seeds; seed++ {
+		p := newLongPromise(seed)
+		if err := p.run(); err != nil {
+			t.Fatalf("promises %d, %v after %v: %v\nreplay: go test ./internal/simulation -run TestLongPromiseComesDown -args -first=%d -trace", seed, p.short, p.long, err, seed)
+		}
+		lives += p.lives
+	}
+	t.Logf("%d clusters, %.1f lives on average", seeds, float64(lives)/float64(seeds))
+}
