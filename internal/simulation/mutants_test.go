@@ -110,7 +110,7 @@ var mutants = []mutant{
 		"message for another incarnation accepted", "rule 18", "core/identity.go",
 		"if h.To != e.cfg.Self {\n\t\tif h.To.Incarnation",
 		"if h.To.ID != e.cfg.Self.ID {\n\t\tif h.To.Incarnation",
-		bySeeds,
+		"./core TestIdentity",
 	},
 	{
 		"failed write released", "rule 6", "actors/log_actor.go",
