@@ -22,8 +22,9 @@ type Config struct {
 	// StateMachine is what the group replicates. Required. It belongs to the
 	// group until that has stopped.
 	StateMachine StateMachine
-	// Cluster, if not 0, refuses to take part in any cluster but this one.
-	// Default 0: the one that the data or the first leader names.
+	// Cluster, if not zero, refuses to take part in any cluster but this one, and
+	// is the id of one that is begun here. Default zero: the one that the data or
+	// the first leader names.
 	Cluster ClusterID
 
 	// ElectionTimeout: a follower that has heard of no leader for a time drawn

@@ -11,6 +11,7 @@ import (
 //   - Group, Self: the group, and this node with its incarnation;
 //   - Role, Term, Leader: what this node is doing; Leader is 0 while none is known,
 //     and NoLeader says then what an election waits for;
+//   - Cluster: the id of the cluster, which prints as a hash; zero with RoleNone;
 //   - Ready: this node leads and admits proposals;
 //   - Last, Committed, Applied, Flushed, Purged, SnapshotIndex: the log;
 //   - Heard, LastContact: when, and how long ago, this node heard of its leader;

@@ -302,7 +302,7 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 		return
 	}
 	if e.raisable(m.Header.Term) > e.hard.Term {
-		// Rule 11: the asker adopts a refuser's term, and tries again soon.
+		// Out of reach (rule 32) it is one refusal, and no more. Rule 11: the asker adopts a refuser's term, and tries again soon.
 		e.becomeFollower(m.Header.Term, Identity{}, fmt.Sprintf("node %d is in term %d", m.From.ID, m.Header.Term))
 		e.retryElection(0)
 		return
@@ -312,8 +312,7 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if !asked || m.Campaign != e.election.campaign {
 		return
 	}
-	// Rule 32: a refuser whose term is out of reach is one refusal, and no more.
-	e.election.votes[m.From] = m.Granted && m.Header.Term <= e.hard.Term
+	e.election.votes[m.From] = m.Granted
 	if m.WaitMillis > 0 {
 		at := e.now.Add(time.Duration(m.WaitMillis)*time.Millisecond + e.jitter(e.cfg.ElectionTimeout/2))
 		if at < e.electionTimer.at {

@@ -90,6 +90,11 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 		role: RoleNone,
 	}
 	e.recallGrant()
+	if !e.hard.Grant.IsZero() && state.Last.Index == 0 {
+		// Rule 31: the file of a snapshot was whole, and the group had not followed
+		// who sent it when it granted another. It is sent again if it still counts.
+		state.Snapshot = SnapshotMeta{}
+	}
 	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
 	e.lastTime = max(state.LastTime, state.Snapshot.Time)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term

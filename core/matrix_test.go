@@ -120,6 +120,7 @@ var matrixEvents = []struct {
 		return r.from(2, 4, &AppendEntries{Stream: 1, Prev: LogID{4, 9}, Commit: 9})
 	}},
 	{"append of T5", func(r *rig) []string { return r.from(3, 5, &AppendEntries{Stream: 1, Prev: LogID{2, 3}}) }},
+	{"append of T4 that introduces to the cluster", func(r *rig) []string { return r.step(r.introduction(2, 4)) }},
 	{"snapshot of 3.9 in T4", func(r *rig) []string {
 		return r.from(2, 4, &SnapshotChunk{Stream: 1, Transfer: 1, Meta: rigSnapshot(LogID{3, 9}), Done: true})
 	}},

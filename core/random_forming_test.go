@@ -19,7 +19,8 @@ var (
 // formingCluster is a random cluster that is still to be formed: some or all of its
 // nodes are asked for it, with one list. Nodes start late, crash, lose what they
 // have not flushed, and are wiped as long as they have acknowledged nothing; links
-// break and lose what is on them; clocks drift; disks are slow.
+// break and lose what is on them, and some messages come once more, much too late;
+// clocks drift; disks are slow.
 type formingCluster struct {
 	*randomCluster
 	// asked: the user of this node calls Bootstrap, and does so again whenever it
@@ -29,6 +30,7 @@ type formingCluster struct {
 	// slow is how rarely a node's disk flushes.
 	slow     []int
 	askLimit time.Duration
+	late     []Message
 	counts   *formingCounts
 }
 
@@ -162,6 +164,7 @@ func (f *formingCluster) turn() {
 		// All ask all, ten times in a second: a network takes that.
 		for range 1 + f.rand.IntN(8*len(f.nodes)) {
 			f.deliver()
+			f.again()
 		}
 	case p < 650:
 		if f.rand.IntN(f.slow[i]) == 0 {
@@ -187,6 +190,26 @@ func (f *formingCluster) turn() {
 	case p < 996 && f.waiting[i]:
 		n.step(&BootstrapCancelled{})
 		f.waiting[i] = n.engine.forming.running
+	}
+}
+
+// again keeps a control message now and then, and delivers an old one once more: it
+// was late on a connection of before, and may be meant for a life that is over.
+func (f *formingCluster) again() {
+	i, l := f.rand.IntN(len(f.nodes)), f.rand.IntN(40)
+	if !f.faulty || l > 1 {
+		return
+	}
+	if l == 0 {
+		from := randomLink{f.nodes[i].id.ID, NodeID(1 + f.rand.IntN(len(f.nodes))), ClassControl, f.rand.IntN(2) == 0}
+		if q := f.links[from]; len(q) > 0 {
+			f.late = append(f.late, q[0])
+		}
+	} else if len(f.late) > 0 {
+		m := f.late[f.rand.IntN(len(f.late))]
+		if to := f.nodes[m.Head().To.ID-1]; to.alive {
+			to.step(m)
+		}
 	}
 }
 

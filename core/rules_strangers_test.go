@@ -234,6 +234,35 @@ func TestNewLearnerHasNothingToProve(t *testing.T) {
 	}
 }
 
+// TestNewLearnerThatAnswersIsNotAsked: it is there, and slow: nobody need be looked for.
+func TestNewLearnerThatAnswersIsNotAsked(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		r := learnerRig(t)
+		asked := false
+		for range 20 {
+			r.fire(TimerHeartbeat)
+			for _, c := range r.last {
+				if s, ok := c.(*Send); ok {
+					_, identify := s.Message.(*IdentifyRequest)
+					asked = asked || identify && s.Message.Head().To.ID == 4
+				}
+			}
+			for _, p := range r.e.office.peers {
+				m := &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream}
+				if p.ID != 4 {
+					m.Match = r.e.log.last.Index
+					r.from(p.ID, 2, m)
+				} else if answers {
+					r.says(p.Identity, 2, m)
+				}
+			}
+		}
+		if asked == answers {
+			t.Errorf("it answers %t, and is asked who it is %t", answers, asked)
+		}
+	}
+}
+
 // TestHungConnectionOfANewLearner: rule 16: its group was started anew within the
 // process, so that the entries on their way are lost and the connection is not.
 func TestHungConnectionOfANewLearner(t *testing.T) {

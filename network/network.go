@@ -8,9 +8,8 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// Local is what a node shows of itself when it connects.
-//
-// All of it is a mere claim of whoever connects until it is proved (rule 29).
+// Local is what a node shows of itself when it connects. All of it is a mere
+// claim of whoever connects until it is proved (rule 29).
 type Local struct {
 	membership.Identity
 	// StartCounter is the one of the node's store.
@@ -45,7 +44,8 @@ type Network interface {
 
 	// SetCluster tells the cluster that a group of this node belongs to, zero
 	// when the group stops or belongs to none. It may be called at any time and
-	// again, by anyone.
+	// again, by anyone, a handler included; it never waits. A message that
+	// arrives after it has returned is judged by it.
 	//
 	// The id is a secret that no message carries (but one whose header says
 	// Introduces). The network proves to each peer, per connection and group,
@@ -62,8 +62,9 @@ type Network interface {
 	// and never blocks. False means that it was dropped: the window of the connection is
 	// full, or there is none. The message is immutable from then on. A request
 	// travels on a connection that this node made to the address of
-	// SetAddress; a response goes back on the connection by which requests of
-	// its class come in. What is queued for a connection that is then lost, or
+	// SetAddress or one that was learned; a response goes back on the newest
+	// connection by which requests of its class come in from that identity and
+	// which has proved the message's group, else any group, else on the newest. What is queued for a connection that is then lost, or
 	// cannot be made, counts as lost with it: Disconnected says so. From then on
 	// false is returned until Connected. Safe for concurrent use.
 	Send(m core.Message) bool
@@ -81,13 +82,15 @@ type Network interface {
 	//
 	// A node may have moved. Where a peer that has proved itself says that it
 	// listens is learned, kept (Handler.Learned) and dialled by turns with the
-	// address set here (rule 30).
+	// address set here (rule 30). The first address since Start drops nothing:
+	// it is not newer than what the node kept.
 	SetAddress(node membership.NodeID, address string)
 
-	// Sent returns how many bytes have left for a node on connections of a class
-	// since Start: handed to the system below, not merely queued. It grows while
-	// a slow peer takes bytes, and stands still while one takes none. Safe for
-	// concurrent use.
+	// Sent returns how many bytes of messages, requests and responses, have left
+	// for a node on connections of a class since Start: handed to the system
+	// below, not merely queued. It grows while a slow peer takes bytes, and
+	// stands still while one takes none. Keep-alives do not count, and responses
+	// only from when the peer has proved itself. Safe for concurrent use.
 	Sent(node membership.NodeID, class core.Class) uint64
 
 	// Break closes the connection of a class that this node made to a peer; the
@@ -107,7 +110,8 @@ type Handler interface {
 	// Receive takes a message that came from a peer. The peer is the one that
 	// the handshake named; the network has checked that the header's From is it
 	// and that To.ID is this node. That the peer is who it says is proved only
-	// where the header has a cluster (Network.SetCluster).
+	// where the header has a cluster and does not say Introduces
+	// (Network.SetCluster).
 	Receive(from membership.Identity, m core.Message)
 
 	// Connected says that a connection was made to a peer, of which the
@@ -122,11 +126,14 @@ type Handler interface {
 
 	// Learned says what is now known of a peer: a later life of it, or another
 	// address, has proved itself. The node keeps it for Start of its next life.
+	// It is told once, in the order in which it was found out, and never within a
+	// call of the network's own methods.
 	Learned(peer Peer)
 
 	// Outlived says that a peer, which has proved to know the cluster of a group
 	// of this node, refuses this process: it has seen a later life of this
-	// node's store. This process runs on an old copy of its directory.
+	// node's store. This process runs on an old copy of its directory. It may be
+	// told again, with each attempt to connect.
 	Outlived(by membership.Identity)
 }
 

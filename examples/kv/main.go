@@ -1,7 +1,7 @@
 // Kv is a replicated key-value store: a server that embeds troupe, and a client
 // for its HTTP API, in one binary.
 //
-//	kv serve --id 1 --http 127.0.0.1:8001 --raft 127.0.0.1:9001 --data DIR
+//	kv serve --id 1 --http 127.0.0.1:8001 --raft 127.0.0.1:9001 --data DIR --init 1=127.0.0.1:9001,2=...
 //	kv init --members 1=127.0.0.1:9001,2=127.0.0.1:9002,3=127.0.0.1:9003
 //	kv put KEY VALUE
 //	kv get KEY

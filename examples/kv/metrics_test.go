@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,12 @@ func TestMetricsFromTheStart(t *testing.T) {
 		}
 		return families
 	}
-	check("at the start")
+	role := func(families map[string][]string, name string) {
+		if series := fmt.Sprintf(`raft_role{raft_group="1",raft_node="1",raft_role=%q} 1`, name); !slices.Contains(families["raft_role"], series) {
+			t.Errorf("not %s: %q", series, families["raft_role"])
+		}
+	}
+	role(check("at the start"), "none")
 	n.mustKV("init", "--members", "1="+n.raftAddress)
 	eventually(t, "a write", func() error {
 		if r := kv(t, "put", "a", "b", "--http", "http://"+n.httpAddress); r.code != 0 {
@@ -85,6 +91,7 @@ func TestMetricsFromTheStart(t *testing.T) {
 		return nil
 	})
 	families := check("after a write")
+	role(families, "leader")
 	for _, name := range []string{"raft_log_sync_duration_seconds", "raft_propose_duration_seconds", "raft_apply_duration_seconds"} {
 		text := strings.Join(families[name], "\n")
 		if strings.Contains(text, name+"_count{raft_node=\"1\"} 0") || strings.Contains(text, name+"_count{raft_group=\"1\",raft_node=\"1\"} 0") {

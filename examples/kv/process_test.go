@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,10 @@ func buildAndRun(m *testing.M) int {
 	}
 	return m.Run()
 }
+
+// transport keeps a connection for each client that a test has: one closed after
+// each request would use the system's ports up.
+var transport = &http.Transport{MaxIdleConnsPerHost: 16}
 
 // waitLimit bounds each wait for something that takes a moment.
 const waitLimit = 30 * time.Second
@@ -90,7 +95,11 @@ type node struct {
 	id    uint64
 	dir   string
 	flags []string
-	// httpAddress and raftAddress stay the same once they are known.
+	// history, if set, is written what each life of the process writes to its
+	// standard error.
+	history io.Writer
+	// httpAddress and raftAddress stay the same once they are known, and so does
+	// the client.
 	httpAddress, raftAddress string
 	client                   *client.Client
 
@@ -141,16 +150,23 @@ func newNode(t *testing.T, id uint64, flags ...string) *node {
 // start runs the node until it is ready.
 func (n *node) start() {
 	n.t.Helper()
+	if err := n.startsUp(n.tryStart); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// startsUp tries to start the node, again while a port is taken.
+func (n *node) startsUp(try func() error) error {
 	deadline := time.Now().Add(waitLimit)
 	for {
-		err := n.tryStart()
+		err := try()
 		if err == nil {
-			return
+			return nil
 		}
 		// While the node was down the system may have lent its port to somebody's
 		// outgoing connection.
 		if !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()) || time.Now().After(deadline) {
-			n.t.Fatalf("node %d: %v", n.id, err)
+			return fmt.Errorf("node %d: %w", n.id, err)
 		}
 	}
 }
@@ -159,6 +175,9 @@ func (n *node) tryStart() error {
 	args := append([]string{"serve", "--id", strconv.FormatUint(n.id, 10), "--http", n.httpAddress, "--raft", n.raftAddress, "--data", n.dir}, n.flags...)
 	p := &process{command: exec.Command(binary, args...), ended: make(chan struct{}), log: &lockedBuffer{}}
 	p.command.Stderr = p.log
+	if n.history != nil {
+		p.command.Stderr = io.MultiWriter(p.log, n.history)
+	}
 	stdout, err := p.command.StdoutPipe()
 	if err != nil {
 		return err
@@ -198,8 +217,11 @@ func (n *node) readyLine(p *process, line string) error {
 		return fmt.Errorf("ready line %q, want %q", line, want)
 	}
 	n.httpAddress, n.raftAddress = ready.HTTP, ready.Raft
+	if n.client != nil {
+		return nil
+	}
 	var err error
-	n.client, err = client.New(n.httpAddress, 2*time.Second, nil)
+	n.client, err = client.New(n.httpAddress, 2*time.Second, transport)
 	return err
 }
 

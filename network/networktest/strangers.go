@@ -203,6 +203,17 @@ func testKnownPeers(t *testing.T, m Medium) {
 	a.arrives(b, a.request(b, core.ClassControl, 2))
 }
 
+// testKnownAddress: a node looks where its earlier lives found a peer, if it is
+// not where the configuration says.
+func testKnownAddress(t *testing.T, m Medium) {
+	a := m.start(t, 1, 1, 11)
+	b := m.startStranger(t, 2, 2, 22, []network.Peer{{Local: a.local, Address: a.Address()}}, nil)
+	b.SetAddress(1, m.Nowhere)
+	for _, class := range classes {
+		b.arrives(a, b.request(a, class, 1))
+	}
+}
+
 // testLearned: both sides are told of a life that has proved itself, once.
 func testLearned(t *testing.T, m Medium) {
 	a, b := m.start(t, 1, 1, 11), m.start(t, 2, 1, 22)

@@ -56,6 +56,7 @@ func Run(t *testing.T, medium func(t *testing.T) Medium) {
 		{"StrangerReplacesNothing", testStrangerReplacesNothing},
 		{"ClaimsLockNobodyOut", testClaimsLockNobodyOut},
 		{"KnownPeersOverARestart", testKnownPeers},
+		{"KnownAddress", testKnownAddress},
 		{"LearnedIsToldOnce", testLearned},
 		{"MovedPeer", testMovedPeer},
 		{"Sent", testSent},

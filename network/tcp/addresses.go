@@ -177,7 +177,10 @@ func (a *addresses) hint(node membership.NodeID, address string, fromProved bool
 	if node == a.self || node == 0 {
 		return false
 	}
-	p := a.place(node)
+	p := a.places[node]
+	if p == nil && fromProved {
+		p = a.place(node)
+	}
 	if p == nil || slices.Contains(p.hints, address) || address == p.learned || address == p.configured {
 		return false
 	}

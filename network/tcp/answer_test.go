@@ -91,9 +91,9 @@ func (p *path) goDark() {
 // answer is due, then the others with the same process. One on which nobody
 // answers, but that is not dark, stays.
 func TestDarkLinkIsReplaced(t *testing.T) {
-	b, received := node(t, 2, Config{AnswerTimeout: 400 * time.Millisecond})
+	b, received := node(t, 2, Config{AnswerTimeout: 100 * time.Millisecond})
 	p := newPath(t, b.Address())
-	a, e := node(t, 1, Config{AnswerTimeout: 400 * time.Millisecond, BackoffMax: 50 * time.Millisecond})
+	a, e := node(t, 1, Config{AnswerTimeout: 500 * time.Millisecond, BackoffMax: 50 * time.Millisecond})
 	a.SetAddress(2, p.listener.Addr().String())
 	bulk := &core.AppendEntries{Header: heartbeat(1, 2, 1).Header}
 	a.Send(bulk)
@@ -135,8 +135,8 @@ func TestDarkLinkIsReplaced(t *testing.T) {
 
 // TestIdleLinkOwesNothing: where no request is out, silence is no sign.
 func TestIdleLinkOwesNothing(t *testing.T) {
-	config := Config{AnswerTimeout: 100 * time.Millisecond, KeepAliveInterval: time.Minute}
-	b, received := node(t, 2, config)
+	b, received := node(t, 2, Config{AnswerTimeout: 100 * time.Millisecond, KeepAliveInterval: time.Minute})
+	config := Config{AnswerTimeout: 500 * time.Millisecond, KeepAliveInterval: time.Minute}
 	a, e := node(t, 1, config)
 	a.SetAddress(2, b.Address())
 	a.Send(heartbeat(1, 2, 1))
@@ -144,7 +144,7 @@ func TestIdleLinkOwesNothing(t *testing.T) {
 	select {
 	case err := <-e.disconnected:
 		t.Errorf("disconnected: %v", err)
-	case <-time.After(10 * config.AnswerTimeout):
+	case <-time.After(3 * config.AnswerTimeout):
 	}
 }
 
@@ -270,15 +270,26 @@ func TestUnacknowledgedBytes(t *testing.T) {
 		t.Fatalf("nobody reads, and the write says %v", err)
 	}
 	acked, waiting := p.taken()
+	due, progressed := clock(), false
+	for range 3 {
+		progressed = p.progressed(due) || progressed
+	}
+	if progressed {
+		t.Error("nothing moves, and it progresses")
+	}
 	if !waiting || acked >= p.written.Load() {
 		t.Errorf("%d of %d bytes are acknowledged, waiting: %t", acked, p.written.Load(), waiting)
 	}
 	for n := uint64(0); n < p.written.Load(); {
+		progressed = p.progressed(due) || progressed
 		got, err := theirs.Read(make([]byte, 1<<20))
 		if err != nil {
 			t.Fatal(err)
 		}
 		n += uint64(got)
+	}
+	if !progressed {
+		t.Error("all was read, and nothing progressed")
 	}
 	for deadline := time.Now().Add(limit); waiting; acked, waiting = p.taken() {
 		if time.Now().After(deadline) {

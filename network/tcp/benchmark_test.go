@@ -109,3 +109,36 @@ type echo struct {
 func (e *echo) Receive(from membership.Identity, m core.Message) {
 	e.network.Send(&core.HeartbeatResponse{Header: core.Header{Group: 1, From: m.Head().To, To: from, Term: 1}})
 }
+
+// BenchmarkHeartbeatsOfManyGroups alternates between groups, so that no
+// connection finds the group of the last message again.
+func BenchmarkHeartbeatsOfManyGroups(b *testing.B) {
+	const groups = 64
+	from, to := listen(b, Config{}), listen(b, Config{})
+	var c counter
+	if err := from.Start(local(1, 1), nil, &counter{}); err != nil {
+		b.Fatal(err)
+	}
+	if err := to.Start(local(2, 1), nil, &c); err != nil {
+		b.Fatal(err)
+	}
+	from.SetAddress(2, to.Address())
+	var messages [groups]core.Message
+	for i := range messages {
+		m := heartbeat(1, 2, 1)
+		m.Group = core.GroupID(i + 1)
+		messages[i] = m
+		from.SetCluster(m.Group, cluster(1))
+		to.SetCluster(m.Group, cluster(1))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		for !from.Send(messages[i%groups]) {
+			time.Sleep(20 * time.Microsecond)
+		}
+	}
+	for c.received.Load() < int64(b.N) {
+		time.Sleep(20 * time.Microsecond)
+	}
+}

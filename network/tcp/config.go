@@ -102,7 +102,7 @@ type Config struct {
 	SilenceMax        time.Duration
 	// AnswerTimeout is after what time without hearing anything, although an
 	// answer is due, a control connection that this node made is replaced by a
-	// new one: 1 s, as an election time-out. A peer acknowledges a request within
+	// new one: 1 s, as an election time-out, at least 10 ms. A peer acknowledges a request within
 	// half of its own AnswerTimeout, so those of both sides should agree. An idle
 	// connection owes no answer.
 	AnswerTimeout time.Duration
@@ -111,6 +111,9 @@ type Config struct {
 	BackoffMin time.Duration
 	BackoffMax time.Duration
 }
+
+// answerTimeoutLeast is a time in which some machine may answer.
+const answerTimeoutLeast = 10 * time.Millisecond
 
 // frameBytesLeast leaves room for every message without data.
 const frameBytesLeast = 64 << 10
@@ -166,8 +169,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("tcp: KeepAliveInterval %v is negative", c.KeepAliveInterval)
 	case c.SilenceMax < 3*c.KeepAliveInterval:
 		return fmt.Errorf("tcp: SilenceMax %v is below three times KeepAliveInterval %v", c.SilenceMax, c.KeepAliveInterval)
-	case c.AnswerTimeout < 0:
-		return fmt.Errorf("tcp: AnswerTimeout %v is negative", c.AnswerTimeout)
+	case c.AnswerTimeout < answerTimeoutLeast:
+		return fmt.Errorf("tcp: AnswerTimeout %v is below %v", c.AnswerTimeout, answerTimeoutLeast)
 	case c.BackoffMin < 0 || c.BackoffMax < c.BackoffMin:
 		return fmt.Errorf("tcp: BackoffMin %v and BackoffMax %v are no range", c.BackoffMin, c.BackoffMax)
 	}

@@ -185,7 +185,9 @@ func (n *Network) verdictOn(g *greeted, err error) wire.Verdict {
 func (n *Network) refusedBy(g *greeted, v wire.Verdict) error {
 	if v.Code == wire.CodeStale && n.clusters.believes(&g.session, g.role.Other(), v.Proofs) {
 		by := g.peer.Identity
-		n.log.Error("this process runs on a copy of an old data directory, as a peer has proved", "peer", by.ID, "cause", v.Reason)
+		if n.troubles.tell(fmt.Sprintf("outlived %v", by)) {
+			n.log.Error("this process runs on a copy of an old data directory, as a peer has proved", "peer", by.ID, "cause", v.Reason)
+		}
 		n.tell(func() { n.handler.Outlived(by) })
 	}
 	return refusedBy(g.peer.ID, v)

@@ -274,7 +274,8 @@ func (l *link) wait(ctx context.Context) bool {
 		select {
 		case <-timer.C:
 		case <-l.wake:
-			l.attempts, l.turn = 0, 0
+			// Whose turn it is stays: a stranger may have rung.
+			l.attempts = 0
 		case <-ctx.Done():
 		}
 	}
@@ -326,6 +327,8 @@ func (l *link) judge(c *connection, err error) {
 		l.unproved, l.turn = 0, 0
 	case errors.Is(err, ErrUnproved):
 		l.unproved++
+		fallthrough
+	default:
 		l.turn++
 	}
 	if errors.Is(err, ErrUnanswered) && c.class == core.ClassControl {

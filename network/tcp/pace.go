@@ -34,12 +34,14 @@ type paced struct {
 	written, heard atomic.Uint64
 	// due is since when an answer is due, 0 if none is.
 	due atomic.Int64
-	// counter, if set by the writer, counts what it writes.
-	counter *atomic.Uint64
-	// quietSince is when something was heard last, acked what the peer's side
-	// had taken by the last look; both are the reader's.
-	quietSince time.Duration
-	acked      uint64
+	// counter, if set by the writer, counts what it writes. TLS may have to say
+	// something in between.
+	counter atomic.Pointer[atomic.Uint64]
+	// quietSince is when something was heard last; acked is what the peer's side
+	// had taken at the last look, which was while the answer of ackedFor was due.
+	// All are the reader's.
+	quietSince, ackedFor time.Duration
+	acked                uint64
 	// missed: the peer's time is over, and one more read decides.
 	missed bool
 }
@@ -95,15 +97,12 @@ func (p *paced) quiet(until, wait time.Duration) error {
 		return nil
 	}
 	silent := now-p.quietSince >= p.silenceMax
-	unanswered := p.answers > 0 && due != 0 && now-due >= p.answers
-	if unanswered {
-		// The request may still be on its way: a slow path is not a dead one.
-		if acked, waiting := p.taken(); waiting && acked > p.acked {
-			p.acked = acked
-			p.due.CompareAndSwap(int64(due), int64(now))
-			unanswered = false
-		}
+	if p.answers > 0 && due != 0 && p.progressed(due) {
+		// The request is still on its way: a slow path is not a dead one.
+		p.due.CompareAndSwap(int64(due), int64(now))
+		p.ackedFor, due = now, now
 	}
+	unanswered := p.answers > 0 && due != 0 && now-due >= p.answers
 	switch {
 	case !silent && !unanswered:
 		return nil
@@ -115,6 +114,15 @@ func (p *paced) quiet(until, wait time.Duration) error {
 		return os.ErrDeadlineExceeded
 	}
 	return ErrUnanswered
+}
+
+// progressed reports whether the other side has taken more since the last look,
+// and has not taken all.
+func (p *paced) progressed(due time.Duration) bool {
+	acked, waiting := p.taken()
+	more := waiting && acked > p.acked && p.ackedFor == due
+	p.acked, p.ackedFor = acked, due
+	return more
 }
 
 // taken returns how many of the written bytes the peer's side has acknowledged,
@@ -148,7 +156,7 @@ func (p *paced) Write(b []byte) (n int, err error) {
 	if !p.active {
 		return p.Conn.Write(b)
 	}
-	wait := min(pieceWait, p.silenceMax/4)
+	wait := max(min(pieceWait, p.silenceMax/4), time.Millisecond)
 	leftAt := clock()
 	for n < len(b) {
 		until := clock() + wait
@@ -158,8 +166,8 @@ func (p *paced) Write(b []byte) (n int, err error) {
 		left, err := p.Conn.Write(b[n:min(len(b), n+pieceBytes)])
 		n += left
 		p.written.Add(uint64(left))
-		if p.counter != nil {
-			p.counter.Add(uint64(left))
+		if counter := p.counter.Load(); counter != nil {
+			counter.Add(uint64(left))
 		}
 		now := clock()
 		if left > 0 {

@@ -140,13 +140,16 @@ func (p *proofs) appendDue(b []byte, group core.GroupID, c *clusters) []byte {
 	}
 	s := p.shown.groups[group]
 	if s.generation != generation {
-		if id := c.get(group); !id.IsZero() && id != s.cluster {
+		id := c.get(group)
+		if !id.IsZero() && id != s.cluster {
 			b = wire.AppendProof(b, p.session.Prove(p.role, group, id))
 			s.cluster = id
 			p.shownAny.Store(true)
 		}
-		s.generation = generation
-		p.shown.groups[group] = s
+		if s.generation = generation; !s.cluster.IsZero() {
+			// Of groups that nobody here knows, nothing is kept.
+			p.shown.groups[group] = s
+		}
 	}
 	p.shown.group, p.shown.generation = group, generation
 	return b

@@ -97,3 +97,16 @@ func TestResolveIsAskedAtEachDial(t *testing.T) {
 		a.Break(2, core.ClassControl)
 	}
 }
+
+func TestOverride(t *testing.T) {
+	b, received := node(t, 2, Config{})
+	a, _ := node(t, 1, Config{Resolve: Override(map[membership.NodeID]string{2: b.Address()})})
+	if a.Send(heartbeat(1, 2, 1)) {
+		t.Error("a node without an address was dialled")
+	}
+	a.SetAddress(2, nowhere)
+	a.Send(heartbeat(1, 2, 2))
+	if m := await(t, "a message", received.received); m.(*core.Heartbeat).Round != 2 {
+		t.Errorf("received %+v", m)
+	}
+}

@@ -54,6 +54,8 @@ func TestConfigIsValidated(t *testing.T) {
 		"HandshakeTimeout":      func(c *Config) { c.HandshakeTimeout = -1 },
 		"KeepAliveInterval":     func(c *Config) { c.KeepAliveInterval = -1 },
 		"SilenceMax":            func(c *Config) { c.SilenceMax = c.KeepAliveInterval + 1 },
+		"AnswerTimeout":         func(c *Config) { c.AnswerTimeout = time.Millisecond },
+		"Peers: ":               func(c *Config) { c.Peers = map[membership.NodeID]string{7: "nonsense"} },
 		"BackoffMin":            func(c *Config) { c.BackoffMin, c.BackoffMax = 2, 1 },
 	} {
 		c := Config{Address: "127.0.0.1:0"}
@@ -503,19 +505,6 @@ func TestBackoff(t *testing.T) {
 	l.attempts = 1 << 40
 	if d := l.backoff(); d > 2*time.Second || d < time.Second {
 		t.Errorf("after very many attempts %v", d)
-	}
-}
-
-func TestOverride(t *testing.T) {
-	b, received := node(t, 2, Config{})
-	a, _ := node(t, 1, Config{Resolve: Override(map[membership.NodeID]string{2: b.Address()})})
-	if a.Send(heartbeat(1, 2, 1)) {
-		t.Error("a node without an address was dialled")
-	}
-	a.SetAddress(2, nowhere)
-	a.Send(heartbeat(1, 2, 2))
-	if m := await(t, "a message", received.received); m.(*core.Heartbeat).Round != 2 {
-		t.Errorf("received %+v", m)
 	}
 }
 

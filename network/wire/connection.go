@@ -8,7 +8,20 @@ import (
 )
 
 // This file has the frames that are no messages: they concern the connection,
-// and the core never sees them.
+// and the core never sees them. Their payloads are, by kind:
+//
+//	0    keep-alive: empty. The sender lives.
+//	128  proof: the Proof of troupe.proto, of the sender. proof.go says what is
+//	     in it. It stands before the group's first message on the connection,
+//	     also of responses; whoever verifies one answers with its own at once.
+//	129  addresses: the Addresses of troupe.proto. On control connections, after
+//	     the proof that the receiver gave. From who has proved nothing they are
+//	     not heeded.
+//	130  ping: empty. It asks for any frame at once.
+//
+// On a control connection the side that was dialled acknowledges requests: a
+// vote request by any frame at once, others within half a second by an answer
+// or a keep-alive.
 
 const (
 	// AddressesMax bounds the entries of an Addresses frame.

@@ -47,6 +47,9 @@ func (f *former) run(ctx context.Context) {
 	}
 	for pause := f.retryMin; ; pause = min(2*pause, f.retryMax) {
 		err := f.bootstrap(ctx)
+		if unreachable(err) {
+			pause = f.retryMin // it has waited long enough, and status says for whom only while it asks
+		}
 		switch {
 		case err == nil:
 			f.logger.Info("this node belongs to the cluster of --init", slog.String("cluster", f.raft.Status().Cluster.String()))
@@ -108,20 +111,24 @@ func (f *former) tellWaits(now time.Time) {
 
 func (f *former) tell(err error) {
 	what, level := "the cluster of --init is not formed, and is tried again", slog.LevelWarn
-	var refused *troupe.BootstrapError
 	status := f.raft.Status()
 	switch {
 	case status.UnknownToGroup:
 		what, level = "this node has lost its data: the cluster knows it under another incarnation, and does not count it", slog.LevelError
 	case status.Role != troupe.RoleNone:
 		what, level = "this node belongs to another cluster than that of --init", slog.LevelError
-	case errors.As(err, &refused) && refused.Cause == nil:
-		// Somebody said no; nobody was out of reach.
+	case !unreachable(err):
 		what, level = "the cluster of --init cannot be formed", slog.LevelError
 	}
 	if f.errors.due(time.Now(), err.Error()) {
 		f.logger.Log(context.Background(), level, what, slog.Any("error", err))
 	}
+}
+
+// unreachable reports whether nobody has said no: a member is out of reach.
+func unreachable(err error) bool {
+	var refused *troupe.BootstrapError
+	return errors.As(err, &refused) && refused.Cause != nil
 }
 
 // pace says when a text is due to be told: one that has changed sooner than one
