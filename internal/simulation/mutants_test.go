@@ -37,7 +37,7 @@ var (
 
 // usualMutants is how many of the mutants, from the first, run always. Each costs
 // a build and a hunt.
-const usualMutants = 5
+const usualMutants = 3
 
 var mutants = []mutant{
 	{
