@@ -84,9 +84,15 @@ func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *repl
 		MessageBytesMax: g.cfg.MessageBytesMax, EntriesPerMessageMax: g.cfg.EntriesPerMessageMax,
 		InflightMessagesMax: g.cfg.WindowMessagesMax, InflightBytesMax: g.cfg.WindowBytesMax,
 	})
-	a.shell = shell{env: g.env, name: "replication", next: a.step, closing: func() { a.inbox.close() }, failed: g.fail, ended: g.memberEnded}
+	a.shell = shell{env: g.env, name: "replication", next: a.step, closing: a.finish, failed: g.fail, ended: g.memberEnded}
+	a.figures.toPeer = g.node.inflightTo(a.key.peer.ID)
 	a.inbox.bell, a.inbox.meter, a.meter = a.ring, g.meter.inbox(meteredReplication), g.meter.stream(a.key.peer)
 	return a
+}
+
+func (a *replicationActor) finish() {
+	a.inbox.close()
+	a.figures.end()
 }
 
 func (a *replicationActor) step() bool {

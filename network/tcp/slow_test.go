@@ -92,8 +92,8 @@ func TestSlowPeerIsNotSilent(t *testing.T) {
 			}
 			b, received := node(t, 2, other)
 			a, told := node(t, 1, one)
-			a.SetAddress(2, narrow(t, b.Address(), 10<<10, 20*time.Millisecond))
-			if !a.Send(&core.SnapshotChunk{Header: heartbeat(1, 2, 1).Header, Data: make([]byte, 2<<20)}) {
+			a.SetAddress(2, narrow(t, b.Address(), 10<<10, 60*time.Millisecond))
+			if !a.Send(&core.SnapshotChunk{Header: heartbeat(1, 2, 1).Header, Data: make([]byte, 1<<20)}) {
 				t.Fatal("refused")
 			}
 			// Sent grows all the time, and says at the end that all has left.
@@ -103,7 +103,7 @@ func TestSlowPeerIsNotSilent(t *testing.T) {
 				if sent > before {
 					grew++
 				}
-				if before = sent; sent >= 2<<20 {
+				if before = sent; sent >= 1<<20 {
 					break
 				}
 				if time.Now().After(deadline) {
