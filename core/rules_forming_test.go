@@ -47,6 +47,11 @@ func TestBeginsWithAllGrants(t *testing.T) {
 	if w.HardState.Vote != rigPeers[0] || !w.HardState.Grant.IsZero() || len(w.Append) != 1 || len(c.Wanted) != 3 || c.Wanted[2].Identity != rigPeers[2] || !c.IsSoleVoter(rigPeers[0]) {
 		t.Errorf("%+v, %+v", *w, c)
 	}
+	// Nobody is told of a cluster that a crash could forget.
+	if _, ended := find[*BootstrapEnded](r); ended {
+		t.Errorf("told before it is durable: %q", r.lines())
+	}
+	r.flush()
 	if c, ok := find[*BootstrapEnded](r); !ok || c.Err != nil {
 		t.Errorf("%q", r.lines())
 	}
