@@ -182,7 +182,7 @@ func TestWaitsToBeBroughtIn(t *testing.T) {
 	c.Founding = membership.FoundingOf(bootstrapOf(1, 2, 3).Members)
 	m.Entries[0].Data = c.Encode()
 	r.step(m)
-	r.fire(TimerForming)
+	r.flush()
 	if ended, ok := find[*BootstrapEnded](r); !ok || ended.Err != nil {
 		t.Errorf("brought in: %q", r.lines())
 	}
@@ -197,7 +197,7 @@ func TestBroughtIntoAnotherList(t *testing.T) {
 	r.step(bootstrapOf(1, 3))
 	m := r.introduction(2, 3)
 	r.step(m)
-	r.fire(TimerForming)
+	r.flush()
 	var refused *BootstrapError
 	if ended, ok := find[*BootstrapEnded](r); !ok || !errors.As(ended.Err, &refused) || !strings.Contains(ended.Err.Error(), "founded with another list") {
 		t.Errorf("%q", r.lines())
