@@ -2,6 +2,7 @@ package troupe_test
 
 import (
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -92,6 +93,7 @@ func TestStatusSharesNothing(t *testing.T) {
 				all[at] = path
 			}
 		}
+		runtime.KeepAlive(statuses)
 	}
 	check("while it runs", raft.Status, members, next, waited)
 	raft.Kill()

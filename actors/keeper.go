@@ -64,13 +64,16 @@ func (k *keeper) begin() {
 	k.inbox.Put(keeperItem{begin: true}, true)
 }
 
-// pause is after what time the promise is lowered next. Rule 13: half of what is
-// left at a time, so that a loop of restarts serves it too.
+// lowerEvery is how often the promise is lowered while it is served: a loop of
+// restarts serves it too (rule 13), unless each life is shorter than this.
+const lowerEvery = 2 * time.Second
+
+// pause is after what time the promise is lowered next.
 func (k *keeper) pause(left time.Duration) time.Duration {
 	if left < 200*time.Millisecond {
 		return left
 	}
-	return left / 2
+	return min(left/2, lowerEvery)
 }
 
 func (k *keeper) learned(p network.Peer) {

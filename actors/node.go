@@ -30,6 +30,7 @@ type Node struct {
 	meter    *nodeMeter
 	credits  *credits
 	gate     transferGate
+	inflight sync.Map // membership.NodeID -> *atomic.Int64
 	// transferID numbers transfers of snapshots.
 	transferID atomic.Uint64
 	// table routes messages; it is replaced as a whole.
@@ -277,6 +278,16 @@ func (n *Node) keeperEnded() {
 	for _, done := range waiting {
 		done()
 	}
+}
+
+// inflightTo is the sum of what all groups' streams have on their way to a node,
+// in bytes.
+func (n *Node) inflightTo(node membership.NodeID) *atomic.Int64 {
+	sum, found := n.inflight.Load(node)
+	if !found {
+		sum, _ = n.inflight.LoadOrStore(node, new(atomic.Int64))
+	}
+	return sum.(*atomic.Int64)
 }
 
 // exclusive runs a call of the store's writing side: Write by the log actor,

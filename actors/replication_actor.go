@@ -86,9 +86,15 @@ func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *repl
 		MessageBytesMax: g.cfg.MessageBytesMax, EntriesPerMessageMax: g.cfg.EntriesPerMessageMax,
 		InflightMessagesMax: g.cfg.WindowMessagesMax, InflightBytesMax: g.cfg.WindowBytesMax,
 	})
-	a.Shell = stage.Shell{Env: g.env, Name: "replication", Next: a.step, Closing: func() { a.inbox.Close() }, Failed: g.fail, Ended: g.memberEnded}
+	a.Shell = stage.Shell{Env: g.env, Name: "replication", Next: a.step, Closing: a.finish, Failed: g.fail, Ended: g.memberEnded}
+	a.figures.toPeer = g.node.inflightTo(a.key.peer.ID)
 	a.inbox.Bell, a.inbox.Meter, a.meter = a.Ring, g.meter.inbox(meteredReplication).asMeter(), g.meter.stream(a.key.peer)
 	return a
+}
+
+func (a *replicationActor) finish() {
+	a.inbox.Close()
+	a.figures.end()
 }
 
 func (a *replicationActor) step() bool {

@@ -33,6 +33,8 @@ type snapshotSender struct {
 	// offset is how much was read, acked how much the receiver has.
 	offset, acked uint64
 	asked, agreed bool
+	// proved: the receiver has shown that it knows the cluster.
+	proved bool
 	// inflight are the ends of the pieces under way.
 	inflight []uint64
 	// unsent is a piece that the network did not take yet.
@@ -177,7 +179,7 @@ func (s *snapshotSender) advance() bool {
 func (s *snapshotSender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 	g := s.group
 	return &core.SnapshotChunk{
-		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, Introduces: s.cmd.Introduces, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
+		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, Introduces: s.cmd.Introduces && !s.proved, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
 		Stream: s.key.stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
 		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.trace.onWire(),
 	}
@@ -233,6 +235,8 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 		s.conclude(false) // the receiver began anew
 		return
 	}
+	// Rule 27: who has shown that it knows the id is not told it any more.
+	s.proved = s.proved || !r.Cluster.IsZero()
 	s.inflight = s.inflight[1:]
 	s.acked = max(s.acked, r.Offset)
 	s.figures.put(s.acked, s.meta.SizeBytes)
@@ -244,7 +248,7 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 // counts carries out rule 29: an answer counts if its sender has proved to know
 // the cluster; a learner that is told it by this very transfer has not yet.
 func (s *snapshotSender) counts(r *core.SnapshotResponse) bool {
-	return r.Cluster == s.group.cluster() || s.cmd.Introduces && r.Cluster.IsZero()
+	return r.Cluster == s.group.cluster() || s.cmd.Introduces && !s.proved && r.Cluster.IsZero()
 }
 
 // conclude tells the core how the transfer ended, and ends.

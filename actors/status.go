@@ -168,14 +168,27 @@ func (b *board) read() core.EngineStatus {
 type streamFigures struct {
 	mode, messages, bytes atomic.Int64
 	match                 atomic.Uint64
+	// toPeer are the bytes that streams of all groups have on their way to the
+	// peer's node, onTheWay those of this stream.
+	toPeer   *atomic.Int64
+	onTheWay int64
 }
 
 func (f *streamFigures) put(s *core.Stream) {
 	messages, bytes := s.Inflight()
+	onTheWay := int64(s.OnTheWay())
+	f.toPeer.Add(onTheWay - f.onTheWay)
+	f.onTheWay = onTheWay
 	f.mode.Store(int64(s.Mode()))
 	f.messages.Store(int64(messages))
 	f.bytes.Store(int64(bytes))
 	f.match.Store(uint64(s.Match()))
+}
+
+// end takes what the stream had on its way out of the sum.
+func (f *streamFigures) end() {
+	f.toPeer.Add(-f.onTheWay)
+	f.onTheWay = 0
 }
 
 func (f *streamFigures) read(p *core.PeerStatus) {

@@ -61,9 +61,10 @@ func (c *coreActor) fire(timer core.Timer) {
 func (c *coreActor) tellProgress() {
 	for _, s := range c.streams {
 		for _, class := range [...]core.Class{core.ClassBulk, core.ClassSnapshot} {
-			if left := c.group.node.network.Sent(s.key.peer.ID, class); left > s.left[class] {
+			left, inflight := c.group.node.network.Sent(s.key.peer.ID, class), uint64(max(s.figures.toPeer.Load(), 0))
+			if left > s.left[class] || inflight > 0 && class == core.ClassBulk {
 				s.left[class] = left
-				c.progress = core.PeerProgress{Node: s.key.peer.ID, Class: class, Bytes: left}
+				c.progress = core.PeerProgress{Node: s.key.peer.ID, Class: class, Bytes: left, Inflight: inflight}
 				c.stepEngine(&c.progress)
 			}
 		}

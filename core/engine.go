@@ -276,7 +276,7 @@ func (e *Engine) WaitsForFlush() bool {
 	switch {
 	case len(e.writes.pending) == 0:
 		return false
-	case e.election.ownVote != 0 || e.grants.write != 0 || e.snapshots.installing != nil || e.Changing():
+	case e.election.ownVote != 0 || e.grants.write != 0 || e.forming.running || e.snapshots.installing != nil || e.Changing():
 		return true
 	case !e.cfg.Volatile && e.commit > e.writes.flushed: // rule 8
 		return true

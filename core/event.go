@@ -98,11 +98,13 @@ type LostData struct {
 // PeerProgress says how many bytes of a class have left to a node since the process
 // began, whenever that has grown. It is optional: where nobody tells, only what
 // peers accept shows that entries pass. Classes but ClassBulk and ClassSnapshot are
-// ignored.
+// ignored. Inflight is how many bytes of entries, of all groups, are on their way
+// to the node and not answered, 0 if that is not known.
 type PeerProgress struct {
-	Node  NodeID
-	Class Class
-	Bytes uint64
+	Node     NodeID
+	Class    Class
+	Bytes    uint64
+	Inflight uint64
 }
 
 // HigherTerm says that a stream's peer answered with a higher term (Raft 5.1).

@@ -331,8 +331,8 @@ func (e *Engine) begin() {
 // concludeForming ends the forming of a group that belongs to a cluster now.
 func (e *Engine) concludeForming() {
 	switch {
-	case e.configs.latest().Configuration.IsZero():
-		e.set(&e.forming.timer, TimerForming, e.now.Add(e.cfg.HeartbeatInterval)) // its first entries are on their way
+	case e.configs.latest().Configuration.IsZero() || e.writes.flushed == 0:
+		e.set(&e.forming.timer, TimerForming, e.now.Add(e.cfg.HeartbeatInterval)) // its first entries are on their way, here or to the disk
 	case e.founding() != e.forming.list:
 		e.endForming(e.otherList())
 	default:

@@ -161,5 +161,7 @@ func (e *Engine) grantFlushed(n IOID) {
 	if e.grants.write != 0 && e.grants.write <= n {
 		e.grants.write = 0
 		e.stepForming()
+	} else if e.forming.running && !e.empty() {
+		e.stepForming() // nobody is told of a cluster that a crash could forget
 	}
 }

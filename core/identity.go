@@ -187,6 +187,10 @@ func (e *Engine) tellLostData(from, known Identity) {
 // becomeUnknown notes that somebody takes this node for another incarnation.
 func (e *Engine) becomeUnknown(from, known Identity) {
 	e.unknownAt = e.now
+	if !e.forming.running {
+		// So that the status does not say it for ever.
+		e.set(&e.forming.timer, TimerForming, e.now.Add(10*e.cfg.ElectionTimeout))
+	}
 	e.notice(Notice{Kind: NoticeUnknownToGroup, Peer: from, Known: known})
 }
 

@@ -47,6 +47,11 @@ func TestBeginsWithAllGrants(t *testing.T) {
 	if w.HardState.Vote != rigPeers[0] || !w.HardState.Grant.IsZero() || len(w.Append) != 1 || len(c.Wanted) != 3 || c.Wanted[2].Identity != rigPeers[2] || !c.IsSoleVoter(rigPeers[0]) {
 		t.Errorf("%+v, %+v", *w, c)
 	}
+	// Nobody is told of a cluster that a crash could forget.
+	if _, ended := find[*BootstrapEnded](r); ended {
+		t.Errorf("told before it is durable: %q", r.lines())
+	}
+	r.flush()
 	if c, ok := find[*BootstrapEnded](r); !ok || c.Err != nil {
 		t.Errorf("%q", r.lines())
 	}
@@ -177,7 +182,7 @@ func TestWaitsToBeBroughtIn(t *testing.T) {
 	c.Founding = membership.FoundingOf(bootstrapOf(1, 2, 3).Members)
 	m.Entries[0].Data = c.Encode()
 	r.step(m)
-	r.fire(TimerForming)
+	r.flush()
 	if ended, ok := find[*BootstrapEnded](r); !ok || ended.Err != nil {
 		t.Errorf("brought in: %q", r.lines())
 	}
@@ -192,7 +197,7 @@ func TestBroughtIntoAnotherList(t *testing.T) {
 	r.step(bootstrapOf(1, 3))
 	m := r.introduction(2, 3)
 	r.step(m)
-	r.fire(TimerForming)
+	r.flush()
 	var refused *BootstrapError
 	if ended, ok := find[*BootstrapEnded](r); !ok || !errors.As(ended.Err, &refused) || !strings.Contains(ended.Err.Error(), "founded with another list") {
 		t.Errorf("%q", r.lines())

@@ -33,8 +33,12 @@ type Stream struct {
 	bytes    int
 
 	// probed, while probing: when the probe was sent, if it is not answered.
-	probing bool
-	probed  Instant
+	// probeBytes is the size of its entries, and resends how often it was sent
+	// again since the peer was last heard of.
+	probing    bool
+	probed     Instant
+	probeBytes int
+	resends    int
 	// denials counts, since the logs agreed last, the probes at match that the
 	// peer refused. denied is when the last one was, and until a sign of life that
 	// comes denialWait after it no other is sent.
@@ -78,6 +82,13 @@ type StreamConfig struct {
 const (
 	denialWaitMin = 100 * time.Millisecond
 	denialWaitMax = 10 * time.Second
+)
+
+// A probe that is not answered is sent again at the next sign of life, then after
+// waits that double between these.
+const (
+	resendWaitMin = 100 * time.Millisecond
+	resendWaitMax = 10 * time.Second
 )
 
 // denialsToTell is after how many denials in a row a peer counts as one that has
@@ -221,6 +232,18 @@ func (s *Stream) Next() Index { return s.next }
 // Inflight returns what is sent and not answered.
 func (s *Stream) Inflight() (messages, bytes int) { return len(s.inflight), s.bytes }
 
+// OnTheWay returns how many bytes of entries were sent and are not answered, a
+// probe's included; at least 1 if anything was.
+func (s *Stream) OnTheWay() int {
+	switch {
+	case s.probing:
+		return max(s.probeBytes, 1)
+	case len(s.inflight) > 0:
+		return max(s.bytes, 1)
+	}
+	return 0
+}
+
 // Step carries out one event. out is overwritten.
 func (s *Stream) Step(now Instant, event StreamEvent, out *StreamOutput) {
 	*out = StreamOutput{}
@@ -274,6 +297,10 @@ func (s *Stream) want(out *StreamOutput) {
 	out.First = s.next
 	out.Last = min(s.last, s.next-1+Index(s.cfg.EntriesPerMessageMax))
 	out.BytesMax = s.cfg.MessageBytesMax
+	if s.mode == StreamProbe && s.resends > 0 {
+		// Slow is not lost: entries that are on their way are not sent again.
+		out.Last = out.First - 1
+	}
 	s.reading = true
 }
 
@@ -320,6 +347,9 @@ func (s *Stream) onSent(now Instant, ev *StreamSent) {
 	s.told = s.commit
 	if s.mode == StreamProbe {
 		s.probing, s.probed = true, now
+		if s.resends == 0 {
+			s.probeBytes = sent.bytes
+		}
 		return
 	}
 	if sent.count > 0 {
@@ -370,7 +400,7 @@ func (s *Stream) agree(now Instant, match Index, out *StreamOutput) {
 	if match > s.match {
 		s.match, s.matchedAt, out.Matched = match, now, match
 	}
-	s.denials, s.denied = 0, 0
+	s.denials, s.denied, s.resends = 0, 0, 0
 	if s.mode != StreamReplicate {
 		s.mode, s.probing, s.matchedAt = StreamReplicate, false, now
 		s.next = s.match + 1
@@ -434,7 +464,7 @@ func (s *Stream) denialOver(now Instant) bool {
 
 // probe looks for where the logs agree, from next on.
 func (s *Stream) probe(next Index) {
-	s.mode, s.probing, s.next = StreamProbe, false, next
+	s.mode, s.probing, s.next, s.resends = StreamProbe, false, next, 0
 	s.inflight, s.bytes = s.inflight[:0], 0
 }
 
@@ -453,11 +483,22 @@ func (s *Stream) onAlive(now Instant, ev *StreamAlive, out *StreamOutput) {
 		// anew, and the connection stayed. What was on its way may be lost, and
 		// only an append of the term proves its log again (rule 4).
 		s.probe(s.match + 1)
-	case s.mode == StreamProbe && s.probing && ev.Sent > s.probed:
-		s.probing = false // the probe or its answer was lost
+	case s.mode == StreamProbe && s.probing && ev.Sent > s.probed && ev.Sent.Sub(s.probed) >= s.resendWait():
+		// The probe or its answer may be lost.
+		s.probing = false
+		s.resends++
 	case s.mode == StreamSnapshot:
 		out.NeedSnapshot = true // the core sends one at a time
 	}
+}
+
+// resendWait is for how long a probe must be unanswered to be sent again: a
+// heartbeat passes on a connection of its own, and says little of a slow one.
+func (s *Stream) resendWait() time.Duration {
+	if s.resends == 0 {
+		return 0
+	}
+	return min(resendWaitMin<<min(s.resends, 16), resendWaitMax)
 }
 
 func (s *Stream) onDown() {

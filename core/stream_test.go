@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 // streamRig is one stream over a leader's log, with all limits small.
@@ -237,7 +238,33 @@ func TestStreamLostProbe(t *testing.T) {
 	r.pump(r.grown())
 	r.expect(r.pump(&StreamAlive{Sent: r.now - 1})) // begun before: says nothing
 	r.expect(r.pump(&StreamAlive{Sent: r.now}))
-	r.expect(r.pump(&StreamAlive{Sent: r.now + 1}), "after 1.2 [5.3 e5.3], commit 2")
+	r.expect(r.pump(&StreamAlive{Sent: r.now + 1}), "after 1.2 [], commit 2")
+}
+
+// TestStreamSlowProbe: heartbeats pass on a connection of their own. A probe whose
+// entries take long is not sent again with them, and the waits for an answer double.
+func TestStreamSlowProbe(t *testing.T) {
+	r := newStreamRig(t, 1, 1, 5)
+	r.expect(r.pump(r.grown()), "after 1.2 [5.3 e5.3], commit 2")
+	begun, sizes := r.now, r.s.OnTheWay()
+	var sent []int
+	for beat := range 300 { // half a minute
+		r.now = begun.Add(time.Duration(beat+1) * 100 * time.Millisecond)
+		for _, line := range r.pump(&StreamAlive{Sent: r.now}) {
+			if line != "after 1.2 [], commit 2" {
+				t.Fatalf("%q is sent again", line)
+			}
+			sent = append(sent, beat)
+		}
+	}
+	if len(sent) < 6 || len(sent) > 10 {
+		t.Errorf("sent again at the heartbeats %d", sent)
+	}
+	if r.s.OnTheWay() != sizes {
+		t.Errorf("%d bytes are on the way, and %d were sent", r.s.OnTheWay(), sizes)
+	}
+	// Its connection breaks: what was on it may be lost.
+	r.expect(r.pump(&StreamDown{}), "after 0.0 [1.1 e1.1, 1.2 e1.2], commit 2")
 }
 
 // TestStreamAliveStandsInForAnswers: its durable match counts as an answer does.

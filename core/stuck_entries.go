@@ -16,9 +16,12 @@ type link struct {
 	accepted   Index
 	acceptedAt Instant
 	// left are the bytes that are known to have left to the peer by class, and
-	// leftAt is when they grew last; 0 if nobody tells.
-	left   [Classes + 1]uint64
-	leftAt Instant
+	// movedAt is when they grew last; 0 if nobody tells. leftAt is when they last
+	// grew by what was on its way when the peer last accepted something: mark is
+	// what had left then, and owed what was on its way, 0 if that is not known.
+	left            [Classes + 1]uint64
+	movedAt, leftAt Instant
+	mark, owed      uint64
 	// broken is when the bulk connection was broken last, and breakAfter how long it
 	// may stand still until it is broken.
 	broken     Instant
@@ -43,9 +46,31 @@ func (e *Engine) onPeerProgress(ev *PeerProgress) {
 		return
 	}
 	for _, p := range e.office.peers {
-		if p.ID == ev.Node && ev.Bytes > p.left[ev.Class] {
-			p.left[ev.Class], p.leftAt = ev.Bytes, e.now
+		if p.ID == ev.Node {
+			p.progress(ev, e.now)
 		}
+	}
+}
+
+// owedSlackBytes is what may leave beside entries: headers, signs of life, and
+// what is sent again on a new connection.
+const owedSlackBytes = 1 << 10
+
+// progress takes what has left. Bytes of a long entry on a slow link show that the
+// link works. But if more has left than was on its way when the peer last accepted
+// something, then all that has left too, and what leaves now shows nothing: it
+// may vanish on the way as that did.
+func (p *peer) progress(ev *PeerProgress, now Instant) {
+	before := p.left[ev.Class]
+	if ev.Class == ClassBulk && p.owed == 0 {
+		p.mark, p.owed = before, ev.Inflight
+	}
+	if ev.Bytes <= before {
+		return
+	}
+	p.left[ev.Class], p.movedAt = ev.Bytes, now
+	if ev.Class == ClassSnapshot || p.owed == 0 || ev.Bytes-p.mark <= 2*p.owed+owedSlackBytes {
+		p.leftAt = now
 	}
 }
 
@@ -53,7 +78,7 @@ func (e *Engine) onPeerProgress(ev *PeerProgress) {
 func (e *Engine) takeAccepted(p *peer, accepted Index) {
 	accepted = min(accepted, e.log.last.Index)
 	if accepted > p.accepted {
-		p.acceptedAt, p.breakAfter = e.now, e.cfg.HungLimit
+		p.acceptedAt, p.breakAfter, p.owed = e.now, e.cfg.HungLimit, 0
 	}
 	p.accepted = accepted
 }
@@ -123,7 +148,7 @@ func (e *Engine) breakHungConnections() {
 	for _, p := range e.office.peers {
 		switch {
 		case p.accepted >= e.log.last.Index:
-			p.acceptedAt, p.breakAfter = e.now, e.cfg.HungLimit
+			p.acceptedAt, p.breakAfter, p.owed = e.now, e.cfg.HungLimit, 0
 			continue
 		case p.awaitsDisk() || p.snapshot || p.denies || e.now.Sub(max(p.answered, p.seen)) > e.cfg.ElectionTimeout:
 			p.acceptedAt = e.now
@@ -131,7 +156,7 @@ func (e *Engine) breakHungConnections() {
 		}
 		since := max(p.acceptedAt, p.broken)
 		if e.now.Sub(p.acceptedAt) <= stuckLimitsMax*e.cfg.HungLimit {
-			since = max(since, p.leftAt)
+			since = max(since, p.movedAt)
 		}
 		if e.now.Sub(since) > p.breakAfter {
 			p.broken, p.breakAfter = e.now, min(2*p.breakAfter, breakLimitsMax*e.cfg.HungLimit)

@@ -156,6 +156,12 @@ func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
 			r.e.office.peers[0].snapshot = true
 			r.step(&PeerProgress{Node: 2, Class: ClassSnapshot, Bytes: 1})
 		}, HeartbeatResponse{Match: 2, Accepted: 2}, false},
+		"a long entry leaves slowly": {func(i int, r *rig) {
+			r.step(&PeerProgress{Node: 2, Class: ClassBulk, Bytes: uint64(i+1) * 10_000, Inflight: 1 << 20})
+		}, HeartbeatResponse{Match: 2, Accepted: 2}, true},
+		"entries leave behind those that vanished": {func(i int, r *rig) {
+			r.step(&PeerProgress{Node: 2, Class: ClassBulk, Bytes: uint64(i+1) * 300, Inflight: 100 + uint64(i)*100})
+		}, HeartbeatResponse{Match: 2, Accepted: 2}, false},
 		"control messages leave": {leaves(2, ClassControl), HeartbeatResponse{Match: 2, Accepted: 2}, false},
 		"the others' disks hang": {nil, HeartbeatResponse{Match: 2, Accepted: 4}, true},
 		"all is accepted":        {nil, HeartbeatResponse{Match: 4, Accepted: 4}, true},

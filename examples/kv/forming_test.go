@@ -185,7 +185,7 @@ func TestInitOfAnotherList(t *testing.T) {
 	n.terminate(syscall.SIGTERM)
 	n.flags = []string{"--init", "1=" + n.raftAddress + ",2=127.0.0.1:1"}
 	n.start()
-	n.says("this node belongs to another cluster than that of --init")
+	n.says("this node belongs to a cluster that was founded with another list than --init")
 	if log := n.log(); !strings.Contains(log, "level=ERROR") {
 		t.Errorf("it says: %s", log)
 	}

@@ -256,7 +256,10 @@ func (s *soak) drawStranger(r *rand.Rand) (string, func(context.Context) error) 
 	noise := make([]byte, 1+r.IntN(32<<10))
 	_, _ = rand.NewChaCha8([32]byte{byte(r.Uint32()), byte(r.Uint32())}).Read(noise)
 	return fmt.Sprintf("%d times %s at node %d", calls, strangerKinds[kind], n.id), func(ctx context.Context) error {
-		heard := s.links.heard(n.id)
+		var heard [][]byte
+		for _, c := range s.links.heard(n.id) {
+			heard = append(heard, c.said.bytes())
+		}
 		for i := range calls {
 			address := n.advertised()
 			if where := n.where.Load(); where != nil && i%2 == 0 {

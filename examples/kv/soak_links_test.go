@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -51,8 +52,9 @@ type links struct {
 	troubles []*trouble
 	// over is closed when a trouble ends.
 	over chan struct{}
-	// overheard is the beginning of the last connections, for whoever replays it.
-	overheard []*recording
+	// overheard are the beginnings of the last connections, for whoever replays
+	// them.
+	overheard []conversation
 	// open are the goroutines of the fronts and of their connections.
 	open sync.WaitGroup
 }
@@ -176,7 +178,7 @@ type front struct {
 	// where is the address behind, nil while the node is down.
 	where *atomic.Pointer[string]
 	// left: the node is here no more. Whoever has the address now takes
-	// connections and says nothing.
+	// connections and says nothing, or what the node once said.
 	left atomic.Bool
 }
 
@@ -209,7 +211,7 @@ func (f *front) serve(ctx context.Context, dialled net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = dialled.Close() })
 	defer stop()
 	if f.left.Load() {
-		_, _ = io.Copy(io.Discard, dialled)
+		f.squat(dialled)
 		return
 	}
 	where := f.where.Load()
@@ -229,7 +231,7 @@ func (f *front) serve(ctx context.Context, dialled net.Conn) {
 	}
 
 	// A stranger may say no hello: it belongs to node 0, which is nobody.
-	said := &recording{to: f.to, source: dialled}
+	said, answered := &recording{source: dialled}, &recording{source: behind}
 	hello, err := wire.ReadHello(said)
 	known := err == nil
 	var from uint64
@@ -238,19 +240,32 @@ func (f *front) serve(ctx context.Context, dialled net.Conn) {
 	}
 	begun := bytes.NewReader(said.bytes())
 	if known {
-		f.links.overhear(said)
+		f.links.overhear(conversation{f.to, said, answered})
 	}
 	there := lane{from, f.to, hello.Class}
 	back := lane{f.to, from, hello.Class}
 	var both sync.WaitGroup
 	both.Go(func() { f.links.carry(ctx, there, io.MultiReader(begun, said), behind) })
-	both.Go(func() { f.links.carry(ctx, back, behind, dialled) })
+	both.Go(func() { f.links.carry(ctx, back, answered, dialled) })
 	both.Wait()
+}
+
+// squat answers in a node's stead.
+func (f *front) squat(dialled net.Conn) {
+	if heard := f.links.heard(f.to); len(heard) > 0 && rand.IntN(2) == 0 {
+		_, _ = dialled.Write(heard[len(heard)-1].answered.bytes())
+	}
+	_, _ = io.Copy(io.Discard, dialled)
+}
+
+// conversation is a connection to a node.
+type conversation struct {
+	to             uint64
+	said, answered *recording
 }
 
 // recording keeps the beginning of what is read from a connection.
 type recording struct {
-	to     uint64
 	source io.Reader
 
 	mu   sync.Mutex
@@ -276,23 +291,23 @@ func (r *recording) bytes() []byte {
 	return slices.Clone(r.said)
 }
 
-func (l *links) overhear(r *recording) {
+func (l *links) overhear(c conversation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.overheard) == recordingsMax {
 		l.overheard = slices.Delete(l.overheard, 0, 1)
 	}
-	l.overheard = append(l.overheard, r)
+	l.overheard = append(l.overheard, c)
 }
 
-// heard are the beginnings of the last connections to a node, hello first.
-func (l *links) heard(to uint64) [][]byte {
+// heard are the last connections to a node.
+func (l *links) heard(to uint64) []conversation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var all [][]byte
-	for _, r := range l.overheard {
-		if r.to == to {
-			all = append(all, r.bytes())
+	var all []conversation
+	for _, c := range l.overheard {
+		if c.to == to {
+			all = append(all, c)
 		}
 	}
 	return all

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -40,6 +42,8 @@ const (
 	// Elections that failed have doubled the waits to at most 32 time-outs of 1 s
 	// (rule 11), of which up to two are waited.
 	soakLimit = 90 * time.Second
+	// soakSlow is what is worth a line in the log.
+	soakSlow = 3 * time.Second
 )
 
 // TestSoak runs clusters of real processes under load, and does to them what
@@ -160,7 +164,8 @@ func (s *soak) complain(err error) {
 			continue // it never served
 		}
 		status, err := n.status()
-		fmt.Fprintf(&now, "\nnode %d: %+v %v", n.id, status, err)
+		text, _ := json.Marshal(status)
+		fmt.Fprintf(&now, "\nnode %d: %s %v", n.id, text, err)
 	}
 	s.t.Fatalf("seed %d, %d nodes: %v%s\nto replay: go test ./examples/kv -run TestSoak -v -timeout 0 -args -soak=%v -soak-seed=%d -soak-nodes=%d -soak-logs=DIR",
 		s.seed, s.size, err, &now, max(*soakFor, soakPhases*(soakPhase+soakLimit)), s.seed, s.size)
@@ -171,16 +176,21 @@ func (s *soak) complain(err error) {
 func (s *soak) within(limit time.Duration, what string, check func() error) time.Duration {
 	s.t.Helper()
 	begun := time.Now()
+	var complaint error
 	for {
 		err := check()
 		took := time.Since(begun)
 		switch {
 		case err == nil && s.load.failure() == nil:
+			if took > soakSlow {
+				s.t.Logf("%s: only after %v, having seen: %v", what, took.Round(time.Millisecond), complaint)
+			}
 			return took
 		case took > limit:
 			s.complain(fmt.Errorf("%s: not in %v: %w", what, limit, err))
 		}
 		s.complain(s.load.failure())
+		complaint = cmp.Or(complaint, err)
 		sleep(s.ctx, 20*time.Millisecond)
 	}
 }

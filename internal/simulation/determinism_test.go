@@ -10,7 +10,7 @@ import (
 // TestSameSeedSameTrace runs seeds twice and compares their traces byte for
 // byte, and once without lines, which must not change anything.
 func TestSameSeedSameTrace(t *testing.T) {
-	seeds := uint64(12)
+	seeds := uint64(8)
 	if testing.Short() || raceEnabled {
 		seeds = 3
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	formingsFlag     = flag.Int("formings", 0, "how many formings TestFormings runs; 0: 240, or 40 with -short or the race detector")
+	formingsFlag     = flag.Int("formings", 0, "how many formings TestFormings runs; 0: 150, or 40 with -short or the race detector")
 	firstFormingFlag = flag.Uint64("firstforming", 1, "the first of them")
 )
 
@@ -284,7 +284,7 @@ func (f *forming) waits() string {
 func TestFormings(t *testing.T) {
 	count := *formingsFlag
 	if count == 0 {
-		count = 240
+		count = 150
 		if testing.Short() || raceEnabled {
 			count = 40
 		}

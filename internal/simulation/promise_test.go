@@ -93,15 +93,15 @@ func (p *longPromise) run() error {
 	}
 	for before := p.left(); p.left() > p.short; before = p.left() {
 		p.live(p.short)
-		// A promise is lowered at the latest when half of it is over, a short one at
-		// its end.
-		life := time.Duration(float64(before) * (0.55 + p.rand.Float64()/3))
+		// A promise is lowered every two seconds, or sooner: a life may be shorter
+		// than half of it.
+		life := max(time.Duration(float64(before)*(0.15+0.75*p.rand.Float64())), 2500*millisecond)
 		if before < 400*millisecond {
 			life = before + 50*millisecond
 		}
 		p.passes(life)
-		if p.left() > max(before*2/3, p.short) {
-			return p.failed("a life that served half of %v leaves %v: ", before, p.left())
+		if most := before - life*9/10 + min(before/2, 2200*millisecond); p.left() > max(most, p.short) {
+			return p.failed("a life of %v after a promise of %v leaves %v: ", life, before, p.left())
 		}
 		p.crash()
 		if p.lives > 40 {

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seedsFlag = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: 300, or 50 with -short or the race detector")
+	seedsFlag = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: 200, or 50 with -short or the race detector")
 	firstFlag = flag.Uint64("first", 1, "the first of them")
 	traceFlag = flag.Bool("trace", false, "print the trace of each seed")
 )
@@ -36,7 +36,7 @@ func traceWriter() io.Writer {
 func TestSeeds(t *testing.T) {
 	count := *seedsFlag
 	if count == 0 {
-		count = 300
+		count = 200
 		if testing.Short() || raceEnabled {
 			count = 50
 		}

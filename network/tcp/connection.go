@@ -314,13 +314,13 @@ func (w *writer) flush(b []byte, messages bool) error {
 		_, err := w.stream.Write(b)
 		return err
 	}
-	w.raw.counter = w.sent.Load()
+	w.raw.counter.Store(w.sent.Load())
 	since := time.Duration(0)
 	if w.raw.answers > 0 {
 		since = w.raw.expectAnswer()
 	}
 	_, err := w.stream.Write(b)
-	w.raw.counter = nil
+	w.raw.counter.Store(nil)
 	w.raw.requestLeft(since)
 	return err
 }

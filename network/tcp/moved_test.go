@@ -231,12 +231,12 @@ func TestStrangerAtAnOldAddress(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = stranger.Close() })
-			taken := newEvents()
+			taken := new(counter)
 			if err := stranger.Start(local(3, c.life), nil, taken); err != nil {
 				t.Fatal(err)
 			}
 			one.SetAddress(3, addresses[2])
-			for deadline := time.Now().Add(limit); len(taken.received) == 0; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(limit); taken.received.Load() == 0; time.Sleep(time.Millisecond) {
 				one.Send(one.heartbeatTo(three, 1))
 				if time.Now().After(deadline) {
 					t.Fatal("the stranger is not asked")
@@ -316,3 +316,37 @@ type remote string
 
 func (remote) Network() string  { return "tcp" }
 func (p remote) String() string { return string(p) }
+
+// TestLearnedAddressIsNewsOnce: a process that is reached at one address and
+// says another is no news with each connection.
+func TestLearnedAddressIsNewsOnce(t *testing.T) {
+	a := newAddresses(&Config{})
+	a.start(1, nil)
+	a.configure(2, "configured:1")
+	for i, c := range []struct {
+		life          uint64
+		dialled, said string
+		address       string
+		news          bool
+	}{
+		{1, "configured:1", "", "configured:1", true},
+		{1, "", "said:1", "said:1", true},
+		{1, "configured:1", "", "said:1", false},
+		{1, "hint:1", "", "said:1", false},
+		{1, "", "said:1", "said:1", false},
+		// Its next life is found elsewhere, before it has said where it is.
+		{2, "hint:1", "", "hint:1", true},
+		{2, "", "said:2", "said:2", true},
+		{2, "", "", "said:2", false},
+		// It is back where the configuration says, and says so.
+		{3, "", "configured:1", "configured:1", true},
+	} {
+		address, news := a.learn(local(2, c.life), c.dialled, c.said)
+		if address != c.address || news != c.news {
+			t.Errorf("step %d: %q, %t; want %q, %t", i, address, news, c.address, c.news)
+		}
+	}
+	if got := a.candidates(2); len(got) != 1 {
+		t.Errorf("candidates %v", got)
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -42,7 +41,7 @@ type Network struct {
 	proving sync.Mutex
 
 	sentMu sync.Mutex
-	sent   map[sentKey]*atomic.Uint64
+	sent   map[sentKey]*sent
 
 	// mu comes before the locks of links and connections.
 	mu      sync.RWMutex
@@ -88,7 +87,7 @@ func Listen(config Config) (*Network, error) {
 		config: config, log: config.Logger, credentials: credentials, listener: listener,
 		address:  advertised(config.Advertise, listener.Addr().String()),
 		clusters: newClusters(), addresses: newAddresses(&config),
-		sent:     make(map[sentKey]*atomic.Uint64),
+		sent:     make(map[sentKey]*sent),
 		peers:    make(map[membership.NodeID]*peer),
 		accepted: make(map[acceptedKey][]*connection),
 		live:     make(map[*connection]struct{}),

@@ -34,8 +34,9 @@ type paced struct {
 	written, heard atomic.Uint64
 	// due is since when an answer is due, 0 if none is.
 	due atomic.Int64
-	// counter, if set by the writer, counts what it writes.
-	counter *atomic.Uint64
+	// counter, if set by the writer, counts what it writes. TLS may have to say
+	// something in between.
+	counter atomic.Pointer[atomic.Uint64]
 	// quietSince is when something was heard last; acked is what the peer's side
 	// had taken at the last look, which was while the answer of ackedFor was due.
 	// All are the reader's.
@@ -165,8 +166,8 @@ func (p *paced) Write(b []byte) (n int, err error) {
 		left, err := p.Conn.Write(b[n:min(len(b), n+pieceBytes)])
 		n += left
 		p.written.Add(uint64(left))
-		if p.counter != nil {
-			p.counter.Add(uint64(left))
+		if counter := p.counter.Load(); counter != nil {
+			counter.Add(uint64(left))
 		}
 		now := clock()
 		if left > 0 {

@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -244,34 +243,4 @@ func (n *Network) answering(key acceptedKey, group core.GroupID) *connection {
 		return proven
 	}
 	return newest
-}
-
-// sentKey names a counter of what has left.
-type sentKey struct {
-	node  membership.NodeID
-	class core.Class
-}
-
-// Sent implements network.Network. It counts messages with their proofs, and no
-// keep-alives: those of a path that has gone dark still fit into a buffer.
-// Responses count from when the peer has proved itself.
-func (n *Network) Sent(node membership.NodeID, class core.Class) uint64 {
-	n.sentMu.Lock()
-	defer n.sentMu.Unlock()
-	if counter := n.sent[sentKey{node, class}]; counter != nil {
-		return counter.Load()
-	}
-	return 0
-}
-
-func (n *Network) sentTo(node membership.NodeID, class core.Class) *atomic.Uint64 {
-	n.sentMu.Lock()
-	defer n.sentMu.Unlock()
-	key := sentKey{node, class}
-	counter := n.sent[key]
-	if counter == nil {
-		counter = new(atomic.Uint64)
-		n.sent[key] = counter
-	}
-	return counter
 }

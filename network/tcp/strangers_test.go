@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,7 +168,7 @@ func TestRefusalMustBeProved(t *testing.T) {
 // TestLaterLifeEndsAnEarlierProof: who proves itself after a later life did is
 // an old copy.
 func TestLaterLifeEndsAnEarlierProof(t *testing.T) {
-	n, e := node(t, 1, Config{})
+	n, e := node(t, 1, Config{KeepAliveInterval: time.Minute}) // silence ends nothing here
 	n.SetCluster(1, cluster(1))
 	earlier, later := dialRaw(t, n), dialRaw(t, n)
 	earlier.connectAs(wire.NewHello(local(2, 1), core.ClassControl, 1))
@@ -286,16 +287,72 @@ func TestLearnedAddressesArePassedOn(t *testing.T) {
 // TestUnreachableIsLogged by id and address, at once and again, at a decent pace.
 func TestUnreachableIsLogged(t *testing.T) {
 	var log lines
-	other, _ := node(t, 3, Config{})
+	other, _ := node(t, 3, Config{Advertise: "10.0.0.3:1"})
+	at := other.listener.Addr().String()
 	n, _ := node(t, 1, Config{Logger: log.logger(), BackoffMin: time.Millisecond, BackoffMax: time.Millisecond})
-	n.SetAddress(2, other.Address())
+	n.SetAddress(2, at)
+	n.SetAddress(3, nowhere)
 	n.Send(heartbeat(1, 2, 1))
 	for deadline := time.Now().Add(3500 * time.Millisecond); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		n.Send(heartbeat(1, 2, 1))
 	}
 	// At once, after 1 s, after 2 s more.
-	found := log.with("level=WARN", "peer=2", "address="+other.Address(), "node 3 answered")
+	found := log.with("level=WARN", "peer=2", "address="+at, "node 3 answered")
 	if len(found) < 2 || len(found) > 3 {
 		t.Errorf("logged %d times: %s", len(found), strings.Join(found, ""))
+	}
+	// Who looks for node 3 may find it there, or where it says.
+	if got := n.addresses.candidates(3); !slices.Contains(got, at) || !slices.Contains(got, "10.0.0.3:1") {
+		t.Errorf("node 3 is looked for at %v", got)
+	}
+}
+
+// TestStrangerEndsNoLateProof: a member proves itself after a stranger has
+// shown the same hello on a newer connection.
+func TestStrangerEndsNoLateProof(t *testing.T) {
+	n, e := node(t, 1, Config{})
+	n.SetCluster(1, cluster(1))
+	member, stranger := dialRaw(t, n), dialRaw(t, n)
+	member.connect(core.ClassControl)
+	member.send(frame(t, heartbeat(2, 1, 1)))
+	await(t, "a message", e.received)
+	stranger.connect(core.ClassControl)
+	stranger.send(frame(t, heartbeat(2, 1, 2)))
+	await(t, "the stranger's message", e.received)
+	member.prove()
+	member.send(frame(t, heartbeat(2, 1, 3)))
+	if m := await(t, "the member's message", e.received); m.Head().Cluster != cluster(1) {
+		t.Errorf("received %+v", m)
+	}
+	if !n.Send(&core.HeartbeatResponse{Header: heartbeat(1, 2, 1).Header, Round: 3}) {
+		t.Error("the response was refused")
+	}
+	if m, _ := next(t, wire.NewFrameReader(member, wire.FrameBytesDefault)); m.(*core.HeartbeatResponse).Round != 3 {
+		t.Errorf("the member received %+v", m)
+	}
+}
+
+// TestGuessOfAProvedPeerStays, whatever strangers say of where it is.
+func TestGuessOfAProvedPeerStays(t *testing.T) {
+	n, e := node(t, 1, Config{})
+	n.SetCluster(1, cluster(1))
+	n.SetAddress(2, nowhere)
+	hello := wire.NewHello(local(2, 1), core.ClassControl, 1)
+	hello.Address = ":7777"
+	r := dialRaw(t, n)
+	r.connectAs(hello)
+	r.prove()
+	if peer := await(t, "the peer is learned", e.learned); peer.Address != "" {
+		t.Errorf("a guess was learned: %+v", peer)
+	}
+	for i := range 2 * hintsMax {
+		stranger := dialRaw(t, n)
+		hello.Address = fmt.Sprintf("10.0.0.%d:1", i+1)
+		stranger.connectAs(hello)
+		stranger.send(frame(t, heartbeat(2, 1, 1)))
+		await(t, "the stranger's message", e.received)
+	}
+	if got := n.addresses.candidates(2); len(got) < 3 || got[0] != nowhere || got[1] != "127.0.0.1:7777" {
+		t.Errorf("candidates %v", got)
 	}
 }

@@ -59,7 +59,7 @@ func (f *former) run(ctx context.Context) {
 		}
 		f.tell(err)
 		if f.raft.Status().Role != troupe.RoleNone {
-			return // it belongs to another cluster, and will not leave it
+			return // it belongs to a cluster, and will not leave it
 		}
 		select {
 		case <-time.After(pause):
@@ -116,7 +116,7 @@ func (f *former) tell(err error) {
 	case status.UnknownToGroup:
 		what, level = "this node has lost its data: the cluster knows it under another incarnation, and does not count it", slog.LevelError
 	case status.Role != troupe.RoleNone:
-		what, level = "this node belongs to another cluster than that of --init", slog.LevelError
+		what, level = "this node belongs to a cluster that was founded with another list than --init", slog.LevelError
 	case !unreachable(err):
 		what, level = "the cluster of --init cannot be formed", slog.LevelError
 	}

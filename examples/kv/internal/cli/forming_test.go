@@ -120,7 +120,7 @@ func TestFormerNamesWhatIsWrong(t *testing.T) {
 		"emptied, told by its peers":  {&troupe.BootstrapError{Node: 1, Reason: "lost its data: the cluster knows it as 1/abc"}, nil, true, "node 1 lost its data"},
 		"emptied, told by its leader": {&troupe.BootstrapError{Node: 1, Reason: "no"}, func(s *troupe.Status) { s.UnknownToGroup = true }, true, "this node has lost its data"},
 		"another list elsewhere":      {&troupe.BootstrapError{Node: 2, Reason: "is not empty"}, nil, true, "cannot be formed"},
-		"another list here":           {&troupe.BootstrapError{Node: 1, Reason: "belongs to a cluster already"}, func(s *troupe.Status) { s.Role = troupe.RoleFollower }, false, "belongs to another cluster"},
+		"another list here":           {&troupe.BootstrapError{Node: 1, Reason: "belongs to a cluster already"}, func(s *troupe.Status) { s.Role = troupe.RoleFollower }, false, "founded with another list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, l := outside(), &log{}
