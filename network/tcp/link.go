@@ -138,14 +138,7 @@ func (l *link) redirect(address string) {
 // time. It may be that of whoever sits at an old address of the node.
 func (l *link) doubt(c *connection, patience time.Duration) {
 	l.network.start(func() {
-		for {
-			timer := time.NewTimer(patience)
-			select {
-			case <-c.done:
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
+		for c.lasts(patience) {
 			switch {
 			case c.proven.Load():
 				return
