@@ -380,7 +380,7 @@
 //
 // # Rule 25: A transfer resumes only on the same snapshot
 //
-// The same means equal LogID, size and checksum. While a snapshot is on its way, the log behind it
+// The same means equal LogID, size and checksum. While a snapshot is on its way, the log after it
 // is kept for its receiver, up to a number of entries.
 //
 //   - Code: actors/snapshot_receiver.go, actors/snapshot_sender.go, core/snapshot.go
@@ -407,12 +407,13 @@
 // # Rule 27: A message counts only with the cluster id
 //
 // Each group has a secret of 128 bits from a cryptographic generator, never 0. A message counts if
-// its sender has shown on the connection that it knows the id (rule 29). A message without it counts
-// in three cases: to ask who somebody is, to answer that, and in what an empty group answers to a
-// stream that named its incarnation. The id is told to nobody who has not shown it, with one
-// exception: a learner, by its identity, that the configuration admits and that has acknowledged
-// nothing yet. No refusal names it. Logs, traces and the status show a hash. Membership cannot be
-// the test: a follower that lags must accept a leader that an entry admitted which it does not have.
+// its sender has shown on the connection that it knows the id (rule 29). Three kinds of messages
+// count without it: questions who somebody is, the answers to these, and what an empty group
+// answers to a stream that named its incarnation. The id is told to nobody who has not shown it,
+// with one exception: a learner, by its identity, that the configuration admits and that has
+// acknowledged nothing yet. No refusal names it. Logs, traces and the status show a hash.
+// Membership cannot be the test: a follower that lags must accept a leader that was added by an
+// entry which it does not have.
 //
 //   - Code: core/identity.go, core/cluster_id.go, core/stream.go, actors/bootstrap.go,
 //     actors/proposals.go, actors/snapshot_sender.go
@@ -438,17 +439,18 @@
 //
 // # Rule 29: What a connection says of itself is a hint until it is proved
 //
-// A certificate or a shared secret proves who a process is. To know the cluster id of a group proves
-// that it takes part in that group. This second proof is made for each connection and group, within
-// the connection, before the group's first message. It is a MAC, under a key derived from the
-// cluster id, over the role of the side, the group, the class, and the identities, start counters
-// and fresh nonces of both. The id is not sent. Replayed and reflected proofs do not count.
+// A certificate proves which node a process is. To know the cluster id of a group proves that it
+// takes part in that group. This second proof is made for each connection and group, within the
+// connection, before the group's first message. It is a MAC, under a key derived from the cluster
+// id, over the role of the side, the group, the class, and the identities, start counters and
+// fresh nonces of both. The id is not sent. Replayed and reflected proofs do not count.
 //
-// A message arrives marked as proved or not, and the core decides. Without a proof only these count:
-// requests to identify and their answers, grants (rule 31), and what the learner of rule 27 says up
-// to its first acknowledgement. Only what is proved is kept on disk, refuses another connection, or
-// replaces what was known. Unproved connections never shut out proved ones. Who can change what
-// passes on the path wins; TLS keeps them out.
+// A message arrives marked as proved or not, and the core decides. Without a proof only these
+// count: requests to identify and their answers, grants (rule 31), and what the learner of rule 27
+// says up to its first acknowledgement. Only what is proved is kept on disk, refuses another
+// connection, or replaces what was known. Unproved connections never shut out proved ones.
+// Messages carry no MAC of their own, so without TLS somebody on the path can change what follows
+// a proof.
 //
 //   - Code: network/wire/proof.go, network/tcp/proofs.go, network/tcp/proven.go,
 //     network/tcp/handshake.go, network/tcp/accept.go, network/inproc/proven.go,
