@@ -238,7 +238,7 @@
 //
 // The answer to a heartbeat tells the accepted index beside the durable one. Where a peer answers
 // heartbeats and accepts no entries for a limit, the leader breaks the bulk connection to it, each
-// time after a longer wait. Bytes that leave put this off, those of other groups too, for ten limits
+// time after a longer wait. Bytes that leave put this off for ten limits, and those of other groups for as long as they leave
 // at most. Who waits for its disk or for a snapshot is left alone.
 //
 //   - Code: core/check_quorum.go, core/stuck_entries.go, core/election.go, actors/timers.go
