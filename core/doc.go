@@ -238,8 +238,8 @@
 //
 // The answer to a heartbeat tells the accepted index beside the durable one. Where a peer answers
 // heartbeats and accepts no entries for a limit, the leader breaks the bulk connection to it, each
-// time after a longer wait. Bytes that leave put this off for ten limits, and those of other groups for as long as they leave
-// at most. Who waits for its disk or for a snapshot is left alone.
+// time after a longer wait. Bytes that leave put this off for ten limits at most, those of other
+// groups for as long as they leave. Who waits for its disk or for a snapshot is left alone.
 //
 //   - Code: core/check_quorum.go, core/stuck_entries.go, core/election.go, actors/timers.go
 //   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
