@@ -5,6 +5,7 @@ package actors
 import (
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -67,9 +68,9 @@ func TestMeasuringAllocatesNothing(t *testing.T) {
 	p, now := m.before, core.Instant(0)
 	batch := func() {
 		now++
-		box.rang()
-		box.swapped()
-		box.took(8)
+		box.Rang()
+		box.Swapped()
+		box.Took(8)
 		m.writes(log, write)
 		p.Role = core.RoleLeader
 		p.Last += 8
@@ -107,7 +108,7 @@ func BenchmarkMeasuring(b *testing.B) {
 			var m *groupMeter
 			if metered {
 				_, provider := newMeters(b)
-				n := &Node{env: Production()}
+				n := &Node{env: stage.Production()}
 				n.meter, _ = newNodeMeter(n, provider, false)
 				engine, err := core.NewEngine(core.Config{
 					Group: 1, Self: membership.Identity{ID: 1, Incarnation: 1}, ElectionTimeout: 1e9, HeartbeatInterval: 1e8, HungLimit: 1e10, UncommittedBytesMax: 1 << 20,
@@ -122,9 +123,9 @@ func BenchmarkMeasuring(b *testing.B) {
 			box := m.inbox(meteredCore)
 			b.ReportAllocs()
 			for b.Loop() {
-				box.rang()
-				box.swapped()
-				box.took(8)
+				box.Rang()
+				box.Swapped()
+				box.Took(8)
 				m.wasApplied(entries, 0)
 			}
 		})

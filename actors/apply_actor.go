@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
@@ -23,8 +24,8 @@ import (
 //	BOUND     credits; the follower's backlog is in the store, not here
 //	DIES WITH the group; an error or a panic of the machine stops the group
 type applyActor struct {
-	shell
-	inbox   inbox[applyItem]
+	stage.Shell
+	inbox   stage.Inbox[applyItem]
 	group   *Group
 	machine storage.StateMachine
 
@@ -86,14 +87,14 @@ type readBatch struct {
 
 func newApplyActor(g *Group, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{group: g, machine: g.cfg.StateMachine, applied: applied, appliedTime: appliedTime, config: config}
-	a.shell = shell{env: g.env, name: "apply", next: a.step, closing: a.finish, failed: g.fail, ended: g.applyEnded}
-	a.inbox.bell, a.inbox.meter = a.ring, g.meter.inbox(meteredApply)
+	a.Shell = stage.Shell{Env: g.env, Name: "apply", Next: a.step, Closing: a.finish, Failed: g.fail, Ended: g.applyEnded}
+	a.inbox.Bell, a.inbox.Meter = a.Ring, g.meter.inbox(meteredApply).asMeter()
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a
 }
 
 func (a *applyActor) step() bool {
-	for _, item := range a.inbox.take() {
+	for _, item := range a.inbox.Take() {
 		a.accept(item)
 	}
 	switch {
@@ -139,7 +140,7 @@ func (a *applyActor) fetch() bool {
 	case errors.Is(r.err, core.ErrCompacted):
 		return false // a snapshot was received: it will be installed
 	case r.err != nil:
-		a.fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.err))
+		a.Fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.err))
 	default:
 		a.fetchFromStore(first, r.storeLast)
 	}
@@ -149,7 +150,7 @@ func (a *applyActor) fetch() bool {
 func (a *applyActor) fetchFromStore(first, last core.Index) {
 	var entries []core.Entry
 	var err error
-	a.do(CallRead, func() {
+	a.Do(CallRead, func() {
 		entries, err = a.group.node.cfg.Store.Read(context.Background(), a.group.cfg.Group, first, last, a.group.cfg.ApplyBatchBytesMax)
 	}, func() {
 		switch {
@@ -158,7 +159,7 @@ func (a *applyActor) fetchFromStore(first, last core.Index) {
 		case errors.Is(err, storage.ErrNotFound) && first <= a.group.tail.purgedUpTo().Index:
 			// As above; the installation rings.
 		default:
-			a.fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
+			a.Fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
 		}
 	})
 }
@@ -171,7 +172,7 @@ func (a *applyActor) apply(entries []core.Entry) {
 	}
 	a.batch.entries, a.batch.begun = entries, a.group.meter.now()
 	a.group.traces.applying(entries)
-	a.do(CallApply, a.callApply, a.callApplied)
+	a.Do(CallApply, a.callApply, a.callApplied)
 }
 
 func (a *applyActor) applyEntries() {
@@ -183,9 +184,9 @@ func (a *applyActor) appliedEntries() {
 	a.batch = applyBatch{}
 	switch {
 	case err != nil:
-		a.fail(fmt.Errorf("actors: the state machine failed to apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
+		a.Fail(fmt.Errorf("actors: the state machine failed to apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
 	case values != nil && len(values) != len(entries):
-		a.fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
+		a.Fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
 	default:
 		a.group.meter.wasApplied(entries, begun)
 		a.wasApplied(entries, values)
@@ -334,9 +335,9 @@ func (a *applyActor) takeView() {
 	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.group.cluster(), Configuration: a.config}
 	var view storage.SnapshotView
 	var err error
-	a.do(CallView, func() { view, err = a.machine.View() }, func() {
+	a.Do(CallView, func() { view, err = a.machine.View() }, func() {
 		if err != nil {
-			a.fail(fmt.Errorf("actors: the state machine gave no view: %w", err))
+			a.Fail(fmt.Errorf("actors: the state machine gave no view: %w", err))
 			return
 		}
 		if !a.group.core.put(&snapshotViewed{meta, view}) {
@@ -352,11 +353,11 @@ func (a *applyActor) restore() {
 	begun := a.group.meter.now()
 	var err error
 	install := a.group.traces.installing(&meta)
-	a.do(CallRestore, func() { err = a.readSnapshot(meta) }, func() {
+	a.Do(CallRestore, func() { err = a.readSnapshot(meta) }, func() {
 		install.end(err)
 		a.group.meter.snapshot(snapshotInstalled, begun, meta.SizeBytes, err == nil)
 		if err != nil {
-			a.fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
+			a.Fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
 			return
 		}
 		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
@@ -391,7 +392,7 @@ func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
 
 // finish answers whoever still waits: what was appended here may yet happen.
 func (a *applyActor) finish() {
-	for _, item := range a.inbox.close() {
+	for _, item := range a.inbox.Close() {
 		a.acceptLast(item)
 	}
 	cause := a.group.stopCause()

@@ -8,22 +8,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/stage"
+	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
+// work rings an actor and lets it work until it has nothing to do.
+func work(env *stagetest.Hand, s *stage.Shell) {
+	s.Ring()
+	env.Settle()
+}
+
 // applyRig is an apply actor that a test steps by hand; nothing else of its
 // group runs.
 type applyRig struct {
 	group   *Group
-	env     *laterEnvironment
+	env     *stagetest.Hand
 	net     *sentNetwork
 	answers []string
 }
 
 func newApplyRig(t *testing.T) *applyRig {
-	r := &applyRig{env: &laterEnvironment{}, net: &sentNetwork{}}
+	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
 	n := &Node{identity: core.Identity{ID: 1, Incarnation: 1}}
 	n.cfg.Network, n.cfg.Store, n.cfg.Snapshots = r.net, memory.New(1), memory.NewSnapshots()
 	g := &Group{node: n, cfg: groupConfig(1, &listMachine{}), env: r.env, logger: slog.New(slog.DiscardHandler)}
@@ -33,10 +41,10 @@ func newApplyRig(t *testing.T) *applyRig {
 	g.tail = newTail(1<<20, core.LogID{}, core.LogID{}, 0)
 	g.setCluster(core.ClusterID{7})
 	g.core = &coreActor{group: g}
-	g.core.inbox.bell = func() {}
+	g.core.inbox.Bell = func() {}
 	g.apply = newApplyActor(g, core.LogID{}, 0, core.ConfigurationAt{})
-	g.apply.inbox.bell = func() {}
-	r.env.attach(&g.apply.shell)
+	g.apply.inbox.Bell = func() {}
+	g.apply.Start()
 	r.group = g
 	return r
 }
@@ -55,7 +63,7 @@ func (r *applyRig) slot(first core.LogID, n int, from core.Identity) {
 		held.proposals.push(p)
 		at.Index++
 	}
-	r.group.apply.inbox.put(applyItem{slots: held}, true)
+	r.group.apply.inbox.Put(applyItem{slots: held}, true)
 }
 
 func outcome(err error) string {
@@ -72,9 +80,9 @@ func outcome(err error) string {
 }
 
 func (r *applyRig) run() {
-	r.env.work(&r.group.apply.shell)
-	for len(r.env.calls) > 0 {
-		r.env.finish()
+	work(r.env, &r.group.apply.Shell)
+	for r.env.Calls() > 0 {
+		r.env.Finish()
 	}
 }
 
@@ -98,13 +106,13 @@ func TestSlotsAreDecidedByWhatIsApplied(t *testing.T) {
 	log = append(log, entriesOf(3, 6, 7, 100)...)
 	r.group.tail.submit(&core.Write{IOID: 1, Append: log})
 
-	r.group.apply.inbox.put(applyItem{upTo: 3}, true)
+	r.group.apply.inbox.Put(applyItem{upTo: 3}, true)
 	r.run()
 	r.expect(t, "1.2: applied", "1.3: applied")
-	r.group.apply.inbox.put(applyItem{upTo: 4}, true)
+	r.group.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	r.expect(t, "1.5: lost")
-	r.group.apply.inbox.put(applyItem{upTo: 6}, true)
+	r.group.apply.inbox.Put(applyItem{upTo: 6}, true)
 	r.run()
 	r.expect(t, "3.6: applied")
 	if n, _ := r.group.Inflight(); n != 1 {
@@ -122,7 +130,7 @@ func TestSlotsThatASnapshotOvertakes(t *testing.T) {
 	r.slot(id(1, 2), 2, core.Identity{})
 	r.slot(id(2, 9), 3, core.Identity{})
 	r.group.apply.accept(applyItem{})
-	for _, item := range r.group.apply.inbox.take() {
+	for _, item := range r.group.apply.inbox.Take() {
 		r.group.apply.accept(item)
 	}
 	r.group.apply.settleJump(id(2, 10))
@@ -141,7 +149,7 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	r.slot(id(1, 3), 1, b)
 	r.slot(id(1, 4), 1, a)
 	r.group.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
-	r.group.apply.inbox.put(applyItem{upTo: 4}, true)
+	r.group.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	var got []string
 	for _, m := range r.net.sent {
@@ -168,7 +176,7 @@ func TestReadsWaitForTheirIndex(t *testing.T) {
 			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.group.apply.applied.Index))
 		}}
 		read.stage.Store(stageApply)
-		r.group.apply.inbox.put(applyItem{read: readBatch{index, []*Read{read}, 0}}, true)
+		r.group.apply.inbox.Put(applyItem{read: readBatch{index, []*Read{read}, 0}}, true)
 	}
 	wait(3)
 	wait(0)
@@ -176,7 +184,7 @@ func TestReadsWaitForTheirIndex(t *testing.T) {
 	r.run()
 	r.expect(t, "read 0 at 0")
 	r.group.cfg.ApplyBatchEntriesMax = 1
-	r.group.apply.inbox.put(applyItem{upTo: 4}, true)
+	r.group.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	r.expect(t, "read 2 at 2", "read 3 at 3")
 }

@@ -37,7 +37,7 @@ func (g *Group) Bootstrap(members []membership.Member, ask time.Duration, done f
 // beginBootstrap lets the engine form the cluster, or compare the list with the
 // cluster that is there.
 func (c *coreActor) beginBootstrap(r *bootstrapRequest) {
-	ev := &core.Bootstrap{Cluster: c.newCluster(), Members: r.members, Time: c.env.WallTime(), AskLimit: r.ask}
+	ev := &core.Bootstrap{Cluster: c.newCluster(), Members: r.members, Time: c.Env.WallTime(), AskLimit: r.ask}
 	c.bootstraps = append(c.bootstraps, r)
 	c.stepEngine(ev) // may end it at once
 	if ev.Err != nil || ev.Done {
@@ -51,7 +51,7 @@ func (c *coreActor) newCluster() core.ClusterID {
 		return pinned
 	}
 	var id core.ClusterID
-	c.env.Secret(id[:])
+	c.Env.Secret(id[:])
 	return id
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -26,7 +27,7 @@ type NodeConfig struct {
 	// Network is started by NewNode and closed by Stop.
 	Network network.Network
 	// Environment: nil means production's.
-	Environment Environment
+	Environment stage.Environment
 	// Logger: nil discards.
 	Logger *slog.Logger
 	// InflightProposalsMax and InflightBytesMax bound what all groups together

@@ -3,6 +3,7 @@ package actors
 import (
 	"time"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -20,8 +21,9 @@ import (
 //	BOUND     credits; the senders' windows; one notice for each request
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
-	shell
+	stage.Shell
 	inbox  coreInbox
+	meter  *inboxMeter // of the inbox
 	group  *Group
 	engine *core.Engine
 	out    core.Output
@@ -48,7 +50,7 @@ type coreActor struct {
 	// that they know of. What is only committed they may be told later.
 	grown     core.Replicate
 	toldLast  core.Index
-	news      Timer
+	news      stage.Timer
 	newsArmed bool
 	// applyUpTo is told once a burst, at its end.
 	applyUpTo core.Index
@@ -60,7 +62,7 @@ type coreActor struct {
 	matched  core.Matched
 	progress core.PeerProgress
 
-	retry      Timer
+	retry      stage.Timer
 	retryArmed bool
 }
 
@@ -77,34 +79,34 @@ type (
 
 func newCoreActor(g *Group, engine *core.Engine) *coreActor {
 	c := &coreActor{group: g, engine: engine}
-	c.shell = shell{env: g.env, name: "core", next: c.step, closing: c.finish, failed: g.fail, ended: g.memberEnded}
-	c.inbox.bell, c.inbox.meter = c.ring, g.meter.inbox(meteredCore)
+	c.Shell = stage.Shell{Env: g.env, Name: "core", Next: c.step, Closing: c.finish, Failed: g.fail, Ended: g.memberEnded}
+	c.meter = g.meter.inbox(meteredCore)
+	c.inbox.Bell, c.inbox.Meter = c.Ring, c.meter.asMeter()
 	c.proposals.init(c)
 	c.transfers.core = c
 	return c
 }
 
 // put hands over an event, or one of the items above.
-func (c *coreActor) put(item any) bool { return c.inbox.put(item, true) }
+func (c *coreActor) put(item any) bool { return c.inbox.Put(item, true) }
 
 // step carries out one burst: everything that has piled up.
 func (c *coreActor) step() bool {
-	rung, urgent := c.inbox.pending()
+	rung, urgent := c.inbox.Pending()
 	if !rung {
 		return false
 	}
 	if !urgent {
 		// Proposals alone rang: one yield lets the other clients come along.
-		c.env.Yield()
+		c.Env.Yield()
 	}
 	items, notices, urgent := c.inbox.takeAll()
 	if urgent {
 		c.proposals.progress()
 	}
-	c.inbox.meter.took(len(items) + notices.count())
 	// Rule 15: now is read after the inbox was swapped out, and timers come
 	// after everything that was said before they fired.
-	c.now = c.env.Now()
+	c.now = instant(c.Env)
 	if notices.flushed != 0 {
 		c.flushed.IOID = notices.flushed
 		c.stepEngine(&c.flushed)
@@ -232,7 +234,7 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 	if ev.Class == core.ClassBulk {
 		for _, s := range c.streams {
 			if s.key.peer.ID == ev.Node {
-				s.inbox.put(&core.StreamDown{}, true)
+				s.inbox.Put(&core.StreamDown{}, true)
 			}
 		}
 		c.proposals.onPeerDown(ev.Node)
@@ -267,7 +269,7 @@ func (c *coreActor) armNews() {
 	}
 	c.newsArmed = true
 	if c.news == nil {
-		c.news = c.env.AfterFunc(newsDelay, func() { c.put(&newsDue{}) })
+		c.news = c.Env.AfterFunc(newsDelay, func() { c.put(&newsDue{}) })
 		return
 	}
 	c.news.Reset(newsDelay)
@@ -276,7 +278,7 @@ func (c *coreActor) armNews() {
 // tellApply tells the apply actor once a burst how far it may go.
 func (c *coreActor) tellApply() {
 	if c.applyUpTo > 0 {
-		c.group.apply.inbox.put(applyItem{upTo: c.applyUpTo}, true)
+		c.group.apply.inbox.Put(applyItem{upTo: c.applyUpTo}, true)
 		c.applyUpTo = 0
 	}
 }
@@ -288,7 +290,7 @@ func (c *coreActor) armRetry() {
 	}
 	c.retryArmed = true
 	if c.retry == nil {
-		c.retry = c.env.AfterFunc(c.group.cfg.HeartbeatInterval, func() { c.put(&retryDue{}) })
+		c.retry = c.Env.AfterFunc(c.group.cfg.HeartbeatInterval, func() { c.put(&retryDue{}) })
 		return
 	}
 	c.retry.Reset(c.group.cfg.HeartbeatInterval)
@@ -301,11 +303,11 @@ func (c *coreActor) onRetry() {
 // finish ends the core: whoever waits is answered, everything that it started
 // ends too.
 func (c *coreActor) finish() {
-	left := c.inbox.close()
+	left := c.inbox.Close()
 	for i := range c.timers {
 		c.timers[i].cancel()
 	}
-	for _, timer := range []Timer{c.retry, c.news} {
+	for _, timer := range []stage.Timer{c.retry, c.news} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -330,7 +332,7 @@ func (c *coreActor) finish() {
 	c.reads.finish(c, cause)
 	c.endBootstraps(cause)
 	for _, s := range c.streams {
-		s.stop()
+		s.Stop()
 	}
 	c.streams = nil
 	c.group.setStreams(nil)

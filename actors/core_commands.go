@@ -47,14 +47,14 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.ReadFailed:
 		c.reads.failed(c, cmd)
 	case *core.BuildSnapshot:
-		c.group.apply.inbox.put(applyItem{view: true}, true)
+		c.group.apply.inbox.Put(applyItem{view: true}, true)
 	case *core.SendSnapshot:
 		c.transfers.send(cmd)
 	case *core.ReceiveChunk:
 		c.transfers.receive(cmd.Chunk)
 	case *core.InstallSnapshot:
 		meta := cmd.Meta
-		c.group.apply.inbox.put(applyItem{install: &meta}, true)
+		c.group.apply.inbox.Put(applyItem{install: &meta}, true)
 	case *core.BreakConnection:
 		c.group.node.cfg.Network.Break(cmd.Node, cmd.Class)
 	case *core.Changed:
@@ -116,7 +116,7 @@ func (c *coreActor) write(w *core.Write) {
 	c.group.tail.submit(w)
 	c.group.traces.submitted(w)
 	c.traceThen(w)
-	c.group.node.log.inbox.put(logItem{log: c.group.log, write: *w}, true)
+	c.group.node.log.inbox.Put(logItem{log: c.group.log, write: *w}, true)
 }
 
 func (c *coreActor) onChanged(cmd *core.Changed) {
@@ -145,7 +145,7 @@ func (c *coreActor) dial(members []membership.Member) {
 func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
 	for _, s := range c.streams {
 		if s.key == (streamKey{cmd.Peer, cmd.Stream}) {
-			s.inbox.put(&core.StreamAlive{Match: cmd.Match, Sent: cmd.Sent}, true)
+			s.inbox.Put(&core.StreamAlive{Match: cmd.Match, Sent: cmd.Sent}, true)
 			return
 		}
 	}
@@ -157,7 +157,7 @@ func (c *coreActor) startStream(cmd *core.StartStream) {
 	c.stopStream(streamKey{cmd.Peer.Identity, cmd.Stream})
 	s := newReplicationActor(c.group, cmd, c.group.tail.now())
 	c.streams = append(c.streams, s)
-	c.group.spawn(&s.shell)
+	c.group.spawn(&s.Shell)
 	c.group.setStreams(c.streams)
 }
 
@@ -169,7 +169,7 @@ func (c *coreActor) stopStream(key streamKey) {
 		c.tellGrowth()
 		c.streams = append(c.streams[:i:i], c.streams[i+1:]...)
 		c.group.setStreams(c.streams)
-		s.stop()
+		s.Stop()
 		c.transfers.streamStopped(key)
 		return
 	}

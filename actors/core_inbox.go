@@ -1,26 +1,28 @@
 package actors
 
-import "github.com/trouperaft/troupe/core"
+import (
+	"github.com/trouperaft/troupe/actors/stage"
+	"github.com/trouperaft/troupe/core"
+)
 
 // coreInbox is the core actor's inbox. Beside the items it holds notices, of
 // which only the newest counts: they take no room, and where the core would only
 // note the number down they do not ring, but are taken with whatever rings next;
 // a leader's or follower's next heartbeat at the latest.
 type coreInbox struct {
-	inbox[any]
-	notices coreNotices
-	// flushRings: the core waits for what is being written. watched: somebody
-	// watches the status, and every notice rings.
-	flushRings bool
-	watched    bool
+	stage.Inbox[any]
+	// Guarded by the inbox.
+	notices   coreNotices
+	attention attention
 }
 
 // coreNotices are watermarks, 0 where there is no news.
 type coreNotices struct {
 	flushed core.IOID
 	applied core.LogID
-	// matched: streams have news of their peers.
-	matched bool
+	// matched: streams have news of their peers; one of them counts if it may
+	// move the commit index, or a change of the configuration.
+	matched, counts bool
 }
 
 // count returns how many notices there are.
@@ -28,65 +30,70 @@ func (n *coreNotices) count() int {
 	return int(truth(n.flushed != 0) + truth(n.applied.Index != 0) + truth(n.matched))
 }
 
+// attention is what the core wants to know at once.
+type attention struct {
+	// flush: the engine waits for what is being written.
+	flush bool
+	// status: somebody watches the status.
+	status bool
+}
+
+// rings says who rings when: news that may change more than the number that it
+// is. A match does if it counts, a flush while the engine waits for one, and
+// whatever it is while somebody watches the status, in which all of it stands.
+//
+// News that rang keeps its ring until it is taken, so that the rule may look at
+// all that there is whenever anything of it, or the attention, changes.
+func (a attention) rings(n *coreNotices) bool {
+	return n.counts || a.flush && n.flushed != 0 || a.status && n.count() > 0
+}
+
 // noteFlushed takes the watermark of durable writes.
 func (b *coreInbox) noteFlushed(id core.IOID) {
-	b.mu.Lock()
-	b.notices.flushed = id
-	b.ringIf(b.flushRings)
+	b.Note(func() bool {
+		b.notices.flushed = id
+		return b.attention.rings(&b.notices)
+	})
 }
 
 // noteApplied takes what the state machine has applied last.
 func (b *coreInbox) noteApplied(id core.LogID) {
-	b.mu.Lock()
-	b.notices.applied = id
-	b.ringIf(false)
+	b.Note(func() bool {
+		b.notices.applied = id
+		return b.attention.rings(&b.notices)
+	})
 }
 
 // noteMatched takes that a stream knows of more that is durable at its peer.
-func (b *coreInbox) noteMatched(rings bool) {
-	b.mu.Lock()
-	b.notices.matched = true
-	b.ringIf(rings)
-}
-
-// ringIf rings if wanted, or if somebody watches, and unlocks.
-func (b *coreInbox) ringIf(wanted bool) {
-	if b.closed || !wanted && !b.watched {
-		b.mu.Unlock()
-		return
-	}
-	b.ringAndUnlock(true)
+func (b *coreInbox) noteMatched(counts bool) {
+	b.Note(func() bool {
+		b.notices.matched, b.notices.counts = true, b.notices.counts || counts
+		return b.attention.rings(&b.notices)
+	})
 }
 
 // attend says whether flushes ring from now on. One that came before and would
 // have rung rings now.
 func (b *coreInbox) attend(flush bool) {
-	b.mu.Lock()
-	b.flushRings = flush
-	if b.notices.flushed == 0 {
-		b.mu.Unlock()
-		return
-	}
-	b.ringIf(flush)
+	b.Note(func() bool {
+		b.attention.flush = flush
+		return b.attention.rings(&b.notices)
+	})
 }
 
 // attendWatchers lets every notice ring while somebody watches.
 func (b *coreInbox) attendWatchers(watched func() bool) {
-	b.mu.Lock()
-	b.watched = watched()
-	if b.notices == (coreNotices{}) {
-		b.mu.Unlock()
-		return
-	}
-	b.ringIf(false)
+	b.Note(func() bool {
+		b.attention.status = watched()
+		return b.attention.rings(&b.notices)
+	})
 }
 
 // takeAll swaps out everything, and reports whether any of it was urgent.
 func (b *coreInbox) takeAll() (items []any, notices coreNotices, urgent bool) {
-	b.recycle()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	notices, b.notices = b.notices, coreNotices{}
-	urgent = b.urgent
-	return b.swap(), notices, urgent
+	items = b.TakeNoted(func(u bool) int {
+		notices, b.notices, urgent = b.notices, coreNotices{}, u
+		return notices.count()
+	})
+	return items, notices, urgent
 }

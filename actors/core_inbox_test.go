@@ -11,7 +11,7 @@ import (
 func TestCoreInboxNotices(t *testing.T) {
 	rings := 0
 	b := &coreInbox{}
-	b.bell = func() { rings++ }
+	b.Bell = func() { rings++ }
 	applied := func(i core.Index) core.LogID { return core.LogID{Term: 1, Index: i} }
 	watched := true
 	steps := []struct {
@@ -24,7 +24,7 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"or for a match that is committed", func() { b.noteMatched(false) }, 0},
 		{"the core waits: what came before rings", func() { b.attend(true) }, 1},
 		{"it has rung", func() { b.noteFlushed(2) }, 1},
-		{"and an item joins", func() { b.put("item", true) }, 1},
+		{"and an item joins", func() { b.Put("item", true) }, 1},
 		{"everything is taken", func() {
 			items, notices, urgent := b.takeAll()
 			if len(items) != 1 || !urgent || notices != (coreNotices{flushed: 2, applied: applied(1), matched: true}) {
@@ -44,11 +44,36 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"another comes after it", func() { watched = true; b.attendWatchers(func() bool { return watched }) }, 5},
 		{"and goes", func() { b.takeAll(); watched = false; b.attendWatchers(func() bool { return watched }) }, 5},
 		{"a match that counts", func() { b.noteMatched(true) }, 6},
-		{"a closed inbox rings for nobody", func() { b.takeAll(); b.close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 6},
+		{"a closed inbox rings for nobody", func() { b.takeAll(); b.Close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 6},
 	}
 	for _, s := range steps {
 		if s.do(); rings != s.rings {
 			t.Fatalf("%s: %d rings, want %d", s.name, rings, s.rings)
+		}
+	}
+}
+
+// TestWhoRingsWhen lists the rule case by case.
+func TestWhoRingsWhen(t *testing.T) {
+	flushed, applied := coreNotices{flushed: 1}, coreNotices{applied: core.LogID{Term: 1, Index: 1}}
+	matched, counts := coreNotices{matched: true}, coreNotices{matched: true, counts: true}
+	all := coreNotices{flushed: 1, applied: applied.applied, matched: true, counts: true}
+	for _, c := range []struct {
+		news coreNotices
+		// Nobody attends, to flushes, to the status, to both.
+		nobody, flush, status, both bool
+	}{
+		{coreNotices{}, false, false, false, false},
+		{flushed, false, true, true, true},
+		{applied, false, false, true, true},
+		{matched, false, false, true, true},
+		{counts, true, true, true, true},
+		{all, true, true, true, true},
+	} {
+		for a, want := range map[attention]bool{{}: c.nobody, {flush: true}: c.flush, {status: true}: c.status, {true, true}: c.both} {
+			if got := a.rings(&c.news); got != want {
+				t.Errorf("%+v, attending to %+v: rings %v, want %v", c.news, a, got, want)
+			}
 		}
 	}
 }

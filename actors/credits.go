@@ -1,12 +1,16 @@
 package actors
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // credits bound what is admitted and not yet answered, in entries and in bytes:
 // a group's own, under those of its node. Whoever finds no room may wait: first
-// come, first served within a group, and groups take turns at the node's.
+// come, first served within a group, and groups take turns at the node's
+// (takeTurns).
 //
-// No lock is held while another one's waiters are called.
+// No lock is held while a waiter is called. Locks are taken from a group upwards.
 type credits struct {
 	entriesMax, bytesMax int
 	parent               *credits
@@ -18,7 +22,8 @@ type credits struct {
 	waiters        proposalList
 	closed         bool
 	// starving, of a node: groups whose first waiter found no room here, in the
-	// order in which they did. starves, of a group: it stands there.
+	// order of their turns. starves, of a group: it stands there, which the node's
+	// lock guards.
 	starving []*credits
 	starves  bool
 }
@@ -41,7 +46,7 @@ func (c *credits) acquire(p *Proposal, bytes int, wait bool) creditOutcome {
 	switch {
 	case c.closed:
 		return creditClosed
-	case c.waiters.empty() && c.takeLocked(bytes):
+	case c.waiters.empty() && c.takeLocked(bytes, false) == roomTaken:
 		p.creditBytes = bytes
 		return creditTaken
 	case !wait:
@@ -63,7 +68,7 @@ func (c *credits) cancel(p *Proposal) bool {
 	}
 	c.mu.Unlock()
 	if found {
-		c.grant() // the next one may need less
+		c.grantAll() // the next one may need less
 	}
 	return found
 }
@@ -73,15 +78,11 @@ func (c *credits) release(entries, bytes int) {
 	if entries == 0 {
 		return
 	}
-	c.mu.Lock()
-	c.giveLocked(entries, bytes)
-	c.mu.Unlock()
-	c.grant()
-	if c.parent == nil {
-		return
-	}
-	for _, group := range c.parent.returned(entries, bytes) {
-		group.grant()
+	c.give(entries, bytes)
+	c.grantAll()
+	if c.parent != nil {
+		c.parent.give(entries, bytes)
+		c.parent.takeTurns()
 	}
 }
 
@@ -100,68 +101,112 @@ func (c *credits) close() []*Proposal {
 	return left
 }
 
-// grant gives the first waiters what there is.
-func (c *credits) grant() {
+// grantAll serves a group's line as far as there is room.
+func (c *credits) grantAll() {
+	for c.grant(false) == roomTaken {
+	}
+}
+
+// takeTurns hands the node's credit on: to the first waiter of each group that
+// starves, in the order in which they began to, and so on around, until there is
+// no room or nobody waits for it. A group whose turn finds no room keeps it, so
+// that nobody is passed over because he needs more.
+func (c *credits) takeTurns() {
 	for {
 		c.mu.Lock()
-		p := c.waiters.first
-		if p == nil || !c.takeLocked(p.creditBytes) {
+		if len(c.starving) == 0 {
 			c.mu.Unlock()
 			return
 		}
-		c.waiters.remove(p)
-		p.stage.Store(stageCore)
+		group := c.starving[0]
+		c.starving = slices.Delete(c.starving, 0, 1)
+		group.starves = false
 		c.mu.Unlock()
-		c.granted(p)
+		if group.grant(true) == roomMissingAbove {
+			return // whoever returns credit goes on
+		}
 	}
 }
 
-// takeLocked takes room for one entry here and above, or nowhere.
-func (c *credits) takeLocked(bytes int) bool {
-	if c.entriesMax > 0 && c.entries >= c.entriesMax || c.bytesMax > 0 && c.entries > 0 && c.bytes+bytes > c.bytesMax {
-		return false
+// grant gives the first waiter what it needs, in its group's turn at the node or
+// between.
+func (c *credits) grant(turn bool) room {
+	c.mu.Lock()
+	p := c.waiters.first
+	if p == nil {
+		c.mu.Unlock()
+		return roomMissingHere
 	}
-	if c.parent != nil && !c.parent.takeFor(c, bytes) {
-		return false
+	if found := c.takeLocked(p.creditBytes, turn); found != roomTaken {
+		c.mu.Unlock()
+		return found
+	}
+	c.waiters.remove(p)
+	p.stage.Store(stageCore)
+	if turn && !c.waiters.empty() {
+		c.parent.mu.Lock()
+		c.parent.lineUp(c, false)
+		c.parent.mu.Unlock()
+	}
+	c.mu.Unlock()
+	c.granted(p)
+	return roomTaken
+}
+
+// room says what an attempt to take credit has found.
+type room uint8
+
+const (
+	roomTaken room = iota
+	roomMissingHere
+	roomMissingAbove
+)
+
+// takeLocked takes room for one entry here and above, or nowhere. turn: the group
+// has its turn at the node.
+func (c *credits) takeLocked(bytes int, turn bool) room {
+	if c.entriesMax > 0 && c.entries >= c.entriesMax || c.bytesMax > 0 && c.entries > 0 && c.bytes+bytes > c.bytesMax {
+		return roomMissingHere
+	}
+	if c.parent != nil && !c.parent.takeFor(c, bytes, turn) {
+		return roomMissingAbove
 	}
 	c.entries++
 	c.bytes += bytes
-	return true
+	return roomTaken
 }
 
-// takeFor takes room at the node for a group, which is called back if there is
-// none now. The group's lock is held: locks are taken from the group upwards.
-func (c *credits) takeFor(group *credits, bytes int) bool {
+// takeFor takes room at the node for a group. If there is none now the group
+// lines up in the same moment, so that it misses nothing that is returned. The
+// group's lock is held.
+func (c *credits) takeFor(group *credits, bytes int, turn bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.takeLocked(bytes) {
+	if c.takeLocked(bytes, false) == roomTaken {
 		return true
 	}
-	if !group.starves {
-		group.starves = true
-		c.starving = append(c.starving, group)
-	}
+	c.lineUp(group, turn)
 	return false
 }
 
-// returned returns credit to the node and gives back the groups that may try
-// again.
-func (c *credits) returned(entries, bytes int) []*credits {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.giveLocked(entries, bytes)
-	if len(c.starving) == 0 {
-		return nil
+// lineUp lets a group wait for its turn at the node, whose lock is held: as the
+// first one if it has just had it, and in vain.
+func (c *credits) lineUp(group *credits, first bool) {
+	switch {
+	case group.starves:
+		return
+	case first:
+		c.starving = slices.Insert(c.starving, 0, group)
+	default:
+		c.starving = append(c.starving, group)
 	}
-	again := c.starving
-	c.starving = nil
-	for _, group := range again {
-		group.starves = false // guarded by the node's lock
-	}
-	return again
+	group.starves = true
 }
 
-func (c *credits) giveLocked(entries, bytes int) {
+// give takes back what was taken.
+func (c *credits) give(entries, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.entries -= entries
 	c.bytes -= bytes
 	if c.entries < 0 || c.bytes < 0 {

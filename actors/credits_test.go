@@ -139,3 +139,60 @@ func TestCreditsUnderLoad(t *testing.T) {
 		t.Errorf("the node keeps %d entries, %d bytes", n, b)
 	}
 }
+
+// TestGroupsTakeTurnsHoweverLongTheirLines: a group with many who wait leaves the
+// node's credit to another group after each of them.
+func TestGroupsTakeTurnsHoweverLongTheirLines(t *testing.T) {
+	node := &credits{entriesMax: 1}
+	var granted string
+	var holder *credits
+	group := func(name string) *credits {
+		c := &credits{entriesMax: 100, bytesMax: 1000, parent: node}
+		c.granted = func(*Proposal) { granted, holder = granted+name, c }
+		return c
+	}
+	a, b, c := group("a"), group("b"), group("c")
+	holder = a
+	a.acquire(&Proposal{}, 10, false)
+	for range 4 {
+		b.acquire(&Proposal{}, 10, true)
+	}
+	for range 2 {
+		a.acquire(&Proposal{}, 10, true)
+	}
+	c.acquire(&Proposal{}, 10, true)
+	for range 7 {
+		holder.release(1, 10)
+	}
+	if want := "bacbabb"; granted != want {
+		t.Errorf("granted to %s, want %s", granted, want)
+	}
+}
+
+// TestTurnsAreKept: who needs more than came back keeps its turn, and others who
+// need less do not pass it.
+func TestTurnsAreKept(t *testing.T) {
+	node := &credits{bytesMax: 100}
+	granted := ""
+	group := func(name string) *credits {
+		return &credits{entriesMax: 100, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted += name }}
+	}
+	a, b, c := group("a"), group("b"), group("c")
+	a.acquire(&Proposal{}, 50, false)
+	a.acquire(&Proposal{}, 50, false)
+	b.acquire(&Proposal{}, 80, true)
+	c.acquire(&Proposal{}, 20, true)
+	c.acquire(&Proposal{}, 20, true)
+	a.release(1, 50)
+	if granted != "" {
+		t.Errorf("granted to %s, want nobody: there is no room for the first", granted)
+	}
+	a.release(1, 50)
+	if granted != "bc" {
+		t.Errorf("granted to %s, want b, and c with what is left", granted)
+	}
+	b.release(1, 80)
+	if granted != "bcc" {
+		t.Errorf("granted to %s, want c's second one too", granted)
+	}
+}

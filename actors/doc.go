@@ -1,5 +1,5 @@
-// Package actors runs core.Engine: everything that waits is an actor of
-// protoactor-go, and this is the only package that knows it.
+// Package actors runs core.Engine: everything that waits is an actor. Package
+// stage is what they run on.
 //
 // A Node is what groups share: a log store with its log actor, a snapshot store,
 // a network, budgets. A Group is one Raft group on the node: a core actor that
@@ -13,8 +13,8 @@
 // troupe turns it into calls with a context; the simulator drives it from one
 // goroutine.
 //
-// What the actors do not decide themselves comes from an Environment: clock,
-// randomness, timers, dispatchers, and how calls that block are carried out. In
+// What the actors do not decide themselves comes from a stage.Environment: clock,
+// randomness, timers, turns, and how calls that block are carried out. In
 // production it is real; in a simulation one goroutine runs the same actors in
 // an order that a seed decides. So nothing here awaits a future, starts a timer
 // of its own, draws a global random number, or lets the order of a map decide.

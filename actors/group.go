@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/tracing"
 )
@@ -20,7 +21,7 @@ import (
 type Group struct {
 	node   *Node
 	cfg    GroupConfig
-	env    Environment
+	env    stage.Environment
 	logger *slog.Logger
 	// ctx ends when the group has failed.
 	ctx    context.Context
@@ -103,7 +104,7 @@ func (g *Group) Propose(p *Proposal) {
 func (g *Group) enter(p *Proposal) {
 	bytes := p.creditBytes
 	p.trace.event(tracing.EventRoom)
-	if g.core.inbox.put(p, false) {
+	if g.core.inbox.Put(p, false) {
 		return
 	}
 	g.credits.release(1, bytes)
@@ -169,9 +170,9 @@ func (g *Group) stopCause() error {
 // fail ends the group because of cause. It may be called from anywhere.
 func (g *Group) fail(cause error) {
 	g.logger.Error("the group has failed", slog.Any("error", cause))
-	var panicked *panicError
+	var panicked *stage.PanicError
 	if errors.As(cause, &panicked) {
-		g.logger.Error("stack of the panic", slog.String("stack", string(panicked.stack)))
+		g.logger.Error("stack of the panic", slog.String("stack", string(panicked.Stack)))
 	}
 	g.end(&core.FatalError{Cause: cause})
 }
@@ -201,15 +202,15 @@ func (g *Group) end(cause error) {
 	for _, p := range g.credits.close() {
 		p.finish(stageCredit, core.LogID{}, nil, g.stopCause())
 	}
-	g.core.stop()
+	g.core.Stop()
 }
 
 // spawn starts an actor that ends before the group does.
-func (g *Group) spawn(s *shell) {
+func (g *Group) spawn(s *stage.Shell) {
 	g.life.mu.Lock()
 	g.life.live++
 	g.life.mu.Unlock()
-	s.start()
+	s.Start()
 }
 
 // memberEnded is called by each such actor at its end.
@@ -219,14 +220,14 @@ func (g *Group) memberEnded() {
 	last := g.life.live == 0
 	g.life.mu.Unlock()
 	if last {
-		g.apply.stop()
+		g.apply.Stop()
 	}
 }
 
 // applyEnded lets the log go: what is queued is still written, unless the group
 // has failed.
 func (g *Group) applyEnded() {
-	if !g.node.log.inbox.put(logItem{log: g.log, leave: g.finished, drop: g.Err() != nil}, true) {
+	if !g.node.log.inbox.Put(logItem{log: g.log, leave: g.finished, drop: g.Err() != nil}, true) {
 		g.finished()
 	}
 }
@@ -280,11 +281,11 @@ func (g *Group) receive(m core.Message) {
 	switch m := m.(type) {
 	case *core.AppendResponse:
 		if s := (*g.streams.Load())[streamKey{m.From, m.Stream}]; s != nil && m.To == g.node.identity {
-			s.inbox.put(m, true)
+			s.inbox.Put(m, true)
 		}
 	case *core.SnapshotResponse:
 		if s := (*g.senders.Load())[m.Transfer]; s != nil && m.To == g.node.identity {
-			s.inbox.put(senderItem{response: m}, true)
+			s.inbox.Put(senderItem{response: m}, true)
 		}
 	case *core.AppendEntries:
 		g.traces.receivedAppend(m)

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
@@ -24,9 +24,9 @@ import (
 //	BOUND     one record for each peer
 //	DIES WITH the node
 type keeper struct {
-	shell
+	stage.Shell
 	node  *Node
-	inbox inbox[keeperItem]
+	inbox stage.Inbox[keeperItem]
 
 	// waiting are the peers to be kept, the newest of each identity, in the order
 	// of their coming.
@@ -35,8 +35,8 @@ type keeper struct {
 	// silence is how long the promise of the life before is, from begun on; lower
 	// says that it is time to record what is left of it.
 	silence time.Duration
-	begun   core.Instant
-	timer   Timer
+	begun   stage.Instant
+	timer   stage.Timer
 	lower   bool
 }
 
@@ -53,15 +53,15 @@ func newKeeper(n *Node, header storage.Header) *keeper {
 	if header.StartCounter > 1 {
 		k.silence = header.Promise
 	}
-	k.shell = shell{env: n.env, name: "keeper", next: k.step, closing: k.finish, failed: k.broke, ended: n.keeperEnded}
-	k.inbox.bell = k.ring
+	k.Shell = stage.Shell{Env: n.env, Name: "keeper", Next: k.step, Closing: k.finish, Failed: k.broke, Ended: n.keeperEnded}
+	k.inbox.Bell = k.Ring
 	return k
 }
 
 // begin starts the actor, and the silence's end with it.
 func (k *keeper) begin() {
-	k.start()
-	k.inbox.put(keeperItem{begin: true}, true)
+	k.Start()
+	k.inbox.Put(keeperItem{begin: true}, true)
 }
 
 // lowerEvery is how often the promise is lowered while it is served: a loop of
@@ -77,16 +77,16 @@ func (k *keeper) pause(left time.Duration) time.Duration {
 }
 
 func (k *keeper) learned(p network.Peer) {
-	k.inbox.put(keeperItem{peer: &storage.Peer{Identity: p.Identity, StartCounter: p.StartCounter, Nonce: p.Nonce, Address: p.Address}}, true)
+	k.inbox.Put(keeperItem{peer: &storage.Peer{Identity: p.Identity, StartCounter: p.StartCounter, Nonce: p.Nonce, Address: p.Address}}, true)
 }
 
 func (k *keeper) outlived(by membership.Identity) {
-	k.inbox.put(keeperItem{refusal: fmt.Sprintf("node %v has seen a later life of this store: this is an old copy of it", by)}, true)
+	k.inbox.Put(keeperItem{refusal: fmt.Sprintf("node %v has seen a later life of this store: this is an old copy of it", by)}, true)
 }
 
 // step carries out one call of the store.
 func (k *keeper) step() bool {
-	for _, item := range k.inbox.take() {
+	for _, item := range k.inbox.Take() {
 		k.accept(item)
 	}
 	switch {
@@ -109,7 +109,7 @@ func (k *keeper) accept(item keeperItem) {
 	switch {
 	case item.begin:
 		if k.silence > 0 {
-			k.timer = k.env.AfterFunc(k.pause(k.silence), func() { k.inbox.put(keeperItem{lower: true}, true) })
+			k.timer = k.Env.AfterFunc(k.pause(k.silence), func() { k.inbox.Put(keeperItem{lower: true}, true) })
 		}
 	case item.refusal != "":
 		k.refusal = item.refusal
@@ -128,7 +128,7 @@ func (k *keeper) accept(item keeperItem) {
 
 func (k *keeper) keep(p storage.Peer) {
 	var err error
-	k.do(CallKeep, func() { err = k.node.cfg.Store.KeepPeer(context.Background(), p) }, func() {
+	k.Do(CallKeep, func() { err = k.node.cfg.Store.KeepPeer(context.Background(), p) }, func() {
 		if err != nil {
 			k.node.logger.Warn("what was learned of a peer cannot be kept", slog.Any("peer", p.Identity), slog.Any("error", err))
 		}
@@ -138,9 +138,9 @@ func (k *keeper) keep(p storage.Peer) {
 // lowerPromise records what is left of the promise of the life before, but never
 // less than was promised in this one (rule 13).
 func (k *keeper) lowerPromise() {
-	left := max(k.silence-k.env.Now().Sub(k.begun), 0)
+	left := max(k.silence-k.Env.Now().Sub(k.begun), 0)
 	var err error
-	k.do(CallKeep, func() { err = k.node.lowerPromise(left) }, func() {
+	k.Do(CallKeep, func() { err = k.node.lowerPromise(left) }, func() {
 		switch {
 		case err != nil:
 			k.node.logger.Warn("the promise of the life before cannot be lowered", slog.Any("error", err))
@@ -154,7 +154,7 @@ func (k *keeper) lowerPromise() {
 func (k *keeper) refuse() {
 	reason := k.refusal
 	var err error
-	k.do(CallKeep, func() {
+	k.Do(CallKeep, func() {
 		err = k.node.exclusive(func() error { return k.node.cfg.Store.Refuse(context.Background(), reason) })
 	}, func() {
 		k.refusal = ""
@@ -167,7 +167,7 @@ func (k *keeper) refuse() {
 func (k *keeper) broke(cause error) { k.node.storeFailed(cause) }
 
 func (k *keeper) finish() {
-	k.inbox.close()
+	k.inbox.Close()
 	if k.timer != nil {
 		k.timer.Stop()
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -21,8 +22,8 @@ import (
 //	BOUND     the groups' uncommitted bytes and the leaders' windows
 //	DIES WITH the node; a failed write stops all groups of the store
 type logActor struct {
-	shell
-	inbox   inbox[logItem]
+	stage.Shell
+	inbox   stage.Inbox[logItem]
 	store   storage.LogStore
 	limits  storage.Limits
 	network network.Network
@@ -89,10 +90,10 @@ type logItem struct {
 	drop bool
 }
 
-func newLogActor(env Environment, store storage.LogStore, net network.Network, exclusive func(func() error) error, storeFailed func(error), ended func()) *logActor {
+func newLogActor(env stage.Environment, store storage.LogStore, net network.Network, exclusive func(func() error) error, storeFailed func(error), ended func()) *logActor {
 	l := &logActor{store: store, limits: store.Limits(), network: net, exclusive: exclusive, storeFailed: storeFailed}
-	l.shell = shell{env: env, name: "log", next: l.step, closing: l.finish, failed: l.broke, ended: ended}
-	l.inbox.bell = l.ring
+	l.Shell = stage.Shell{Env: env, Name: "log", Next: l.step, Closing: l.finish, Failed: l.broke, Ended: ended}
+	l.inbox.Bell = l.Ring
 	write := l.write
 	l.callWrite = func() { l.writeErr = l.exclusive(write) }
 	l.callWritten = l.written
@@ -101,7 +102,7 @@ func newLogActor(env Environment, store storage.LogStore, net network.Network, e
 
 // step writes one batch of all that piled up.
 func (l *logActor) step() bool {
-	for _, item := range l.inbox.take() {
+	for _, item := range l.inbox.Take() {
 		l.accept(item)
 	}
 	if len(l.active) == 0 {
@@ -114,7 +115,7 @@ func (l *logActor) step() bool {
 		return len(l.active) > 0
 	}
 	l.traceWriting()
-	l.do(CallWrite, l.callWrite, l.callWritten)
+	l.Do(CallWrite, l.callWrite, l.callWritten)
 	return len(l.active) > 0
 }
 
@@ -130,7 +131,7 @@ func (l *logActor) written() {
 func (l *logActor) write() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &panicError{actor: l.name, value: r, stack: debug.Stack()}
+			err = &stage.PanicError{Actor: l.Name, Value: r, Stack: debug.Stack()}
 		}
 	}()
 	begun := l.meter.now()
@@ -360,13 +361,12 @@ func (l *logActor) giveUp(cause error) {
 
 // broke takes a panic. The actor stays, so that groups can leave.
 func (l *logActor) broke(cause error) {
-	l.broken = false
 	l.giveUp(cause)
-	l.ring()
+	l.Survive()
 }
 
 func (l *logActor) finish() {
-	for _, item := range l.inbox.close() {
+	for _, item := range l.inbox.Close() {
 		if item.leave != nil {
 			item.leave()
 		}

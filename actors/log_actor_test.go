@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -71,7 +72,7 @@ func (s *scriptedStore) Write(ctx context.Context, b *storage.Batch) error {
 
 // logRig is a log actor that a test steps by hand: calls end when it says so.
 type logRig struct {
-	env     *laterEnvironment
+	env     *stagetest.Hand
 	store   *scriptedStore
 	net     *sentNetwork
 	actor   *logActor
@@ -81,11 +82,11 @@ type logRig struct {
 }
 
 func newLogRig(limits storage.Limits) *logRig {
-	r := &logRig{env: &laterEnvironment{}, net: &sentNetwork{}, logs: map[membership.GroupID]*groupLog{}}
+	r := &logRig{env: stagetest.NewHand(), net: &sentNetwork{}, logs: map[membership.GroupID]*groupLog{}}
 	r.store = &scriptedStore{Store: memory.New(1), limits: limits}
 	r.actor = newLogActor(r.env, r.store, r.net, func(f func() error) error { return f() }, func(err error) { r.lost = err }, func() {})
-	r.actor.inbox.bell = func() {}
-	r.env.attach(&r.actor.shell)
+	r.actor.inbox.Bell = func() {}
+	r.actor.Start()
 	return r
 }
 
@@ -97,14 +98,14 @@ func (r *logRig) write(group membership.GroupID, w core.Write) {
 		r.logs[group] = g
 	}
 	g.tail.submit(&w)
-	r.actor.inbox.put(logItem{log: g, write: w}, true)
+	r.actor.inbox.Put(logItem{log: g, write: w}, true)
 }
 
 // run carries out the calls until there is none.
 func (r *logRig) run() {
-	r.env.work(&r.actor.shell)
-	for len(r.env.calls) > 0 {
-		r.env.finish()
+	work(r.env, &r.actor.Shell)
+	for r.env.Calls() > 0 {
+		r.env.Finish()
 	}
 }
 
@@ -140,13 +141,13 @@ func TestLogActorReleasesOnlyWhatIsDurable(t *testing.T) {
 	r := newLogRig(wide)
 	answer := func(n core.Index) []core.Message { return []core.Message{&core.AppendResponse{Match: n}} }
 	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100), Then: answer(1)})
-	r.env.work(&r.actor.shell)
+	work(r.env, &r.actor.Shell)
 	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100), Then: answer(2)})
-	r.env.work(&r.actor.shell)
-	if len(r.net.sent) != 0 || len(r.flushed) != 0 || len(r.env.calls) != 1 {
-		t.Fatalf("%d sent, %v flushed, %d calls before the first write is durable", len(r.net.sent), r.flushed, len(r.env.calls))
+	work(r.env, &r.actor.Shell)
+	if len(r.net.sent) != 0 || len(r.flushed) != 0 || r.env.Calls() != 1 {
+		t.Fatalf("%d sent, %v flushed, %d calls before the first write is durable", len(r.net.sent), r.flushed, r.env.Calls())
 	}
-	r.env.finish()
+	r.env.Finish()
 	if len(r.net.sent) != 1 || len(r.flushed) != 1 {
 		t.Fatalf("%d sent, %v flushed after the first write", len(r.net.sent), r.flushed)
 	}
@@ -180,12 +181,12 @@ func TestLogActorSplits(t *testing.T) {
 			r := newLogRig(test.limits)
 			r.write(1, core.Write{IOID: 1, SaveHardState: true, HardState: core.HardState{Term: 1}, Append: entriesOf(1, 1, 10, 100), Purge: id(1, 1),
 				Then: []core.Message{&core.AppendResponse{}}})
-			r.env.work(&r.actor.shell)
-			for n := 1; len(r.env.calls) > 0; n++ {
+			work(r.env, &r.actor.Shell)
+			for n := 1; r.env.Calls() > 0; n++ {
 				if len(r.net.sent) != 0 || len(r.flushed) != 0 {
 					t.Errorf("a split write is durable with its last part, not after part %d", n-1)
 				}
-				r.env.finish()
+				r.env.Finish()
 			}
 			r.expect(t, "batches", r.store.batches, test.want...)
 			r.expect(t, "flushed", r.flushed, "1:1")
@@ -223,7 +224,7 @@ func TestLogActorFailedWriteReleasesNothing(t *testing.T) {
 			r.run()
 			r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100)})
 			left := 0
-			r.actor.inbox.put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
+			r.actor.inbox.Put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
 			r.run()
 			if r.lost == nil || !strings.Contains(r.lost.Error(), "the disk is gone") {
 				t.Errorf("the cause is %v", r.lost)
@@ -241,11 +242,11 @@ func TestLogActorFailedWriteReleasesNothing(t *testing.T) {
 func TestLogActorLetsAGroupLeave(t *testing.T) {
 	r := newLogRig(wide)
 	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100)})
-	r.env.work(&r.actor.shell)
+	work(r.env, &r.actor.Shell)
 	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100)})
 	left := 0
-	r.actor.inbox.put(logItem{log: r.logs[1], leave: func() { left++ }}, true)
-	r.env.work(&r.actor.shell)
+	r.actor.inbox.Put(logItem{log: r.logs[1], leave: func() { left++ }}, true)
+	work(r.env, &r.actor.Shell)
 	if left != 0 {
 		t.Fatal("the group left while its writes were under way")
 	}
@@ -256,7 +257,7 @@ func TestLogActorLetsAGroupLeave(t *testing.T) {
 	r.expect(t, "batches", r.store.batches, "group 1 append 1-1", "group 1 append 2-2")
 
 	r.write(1, core.Write{IOID: 3, Append: entriesOf(1, 3, 3, 100)})
-	r.actor.inbox.put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
+	r.actor.inbox.Put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
 	r.run()
 	if left != 2 || len(r.store.batches) != 2 {
 		t.Errorf("a failed group's queue is dropped: left %d times, %d batches", left, len(r.store.batches))

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/metrics"
 	"github.com/trouperaft/troupe/network"
@@ -70,13 +71,13 @@ func (m *nodeMeter) now() core.Instant {
 	if m == nil {
 		return 0
 	}
-	return m.node.env.Now()
+	return instant(m.node.env)
 }
 
 // wrote takes a Write of the log store that began at begun.
 func (m *nodeMeter) wrote(entries, bytes int, begun core.Instant) {
 	if m != nil {
-		m.sync.Duration(m.node.env.Now().Sub(begun))
+		m.sync.Duration(instant(m.node.env).Sub(begun))
 		m.entries.Count(entries)
 		m.bytes.Count(bytes)
 	}
@@ -190,14 +191,14 @@ func (k *sink) putGroup(g *groupMeter, id metrics.ID, value int64, others ...att
 // every so many calls, because a write alone makes eleven of them. turns and since
 // are guarded by the inbox's lock, the others are the taker's.
 type inboxMeter struct {
-	env         Environment
+	env         stage.Environment
 	depth, wait *metrics.Recorder
 	// timesAll: somebody wants to know how long every call waited.
 	timesAll bool
 	turns    uint64
-	since    core.Instant
+	since    stage.Instant
 	sampled  bool
-	rung     core.Instant
+	rung     stage.Instant
 	waited   time.Duration
 }
 
@@ -220,26 +221,28 @@ func (m *nodeMeter) inbox(actor int) *inboxMeter {
 
 func (m *inboxMeter) samples() bool { return m.turns%metrics.InboxSampling == 1 }
 
-// rang notes that the actor is called.
-func (m *inboxMeter) rang() {
+// asMeter is the meter as an inbox has it, nil if it takes nothing.
+func (m *inboxMeter) asMeter() stage.Meter {
 	if m == nil {
-		return
+		return nil
 	}
+	return m
+}
+
+// Rang implements stage.Meter.
+func (m *inboxMeter) Rang() {
 	if m.turns++; m.timesAll || m.samples() {
 		m.since = m.env.Now()
 	}
 }
 
-// swapped notes that what is there was taken.
-func (m *inboxMeter) swapped() {
-	if m != nil {
-		m.rung, m.since, m.sampled = m.since, 0, m.samples()
-	}
-}
+// Swapped implements stage.Meter.
+func (m *inboxMeter) Swapped() { m.rung, m.since, m.sampled = m.since, 0, m.samples() }
 
-// took records what was taken last, unless the actor came by itself.
-func (m *inboxMeter) took(items int) {
-	if m == nil || m.rung == 0 {
+// Took implements stage.Meter: it records what was taken last, unless the actor
+// came by itself.
+func (m *inboxMeter) Took(items int) {
+	if m.rung == 0 {
 		return
 	}
 	m.waited = m.env.Now().Sub(m.rung)

@@ -69,7 +69,7 @@ func newGroupMeter(g *Group, engine *core.Engine) *groupMeter {
 	if n == nil {
 		return nil
 	}
-	m := &groupMeter{node: n, group: g, started: g.env.Now(), before: engine.Progress()}
+	m := &groupMeter{node: n, group: g, started: instant(g.env), before: engine.Progress()}
 	m.queue, m.propose = m.recorder(metrics.ProposeQueue), m.recorder(metrics.ProposeDuration)
 	m.appended, m.committed = m.recorder(metrics.LogAppend), m.recorder(metrics.CommitDuration)
 	m.applied, m.applyCall = m.recorder(metrics.ApplyDuration), m.recorder(metrics.ApplyCall)
@@ -111,13 +111,13 @@ func (m *groupMeter) now() core.Instant {
 	if m == nil {
 		return 0
 	}
-	return m.group.env.Now()
+	return instant(m.group.env)
 }
 
 // measure takes what a burst of the core has changed, before anybody is told.
 func (c *coreActor) measure() {
 	if m := c.group.meter; m != nil {
-		m.burst(c.engine.Progress(), c.now, c.inbox.meter.waited)
+		m.burst(c.engine.Progress(), c.now, c.meter.waited)
 	}
 }
 
@@ -166,7 +166,7 @@ func (m *groupMeter) writes(g *groupLog, w *core.Write) {
 // durable takes the end of a round.
 func (m *groupMeter) durable(g *groupLog) {
 	if m != nil && g.begun != 0 {
-		m.appended.Duration(m.group.env.Now().Sub(g.begun))
+		m.appended.Duration(instant(m.group.env).Sub(g.begun))
 		g.begun = 0
 	}
 }
@@ -176,7 +176,7 @@ func (m *groupMeter) wasApplied(entries []core.Entry, begun core.Instant) {
 	if m == nil {
 		return
 	}
-	now := m.group.env.Now()
+	now := instant(m.group.env)
 	m.counts.applied.Add(int64(len(entries)))
 	m.applyEntries.Count(len(entries))
 	m.applyBytes.Count(core.SizeOf(entries))
@@ -221,7 +221,7 @@ func (m *groupMeter) readEnded(err error) {
 // readsServed takes reads that were asked for together at since.
 func (m *groupMeter) readsServed(since core.Instant) {
 	if m != nil {
-		m.read.Duration(m.group.env.Now().Sub(since))
+		m.read.Duration(instant(m.group.env).Sub(since))
 	}
 }
 
@@ -233,7 +233,7 @@ func (m *groupMeter) snapshot(operation int, begun core.Instant, bytes uint64, o
 		m.counts.snapshots[operation][1].Add(1)
 	default:
 		m.counts.snapshots[operation][0].Add(1)
-		m.snapshotDuration[operation].Duration(m.group.env.Now().Sub(begun))
+		m.snapshotDuration[operation].Duration(instant(m.group.env).Sub(begun))
 		m.snapshotSize[operation].Count(int(bytes))
 	}
 }
@@ -272,7 +272,7 @@ func (m *groupMeter) observe(k *sink) {
 
 // observeStatus tells a reader the gauges that a status has.
 func (m *groupMeter) observeStatus(s *Status, put func(id metrics.ID, n int64, others ...attribute.KeyValue)) {
-	now := m.group.env.Now()
+	now := instant(m.group.env)
 	sinceStart := func(d time.Duration) int64 {
 		if d < 0 {
 			return int64(now.Sub(m.started))

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/metrics"
 )
@@ -106,7 +107,7 @@ func (r *stageMarks) truncate(last core.Index) {
 
 // streamMeter takes the numbers of a stream. A nil one takes nothing.
 type streamMeter struct {
-	env                      Environment
+	env                      stage.Environment
 	duration, entries, bytes *metrics.Recorder
 	// sentAt are messages that were sent and not answered, oldest first.
 	sentAt []stageMark
@@ -135,7 +136,7 @@ func (m *streamMeter) sent(message *core.AppendEntries, ok bool) {
 	for n > 0 && m.sentAt[n-1].last > message.Prev.Index {
 		n--
 	}
-	m.sentAt = append(m.sentAt[:n], stageMark{last: message.Entries[len(message.Entries)-1].Index, at: m.env.Now()})
+	m.sentAt = append(m.sentAt[:n], stageMark{last: message.Entries[len(message.Entries)-1].Index, at: instant(m.env)})
 }
 
 // matched takes the peer's new match, 0 if there is none.
@@ -148,7 +149,7 @@ func (m *streamMeter) matched(match core.Index) {
 		done++
 	}
 	if done > 0 {
-		m.duration.Duration(m.env.Now().Sub(m.sentAt[0].at))
+		m.duration.Duration(instant(m.env).Sub(m.sentAt[0].at))
 		left := copy(m.sentAt, m.sentAt[done:])
 		m.sentAt = m.sentAt[:left]
 	}

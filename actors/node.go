@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -20,7 +21,7 @@ import (
 // Its methods are safe for concurrent use.
 type Node struct {
 	cfg      NodeConfig
-	env      Environment
+	env      stage.Environment
 	logger   *slog.Logger
 	identity membership.Identity
 	log      *logActor
@@ -83,7 +84,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		credits:  &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
 	}
 	if n.env == nil {
-		n.env = Production()
+		n.env = stage.Production()
 	}
 	if n.logger == nil {
 		n.logger = slog.New(slog.DiscardHandler)
@@ -97,14 +98,14 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		return nil, err
 	}
 	n.meter, n.log.meter, out.meter = meter, meter, meter
-	n.log.inbox.meter = meter.inbox(meteredLog)
+	n.log.inbox.Meter = meter.inbox(meteredLog).asMeter()
 	n.keeper = newKeeper(n, header)
 	n.keeper.begin()
-	n.log.start()
+	n.log.Start()
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
 	if err := cfg.Network.Start(local, n.knownPeers(), handler{n}); err != nil {
 		n.unstarted = true
-		n.log.stop()
+		n.log.Stop()
 		return nil, err
 	}
 	return n, nil
@@ -245,7 +246,7 @@ func (n *Node) stopLogWhenLast() {
 	last := n.stopping && len(n.table.Load().ordered) == 0 && len(n.starting) == 0
 	n.mu.Unlock()
 	if last {
-		n.log.stop()
+		n.log.Stop()
 	}
 }
 
@@ -253,7 +254,7 @@ func (n *Node) stopLogWhenLast() {
 func (n *Node) logEnded() {
 	n.meter.close()
 	if n.unstarted {
-		n.keeper.stop()
+		n.keeper.Stop()
 		return
 	}
 	var err error
@@ -264,7 +265,7 @@ func (n *Node) closed(err error) {
 	if err != nil {
 		n.logger.Warn("the network did not close", slog.Any("error", err))
 	}
-	n.keeper.stop()
+	n.keeper.Stop()
 }
 
 // keeperEnded is the last thing that a node does.

@@ -55,7 +55,7 @@ const proposeBatchMax = 1024
 func (s *proposalsInCore) init(c *coreActor) {
 	s.core = c
 	s.byID = make(map[uint64]*Proposal)
-	s.lastID = c.env.Rand() // an answer to an earlier life must not fit
+	s.lastID = c.Env.Rand() // an answer to an earlier life must not fit
 }
 
 // accept takes a proposal that has its credit.
@@ -120,7 +120,7 @@ func (s *proposalsInCore) propose() {
 		for p := s.waiting.first; p != nil && p.ExpectedTerm == expected && len(entries) < cap(entries); p = p.next {
 			entries = append(entries, core.Entry{Kind: core.EntryCommand, Data: p.Data})
 		}
-		s.event = core.Propose{Entries: entries, Time: c.env.WallTime(), ExpectedTerm: expected}
+		s.event = core.Propose{Entries: entries, Time: c.Env.WallTime(), ExpectedTerm: expected}
 		c.engine.Step(c.now, &s.event, &c.out)
 		s.admitted(s.event.First, s.event.Admitted)
 		clear(entries[s.event.Admitted:]) // the log keeps the array, and not these
@@ -147,7 +147,7 @@ func (s *proposalsInCore) admitted(first core.LogID, count int) {
 		held.proposals.push(p)
 	}
 	g := s.core.group
-	if g.apply.inbox.leave(applyItem{slots: held}) {
+	if g.apply.inbox.Leave(applyItem{slots: held}) {
 		return
 	}
 	for !held.proposals.empty() {

@@ -50,7 +50,7 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 		}
 	}
 	c.group.traces.confirmed(kept, cmd.Index)
-	if len(kept) > 0 && !c.group.apply.inbox.put(applyItem{read: readBatch{cmd.Index, kept, since}}, true) {
+	if len(kept) > 0 && !c.group.apply.inbox.Put(applyItem{read: readBatch{cmd.Index, kept, since}}, true) {
 		for _, read := range kept {
 			c.group.finishRead(read, stageApply, 0, c.group.stopCause())
 		}
@@ -125,7 +125,7 @@ func (g *Group) ReadIndex(r *Read) {
 		g.finishRead(r, stageCore, 0, core.ErrOverloaded)
 		return
 	}
-	if !g.core.inbox.put(r, true) {
+	if !g.core.inbox.Put(r, true) {
 		g.finishRead(r, stageCore, 0, g.stopCause())
 	}
 }

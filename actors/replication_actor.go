@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -22,7 +23,7 @@ import (
 //	BOUND     the stream's window
 //	DIES WITH the leader's term, the membership of its follower, the group
 type replicationActor struct {
-	shell
+	stage.Shell
 	inbox streamInbox
 	group *Group
 	key   streamKey
@@ -49,25 +50,26 @@ type replicationActor struct {
 // streamInbox is a replication actor's inbox. How far the log has grown is not
 // an item: only the newest counts.
 type streamInbox struct {
-	inbox[core.StreamEvent]
+	stage.Inbox[core.StreamEvent]
 	grown core.StreamGrown
 	grew  bool
 }
 
 // grow takes how far the log has grown.
 func (b *streamInbox) grow(g core.StreamGrown) {
-	b.mu.Lock()
-	b.grown, b.grew = g, true
-	b.ringAndUnlock(true)
+	b.Note(func() bool {
+		b.grown, b.grew = g, true
+		return true
+	})
 }
 
 // takeAll swaps out everything.
 func (b *streamInbox) takeAll() (events []core.StreamEvent, grown core.StreamGrown, grew bool) {
-	b.recycle()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	grew, b.grew = b.grew, false
-	return b.swap(), b.grown, grew
+	events = b.TakeNoted(func(bool) int {
+		grown, grew, b.grew = b.grown, b.grew, false
+		return int(truth(grew))
+	})
+	return events, grown, grew
 }
 
 // streamKey names a stream of this node.
@@ -84,20 +86,19 @@ func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *repl
 		MessageBytesMax: g.cfg.MessageBytesMax, EntriesPerMessageMax: g.cfg.EntriesPerMessageMax,
 		InflightMessagesMax: g.cfg.WindowMessagesMax, InflightBytesMax: g.cfg.WindowBytesMax,
 	})
-	a.shell = shell{env: g.env, name: "replication", next: a.step, closing: a.finish, failed: g.fail, ended: g.memberEnded}
+	a.Shell = stage.Shell{Env: g.env, Name: "replication", Next: a.step, Closing: a.finish, Failed: g.fail, Ended: g.memberEnded}
 	a.figures.toPeer = g.node.inflightTo(a.key.peer.ID)
-	a.inbox.bell, a.inbox.meter, a.meter = a.ring, g.meter.inbox(meteredReplication), g.meter.stream(a.key.peer)
+	a.inbox.Bell, a.inbox.Meter, a.meter = a.Ring, g.meter.inbox(meteredReplication).asMeter(), g.meter.stream(a.key.peer)
 	return a
 }
 
 func (a *replicationActor) finish() {
-	a.inbox.close()
+	a.inbox.Close()
 	a.figures.end()
 }
 
 func (a *replicationActor) step() bool {
 	events, grown, grew := a.inbox.takeAll()
-	a.inbox.meter.took(len(events) + int(truth(grew)))
 	if len(events) == 0 && !grew {
 		return false
 	}
@@ -121,7 +122,7 @@ func (a *replicationActor) step() bool {
 // pump steps the stream and carries out what it wants, until it wants nothing or
 // has to wait.
 func (a *replicationActor) pump(ev core.StreamEvent) {
-	now := a.env.Now()
+	now := instant(a.Env)
 	for ev != nil && !a.over {
 		a.stream.Step(now, ev, &a.out)
 		a.report()
@@ -162,17 +163,14 @@ func (a *replicationActor) read(first, last core.Index, bytesMax int) core.Strea
 		a.served = core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
 		return &a.served
 	}
-	if a.busy {
-		panic("a stream asks for a second read")
-	}
 	answer := &core.StreamRead{Prev: r.prev}
-	a.do(CallRead, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
+	a.Do(CallRead, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
 		if err := a.group.tail.settleStoreRead(a.generation, first, answer.Prev); err != nil {
 			answer.Err = err
 		}
 		switch {
 		case answer.Err != nil && !errors.Is(answer.Err, core.ErrCompacted) && !errors.Is(answer.Err, core.ErrLogChanged):
-			a.fail(fmt.Errorf("actors: entry %d is to be sent to node %d and cannot be read: %w", first, a.key.peer.ID, answer.Err))
+			a.Fail(fmt.Errorf("actors: entry %d is to be sent to node %d and cannot be read: %w", first, a.key.peer.ID, answer.Err))
 		case answer.Err == nil && len(answer.Entries) == 0 && last >= first:
 			// The entry before was all that memory lacked.
 			a.pump(a.read(first, last, bytesMax))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -17,7 +18,7 @@ import (
 //	BOUND     one a group at a time
 //	DIES WITH its job, the group
 type snapshotBuilder struct {
-	shell
+	stage.Shell
 	group *Group
 	job   *snapshotViewed
 	begun bool
@@ -25,7 +26,7 @@ type snapshotBuilder struct {
 
 func newSnapshotBuilder(g *Group, job *snapshotViewed) *snapshotBuilder {
 	b := &snapshotBuilder{group: g, job: job}
-	b.shell = shell{env: g.env, name: "snapshot builder", next: b.step, closing: b.finish, failed: g.fail, ended: g.memberEnded}
+	b.Shell = stage.Shell{Env: g.env, Name: "snapshot builder", Next: b.step, Closing: b.finish, Failed: g.fail, Ended: g.memberEnded}
 	return b
 }
 
@@ -38,11 +39,11 @@ func (b *snapshotBuilder) step() bool {
 	var meta core.SnapshotMeta
 	var err error
 	trace := b.group.traces.building()
-	b.do(CallSnapshotWrite, func() { meta, err = b.build() }, func() {
+	b.Do(CallSnapshotWrite, func() { meta, err = b.build() }, func() {
 		trace.built(&meta, err)
 		b.group.meter.snapshot(snapshotBuilt, begun, meta.SizeBytes, err == nil)
 		b.group.core.put(&core.SnapshotBuilt{Meta: meta, Err: err})
-		b.stop()
+		b.Stop()
 	})
 	return true
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -16,8 +17,8 @@ import (
 //	BOUND     the sender's window
 //	DIES WITH the group
 type snapshotReceiver struct {
-	shell
-	inbox inbox[*core.SnapshotChunk]
+	stage.Shell
+	inbox stage.Inbox[*core.SnapshotChunk]
 	group *Group
 
 	queue  []*core.SnapshotChunk
@@ -33,13 +34,13 @@ type snapshotReceiver struct {
 
 func newSnapshotReceiver(g *Group) *snapshotReceiver {
 	r := &snapshotReceiver{group: g}
-	r.shell = shell{env: g.env, name: "snapshot receiver", next: r.step, closing: r.finish, failed: g.fail, ended: r.end}
-	r.inbox.bell = r.ring
+	r.Shell = stage.Shell{Env: g.env, Name: "snapshot receiver", Next: r.step, Closing: r.finish, Failed: g.fail, Ended: r.end}
+	r.inbox.Bell = r.Ring
 	return r
 }
 
 func (r *snapshotReceiver) step() bool {
-	r.queue = append(r.queue, r.inbox.take()...)
+	r.queue = append(r.queue, r.inbox.Take()...)
 	if len(r.queue) == 0 {
 		return false
 	}
@@ -53,7 +54,7 @@ func (r *snapshotReceiver) step() bool {
 	var committed bool
 	var err error
 	r.traceTransfer(m)
-	r.do(CallSnapshotWrite, func() { committed, err = r.take(m) }, func() {
+	r.Do(CallSnapshotWrite, func() { committed, err = r.take(m) }, func() {
 		switch {
 		case err != nil:
 			r.group.meter.snapshot(snapshotReceived, r.begun, 0, false)
@@ -137,7 +138,7 @@ func (r *snapshotReceiver) answer(m *core.SnapshotChunk, refusal string) {
 	})
 }
 
-func (r *snapshotReceiver) finish() { r.inbox.close() }
+func (r *snapshotReceiver) finish() { r.inbox.Close() }
 
 // end removes what is unfinished. No call is under way any more.
 func (r *snapshotReceiver) end() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -20,8 +21,8 @@ import (
 //	BOUND     a window of pieces; one transfer to a node at a time
 //	DIES WITH its transfer, the stream, the group
 type snapshotSender struct {
-	shell
-	inbox    inbox[senderItem]
+	stage.Shell
+	inbox    stage.Inbox[senderItem]
 	group    *Group
 	cmd      core.SendSnapshot
 	key      streamKey
@@ -39,7 +40,7 @@ type snapshotSender struct {
 	// unsent is a piece that the network did not take yet.
 	unsent  *core.SnapshotChunk
 	over    bool
-	patrol  Timer
+	patrol  stage.Timer
 	figures transferFigures
 	trace   *rareTrace
 	begun   core.Instant
@@ -70,13 +71,13 @@ const (
 
 func newSnapshotSender(g *Group, cmd *core.SendSnapshot) *snapshotSender {
 	s := &snapshotSender{group: g, cmd: *cmd, key: streamKey{cmd.Peer.Identity, cmd.Stream}, transfer: g.node.transferID.Add(1)}
-	s.shell = shell{env: g.env, name: "snapshot sender", next: s.step, closing: s.finish, failed: g.fail, ended: s.end}
-	s.inbox.bell = s.ring
+	s.Shell = stage.Shell{Env: g.env, Name: "snapshot sender", Next: s.step, Closing: s.finish, Failed: g.fail, Ended: s.end}
+	s.inbox.Bell = s.Ring
 	return s
 }
 
 func (s *snapshotSender) step() bool {
-	for _, item := range s.inbox.take() {
+	for _, item := range s.inbox.Take() {
 		s.accept(item)
 	}
 	if s.over || s.patrol == nil {
@@ -95,7 +96,7 @@ func (s *snapshotSender) accept(item senderItem) {
 	case item.begin:
 		s.trace = s.group.traces.transferring(s.key.peer)
 		s.begun = s.group.meter.now()
-		s.patrol = s.env.AfterFunc(s.group.cfg.ElectionTimeout, func() { s.inbox.put(senderItem{patrol: true}, true) })
+		s.patrol = s.Env.AfterFunc(s.group.cfg.ElectionTimeout, func() { s.inbox.Put(senderItem{patrol: true}, true) })
 	case item.patrol:
 		s.watch()
 	case item.down:
@@ -126,7 +127,7 @@ func (s *snapshotSender) watch() {
 
 func (s *snapshotSender) open() {
 	var err error
-	s.do(CallSnapshotRead, func() { err = s.openNewest() }, func() {
+	s.Do(CallSnapshotRead, func() { err = s.openNewest() }, func() {
 		if err != nil {
 			s.group.logger.Warn("no snapshot can be sent", s.trace.logIDs("peer", s.key.peer, "error", err)...)
 			s.conclude(false)
@@ -189,7 +190,7 @@ func (s *snapshotSender) read(n uint64, then func([]byte)) {
 	n = min(n, uint64(s.group.cfg.SnapshotChunkBytes), s.meta.SizeBytes-s.offset)
 	data := make([]byte, n)
 	var err error
-	s.do(CallSnapshotRead, func() {
+	s.Do(CallSnapshotRead, func() {
 		if _, err = io.ReadFull(s.reader, data); err == nil && s.offset+n == s.meta.SizeBytes {
 			err = s.verifyEnd()
 		}
@@ -259,13 +260,13 @@ func (s *snapshotSender) conclude(ok bool) {
 	s.trace.concluded(ok)
 	s.group.meter.snapshot(snapshotSent, s.begun, s.meta.SizeBytes, ok)
 	s.group.core.put(&core.SnapshotSent{Peer: s.key.peer, Stream: s.key.stream, LogID: s.meta.LogID, OK: ok})
-	s.stop()
+	s.Stop()
 }
 
 func (s *snapshotSender) finish() {
 	s.over = true
 	s.trace.concluded(false)
-	s.inbox.close()
+	s.inbox.Close()
 	if s.patrol != nil {
 		s.patrol.Stop()
 	}

@@ -27,7 +27,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	if err != nil {
 		return nil, err
 	}
-	engine, err := core.NewEngine(n.engineConfig(cfg, again), state, n.env.Now())
+	engine, err := core.NewEngine(n.engineConfig(cfg, again), state, instant(n.env))
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +52,8 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 // begin spawns the core and the apply actor, and starts the engine before
 // anything else reaches it.
 func (c *coreActor) begin() {
-	c.group.apply.start()
-	c.group.spawn(&c.shell)
+	c.group.apply.Start()
+	c.group.spawn(&c.Shell)
 	c.put(&startEngine{})
 }
 

@@ -47,7 +47,7 @@ func (g *Group) status() Status {
 	// The core is told of these when it has use for them.
 	applied, flushed := g.tail.progress()
 	s.Applied, s.Flushed = max(s.Applied, applied), max(s.Flushed, min(flushed, s.Last))
-	now := g.env.Now()
+	now := instant(g.env)
 	switch {
 	case s.Role == core.RoleLeader:
 		s.LastContact = 0

@@ -136,7 +136,7 @@ func TestStatusOfEndedTransfer(t *testing.T) {
 	s := leader.group.Status()
 	p := peerIn(t, &s, peer.id)
 	p.Snapshot = true // as the engine says until its next burst
-	if leader.group.completePeer(&s, &p, leader.group.env.Now()); p.Snapshot || p.SnapshotTotalBytes != 0 || !replicates(p) {
+	if leader.group.completePeer(&s, &p, instant(leader.group.env)); p.Snapshot || p.SnapshotTotalBytes != 0 || !replicates(p) {
 		t.Errorf("%v, snapshot %v", p, p.Snapshot)
 	}
 }

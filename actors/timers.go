@@ -1,6 +1,9 @@
 package actors
 
-import "github.com/trouperaft/troupe/core"
+import (
+	"github.com/trouperaft/troupe/actors/stage"
+	"github.com/trouperaft/troupe/core"
+)
 
 // timersMax is above every core.Timer.
 const timersMax = core.Timers + 1
@@ -9,7 +12,7 @@ const timersMax = core.Timers + 1
 // taken back once it is in the inbox, so each is judged when it is read: it
 // counts if the timer is armed and due, with the generation armed last.
 type engineTimer struct {
-	timer      Timer
+	timer      stage.Timer
 	armed      bool
 	at         core.Instant
 	generation uint64
@@ -28,7 +31,7 @@ func (c *coreActor) armTimer(cmd *core.ArmTimer) {
 	d := max(cmd.At.Sub(c.now), 0)
 	if t.timer == nil {
 		timer := cmd.Timer
-		t.timer = c.env.AfterFunc(d, func() { c.put(&timerDue{timer}) })
+		t.timer = c.Env.AfterFunc(d, func() { c.put(&timerDue{timer}) })
 		return
 	}
 	t.timer.Reset(d)

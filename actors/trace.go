@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/tracing"
@@ -27,7 +28,7 @@ import (
 // A new leader goes on with those that it took over.
 type traces struct {
 	tracer *tracing.Tracer // nil: off
-	env    Environment
+	env    stage.Environment
 	node   membership.NodeID
 	group  membership.GroupID
 	// streams are the peers that this node replicates to.
@@ -138,19 +139,19 @@ func (t *traces) on(more ...attribute.KeyValue) []attribute.KeyValue {
 }
 
 func (t *traces) clock() traceClock {
-	return traceClock{env: t.env, wall: t.env.WallTime(), at: t.env.Now()}
+	return traceClock{env: t.env, wall: t.env.WallTime(), at: instant(t.env)}
 }
 
 // traceClock turns the node's monotonic clock into wall time, by one reading of
 // both: within a trace no span of a node ends before it began.
 type traceClock struct {
-	env  Environment
+	env  stage.Environment
 	wall int64
 	at   core.Instant
 }
 
 func (c *traceClock) now() time.Time {
-	return time.Unix(0, c.wall+int64(c.env.Now().Sub(c.at)))
+	return time.Unix(0, c.wall+int64(instant(c.env).Sub(c.at)))
 }
 
 // end ends a span, if there is one, and forgets it.

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/tracing"
 )
@@ -30,7 +31,7 @@ func newTraceRig(t testing.TB, sampler tracing.Sampler) *traceRig {
 	streams := map[streamKey]*replicationActor{{peer: peer, stream: 1}: nil}
 	tr := &traces{
 		tracer: tracing.NewTracer(tracing.Config{Provider: provider, Sampler: sampler}),
-		env:    Production(), node: 1, group: 1,
+		env:    stage.Production(), node: 1, group: 1,
 		streams: func() map[streamKey]*replicationActor { return streams },
 	}
 	tr.changed(&core.Changed{Role: core.RoleLeader, Term: 1})

@@ -27,8 +27,8 @@ type transfersInCore struct {
 func (t *transfersInCore) build(v *snapshotViewed) {
 	b := newSnapshotBuilder(t.core.group, v)
 	t.builders = append(t.builders[:0], b)
-	t.core.group.spawn(&b.shell)
-	b.ring()
+	t.core.group.spawn(&b.Shell)
+	b.Ring()
 }
 
 func (t *transfersInCore) send(cmd *core.SendSnapshot) {
@@ -37,7 +37,7 @@ func (t *transfersInCore) send(cmd *core.SendSnapshot) {
 	s := newSnapshotSender(t.core.group, cmd)
 	t.senders = append(t.senders, s)
 	t.core.group.setSenders(t.senders)
-	t.core.group.spawn(&s.shell)
+	t.core.group.spawn(&s.Shell)
 	t.core.group.node.gate.enter(s)
 }
 
@@ -47,7 +47,7 @@ func (t *transfersInCore) sent(ev *core.SnapshotSent) {
 	t.streamStopped(key)
 	for _, s := range t.core.streams {
 		if s.key == key {
-			s.inbox.put(&core.StreamSnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
+			s.inbox.Put(&core.StreamSnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (t *transfersInCore) sent(ev *core.SnapshotSent) {
 func (t *transfersInCore) streamStopped(key streamKey) {
 	for i, s := range t.senders {
 		if s.key == key {
-			s.stop()
+			s.Stop()
 			t.senders = slices.Delete(slices.Clone(t.senders), i, i+1)
 			t.core.group.setSenders(t.senders)
 			return
@@ -66,7 +66,7 @@ func (t *transfersInCore) streamStopped(key streamKey) {
 func (t *transfersInCore) onPeerDown(node membership.NodeID) {
 	for _, s := range t.senders {
 		if s.key.peer.ID == node {
-			s.inbox.put(senderItem{down: true}, true)
+			s.inbox.Put(senderItem{down: true}, true)
 		}
 	}
 }
@@ -74,21 +74,21 @@ func (t *transfersInCore) onPeerDown(node membership.NodeID) {
 func (t *transfersInCore) receive(m *core.SnapshotChunk) {
 	if t.receiver == nil {
 		t.receiver = newSnapshotReceiver(t.core.group)
-		t.core.group.spawn(&t.receiver.shell)
+		t.core.group.spawn(&t.receiver.Shell)
 	}
-	t.receiver.inbox.put(m, true)
+	t.receiver.inbox.Put(m, true)
 }
 
 func (t *transfersInCore) finish() {
 	for _, b := range t.builders {
-		b.stop()
+		b.Stop()
 	}
 	for _, s := range t.senders {
-		s.stop()
+		s.Stop()
 	}
 	t.core.group.setSenders(nil)
 	if t.receiver != nil {
-		t.receiver.stop()
+		t.receiver.Stop()
 	}
 }
 
@@ -109,7 +109,7 @@ func (g *transferGate) enter(s *snapshotSender) {
 	first := g.lines[node][0] == s
 	g.mu.Unlock()
 	if first {
-		s.inbox.put(senderItem{begin: true}, true)
+		s.inbox.Put(senderItem{begin: true}, true)
 	}
 }
 
@@ -132,6 +132,6 @@ func (g *transferGate) leave(s *snapshotSender) {
 	}
 	g.mu.Unlock()
 	if next != nil {
-		next.inbox.put(senderItem{begin: true}, true)
+		next.inbox.Put(senderItem{begin: true}, true)
 	}
 }

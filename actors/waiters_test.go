@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network/inproc"
@@ -29,10 +30,10 @@ func (n *narrowNetwork) Send(m core.Message) bool {
 func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	net := &narrowNetwork{}
 	id := func(n membership.NodeID) membership.Identity { return membership.Identity{ID: n, Incarnation: 1} }
-	g := &Group{cfg: groupConfig(1, nil), env: Production(), credits: &credits{}}
+	g := &Group{cfg: groupConfig(1, nil), env: stage.Production(), credits: &credits{}}
 	g.node = &Node{cfg: NodeConfig{Network: net}, identity: id(1)}
 	g.setCluster(core.ClusterID{7})
-	c := &coreActor{group: g, shell: shell{env: g.env}}
+	c := &coreActor{group: g, Shell: stage.Shell{Env: g.env}}
 	g.core = c
 	c.proposals.init(c)
 	c.transfers.core = c
@@ -93,18 +94,6 @@ func TestResultThatCannotBeSent(t *testing.T) {
 	got := net.sent[0].(*core.ProposeResponse).Results
 	if len(got) != 2 || got[0].ID != 1 || got[0].Code != core.ResultUnknown || got[0].Value != nil || got[1].Code != core.ResultLost {
 		t.Errorf("sent %+v", got)
-	}
-}
-
-// TestEndAfterAPanicInClosing: what an actor calls at its end may panic, and
-// nobody waits for that actor for ever.
-func TestEndAfterAPanicInClosing(t *testing.T) {
-	var failed error
-	ended := 0
-	s := &shell{closing: func() { panic("view") }, failed: func(err error) { failed = err }, ended: func() { ended++ }}
-	s.guard(s.close)
-	if failed == nil || ended != 1 {
-		t.Errorf("failed %v, ended %d times", failed, ended)
 	}
 }
 
@@ -188,7 +177,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 	for name, closed := range map[string]bool{"credit is still given": false, "no credit is given any more": true} {
 		t.Run(name, func(t *testing.T) {
 			c, net := followerCore(5)
-			c.inbox.bell = func() {}
+			c.inbox.Bell = func() {}
 			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
 			if closed {
 				c.group.credits.close()

@@ -95,13 +95,13 @@ func TestActorsShowTheirCards(t *testing.T) {
 	}
 }
 
-// embedsShell reports whether a struct of the file embeds the actors' shell.
+// embedsShell reports whether a struct of the file embeds stage.Shell.
 func embedsShell(file *ast.File) (found bool) {
 	ast.Inspect(file, func(node ast.Node) bool {
 		if structure, ok := node.(*ast.StructType); ok {
 			for _, field := range structure.Fields.List {
-				name, ok := field.Type.(*ast.Ident)
-				found = found || len(field.Names) == 0 && ok && name.Name == "shell"
+				name, ok := field.Type.(*ast.SelectorExpr)
+				found = found || len(field.Names) == 0 && ok && name.Sel.Name == "Shell"
 			}
 		}
 		return true

@@ -30,8 +30,7 @@ var libraries = []struct {
 	prefix  string
 	allowed []string
 }{
-	// The simulator stands in for the dispatcher, which is protoactor's type.
-	{"github.com/asynkron/protoactor-go", []string{"actors", "internal/simulation"}},
+	{"github.com/asynkron/protoactor-go", []string{"actors/stage"}},
 	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples"}},
 	{"google.golang.org/protobuf", []string{"network", "tracing/otlp"}},
 	{"google.golang.org/grpc", []string{"tracing/otlp", "examples"}},
@@ -114,6 +113,31 @@ func TestLibrariesStayInTheirRooms(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestStageKnowsNoPlay asserts that what actors run on knows nothing of the
+// actors, of Raft, or of anything else in the module, and that protoactor stands
+// behind it: who brings an environment does not see it.
+func TestStageKnowsNoPlay(t *testing.T) {
+	const stage = "actors/stage"
+	behind := false
+	for _, p := range list(t, "./"+stage+"/...") {
+		path, _ := house(p.ImportPath)
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if target, ours := house(imported); ours && !within(target, stage) {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+			if within(imported, "github.com/asynkron/protoactor-go") {
+				behind = true
+				if path != stage {
+					t.Errorf("%s imports %s: only %s may", p.ImportPath, imported, stage)
+				}
+			}
+		}
+	}
+	if !behind {
+		t.Error("protoactor is imported nowhere: what is this test for?")
 	}
 }
 

@@ -3,6 +3,8 @@ package simulation
 import (
 	"bytes"
 	"testing"
+
+	"github.com/trouperaft/troupe/actors/stage"
 )
 
 // TestSameSeedSameTrace runs seeds twice and compares their traces byte for
@@ -12,7 +14,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		seeds = 3
 	}
-	system := NewSystem()
+	system := stage.NewSystem()
 	hashes := map[uint64]uint64{}
 	for seed := uint64(1); seed <= seeds; seed++ {
 		var first, second bytes.Buffer

@@ -4,9 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -20,11 +19,11 @@ type environment struct {
 	drift       int64
 }
 
-var _ actors.Environment = (*environment)(nil)
+var _ stage.Environment = (*environment)(nil)
 
-func (e *environment) Now() core.Instant {
+func (e *environment) Now() stage.Instant {
 	passed := int64(e.life.sim.clock.now - e.start)
-	return e.base + core.Instant(passed+passed/1000*e.drift)
+	return stage.Instant(e.base) + stage.Instant(passed+passed/1000*e.drift)
 }
 
 // wallStart is the wall clock at the beginning of each run.
@@ -45,14 +44,12 @@ func (e *environment) Secret(b []byte) {
 
 func (e *environment) Yield() {}
 
-func (e *environment) System() *actor.ActorSystem { return e.life.sim.system }
-
-func (e *environment) Dispatcher() actor.Dispatcher { return dispatcher{e.life} }
+func (e *environment) System() *stage.System { return e.life.sim.system }
 
 // real is how much virtual time passes while the node's clock shows d.
 func (e *environment) real(d time.Duration) time.Duration { return d - d/1000*time.Duration(e.drift) }
 
-func (e *environment) AfterFunc(d time.Duration, f func()) actors.Timer {
+func (e *environment) AfterFunc(d time.Duration, f func()) stage.Timer {
 	return &timer{e, e.life.sim.clock.after(e.real(d), e.life, f)}
 }
 
@@ -69,30 +66,25 @@ func (t *timer) Reset(d time.Duration) {
 
 func (t *timer) Stop() { t.environment.life.sim.clock.cancel(t.event) }
 
-// dispatcher only queues: the loop decides who runs.
-type dispatcher struct{ life *life }
-
-func (d dispatcher) Schedule(run func()) {
-	s := d.life.sim
+// Schedule only queues: the loop decides who runs.
+func (e *environment) Schedule(run func()) {
+	l := e.life
+	s := l.sim
 	if s.plan.stall > 0 && s.scheduling.IntN(1000) < s.plan.stall {
-		s.clock.after(s.plan.stalls.draw(s.scheduling), d.life, func() { s.runnable = append(s.runnable, runnable{run, d.life}) })
+		s.clock.after(s.plan.stalls.draw(s.scheduling), l, func() { s.runnable = append(s.runnable, runnable{run, l}) })
 		return
 	}
-	s.runnable = append(s.runnable, runnable{run, d.life})
+	s.runnable = append(s.runnable, runnable{run, l})
 }
-
-// Throughput is how many messages an actor takes before it yields: no limit,
-// because nobody else runs.
-func (dispatcher) Throughput() int { return 1 << 30 }
 
 // call is one call of Do that is under way.
 type call struct {
-	kind      actors.CallKind
+	kind      stage.Kind
 	run, done func()
 }
 
 // Do holds the call until its time has come.
-func (e *environment) Do(kind actors.CallKind, run, done func()) {
+func (e *environment) Do(kind stage.Kind, run, done func()) {
 	l := e.life
 	if l.dead {
 		return
@@ -108,7 +100,7 @@ func (e *environment) Do(kind actors.CallKind, run, done func()) {
 }
 
 // lasts draws how long a call takes.
-func (l *life) lasts(kind actors.CallKind) time.Duration {
+func (l *life) lasts(kind stage.Kind) time.Duration {
 	p, r := &l.sim.plan, l.sim.delays
 	switch kind {
 	case actors.CallWrite, actors.CallKeep:
@@ -139,7 +131,7 @@ func (l *life) finish(c *call) {
 	}
 	l.sim.trace.add(traceCall, uint64(l.node.id), uint64(c.kind))
 	if l.sim.trace.on() {
-		l.sim.trace.say("%v", c.kind)
+		l.sim.trace.say("%s", actors.CallName(c.kind))
 	}
 	c.run()
 	c.done()

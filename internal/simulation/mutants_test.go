@@ -180,7 +180,7 @@ var mutants = []mutant{
 	},
 	{
 		"a promise lowered before the silence is over", "rule 13", "actors/keeper.go",
-		"left := max(k.silence-k.env.Now().Sub(k.begun), 0)",
+		"left := max(k.silence-k.Env.Now().Sub(k.begun), 0)",
 		"left := time.Duration(0)",
 		byPromises,
 	},

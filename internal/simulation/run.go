@@ -3,12 +3,10 @@ package simulation
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -18,7 +16,7 @@ type Options struct {
 	// Trace receives the history of the run as lines. nil: it is only hashed.
 	Trace io.Writer
 	// System may be shared by runs, one after the other. nil: a new one.
-	System *actor.ActorSystem
+	System *stage.System
 }
 
 // Result is what came of a run.
@@ -40,14 +38,6 @@ type Result struct {
 	Forged int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
-}
-
-// NewSystem returns an actor system that keeps quiet.
-func NewSystem() *actor.ActorSystem {
-	return actor.NewActorSystemWithConfig(actor.Configure(
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
-		actor.WithDeadLetterThrottleInterval(time.Nanosecond),
-	))
 }
 
 // Run runs the cluster that a seed describes.
@@ -75,7 +65,7 @@ func newSim(seed uint64, options Options) *sim {
 	generator := func(concern uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, concern)) }
 	s := &sim{plan: drawPlan(generator(1)), system: options.System}
 	if s.system == nil {
-		s.system = NewSystem()
+		s.system = stage.NewSystem()
 	}
 	s.trace = trace{clock: &s.clock, lines: options.Trace}
 	s.scheduling, s.delays, s.clientRand, s.lives = generator(2), generator(3), generator(4), generator(5)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/trouperaft/troupe/actors/stage"
 )
 
 var (
@@ -55,14 +57,14 @@ func TestSeeds(t *testing.T) {
 	)
 	for range workers {
 		group.Go(func() {
-			system := NewSystem()
+			system := stage.NewSystem()
 			for n := 1; !failed.Load(); n++ {
 				i := next.Add(1) - 1
 				if i >= int64(count) {
 					return
 				}
 				if n%systemSeeds == 0 {
-					system = NewSystem()
+					system = stage.NewSystem()
 				}
 				r := Run(*firstFlag+uint64(i), Options{Trace: trace, System: system})
 				lock.Lock()

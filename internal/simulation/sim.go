@@ -5,8 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 
-	"github.com/asynkron/protoactor-go/actor"
-
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -16,7 +15,7 @@ type sim struct {
 	clock   clock
 	trace   trace
 	check   *checker
-	system  *actor.ActorSystem
+	system  *stage.System
 	fabric  *fabric
 	nodes   []*node
 	clients []*client

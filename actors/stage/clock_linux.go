@@ -1,4 +1,4 @@
-package actors
+package stage
 
 import (
 	"sync/atomic"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readClock reads the clock that goes on while the machine is suspended: a
-// lease or a promise must not outlive a suspension (rule 12).
+// readClock reads the clock that goes on while the machine is suspended: what
+// was promised for a time must not outlive a suspension.
 //
 // That clock, CLOCK_BOOTTIME, is a system call. It differs from the monotonic
 // one, which is not, by the time spent suspended; and a suspension moves the
@@ -45,7 +45,7 @@ type suspension struct {
 func measureSuspended(last *suspension, wall int64) *suspension {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic("actors: no CLOCK_BOOTTIME: " + err.Error())
+		panic("stage: no CLOCK_BOOTTIME: " + err.Error())
 	}
 	// Read second, so that a pause in between makes the difference too small and
 	// never too large: with the larger of two it only comes closer to the truth.

@@ -1,4 +1,4 @@
-package actors
+package stage
 
 import (
 	"sync"
@@ -26,15 +26,15 @@ type mailbox struct {
 	lifecycle []any
 	suspended bool // the run's
 
-	invoker    actor.MessageInvoker
-	dispatcher actor.Dispatcher
-	run        func()
+	invoker   actor.MessageInvoker
+	scheduler scheduler
+	run       func()
 }
 
 var _ actor.Mailbox = (*mailbox)(nil)
 
-func newMailbox() *mailbox {
-	m := &mailbox{}
+func newMailbox(runs scheduler) *mailbox {
+	m := &mailbox{scheduler: runs}
 	m.run = m.deliver
 	return m
 }
@@ -60,9 +60,10 @@ func (m *mailbox) PostSystemMessage(message any) {
 	m.schedule()
 }
 
-// RegisterHandlers implements actor.Mailbox.
-func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
-	m.invoker, m.dispatcher = invoker, dispatcher
+// RegisterHandlers implements actor.Mailbox. The dispatcher is the scheduler
+// that the mailbox has already.
+func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
+	m.invoker = invoker
 }
 
 // Start implements actor.Mailbox.
@@ -78,7 +79,7 @@ func (m *mailbox) UserMessageCount() int {
 
 func (m *mailbox) schedule() {
 	if m.scheduled.CompareAndSwap(false, true) {
-		m.dispatcher.Schedule(m.run)
+		m.scheduler.Schedule(m.run)
 	}
 }
 
@@ -90,7 +91,7 @@ func (m *mailbox) pending() bool {
 func (m *mailbox) deliver() {
 	m.deliverOne()
 	if m.pending() {
-		m.dispatcher.Schedule(m.run)
+		m.scheduler.Schedule(m.run)
 		return
 	}
 	suspended := m.suspended // not this run's any more once it has ended

@@ -1,55 +1,39 @@
-package actors
+package stage
 
 import (
 	crand "crypto/rand"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
-
-	"github.com/trouperaft/troupe/core"
 )
 
 // Production returns the real environment: the machine's clock and randomness,
 // goroutines that linger, and calls that block where they are made. All callers
-// share one actor system and its goroutines.
+// share one actor system and its goroutines. It costs nothing and needs no end:
+// a quarter of a second after the last actor has become idle nothing runs.
 func Production() Environment { return production{allWorkers()} }
 
-var allWorkers = sync.OnceValue(func() *workers { return newWorkers(workerLinger) })
+var (
+	allWorkers = sync.OnceValue(func() *workers { return newWorkers(workerLinger) })
+	system     = sync.OnceValue(NewSystem)
+)
 
 type production struct{ workers *workers }
-
-// system is one for the process: it costs megabytes and has no goroutine.
-var system = sync.OnceValue(func() *actor.ActorSystem {
-	// Metrics stay off (they make a message ten times as dear), and nothing is
-	// written to stderr. A bell that rings while its actor ends is a dead
-	// letter; the throttle of the log of dead letters, which nobody reads,
-	// would keep a goroutine for its interval.
-	return actor.NewActorSystem(
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-			return slog.New(slog.NewTextHandler(io.Discard, nil))
-		}),
-		actor.WithDeadLetterThrottleInterval(time.Millisecond),
-	)
-})
 
 // lastReading keeps Now from running backwards where the clock is coarse.
 var lastReading atomic.Int64
 
-func (production) Now() core.Instant {
+func (production) Now() Instant {
 	now := readClock()
 	for {
 		last := lastReading.Load()
 		if now <= last {
-			return core.Instant(last)
+			return Instant(last)
 		}
 		if lastReading.CompareAndSwap(last, now) {
-			return core.Instant(now)
+			return Instant(now)
 		}
 	}
 }
@@ -64,11 +48,11 @@ func (production) AfterFunc(d time.Duration, f func()) Timer {
 	return productionTimer{time.AfterFunc(d, f)}
 }
 
-func (production) System() *actor.ActorSystem { return system() }
+func (production) System() *System { return system() }
 
-func (p production) Dispatcher() actor.Dispatcher { return p.workers }
+func (p production) Schedule(run func()) { p.workers.Schedule(run) }
 
-func (p production) Do(_ CallKind, call func(), done func()) {
+func (p production) Do(_ Kind, call func(), done func()) {
 	p.workers.blocking(call)
 	done()
 }

@@ -1,11 +1,11 @@
 //go:build !linux
 
-package actors
+package stage
 
 import "time"
 
 var processStart = time.Now()
 
 // readClock reads Go's monotonic clock. On some systems it stands still while
-// the machine is suspended; the lag is made up by re-arming late timers.
+// the machine is suspended; who re-arms timers that come late makes up for it.
 func readClock() int64 { return int64(time.Since(processStart)) + 1 }

@@ -1,12 +1,10 @@
-package actors
+package stage
 
 import (
 	"runtime"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 )
 
 // workerLinger is for how long a goroutine that ran actors waits for more before
@@ -56,8 +54,6 @@ type worker struct {
 	since time.Duration
 }
 
-var _ actor.Dispatcher = (*workers)(nil)
-
 func processors() int { return runtime.GOMAXPROCS(0) }
 
 func newWorkers(linger time.Duration) *workers {
@@ -95,9 +91,6 @@ func (p *workers) callOne() {
 	p.mu.Unlock()
 	w.wake <- true
 }
-
-// Throughput implements actor.Dispatcher; our mailbox takes one message a run.
-func (p *workers) Throughput() int { return 1 }
 
 // serve is a worker's life. It is counted as running when it begins.
 func (p *workers) serve(w *worker) {
