@@ -136,7 +136,7 @@ func TestDarkLinkIsReplaced(t *testing.T) {
 // TestIdleLinkOwesNothing: where no request is out, silence is no sign.
 func TestIdleLinkOwesNothing(t *testing.T) {
 	b, received := node(t, 2, Config{AnswerTimeout: 100 * time.Millisecond, KeepAliveInterval: time.Minute})
-	config := Config{AnswerTimeout: 500 * time.Millisecond, KeepAliveInterval: time.Minute}
+	config := Config{AnswerTimeout: time.Second, KeepAliveInterval: time.Minute}
 	a, e := node(t, 1, config)
 	a.SetAddress(2, b.Address())
 	a.Send(heartbeat(1, 2, 1))
@@ -144,7 +144,7 @@ func TestIdleLinkOwesNothing(t *testing.T) {
 	select {
 	case err := <-e.disconnected:
 		t.Errorf("disconnected: %v", err)
-	case <-time.After(3 * config.AnswerTimeout):
+	case <-time.After(2 * config.AnswerTimeout):
 	}
 }
 

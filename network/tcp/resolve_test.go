@@ -33,7 +33,7 @@ func TestResolveFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var log lines
 			b, received := node(t, 2, Config{})
-			a, _ := node(t, 1, Config{Resolve: c.resolve, HandshakeTimeout: 500 * time.Millisecond, Logger: log.logger()})
+			a, _ := node(t, 1, Config{Resolve: c.resolve, HandshakeTimeout: time.Second, Logger: log.logger()})
 			a.SetAddress(2, b.Address())
 			for round := range uint64(8) {
 				for !a.Send(heartbeat(1, 2, round)) {
@@ -56,7 +56,7 @@ func TestResolveHangsAlone(t *testing.T) {
 	defer close(release)
 	var calls atomic.Int64
 	b, received := node(t, 2, Config{})
-	a, _ := node(t, 1, Config{HandshakeTimeout: 2 * time.Second, Resolve: func(context.Context, membership.NodeID, string) (string, error) {
+	a, _ := node(t, 1, Config{HandshakeTimeout: time.Second, Resolve: func(context.Context, membership.NodeID, string) (string, error) {
 		calls.Add(1)
 		<-release
 		return "", nil

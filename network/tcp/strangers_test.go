@@ -193,14 +193,20 @@ func TestProofsAreBounded(t *testing.T) {
 	n, e := node(t, 1, Config{Logger: log.logger()})
 	r := dialRaw(t, n)
 	r.connect(core.ClassControl)
-	var b []byte
-	for group := range uint64(proofsMax) {
-		b = wire.AppendProof(b, wire.Proof{Group: core.GroupID(group + 1)})
-	}
-	r.send(b)
-	// The same ones again are no more.
-	r.send(b)
 	r.send(frame(t, heartbeat(2, 1, 1)))
+	await(t, "a message", e.received)
+	n.mu.RLock()
+	for c := range n.live {
+		c.proofs.mu.Lock()
+		for group := range core.GroupID(proofsMax) {
+			c.proofs.received[group+1] = [wire.MACBytes]byte{}
+		}
+		c.proofs.mu.Unlock()
+	}
+	n.mu.RUnlock()
+	// One of them again is no more.
+	r.send(wire.AppendProof(nil, wire.Proof{Group: proofsMax}))
+	r.send(frame(t, heartbeat(2, 1, 2)))
 	await(t, "a message", e.received)
 	r.send(wire.AppendProof(nil, wire.Proof{Group: proofsMax + 1}))
 	r.closed()

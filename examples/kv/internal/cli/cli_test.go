@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -95,3 +96,13 @@ func (n *notice) Write(p []byte) (int, error) {
 type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+// TestAnswersAreAwaited for as long as a leader is: who sets a long time-out has a
+// slow link.
+func TestAnswersAreAwaited(t *testing.T) {
+	for set, want := range map[time.Duration]time.Duration{200 * time.Millisecond: time.Second, 5 * time.Second: 5 * time.Second} {
+		if got := (&settings{electionTimeout: set}).transport(nil).AnswerTimeout; got != want {
+			t.Errorf("with --election-timeout %v answers are awaited for %v", set, got)
+		}
+	}
+}

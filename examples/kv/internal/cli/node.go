@@ -140,9 +140,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		return nil, err
 	}
 	n.closers = append(n.closers, n.machine)
-	transport, err := tcp.Listen(tcp.Config{
-		Address: s.raftAddress, Advertise: s.advertise, Peers: s.hints, Resolve: tcp.Override(s.overrides), Logger: logger,
-	})
+	transport, err := tcp.Listen(s.transport(logger))
 	if err != nil {
 		return nil, fmt.Errorf("--raft: %w", err)
 	}
@@ -223,4 +221,13 @@ func (n *node) closeStores() error {
 		err = errors.Join(err, n.closers[i].Close())
 	}
 	return err
+}
+
+// transport is the network's configuration. A link may be as slow as the election
+// time-out allows: an answer is not missed before that.
+func (s *settings) transport(logger *slog.Logger) tcp.Config {
+	return tcp.Config{
+		Address: s.raftAddress, Advertise: s.advertise, Peers: s.hints, Resolve: tcp.Override(s.overrides), Logger: logger,
+		AnswerTimeout: max(s.electionTimeout, time.Second),
+	}
 }
