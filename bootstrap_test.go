@@ -62,7 +62,7 @@ func oneCluster(t *testing.T, rafts []*troupe.Raft) troupe.ClusterID {
 	first := rafts[0].Status().Cluster
 	for _, raft := range rafts {
 		s := raft.Status()
-		if s.Cluster != first || first.IsZero() || len(s.Configuration.Configuration.Voters) != len(rafts) || s.Bootstrapping || s.Role == troupe.RoleNone {
+		if s.Cluster != first || first.IsZero() || len(s.Configuration.Voters) != len(rafts) || s.Bootstrapping || s.Role == troupe.RoleNone {
 			t.Errorf("node %v is %v in cluster %v of %v, forming: %v; node 1 is in cluster %v", s.Self, s.Role, s.Cluster, s.Configuration, s.Bootstrapping, first)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +20,9 @@ import (
 var update = flag.Bool("update", false, "write the exported API to testdata/api.txt")
 
 // behind are the packages that can be imported and are no part of what the module
-// promises. Programs come to them through package troupe; only the simulator,
-// which runs the same actors, needs them by name.
+// promises. Programs come to them through package troupe, whose declarations name
+// none of their types; only the simulator, which runs the same actors, needs them
+// by name.
 var behind = []string{"actors"}
 
 // TestAPI asserts that testdata/api.txt lists the exported API of the module: a
@@ -66,6 +69,34 @@ func TestAPI(t *testing.T) {
 		t.Log("if that is meant: go test ./internal/repository -run TestAPI -args -update")
 	} else if !bytes.Equal(golden, b.Bytes()) {
 		t.Errorf("%s says the same in another order: write it anew, with -update", file)
+	}
+}
+
+// TestAPINamesNothingBehindIt asserts that no exported declaration of a promised
+// package names a type of one that is not: a user could neither find it in the
+// list nor look it up where he is told to look.
+func TestAPINamesNothingBehindIt(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join(root(t), "internal", "repository", "testdata", "api.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make(map[string]bool)
+	for _, importPath := range publicPackages(t) {
+		ours, _ := house(importPath)
+		if slices.ContainsFunc(behind, func(b string) bool { return within(ours, b) }) {
+			names[path.Base(ours)] = true
+		}
+	}
+	if len(names) < 2 {
+		t.Errorf("only %d packages are behind the API", len(names))
+	}
+	qualified := regexp.MustCompile(`\b(\w+)\.[A-Z]`)
+	for line := range apiLines(golden) {
+		for _, match := range qualified.FindAllStringSubmatch(line, -1) {
+			if names[match[1]] {
+				t.Errorf("package %s is no part of what is promised: %s", match[1], line)
+			}
+		}
 	}
 }
 
