@@ -24,11 +24,11 @@ func TestExchangeWanted(t *testing.T) {
 		c    Configuration
 		want string
 	}{
-		"nobody was brought in":        {begun, "voters 1"},
-		"it learns by its old name":    {learning, "voters 1 learners 3"},
-		"it learns by its new name":    {added(t, begun, member(2, 99)), "voters 1 learners 2"},
-		"it learns by either name":     {added(t, learning, member(2, 99)), "voters 1 learners 2 3"},
-		"node 3 has two names as well": {added(t, learning, member(3, 99)), "voters 1 learners 3 3"},
+		"nobody was brought in":        {begun, "voter 1"},
+		"it learns by its old name":    {learning, "voter 1, learner 3"},
+		"it learns by its new name":    {added(t, begun, member(2, 99)), "voter 1, learner 2"},
+		"it learns by either name":     {added(t, learning, member(2, 99)), "voter 1, learners 2 3"},
+		"node 3 has two names as well": {added(t, learning, member(3, 99)), "voter 1, learners 3/30 3/63"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := test.c.Clone()

@@ -112,8 +112,25 @@ func TestLookUps(t *testing.T) {
 	if m, ok := c.Member(Identity{3, 99}); !ok || m.Incarnation != 99 {
 		t.Errorf("Member(3/99) = %v, %t", m, ok)
 	}
-	if got, want := c.String(), "voters 1 2 4 outgoing 1 2 3 learners 3 5"; got != want {
+	if got, want := c.String(), "voters 1 2 3/30 4, learners 3/63 5; joint: 1 2 3/30 -> 1 2 4"; got != want {
 		t.Errorf("String() = %q, want %q", got, want)
+	}
+}
+
+func TestConfigurationIsReadable(t *testing.T) {
+	for want, c := range map[string]Configuration{
+		"no members":                                  {},
+		"voter 1":                                     cluster([]NodeID{1}),
+		"voters 1 2 3, learner 4":                     cluster([]NodeID{1, 2, 3}, 4),
+		"voters 1 2 3, learners 4 5":                  cluster([]NodeID{1, 2, 3}, 4, 5),
+		"voters 1 2 3 4; joint: 1 2 3 -> 1 2 4":       {Members: members(1, 2, 3, 4), Voters: voters(1, 2, 4), Outgoing: voters(1, 2, 3)},
+		"voters 1 2, learner 5; joint: 1 -> 1 2":      {Members: members(1, 2, 5), Voters: voters(1, 2), Outgoing: voters(1)},
+		"voters 1 2/20 2/63; joint: 1 2/20 -> 1 2/63": {Members: append(members(1, 2), member(2, 99)), Voters: append(voters(1), Identity{2, 99}), Outgoing: voters(1, 2)},
+		"voters 1 2 3 4 5 6; joint: 1 2 3 -> 4 5 6":   {Members: members(1, 2, 3, 4, 5, 6), Voters: voters(4, 5, 6), Outgoing: voters(1, 2, 3)},
+	} {
+		if got := c.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
@@ -204,11 +221,11 @@ func TestBootstrapSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	learning, err := c.AddLearners(wanted[1:]...)
-	if err != nil || learning.String() != "voters 1 learners 2 3" {
+	if err != nil || learning.String() != "voter 1, learners 2 3" {
 		t.Fatalf("%v, %v", &learning, err)
 	}
 	joint, err := learning.EnterJoint(voters(3, 2, 1))
-	if err != nil || joint.String() != "voters 1 2 3 outgoing 1" || len(joint.Wanted) != 3 {
+	if err != nil || joint.String() != "voters 1 2 3; joint: 1 -> 1 2 3" || len(joint.Wanted) != 3 {
 		t.Fatalf("%v, %v", &joint, err)
 	}
 	done, err := joint.LeaveJoint(nil)
@@ -216,7 +233,7 @@ func TestBootstrapSteps(t *testing.T) {
 		t.Fatalf("%v wanted %v, %v", &done, done.Wanted, err)
 	}
 	// The values before are as they were.
-	if c.String() != "voters 1" || learning.String() != "voters 1 learners 2 3" || joint.String() != "voters 1 2 3 outgoing 1" {
+	if c.String() != "voter 1" || learning.String() != "voter 1, learners 2 3" || joint.String() != "voters 1 2 3; joint: 1 -> 1 2 3" {
 		t.Errorf("a change touched the value that it began from: %v, %v, %v", &c, &learning, &joint)
 	}
 }
@@ -229,7 +246,7 @@ func TestAddLearners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := next.String(); got != "voters 1 3 learners 2 3" {
+	if got := next.String(); got != "voters 1 3/30, learners 2 3/63" {
 		t.Errorf("AddLearners = %q", got)
 	}
 	if m, _ := next.Member(Identity{3, 48}); m.Address != "elsewhere:1" {
@@ -261,18 +278,18 @@ func TestJointChanges(t *testing.T) {
 		}
 	}
 	joint, err := c.EnterJoint(voters(4, 2, 1))
-	if err != nil || joint.String() != "voters 1 2 4 outgoing 1 2 3 learners 5" {
+	if err != nil || joint.String() != "voters 1 2 3 4, learner 5; joint: 1 2 3 -> 1 2 4" {
 		t.Fatalf("%v, %v", &joint, err)
 	}
 	if _, err := joint.EnterJoint(voters(1)); !errors.Is(err, ErrJoint) {
 		t.Errorf("entering twice: %v", err)
 	}
 	left, err := joint.LeaveJoint(nil)
-	if err != nil || left.String() != "voters 1 2 4 learners 5" {
+	if err != nil || left.String() != "voters 1 2 4, learner 5" {
 		t.Errorf("%v, %v: who left is no member, who learns stays", &left, err)
 	}
 	kept, err := joint.LeaveJoint(func(id Identity) bool { return id.ID == 3 })
-	if err != nil || kept.String() != "voters 1 2 4 learners 3 5" {
+	if err != nil || kept.String() != "voters 1 2 4, learners 3 5" {
 		t.Errorf("%v, %v: who is kept learns", &kept, err)
 	}
 }
