@@ -194,7 +194,7 @@ func TestBootstrapOfAnEmptiedMember(t *testing.T) {
 	if s := emptied.raft.Status(); s.Role != troupe.RoleNone || !s.Cluster.IsZero() {
 		t.Errorf("it is %v in cluster %v", s.Role, s.Cluster)
 	}
-	if _, err := emptied.raft.Propose(t.Context(), []byte("b"), troupe.FailFast()); !errors.Is(err, troupe.ErrNoCluster) {
+	if _, err := emptied.raft.Propose(t.Context(), []byte("b"), troupe.FailWithoutLeader()); !errors.Is(err, troupe.ErrNoCluster) {
 		t.Errorf("a write there is told %v", err)
 	}
 	leader.propose(t, "c")

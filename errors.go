@@ -85,13 +85,6 @@ type ConfigError struct {
 // Error implements error.
 func (e *ConfigError) Error() string { return fmt.Sprintf("troupe: %s %s", e.Field, e.Rule) }
 
-// UnsupportedError: this version cannot do what was asked for, and nothing
-// happened.
-type UnsupportedError struct{ What string }
-
-// Error implements error.
-func (e *UnsupportedError) Error() string { return "troupe: not supported: " + e.What }
-
 // GroupExistsError: the group was started on this node already.
 type GroupExistsError struct{ Group GroupID }
 

@@ -12,9 +12,6 @@ import (
 // any member, asks the leader for an index alone, and waits for one until ctx
 // ends: the error then wraps ctx.Err().
 func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode) (Index, error) {
-	if err := mode.validate(); err != nil {
-		return 0, err
-	}
 	if err := ctx.Err(); err != nil {
 		return 0, nothingDone(err)
 	}
