@@ -1,8 +1,11 @@
-# verify is what CI runs; it changes nothing. fix is the one target that does.
-.PHONY: verify fix
+# verify is what CI runs; it changes nothing. fix and tidy are the targets that do.
+.PHONY: verify fix tidy
 
 verify:
 	./.ci/run
 
 fix:
 	gofmt -w .
+
+tidy:
+	./.ci/modules tidy

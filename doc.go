@@ -12,8 +12,8 @@
 //	raft, err := node.Start(ctx, troupe.Config{Group: 1, StateMachine: machine})
 //
 // [Start] does both for a program with one group. Each node of a new cluster is
-// started so, with empty stores; then one of them, and only one, is told who
-// they are:
+// started so, with empty stores. Then one of them, or each of them, is told who they
+// are:
 //
 //	err = raft.Bootstrap(ctx, troupe.At(1, "10.0.0.1:9001"), troupe.At(2, "10.0.0.2:9001"), troupe.At(3, "10.0.0.3:9001"))
 //

@@ -41,10 +41,10 @@ type NodeConfig struct {
 	// Meter takes the node's numbers, as OpenTelemetry instruments: package
 	// metrics has the table of them. Default: nothing is measured.
 	Meter metric.MeterProvider
-	// MeterFoldsGroups gives all groups one series together instead of one for
-	// each: for a node with hundreds of them or more, of which a reader would
-	// keep the first 2,000 series. Counts and indexes are added up, of lags and
-	// ages the largest is told.
+	// MeterFoldsGroups gives all groups one series together instead of one for each:
+	// for a node with hundreds of them or more, of which a reader would keep the first
+	// 2,000 series. Counts and indexes are summed. Of lags and ages the series shows
+	// the largest.
 	MeterFoldsGroups bool
 
 	// CheckInvariants checks each group's invariants after every step: for

@@ -10,7 +10,8 @@ import (
 // a read of the given mode; the read is then the caller's own, from the machine.
 // It returns the index up to which the machine had to be applied. It works on
 // any member, asks the leader for an index alone, and waits for one until ctx
-// ends: the error then wraps ctx.Err().
+// ends: the error then wraps ctx.Err(), and ErrNoCluster too where there is no
+// cluster. A node that has seen a contradiction answers with *ContradictionError.
 func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode) (Index, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, nothingDone(err)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
 )
 
 // refusing is a network that does not take some messages.
@@ -102,7 +101,7 @@ func TestTraceOfAWriteWhoseLeaderIsLost(t *testing.T) {
 					stages("      ", next.id, peer)
 			}
 			want := fmt.Sprintf("raft.propose internal at %d applied\n", asked.id) + inOrder(ways)
-			if _, err := c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return draw(spans, id) == want }); err != nil {
+			if _, err := c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return draw(spans, id) == want }); err != nil {
 				t.Errorf("%v: got\n%swant\n%s", err, draw(c.collector.Spans(), id), want)
 			}
 			// If the new leader had the entry ready for the old one before it knew that
@@ -133,7 +132,7 @@ func TestTraceOfAWriteWithoutAPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := written(leader.id, peer)
-	if _, err := c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return draw(spans, id) == want }); err != nil {
+	if _, err := c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return draw(spans, id) == want }); err != nil {
 		t.Errorf("%v: got\n%swant\n%s", err, draw(c.collector.Spans(), id), want)
 	}
 	spans := c.stop(t)
@@ -173,12 +172,12 @@ func withoutLine(drawing, without string) string {
 
 // waysFollowEachOther asserts that the waits and ways of a write do not overlap,
 // and that the way to the lost leader says how often it was refused.
-func waysFollowEachOther(t *testing.T, spans []otlpreceiver.Span, traceID string, asked, lost troupe.NodeID) {
+func waysFollowEachOther(t *testing.T, spans []span, traceID string, asked, lost troupe.NodeID) {
 	t.Helper()
-	ways := slices.DeleteFunc(slices.Clone(spans), func(s otlpreceiver.Span) bool {
+	ways := slices.DeleteFunc(slices.Clone(spans), func(s span) bool {
 		return s.TraceID != traceID || s.Instance != fmt.Sprint(asked) || s.Name != "raft.queue" && s.Name != "raft.forward"
 	})
-	slices.SortFunc(ways, func(a, b otlpreceiver.Span) int { return cmp.Compare(a.StartUnixNano, b.StartUnixNano) })
+	slices.SortFunc(ways, func(a, b span) int { return cmp.Compare(a.StartUnixNano, b.StartUnixNano) })
 	for i := range ways[1:] {
 		if before, after := ways[i], ways[i+1]; before.EndUnixNano > after.StartUnixNano {
 			t.Errorf("%s begins %d ns before %s ends", after.Name, before.EndUnixNano-after.StartUnixNano, before.Name)

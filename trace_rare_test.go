@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe"
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
 )
 
 // TestTracesOfAFormation asserts the traces of what a cluster does before its
@@ -77,7 +76,7 @@ func TestTraceOfAnElection(t *testing.T) {
 	old := c.leader()
 	old.raft.Kill()
 	elected := c.leader()
-	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return len(won(spans, elected.id)) > 0 })
+	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return len(won(spans, elected.id)) > 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +84,7 @@ func TestTraceOfAnElection(t *testing.T) {
 	voter := c.follower()
 	vote := fmt.Sprintf("  raft.vote server at %d peer %d\n", voter.id, elected.id)
 	want := fmt.Sprintf("raft.election internal at %d won\n", elected.id) + vote + vote
-	if spans, err = c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return draw(spans, election.TraceID) == want }); err != nil {
+	if spans, err = c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return draw(spans, election.TraceID) == want }); err != nil {
 		t.Errorf("%v: got\n%swant\n%s", err, draw(spans, election.TraceID), want)
 	}
 	var asked []bool
@@ -125,8 +124,8 @@ func TestTraceOfAnElection(t *testing.T) {
 	inTable(t, c.stop(t))
 }
 
-func won(spans []otlpreceiver.Span, node troupe.NodeID) []otlpreceiver.Span {
-	return slices.DeleteFunc(slices.Clone(spans), func(s otlpreceiver.Span) bool {
+func won(spans []span, node troupe.NodeID) []span {
+	return slices.DeleteFunc(slices.Clone(spans), func(s span) bool {
 		return s.Name != "raft.election" || s.Instance != fmt.Sprint(node) || s.Attributes["raft.outcome"] != "won"
 	})
 }

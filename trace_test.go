@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/trouperaft/troupe"
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
 	"github.com/trouperaft/troupe/tracing"
 )
 
@@ -25,14 +24,14 @@ func TestTraceOfOneWrite(t *testing.T) {
 	c.form(t)
 	leader := c.leader()
 	result := leader.propose(t, "hello")
-	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return len(tracesOf(spans, "raft.propose")) == 1 })
+	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return len(tracesOf(spans, "raft.propose")) == 1 })
 	if err != nil {
 		t.Fatal(err)
 	}
 	traces := tracesOf(spans, "raft.propose")
 	c.wait(t, traces, written(leader.id, c.others(leader)...))
 	spans = c.collector.Spans()
-	stages := make(map[string]otlpreceiver.Span)
+	stages := make(map[string]span)
 	for _, s := range spans {
 		if s.TraceID != traces[0] {
 			continue
@@ -73,7 +72,7 @@ func TestTraceOfOneWrite(t *testing.T) {
 	}
 }
 
-func eventsAre(s otlpreceiver.Span, want ...string) bool {
+func eventsAre(s span, want ...string) bool {
 	var got []string
 	for _, e := range s.Events {
 		got = append(got, e.Name)
@@ -88,7 +87,7 @@ func TestTracesOfOneBatch(t *testing.T) {
 	c := newTraced(t, 3, config(), nobody)
 	m := c.members[0]
 	queues := &queued{}
-	c.exporters[0].TracerProvider.RegisterSpanProcessor(queues)
+	c.providers[0].RegisterSpanProcessor(queues)
 	// While there is no cluster they wait for a leader, and are taken together
 	// as soon as there is one.
 	var clients sync.WaitGroup

@@ -10,45 +10,37 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/trouperaft/troupe"
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
 	"github.com/trouperaft/troupe/tracing"
-	"github.com/trouperaft/troupe/tracing/otlp"
 )
 
-// tracedCluster exports its traces to a collector in the test's process, each
-// node as a service of its own.
+// tracedCluster hands its spans to one collector, each node as a service of its
+// own.
 type tracedCluster struct {
 	*cluster
-	collector *otlpreceiver.Receiver
-	exporters []*otlp.Exporter
+	collector *collector
+	providers []*sdktrace.TracerProvider
 }
 
 // newTraced starts nodes that sample by what sampler returns, nil meaning the
-// exporter's own.
+// default.
 func newTraced(t *testing.T, nodes int, settings troupe.Config, sampler tracing.Sampler, prepare ...func(*member)) *tracedCluster {
 	t.Helper()
-	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
-	collector, err := otlpreceiver.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(collector.Close)
-	c := &tracedCluster{collector: collector}
+	c := &tracedCluster{collector: newCollector()}
 	t.Cleanup(func() { c.shutdown(t) })
 	prepare = append(prepare, func(m *member) {
-		e, err := otlp.Setup(t.Context(), otlp.Options{Node: m.id, Endpoint: collector.GRPC})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.exporters = append(c.exporters, e)
-		m.tracing = e.Tracing()
-		if sampler != nil {
-			m.tracing.Sampler = sampler
-		}
+		id := fmt.Sprint(m.id)
+		p := sdktrace.NewTracerProvider(
+			sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "troupe-node-"+id), attribute.String("service.instance.id", id))),
+			sdktrace.WithSpanProcessor(c.collector),
+		)
+		c.providers = append(c.providers, p)
+		m.tracing = tracing.Config{Provider: p, Sampler: sampler}
 	})
 	c.cluster = newCluster(t, nodes, settings, prepare...)
 	return c
@@ -75,15 +67,15 @@ func (c *tracedCluster) settle(t *testing.T) {
 }
 
 func (c *tracedCluster) shutdown(t *testing.T) {
-	for _, e := range c.exporters {
+	for _, p := range c.providers {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		if err := e.Shutdown(ctx); err != nil {
+		if err := p.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 		cancel()
-		if n := e.Dropped(); n != 0 {
-			t.Errorf("%d spans were lost", n)
-		}
+	}
+	if n := c.collector.Open(); n != 0 {
+		t.Errorf("%d spans have not ended", n)
 	}
 }
 
@@ -92,7 +84,7 @@ func (c *tracedCluster) shutdown(t *testing.T) {
 func (c *tracedCluster) wait(t *testing.T, traces []string, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	drawAll := func(spans []otlpreceiver.Span) []string {
+	drawAll := func(spans []span) []string {
 		var all []string
 		for _, id := range traces {
 			all = append(all, draw(spans, id))
@@ -100,7 +92,7 @@ func (c *tracedCluster) wait(t *testing.T, traces []string, want ...string) {
 		slices.Sort(all)
 		return all
 	}
-	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []otlpreceiver.Span) bool { return slices.Equal(drawAll(spans), want) })
+	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return slices.Equal(drawAll(spans), want) })
 	if err == nil {
 		spans = c.stop(t)
 	}
@@ -111,7 +103,7 @@ func (c *tracedCluster) wait(t *testing.T, traces []string, want ...string) {
 }
 
 // stop ends the cluster and returns all spans.
-func (c *tracedCluster) stop(t *testing.T) []otlpreceiver.Span {
+func (c *tracedCluster) stop(t *testing.T) []span {
 	t.Helper()
 	for _, m := range c.members {
 		m.raft.Kill()
@@ -122,7 +114,7 @@ func (c *tracedCluster) stop(t *testing.T) []otlpreceiver.Span {
 
 // draw draws a trace: each span with its service, its kind, its peer, its
 // outcome, and whether it failed, children by name.
-func draw(spans []otlpreceiver.Span, traceID string) string {
+func draw(spans []span, traceID string) string {
 	ids := make(map[string]bool)
 	for _, s := range spans {
 		if s.TraceID == traceID {
@@ -191,10 +183,10 @@ func (c *tracedCluster) others(but *member) (ids []troupe.NodeID) {
 
 // inTable asserts that the table of spans knows every span, with its kind, its
 // place, its attributes and its events, and that a span lies within its time.
-func inTable(t *testing.T, spans []otlpreceiver.Span) {
+func inTable(t *testing.T, spans []span) {
 	t.Helper()
 	kinds := map[trace.SpanKind]string{trace.SpanKindInternal: "internal", trace.SpanKindServer: "server", trace.SpanKindClient: "client"}
-	byID := make(map[string]*otlpreceiver.Span)
+	byID := make(map[string]*span)
 	for i := range spans {
 		byID[spans[i].SpanID] = &spans[i]
 	}
@@ -297,7 +289,7 @@ func (q *queued) wait(t *testing.T, n int) {
 }
 
 // tracesOf finds the traces whose topmost span has this name.
-func tracesOf(spans []otlpreceiver.Span, name string) (ids []string) {
+func tracesOf(spans []span, name string) (ids []string) {
 	for _, s := range spans {
 		if s.Name == name && s.ParentID == "" {
 			ids = append(ids, s.TraceID)

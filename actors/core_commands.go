@@ -134,10 +134,13 @@ func (c *coreActor) onConfiguration(at core.ConfigurationAt) {
 }
 
 func (c *coreActor) dial(members []membership.Member) {
-	self := c.group.node.identity
+	n := c.group.node
 	for _, m := range members {
-		if m.ID != self.ID && m.Address != "" {
-			c.group.node.cfg.Network.SetAddress(m.ID, m.Address)
+		if m.ID != n.identity.ID && m.Address != "" {
+			n.cfg.Network.SetAddress(m.ID, m.Address)
+			if cause, down := n.unreachable.Load(m.ID); down {
+				c.put(&core.PeerDown{Node: m.ID, Class: core.ClassControl, Cause: cause.(error)})
+			}
 		}
 	}
 }

@@ -31,6 +31,9 @@ type Node struct {
 	credits  *credits
 	gate     transferGate
 	inflight sync.Map // membership.NodeID -> *atomic.Int64
+	// unreachable is why nodes cannot be reached now by a control connection. The
+	// network says so once, and a group may ask later (coreActor.dial).
+	unreachable sync.Map // membership.NodeID -> error
 	// transferID numbers transfers of snapshots.
 	transferID atomic.Uint64
 	// table routes messages; it is replaced as a whole.
@@ -356,8 +359,12 @@ func (h handler) Receive(from membership.Identity, m core.Message) {
 	g.receive(m)
 }
 
-// Connected needs nothing: streams learn of life by answers.
-func (h handler) Connected(membership.Identity, core.Class) {}
+// Connected needs little: streams learn of life by answers.
+func (h handler) Connected(peer membership.Identity, class core.Class) {
+	if class == core.ClassControl {
+		h.n.unreachable.Delete(peer.ID)
+	}
+}
 
 // Learned has it kept.
 func (h handler) Learned(p network.Peer) { h.n.keeper.learned(p) }
@@ -368,6 +375,9 @@ func (h handler) Outlived(by membership.Identity) { h.n.keeper.outlived(by) }
 // Disconnected tells every group.
 func (h handler) Disconnected(node membership.NodeID, class core.Class, cause error) {
 	h.n.logger.Debug("disconnected", slog.Uint64("peer", uint64(node)), slog.String("class", class.String()), slog.Any("cause", cause))
+	if class == core.ClassControl && cause != nil {
+		h.n.unreachable.Store(node, cause)
+	}
 	for _, g := range h.n.table.Load().ordered {
 		g.core.put(&core.PeerDown{Node: node, Class: class, Cause: cause})
 	}

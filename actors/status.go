@@ -171,14 +171,13 @@ type streamFigures struct {
 	// toPeer are the bytes that streams of all groups have on their way to the
 	// peer's node, onTheWay those of this stream.
 	toPeer   *atomic.Int64
-	onTheWay int64
+	onTheWay atomic.Int64
 }
 
 func (f *streamFigures) put(s *core.Stream) {
 	messages, bytes := s.Inflight()
 	onTheWay := int64(s.OnTheWay())
-	f.toPeer.Add(onTheWay - f.onTheWay)
-	f.onTheWay = onTheWay
+	f.toPeer.Add(onTheWay - f.onTheWay.Swap(onTheWay))
 	f.mode.Store(int64(s.Mode()))
 	f.messages.Store(int64(messages))
 	f.bytes.Store(int64(bytes))
@@ -187,8 +186,7 @@ func (f *streamFigures) put(s *core.Stream) {
 
 // end takes what the stream had on its way out of the sum.
 func (f *streamFigures) end() {
-	f.toPeer.Add(-f.onTheWay)
-	f.onTheWay = 0
+	f.toPeer.Add(-f.onTheWay.Swap(0))
 }
 
 func (f *streamFigures) read(p *core.PeerStatus) {

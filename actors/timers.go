@@ -61,10 +61,11 @@ func (c *coreActor) fire(timer core.Timer) {
 func (c *coreActor) tellProgress() {
 	for _, s := range c.streams {
 		for _, class := range [...]core.Class{core.ClassBulk, core.ClassSnapshot} {
+			own := uint64(s.figures.onTheWay.Load())
 			left, inflight := c.group.node.network.Sent(s.key.peer.ID, class), uint64(max(s.figures.toPeer.Load(), 0))
 			if left > s.left[class] || inflight > 0 && class == core.ClassBulk {
 				s.left[class] = left
-				c.progress = core.PeerProgress{Node: s.key.peer.ID, Class: class, Bytes: left, Inflight: inflight}
+				c.progress = core.PeerProgress{Node: s.key.peer.ID, Class: class, Bytes: left, Inflight: inflight, Shared: inflight > own}
 				c.stepEngine(&c.progress)
 			}
 		}

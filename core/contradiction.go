@@ -5,13 +5,14 @@ import "fmt"
 // ContradictionError: this node has heard from a member, who had proved to be
 // one, what no correct member can say. Somebody has lost or forged acknowledged
 // data, and nobody knows who: until it is restarted the node answers no reads.
-// If its own data is in doubt the way back is an empty directory: the node
-// comes back as a new member that replaces the old one.
+// If its own data is in doubt the way back is an empty directory: the node is
+// another incarnation then, which has to replace this one.
 type ContradictionError struct{ Text string }
 
-// Error implements error.
+// Error implements error. It says the way back.
 func (e *ContradictionError) Error() string {
-	return fmt.Sprintf("troupe: this node has seen a contradiction and answers no reads: %s", e.Text)
+	return fmt.Sprintf("troupe: this node has seen a contradiction and answers no reads until it is restarted: %s; "+
+		"if its own data is the wrong one, the way back is an empty directory", e.Text)
 }
 
 // contradicted is the end of all reads here, those under way included: what it

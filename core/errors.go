@@ -93,7 +93,8 @@ type BootstrapError struct {
 	// Node is the member that stands in the way, 0 if none does.
 	Node   NodeID
 	Reason string
-	// Cause is what the network said, nil if it said nothing.
+	// Cause is why Node could not be reached, nil if something else stands in the
+	// way.
 	Cause error
 }
 

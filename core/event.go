@@ -105,6 +105,8 @@ type PeerProgress struct {
 	Class    Class
 	Bytes    uint64
 	Inflight uint64
+	// Shared: some of that belongs to other groups.
+	Shared bool
 }
 
 // HigherTerm says that a stream's peer answered with a higher term (Raft 5.1).

@@ -159,7 +159,11 @@ func (e *Engine) onFormingTimer() {
 		f.since = e.now
 	}
 	if m := f.unreachable(e.cfg.Self.ID, e.now); f.running && e.empty() && m != nil {
-		e.endForming(&BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: m.cause})
+		cause := m.cause
+		if cause == nil {
+			cause = fmt.Errorf("nothing was heard of it for %v", f.askLimit)
+		}
+		e.endForming(&BootstrapError{Node: m.ID, Reason: "does not answer at " + m.Address, Cause: cause})
 		return
 	}
 	e.stepForming()

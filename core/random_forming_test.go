@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	formingSeeds = flag.Int("forming-seeds", 200, "how many schedules TestRandomForming runs")
+	formingSeeds = flag.Int("forming-seeds", 100, "how many schedules TestRandomForming runs")
 	formingFirst = flag.Uint64("forming-first", 1, "the first of them")
 )
 
@@ -44,12 +44,16 @@ type formingCounts struct {
 // grant that nobody uses any more.
 func TestRandomForming(t *testing.T) {
 	var counts formingCounts
-	for seed := *formingFirst; seed < *formingFirst+uint64(*formingSeeds); seed++ {
+	seeds := *formingSeeds
+	if testing.Short() {
+		seeds = min(seeds, 25)
+	}
+	for seed := *formingFirst; seed < *formingFirst+uint64(seeds); seed++ {
 		if !runForming(t, seed, &counts) {
 			t.Fatalf("replay with: go test ./core -run TestRandomForming -args -forming-seeds=1 -forming-first=%d -random-trace", seed)
 		}
 	}
-	t.Logf("%d seeds: %+v", *formingSeeds, counts)
+	t.Logf("%d seeds: %+v", seeds, counts)
 }
 
 func runForming(t *testing.T, seed uint64, counts *formingCounts) (ok bool) {

@@ -101,6 +101,23 @@ func TestWhoHasGrantedIsNotAwaited(t *testing.T) {
 	}
 }
 
+// TestSilentMember: who is connected and says nothing is out of reach too, and did
+// not refuse.
+func TestSilentMember(t *testing.T) {
+	r := newRigOf(t, State{}, nil)
+	r.step(bootstrapOf(1, 2))
+	r.flush()
+	var ended *BootstrapEnded
+	begun := r.now
+	for ok := false; !ok && r.now.Sub(begun) < time.Minute; ended, ok = find[*BootstrapEnded](r) {
+		r.fire(TimerForming)
+	}
+	var silent *BootstrapError
+	if ended == nil || !errors.As(ended.Err, &silent) || silent.Node != 2 || silent.Cause == nil {
+		t.Errorf("%+v", ended)
+	}
+}
+
 // TestUnreachableMember: who is not heard of for the limit ends the bootstrap, named with
 // the cause; nothing was written but the grants, and those are released.
 func TestUnreachableMember(t *testing.T) {

@@ -22,6 +22,8 @@ type link struct {
 	left            [Classes + 1]uint64
 	movedAt, leftAt Instant
 	mark, owed      uint64
+	// shared: other groups have entries on their way to the same node.
+	shared bool
 	// broken is when the bulk connection was broken last, and breakAfter how long it
 	// may stand still until it is broken.
 	broken     Instant
@@ -62,6 +64,9 @@ const owedSlackBytes = 1 << 10
 // may vanish on the way as that did.
 func (p *peer) progress(ev *PeerProgress, now Instant) {
 	before := p.left[ev.Class]
+	if ev.Class == ClassBulk {
+		p.shared = ev.Shared
+	}
 	if ev.Class == ClassBulk && p.owed == 0 {
 		p.mark, p.owed = before, ev.Inflight
 	}
@@ -155,7 +160,8 @@ func (e *Engine) breakHungConnections() {
 			continue
 		}
 		since := max(p.acceptedAt, p.broken)
-		if e.now.Sub(p.acceptedAt) <= stuckLimitsMax*e.cfg.HungLimit {
+		if p.shared || e.now.Sub(p.acceptedAt) <= stuckLimitsMax*e.cfg.HungLimit {
+			// One that other groups use and that moves is not broken for one's sake.
 			since = max(since, p.movedAt)
 		}
 		if e.now.Sub(since) > p.breakAfter {

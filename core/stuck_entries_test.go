@@ -76,6 +76,14 @@ func TestBreaksHungConnection(t *testing.T) {
 			t.Errorf("broken after %v", broken)
 		}
 	})
+	t.Run("bytes of other groups leave too", func(t *testing.T) {
+		r := newRig(t, rigOptions{}).lead()
+		r.propose("x")
+		leave := func(i int) {
+			r.step(&PeerProgress{Node: 2, Class: ClassBulk, Bytes: uint64(i + 1), Inflight: 2, Shared: true})
+		}
+		equal(t, between(answersIn(r, 300, leave, 2, 2)))
+	})
 	t.Run("what left once excuses for a limit", func(t *testing.T) {
 		r := newRig(t, rigOptions{}).lead()
 		r.propose("x")

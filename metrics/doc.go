@@ -8,8 +8,7 @@
 // tells them when a reader asks, so that they cost next to nothing and are there
 // from the start, also while nothing has happened. Histograms are recorded once
 // for a batch, not for each entry. A histogram that has recorded nothing is not
-// shown by a reader of the SDK; the key-value example shows how an endpoint can
-// put the empty ones in.
+// shown by a reader of the SDK; package metrics/prometheus puts the empty ones in.
 //
 // The attributes are few. Those of a node with thousands of groups are not:
 // readers keep a number of series for each instrument, 2,000 by default, and put

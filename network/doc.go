@@ -2,7 +2,8 @@
 //
 // What a connection says of itself is a claim, until it has proved to know the
 // cluster of a group that this node belongs to. Until then its messages arrive
-// without a cluster, and it replaces, refuses and teaches nothing.
+// without a cluster, and it replaces no other connection, gets nobody refused, and
+// teaches no address.
 //
 // Implementations: network/inproc hands messages over within a process,
 // network/tcp sends them over TCP, optionally with TLS. network/wire holds the

@@ -49,7 +49,10 @@ type Network interface {
 	//
 	// The id is a secret that no message carries (but one whose header says
 	// Introduces). The network proves to each peer, per connection and group,
-	// that this node knows it, and checks the peer's proofs: rule 29 says how.
+	// that this node knows it, and checks the peer's proofs (rule 29). Neither a
+	// proof that is said again on another connection may count, nor one that is
+	// sent back to whom it came from, nor one of another life or process: proof.go
+	// of package wire has one that is made over all of that.
 	// So of each message that Receive is given the header's Cluster is that of
 	// SetCluster if the sender has proved on this connection to know it, before
 	// the message and also if SetCluster came later than the proof; else it is
@@ -59,14 +62,15 @@ type Network interface {
 	SetCluster(group membership.GroupID, cluster core.ClusterID)
 
 	// Send hands a message over for its class (m.Class) to node m.Head().To.ID
-	// and never blocks. False means that it was dropped: the window of the connection is
-	// full, or there is none. The message is immutable from then on. A request
-	// travels on a connection that this node made to the address of
+	// and never blocks. False means that it was dropped: the window of the
+	// connection is full, or there is none. The message is immutable from then on.
+	// A request travels on a connection that this node made to the address of
 	// SetAddress or one that was learned; a response goes back on the newest
 	// connection by which requests of its class come in from that identity and
-	// which has proved the message's group, else any group, else on the newest. What is queued for a connection that is then lost, or
-	// cannot be made, counts as lost with it: Disconnected says so. From then on
-	// false is returned until Connected. Safe for concurrent use.
+	// which has proved the message's group, else any group, else on the newest.
+	// What is queued for a connection that is then lost, or cannot be made, counts
+	// as lost with it: Disconnected says so. From then on false is returned until
+	// Connected. Safe for concurrent use.
 	Send(m core.Message) bool
 
 	// MessageBytesMax is the largest message that Send takes, in bytes as

@@ -50,5 +50,5 @@ type RefusedError struct {
 // Error implements error. It says the way back.
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("storage: %s must not take part any more: %s. It can be opened for inspection only; "+
-		"to bring the node back, run it with an empty directory: it joins as a replacement of this one", e.Store, e.Reason)
+		"the way back is an empty directory, with which the node has to replace what it was in its clusters", e.Store, e.Reason)
 }

@@ -87,8 +87,8 @@
 //     them. Between two senders there is no order, nor between two inboxes.
 //   - After a step an actor queues behind all that have something to do, so that a
 //     busy one does not keep others waiting. So a step is short: what takes long is
-//     a Do, and what waits for an answer of another actor is a state of the
-//     actor, never a wait.
+//     a Do, and waiting for another actor's answer is a state of the actor, never a
+//     call that blocks.
 //   - Nothing here bounds an inbox. Its senders must: by credits, by windows, or
 //     because there is one notice for each request.
 //   - An actor that has failed works no more. Nothing is restarted: what it had
@@ -102,10 +102,10 @@
 //
 // # Where it runs
 //
-// Whatever an actor does not decide itself comes from an Environment. Production
-// is the real one. A simulation brings its own and makes of Schedule, Do, the clock
-// and the timers what it wants; if these are deterministic so are the actors, for
-// nothing else of the stage decides anything. An actor that is to be simulated takes
-// time, timers and random numbers from nowhere else, and lets the order of no map
-// decide. For a test of a single actor there is package stagetest.
+// Whatever an actor does not decide itself comes from an Environment. Production is
+// the real one. A simulation brings its own and makes of Schedule, Do, the clock
+// and the timers what it wants. If these are deterministic, so are the actors,
+// because nothing else in the stage decides anything. An actor that is to be
+// simulated takes time, timers and random numbers from nowhere else, and lets the
+// order of no map decide. For a test of a single actor there is package stagetest.
 package stage

@@ -130,6 +130,8 @@ func (w *sweep) findPeers(ctx context.Context) error {
 	w.peerBinary = filepath.Join(w.dir, "peers.exe")
 	build := exec.CommandContext(ctx, "go", "build", "-o", w.peerBinary, ".")
 	build.Dir = w.settings.peers
+	// The peers are no part of the workspace: they run with the versions that they ask for.
+	build.Env = append(os.Environ(), "GOWORK=off")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("-peers: go build: %w\n%s", err, output)
 	}

@@ -284,6 +284,30 @@ func TestTicks(t *testing.T) {
 	}
 }
 
+// TestPeersAreBuiltOutsideTheWorkspace asserts that a go.work above the peers,
+// which does not use them, is no hindrance.
+func TestPeersAreBuiltOutsideTheWorkspace(t *testing.T) {
+	top := t.TempDir()
+	peers := filepath.Join(top, "peers")
+	if err := os.Mkdir(peers, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"go.work": "go 1.26\n", "peers/go.mod": "module peers\n\ngo 1.26\n", "peers/main.go": "package main\n\nfunc main() {}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(top, filepath.FromSlash(name)), []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &sweep{settings: sweepSettings{peers: peers}, dir: top}
+	if err := w.findPeers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(w.peerBinary); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestKeysAreThePeers asserts that the peers' line of JSON is the begin of ours:
 // else they could not be compared.
 func TestKeysAreThePeers(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
+	"github.com/trouperaft/troupe/tracing/otlp/otlptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,9 +33,9 @@ func environment(t *testing.T, endpoint string) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
 }
 
-func receive(t *testing.T) *otlpreceiver.Receiver {
+func receive(t *testing.T) *otlptest.Receiver {
 	t.Helper()
-	r, err := otlpreceiver.Start()
+	r, err := otlptest.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func assertShown(t *testing.T, out, ui string) []printed {
 
 // assertCounted asserts that as many spans of each node arrived as were exported
 // by what is printed at the end, and returns the parts of these lines.
-func assertCounted(t *testing.T, out string, spans []otlpreceiver.Span) [][]string {
+func assertCounted(t *testing.T, out string, spans []otlptest.Span) [][]string {
 	t.Helper()
 	byService := make(map[string]int)
 	for _, s := range spans {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
+	"github.com/trouperaft/troupe/tracing/otlp/otlptest"
 )
 
 // arrived is a span as it was received, by whoever it was.
@@ -25,7 +25,7 @@ type arrived struct {
 }
 
 // ofReceiver are the spans of one trace, or of all if trace is "".
-func ofReceiver(spans []otlpreceiver.Span, trace string) (all []arrived) {
+func ofReceiver(spans []otlptest.Span, trace string) (all []arrived) {
 	for _, s := range spans {
 		if trace != "" && s.TraceID != trace {
 			continue

@@ -15,7 +15,7 @@ func TestReadmeNamesItsCommands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, command := range []string{"go run ./examples/quickstart", "go test ./..."} {
+		for _, command := range []string{"go run ./examples/quickstart", "go test ./...", "go test work"} {
 			if !strings.Contains(string(content), command+"\n") {
 				t.Errorf("%s does not name the command %q on a line's end", name, command)
 			}

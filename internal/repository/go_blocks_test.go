@@ -57,7 +57,7 @@ const (
 )
 
 // snippetPackages are the packages that a block need not import, by the names by
-// which it calls them; those of the module come in addition.
+// which it calls them; those of the modules come in addition.
 var snippetPackages = map[string]string{
 	"atomic": "sync/atomic", "binary": "encoding/binary", "bufio": "bufio", "bytes": "bytes", "cmp": "cmp", "context": "context",
 	"errors": "errors", "filepath": "path/filepath", "flag": "flag", "fmt": "fmt", "http": "net/http", "io": "io", "iter": "iter",
@@ -67,8 +67,7 @@ var snippetPackages = map[string]string{
 
 	"attribute": "go.opentelemetry.io/otel/attribute", "metric": "go.opentelemetry.io/otel/metric", "otel": "go.opentelemetry.io/otel",
 	"trace": "go.opentelemetry.io/otel/trace", "sdkmetric": "go.opentelemetry.io/otel/sdk/metric",
-	"sdktrace": "go.opentelemetry.io/otel/sdk/trace", "prometheus": "go.opentelemetry.io/otel/exporters/prometheus",
-	"promhttp": "github.com/prometheus/client_golang/prometheus/promhttp",
+	"sdktrace": "go.opentelemetry.io/otel/sdk/trace",
 }
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
@@ -98,7 +97,7 @@ func newCompiler(t *testing.T) *compiler {
 	return c
 }
 
-// publicPackages are the packages of the module that a user may import.
+// publicPackages are the packages of all modules that a user may import.
 func publicPackages(t *testing.T) []string {
 	t.Helper()
 	found := make(map[string]bool)
@@ -191,8 +190,7 @@ func (c *compiler) load(t *testing.T) {
 	t.Helper()
 	arguments := append([]string{"list", "-export", "-deps", "-json=ImportPath,Export"}, slices.Sorted(maps.Keys(c.imports))...)
 	command := exec.CommandContext(t.Context(), "go", arguments...)
-	command.Dir = root(t)
-	command.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	command.Dir, command.Env = root(t), workspace(t)
 	output, err := command.Output()
 	if err != nil {
 		var exit *exec.ExitError

@@ -13,7 +13,7 @@ import (
 var qualified = regexp.MustCompile("`\\*?([A-Za-z][A-Za-z0-9]*)\\.([A-Z][A-Za-z0-9]*)[^`\n]*`")
 
 // TestDocumentsNameWhatIsThere asserts that the exported names in the prose of
-// the documents are declared: those of the module's packages, and the methods
+// the documents are declared: those of the modules' packages, and the methods
 // and fields of their types.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
 	public, members := make(map[string]bool), make(map[string]bool)

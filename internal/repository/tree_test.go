@@ -15,7 +15,7 @@ import (
 
 const module = "github.com/trouperaft/troupe"
 
-// root is the directory of the module.
+// root is the directory of the module, and of the repository.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../..")
@@ -26,6 +26,13 @@ func root(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// workspace is the environment for a go command that shall see all modules,
+// whatever the test itself was started with.
+func workspace(t *testing.T) []string {
+	t.Helper()
+	return append(os.Environ(), "GOFLAGS=", "GOWORK="+filepath.Join(root(t), "go.work"))
 }
 
 // source is one file of the repository.
@@ -94,8 +101,8 @@ func isGo(path string) bool { return strings.HasSuffix(path, ".go") }
 
 func isText(path string) bool {
 	switch filepath.Ext(path) {
-	case ".go", ".md", ".mod", ".sum", ".proto", ".txt", ".yml", ".yaml", ".json", ".sh":
+	case ".go", ".md", ".mod", ".sum", ".work", ".proto", ".txt", ".yml", ".yaml", ".json", ".sh":
 		return true
 	}
-	return path == "Makefile" || path == ".ci/run" || path == ".gitignore" || path == "LICENSE"
+	return path == "Makefile" || path == ".ci/run" || path == ".ci/modules" || path == ".gitignore" || path == "LICENSE"
 }

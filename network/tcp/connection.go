@@ -118,6 +118,19 @@ func (c *connection) abandon() {
 	close(c.done)
 }
 
+// lasts waits for d, or until nothing of the connection runs any more, and
+// reports whether it outlasted d.
+func (c *connection) lasts(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
 func (c *connection) read() error {
 	reader := wire.NewFrameReader(c.stream, c.network.config.FrameBytesMax)
 	for {

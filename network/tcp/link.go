@@ -3,6 +3,7 @@ package tcp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -71,6 +72,8 @@ type link struct {
 	// failed since the last success, turn which address is the next.
 	attempts int
 	turn     int
+	// stood: there was a connection once.
+	stood bool
 	// unproved counts the connections since the last proved one that were given
 	// up because nothing was proved on them.
 	unproved int
@@ -135,14 +138,7 @@ func (l *link) redirect(address string) {
 // time. It may be that of whoever sits at an old address of the node.
 func (l *link) doubt(c *connection, patience time.Duration) {
 	l.network.start(func() {
-		for {
-			timer := time.NewTimer(patience)
-			select {
-			case <-c.done:
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
+		for c.lasts(patience) {
 			switch {
 			case c.proven.Load():
 				return
@@ -352,12 +348,16 @@ func (l *link) adopt(a *attempt, c *connection) error {
 	}
 	c.queue = l.queue
 	l.connection, l.interrupt = c, c.fail
-	if l.down {
-		l.network.log.Info("connected again", "peer", l.node, "class", l.class, "address", a.address)
-	} else {
-		l.network.log.Debug("connected", "peer", l.node, "class", l.class, "address", a.address)
+	what := "connected"
+	if l.stood {
+		what = "connected again"
 	}
-	l.down = false
+	level := slog.LevelDebug
+	if l.down {
+		level = slog.LevelInfo
+	}
+	l.network.log.Log(context.Background(), level, what, "peer", l.node, "class", l.class, "address", a.address)
+	l.down, l.stood = false, true
 	return nil
 }
 
@@ -379,7 +379,11 @@ func (l *link) lost(a *attempt, cause error) {
 		l.queue = nil
 		l.logged = map[string]bool{"": true, name(cause): true}
 		l.pause = toldPauseMin
-		l.log("connection lost", a.address, cause)
+		what := "connection lost"
+		if ended == nil {
+			what = "cannot connect"
+		}
+		l.log(what, a.address, cause)
 		return
 	}
 	if kind := name(cause); !l.logged[kind] || time.Since(l.toldAt) >= l.pause {

@@ -56,7 +56,7 @@ func TestResolveHangsAlone(t *testing.T) {
 	defer close(release)
 	var calls atomic.Int64
 	b, received := node(t, 2, Config{})
-	a, _ := node(t, 1, Config{HandshakeTimeout: 40 * time.Millisecond, Resolve: func(context.Context, membership.NodeID, string) (string, error) {
+	a, _ := node(t, 1, Config{HandshakeTimeout: 2 * time.Second, Resolve: func(context.Context, membership.NodeID, string) (string, error) {
 		calls.Add(1)
 		<-release
 		return "", nil

@@ -1,8 +1,6 @@
 package tcp
 
-import (
-	"time"
-)
+import "time"
 
 // Rule 30: half a link. That nothing was heard on a control connection although
 // an answer was due says that the path, or this one of its flows, is dark: what
@@ -42,12 +40,8 @@ func (c *connection) probe() {
 	acked, _ := c.raw.taken()
 	for {
 		until := time.Now().Add(patience)
-		timer := time.NewTimer(patience)
-		select {
-		case <-c.done:
-			timer.Stop()
+		if !c.lasts(patience) {
 			return
-		case <-timer.C:
 		}
 		if time.Since(until) > patience/4 {
 			// This process was held up itself: what came meanwhile is read first.

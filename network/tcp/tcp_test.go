@@ -425,7 +425,7 @@ func TestBrokenMessageBreaks(t *testing.T) {
 }
 
 // TestRetries: while a peer is away the network tries on by itself, logs one
-// line when it is lost and one when it is back, and tells the handler once.
+// line when it cannot be reached and one when it can, and tells the handler once.
 func TestRetries(t *testing.T) {
 	var log lines
 	var attempts atomic.Int64
@@ -460,7 +460,7 @@ func TestRetries(t *testing.T) {
 	if m := await(t, "a message", received.received); m.(*core.Heartbeat).Round != 3 {
 		t.Errorf("received %+v", m)
 	}
-	if found := log.with("peer=2"); len(found) != 2 || !strings.Contains(found[0], "connection lost") || !strings.Contains(found[1], "connected again") {
+	if found := log.with("peer=2"); len(found) != 2 || !strings.Contains(found[0], "cannot connect") || !strings.Contains(found[1], "msg=connected ") {
 		t.Errorf("logged %s", found)
 	}
 	if len(e.disconnected) > 0 {

@@ -15,15 +15,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
 	"github.com/trouperaft/troupe/tracing"
+	"github.com/trouperaft/troupe/tracing/otlp/otlptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func collector(t *testing.T) *otlpreceiver.Receiver {
+func collector(t *testing.T) *otlptest.Receiver {
 	t.Helper()
-	r, err := otlpreceiver.Start()
+	r, err := otlptest.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,15 +64,15 @@ func makeSpans(e *Exporter, count int) {
 func TestExport(t *testing.T) {
 	for _, test := range []struct {
 		name, protocol, service string
-		endpoint                func(r *otlpreceiver.Receiver) string
+		endpoint                func(r *otlptest.Receiver) string
 		env                     map[string]string
 	}{
-		{name: "grpc by option", service: "troupe-node-7", endpoint: func(r *otlpreceiver.Receiver) string { return r.GRPC }},
-		{name: "grpc by URL", service: "troupe-node-7", endpoint: func(r *otlpreceiver.Receiver) string { return "http://" + r.GRPC }},
-		{name: "http by option", protocol: "http/protobuf", service: "troupe-node-7", endpoint: func(r *otlpreceiver.Receiver) string { return r.HTTP }},
-		{name: "named by the environment", service: "mine", endpoint: func(r *otlpreceiver.Receiver) string { return r.GRPC },
+		{name: "grpc by option", service: "troupe-node-7", endpoint: func(r *otlptest.Receiver) string { return r.GRPC }},
+		{name: "grpc by URL", service: "troupe-node-7", endpoint: func(r *otlptest.Receiver) string { return "http://" + r.GRPC }},
+		{name: "http by option", protocol: "http/protobuf", service: "troupe-node-7", endpoint: func(r *otlptest.Receiver) string { return r.HTTP }},
+		{name: "named by the environment", service: "mine", endpoint: func(r *otlptest.Receiver) string { return r.GRPC },
 			env: map[string]string{"OTEL_SERVICE_NAME": "mine"}},
-		{name: "resource of the environment", service: "ours", endpoint: func(r *otlpreceiver.Receiver) string { return r.GRPC },
+		{name: "resource of the environment", service: "ours", endpoint: func(r *otlptest.Receiver) string { return r.GRPC },
 			env: map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "service.name=ours,zone=a"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -284,12 +284,12 @@ func TestDroppedByAFailure(t *testing.T) {
 // could not send.
 func TestShutdownKeepsToItsContext(t *testing.T) {
 	for name, test := range map[string]struct {
-		endpoint func(r *otlpreceiver.Receiver) string
+		endpoint func(r *otlptest.Receiver) string
 		says     string
 	}{
-		"a collector that hangs":  {func(r *otlpreceiver.Receiver) string { r.Hold(); return r.GRPC }, "deadline exceeded"},
-		"nobody there":            {func(r *otlpreceiver.Receiver) string { r.Close(); return r.GRPC }, "connection refused"},
-		"nobody there, over HTTP": {func(r *otlpreceiver.Receiver) string { r.Close(); return "http://" + r.HTTP }, "connection refused"},
+		"a collector that hangs":  {func(r *otlptest.Receiver) string { r.Hold(); return r.GRPC }, "deadline exceeded"},
+		"nobody there":            {func(r *otlptest.Receiver) string { r.Close(); return r.GRPC }, "connection refused"},
+		"nobody there, over HTTP": {func(r *otlptest.Receiver) string { r.Close(); return "http://" + r.HTTP }, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := collector(t)
@@ -327,8 +327,8 @@ func TestWait(t *testing.T) {
 	e := setup(t, Options{Endpoint: r.GRPC})
 	for i := range 3 {
 		makeSpans(e, 1)
-		spans, err := r.Wait(within(t, 10*time.Second), func(s []otlpreceiver.Span) bool { return len(s) == i+1 })
-		if err != nil || slices.ContainsFunc(spans, func(s otlpreceiver.Span) bool { return s.Name != "raft.propose" }) {
+		spans, err := r.Wait(within(t, 10*time.Second), func(s []otlptest.Span) bool { return len(s) == i+1 })
+		if err != nil || slices.ContainsFunc(spans, func(s otlptest.Span) bool { return s.Name != "raft.propose" }) {
 			t.Fatalf("%v, %v", spans, err)
 		}
 	}

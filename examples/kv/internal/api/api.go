@@ -9,7 +9,7 @@
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
-//	GET    /readyz             it knows a leader            200 Health
+//	GET    /readyz             it knows a leader, may read  200 Health
 //
 // The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
 // value is any bytes, up to 1 MiB, whatever the content type. Where GET is
@@ -99,6 +99,9 @@ type Status struct {
 	// UnknownToGroup: the group knows this node as one that had other data. It
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
+	// Contradiction is what the node has heard that no correct member can say:
+	// it answers no linearizable reads until it is restarted. Absent if there is none.
+	Contradiction string `json:"contradiction,omitempty"`
 	// Fatal is why the group has failed on this node, empty if it has not.
 	Fatal string `json:"fatal,omitempty"`
 }
@@ -168,7 +171,10 @@ const (
 	NoCluster Code = "no_cluster"
 	// Forming: time ran out before the cluster was complete. The error says for
 	// whom it waits, and why.
-	Forming        Code = "forming"
+	Forming Code = "forming"
+	// Contradiction: the node answers no linearizable reads, for what it holds may
+	// not be what was acknowledged. Others may answer.
+	Contradiction  Code = "contradiction"
 	UnknownOutcome Code = "unknown_outcome"
 	Stopped        Code = "stopped"
 	Timeout        Code = "timeout"
@@ -188,7 +194,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
-	case NoLeader, NoCluster, Forming, UnknownOutcome, Stopped:
+	case NoLeader, NoCluster, Forming, Contradiction, UnknownOutcome, Stopped:
 		return http.StatusServiceUnavailable
 	case Timeout:
 		return http.StatusGatewayTimeout

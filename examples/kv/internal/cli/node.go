@@ -16,9 +16,9 @@ import (
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
-	"github.com/trouperaft/troupe/examples/kv/internal/exposition"
 	"github.com/trouperaft/troupe/examples/kv/internal/machine"
 	"github.com/trouperaft/troupe/examples/kv/internal/server"
+	"github.com/trouperaft/troupe/metrics/prometheus"
 	"github.com/trouperaft/troupe/network/tcp"
 	"github.com/trouperaft/troupe/storage/badger"
 	"github.com/trouperaft/troupe/storage/files"
@@ -109,7 +109,7 @@ func (n *node) front(logger *slog.Logger) http.Handler {
 type node struct {
 	raft    *troupe.Raft
 	machine machine.Machine
-	numbers *exposition.Exposition
+	numbers *prometheus.Exposition
 	traces  *otlp.Exporter
 	// closers are closed after the group, in reverse order.
 	closers []io.Closer
@@ -124,7 +124,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 			err = errors.Join(err, n.closeStores(), n.closeTraces(ctx))
 		}
 	}()
-	if n.numbers, err = exposition.New(s.id, 1); err != nil {
+	if n.numbers, err = prometheus.New(prometheus.Config{Node: troupe.NodeID(s.id), Groups: []troupe.GroupID{1}}); err != nil {
 		return nil, err
 	}
 	n.closers = append(n.closers, n.numbers)

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
-	"github.com/trouperaft/troupe/internal/otlpreceiver"
+	"github.com/trouperaft/troupe/tracing/otlp/otlptest"
 )
 
 func TestTraceFlagsAreChecked(t *testing.T) {
@@ -48,7 +48,7 @@ func (l *lines) Write(b []byte) (int, error) {
 // TestServeExportsTraces runs a node with --otlp and follows a caller's
 // traceparent.
 func TestServeExportsTraces(t *testing.T) {
-	collector, err := otlpreceiver.Start()
+	collector, err := otlptest.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestServeExportsTraces(t *testing.T) {
 	send("PUT", "/kv/a", "1", "00-"+other+"-b7ad6b7169203331-00")
 	send("PUT", "/kv/b", "2", "00-"+traced+"-b7ad6b7169203331-01")
 	send("GET", "/kv/b", "", "00-"+traced+"-b7ad6b7169203331-01")
-	spans, err := collector.Wait(limited, func(spans []otlpreceiver.Span) bool {
+	spans, err := collector.Wait(limited, func(spans []otlptest.Span) bool {
 		found := 0
 		for _, s := range spans {
 			if s.TraceID == traced && s.ParentID == "b7ad6b7169203331" {

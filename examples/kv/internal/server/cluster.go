@@ -66,6 +66,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	for _, m := range c.Members {
 		answer.Members = append(answer.Members, api.Member{ID: uint64(m.ID), Address: m.Address, Kind: c.Kind(m.Identity).String()})
 	}
+	if status.Contradiction != nil {
+		answer.Contradiction = status.Contradiction.Error()
+	}
 	if status.LastContact >= 0 {
 		answer.LastContact = new(status.LastContact.Seconds())
 	}
@@ -136,6 +139,8 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 		return troupe.ErrNoCluster
 	case status.Leader == 0:
 		return &api.Error{Code: api.NoLeader, Message: "no leader is known"}
+	case status.Contradiction != nil:
+		return status.Contradiction
 	}
 	s.answer(w, http.StatusOK, api.Health{OK: true, Leader: uint64(status.Leader)})
 	return nil

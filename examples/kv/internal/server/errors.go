@@ -23,6 +23,7 @@ func (s *Server) describe(err error) *api.Error {
 		large     *troupe.TooLargeError
 		refused   *troupe.BootstrapError
 		forming   *troupe.FormingError
+		doubtful  *troupe.ContradictionError
 	)
 	switch {
 	case errors.As(err, &forming):
@@ -39,6 +40,8 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.BadRequest
 	case errors.Is(err, troupe.ErrNoCluster):
 		e.Code, e.Message = api.NoCluster, noCluster(status)
+	case errors.As(err, &doubtful):
+		e.Code = api.Contradiction
 	case errors.Is(err, troupe.ErrOverloaded):
 		e.Code = api.Overloaded
 	case errors.As(err, &notLeader):

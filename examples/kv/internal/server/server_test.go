@@ -294,6 +294,7 @@ func TestErrors(t *testing.T) {
 		{&troupe.LostError{}, api.NoLeader, 1},
 		{troupe.ErrNotReady, api.NoLeader, 1},
 		{troupe.ErrTermChanged, api.NoLeader, 1},
+		{&troupe.ContradictionError{Text: "two leaders"}, api.Contradiction, 1},
 		{troupe.ErrOverloaded, api.Overloaded, 1},
 		{troupe.ErrStopped, api.Stopped, 1},
 		{&troupe.FatalError{Cause: broken}, api.Stopped, 1},
@@ -439,6 +440,22 @@ func TestStatus(t *testing.T) {
 
 	f.fatal, f.status.Stopped = nil, true
 	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
+}
+
+// TestContradictionIsTold: an operator and a balancer see that the node answers
+// no reads.
+func TestContradictionIsTold(t *testing.T) {
+	f := newFake()
+	f.status.Contradiction = &troupe.ContradictionError{Text: "node 2 in term 3: a second leader"}
+	s := quiet(f)
+	exchange{"GET", "/readyz", "", 503, "contradiction"}.run(t, s)
+	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":1}`}.run(t, s)
+	answer := httptest.NewRecorder()
+	s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/status", nil))
+	var told api.Status
+	if err := json.Unmarshal(answer.Body.Bytes(), &told); err != nil || !strings.Contains(told.Contradiction, "a second leader") || !strings.Contains(told.Contradiction, "empty directory") {
+		t.Errorf("%+v, %v", told, err)
+	}
 }
 
 // TestSlowBody holds a body back on a real connection: the request ends in

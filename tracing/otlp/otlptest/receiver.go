@@ -1,6 +1,14 @@
-// Package otlpreceiver is a collector for tests: it takes spans by OTLP, over
-// gRPC and over HTTP, and keeps them in memory.
-package otlpreceiver
+// Package otlptest is a collector for tests: it takes spans by OTLP, over gRPC
+// and over HTTP, on loopback, and keeps them in memory. A test starts one, hands
+// its address to otlp.Setup, and waits for the spans that it expects:
+//
+//	collector, err := otlptest.Start()
+//	...
+//	defer collector.Close()
+//	exporter, err := otlp.Setup(ctx, otlp.Options{Node: 1, Endpoint: collector.GRPC})
+//	...
+//	spans, err := collector.Wait(ctx, func(spans []otlptest.Span) bool { return len(spans) == 11 })
+package otlptest
 
 import (
 	"context"
@@ -40,7 +48,7 @@ type Event struct {
 	Attributes map[string]any
 }
 
-// Receiver listens on loopback.
+// Receiver listens on loopback. Its methods are safe for concurrent use.
 type Receiver struct {
 	collector.UnimplementedTraceServiceServer
 

@@ -1,4 +1,4 @@
-package exposition
+package prometheus
 
 import (
 	"cmp"
@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
+	client "github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/trouperaft/troupe/metrics"
@@ -18,7 +18,7 @@ import (
 // rate begins with a gap, and an alert on what never happened has nothing to
 // look at. A count of 0 says how it is.
 type completed struct {
-	gatherer   prometheus.Gatherer
+	gatherer   client.Gatherer
 	histograms []family
 }
 
@@ -26,33 +26,59 @@ type completed struct {
 type family struct {
 	row    metrics.Row
 	name   string
-	series []map[string]string
+	series []labels
+	// vague tells that the series lack a label which those that are recorded
+	// have, so that none of them stands beside a recorded one.
+	vague bool
 }
 
-func newCompleted(g prometheus.Gatherer, node, group uint64) *completed {
+// labels are those of a series, sorted by name, as Gather has them.
+type labels []*dto.LabelPair
+
+// key is equal for equal labels.
+func (l labels) key() string {
+	var b strings.Builder
+	for _, pair := range l {
+		b.WriteString(strconv.Quote(pair.GetName()) + strconv.Quote(pair.GetValue()))
+	}
+	return b.String()
+}
+
+func newCompleted(g client.Gatherer, config *Config) *completed {
 	c := &completed{gatherer: g}
 	for _, row := range metrics.Table() {
 		if row.Kind != metrics.Histogram {
 			continue
 		}
-		series := []map[string]string{{label(metrics.KeyNode): strconv.FormatUint(node, 10)}}
+		f := family{row: row, name: row.PrometheusName()}
+		series := []map[string]string{{label(metrics.KeyNode): strconv.FormatUint(uint64(config.Node), 10)}}
 		for _, a := range row.Attributes {
-			series = times(series, a, group)
+			f.vague = f.vague || a.Key == metrics.KeyPeer || a.Key == metrics.KeyGroup && len(config.Groups) == 0
+			series = times(series, a, config)
 		}
-		c.histograms = append(c.histograms, family{row, row.PrometheusName(), series})
+		seen := make(map[string]bool)
+		for _, s := range series {
+			if l := sorted(s); !seen[l.key()] {
+				seen[l.key()] = true
+				f.series = append(f.series, l)
+			}
+		}
+		c.histograms = append(c.histograms, f)
 	}
 	return c
 }
 
 // times gives each series each value of an attribute. A peer is not known
 // beforehand and left out; the log actor's inbox is not a group's.
-func times(series []map[string]string, a metrics.Attribute, group uint64) []map[string]string {
+func times(series []map[string]string, a metrics.Attribute, config *Config) []map[string]string {
 	values := a.Values
-	switch a.Key {
-	case metrics.KeyGroup:
-		values = []string{strconv.FormatUint(group, 10)}
-	case metrics.KeyPeer:
+	switch {
+	case a.Key == metrics.KeyPeer || a.Key == metrics.KeyGroup && len(config.Groups) == 0:
 		return series
+	case a.Key == metrics.KeyGroup:
+		for _, group := range config.Groups {
+			values = append(values, strconv.FormatUint(uint64(group), 10))
+		}
 	}
 	var product []map[string]string
 	for _, s := range series {
@@ -70,7 +96,16 @@ func times(series []map[string]string, a metrics.Attribute, group uint64) []map[
 
 func label(key string) string { return strings.ReplaceAll(key, ".", "_") }
 
-// Gather implements prometheus.Gatherer.
+func sorted(series map[string]string) labels {
+	var l labels
+	for _, name := range slices.Sorted(maps.Keys(series)) {
+		value := series[name]
+		l = append(l, &dto.LabelPair{Name: &name, Value: &value})
+	}
+	return l
+}
+
+// Gather implements the client library's Gatherer.
 func (c *completed) Gather() ([]*dto.MetricFamily, error) {
 	families, err := c.gatherer.Gather()
 	byName := make(map[string]*dto.MetricFamily, len(families))
@@ -92,28 +127,22 @@ func (c *completed) Gather() ([]*dto.MetricFamily, error) {
 
 // complete adds the series that f lacks.
 func (h *family) complete(f *dto.MetricFamily) {
-	recorded := len(f.Metric)
-	ofPeers := slices.ContainsFunc(h.row.Attributes, func(a metrics.Attribute) bool { return a.Key == metrics.KeyPeer })
-	if ofPeers && recorded > 0 {
+	if h.vague && len(f.Metric) > 0 {
 		return
 	}
+	recorded := make(map[string]bool, len(f.Metric))
+	for _, m := range f.Metric {
+		recorded[labels(m.Label).key()] = true
+	}
 	for _, series := range h.series {
-		if !slices.ContainsFunc(f.Metric[:recorded], func(m *dto.Metric) bool { return has(m, series) }) {
+		if !recorded[series.key()] {
 			f.Metric = append(f.Metric, h.empty(series))
 		}
 	}
 }
 
-func has(m *dto.Metric, series map[string]string) bool {
-	return len(m.Label) == len(series) && !slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return series[l.GetName()] != l.GetValue() })
-}
-
-func (h *family) empty(series map[string]string) *dto.Metric {
-	m := &dto.Metric{Histogram: &dto.Histogram{SampleCount: new(uint64), SampleSum: new(float64)}}
-	for _, name := range slices.Sorted(maps.Keys(series)) {
-		value := series[name]
-		m.Label = append(m.Label, &dto.LabelPair{Name: &name, Value: &value})
-	}
+func (h *family) empty(series labels) *dto.Metric {
+	m := &dto.Metric{Label: series, Histogram: &dto.Histogram{SampleCount: new(uint64), SampleSum: new(float64)}}
 	for _, bound := range h.row.Bounds {
 		m.Histogram.Bucket = append(m.Histogram.Bucket, &dto.Bucket{UpperBound: &bound, CumulativeCount: new(uint64)})
 	}
