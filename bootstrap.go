@@ -113,5 +113,5 @@ func undialable(address string) bool {
 }
 
 func formed(s Status) bool {
-	return !s.Bootstrapping && !s.Configuration.Configuration.IsZero()
+	return !s.Bootstrapping && !s.Configuration.IsZero()
 }

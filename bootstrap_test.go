@@ -62,7 +62,7 @@ func oneCluster(t *testing.T, rafts []*troupe.Raft) troupe.ClusterID {
 	first := rafts[0].Status().Cluster
 	for _, raft := range rafts {
 		s := raft.Status()
-		if s.Cluster != first || first.IsZero() || len(s.Configuration.Configuration.Voters) != len(rafts) || s.Bootstrapping || s.Role == troupe.RoleNone {
+		if s.Cluster != first || first.IsZero() || len(s.Configuration.Voters) != len(rafts) || s.Bootstrapping || s.Role == troupe.RoleNone {
 			t.Errorf("node %v is %v in cluster %v of %v, forming: %v; node 1 is in cluster %v", s.Self, s.Role, s.Cluster, s.Configuration, s.Bootstrapping, first)
 		}
 	}
@@ -194,7 +194,7 @@ func TestBootstrapOfAnEmptiedMember(t *testing.T) {
 	if s := emptied.raft.Status(); s.Role != troupe.RoleNone || !s.Cluster.IsZero() {
 		t.Errorf("it is %v in cluster %v", s.Role, s.Cluster)
 	}
-	if _, err := emptied.raft.Propose(t.Context(), []byte("b"), troupe.FailFast()); !errors.Is(err, troupe.ErrNoCluster) {
+	if _, err := emptied.raft.Propose(t.Context(), []byte("b"), troupe.FailWithoutLeader()); !errors.Is(err, troupe.ErrNoCluster) {
 		t.Errorf("a write there is told %v", err)
 	}
 	leader.propose(t, "c")

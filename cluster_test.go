@@ -192,7 +192,7 @@ func (c *cluster) leader() *member {
 			if i >= 0 {
 				leader = c.running()[i]
 			}
-			return i >= 0 && len(s.Configuration.Configuration.Voters) == len(c.members)
+			return i >= 0 && len(s.Configuration.Voters) == len(c.members)
 		})
 		if err != nil {
 			c.t.Fatalf("node %d knows no leader: %v", m.id, err)

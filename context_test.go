@@ -3,6 +3,7 @@ package troupe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,7 @@ func TestOutcomeIsUnknown(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	empty := newCluster(t, 1, config())
-	_, err := empty.members[0].raft.Propose(t.Context(), []byte("a"), troupe.FailFast())
+	_, err := empty.members[0].raft.Propose(t.Context(), []byte("a"), troupe.FailWithoutLeader())
 	if !errors.Is(err, troupe.ErrNoCluster) || troupe.MayHaveHappened(err) {
 		t.Errorf("without a cluster: %v", err)
 	}
@@ -105,7 +106,7 @@ func TestOptions(t *testing.T) {
 	if _, err := follower.raft.Propose(within(t, 20*time.Second), []byte("c"), troupe.ExpectedTerm(term+1)); !errors.Is(err, troupe.ErrTermChanged) {
 		t.Errorf("a forwarded proposal for another term: %v", err)
 	}
-	if _, err := leader.raft.Propose(within(t, 20*time.Second), []byte("d"), troupe.ExpectedTerm(term), troupe.NoForwarding(), troupe.FailFast(), troupe.SharedCommand()); err != nil {
+	if _, err := leader.raft.Propose(within(t, 20*time.Second), []byte("d"), troupe.ExpectedTerm(term), troupe.NoForwarding(), troupe.FailWithoutLeader(), troupe.SharedCommand()); err != nil {
 		t.Errorf("a proposal for this term: %v", err)
 	}
 	for _, m := range c.members {
@@ -138,7 +139,7 @@ func TestRoom(t *testing.T) {
 	}
 	go propose("slow")
 	<-reached
-	if _, err := raft.Propose(t.Context(), []byte("a"), troupe.NoWaiting()); !errors.Is(err, troupe.ErrOverloaded) || troupe.MayHaveHappened(err) {
+	if _, err := raft.Propose(t.Context(), []byte("a"), troupe.FailWithoutRoom()); !errors.Is(err, troupe.ErrOverloaded) || troupe.MayHaveHappened(err) {
 		t.Errorf("without waiting: %v", err)
 	}
 	if _, err := raft.Propose(within(t, 20*time.Millisecond), []byte("b")); !errors.Is(err, context.DeadlineExceeded) || troupe.MayHaveHappened(err) {
@@ -158,11 +159,10 @@ func TestRoom(t *testing.T) {
 
 func TestReadModes(t *testing.T) {
 	c := formed(t, 1, config())
-	for _, mode := range []troupe.ReadMode{troupe.Lease, troupe.Stale(time.Second)} {
-		_, err := c.members[0].raft.ReadIndex(t.Context(), mode)
-		asError[*troupe.UnsupportedError](t, err)
+	if mode := (troupe.ReadMode{}); mode != troupe.Linearizable || fmt.Sprint(mode) != "linearizable" {
+		t.Errorf("the zero mode is %v", mode)
 	}
-	if _, err := c.members[0].raft.ReadIndex(within(t, 10*time.Second), troupe.ReadMode{}); err != nil {
-		t.Errorf("the zero mode: %v", err)
+	if _, err := c.members[0].raft.ReadIndex(within(t, 10*time.Second), troupe.Linearizable); err != nil {
+		t.Error(err)
 	}
 }

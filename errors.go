@@ -30,22 +30,42 @@ var (
 // Errors that carry data, for errors.As.
 type (
 	// NotLeaderError: this node does not lead, and nothing happened.
+	//
+	//   - Leader: who leads, 0 if that is not known;
+	//   - Term: the term of this node.
 	NotLeaderError = core.NotLeaderError
 	// UnknownOutcomeError: it is not known what became of the write.
+	//
+	//   - Cause: why nobody knows, the error of a context for instance.
 	UnknownOutcomeError = core.UnknownOutcomeError
 	// LostError: the write was appended, lost its place to another leader's
 	// entry, and will certainly not happen.
+	//
+	//   - LogID: the place that it had.
 	LostError = core.LostError
-	// FatalError: the group stopped because of its cause.
+	// FatalError: the group has failed, and stopped.
+	//
+	//   - Cause: why.
 	FatalError = core.FatalError
-	// TooLargeError: a command is over Config.CommandBytesMax.
+	// TooLargeError: a command is over Config.CommandBytesMax, and nothing happened.
+	//
+	//   - Size, Max: its bytes, and the most that it may have.
 	TooLargeError = core.TooLargeError
 	// ContradictionError: this node has heard what no correct member can say, and
 	// answers no reads.
+	//
+	//   - Text: what it has heard, for people.
 	ContradictionError = core.ContradictionError
 	// BootstrapError: a bootstrap was refused, and nothing was written.
+	//
+	//   - Node: the member that stands in the way, 0 if none does;
+	//   - Reason: what stands in the way, for people;
+	//   - Cause: what the network said, nil if it said nothing.
 	BootstrapError = core.BootstrapError
 	// WrongNodeError: a store was opened for another node than its own.
+	//
+	//   - Store: which one;
+	//   - Node, Owner: the node that asked for it, and the one that it belongs to.
 	WrongNodeError = storage.WrongNodeError
 )
 
@@ -64,13 +84,6 @@ type ConfigError struct {
 
 // Error implements error.
 func (e *ConfigError) Error() string { return fmt.Sprintf("troupe: %s %s", e.Field, e.Rule) }
-
-// UnsupportedError: this version cannot do what was asked for, and nothing
-// happened.
-type UnsupportedError struct{ What string }
-
-// Error implements error.
-func (e *UnsupportedError) Error() string { return "troupe: not supported: " + e.What }
 
 // GroupExistsError: the group was started on this node already.
 type GroupExistsError struct{ Group GroupID }

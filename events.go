@@ -11,38 +11,89 @@ import (
 
 // Event is something worth telling an operator, such as an election or a
 // member that lost its data: rare, and not repeated within a short time. Kind
-// says what has happened, and which of the other fields count: Term, Peer,
-// Index, Known, Text. Node, Group and At, the wall clock in nanoseconds, are
-// always there. String writes it as a line.
+// says which of the fields between Peer and Text count; the others are zero.
 type Event struct {
-	actors.Event
+	// Kind says what has happened.
+	Kind EventKind
+	// Node and Group are where it has happened, and At is the wall clock then, in
+	// nanoseconds since 1970 UTC.
+	Node  NodeID
+	Group GroupID
+	At    int64
+	// Peer is the other node, and Known what was expected of it.
+	Peer, Known Identity
+	// Term and Index are where it has happened in time and in the log.
+	Term  Term
+	Index Index
+	// Text says why, or what, for people.
+	Text string
 	// Dropped counts the events before this one that were lost because they
 	// were not taken in time.
 	Dropped uint64
 }
 
+// String writes the kind, and the fields that it says count, in a line.
+func (e Event) String() string {
+	return core.Notice{Kind: e.Kind, Peer: e.Peer, Known: e.Known, Term: e.Term, Index: e.Index, Text: e.Text}.String()
+}
+
+func eventOf(e *actors.Event, dropped uint64) Event {
+	return Event{
+		Kind: e.Kind, Node: e.Node, Group: e.Group, At: e.At, Peer: e.Peer, Known: e.Known,
+		Term: e.Term, Index: e.Index, Text: e.Text, Dropped: dropped,
+	}
+}
+
 // EventKind sorts events.
 type EventKind = core.NoticeKind
 
-// The kinds of events; package core says more of each.
+// The kinds of events.
 const (
-	EventElectionStarted  = core.NoticeElectionStarted
-	EventElected          = core.NoticeElected
-	EventSteppedDown      = core.NoticeSteppedDown
-	EventNewLeader        = core.NoticeNewLeader
-	EventLostData         = core.NoticeLostData
-	EventUnknownToGroup   = core.NoticeUnknownToGroup
-	EventOtherCluster     = core.NoticeOtherCluster
+	// EventElectionStarted: this node asks for votes in Term.
+	EventElectionStarted = core.NoticeElectionStarted
+	// EventElected: this node leads Term.
+	EventElected = core.NoticeElected
+	// EventSteppedDown: this node led Term and does no more; Text says why.
+	EventSteppedDown = core.NoticeSteppedDown
+	// EventNewLeader: this node follows Peer in Term.
+	EventNewLeader = core.NoticeNewLeader
+	// EventLostData: Peer answers, and is not the incarnation Known that the group
+	// has as a member: its data was lost. It is not counted. Or Peer is Known, and
+	// denies what it had acknowledged, up to Index.
+	EventLostData = core.NoticeLostData
+	// EventUnknownToGroup: the group that Peer speaks for knows this node as another
+	// incarnation, Known.
+	EventUnknownToGroup = core.NoticeUnknownToGroup
+	// EventOtherCluster: Peer speaks to this group, and belongs to another cluster,
+	// or to none.
+	EventOtherCluster = core.NoticeOtherCluster
+	// EventConnectionBroken: the bulk connection to Peer was broken, because its
+	// heartbeats are answered and its entries are not.
 	EventConnectionBroken = core.NoticeConnectionBroken
-	EventBootstrapped     = core.NoticeBootstrapped
-	EventContradiction    = core.NoticeContradiction
-
+	// EventBootstrapped: the cluster consists of the members that it was asked for.
+	EventBootstrapped = core.NoticeBootstrapped
+	// EventContradiction: Peer said what no correct member can say; Text tells what.
+	// It was not heeded.
+	EventContradiction = core.NoticeContradiction
+	// EventTermAhead: Peer is in Term, so far above the cluster's that it was not
+	// heeded. It is to be replaced.
+	EventTermAhead = core.NoticeTermAhead
+	// EventConfigurationChanged: the entry Index of Term brought another
+	// configuration into force, or its end that of an earlier one; Text writes it
+	// out.
 	EventConfigurationChanged = core.NoticeConfigurationChanged
-	EventSnapshotBuilt        = core.NoticeSnapshotBuilt
-	EventSnapshotSent         = core.NoticeSnapshotSent
-	EventSnapshotInstalled    = core.NoticeSnapshotInstalled
-	EventSnapshotFailed       = core.NoticeSnapshotFailed
-	EventFailed               = core.NoticeFailed
+	// EventSnapshotBuilt: this node has made a snapshot up to Index.
+	EventSnapshotBuilt = core.NoticeSnapshotBuilt
+	// EventSnapshotSent: Peer has the snapshot up to Index.
+	EventSnapshotSent = core.NoticeSnapshotSent
+	// EventSnapshotInstalled: this node's state machine was replaced by the snapshot
+	// up to Index.
+	EventSnapshotInstalled = core.NoticeSnapshotInstalled
+	// EventSnapshotFailed: a snapshot could not be made, or its transfer to Peer has
+	// ended early and will be tried again; Text says why where it is known.
+	EventSnapshotFailed = core.NoticeSnapshotFailed
+	// EventFailed: the group has failed on this node; Text is the cause.
+	EventFailed = core.NoticeFailed
 )
 
 // eventsMax is how many events wait for one slow taker.
@@ -117,7 +168,7 @@ func (q *eventQueue) take() (Event, bool) {
 	if q.count == 0 {
 		return Event{}, false
 	}
-	e := Event{Event: q.ring[q.first], Dropped: q.dropped}
+	e := eventOf(&q.ring[q.first], q.dropped)
 	q.ring[q.first] = actors.Event{}
 	q.first = (q.first + 1) % len(q.ring)
 	q.count--

@@ -10,33 +10,33 @@ type ProposeOption struct {
 type optionKind uint8
 
 const (
-	optionFailFast optionKind = iota + 1
+	optionFailWithoutLeader optionKind = iota + 1
 	optionNoForwarding
 	optionExpectedTerm
-	optionNoWaiting
+	optionFailWithoutRoom
 	optionShared
 )
 
 type proposeOptions struct {
-	expectedTerm Term
-	noForwarding bool
-	failFast     bool
-	noWaiting    bool
-	shared       bool
+	expectedTerm      Term
+	noForwarding      bool
+	failWithoutLeader bool
+	failWithoutRoom   bool
+	shared            bool
 }
 
 // collect puts options together; the last of a kind counts.
 func collect(options []ProposeOption) (o proposeOptions) {
 	for _, option := range options {
 		switch option.kind {
-		case optionFailFast:
-			o.failFast = true
+		case optionFailWithoutLeader:
+			o.failWithoutLeader = true
 		case optionNoForwarding:
 			o.noForwarding = true
 		case optionExpectedTerm:
 			o.expectedTerm = option.term
-		case optionNoWaiting:
-			o.noWaiting = true
+		case optionFailWithoutRoom:
+			o.failWithoutRoom = true
 		case optionShared:
 			o.shared = true
 		}
@@ -44,9 +44,9 @@ func collect(options []ProposeOption) (o proposeOptions) {
 	return o
 }
 
-// FailFast fails with *NotLeaderError at once where no leader is known, rather
-// than wait for one.
-func FailFast() ProposeOption { return ProposeOption{kind: optionFailFast} }
+// FailWithoutLeader fails with *NotLeaderError at once where no leader is known,
+// rather than wait for one; with ErrNoCluster where there is no cluster.
+func FailWithoutLeader() ProposeOption { return ProposeOption{kind: optionFailWithoutLeader} }
 
 // NoForwarding fails with *NotLeaderError where this node does not lead, and
 // names the leader, rather than forward the command to it.
@@ -58,9 +58,9 @@ func ExpectedTerm(term Term) ProposeOption {
 	return ProposeOption{kind: optionExpectedTerm, term: term}
 }
 
-// NoWaiting fails with ErrOverloaded where too much is in flight, rather than
-// wait for room.
-func NoWaiting() ProposeOption { return ProposeOption{kind: optionNoWaiting} }
+// FailWithoutRoom fails with ErrOverloaded at once where too much is in flight
+// on this node, rather than wait for room.
+func FailWithoutRoom() ProposeOption { return ProposeOption{kind: optionFailWithoutRoom} }
 
 // SharedCommand gives the command's bytes away instead of having them copied:
 // the caller never changes them again, not even after Propose has returned.

@@ -45,8 +45,8 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 	s.proposal.Data = command
 	s.proposal.ExpectedTerm = o.expectedTerm
 	s.proposal.NoForward = o.noForwarding
-	s.proposal.FailFast = o.failFast
-	s.proposal.WaitForRoom = !o.noWaiting
+	s.proposal.FailWithoutLeader = o.failWithoutLeader
+	s.proposal.WaitForRoom = !o.failWithoutRoom
 	r.group.Trace(ctx, &s.proposal)
 	r.group.Propose(&s.proposal)
 	if ctx.Done() == nil {

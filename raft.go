@@ -27,12 +27,12 @@ func (r *Raft) Group() GroupID { return r.config.Group }
 func (r *Raft) Node() *Node { return r.node }
 
 // Status is what the group was doing a moment ago.
-func (r *Raft) Status() Status { return r.group.Status() }
+func (r *Raft) Status() Status { return statusOf(r.group.StatusToRead()) }
 
 // Members is the configuration in force on this node, the zero value before
 // it is part of a cluster. It takes effect when it is appended, and may not be
 // committed yet. It is the caller's own: nobody else sees what he does to it.
-func (r *Raft) Members() Configuration { return r.Status().Configuration.Configuration }
+func (r *Raft) Members() Configuration { return r.Status().Configuration }
 
 // Done is closed when the group has stopped, for whatever reason: Err tells it.
 func (r *Raft) Done() <-chan struct{} { return r.group.Done() }

@@ -13,9 +13,6 @@ import (
 // ends: the error then wraps ctx.Err(), and ErrNoCluster too where there is no
 // cluster. A node that has seen a contradiction answers with *ContradictionError.
 func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode) (Index, error) {
-	if err := mode.validate(); err != nil {
-		return 0, err
-	}
 	if err := ctx.Err(); err != nil {
 		return 0, nothingDone(err)
 	}

@@ -1,39 +1,112 @@
 package troupe
 
 import (
+	"fmt"
+	"slices"
+	"time"
+
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
 )
 
 // Status is what a group says of itself at one moment: a value that shares
-// nothing with the group, nor with any other status. Its fields:
-//
-//   - Group, Self: the group, and this node with its incarnation;
-//   - Role, Term, Leader: what this node is doing; Leader is 0 while none is known,
-//     and NoLeader says then what an election waits for;
-//   - Cluster: the id of the cluster, which prints as a hash; zero with RoleNone;
-//   - Ready: this node leads and admits proposals;
-//   - Last, Committed, Applied, Flushed, Purged, SnapshotIndex: the log;
-//   - Heard, LastContact: when, and how long ago, this node heard of its leader;
-//   - InflightProposals, InflightBytes, WaitingProposals: what this node's clients
-//     have under way, and what waits for room;
-//   - Configuration, Joint: the members in force, and whether two majorities are
-//     needed; Bootstrapping: a cluster that is still being formed; WaitsFor: for
-//     whom it waits and why, on the leader, and on a node that was asked to form
-//     one and has not begun it;
-//   - UnknownToGroup: the group knows this node under another incarnation, because
-//     its data was lost; it is not counted;
-//   - Contradiction: this node has heard what no correct member can say, and
-//     answers no reads;
-//   - Peers: the other members, on a leader, see [PeerStatus];
-//   - Err, Stopped: the end.
-type Status = actors.Status
+// nothing with the group, nor with any other status.
+type Status struct {
+	// Group is the group, and Self this node with its incarnation.
+	Group GroupID
+	Self  Identity
 
-// PeerStatus is what a leader knows of another member: how far its log is
-// (Match, LagEntries, Lag), what its stream is doing (Mode, InflightMessages,
-// InflightBytes), whether it is there (LastContact, SendErrors, LostData), and how
-// far a snapshot has come that is on its way to it.
-type PeerStatus = core.PeerStatus
+	// Role is what this node is doing for the group, in Term.
+	Role Role
+	Term Term
+	// Leader is the node that leads Term, 0 while none is known. NoLeader says then,
+	// for people, what this node's attempt at an election waits for, and what the
+	// one before ended for; "" if it made none.
+	Leader   NodeID
+	NoLeader string
+	// Ready: this node leads and admits proposals.
+	Ready bool
+	// LastContact is how long ago this node last heard of its leader: 0 on the
+	// leader itself, -1 if it never did.
+	LastContact time.Duration
+
+	// Last is the index of the newest entry of this node's log, Committed the
+	// newest that it knows to be committed, Applied the newest that its state
+	// machine has applied, and Flushed the newest that is durable here.
+	Last, Committed, Applied, Flushed Index
+	// Purged is the newest index that is no longer in the log, and SnapshotIndex
+	// the last that this node's newest snapshot contains.
+	Purged, SnapshotIndex Index
+
+	// Cluster is the id of the cluster, which prints as a hash; zero with RoleNone.
+	Cluster ClusterID
+	// Configuration has the members in force, and ConfigurationAt is the entry that
+	// brought it.
+	Configuration   Configuration
+	ConfigurationAt LogID
+	// Bootstrapping: the cluster is not yet what it was asked to be. WaitsFor are
+	// the members that keep it, and why: on the leader, and on a node that was
+	// asked to form a cluster and has not begun it.
+	Bootstrapping bool
+	WaitsFor      []Waiting
+	// UnknownToGroup: the group knows this node under another incarnation, because
+	// its data was lost. It is not counted.
+	UnknownToGroup bool
+	// Contradiction, if not nil, is what this node has heard that no correct member
+	// can say. It answers no reads.
+	Contradiction error
+
+	// InflightProposals and InflightBytes are what was admitted on this node and is
+	// not answered, and WaitingProposals what waits for room to be admitted.
+	InflightProposals, InflightBytes, WaitingProposals int
+
+	// Peers are the other members, on the leader, in the order of their ids.
+	Peers []PeerStatus
+
+	// Err is why the group has failed on this node, nil if it has not.
+	Err error
+	// Stopped: the group runs no more on this node.
+	Stopped bool
+}
+
+// PeerStatus is what a leader knows of another member.
+type PeerStatus struct {
+	// Identity is who it is: its ID, and its Incarnation.
+	Identity
+	// Match is the last index that is known to be durable there and equal to the
+	// leader's log.
+	Match Index
+	// LagEntries is how many of the leader's entries lie behind Match, and Lag for
+	// how long the first of them has been in the leader's log: 0 if there is none.
+	// It is never too short, and too long by a millisecond or an eighth at most;
+	// what was there before this leader counts from its election.
+	LagEntries uint64
+	Lag        time.Duration
+	// Mode is what the stream of entries to it is doing. InflightMessages and
+	// InflightBytes are appends that were sent to it and are not answered.
+	Mode                            StreamMode
+	InflightMessages, InflightBytes int
+	// LastContact is how long ago it last answered a heartbeat, -1 if it never did
+	// in this term.
+	LastContact time.Duration
+	// SendErrors counts the group's messages to it that the network did not take
+	// since the group was started here: no connection, or a full window.
+	SendErrors uint64
+	// LostData: another incarnation answers in its place, or it no longer holds
+	// what it had acknowledged. It is to be replaced.
+	LostData bool
+	// Snapshot: a snapshot is on its way to it, or waits for its turn.
+	// SnapshotBytes of SnapshotTotalBytes are there; both are 0 while it waits, or
+	// if there is none.
+	Snapshot                          bool
+	SnapshotBytes, SnapshotTotalBytes uint64
+}
+
+// String says in a line who the peer is and how it does.
+func (p PeerStatus) String() string {
+	return fmt.Sprintf("%v: %v, match %d, %d entries and %v behind, %d messages and %d bytes in flight, last contact %v, %d send errors, snapshot %d of %d bytes",
+		p.Identity, p.Mode, p.Match, p.LagEntries, p.Lag, p.InflightMessages, p.InflightBytes, p.LastContact, p.SendErrors, p.SnapshotBytes, p.SnapshotTotalBytes)
+}
 
 // StreamMode is what a stream to a peer is doing.
 type StreamMode = core.StreamMode
@@ -45,3 +118,34 @@ const (
 	StreamReplicate = core.StreamReplicate
 	StreamSnapshot  = core.StreamSnapshot
 )
+
+// statusOf makes a value of the caller's own of what a group says of itself,
+// which may be others' too.
+func statusOf(s actors.Status) Status {
+	return Status{
+		Group: s.Group, Self: s.Self,
+		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
+		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
+		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
+		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
+		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
+		Peers: peersOf(s.Peers), Err: s.Err, Stopped: s.Stopped,
+	}
+}
+
+func peersOf(peers []core.PeerStatus) []PeerStatus {
+	if len(peers) == 0 {
+		return nil
+	}
+	own := make([]PeerStatus, len(peers))
+	for i := range peers {
+		p := &peers[i]
+		own[i] = PeerStatus{
+			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
+			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
+			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData,
+			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
+		}
+	}
+	return own
+}

@@ -71,7 +71,7 @@ func TestStatusSharesNothing(t *testing.T) {
 		return s
 	}
 	members := func() (s troupe.Status) {
-		s.Configuration.Configuration = raft.Members()
+		s.Configuration = raft.Members()
 		return s
 	}
 	check := func(name string, returned ...func() troupe.Status) {
@@ -115,9 +115,9 @@ func TestMembersMayBeChanged(t *testing.T) {
 		clear(k.Voters)
 	}
 	spoil(leader.raft.Members())
-	spoil(leader.raft.Status().Configuration.Configuration)
+	spoil(leader.raft.Status().Configuration)
 	for s := range leader.raft.Watch(within(t, 20*time.Second)) {
-		spoil(s.Configuration.Configuration)
+		spoil(s.Configuration)
 		break
 	}
 	for i := range list {

@@ -16,11 +16,32 @@ type (
 	// Incarnation names the store of a node: a random number that was made
 	// together with its data directory.
 	Incarnation = membership.Incarnation
-	// Identity is what quorums count: a node with its data.
+	// Identity is what quorums count: a node with its data. It prints as
+	// id/incarnation, the latter in hexadecimal.
+	//
+	//   - ID: the [NodeID];
+	//   - Incarnation: that of its data, 0 while it is not known.
 	Identity = membership.Identity
-	// Member is a node of a cluster, with its address.
+	// Member is a node of a cluster. [At] makes one.
+	//
+	//   - Identity: its ID, and its Incarnation;
+	//   - Address: what the network dials to reach it;
+	//   - Priority, Tags: carried for the application. Nothing in this version reads
+	//     them.
 	Member = membership.Member
-	// Configuration is the membership of a cluster at one entry of its log.
+	// Configuration is the membership of a cluster at one entry of its log. Its
+	// methods look members up: Member, Kind, IsVoter, Joint and others. It prints as
+	// "voters 1 2 3, learner 4".
+	//
+	//   - Members: all members, voters and learners, as a list of [Member] that is
+	//     sorted by identity;
+	//   - Voters: the identities that vote, sorted. It is the incoming half while the
+	//     configuration is joint;
+	//   - Outgoing: the half that leaves, empty unless the configuration is joint;
+	//   - Wanted: the members that bootstrap was asked for, empty as soon as the
+	//     cluster consists of them;
+	//   - Founding: the hash of the list that bootstrap was asked for. It stays when
+	//     members change.
 	Configuration = membership.Configuration
 	// ClusterID names a cluster: 128 random bits, made by bootstrap, which are a
 	// secret and print as a hash.
@@ -33,11 +54,20 @@ type (
 	Term = core.Term
 	// Index is a position in the log. The first entry has index 1.
 	Index = core.Index
-	// LogID names one entry by its term and index.
+	// LogID names one entry. It prints as term.index.
+	//
+	//   - Term: the [Term] of the leader that appended it;
+	//   - Index: its [Index] in the log.
 	LogID = core.LogID
 	// Role is what a node is doing for its group.
 	Role = core.Role
 	// SnapshotMeta describes a snapshot.
+	//
+	//   - LogID: the Term and the Index of the last entry that it contains;
+	//   - Time: that entry's time, in nanoseconds since 1970 UTC;
+	//   - Cluster: the [ClusterID] of the cluster that it belongs to;
+	//   - Configuration: the one in force at LogID, with the LogID of its own entry;
+	//   - SizeBytes, Checksum: of the content, a CRC-32C.
 	SnapshotMeta = core.SnapshotMeta
 )
 
@@ -55,11 +85,22 @@ const (
 // What an application plugs in: packages storage and network hold the
 // contracts and say who calls what.
 type (
-	// StateMachine is what the application replicates.
+	// StateMachine is what the application replicates. Its methods are called one at
+	// a time, and what each owes is written in package storage:
+	//
+	//   - Applied: the LogID of the newest entry whose effect is durable;
+	//   - Apply: applies entries, in the order of the log, and returns a value for
+	//     each;
+	//   - Restore: replaces the whole state by a snapshot's;
+	//   - View: an unchanging view of the state, for a snapshot.
 	StateMachine = storage.StateMachine
 	// SnapshotView is an unchanging view of a state machine.
+	//
+	//   - Close: releases it, once;
+	//   - WriteTo: writes it, in the format that Restore reads.
 	SnapshotView = storage.SnapshotView
-	// Volatile is embedded by state machines that keep nothing over a restart.
+	// Volatile is embedded by state machines that keep nothing over a restart. It
+	// has no fields, and brings their Applied, which returns zero.
 	Volatile = storage.Volatile
 	// LogStore keeps hard states and logs.
 	LogStore = storage.LogStore
@@ -67,7 +108,14 @@ type (
 	SnapshotStore = storage.SnapshotStore
 	// Network carries messages between nodes.
 	Network = network.Network
-	// Entry is one entry of the log, as a state machine gets it.
+	// Entry is one entry of the log, as a state machine gets it. Nobody changes one.
+	//
+	//   - LogID: its Term, and its Index in the log;
+	//   - Kind: what it holds, an [EntryKind]. Data is a command if it is
+	//     [EntryCommand];
+	//   - Time: the leader's wall clock when it was proposed, in nanoseconds since
+	//     1970 UTC. It never decreases along the log;
+	//   - Data: the command, as it was proposed.
 	Entry = core.Entry
 	// EntryKind says what an entry holds.
 	EntryKind = core.EntryKind
@@ -85,7 +133,10 @@ const (
 // by Config.Cluster.
 func ParseClusterID(text string) (ClusterID, error) { return core.ParseClusterID(text) }
 
-// Waiting says for whom a bootstrap waits, and why.
+// Waiting says for whom a bootstrap waits, and why. It prints as "node 3: why".
+//
+//   - Node: the member;
+//   - Why: the reason, for people.
 type Waiting = core.Waiting
 
 // At is the member that [Raft.Bootstrap] takes: a node and the address by

@@ -342,7 +342,7 @@ func TestRefusals(t *testing.T) {
 	}
 	alone := newHost(t, inproc.NewHub(), 1, nil)
 	alone.start()
-	if p := call(t, alone.group, &Proposal{FailFast: true}); !errors.Is(p.Err, core.ErrNoCluster) {
+	if p := call(t, alone.group, &Proposal{FailWithoutLeader: true}); !errors.Is(p.Err, core.ErrNoCluster) {
 		t.Errorf("fail fast without a cluster: %v", p.Err)
 	}
 }

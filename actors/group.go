@@ -238,7 +238,7 @@ func (g *Group) finished() {
 	g.node.network.SetCluster(g.cfg.Group, core.ClusterID{})
 	g.cancel()
 	g.traces.close()
-	last := g.status()
+	last := g.StatusToRead()
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
 	// Who has stopped neither leads nor knows who does.
 	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1

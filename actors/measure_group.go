@@ -240,7 +240,7 @@ func (m *groupMeter) snapshot(operation int, begun core.Instant, bytes uint64, o
 
 // observe tells a reader what the group counts, and its status.
 func (m *groupMeter) observe(k *sink) {
-	s := m.group.status()
+	s := m.group.StatusToRead()
 	if s.Stopped {
 		return
 	}

@@ -19,9 +19,9 @@ type Proposal struct {
 	// NoForward: only this node, if it leads, may append it; else
 	// *core.NotLeaderError.
 	NoForward bool
-	// FailFast: without a known leader the proposal ends at once with
+	// FailWithoutLeader: without a known leader the proposal ends at once with
 	// *core.NotLeaderError. Otherwise it waits for one until Cancel.
-	FailFast bool
+	FailWithoutLeader bool
 	// WaitForRoom: while there is no credit the proposal waits for it, first
 	// come first served. Otherwise it ends at once with core.ErrOverloaded.
 	WaitForRoom bool

@@ -79,7 +79,7 @@ func (s *proposalsInCore) pump() {
 		case c.changed.Leader == 0:
 			s.failWaiting(func(p *Proposal) error {
 				switch {
-				case !p.FailFast && !p.isRemote():
+				case !p.FailWithoutLeader && !p.isRemote():
 					return nil
 				case c.changed.Role == core.RoleNone:
 					return core.ErrNoCluster
@@ -164,7 +164,7 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 		s.blocked = true
 	case errors.Is(err, core.ErrNotReady):
 		s.failWaiting(func(p *Proposal) error {
-			if p.FailFast || p.isRemote() {
+			if p.FailWithoutLeader || p.isRemote() {
 				return core.ErrNotReady
 			}
 			return nil
@@ -255,7 +255,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 	g.meter.forwarded(trafficReceived, len(m.Proposals))
 	for i := range m.Proposals {
 		f := &m.Proposals[i]
-		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailFast: true, from: h.From, id: f.ID}
+		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailWithoutLeader: true, from: h.From, id: f.ID}
 		p.stage.Store(stageCore)
 		g.traces.remote(p, f.Trace)
 		switch {
@@ -291,7 +291,7 @@ func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
 		case core.ResultApplied:
 			s.complete(p, stageForwarded, r.LogID, r.Value, nil)
 		case core.ResultNotLeader, core.ResultStopped:
-			s.again(p, p.FailFast, &core.NotLeaderError{Leader: s.core.changed.Leader, Term: s.core.changed.Term})
+			s.again(p, p.FailWithoutLeader, &core.NotLeaderError{Leader: s.core.changed.Leader, Term: s.core.changed.Term})
 		case core.ResultOverloaded:
 			s.again(p, !p.WaitForRoom, core.ErrOverloaded)
 		default:

@@ -32,14 +32,14 @@ type Status struct {
 // events, put together with what the streams and transfers say of themselves
 // now. No actor is asked, and none is held up.
 func (g *Group) Status() Status {
-	s := g.status()
+	s := g.StatusToRead()
 	s.EngineStatus = s.Clone()
 	return s
 }
 
-// status is Status for those who only read it: what it refers to is the engine's
-// or somebody else's too.
-func (g *Group) status() Status {
+// StatusToRead is Status for those who only read it, or make a value of their
+// own of it: what it refers to is the engine's or somebody else's too.
+func (g *Group) StatusToRead() Status {
 	if last := g.final.Load(); last != nil {
 		return *last
 	}
@@ -111,7 +111,7 @@ func (c *coreActor) publish() {
 	before, now := g.board.put(c.engine.StatusInto)
 	g.growth.note(before, now, c.now)
 	if g.watchers.some() && now.Differs(before) {
-		g.watchers.tell(g.status())
+		g.watchers.tell(g.StatusToRead())
 	}
 }
 

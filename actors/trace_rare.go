@@ -110,7 +110,7 @@ func recovered(ctx context.Context, event string) {
 // ended ends the span of a start.
 func (r *rareTrace) ended(g *Group, err error) {
 	if g != nil {
-		r.set(entryOf(core.LogID{Term: core.Term(g.term.Load()), Index: g.status().Last})...)
+		r.set(entryOf(core.LogID{Term: core.Term(g.term.Load()), Index: g.StatusToRead().Last})...)
 	}
 	r.end(err)
 }

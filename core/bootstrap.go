@@ -86,13 +86,13 @@ func (e *Engine) nextConfiguration(at *ConfigurationAt) (membership.Configuratio
 	var err error
 	switch missing := e.missing(c); {
 	case c.Joint():
-		next, err = c.LeaveJoint(nil)
+		next, err = leaveJoint(c, nil)
 	case len(missing) > 0:
-		next, err = c.AddLearners(missing...)
+		next, err = addLearners(c, missing...)
 	case len(e.changeWaits(nil)) > 0:
 		return next, false
 	default:
-		next, err = c.EnterJoint(wantedVoters(c))
+		next, err = enterJoint(c, wantedVoters(c))
 	}
 	if err != nil {
 		panic(fmt.Sprintf("core: the configuration %v cannot be changed as it must: %v", c, err))
@@ -175,7 +175,7 @@ func (e *Engine) exchangeWanted(shown Identity) bool {
 	if at.Index > e.commit || e.commit < e.office.first {
 		return true // it asks again
 	}
-	next, err := c.ExchangeWanted(lost, shown)
+	next, err := exchangeWanted(c, lost, shown)
 	if err != nil {
 		return false
 	}

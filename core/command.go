@@ -253,15 +253,6 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeFailed:               "the group has failed",
 }
 
-// NoticeKinds returns all kinds, in the order of their numbers.
-func NoticeKinds() []NoticeKind {
-	var kinds []NoticeKind
-	for k := NoticeElectionStarted; k < noticeKindsEnd; k++ {
-		kinds = append(kinds, k)
-	}
-	return kinds
-}
-
 // String returns a few words: "election started", "elected" and so on.
 func (k NoticeKind) String() string {
 	if k == 0 || k >= noticeKindsEnd {

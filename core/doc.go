@@ -279,10 +279,10 @@
 // only in the new half.
 //
 //   - Code: core/identity.go, core/vote.go, core/election.go, core/stream.go, core/read_index.go,
-//     membership/quorum.go, membership/change.go
+//     core/configuration_change.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
-//     membership.TestQuorumCountsIncarnations, membership.TestReplaceIncarnation
+//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation
 //   - Scripts: emptied_member
 //   - Mutants: "message for another incarnation accepted"
 //   - Checkers: ruleEmptied
@@ -305,7 +305,7 @@
 //     membership/founding.go
 //   - Tests: TestBootstrapRefusals, TestBeginsWithAllGrants, TestUnreachableMember,
 //     TestListsOfABootstrap, TestEmptyNodeAdoptsCluster, membership.TestFoundingIsOfTheList,
-//     membership.TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
+//     TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
 //   - Scripts: bootstrap_three, bootstrap_interrupted
 //   - Checkers: ruleEmptyVotes
 //
@@ -330,7 +330,7 @@
 // when the last one is committed and the leader has committed an entry of its own term.
 //
 //   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, membership.TestJointChanges
+//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges
 //   - Scripts: bootstrap_three, wanted_member_wiped
 //   - Not yet: changes on request, with NotCaughtUpError for who is not ready. A half that dies after
 //     the joint entry needs an offline recovery, which is not there either.

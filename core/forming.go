@@ -317,7 +317,7 @@ func (e *Engine) begin() {
 	for i := range f.members {
 		members[i] = f.members[i].Member
 	}
-	configuration, err := membership.Bootstrap(e.cfg.Self, members)
+	configuration, err := foundingConfiguration(e.cfg.Self, members)
 	if err != nil {
 		e.endForming(&BootstrapError{Reason: err.Error()})
 		return

@@ -4,7 +4,7 @@ import "testing"
 
 func TestNoticeKinds(t *testing.T) {
 	names := make(map[string]bool)
-	for _, kind := range NoticeKinds() {
+	for kind := NoticeElectionStarted; kind < noticeKindsEnd; kind++ {
 		if name := kind.String(); name == "" || names[name] {
 			t.Errorf("kind %d is called %q", kind, name)
 		} else {

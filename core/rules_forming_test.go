@@ -302,11 +302,11 @@ func TestCancelReleases(t *testing.T) {
 // member's data was lost, for it may exchange it; later any member does.
 func TestWhoIsKnownOtherwise(t *testing.T) {
 	founded := func(voters ...NodeID) membership.Configuration {
-		c, err := membership.Bootstrap(rigPeers[1], bootstrapOf(1, 2, 3).Members)
+		c, err := foundingConfiguration(rigPeers[1], bootstrapOf(1, 2, 3).Members)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err = c.AddLearners(c.Wanted...); err != nil {
+		if c, err = addLearners(&c, c.Wanted...); err != nil {
 			t.Fatal(err)
 		}
 		if len(voters) > 0 {

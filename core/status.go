@@ -1,7 +1,6 @@
 package core
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -163,10 +162,4 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
-}
-
-// String says in a line who the peer is and how it does.
-func (p PeerStatus) String() string {
-	return fmt.Sprintf("%v: %v, match %d, %d entries and %v behind, %d messages and %d bytes in flight, last contact %v, %d send errors, snapshot %d of %d bytes",
-		p.Identity, p.Mode, p.Match, p.LagEntries, p.Lag, p.InflightMessages, p.InflightBytes, p.LastContact, p.SendErrors, p.SnapshotBytes, p.SnapshotTotalBytes)
 }

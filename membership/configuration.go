@@ -161,28 +161,53 @@ func (c *Configuration) validateHalf(name string, half []Identity) error {
 	return nil
 }
 
-// String writes c for people: "voters 1 2 3", "voters 1 2 4 outgoing 1 2 3 learners 5".
+// String writes c for people: "voters 1 2 3, learner 4". Who votes in either half
+// is a voter, and a joint configuration says between which halves it stands:
+// "voters 1 2 3 4; joint: 1 2 3 -> 1 2 4". A node that is a member under two
+// incarnations is written with them, as in "voters 1 2 3/a1, learner 3/b2".
 func (c Configuration) String() string {
-	var b strings.Builder
-	b.WriteString("voters")
-	writeIDs(&b, c.Voters)
-	if c.Joint() {
-		b.WriteString(" outgoing")
-		writeIDs(&b, c.Outgoing)
+	if c.IsZero() && len(c.Voters) == 0 {
+		return "no members"
 	}
-	sep := " learners"
+	voting := slices.Concat(c.Voters, c.Outgoing)
+	slices.SortFunc(voting, Identity.Compare)
+	var learning []Identity
 	for _, m := range c.Members {
 		if !c.IsVoter(m.Identity) {
-			fmt.Fprintf(&b, "%s %d", sep, m.ID)
-			sep = ""
+			learning = append(learning, m.Identity)
 		}
+	}
+	var b strings.Builder
+	c.writeNodes(&b, "voter", slices.Compact(voting))
+	if len(learning) > 0 {
+		b.WriteString(", ")
+		c.writeNodes(&b, "learner", learning)
+	}
+	if c.Joint() {
+		b.WriteString("; joint:")
+		c.writeIDs(&b, c.Outgoing)
+		b.WriteString(" ->")
+		c.writeIDs(&b, c.Voters)
 	}
 	return b.String()
 }
 
-func writeIDs(b *strings.Builder, ids []Identity) {
+// writeNodes writes what one or several nodes are, and which they are.
+func (c *Configuration) writeNodes(b *strings.Builder, are string, ids []Identity) {
+	b.WriteString(are)
+	if len(ids) != 1 {
+		b.WriteByte('s')
+	}
+	c.writeIDs(b, ids)
+}
+
+func (c *Configuration) writeIDs(b *strings.Builder, ids []Identity) {
 	for _, id := range ids {
-		fmt.Fprintf(b, " %d", id.ID)
+		if len(c.Incarnations(id.ID)) > 1 {
+			fmt.Fprintf(b, " %v", id)
+		} else {
+			fmt.Fprintf(b, " %d", id.ID)
+		}
 	}
 }
 

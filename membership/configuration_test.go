@@ -1,7 +1,6 @@
 package membership
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -112,8 +111,25 @@ func TestLookUps(t *testing.T) {
 	if m, ok := c.Member(Identity{3, 99}); !ok || m.Incarnation != 99 {
 		t.Errorf("Member(3/99) = %v, %t", m, ok)
 	}
-	if got, want := c.String(), "voters 1 2 4 outgoing 1 2 3 learners 3 5"; got != want {
+	if got, want := c.String(), "voters 1 2 3/30 4, learners 3/63 5; joint: 1 2 3/30 -> 1 2 4"; got != want {
 		t.Errorf("String() = %q, want %q", got, want)
+	}
+}
+
+func TestConfigurationIsReadable(t *testing.T) {
+	for want, c := range map[string]Configuration{
+		"no members":                                  {},
+		"voter 1":                                     cluster([]NodeID{1}),
+		"voters 1 2 3, learner 4":                     cluster([]NodeID{1, 2, 3}, 4),
+		"voters 1 2 3, learners 4 5":                  cluster([]NodeID{1, 2, 3}, 4, 5),
+		"voters 1 2 3 4; joint: 1 2 3 -> 1 2 4":       {Members: members(1, 2, 3, 4), Voters: voters(1, 2, 4), Outgoing: voters(1, 2, 3)},
+		"voters 1 2, learner 5; joint: 1 -> 1 2":      {Members: members(1, 2, 5), Voters: voters(1, 2), Outgoing: voters(1)},
+		"voters 1 2/20 2/63; joint: 1 2/20 -> 1 2/63": {Members: append(members(1, 2), member(2, 99)), Voters: append(voters(1), Identity{2, 99}), Outgoing: voters(1, 2)},
+		"voters 1 2 3 4 5 6; joint: 1 2 3 -> 4 5 6":   {Members: members(1, 2, 3, 4, 5, 6), Voters: voters(4, 5, 6), Outgoing: voters(1, 2, 3)},
+	} {
+		if got := c.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
@@ -171,130 +187,6 @@ func TestIsSoleVoter(t *testing.T) {
 		if got := test.c.IsSoleVoter(one); got != test.want {
 			t.Errorf("%s: IsSoleVoter = %t", name, got)
 		}
-	}
-}
-
-func TestBootstrap(t *testing.T) {
-	wanted := members(3, 1, 2)
-	c, err := Bootstrap(wanted[1].Identity, wanted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Rule 19: a cluster of oneself alone, whose first entry records the rest.
-	want := Configuration{Members: members(1), Voters: voters(1), Wanted: members(1, 2, 3), Founding: FoundingOf(wanted)}
-	if !c.Equal(&want) {
-		t.Errorf("Bootstrap = %+v", c)
-	}
-	if wanted[0].ID != 3 {
-		t.Error("the caller's list was sorted in place")
-	}
-	if alone, err := Bootstrap(members(7)[0].Identity, members(7)); err != nil || alone.Wanted != nil {
-		t.Errorf("a cluster of one waits for somebody: %+v, %v", alone, err)
-	}
-	if _, err := Bootstrap(Identity{1, 99}, wanted); err == nil || !strings.Contains(err.Error(), "without oneself") {
-		t.Errorf("bootstrap without oneself: %v", err)
-	}
-}
-
-// TestBootstrapSteps walks the way of a bootstrap: learners, joint, done.
-func TestBootstrapSteps(t *testing.T) {
-	wanted := members(1, 2, 3)
-	c, err := Bootstrap(wanted[0].Identity, wanted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	learning, err := c.AddLearners(wanted[1:]...)
-	if err != nil || learning.String() != "voters 1 learners 2 3" {
-		t.Fatalf("%v, %v", &learning, err)
-	}
-	joint, err := learning.EnterJoint(voters(3, 2, 1))
-	if err != nil || joint.String() != "voters 1 2 3 outgoing 1" || len(joint.Wanted) != 3 {
-		t.Fatalf("%v, %v", &joint, err)
-	}
-	done, err := joint.LeaveJoint(nil)
-	if err != nil || done.String() != "voters 1 2 3" || done.Wanted != nil {
-		t.Fatalf("%v wanted %v, %v", &done, done.Wanted, err)
-	}
-	// The values before are as they were.
-	if c.String() != "voters 1" || learning.String() != "voters 1 learners 2 3" || joint.String() != "voters 1 2 3 outgoing 1" {
-		t.Errorf("a change touched the value that it began from: %v, %v, %v", &c, &learning, &joint)
-	}
-}
-
-func TestAddLearners(t *testing.T) {
-	c := cluster([]NodeID{1, 3})
-	moved := member(3, 48)
-	moved.Address = "elsewhere:1"
-	next, err := c.AddLearners(moved, member(2, 1), member(3, 99))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := next.String(); got != "voters 1 3 learners 2 3" {
-		t.Errorf("AddLearners = %q", got)
-	}
-	if m, _ := next.Member(Identity{3, 48}); m.Address != "elsewhere:1" {
-		t.Errorf("the address of a member that was there stayed %q", m.Address)
-	}
-	if m, _ := c.Member(Identity{3, 48}); m.Address != "host:1" {
-		t.Error("AddLearners changed the configuration that it was called on")
-	}
-	if _, err := c.AddLearners(Member{}); err == nil {
-		t.Error("a member with id 0 was added")
-	}
-	joint, err := c.EnterJoint(voters(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := joint.AddLearners(member(2, 1)); !errors.Is(err, ErrJoint) {
-		t.Errorf("while joint: %v, want ErrJoint", err)
-	}
-}
-
-func TestJointChanges(t *testing.T) {
-	c := cluster([]NodeID{1, 2, 3}, 4, 5)
-	if _, err := c.LeaveJoint(nil); !errors.Is(err, ErrNotJoint) {
-		t.Errorf("leaving what is not joint: %v", err)
-	}
-	for name, half := range map[string][]Identity{"nobody": nil, "a stranger": voters(1, 9), "a node twice": append(voters(1), voters(1)...)} {
-		if _, err := c.EnterJoint(half); err == nil {
-			t.Errorf("%s: a joint configuration was made", name)
-		}
-	}
-	joint, err := c.EnterJoint(voters(4, 2, 1))
-	if err != nil || joint.String() != "voters 1 2 4 outgoing 1 2 3 learners 5" {
-		t.Fatalf("%v, %v", &joint, err)
-	}
-	if _, err := joint.EnterJoint(voters(1)); !errors.Is(err, ErrJoint) {
-		t.Errorf("entering twice: %v", err)
-	}
-	left, err := joint.LeaveJoint(nil)
-	if err != nil || left.String() != "voters 1 2 4 learners 5" {
-		t.Errorf("%v, %v: who left is no member, who learns stays", &left, err)
-	}
-	kept, err := joint.LeaveJoint(func(id Identity) bool { return id.ID == 3 })
-	if err != nil || kept.String() != "voters 1 2 4 learners 3 5" {
-		t.Errorf("%v, %v: who is kept learns", &kept, err)
-	}
-}
-
-// TestReplaceIncarnation: the old counts only in the old half, the new only in
-// the new (rule 18).
-func TestReplaceIncarnation(t *testing.T) {
-	c := cluster([]NodeID{1, 2, 3})
-	learning, err := c.AddLearners(member(3, 99))
-	if err != nil {
-		t.Fatal(err)
-	}
-	joint, err := learning.EnterJoint([]Identity{{3, 99}, {1, 16}, {2, 32}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done, err := joint.LeaveJoint(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := done.Incarnations(3); !slices.Equal(got, []Identity{{3, 99}}) {
-		t.Errorf("after the change node 3 is %v", got)
 	}
 }
 

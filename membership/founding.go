@@ -57,3 +57,9 @@ func (f Founding) IsZero() bool { return f == Founding{} }
 // String returns the first four bytes in hexadecimal, which is enough to tell two
 // lists apart in a log.
 func (f Founding) String() string { return hex.EncodeToString(f[:4]) }
+
+func sortMembers(members []Member) []Member {
+	sorted := slices.Clone(members)
+	slices.SortFunc(sorted, func(a, b Member) int { return a.Identity.Compare(b.Identity) })
+	return sorted
+}

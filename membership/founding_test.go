@@ -2,10 +2,8 @@ package membership
 
 import (
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/quick"
 )
 
 // TestFoundingIsOfTheList: the same list has the same hash, whatever its order and
@@ -83,62 +81,4 @@ func TestFoundingIsStable(t *testing.T) {
 	if got, want := (Founding{0x0a, 0xb1, 0xc2, 0xd3, 4}).String(), "0ab1c2d3"; got != want {
 		t.Errorf("String() = %q, want %q", got, want)
 	}
-}
-
-// TestFoundingIsCarried: random changes of a cluster's members never change what
-// it was founded with.
-func TestFoundingIsCarried(t *testing.T) {
-	wanted := members(1, 2, 3)
-	founding := FoundingOf(wanted)
-	property := func(seed uint64) bool {
-		r := rand.New(rand.NewPCG(seed, 3))
-		c, err := Bootstrap(wanted[0].Identity, wanted)
-		for range 20 {
-			if err != nil || c.Founding != founding {
-				t.Errorf("%v, founded with %v: %v", &c, c.Founding, err)
-				return false
-			}
-			d, err := Decode(c.Encode())
-			if err != nil || d.Founding != founding {
-				t.Errorf("decoded: founded with %v: %v", d.Founding, err)
-				return false
-			}
-			c = randomChange(r, c)
-		}
-		return true
-	}
-	if err := quick.Check(property, &quick.Config{MaxCount: 300}); err != nil {
-		t.Error(err)
-	}
-}
-
-// randomChange returns what a random change makes of c, or c if that change is
-// refused.
-func randomChange(r *rand.Rand, c Configuration) Configuration {
-	var next Configuration
-	var err error
-	switch r.IntN(4) {
-	case 0:
-		next, err = c.AddLearners(member(NodeID(1+r.IntN(6)), Incarnation(1+r.IntN(3))*16))
-	case 1:
-		var half []Identity
-		for _, m := range c.Members {
-			if r.IntN(3) > 0 {
-				half = append(half, m.Identity)
-			}
-		}
-		next, err = c.EnterJoint(half)
-	case 2:
-		next, err = c.LeaveJoint(nil)
-	default:
-		if len(c.Wanted) == 0 {
-			return c
-		}
-		old := c.Wanted[r.IntN(len(c.Wanted))].Identity
-		next, err = c.ExchangeWanted(old, Identity{old.ID, Incarnation(1 + r.Uint64N(1000))})
-	}
-	if err != nil {
-		return c
-	}
-	return next
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,15 +103,14 @@ func (c *client) connect(raft *troupe.Raft, machine *machine) {
 		_, err := raft.Propose(context.Background(), command, shared...)
 		return err
 	}
-	mode, fresh := c.load.settings.readMode, !strings.HasPrefix(c.load.settings.read, "stale")
 	var acknowledged uint32 // the newest number that a read has seen
 	c.read = func() error {
-		if _, err := raft.ReadIndex(context.Background(), mode); err != nil {
+		if _, err := raft.ReadIndex(context.Background(), troupe.Linearizable); err != nil {
 			return err
 		}
 		// Only acknowledged writes are sure to be seen, and a failed one may be.
 		last := machine.lastOf(c.id)
-		if fresh && (last < acknowledged || c.load.errors.Load() == 0 && last != c.number) {
+		if last < acknowledged || c.load.errors.Load() == 0 && last != c.number {
 			return errStaleRead
 		}
 		acknowledged = last

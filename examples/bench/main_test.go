@@ -100,15 +100,6 @@ func TestStopsEarly(t *testing.T) {
 	}
 }
 
-func TestUnsupportedReadsAreMisuse(t *testing.T) {
-	for _, mode := range []string{"lease", "stale:100ms"} {
-		code, stdout, stderr := bench(t, t.Context(), append([]string{"-read", mode, "-read-percent", "10"}, short100...)...)
-		if code != exitUsage || stdout != "" || !strings.Contains(stderr, "-read "+mode) || !strings.Contains(stderr, "not supported") {
-			t.Errorf("-read %s: exit code %d, it printed %q and complained %q", mode, code, stdout, stderr)
-		}
-	}
-}
-
 func TestProfiles(t *testing.T) {
 	dir := t.TempDir()
 	flags := append([]string{"-cpuprofile", dir + "/cpu", "-memprofile", dir + "/mem", "-exectrace", dir + "/trace"}, short100...)

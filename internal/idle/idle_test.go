@@ -269,7 +269,7 @@ func form(ctx context.Context, id troupe.NodeID, hosted []*troupe.Raft, addresse
 	}
 	for _, raft := range hosted {
 		formed := func(s troupe.Status) bool {
-			return s.Leader != 0 && len(s.Configuration.Configuration.Voters) == len(addresses)
+			return s.Leader != 0 && len(s.Configuration.Voters) == len(addresses)
 		}
 		if err := raft.Wait(ctx, formed); err != nil {
 			return fmt.Errorf("group %d: %w", raft.Group(), err)

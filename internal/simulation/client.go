@@ -140,7 +140,7 @@ func (c *client) writes(l *life, impatient bool, finished func(*work)) *work {
 	p := &actors.Proposal{Data: w.command.encode(padding), Completed: w.wrote}
 	p.WaitForRoom = !impatient || chance(r, 50)
 	if impatient {
-		p.NoForward, p.FailFast = chance(r, 10), chance(r, 10)
+		p.NoForward, p.FailWithoutLeader = chance(r, 10), chance(r, 10)
 		if chance(r, 10) {
 			p.ExpectedTerm = l.status.Term + core.Term(r.IntN(2))
 		}

@@ -45,7 +45,7 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	status := s.raft.Status()
-	c := &status.Configuration.Configuration
+	c := &status.Configuration
 	answer := api.Status{
 		ID:             uint64(status.Self.ID),
 		Incarnation:    strconv.FormatUint(uint64(status.Self.Incarnation), 16),

@@ -41,7 +41,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, command []byte) e
 // propose hands a command over. A server sheds what it has no room for, rather
 // than let it wait and time out.
 func (s *Server) propose(r *http.Request, command []byte) (troupe.Result, error) {
-	return s.raft.Propose(r.Context(), command, troupe.SharedCommand(), troupe.NoWaiting())
+	return s.raft.Propose(r.Context(), command, troupe.SharedCommand(), troupe.FailWithoutRoom())
 }
 
 func written(result troupe.Result) api.Written {

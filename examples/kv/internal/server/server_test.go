@@ -47,7 +47,7 @@ func newFake() *fakeRaft {
 	f.status.Self = troupe.Identity{ID: 1, Incarnation: 0xabc}
 	f.status.Role = troupe.RoleLeader
 	f.status.Term, f.status.Leader = 3, 1
-	f.status.Configuration.Configuration = twoMembers()
+	f.status.Configuration = twoMembers()
 	return f
 }
 
@@ -403,7 +403,7 @@ func TestStatus(t *testing.T) {
 		`{"id":3,"mode":"snapshot","match_index":0,"lag_entries":0,"lag_seconds":0,"inflight_messages":0,"inflight_bytes":0,"send_errors":0,"snapshot_bytes":10,"snapshot_total_bytes":20,"lost_data":true}],` +
 		`"joint":false,"forming":false,"unknown_to_group":false}`}.run(t, s)
 
-	c := &f.status.Configuration.Configuration
+	c := &f.status.Configuration
 	c.Outgoing = []membership.Identity{c.Members[1].Identity}
 	f.status.Role, f.status.Leader, f.status.Bootstrapping, f.status.UnknownToGroup = troupe.RolePreCandidate, 0, true, true
 	f.status.Peers, f.status.LastContact = nil, -1
