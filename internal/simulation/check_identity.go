@@ -112,6 +112,13 @@ func (c *checker) grants(l *life, m *core.IdentifyResponse) {
 	}
 }
 
+// introduction is who may be told the cluster's id by whom.
+type introduction struct {
+	by   *life
+	term core.Term
+	to   membership.Identity
+}
+
 // introduced checks a message that tells the cluster id in the clear: it is for
 // a learner of the leader's configuration that has acknowledged nothing, or had
 // not when its transfer of a snapshot was decided on.
@@ -133,11 +140,26 @@ func (c *checker) introduced(l *life, m core.Message) {
 		told = "who votes"
 	}
 	for i := range st.Peers {
-		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) {
+		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) && c.longAcknowledged(introduction{l, st.Term, to}) {
 			told = "who has acknowledged"
 		}
 	}
 	if told != "" {
 		c.fail(ruleInTheClear, "%v tells it to %v, %s: %s", l, to, told, describe(m))
 	}
+}
+
+// longAcknowledged reports whether a leader has known of an acknowledgement for an
+// election time-out. The core learns it by a heartbeat's answer, and its stream
+// when it runs next.
+func (c *checker) longAcknowledged(i introduction) bool {
+	since, known := c.ackKnown[i]
+	if !known {
+		if c.ackKnown == nil {
+			c.ackKnown = make(map[introduction]core.Instant)
+		}
+		since = c.sim.clock.now
+		c.ackKnown[i] = since
+	}
+	return c.sim.clock.now.Sub(since) > c.sim.plan.election
 }

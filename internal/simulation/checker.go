@@ -49,6 +49,8 @@ type checker struct {
 	granted  map[grant]bool
 	held     map[pair]hold
 	attempts map[membership.Identity]uint64
+	// ackKnown is since when a leader knows that a peer has acknowledged.
+	ackKnown map[introduction]core.Instant
 
 	elections, restores, snapshots int
 	forged                         int // messages of a stranger
