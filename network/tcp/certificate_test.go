@@ -89,7 +89,9 @@ func TestNetworkTLS(t *testing.T) {
 	networktest.Run(t, func(t *testing.T) networktest.Medium {
 		return networktest.Medium{
 			New: func(node membership.NodeID) network.Network {
-				return listen(t, Config{BackoffMin: time.Millisecond, TLS: trusted.issue(nodeURI(uint64(node)))})
+				config := suiteConfig
+				config.TLS = trusted.issue(nodeURI(uint64(node)))
+				return listen(t, config)
 			},
 			Nowhere:    nowhere,
 			QueueBytes: 64<<20 + 16<<20,

@@ -27,10 +27,14 @@ func listen(t testing.TB, config Config) *Network {
 	return n
 }
 
+// suiteConfig waits long for answers: a case of the suite stalls a peer's handler,
+// which no handler may do, and asserts that nothing is lost meanwhile.
+var suiteConfig = Config{BackoffMin: time.Millisecond, AnswerTimeout: time.Minute}
+
 func TestNetwork(t *testing.T) {
 	networktest.Run(t, func(t *testing.T) networktest.Medium {
 		return networktest.Medium{
-			New:     func(membership.NodeID) network.Network { return listen(t, Config{BackoffMin: time.Millisecond}) },
+			New:     func(membership.NodeID) network.Network { return listen(t, suiteConfig) },
 			Nowhere: nowhere,
 			// The queue, and what the two sockets buffer.
 			QueueBytes: 64<<20 + 16<<20,
