@@ -36,18 +36,13 @@ type spanEvent struct {
 type collector struct {
 	mu      sync.Mutex
 	spans   []span
-	open    int
 	changed chan struct{}
 }
 
 func newCollector() *collector { return &collector{changed: make(chan struct{})} }
 
 // OnStart implements sdktrace.SpanProcessor.
-func (c *collector) OnStart(context.Context, sdktrace.ReadWriteSpan) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open++
-}
+func (*collector) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 
 // OnEnd implements sdktrace.SpanProcessor.
 func (c *collector) OnEnd(s sdktrace.ReadOnlySpan) {
@@ -69,7 +64,6 @@ func (c *collector) OnEnd(s sdktrace.ReadOnlySpan) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spans = append(c.spans, ended)
-	c.open--
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
@@ -85,13 +79,6 @@ func (c *collector) Spans() []span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.spans)
-}
-
-// Open is how many spans have begun and not ended.
-func (c *collector) Open() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.open
 }
 
 // Wait waits until the spans are as they should be, and returns them; when ctx

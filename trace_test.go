@@ -86,22 +86,21 @@ func TestTracesOfOneBatch(t *testing.T) {
 	const writes = 16
 	c := newTraced(t, 3, config(), nobody)
 	m := c.members[0]
-	queues := &queued{}
-	c.providers[0].RegisterSpanProcessor(queues)
 	// While there is no cluster they wait for a leader, and are taken together
 	// as soon as there is one.
-	var clients sync.WaitGroup
+	var clients, waiting sync.WaitGroup
 	var traces []string
 	for range writes {
 		ctx, id := sampledCaller(within(t, 30*time.Second), true)
 		traces = append(traces, id)
+		waiting.Add(1)
 		clients.Go(func() {
-			if _, err := m.raft.Propose(ctx, []byte("a")); err != nil {
+			if _, err := m.raft.Propose(handedOver{ctx, sync.OnceFunc(waiting.Done)}, []byte("a")); err != nil {
 				t.Errorf("propose: %v", err)
 			}
 		})
 	}
-	queues.wait(t, writes)
+	waiting.Wait()
 	c.form(t)
 	clients.Wait()
 	want := make([]string, writes)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +37,7 @@ func newTraced(t *testing.T, nodes int, settings troupe.Config, sampler tracing.
 		p := sdktrace.NewTracerProvider(
 			sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "troupe-node-"+id), attribute.String("service.instance.id", id))),
 			sdktrace.WithSpanProcessor(c.collector),
+			sdktrace.WithIDGenerator(tracing.IDs{}),
 		)
 		c.providers = append(c.providers, p)
 		m.tracing = tracing.Config{Provider: p, Sampler: sampler}
@@ -73,9 +73,6 @@ func (c *tracedCluster) shutdown(t *testing.T) {
 			t.Error(err)
 		}
 		cancel()
-	}
-	if n := c.collector.Open(); n != 0 {
-		t.Errorf("%d spans have not ended", n)
 	}
 }
 
@@ -247,45 +244,17 @@ func sampledCaller(ctx context.Context, sampled bool) (context.Context, string) 
 	return trace.ContextWithSpanContext(ctx, c), c.TraceID().String()
 }
 
-// queued sees the proposals of a node that wait.
-type queued struct {
-	mu    sync.Mutex
-	spans []sdktrace.ReadWriteSpan
+// handedOver is the context of a proposal. It tells when the proposal has been
+// handed over: its client waits for the answer, or for the end of the context.
+type handedOver struct {
+	context.Context
+	tell func()
 }
 
-func (q *queued) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
-	if s.Name() == tracing.Queue.Name {
-		q.mu.Lock()
-		q.spans = append(q.spans, s)
-		q.mu.Unlock()
-	}
-}
-func (*queued) OnEnd(sdktrace.ReadOnlySpan)      {}
-func (*queued) Shutdown(context.Context) error   { return nil }
-func (*queued) ForceFlush(context.Context) error { return nil }
-
-// taken counts those that the core actor has taken.
-func (q *queued) taken() (n int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, s := range q.spans {
-		if slices.ContainsFunc(s.Events(), func(e sdktrace.Event) bool { return e.Name == tracing.EventTaken }) {
-			n++
-		}
-	}
-	return n
-}
-
-// wait waits until the core actor has taken so many, and none is on its way.
-func (q *queued) wait(t *testing.T, n int) {
-	t.Helper()
-	for ctx := within(t, 20*time.Second); q.taken() < n; {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%d of %d proposals wait", q.taken(), n)
-		case <-time.After(time.Millisecond):
-		}
-	}
+// Done implements context.Context.
+func (h handedOver) Done() <-chan struct{} {
+	h.tell()
+	return h.Context.Done()
 }
 
 // tracesOf finds the traces whose topmost span has this name.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -53,7 +54,7 @@ type applyBatch struct {
 	entries []core.Entry
 	values  [][]byte
 	err     error
-	begun   core.Instant
+	span    observe.Span
 }
 
 // applyItem is one request. The fields that are set say which.
@@ -88,7 +89,7 @@ type readBatch struct {
 func newApplyActor(g *Group, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{group: g, machine: g.cfg.StateMachine, applied: applied, appliedTime: appliedTime, config: config}
 	a.Shell = stage.Shell{Env: g.env, Name: "apply", Next: a.step, Closing: a.finish, Failed: g.fail, Ended: g.applyEnded}
-	a.inbox.Bell, a.inbox.Meter = a.Ring, g.meter.inbox(meteredApply).asMeter()
+	a.inbox.Bell, a.inbox.Meter = a.Ring, g.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a
 }
@@ -170,8 +171,7 @@ func (a *applyActor) apply(entries []core.Entry) {
 	if entries[0].Index != a.applied.Index+1 {
 		panic(fmt.Sprintf("entry %v is to be applied after %v", entries[0].LogID, a.applied))
 	}
-	a.batch.entries, a.batch.begun = entries, a.group.meter.now()
-	a.group.traces.applying(entries)
+	a.batch.entries, a.batch.span = entries, observe.Applying{Entries: entries}.Begin(a.group.watch)
 	a.Do(CallApply, a.callApply, a.callApplied)
 }
 
@@ -180,7 +180,7 @@ func (a *applyActor) applyEntries() {
 }
 
 func (a *applyActor) appliedEntries() {
-	entries, values, err, begun := a.batch.entries, a.batch.values, a.batch.err, a.batch.begun
+	entries, values, err, span := a.batch.entries, a.batch.values, a.batch.err, a.batch.span
 	a.batch = applyBatch{}
 	switch {
 	case err != nil:
@@ -188,7 +188,7 @@ func (a *applyActor) appliedEntries() {
 	case values != nil && len(values) != len(entries):
 		a.Fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
 	default:
-		a.group.meter.wasApplied(entries, begun)
+		observe.Applied{Span: span, Entries: entries}.Tell(a.group.watch)
 		a.wasApplied(entries, values)
 	}
 }
@@ -207,7 +207,6 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
 	a.group.tail.setApplied(last.Index)
-	a.group.traces.wereApplied(entries)
 	a.settle(entries, values)
 	a.serveReads()
 	a.group.core.inbox.noteApplied(last.LogID)
@@ -320,7 +319,7 @@ func (a *applyActor) serveReads() {
 			kept = append(kept, b)
 			continue
 		}
-		a.group.meter.readsServed(b.since)
+		observe.ReadsServed{Since: b.since}.Tell(a.group.watch)
 		for _, r := range b.reads {
 			a.group.finishRead(r, stageApply, b.index, nil)
 		}
@@ -350,12 +349,10 @@ func (a *applyActor) takeView() {
 func (a *applyActor) restore() {
 	meta := *a.install
 	a.install = nil
-	begun := a.group.meter.now()
 	var err error
-	install := a.group.traces.installing(&meta)
+	span := observe.Restoring{Meta: &meta}.Begin(a.group.watch)
 	a.Do(CallRestore, func() { err = a.readSnapshot(meta) }, func() {
-		install.end(err)
-		a.group.meter.snapshot(snapshotInstalled, begun, meta.SizeBytes, err == nil)
+		observe.Restored{Span: span, Meta: &meta, Err: err}.Tell(a.group.watch)
 		if err != nil {
 			a.Fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
 			return
@@ -364,7 +361,6 @@ func (a *applyActor) restore() {
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
 		a.group.tail.setApplied(meta.Index)
-		a.group.traces.installed(meta.Index)
 		a.settleJump(meta.LogID)
 		a.serveReads()
 		a.group.core.put(&core.SnapshotInstalled{LogID: meta.LogID})

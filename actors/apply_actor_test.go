@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -34,7 +33,7 @@ func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
 	n := &Node{identity: core.Identity{ID: 1, Incarnation: 1}}
 	n.cfg.Network, n.cfg.Store, n.cfg.Snapshots = r.net, memory.New(1), memory.NewSnapshots()
-	g := &Group{node: n, cfg: groupConfig(1, &listMachine{}), env: r.env, logger: slog.New(slog.DiscardHandler)}
+	g := &Group{node: n, cfg: groupConfig(1, &listMachine{}), env: r.env}
 	g.ctx, g.cancel = context.WithCancel(t.Context())
 	t.Cleanup(g.cancel)
 	g.credits = &credits{entriesMax: 100, bytesMax: 1 << 20, parent: &credits{}}

@@ -3,6 +3,7 @@ package actors
 import (
 	"time"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
@@ -23,7 +24,6 @@ import (
 type coreActor struct {
 	stage.Shell
 	inbox  coreInbox
-	meter  *inboxMeter // of the inbox
 	group  *Group
 	engine *core.Engine
 	out    core.Output
@@ -42,9 +42,6 @@ type coreActor struct {
 	// changed and config are what the engine told last.
 	changed core.Changed
 	config  core.ConfigurationAt
-
-	// round is the newest one of heartbeats that this node has begun.
-	round uint64
 
 	// grown is what the streams are to be told; toldLast is the end of the log
 	// that they know of. What is only committed they may be told later.
@@ -80,8 +77,7 @@ type (
 func newCoreActor(g *Group, engine *core.Engine) *coreActor {
 	c := &coreActor{group: g, engine: engine}
 	c.Shell = stage.Shell{Env: g.env, Name: "core", Next: c.step, Closing: c.finish, Failed: g.fail, Ended: g.memberEnded}
-	c.meter = g.meter.inbox(meteredCore)
-	c.inbox.Bell, c.inbox.Meter = c.Ring, c.meter.asMeter()
+	c.inbox.Bell, c.inbox.Meter = c.Ring, g.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	c.transfers.core = c
 	return c
@@ -127,7 +123,7 @@ func (c *coreActor) step() bool {
 	c.due = c.due[:0]
 	c.proposals.pump()
 	c.reads.ask(c)
-	c.measure()
+	observe.Burst{Engine: c.engine, Now: c.now}.Tell(c.group.watch)
 	if changing := c.engine.Changing(); changing != c.group.changing.Load() {
 		c.group.changing.Store(changing)
 	}
@@ -200,25 +196,11 @@ func (c *coreActor) handle(item any) {
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
 		c.execute()
-	case *core.AppendEntries:
-		c.stepEngine(item)
-		c.group.traces.stepped(item)
-	case *core.VoteRequest:
-		c.group.traces.voteAsked(item)
-		c.stepEngine(item)
-		c.group.traces.voteStepped(item)
-	case *core.VoteResponse:
-		c.group.traces.voted(item)
-		c.stepEngine(item)
-	case *core.ReadIndexRequest:
-		c.group.traces.indexAsked(item, c.round)
-		c.stepEngine(item)
-		c.group.traces.indexStepped(item, c.changed.Role == core.RoleLeader)
-	case *core.HeartbeatResponse:
-		c.group.traces.heard(item)
-		c.stepEngine(item)
 	case core.Event:
 		c.stepEngine(item)
+		if m, ok := item.(core.Message); ok {
+			observe.Stepped{Message: m, Leads: c.changed.Role == core.RoleLeader}.Tell(c.group.watch)
+		}
 	default:
 		panic("an unknown item in the core's inbox")
 	}

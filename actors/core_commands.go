@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -29,7 +30,7 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.send(cmd.Message)
 	case *core.Replicate:
 		c.grown = *cmd
-		c.group.traces.committed(cmd.Commit)
+		observe.Committed{Index: cmd.Commit}.Tell(c.group.watch)
 	case *core.Apply:
 		c.applyUpTo = max(c.applyUpTo, cmd.UpTo)
 	case *core.PeerAlive:
@@ -74,37 +75,8 @@ func (c *coreActor) carryOut(cmd core.Command) {
 
 // send sends a message that depends on no write.
 func (c *coreActor) send(message core.Message) {
-	traces := c.group.traces
-	switch m := message.(type) {
-	case *core.VoteRequest:
-		traces.asking(m)
-	case *core.VoteResponse:
-		traces.voteAnswered(m, c.engine.Last())
-	case *core.ReadIndexRequest:
-		traces.indexAsking(m, c.reads.asking)
-	case *core.ReadIndexResponse:
-		traces.indexAnswered(m)
-	case *core.Refusal:
-		traces.refused(m.To)
-	case *core.Heartbeat:
-		c.round = m.Round
-	}
+	observe.Sending{Message: message, Last: c.engine.Last(), Read: c.reads.asking.traced()}.Begin(c.group.watch)
 	c.group.node.cfg.Network.Send(message)
-}
-
-// traceThen does for the messages of a write what send does for others.
-func (c *coreActor) traceThen(w *core.Write) {
-	if c.group.traces.off() {
-		return
-	}
-	for _, message := range w.Then {
-		switch m := message.(type) {
-		case *core.VoteRequest:
-			c.group.traces.asking(m)
-		case *core.VoteResponse:
-			c.group.traces.voteWriting(m)
-		}
-	}
 }
 
 // write lets the tail serve what is being written, and queues it.
@@ -114,14 +86,16 @@ func (c *coreActor) write(w *core.Write) {
 		c.group.term.Store(uint64(w.HardState.Term))
 	}
 	c.group.tail.submit(w)
-	c.group.traces.submitted(w)
-	c.traceThen(w)
+	observe.Submitted{Write: w}.Tell(c.group.watch)
+	for _, message := range w.Then {
+		observe.Sending{Message: message, Waits: true}.Begin(c.group.watch)
+	}
 	c.group.node.log.inbox.Put(logItem{log: c.group.log, write: *w}, true)
 }
 
 func (c *coreActor) onChanged(cmd *core.Changed) {
 	c.changed = *cmd
-	c.group.traces.changed(cmd)
+	observe.Changed{Changed: cmd}.Tell(c.group.watch)
 	c.proposals.onChanged()
 }
 

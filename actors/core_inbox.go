@@ -27,7 +27,13 @@ type coreNotices struct {
 
 // count returns how many notices there are.
 func (n *coreNotices) count() int {
-	return int(truth(n.flushed != 0) + truth(n.applied.Index != 0) + truth(n.matched))
+	count := 0
+	for _, there := range [...]bool{n.flushed != 0, n.applied.Index != 0, n.matched} {
+		if there {
+			count++
+		}
+	}
+	return count
 }
 
 // attention is what the core wants to know at once.

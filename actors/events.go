@@ -1,11 +1,10 @@
 package actors
 
 import (
-	"context"
-	"log/slog"
 	"slices"
 	"sync"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -60,40 +59,13 @@ func (g *Group) Events(f func(Event)) (cancel func()) { return g.events.add(f) }
 
 // tell tells a notice to whoever listens, and to the log.
 func (g *Group) tell(n *core.Notice) {
-	g.logger.LogAttrs(context.Background(), noticeLevel(n.Kind), n.Kind.String(), append(noticeAttributes(n), g.traces.noticed(n)...)...)
+	observe.Noticed{Notice: n}.Tell(g.watch)
 	g.announce(n)
 }
 
 // announce tells a notice to whoever listens.
 func (g *Group) announce(n *core.Notice) {
 	g.events.tell(Event{Notice: *n, Node: g.node.identity.ID, Group: g.cfg.Group, At: g.env.WallTime()})
-}
-
-// noticeLevel is a warning for what an operator should look into.
-func noticeLevel(kind core.NoticeKind) slog.Level {
-	switch kind {
-	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed:
-		return slog.LevelWarn
-	case core.NoticeFailed:
-		return slog.LevelError
-	}
-	return slog.LevelInfo
-}
-
-// noticeAttributes are the fields of a notice that say something.
-func noticeAttributes(n *core.Notice) []slog.Attr {
-	var attributes []slog.Attr
-	add := func(says bool, a slog.Attr) {
-		if says {
-			attributes = append(attributes, a)
-		}
-	}
-	add(n.Term != 0, slog.Uint64("term", uint64(n.Term)))
-	add(!n.Peer.IsZero(), slog.Any("peer", n.Peer))
-	add(!n.Known.IsZero(), slog.Any("known", n.Known))
-	add(n.Index != 0, slog.Uint64("index", uint64(n.Index)))
-	add(n.Text != "", slog.String("text", n.Text))
-	return attributes
 }
 
 // tellOfSnapshot tells how an operation on a snapshot ended.

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/tracing"
 )
 
 // Group is one Raft group on a node. Its methods are safe for concurrent use and
@@ -19,10 +19,9 @@ import (
 // It lives and fails as a whole: an error or a panic anywhere below it, or a
 // failed store, ends it, with every waiter answered, and nothing is restarted.
 type Group struct {
-	node   *Node
-	cfg    GroupConfig
-	env    stage.Environment
-	logger *slog.Logger
+	node *Node
+	cfg  GroupConfig
+	env  stage.Environment
 	// ctx ends when the group has failed.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -32,7 +31,7 @@ type Group struct {
 	tail    *tail
 	log     *groupLog
 	credits *credits
-	traces  *traces
+	watch   *observe.Watch
 
 	// What the core actor lets others see.
 	clusterID     atomic.Pointer[core.ClusterID]
@@ -41,7 +40,6 @@ type Group struct {
 	readsInflight atomic.Int64
 	streams       atomic.Pointer[map[streamKey]*replicationActor]
 	senders       atomic.Pointer[map[uint64]*snapshotSender]
-	meter         *groupMeter
 	board         board
 	growth        growth
 	final         atomic.Pointer[Status]
@@ -82,7 +80,7 @@ func (g *Group) header(to core.Identity) core.Header {
 //   - an error of which core.MayHaveHappened is false: it never takes effect;
 //   - *core.UnknownOutcomeError: it may take effect.
 func (g *Group) Propose(p *Proposal) {
-	p.reset()
+	p.reset(g.watch)
 	if len(p.Data) > g.cfg.CommandBytesMax {
 		p.finish(stageCore, core.LogID{}, nil, &core.TooLargeError{Size: len(p.Data), Max: g.cfg.CommandBytesMax})
 		return
@@ -91,19 +89,19 @@ func (g *Group) Propose(p *Proposal) {
 	case creditTaken:
 		g.enter(p)
 	case creditNone:
-		g.meter.overloaded(overloadRefused)
+		observe.Overloaded{How: observe.OverloadRefused}.Tell(g.watch)
 		p.finish(stageCore, core.LogID{}, nil, core.ErrOverloaded)
 	case creditClosed:
 		p.finish(stageCore, core.LogID{}, nil, g.stopCause())
 	case creditQueued:
-		g.meter.overloaded(overloadWaited) // enter follows
+		observe.Overloaded{How: observe.OverloadWaited}.Tell(g.watch) // enter follows
 	}
 }
 
 // enter hands a proposal that has its credit to the core.
 func (g *Group) enter(p *Proposal) {
 	bytes := p.creditBytes
-	p.trace.event(tracing.EventRoom)
+	observe.Room{Span: p.span}.Tell(g.watch)
 	if g.core.inbox.Put(p, false) {
 		return
 	}
@@ -169,10 +167,10 @@ func (g *Group) stopCause() error {
 
 // fail ends the group because of cause. It may be called from anywhere.
 func (g *Group) fail(cause error) {
-	g.logger.Error("the group has failed", slog.Any("error", cause))
+	g.watch.Logger().Error("the group has failed", slog.Any("error", cause))
 	var panicked *stage.PanicError
 	if errors.As(cause, &panicked) {
-		g.logger.Error("stack of the panic", slog.String("stack", string(panicked.Stack)))
+		g.watch.Logger().Error("stack of the panic", slog.String("stack", string(panicked.Stack)))
 	}
 	g.end(&core.FatalError{Cause: cause})
 }
@@ -190,7 +188,7 @@ func (g *Group) end(cause error) {
 	l.stopping = true
 	l.mu.Unlock()
 	if first {
-		g.node.meter.failed()
+		observe.Failed{}.Tell(g.watch)
 		g.announce(&core.Notice{Kind: core.NoticeFailed, Text: cause.Error()}) // the log has it already
 	}
 	if cause != nil {
@@ -237,7 +235,7 @@ func (g *Group) finished() {
 	g.node.remove(g)
 	g.node.network.SetCluster(g.cfg.Group, core.ClusterID{})
 	g.cancel()
-	g.traces.close()
+	g.watch.Close()
 	last := g.StatusToRead()
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
 	// Who has stopped neither leads nor knows who does.
@@ -265,6 +263,11 @@ func (g *Group) setStreams(streams []*replicationActor) {
 		table[s.key] = s
 	}
 	g.streams.Store(&table)
+	peers := make([]core.Identity, 0, len(streams))
+	for _, s := range streams {
+		peers = append(peers, s.key.peer)
+	}
+	observe.Streams{Peers: peers}.Tell(g.watch)
 }
 
 // setSenders publishes where the answers to transfers go.
@@ -287,10 +290,8 @@ func (g *Group) receive(m core.Message) {
 		if s := (*g.senders.Load())[m.Transfer]; s != nil && m.To == g.node.identity {
 			s.inbox.Put(senderItem{response: m}, true)
 		}
-	case *core.AppendEntries:
-		g.traces.receivedAppend(m)
-		g.core.put(m)
 	default:
+		observe.Received{Message: m}.Tell(g.watch)
 		g.core.put(m)
 	}
 }

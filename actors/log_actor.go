@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -32,7 +33,7 @@ type logActor struct {
 	exclusive func(func() error) error
 	// storeFailed stops all groups.
 	storeFailed func(error)
-	meter       *nodeMeter
+	watch       *observe.Watch // of the node
 
 	// active are the logs with writes to do, in the order in which they came.
 	active []*groupLog
@@ -40,6 +41,9 @@ type logActor struct {
 	round []*groupLog
 	order []*groupLog // fill's
 	batch storage.Batch
+	// logs are the groups of the batch's operations.
+	logs  []*groupLog
+	span  observe.Span // of the store's write
 	bytes int
 	count int
 	// lost: the store has failed.
@@ -54,11 +58,9 @@ type logActor struct {
 type groupLog struct {
 	group membership.GroupID
 	tail  *tail
-	// traces may be nil.
-	traces *traces
+	watch *observe.Watch
 	// flushed takes the watermark of durable writes.
 	flushed func(core.IOID)
-	meter   *groupMeter
 	// known is the cluster that the network was told of. cluster is the one that
 	// the round under way writes, zero if it writes none.
 	known, cluster core.ClusterID
@@ -77,8 +79,8 @@ type groupLog struct {
 	op      int
 	owned   bool // the operation's entries are the actor's own slice
 	inRound bool
-	// begun is when the oldest entries of the round were submitted.
-	begun core.Instant
+	// submitted is when the oldest entries of the round were.
+	submitted core.Instant
 }
 
 // logItem is a write, or a group's leave.
@@ -114,7 +116,6 @@ func (l *logActor) step() bool {
 		l.settle()
 		return len(l.active) > 0
 	}
-	l.traceWriting()
 	l.Do(CallWrite, l.callWrite, l.callWritten)
 	return len(l.active) > 0
 }
@@ -124,6 +125,7 @@ func (l *logActor) written() {
 		l.giveUp(err)
 		return
 	}
+	observe.Wrote{Span: l.span, Entries: l.count, Bytes: l.bytes}.Tell(l.watch)
 	l.settle()
 }
 
@@ -134,11 +136,8 @@ func (l *logActor) write() (err error) {
 			err = &stage.PanicError{Actor: l.Name, Value: r, Stack: debug.Stack()}
 		}
 	}()
-	begun := l.meter.now()
-	if err = l.store.Write(context.Background(), &l.batch); err == nil {
-		l.meter.wrote(l.count, l.bytes, begun)
-	}
-	return err
+	l.span = observe.Writing{}.Begin(l.watch)
+	return l.store.Write(context.Background(), &l.batch)
 }
 
 func (l *logActor) accept(item logItem) {
@@ -177,7 +176,7 @@ func (l *logActor) left(g *groupLog) {
 // first (rule 6: priority is between groups, never within one), each with a
 // share of the bytes, then whatever still fits.
 func (l *logActor) fill() {
-	l.batch.Operations = l.batch.Operations[:0]
+	l.batch.Operations, l.logs = l.batch.Operations[:0], l.logs[:0]
 	l.round, l.bytes, l.count = l.round[:0], 0, 0
 	order := l.order[:0]
 	for _, votes := range []bool{true, false} {
@@ -238,7 +237,9 @@ func (l *logActor) take(g *groupLog, bytesMax int) {
 		if w.SaveHardState {
 			g.cluster = w.HardState.Cluster
 		}
-		g.meter.writes(g, w)
+		if g.submitted == 0 && len(w.Append) > 0 {
+			g.submitted = w.Submitted
+		}
 		g.then = append(g.then, w.Then...)
 		taken++
 	}
@@ -279,6 +280,7 @@ func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bo
 	if g.op < 0 {
 		g.op, g.owned = len(l.batch.Operations), false
 		l.batch.Operations = append(l.batch.Operations, storage.Operation{Group: g.group})
+		l.logs = append(l.logs, g)
 	}
 	op := &l.batch.Operations[g.op]
 	if begins {
@@ -313,11 +315,15 @@ func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bo
 // settle releases what the round made durable (rule 3) and tells each group
 // once.
 func (l *logActor) settle() {
-	l.traceWritten()
+	for i := range l.batch.Operations {
+		g := l.logs[i]
+		observe.Durable{Span: l.span, Entries: l.batch.Operations[i].Append, BatchEntries: l.count, BatchBytes: l.bytes, Submitted: g.submitted}.Tell(g.watch)
+		g.submitted = 0
+	}
 	for _, g := range l.round {
 		l.prove(g)
 		for _, m := range g.then {
-			g.traces.released(m)
+			observe.Sending{Message: m}.Begin(g.watch)
 			l.network.Send(m)
 		}
 		clear(g.then)
@@ -325,7 +331,6 @@ func (l *logActor) settle() {
 		if g.upTo != 0 {
 			g.tail.flushed(g.upTo)
 			g.flushed(g.upTo)
-			g.meter.durable(g)
 		}
 		if g.leave != nil && len(g.queue) == 0 {
 			l.left(g)

@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
-	"github.com/trouperaft/troupe/tracing"
 )
 
 // Node is what groups share: the log actor of the store, the network, budgets.
@@ -26,8 +26,7 @@ type Node struct {
 	identity membership.Identity
 	log      *logActor
 	network  *outbox
-	tracer   *tracing.Tracer // nil: off
-	meter    *nodeMeter
+	observed *observe.Node
 	credits  *credits
 	gate     transferGate
 	inflight sync.Map // membership.NodeID -> *atomic.Int64
@@ -79,29 +78,27 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	out := &outbox{Network: cfg.Network}
 	cfg.Network = out
 	n := &Node{
-		cfg: cfg, network: out, env: cfg.Environment, logger: cfg.Logger, promise: header.Promise,
+		cfg: cfg, network: out, env: cfg.Environment, promise: header.Promise,
 		identity: membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
 		starting: make(map[membership.GroupID]bool),
 		lived:    make(map[membership.GroupID]bool),
-		tracer:   tracing.NewTracer(cfg.Tracing),
 		credits:  &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
 	}
 	if n.env == nil {
 		n.env = stage.Production()
 	}
-	if n.logger == nil {
-		n.logger = slog.New(slog.DiscardHandler)
-	}
-	n.logger = n.logger.With(slog.Uint64("node", uint64(cfg.ID)))
-	n.table.Store(&groupTable{})
-	n.transferID.Store(n.env.Rand())
-	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.exclusive, n.storeFailed, n.logEnded)
-	meter, err := newNodeMeter(n, cfg.Meter, cfg.MeterFoldsGroups)
+	observed, err := observe.New(observe.Config{
+		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing, Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups,
+	})
 	if err != nil {
 		return nil, err
 	}
-	n.meter, n.log.meter, out.meter = meter, meter, meter
-	n.log.inbox.Meter = meter.inbox(meteredLog).asMeter()
+	n.observed, n.logger, out.watch = observed, observed.Logger(), observed.Watch()
+	n.table.Store(&groupTable{})
+	n.transferID.Store(n.env.Rand())
+	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.exclusive, n.storeFailed, n.logEnded)
+	n.log.watch = observed.Watch()
+	n.log.inbox.Meter = n.log.watch.Inbox(observe.ActorLog)
 	n.keeper = newKeeper(n, header)
 	n.keeper.begin()
 	n.log.Start()
@@ -145,10 +142,10 @@ func (n *Node) Start(ctx context.Context, cfg GroupConfig) (*Group, error) {
 			_ = n.publish(cfg.Group, nil, core.ErrStopped)
 		}
 	}()
-	ctx, recovery := n.traceRecovery(ctx, cfg.Group)
-	g, err := n.load(ctx, cfg, again)
+	begun := n.recover(ctx, cfg.Group)
+	g, err := n.load(ctx, cfg, again, begun)
 	ended = true
-	recovery.ended(g, err)
+	begun.ended(g, err)
 	if err := n.publish(cfg.Group, g, err); err != nil {
 		return nil, err
 	}
@@ -190,6 +187,7 @@ func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
 		return err
 	}
 	n.lived[group] = true
+	g.watch.Open(g.core.engine.Progress(), g.figures)
 	n.network.SetCluster(group, g.cluster())
 	g.core.begin()
 	n.route(func(groups []*Group) []*Group { return append(groups, g) })
@@ -255,7 +253,6 @@ func (n *Node) stopLogWhenLast() {
 
 // logEnded is the end of the node.
 func (n *Node) logEnded() {
-	n.meter.close()
 	if n.unstarted {
 		n.keeper.Stop()
 		return
@@ -271,8 +268,11 @@ func (n *Node) closed(err error) {
 	n.keeper.Stop()
 }
 
-// keeperEnded is the last thing that a node does.
-func (n *Node) keeperEnded() {
+// keeperEnded lets what was observed be handed on, which is the last thing that a
+// node does.
+func (n *Node) keeperEnded() { n.observed.Close(n.ended) }
+
+func (n *Node) ended() {
 	n.mu.Lock()
 	n.stopped = true
 	waiting := n.waiting
@@ -347,7 +347,7 @@ type handler struct{ n *Node }
 
 // Receive routes a message to its group.
 func (h handler) Receive(from membership.Identity, m core.Message) {
-	h.n.meter.received(m)
+	observe.TakenIn{Message: m}.Tell(h.n.observed.Watch())
 	head := m.Head()
 	g := h.n.table.Load().byID[head.Group]
 	if g == nil || head.From != from {

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -13,8 +14,8 @@ import (
 // are refused, which is rare; they go to members alone.
 type outbox struct {
 	network.Network
-	meter   *nodeMeter
-	refused sync.Map // refusalKey -> *atomic.Uint64
+	watch   *observe.Watch // of the node
+	refused sync.Map       // refusalKey -> *atomic.Uint64
 }
 
 type refusalKey struct {
@@ -25,7 +26,7 @@ type refusalKey struct {
 // Send implements network.Network.
 func (o *outbox) Send(m core.Message) bool {
 	ok := o.Network.Send(m)
-	o.meter.sent(m, ok)
+	observe.HandedOver{Message: m, Taken: ok}.Tell(o.watch)
 	if ok || m.Response() {
 		return ok // answers may be for strangers, whom nobody counts
 	}

@@ -3,6 +3,7 @@ package actors
 import (
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -48,8 +49,9 @@ type Proposal struct {
 	id       uint64
 	sentTo   core.Identity
 	sentTerm core.Term
-	// trace is nil unless the proposal is traced.
-	trace *proposalTrace
+	// span is of the proposal, from watch, which is told how it goes.
+	span  observe.Span
+	watch *observe.Watch
 	// Links of the one list, or chain, that the proposal is in.
 	next, prev *Proposal
 	list       *proposalList
@@ -84,15 +86,17 @@ type Read struct {
 	Err   error
 
 	stage atomic.Uint32
-	// trace is nil unless the read is traced.
-	trace *readTrace
+	// span is of the read, from watch, which is told how it goes.
+	span  observe.Span
+	watch *observe.Watch
 }
 
 // isRemote reports whether another node waits for the answer.
 func (p *Proposal) isRemote() bool { return !p.from.IsZero() }
 
 // reset prepares p for its way. The results of the last one are forgotten.
-func (p *Proposal) reset() {
+func (p *Proposal) reset(w *observe.Watch) {
+	p.watch = w
 	p.LogID, p.Value, p.Err = core.LogID{}, nil, nil
 	p.creditBytes, p.cancelled, p.id = 0, false, 0
 	p.stage.Store(stageCore)
@@ -105,9 +109,17 @@ func (p *Proposal) finish(from uint32, id core.LogID, value []byte, err error) b
 		return false
 	}
 	p.LogID, p.Value, p.Err = id, value, err
-	p.traced(id, err)
+	p.ended(id, err)
 	p.Completed(p)
 	return true
+}
+
+// ended tells how p has ended. It is called once, by whoever completes it.
+func (p *Proposal) ended(id core.LogID, err error) {
+	if p.span.Traced() {
+		observe.Completed{Span: p.span, ID: id, Err: err}.Tell(p.watch)
+		p.span = observe.Span{}
+	}
 }
 
 // finish completes r likewise.
@@ -116,7 +128,8 @@ func (r *Read) finish(from uint32, index core.Index, err error) bool {
 		return false
 	}
 	r.Index, r.Err = index, err
-	r.traced(index, err)
+	observe.ReadEnded{Span: r.span, Index: index, Err: err}.Tell(r.watch)
+	r.span = observe.Span{}
 	r.Completed(r)
 	return true
 }

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/tracing"
 )
 
 // proposalsInCore are the proposals that are not appended here: they wait for a
@@ -64,7 +64,7 @@ func (s *proposalsInCore) accept(p *Proposal) {
 		s.complete(p, stageCore, core.LogID{}, nil, context.Canceled)
 		return
 	}
-	p.trace.event(tracing.EventTaken)
+	observe.Taken{Span: p.span}.Tell(s.core.group.watch)
 	p.stage.Store(stageWaiting)
 	s.waiting.pushBack(p)
 }
@@ -139,10 +139,13 @@ func (s *proposalsInCore) admitted(first core.LogID, count int) {
 	if count == 0 {
 		return
 	}
-	s.core.group.traces.admitted(first, s.waiting.first, count)
 	held := slots{first: first}
-	for range count {
+	for i := range count {
 		p := s.waiting.popFront()
+		if p.span.Traced() {
+			id := core.LogID{Term: first.Term, Index: first.Index + core.Index(i)}
+			observe.Admitted{Span: p.span, First: first, ID: id, Batch: count}.Tell(s.core.group.watch)
+		}
 		p.stage.Store(stageApply)
 		held.proposals.push(p)
 	}
@@ -160,7 +163,7 @@ func (s *proposalsInCore) admitted(first core.LogID, count int) {
 func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 	switch {
 	case errors.Is(err, core.ErrOverloaded):
-		s.core.group.meter.overloaded(overloadLogFull)
+		observe.Overloaded{How: observe.OverloadLogFull}.Tell(s.core.group.watch)
 		s.blocked = true
 	case errors.Is(err, core.ErrNotReady):
 		s.failWaiting(func(p *Proposal) error {
@@ -200,16 +203,18 @@ func (s *proposalsInCore) forward() {
 			}
 			s.lastID++
 			p.id = s.lastID
-			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data})
+			span := observe.Forwarding{Span: p.span, To: to}.Begin(c.group.watch)
+			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data, Trace: span.Context})
 			s.batch = append(s.batch, p)
 		}
-		c.group.traces.forwarding(m, s.batch)
-		if !c.group.node.cfg.Network.Send(m) {
-			c.group.traces.forwarded(s.batch, false)
+		sent := c.group.node.cfg.Network.Send(m)
+		for _, p := range s.batch {
+			observe.Forwarded{Span: p.span, Batch: len(s.batch), Taken: sent}.Tell(c.group.watch)
+		}
+		if !sent {
 			s.refused = true // nothing left this node
 			return
 		}
-		c.group.traces.forwarded(s.batch, true)
 		for _, p := range s.batch {
 			s.waiting.remove(p)
 			p.stage.Store(stageForwarded)
@@ -217,7 +222,7 @@ func (s *proposalsInCore) forward() {
 			s.byID[p.id] = p
 			s.forwarded.pushBack(p)
 		}
-		c.group.meter.forwarded(trafficSent, len(s.batch))
+		observe.Passed{Proposals: len(s.batch)}.Tell(c.group.watch)
 		clear(s.batch)
 	}
 }
@@ -240,7 +245,9 @@ func (s *proposalsInCore) onChanged() {
 	s.blocked = false
 	if c := s.core; c.changed.Leader != s.leader || c.changed.Term != s.term {
 		s.leader, s.term, s.since, s.refused = c.changed.Leader, c.changed.Term, c.now, false
-		c.group.traces.leaderChanged(s.waiting.first)
+		for p := s.waiting.first; p != nil; p = p.next {
+			observe.LeaderChanged{Span: p.span}.Tell(c.group.watch)
+		}
 	}
 }
 
@@ -252,12 +259,12 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 	if _, member := c.config.Configuration.Member(h.From); !member || h.Cluster != g.cluster() || h.To != g.node.identity {
 		return
 	}
-	g.meter.forwarded(trafficReceived, len(m.Proposals))
+	observe.Passed{Proposals: len(m.Proposals), In: true}.Tell(g.watch)
 	for i := range m.Proposals {
 		f := &m.Proposals[i]
-		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailWithoutLeader: true, from: h.From, id: f.ID}
+		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailWithoutLeader: true, from: h.From, id: f.ID, watch: g.watch}
 		p.stage.Store(stageCore)
-		g.traces.remote(p, f.Trace)
+		p.span = observe.ProposingFor{From: h.From, Bytes: len(f.Data), Trace: f.Trace}.Begin(g.watch)
 		switch {
 		case len(f.Data) > g.cfg.CommandBytesMax:
 			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: g.cfg.CommandBytesMax})
@@ -270,7 +277,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 			case creditClosed:
 				s.results.add(p, core.LogID{}, nil, g.stopCause())
 			default:
-				g.meter.overloaded(overloadRefused)
+				observe.Overloaded{How: observe.OverloadRefused}.Tell(g.watch)
 				s.results.add(p, core.LogID{}, nil, core.ErrOverloaded)
 			}
 		}
@@ -286,7 +293,7 @@ func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
 			continue
 		}
 		s.takeForwarded(p)
-		p.trace.answered(r)
+		observe.Answered{Span: p.span, Result: r}.Tell(s.core.group.watch)
 		switch r.Code {
 		case core.ResultApplied:
 			s.complete(p, stageForwarded, r.LogID, r.Value, nil)
@@ -310,7 +317,7 @@ func (s *proposalsInCore) again(p *Proposal, end bool, err error) {
 	if p.sentTo.ID == s.core.changed.Leader {
 		s.refused = true
 	}
-	p.trace.requeued()
+	observe.Requeued{Span: p.span}.Tell(s.core.group.watch)
 	p.stage.Store(stageWaiting)
 	s.waiting.pushBack(p)
 }

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -14,7 +15,20 @@ type readsInCore struct {
 	asked   []askedReads
 	lastID  uint64
 	// asking are those of the request that the engine is just told of.
-	asking []*Read
+	asking readsTogether
+}
+
+// readsTogether share one request.
+type readsTogether []*Read
+
+// traced returns the span of the first that is traced, which the request carries.
+func (r readsTogether) traced() observe.Span {
+	for _, read := range r {
+		if read.span.Traced() {
+			return read.span
+		}
+	}
+	return observe.Span{}
 }
 
 type askedReads struct {
@@ -34,7 +48,9 @@ func (r *readsInCore) ask(c *coreActor) {
 	r.asked = append(r.asked, askedReads{r.lastID, r.waiting, c.now})
 	r.asking, r.waiting = r.waiting, nil
 	if c.changed.Role == core.RoleLeader {
-		c.group.traces.confirming(r.asking, c.round)
+		for _, read := range r.asking {
+			observe.ReadAsked{Span: read.span}.Tell(c.group.watch)
+		}
 	}
 	c.stepEngine(&core.ReadRequest{ID: r.lastID})
 	r.asking = nil
@@ -49,7 +65,9 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 			kept = append(kept, read)
 		}
 	}
-	c.group.traces.confirmed(kept, cmd.Index)
+	for _, read := range kept {
+		observe.ReadConfirmed{Span: read.span, Index: cmd.Index}.Tell(c.group.watch)
+	}
 	if len(kept) > 0 && !c.group.apply.inbox.Put(applyItem{read: readBatch{cmd.Index, kept, since}}, true) {
 		for _, read := range kept {
 			c.group.finishRead(read, stageApply, 0, c.group.stopCause())
@@ -67,7 +85,9 @@ func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
 		}
 		return
 	}
-	c.group.traces.askedAgain(reads)
+	for _, read := range reads {
+		observe.ReadAgain{Span: read.span}.Tell(c.group.watch)
+	}
 	r.waiting = append(r.waiting, reads...)
 }
 
@@ -119,7 +139,7 @@ func (r *readsInCore) finish(c *coreActor, cause error) {
 // answer or CancelRead is called. With too many reads under way it ends at once
 // with core.ErrOverloaded.
 func (g *Group) ReadIndex(r *Read) {
-	r.Index, r.Err = 0, nil
+	r.Index, r.Err, r.watch = 0, nil, g.watch
 	r.stage.Store(stageCore)
 	if g.readsInflight.Add(1) > int64(g.cfg.InflightProposalsMax) {
 		g.finishRead(r, stageCore, 0, core.ErrOverloaded)
@@ -144,6 +164,5 @@ func (g *Group) finishRead(r *Read, from uint32, index core.Index, err error) bo
 		return false
 	}
 	g.readsInflight.Add(-1)
-	g.meter.readEnded(err)
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
@@ -34,9 +35,8 @@ type replicationActor struct {
 	over       bool
 
 	matched core.Index // not yet told
-	traced  core.Index // up to which sampled writes know of the match
 	figures streamFigures
-	meter   *streamMeter
+	watch   *observe.Watch
 	grown   core.StreamGrown
 	// Events that every message has use for.
 	sent   core.StreamSent
@@ -67,7 +67,10 @@ func (b *streamInbox) grow(g core.StreamGrown) {
 func (b *streamInbox) takeAll() (events []core.StreamEvent, grown core.StreamGrown, grew bool) {
 	events = b.TakeNoted(func(bool) int {
 		grown, grew, b.grew = b.grown, b.grew, false
-		return int(truth(grew))
+		if grew {
+			return 1
+		}
+		return 0
 	})
 	return events, grown, grew
 }
@@ -88,7 +91,7 @@ func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *repl
 	})
 	a.Shell = stage.Shell{Env: g.env, Name: "replication", Next: a.step, Closing: a.finish, Failed: g.fail, Ended: g.memberEnded}
 	a.figures.toPeer = g.node.inflightTo(a.key.peer.ID)
-	a.inbox.Bell, a.inbox.Meter, a.meter = a.Ring, g.meter.inbox(meteredReplication).asMeter(), g.meter.stream(a.key.peer)
+	a.inbox.Bell, a.inbox.Meter, a.watch = a.Ring, g.watch.Inbox(observe.ActorReplication), g.watch.Stream(a.key.peer)
 	return a
 }
 
@@ -129,9 +132,9 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 		ev = nil
 		switch {
 		case a.out.Send != nil:
-			a.group.traces.sending(a.out.Send)
-			a.sent.OK = a.group.traces.sent(a.out.Send, a.group.node.cfg.Network.Send(a.out.Send))
-			a.meter.sent(a.out.Send, a.sent.OK)
+			observe.Sending{Message: a.out.Send}.Begin(a.watch)
+			a.sent.OK = a.group.node.cfg.Network.Send(a.out.Send)
+			observe.Sent{Message: a.out.Send, Taken: a.sent.OK}.Tell(a.watch)
 			ev = &a.sent
 		case a.out.Want:
 			ev = a.read(a.out.First, a.out.Last, a.out.BytesMax)
@@ -141,8 +144,9 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 
 func (a *replicationActor) report() {
 	a.matched = max(a.matched, a.out.Matched)
-	a.traced = a.group.traces.matched(a.key.peer, a.traced, a.out.Matched)
-	a.meter.matched(a.out.Matched)
+	if a.out.Matched > 0 {
+		observe.Matched{Match: a.out.Matched}.Tell(a.watch)
+	}
 	if a.out.NeedSnapshot {
 		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
 	}

@@ -25,7 +25,7 @@ func (b *resultBatches) add(p *Proposal, id core.LogID, value []byte, err error)
 	if i == len(b.batches) {
 		b.batches = append(b.batches, resultBatch{to: p.from})
 	}
-	p.traced(id, err)
+	p.ended(id, err)
 	b.batches[i].results = append(b.batches[i].results, resultOf(p.id, id, value, err))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
@@ -35,13 +36,11 @@ func (b *snapshotBuilder) step() bool {
 		return false
 	}
 	b.begun = true
-	begun := b.group.meter.now()
 	var meta core.SnapshotMeta
 	var err error
-	trace := b.group.traces.building()
+	span := observe.Building{}.Begin(b.group.watch)
 	b.Do(CallSnapshotWrite, func() { meta, err = b.build() }, func() {
-		trace.built(&meta, err)
-		b.group.meter.snapshot(snapshotBuilt, begun, meta.SizeBytes, err == nil)
+		observe.Built{Span: span, Meta: &meta, Err: err}.Tell(b.group.watch)
 		b.group.core.put(&core.SnapshotBuilt{Meta: meta, Err: err})
 		b.Stop()
 	})

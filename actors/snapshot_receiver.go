@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
@@ -26,8 +27,9 @@ type snapshotReceiver struct {
 	// meta and offset are those of the unfinished snapshot.
 	meta   core.SnapshotMeta
 	offset uint64
-	// trace is of the transfer whose piece came last.
-	trace    *rareTrace
+	// span is of the transfer whose piece came last; begun is when the unfinished
+	// snapshot was.
+	span     observe.Span
 	transfer uint64
 	begun    core.Instant
 }
@@ -53,24 +55,31 @@ func (r *snapshotReceiver) step() bool {
 	}
 	var committed bool
 	var err error
-	r.traceTransfer(m)
+	r.follow(m)
 	r.Do(CallSnapshotWrite, func() { committed, err = r.take(m) }, func() {
 		switch {
 		case err != nil:
-			r.group.meter.snapshot(snapshotReceived, r.begun, 0, false)
-			r.group.logger.Warn("a snapshot cannot be received", r.trace.logIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
-			r.trace.end(err)
+			r.group.watch.Logger().Warn("a snapshot cannot be received", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
+			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta, Err: err}.Tell(r.group.watch)
 			r.answer(m, err.Error())
 			return
 		case committed:
-			r.group.traces.arrived(r.trace, m.Meta.LogID)
-			r.group.meter.snapshot(snapshotReceived, r.begun, m.Meta.SizeBytes, true)
+			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta}.Tell(r.group.watch)
 			// The core decides in one step whether it is still news (rule 24).
 			r.group.core.put(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
 		}
 		r.answer(m, "")
 	})
 	return true
+}
+
+// follow begins to observe a transfer with its first piece.
+func (r *snapshotReceiver) follow(m *core.SnapshotChunk) {
+	if r.transfer == m.Transfer {
+		return
+	}
+	observe.Arrived{Span: r.span}.Tell(r.group.watch)
+	r.transfer, r.span = m.Transfer, observe.ReceivingSnapshot{Chunk: m}.Begin(r.group.watch)
 }
 
 // malformed checks what take relies on.
@@ -96,7 +105,7 @@ func (r *snapshotReceiver) take(m *core.SnapshotChunk) (committed bool, err erro
 			r.writer = nil
 			return false, err
 		}
-		r.meta, r.offset, r.begun = m.Meta, 0, r.group.meter.now()
+		r.meta, r.offset, r.begun = m.Meta, 0, r.span.Begun
 	}
 	if m.Offset != r.offset {
 		return false, nil
@@ -143,6 +152,6 @@ func (r *snapshotReceiver) finish() { r.inbox.Close() }
 // end removes what is unfinished. No call is under way any more.
 func (r *snapshotReceiver) end() {
 	r.abort()
-	r.trace.end(core.ErrStopped)
+	observe.Arrived{Span: r.span, Err: core.ErrStopped}.Tell(r.group.watch)
 	r.group.memberEnded()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
@@ -42,8 +43,7 @@ type snapshotSender struct {
 	over    bool
 	patrol  stage.Timer
 	figures transferFigures
-	trace   *rareTrace
-	begun   core.Instant
+	span    observe.Span
 	// seen is what acked was when the patrol came last, and left the bytes that
 	// had left for the receiver; still counts the patrols since acked moved, quiet
 	// those since either did.
@@ -94,8 +94,7 @@ func (s *snapshotSender) accept(item senderItem) {
 	switch {
 	case s.over:
 	case item.begin:
-		s.trace = s.group.traces.transferring(s.key.peer)
-		s.begun = s.group.meter.now()
+		s.span = observe.SendingSnapshot{Peer: s.key.peer}.Begin(s.group.watch)
 		s.patrol = s.Env.AfterFunc(s.group.cfg.ElectionTimeout, func() { s.inbox.Put(senderItem{patrol: true}, true) })
 	case item.patrol:
 		s.watch()
@@ -129,12 +128,12 @@ func (s *snapshotSender) open() {
 	var err error
 	s.Do(CallSnapshotRead, func() { err = s.openNewest() }, func() {
 		if err != nil {
-			s.group.logger.Warn("no snapshot can be sent", s.trace.logIDs("peer", s.key.peer, "error", err)...)
+			s.group.watch.Logger().Warn("no snapshot can be sent", s.span.LogIDs("peer", s.key.peer, "error", err)...)
 			s.conclude(false)
 			return
 		}
 		s.figures.put(0, s.meta.SizeBytes)
-		s.trace.snapshot(&s.meta)
+		observe.Transferring{Span: s.span, Meta: &s.meta}.Tell(s.group.watch)
 	})
 }
 
@@ -181,7 +180,7 @@ func (s *snapshotSender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 	return &core.SnapshotChunk{
 		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, Introduces: s.cmd.Introduces && !s.proved, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
 		Stream: s.key.stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
-		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.trace.onWire(),
+		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.span.Context,
 	}
 }
 
@@ -196,7 +195,7 @@ func (s *snapshotSender) read(n uint64, then func([]byte)) {
 		}
 	}, func() {
 		if err != nil {
-			s.group.logger.Warn("the snapshot cannot be read", s.trace.logIDs("snapshot", s.meta.LogID.String(), "error", err)...)
+			s.group.watch.Logger().Warn("the snapshot cannot be read", s.span.LogIDs("snapshot", s.meta.LogID.String(), "error", err)...)
 			s.conclude(false)
 			return
 		}
@@ -230,7 +229,7 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 			s.conclude(false)
 			return
 		}
-		s.trace.resumed(r.Offset)
+		observe.Resumed{Span: s.span, Offset: r.Offset}.Tell(s.group.watch)
 	case r.Offset != s.inflight[0]:
 		s.conclude(false) // the receiver began anew
 		return
@@ -257,15 +256,14 @@ func (s *snapshotSender) conclude(ok bool) {
 		return
 	}
 	s.over = true
-	s.trace.concluded(ok)
-	s.group.meter.snapshot(snapshotSent, s.begun, s.meta.SizeBytes, ok)
+	observe.Transferred{Span: s.span, Meta: &s.meta, Done: ok}.Tell(s.group.watch)
 	s.group.core.put(&core.SnapshotSent{Peer: s.key.peer, Stream: s.key.stream, LogID: s.meta.LogID, OK: ok})
 	s.Stop()
 }
 
 func (s *snapshotSender) finish() {
 	s.over = true
-	s.trace.concluded(false)
+	observe.Transferred{Span: s.span}.Tell(s.group.watch)
 	s.inbox.Close()
 	if s.patrol != nil {
 		s.patrol.Stop()

@@ -7,19 +7,19 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
-	"github.com/trouperaft/troupe/tracing"
 )
 
 // load reads what the node holds of a group and makes its actors. They do not
 // run yet.
-func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, error) {
+func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun recovery) (*Group, error) {
 	if err := n.raisePromise(ctx, cfg.ElectionTimeout); err != nil {
 		return nil, fmt.Errorf("actors: the promise could not be recorded: %w", err)
 	}
-	recovered(ctx, tracing.EventPromise)
-	state, err := n.loadState(ctx, cfg)
+	begun.read(observe.PartPromise)
+	state, err := n.loadState(ctx, cfg, begun)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{node: n, cfg: cfg, env: n.env, logger: n.logger.With(slog.Uint64("group", uint64(cfg.Group)))}
+	g := &Group{node: n, cfg: cfg, env: n.env, watch: begun.watch}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.life.done = make(chan struct{})
 	g.setCluster(state.HardState.Cluster)
@@ -40,13 +40,36 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool) (*Group, e
 	g.tail = newTail(cfg.TailBytesMax, state.Purged, state.Last, state.Applied.Index)
 	g.setStreams(nil)
 	g.setSenders(nil)
-	g.meter = newGroupMeter(g, engine)
-	g.traces = newTraces(n, g)
 	g.core = newCoreActor(g, engine)
 	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
-	g.log = &groupLog{group: cfg.Group, tail: g.tail, traces: g.traces, meter: g.meter, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }, known: state.HardState.Cluster}
+	g.log = &groupLog{group: cfg.Group, tail: g.tail, watch: g.watch, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }, known: state.HardState.Cluster}
 	g.board.put(engine.StatusInto)
 	return g, nil
+}
+
+// recovery is what is observed of a group's start.
+type recovery struct {
+	watch *observe.Watch
+	span  observe.Span
+}
+
+func (n *Node) recover(ctx context.Context, group core.GroupID) recovery {
+	w := n.observed.Group(group)
+	return recovery{w, observe.Recovering{Ctx: ctx}.Begin(w)}
+}
+
+// read tells what was read.
+func (r recovery) read(part observe.Part) {
+	observe.Recovered{Span: r.span, Part: part}.Tell(r.watch)
+}
+
+// ended tells how the start has ended.
+func (r recovery) ended(g *Group, err error) {
+	started := observe.Started{Span: r.span, Err: err}
+	if g != nil {
+		started.Last = core.LogID{Term: core.Term(g.term.Load()), Index: g.StatusToRead().Last}
+	}
+	started.Tell(r.watch)
 }
 
 // begin spawns the core and the apply actor, and starts the engine before
@@ -57,30 +80,30 @@ func (c *coreActor) begin() {
 	c.put(&startEngine{})
 }
 
-func (n *Node) loadState(ctx context.Context, cfg GroupConfig) (core.State, error) {
+func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (core.State, error) {
 	stored, err := n.cfg.Store.Load(ctx, cfg.Group)
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
 	}
-	recovered(ctx, tracing.EventLog)
+	begun.read(observe.PartLog)
 	if have := stored.HardState.Cluster; !cfg.Cluster.IsZero() && !have.IsZero() && have != cfg.Cluster {
 		return core.State{}, fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v", cfg.Group, have, cfg.Cluster)
 	}
 	snapshot, err := n.cfg.Snapshots.Newest(ctx, cfg.Group)
 	if errors.Is(err, core.ErrCorrupt) {
 		// Whether it is missed the engine decides by what the log holds.
-		n.logger.Error("no snapshot is good", slog.Uint64("group", uint64(cfg.Group)), slog.Any("error", err))
+		begun.watch.Logger().Error("no snapshot is good", slog.Any("error", err))
 		snapshot, err = core.SnapshotMeta{}, nil
 	}
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
 	}
-	recovered(ctx, tracing.EventSnapshot)
+	begun.read(observe.PartSnapshot)
 	applied, err := cfg.StateMachine.Applied()
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: the state machine of group %d could not be read: %w", cfg.Group, err)
 	}
-	recovered(ctx, tracing.EventMachine)
+	begun.read(observe.PartMachine)
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
 		LastTime: stored.LastTime, Terms: stored.Terms, Configurations: stored.Configurations,

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -59,6 +60,20 @@ func (g *Group) StatusToRead() Status {
 		g.completePeer(&s, &s.Peers[i], now)
 	}
 	return s
+}
+
+// figures is what a reader of metrics is told, unless the group has stopped.
+func (g *Group) figures() (observe.Figures, bool) {
+	s := g.StatusToRead()
+	f := observe.Figures{
+		EngineStatus: s.EngineStatus, Self: s.Self, LastContact: s.LastContact,
+		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
+		InflightReads: int(g.readsInflight.Load()), TailBytes: g.tail.size(),
+	}
+	if s.Flushed < s.Last {
+		f.FlushLag = max(instant(g.env).Sub(g.growth.appended(s.Flushed+1)), 0)
+	}
+	return f, !s.Stopped
 }
 
 // completePeer fills in what the engine does not know of a peer.

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
@@ -47,12 +48,12 @@ func (c *coreActor) fire(timer core.Timer) {
 		t.timer.Reset(t.at.Sub(c.now))
 	default:
 		t.armed = false
-		c.group.traces.electionTimer(timer)
+		observe.TimerFires{Timer: timer}.Tell(c.group.watch)
 		if timer == core.TimerHeartbeat {
 			c.tellProgress()
 		}
 		c.stepEngine(&core.TimerFired{Timer: timer, Generation: t.generation})
-		c.group.traces.tried(timer, c.changed)
+		observe.TimerFired{Timer: timer, Changed: c.changed}.Tell(c.group.watch)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestForwardedToAnOfficeThatIsOver(t *testing.T) {
 	c, net := followerCore(5)
 	answered := 0
 	p := &Proposal{Data: []byte("x"), Completed: func(*Proposal) { answered++ }}
-	p.reset()
+	p.reset(nil)
 	c.proposals.accept(p)
 	c.proposals.pump()
 	if p.stage.Load() != stageForwarded || len(net.sent) != 1 {

@@ -41,6 +41,7 @@ const (
 	NetworkMessages
 	NetworkRefusals
 	PeerRefusals
+	ObservationsDropped
 
 	Groups
 	Role
@@ -151,6 +152,8 @@ var table = [idsEnd]Row{
 		When: onRead, Attributes: []Attribute{class}},
 	PeerRefusals: {Name: "raft.peer.send.refusals", Kind: Counter, Unit: "{message}", Description: "Messages to a member that the network did not take, on the leader; 0 for the node itself.",
 		When: onRead, Attributes: []Attribute{group, peer}},
+	ObservationsDropped: {Name: "raft.observations.dropped", Kind: Counter, Unit: "{observation}", Description: "Lines of the log, spans and measurements that were lost: what takes them was too slow, or failed.",
+		When: onRead, Attributes: []Attribute{{KeyKind, Observations}}},
 
 	Groups: {Name: "raft.groups", Kind: Gauge, Unit: "{group}", Description: "Groups that run on this node.", When: onRead},
 	Role: {Name: "raft.role", Kind: Gauge, Unit: "{group}", Description: "1 for the role that this node has in the group, 0 for the others.",

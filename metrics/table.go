@@ -65,6 +65,7 @@ type Attribute struct {
 const (
 	KeyNode      = "raft.node"
 	KeyGroup     = "raft.group"
+	KeyKind      = "raft.kind"
 	KeyPeer      = "raft.peer"
 	KeyActor     = "raft.actor"
 	KeyClass     = "raft.class"
@@ -86,6 +87,7 @@ var (
 	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}
 	Outcomes         = []string{"done", "failed"}
+	Observations     = []string{"line", "span", "measurement"}
 	Roles            = []string{"follower", "pre-candidate", "candidate", "leader", "learner", "none"}
 )
 

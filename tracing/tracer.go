@@ -2,9 +2,8 @@ package tracing
 
 import (
 	"context"
-	"time"
+	"sync"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -14,9 +13,15 @@ const ScopeName = "github.com/trouperaft/troupe"
 // Config turns tracing on. The zero value leaves it off.
 type Config struct {
 	// Provider makes the spans; nil turns tracing off. Package tracing/otlp has
-	// one. Any will do: what its own sampler refuses is not recorded, and such
-	// a write counts as one that is not sampled. One whose sampler follows its
+	// one. Any other needs an option of its SDK, sdktrace.WithIDGenerator([IDs]{}):
+	// an id travels to other nodes long before its span is made. Without it the
+	// spans are lost, and a line of the log says so.
+	//
+	// What its own sampler refuses is not recorded. One whose sampler follows its
 	// parent, or what [Decided] says, neither undoes nor repeats a decision.
+	//
+	// It is never called by whoever proposes or reads, nor by what they wait for:
+	// one that blocks costs spans, which are counted.
 	Provider trace.TracerProvider
 	// Sampler decides which writes and reads without a caller's span begin a
 	// trace; a caller's own span, also one that Provider has made, is followed
@@ -28,7 +33,7 @@ type Config struct {
 // Tracer makes the spans of one node. A nil Tracer traces nothing. Its methods
 // are safe for concurrent use.
 type Tracer struct {
-	tracer  trace.Tracer
+	tracer  func() trace.Tracer
 	sampler Sampler
 	rare    Sampler
 }
@@ -41,7 +46,9 @@ func NewTracer(c Config) *Tracer {
 	if c.Sampler == nil {
 		c.Sampler = NewRateSampler(TracesPerSecondDefault)
 	}
-	return &Tracer{tracer: c.Provider.Tracer(ScopeName), sampler: c.Sampler, rare: NewRateSampler(rareTracesPerSecond)}
+	provider := c.Provider
+	made := sync.OnceValue(func() trace.Tracer { return provider.Tracer(ScopeName) })
+	return &Tracer{tracer: made, sampler: c.Sampler, rare: NewRateSampler(rareTracesPerSecond)}
 }
 
 // Samples is the decision on a write or a read, before anything is made for it:
@@ -96,23 +103,3 @@ type decided struct{}
 // Decided reports whether the span that is about to be started in ctx was
 // decided on by troupe: a provider's sampler that is asked for it says yes.
 func Decided(ctx context.Context) bool { return ctx.Value(decided{}) != nil }
-
-// StartRoot starts a span that was decided on, under the caller's span if ctx
-// has one. It returns nil if the provider does not record it.
-func (t *Tracer) StartRoot(ctx context.Context, row *SpanType, at time.Time, attributes ...attribute.KeyValue) trace.Span {
-	return t.start(context.WithValue(ctx, decided{}, true), row, at, attributes)
-}
-
-// StartChild starts a span under another one, of this node or of the node that
-// sent its context. It returns nil if the provider does not record it.
-func (t *Tracer) StartChild(parent trace.SpanContext, row *SpanType, at time.Time, attributes ...attribute.KeyValue) trace.Span {
-	return t.start(trace.ContextWithSpanContext(context.Background(), parent), row, at, attributes)
-}
-
-func (t *Tracer) start(ctx context.Context, row *SpanType, at time.Time, attributes []attribute.KeyValue) trace.Span {
-	_, span := t.tracer.Start(ctx, row.Name, trace.WithSpanKind(row.Kind), trace.WithTimestamp(at), trace.WithAttributes(attributes...))
-	if !span.IsRecording() || !span.SpanContext().IsSampled() {
-		return nil
-	}
-	return span
-}

@@ -2,10 +2,14 @@ package tracing
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -102,19 +106,60 @@ func TestDecision(t *testing.T) {
 	}
 }
 
-// A provider whose own sampler refuses makes no spans, and a write that is not
-// recorded must not go on as if it were.
-func TestProviderRefuses(t *testing.T) {
-	recorder := tracetest.NewSpanRecorder()
+// TestExport asserts that a record becomes a span with its ids, times, events and
+// status, under its parent, unless the provider's sampler does not want it or the
+// provider makes ids of its own.
+func TestExport(t *testing.T) {
+	begun := time.Unix(100, 0)
+	record := &Record{
+		Type: Propose, Parent: withCaller(trace.FlagsSampled), Begun: begun, Over: begun.Add(time.Second), Failed: true, Reason: "lost",
+		Context:    trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{9}, TraceFlags: trace.FlagsSampled}),
+		Attributes: []attribute.KeyValue{TermKey.Int(1), TermKey.Int(2)},
+		Events:     []Event{{EventRoom, begun.Add(time.Millisecond), []attribute.KeyValue{PeerKey.Int(3)}}},
+	}
 	for _, test := range []struct {
-		name    string
-		sampler sdktrace.Sampler
-		want    bool
-	}{{"always", sdktrace.AlwaysSample(), true}, {"never", sdktrace.NeverSample(), false}} {
-		provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(test.sampler), sdktrace.WithSpanProcessor(recorder))
-		tracer := NewTracer(Config{Provider: provider})
-		if span := tracer.StartRoot(context.Background(), Propose, time.Now()); (span != nil) != test.want {
-			t.Errorf("%s: the span is %v", test.name, span)
+		name   string
+		option sdktrace.TracerProviderOption
+		err    error
+		spans  int
+	}{
+		{"taken", sdktrace.WithIDGenerator(IDs{}), nil, 1},
+		{"not wanted", sdktrace.WithSampler(sdktrace.NeverSample()), nil, 0},
+		{"ids of its own", sdktrace.WithSampler(sdktrace.AlwaysSample()), ErrOwnIDs, 0},
+	} {
+		recorder := tracetest.NewSpanRecorder()
+		tracer := NewTracer(Config{Provider: sdktrace.NewTracerProvider(test.option, sdktrace.WithSpanProcessor(recorder))})
+		if err := tracer.Export(record); !errors.Is(err, test.err) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		ended := recorder.Ended()
+		if len(ended) != test.spans {
+			t.Errorf("%s: %d spans", test.name, len(ended))
+		}
+		for _, s := range ended {
+			got := fmt.Sprint(s.Name(), s.SpanContext().SpanID(), s.Parent().SpanID(), s.StartTime().Unix(), s.EndTime().Unix(), s.Status(), s.Attributes(), len(s.Events()), s.Events()[0].Time.UnixMilli())
+			want := fmt.Sprint("raft.propose", trace.SpanID{9}, trace.SpanID{2}, 100, 101, sdktrace.Status{Code: codes.Error, Description: "lost"}, []attribute.KeyValue{TermKey.Int(2)}, 1, 100001)
+			if got != want {
+				t.Errorf("%s\n%s", got, want)
+			}
+		}
+	}
+}
+
+// TestIDs asserts that a provider with this generator gives the spans of others
+// random ids, and that what a span of troupe's was begun with is kept by it alone.
+func TestIDs(t *testing.T) {
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(IDs{})).Tracer("others")
+	seen := map[trace.SpanID]bool{}
+	for range 100 {
+		ctx, root := tracer.Start(context.Background(), "root")
+		_, child := tracer.Start(ctx, "child")
+		for _, s := range []trace.Span{root, child} {
+			if id := s.SpanContext().SpanID(); !s.SpanContext().IsValid() || seen[id] {
+				t.Fatalf("%v is no new id", id)
+			} else {
+				seen[id] = true
+			}
 		}
 	}
 }

@@ -128,6 +128,16 @@ func (b *Inbox[T]) TakeNoted(notes func(urgent bool) (count int)) []T {
 	return taken
 }
 
+// Drain takes all items for somebody beside the actor, which then finds none when
+// it looks. Notes stay. Anybody may call it.
+func (b *Inbox[T]) Drain() []T {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := b.items
+	b.items = nil
+	return taken
+}
+
 // Close refuses everything from now on and returns what is left, for the caller
 // to answer. The actor calls it at its end; later calls return nothing.
 func (b *Inbox[T]) Close() []T {

@@ -12,8 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/trouperaft/troupe"
-	"github.com/trouperaft/troupe/tracing"
+
 	"github.com/trouperaft/troupe/tracing/otlp"
 )
 
@@ -21,7 +23,7 @@ import (
 type exporter struct {
 	*otlp.Exporter
 	// tracer makes the spans of the program itself, around what it shows.
-	tracer *tracing.Tracer
+	tracer trace.Tracer
 }
 
 // openExporters makes one for each node.
@@ -37,7 +39,7 @@ func openExporters(ctx context.Context, s *settings, w *watcher, stderr io.Write
 		if err != nil {
 			return nil, errors.Join(err, closeExporters(all, dropLimit))
 		}
-		e := &exporter{Exporter: sent, tracer: tracing.NewTracer(sent.Tracing())}
+		e := &exporter{Exporter: sent, tracer: sent.TracerProvider.Tracer("example")}
 		e.TracerProvider.RegisterSpanProcessor(nodeSpans{w})
 		all = append(all, e)
 	}

@@ -100,9 +100,8 @@ type own struct {
 
 // begin begins such a span on a node, and lets the watcher follow its trace.
 func (t *tour) begin(ctx context.Context, n *node, operation string) (context.Context, own, error) {
-	row := &tracing.SpanType{Name: operation, Kind: trace.SpanKindInternal}
-	span := n.exporter.tracer.StartRoot(ctx, row, time.Now(), tracing.NodeKey.Int64(int64(n.id)))
-	if span == nil {
+	ctx, span := n.exporter.tracer.Start(ctx, operation, trace.WithAttributes(tracing.NodeKey.Int64(int64(n.id))))
+	if !span.IsRecording() {
 		return ctx, own{}, fmt.Errorf("%s on node %d is not recorded", operation, n.id)
 	}
 	root, ok := span.(sdktrace.ReadOnlySpan)
@@ -110,7 +109,7 @@ func (t *tour) begin(ctx context.Context, n *node, operation string) (context.Co
 		return ctx, own{}, fmt.Errorf("%s is a %T, not a span of the SDK", operation, span)
 	}
 	t.watcher.follow(root)
-	return trace.ContextWithSpan(ctx, span), own{span, span.SpanContext().TraceID()}, nil
+	return ctx, own{span, span.SpanContext().TraceID()}, nil
 }
 
 func (o own) end(err error) {
@@ -155,13 +154,15 @@ func again(err error) bool {
 func (t *tour) show(ctx context.Context, id trace.TraceID, what, look string) error {
 	limited, cancel := context.WithTimeout(ctx, completeLimit)
 	defer cancel()
-	spans, open, _ := t.watcher.spans(limited, id, t.complete)
+	spans, missing, _ := t.watcher.spans(limited, id, t.complete)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	// What is on its way to a node that is down comes when that is given up.
+	missing += max((nodes-1)*count(spans, tracing.Apply)-count(spans, tracing.Replicate), 0)
 	late := ""
-	if open > 0 {
-		late = fmt.Sprintf(", %d more to come", open)
+	if missing > 0 {
+		late = fmt.Sprintf(", %d more to come", missing)
 	}
 	t.say("%s", what)
 	t.say("    %s of %s%s, %v", spansOf(len(spans)), nodesOf(spans), late, lengthOf(spans).Round(10*time.Microsecond))
@@ -170,25 +171,34 @@ func (t *tour) show(ctx context.Context, id trace.TraceID, what, look string) er
 	return nil
 }
 
-// complete reports whether nothing more comes of a trace. No span is open; each
-// write is on its way to each peer, for one that is behind may begin after the
-// write was acknowledged; what was received is installed. For a peer that is down
-// nobody waits.
+// complete reports whether nothing more comes of a trace. Whatever others stand
+// under is there; each write has come to each peer that is not down, and is on the
+// disks; each vote that was given is there; what was received is installed.
 func (t *tour) complete(w *watched) bool {
-	for _, s := range w.open {
-		if s.Name() != tracing.Replicate.Name || t.down == nil {
-			return false
-		}
-		if peer, _ := attributeOf(s, tracing.PeerKey); peer != fmt.Sprint(t.down.id) {
-			return false
-		}
+	if w.missing() > 0 {
+		return false
 	}
 	peers := nodes - 1
 	if t.down != nil {
 		peers--
 	}
-	return count(w.ended, tracing.Replicate) >= peers*count(w.ended, tracing.Apply) &&
+	replicated, appended := count(w.ended, tracing.Replicate), count(w.ended, tracing.Append)
+	return replicated >= peers*count(w.ended, tracing.Apply) && appended >= replicated &&
+		count(w.ended, tracing.LogAppend) >= appended+count(w.ended, tracing.Commit) &&
+		count(w.ended, tracing.Vote) >= votes(w.ended) &&
 		count(w.ended, tracing.SnapshotInstall) >= count(w.ended, tracing.SnapshotReceive)
+}
+
+// votes counts the votes that elections were given.
+func votes(spans []sdktrace.ReadOnlySpan) (n int) {
+	for _, s := range spans {
+		for _, e := range s.Events() {
+			if e.Name == tracing.EventVote {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func spansOf(n int) string {

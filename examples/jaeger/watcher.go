@@ -11,8 +11,9 @@ import (
 	"github.com/trouperaft/troupe/tracing"
 )
 
-// watcher sees the spans of all nodes as they begin and end, beside the export:
-// so the program knows which trace shows what, and when it is complete.
+// watcher sees the spans of all nodes as they are made, which is when they have
+// ended, beside the export: so the program knows which trace shows what, and when
+// it is complete.
 type watcher struct {
 	mu      sync.Mutex
 	traces  map[trace.TraceID]*watched
@@ -21,9 +22,24 @@ type watcher struct {
 }
 
 // watched is one trace that is followed.
-type watched struct {
-	open  map[trace.SpanID]sdktrace.ReadOnlySpan
-	ended []sdktrace.ReadOnlySpan
+type watched struct{ ended []sdktrace.ReadOnlySpan }
+
+// missing counts the spans that others stand under and that have not come.
+func (w *watched) missing() int {
+	come, named := make(map[trace.SpanID]bool), make(map[trace.SpanID]bool)
+	for _, s := range w.ended {
+		come[s.SpanContext().SpanID()] = true
+		if id := s.Parent().SpanID(); id.IsValid() {
+			named[id] = true
+		}
+	}
+	n := 0
+	for id := range named {
+		if !come[id] {
+			n++
+		}
+	}
+	return n
 }
 
 // rareTracesMax bounds the traces that are followed for their name alone.
@@ -37,27 +53,27 @@ func newWatcher() *watcher {
 func (w *watcher) follow(root sdktrace.ReadOnlySpan) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := root.SpanContext()
-	w.traces[c.TraceID()] = &watched{open: map[trace.SpanID]sdktrace.ReadOnlySpan{c.SpanID(): root}}
+	w.traces[root.SpanContext().TraceID()] = &watched{}
 }
 
 // isRare reports whether spans of this name are followed without being asked for.
 func isRare(name string) bool {
 	switch name {
 	case tracing.Bootstrap.Name, tracing.Recover.Name, tracing.Election.Name,
-		tracing.SnapshotBuild.Name, tracing.SnapshotSend.Name, tracing.SnapshotInstall.Name:
+		tracing.SnapshotBuild.Name, tracing.SnapshotSend.Name, tracing.SnapshotInstall.Name,
+		tracing.Vote.Name, tracing.SnapshotReceive.Name: // which end before what they stand under
 		return true
 	}
 	return false
 }
 
-func (w *watcher) started(span sdktrace.ReadOnlySpan) {
+func (w *watcher) ended(span sdktrace.ReadOnlySpan) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	id := span.SpanContext().TraceID()
 	t := w.traces[id]
 	if t == nil && isRare(span.Name()) {
-		t = &watched{open: make(map[trace.SpanID]sdktrace.ReadOnlySpan)}
+		t = &watched{}
 		w.traces[id] = t
 		w.rare = append(w.rare, id)
 		if len(w.rare) > rareTracesMax {
@@ -65,19 +81,9 @@ func (w *watcher) started(span sdktrace.ReadOnlySpan) {
 			w.rare = w.rare[1:]
 		}
 	}
-	if t != nil {
-		t.open[span.SpanContext().SpanID()] = span
-	}
-}
-
-func (w *watcher) ended(span sdktrace.ReadOnlySpan) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	t := w.traces[span.SpanContext().TraceID()]
 	if t == nil {
 		return
 	}
-	delete(t.open, span.SpanContext().SpanID())
 	t.ended = append(t.ended, span)
 	close(w.changed)
 	w.changed = make(chan struct{})
@@ -100,18 +106,18 @@ func (w *watcher) await(ctx context.Context, look func() bool) error {
 	}
 }
 
-// spans waits until a trace is complete, and returns the spans that have ended
-// by then, and how many have not. When ctx ends first, these are what there is.
-func (w *watcher) spans(ctx context.Context, id trace.TraceID, complete func(*watched) bool) (ended []sdktrace.ReadOnlySpan, open int, err error) {
+// spans waits until a trace is complete, and returns the spans that have come by
+// then, and how many are missing. When ctx ends first, these are what there is.
+func (w *watcher) spans(ctx context.Context, id trace.TraceID, complete func(*watched) bool) (ended []sdktrace.ReadOnlySpan, missing int, err error) {
 	err = w.await(ctx, func() bool {
 		t := w.traces[id]
 		if t == nil {
 			return false
 		}
-		ended, open = slices.Clone(t.ended), len(t.open)
+		ended, missing = slices.Clone(t.ended), t.missing()
 		return len(ended) > 0 && complete(t)
 	})
-	return ended, open, err
+	return ended, missing, err
 }
 
 // find waits for a span of a trace that is followed for its name, or otherwise.
@@ -132,7 +138,7 @@ func (w *watcher) find(ctx context.Context, match func(sdktrace.ReadOnlySpan) bo
 type nodeSpans struct{ watcher *watcher }
 
 // OnStart implements sdktrace.SpanProcessor.
-func (n nodeSpans) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) { n.watcher.started(s) }
+func (nodeSpans) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 
 // OnEnd implements sdktrace.SpanProcessor.
 func (n nodeSpans) OnEnd(s sdktrace.ReadOnlySpan) { n.watcher.ended(s) }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
-	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -147,7 +146,7 @@ func card(comment string) map[string]string {
 	return said
 }
 
-var cardLink = regexp.MustCompile(`\(\.\./(actors/[a-z_]+\.go)\)`)
+var cardLink = regexp.MustCompile(`\(\.\./(actors/[a-z_/]+\.go)\)`)
 
 // TestGuideShowsTheCards asserts that the actor map repeats the card of each
 // actor. A card is a table below a link to the actor's file.
@@ -168,7 +167,7 @@ func TestGuideShowsTheCards(t *testing.T) {
 	}
 	cards := 0
 	for _, s := range sources(t, func(p string) bool {
-		return path.Dir(p) == "actors" && isGo(p) && !strings.HasSuffix(p, "_test.go")
+		return inActors(p) && isGo(p) && !strings.HasSuffix(p, "_test.go")
 	}) {
 		_, syntax := s.parsed(t, parser.ParseComments)
 		if !embedsShell(syntax) {

@@ -3,6 +3,7 @@ package repository
 import (
 	"encoding/json"
 	"errors"
+	"go/parser"
 	"io"
 	"os/exec"
 	"slices"
@@ -138,6 +139,31 @@ func TestStageKnowsNoPlay(t *testing.T) {
 	}
 	if !behind {
 		t.Error("protoactor is imported nowhere: what is this test for?")
+	}
+}
+
+// TestActorsObserveNothingThemselves asserts that the actors know nothing of spans
+// and instruments: package observe does, and the configuration that is handed on.
+func TestActorsObserveNothingThemselves(t *testing.T) {
+	observers := 0
+	for _, s := range sources(t, func(p string) bool { return inActors(p) && isGo(p) && !strings.HasSuffix(p, "_test.go") }) {
+		_, file := s.parsed(t, parser.ImportsOnly)
+		for _, imported := range file.Imports {
+			name := strings.Trim(imported.Path.Value, "\"")
+			target, _ := house(name)
+			if !within(name, "go.opentelemetry.io") && target != "tracing" && target != "metrics" {
+				continue
+			}
+			switch {
+			case strings.HasPrefix(s.path, "actors/observe/"):
+				observers++
+			case s.path != "actors/config.go":
+				t.Errorf("%s imports %s", s.path, name)
+			}
+		}
+	}
+	if observers == 0 {
+		t.Error("actors/observe imports none of them: what is this test for?")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
@@ -89,7 +90,7 @@ func (e *environment) Do(kind stage.Kind, run, done func()) {
 	if l.dead {
 		return
 	}
-	if kind == actors.CallClose {
+	if kind == actors.CallClose || kind == observe.CallObserve {
 		run()
 		done()
 		return

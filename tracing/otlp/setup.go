@@ -91,6 +91,7 @@ func Setup(ctx context.Context, options Options) (*Exporter, error) {
 	e := &Exporter{Sampler: s.sampler, processor: newProcessor(client, &s.batch, attempts)}
 	e.TracerProvider = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(described),
+		sdktrace.WithIDGenerator(tracing.IDs{}),
 		sdktrace.WithSampler(headSampler{s.sampler, sdktrace.ParentBased(s.callers)}),
 		sdktrace.WithSpanProcessor(e.processor),
 	)

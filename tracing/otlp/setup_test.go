@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -57,7 +58,19 @@ func setup(t *testing.T, o Options) *Exporter {
 func makeSpans(e *Exporter, count int) {
 	tracer := tracing.NewTracer(e.Tracing())
 	for range count {
-		tracer.StartRoot(context.Background(), tracing.Propose, time.Now(), attribute.Int("raft.index", 5)).End()
+		_ = tracer.Export(record(context.Background(), tracing.Propose))
+	}
+}
+
+// record is a span of troupe's that has just ended.
+func record(parent context.Context, row *tracing.SpanType) *tracing.Record {
+	ids := trace.SpanContextConfig{TraceID: trace.SpanContextFromContext(parent).TraceID(), SpanID: tracing.NewSpanID(rand.Uint64), TraceFlags: trace.FlagsSampled}
+	if !ids.TraceID.IsValid() {
+		ids.TraceID = tracing.NewTraceID(rand.Uint64)
+	}
+	return &tracing.Record{
+		Type: row, Parent: parent, Context: trace.NewSpanContext(ids), Begun: time.Now(), Over: time.Now(),
+		Attributes: []attribute.KeyValue{attribute.Int("raft.index", 5)},
 	}
 }
 
@@ -160,15 +173,22 @@ func TestSDKFollowsTheDecision(t *testing.T) {
 	r := collector(t)
 	e := setup(t, Options{Endpoint: r.GRPC, Ratio: &never})
 	tracer := tracing.NewTracer(e.Tracing())
-	root := tracer.StartRoot(context.Background(), tracing.Propose, time.Now())
-	if root == nil {
-		t.Fatal("the SDK refuses what was decided")
+	root := record(context.Background(), tracing.Propose)
+	child := record(tracing.Under(root.Context), tracing.Queue)
+	for _, span := range []*tracing.Record{root, child} {
+		if err := tracer.Export(span); err != nil {
+			t.Error(err)
+		}
 	}
-	if tracer.StartChild(root.SpanContext(), tracing.Queue, time.Now()) == nil {
-		t.Error("the SDK refuses a child of a sampled parent")
+	spans, err := r.Wait(within(t, 10*time.Second), func(s []otlptest.Span) bool { return len(s) == 2 })
+	if err != nil {
+		t.Fatalf("the SDK refuses what was decided: %v: %v", spans, err)
 	}
-	unsampled := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}})
-	if tracer.StartChild(unsampled, tracing.Queue, time.Now()) != nil {
+	slices.SortFunc(spans, func(a, b otlptest.Span) int { return strings.Compare(a.ParentID, b.ParentID) })
+	if id := root.Context.SpanID().String(); spans[0].SpanID != id || spans[1].ParentID != id || spans[1].TraceID != spans[0].TraceID {
+		t.Errorf("the ids on their way are not those of the spans: %+v", spans)
+	}
+	if _, span := e.TracerProvider.Tracer("others").Start(tracing.Under(trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}})), "child"); span.IsRecording() {
 		t.Error("the SDK samples a child of a parent that is not")
 	}
 }
@@ -316,9 +336,7 @@ func TestShutdownKeepsToItsContext(t *testing.T) {
 
 // makeSpansAfter: a node that still ends spans after Shutdown does no harm.
 func makeSpansAfter(e *Exporter) {
-	if span := tracing.NewTracer(e.Tracing()).StartRoot(context.Background(), tracing.Propose, time.Now()); span != nil {
-		span.End()
-	}
+	_ = tracing.NewTracer(e.Tracing()).Export(record(context.Background(), tracing.Propose))
 }
 
 func TestWait(t *testing.T) {

@@ -1,9 +1,7 @@
-package actors
+package observe
 
 import (
 	"slices"
-
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -14,8 +12,8 @@ import (
 // the answer leaves: at once, or when the vote is durable.
 type tracedVote struct {
 	request *core.VoteRequest
-	clock   traceClock
-	span    trace.Span
+	clock   clock
+	span    *openSpan
 	// writing: the answer waits for the log.
 	writing bool
 }
@@ -35,8 +33,7 @@ const (
 
 // voteAsked begins the part of a voter, before the engine has the request.
 func (t *traces) voteAsked(m *core.VoteRequest) {
-	parent, ok := t.asksTraced(m.Trace)
-	if !ok {
+	if m.Trace.IsZero() {
 		return
 	}
 	t.mu.Lock()
@@ -45,20 +42,10 @@ func (t *traces) voteAsked(m *core.VoteRequest) {
 		return
 	}
 	clock := t.clock()
-	attributes := t.on(peerOf(m.From), tracing.TermKey.Int64(int64(m.ElectionTerm)), tracing.PreKey.Bool(m.Pre))
-	if span := t.tracer.StartChild(parent, tracing.Vote, clock.now(), attributes...); span != nil {
+	if span := t.from(m.Trace, tracing.Vote, clock.now(), peerOf(m.From), tracing.TermKey.Int64(int64(m.ElectionTerm)), tracing.PreKey.Bool(m.Pre)); span != nil {
 		t.votes = append(t.votes, &tracedVote{request: m, clock: clock, span: span})
 		t.asked.Add(1)
 	}
-}
-
-// asksTraced reports under which span a request of another node stands, if it is
-// to be traced here.
-func (t *traces) asksTraced(c core.TraceContext) (parent trace.SpanContext, ok bool) {
-	if c.IsZero() || t.off() {
-		return parent, false
-	}
-	return tracing.Extract(c)
 }
 
 // voteStepped ends what the engine neither answers nor will.
@@ -79,21 +66,20 @@ func (t *traces) voteStepped(m *core.VoteRequest) {
 // pass ends a request that is not answered.
 func (v *tracedVote) pass() { leave(&v.span, v.clock.now(), reasonNoAnswer) }
 
-// voteAnswered is called when an answer is about to leave: now, or after the
-// write that it depends on. last is the voter's newest entry.
-func (t *traces) voteAnswered(r *core.VoteResponse, last core.LogID) {
+// answeringVote takes an answer that is about to leave: now, or when a write is
+// durable (waits). last is the voter's newest entry.
+func (t *traces) answeringVote(r *core.VoteResponse, waits bool, last core.LogID) {
 	t.vote(r, func(v *tracedVote) {
-		v.span.SetAttributes(tracing.GrantedKey.Bool(r.Granted))
+		if waits {
+			v.writing = true
+			return
+		}
+		v.span.set(tracing.GrantedKey.Bool(r.Granted))
 		if !r.Granted {
-			v.span.SetAttributes(tracing.ReasonKey.String(whyRefused(v.request, r, last)))
+			v.span.set(tracing.ReasonKey.String(whyRefused(v.request, r, last)))
 		}
 		t.endVote(v, func(v *tracedVote) { end(&v.span, v.clock.now()) })
 	})
-}
-
-// voteWriting is called when the answer has to wait for a write.
-func (t *traces) voteWriting(r *core.VoteResponse) {
-	t.vote(r, func(v *tracedVote) { v.writing = true })
 }
 
 // vote calls f with the request that r answers, if it is traced.
@@ -140,18 +126,8 @@ func whyRefused(m *core.VoteRequest, r *core.VoteResponse, last core.LogID) stri
 	return refusedVoted
 }
 
-// released is called before a message leaves that has waited for a write.
-func (t *traces) released(m core.Message) {
-	if !t.wasAsked() {
-		return
-	}
-	if r, ok := m.(*core.VoteResponse); ok {
-		t.voteAnswered(r, core.LogID{})
-	}
-}
-
-// refused ends what another node has asked for and is refused by name.
-func (t *traces) refused(to membership.Identity) {
+// refusing ends what another node has asked for and is refused by name.
+func (t *traces) refusing(to membership.Identity) {
 	if !t.wasAsked() {
 		return
 	}

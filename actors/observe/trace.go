@@ -1,7 +1,6 @@
-package actors
+package observe
 
 import (
-	"context"
 	"math"
 	"slices"
 	"sync"
@@ -9,8 +8,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -18,25 +15,24 @@ import (
 	"github.com/trouperaft/troupe/tracing"
 )
 
-// traces are the traces of one group on one node. Every actor of the group, and
-// the log actor, calls it: each hook begins with one or two atomic loads, and
-// goes on only if what it is told of can be sampled. The engine knows nothing of
-// it.
+// traces are the traces of one group on one node. What it is told of begins with
+// one or two atomic loads, and goes on only if it can be sampled. The engine knows
+// nothing of it.
 //
 // It keeps the sampled writes by their (term, index): on the leader from the
 // append until every peer has the entry, on a peer until the entry is applied.
 // A new leader goes on with those that it took over.
 type traces struct {
-	tracer *tracing.Tracer // nil: off
+	tracer *tracing.Tracer
 	env    stage.Environment
 	node   membership.NodeID
 	group  membership.GroupID
-	// streams are the peers that this node replicates to.
-	streams func() map[streamKey]*replicationActor
+	// spans takes those that have ended.
+	spans *observer[*tracing.Record]
 
-	// proposals and reads count the sampled ones that have not ended, asked the
+	// live counts the sampled proposals and reads that have not ended, asked the
 	// requests of other nodes that are traced and not answered.
-	proposals, reads, asked atomic.Int64
+	live, asked atomic.Int64
 	// lowest and highest are the ends of the entries that are kept, 0 without
 	// any. The newest sampled write is seldom part of a batch, however many of
 	// the old ones wait for a peer.
@@ -47,19 +43,32 @@ type traces struct {
 
 	mu      sync.Mutex
 	leading bool
+	// peers are those that this node replicates to.
+	peers []membership.Identity
 	// entries are in the order in which they came.
 	entries []*tracedEntry
+	// proposals and reads are those of this node that have not ended, by their
+	// spans; rares is what else is under way, in the order of its beginning.
+	proposals map[core.TraceContext]*tracedProposal
+	reads     map[core.TraceContext]*tracedRead
+	rares     []*tracedRare
+	// batch is the first entry of the batch that was appended last, and staged how
+	// many of its writes have spans of stages.
+	batch  core.LogID
+	staged int
 	// election is the attempt under way, nil if there is none.
-	election trace.Span
+	election *openSpan
+	// round is the newest one of heartbeats that this node has begun.
+	round uint64
 	// votes are the requests that this node has not answered, readIndexes those
 	// of other nodes for a read index, confirms the reads that wait for heartbeats
 	// to be answered: of this node or of others.
 	votes       []*tracedVote
 	readIndexes []*tracedReadIndex
 	confirms    []*tracedConfirm
-	// received is the snapshot that came last, with its transfer.
-	received        core.LogID
-	receivedContext trace.SpanContext
+	// came is the snapshot that came last, with the context of its transfer.
+	came        core.LogID
+	cameContext core.TraceContext
 }
 
 // Bounds of what is kept of one group.
@@ -89,40 +98,28 @@ const (
 // tracedEntry is one sampled entry of the log.
 type tracedEntry struct {
 	id     core.LogID
-	clock  traceClock
-	parent trace.SpanContext
+	clock  clock
+	parent core.TraceContext
 	// own: this node proposed it, as the leader; else a leader sent it.
 	own bool
 	// append is the whole of it on a peer, write its way to the disk, commit
 	// the wait for a quorum. nil while they are not under way.
-	append, write, commit trace.Span
-	// applying is when the state machine was given it.
-	applying           time.Time
-	committed, applied bool
+	append, write, commit *openSpan
+	committed, applied    bool
 	// stored: this node's log has it, as far as is known here.
 	stored bool
 	// replicates are the spans to peers, nil once a peer has the entry.
-	replicates map[membership.Identity]trace.Span
+	replicates map[membership.Identity]*openSpan
 }
 
-func newTraces(n *Node, g *Group) *traces {
-	return &traces{
-		tracer: n.tracer, env: n.env, node: n.identity.ID, group: g.cfg.Group,
-		streams: func() map[streamKey]*replicationActor { return *g.streams.Load() },
-	}
-}
-
-// off reports whether tracing is off.
-func (t *traces) off() bool { return t == nil || t.tracer == nil }
-
-// Whether any of them is under way. A nil t has none, here and below.
-func (t *traces) hasProposals() bool { return t != nil && t.proposals.Load() > 0 }
-func (t *traces) hasReads() bool     { return t != nil && t.reads.Load() > 0 }
-func (t *traces) wasAsked() bool     { return t != nil && t.asked.Load() > 0 }
+// following reports whether a proposal or a read is traced, wasAsked whether a
+// request of another node is.
+func (t *traces) following() bool { return t.live.Load() > 0 }
+func (t *traces) wasAsked() bool  { return t.asked.Load() > 0 }
 
 // keeps reports whether an entry from first to last may be traced.
 func (t *traces) keeps(first, last core.Index) bool {
-	return t != nil && first <= core.Index(t.highest.Load()) && core.Index(t.lowest.Load()) <= last
+	return first <= core.Index(t.highest.Load()) && core.Index(t.lowest.Load()) <= last
 }
 
 // keepsSome reports whether any entry is traced.
@@ -136,59 +133,6 @@ func (t *traces) keepsAny(entries []core.Entry) bool {
 // on are the attributes of a span: those of every one, and more.
 func (t *traces) on(more ...attribute.KeyValue) []attribute.KeyValue {
 	return append(tracing.On(t.node, t.group), more...)
-}
-
-func (t *traces) clock() traceClock {
-	return traceClock{env: t.env, wall: t.env.WallTime(), at: instant(t.env)}
-}
-
-// traceClock turns the node's monotonic clock into wall time, by one reading of
-// both: within a trace no span of a node ends before it began.
-type traceClock struct {
-	env  stage.Environment
-	wall int64
-	at   core.Instant
-}
-
-func (c *traceClock) now() time.Time {
-	return time.Unix(0, c.wall+int64(instant(c.env).Sub(c.at)))
-}
-
-// end ends a span, if there is one, and forgets it.
-func end(span *trace.Span, at time.Time) {
-	if s := *span; s != nil {
-		s.End(trace.WithTimestamp(at))
-		*span = nil
-	}
-}
-
-// endWith ends a span with an error, if err is one.
-func endWith(span *trace.Span, at time.Time, err error) {
-	if s := *span; s != nil && err != nil {
-		s.SetStatus(codes.Error, err.Error())
-	}
-	end(span, at)
-}
-
-// leave ends a span that nobody follows up any more, and that has not failed.
-func leave(span *trace.Span, at time.Time, reason string) {
-	note(*span, at, tracing.EventAbandoned, tracing.ReasonKey.String(reason))
-	end(span, at)
-}
-
-// abandon ends a span that nobody follows up any more, as a failure.
-func abandon(span *trace.Span, at time.Time, reason string) {
-	if s := *span; s != nil {
-		s.SetStatus(codes.Error, reason)
-	}
-	leave(span, at, reason)
-}
-
-// note adds an event to a span, if there is one.
-func note(span trace.Span, at time.Time, event string, attributes ...attribute.KeyValue) {
-	if span != nil {
-		span.AddEvent(event, trace.WithTimestamp(at), trace.WithAttributes(attributes...))
-	}
 }
 
 func peerOf(id membership.Identity) attribute.KeyValue { return tracing.PeerKey.Int64(int64(id.ID)) }
@@ -252,7 +196,7 @@ func (e *tracedEntry) abandonOffice(now time.Time, reason string) {
 
 // abandonSpan: a write that is safe has not failed because nobody waits for the
 // last of its peers.
-func (e *tracedEntry) abandonSpan(span *trace.Span, now time.Time, reason string) {
+func (e *tracedEntry) abandonSpan(span **openSpan, now time.Time, reason string) {
 	if e.committed || e.applied {
 		leave(span, now, reason)
 	} else {
@@ -263,13 +207,12 @@ func (e *tracedEntry) abandonSpan(span *trace.Span, now time.Time, reason string
 // settle lets go of entries that are applied, durable, and that every peer has,
 // and of the oldest that wait for peers when they are too many. The lock is held.
 func (t *traces) settle() {
-	streams := t.streams()
 	late := 0
 	for _, e := range slices.Backward(slices.Clone(t.entries)) {
 		if !e.applied {
 			continue
 		}
-		if reason := e.done(streams); reason != "" {
+		if reason := e.done(t.peers); reason != "" {
 			t.forget(e, reason)
 		} else if late++; late > tracedLateMax {
 			t.forget(e, reasonBehind)
@@ -278,12 +221,12 @@ func (t *traces) settle() {
 }
 
 // done says why nothing more is to come of an applied entry, "" if it is.
-func (e *tracedEntry) done(streams map[streamKey]*replicationActor) string {
+func (e *tracedEntry) done(peers []membership.Identity) string {
 	if e.write != nil || e.append != nil {
 		return "" // a volatile machine does not wait for its own disk
 	}
-	for key := range streams {
-		if s, begun := e.replicates[key.peer]; !begun || s != nil {
+	for _, peer := range peers {
+		if s, begun := e.replicates[peer]; !begun || s != nil {
 			return ""
 		}
 	}
@@ -300,12 +243,12 @@ func (t *traces) close() {
 	t.endElection(tracing.OutcomeLost)
 	t.closeVotes()
 	t.closeReads()
+	t.closeRares()
 }
 
-// startRare begins a rare span under that of ctx, if it has one. nil: not sampled.
-func (t *traces) startRare(ctx context.Context, row *tracing.SpanType, at time.Time, more ...attribute.KeyValue) trace.Span {
-	if !t.tracer.SamplesRare() {
-		return nil
-	}
-	return t.tracer.StartRoot(ctx, row, at, t.on(more...)...)
+// replicates takes the peers that this node replicates to.
+func (t *traces) replicates(peers []membership.Identity) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.peers = slices.Clone(peers)
 }

@@ -1,13 +1,11 @@
-package actors
+package observe
 
 import (
 	"sort"
 	"sync"
 	"time"
 
-	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/metrics"
 )
 
 // stages remembers when the bursts of the core appended entries and learned that
@@ -103,54 +101,4 @@ func (r *stageMarks) truncate(last core.Index) {
 		}
 	}
 	r.marks, r.first = kept, 0
-}
-
-// streamMeter takes the numbers of a stream. A nil one takes nothing.
-type streamMeter struct {
-	env                      stage.Environment
-	duration, entries, bytes *metrics.Recorder
-	// sentAt are messages that were sent and not answered, oldest first.
-	sentAt []stageMark
-}
-
-func (m *groupMeter) stream(peer core.Identity) *streamMeter {
-	if m == nil {
-		return nil
-	}
-	id := attributePeer(peer.ID)
-	return &streamMeter{
-		env: m.group.env, duration: m.recorder(metrics.ReplicateDuration, id),
-		entries: m.recorder(metrics.ReplicateEntries, id), bytes: m.recorder(metrics.ReplicateSize, id),
-	}
-}
-
-// sent takes a message that the network took, or not.
-func (m *streamMeter) sent(message *core.AppendEntries, ok bool) {
-	if m == nil || !ok || len(message.Entries) == 0 {
-		return
-	}
-	m.entries.Count(len(message.Entries))
-	m.bytes.Count(core.SizeOf(message.Entries))
-	// What was on its way behind Prev is sent again.
-	n := len(m.sentAt)
-	for n > 0 && m.sentAt[n-1].last > message.Prev.Index {
-		n--
-	}
-	m.sentAt = append(m.sentAt[:n], stageMark{last: message.Entries[len(message.Entries)-1].Index, at: instant(m.env)})
-}
-
-// matched takes the peer's new match, 0 if there is none.
-func (m *streamMeter) matched(match core.Index) {
-	if m == nil || match == 0 {
-		return
-	}
-	done := 0
-	for done < len(m.sentAt) && m.sentAt[done].last <= match {
-		done++
-	}
-	if done > 0 {
-		m.duration.Duration(instant(m.env).Sub(m.sentAt[0].at))
-		left := copy(m.sentAt, m.sentAt[done:])
-		m.sentAt = m.sentAt[:left]
-	}
 }

@@ -1,10 +1,10 @@
-package actors
+package observe
 
 import (
 	"slices"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -14,15 +14,14 @@ import (
 // receivedAppend begins what a peer does with the traced entries of a message. It is
 // called where the message comes in, before the core has it.
 func (t *traces) receivedAppend(m *core.AppendEntries) {
-	if len(m.Traces) == 0 || t.off() {
+	if len(m.Traces) == 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range m.Traces {
-		entry := entryAt(m, m.Traces[i].Index)
-		parent, ok := tracing.Extract(m.Traces[i].Context)
-		if entry == nil || !ok {
+		entry, parent := entryAt(m, m.Traces[i].Index), m.Traces[i].Context
+		if _, ok := tracing.Extract(parent); entry == nil || !ok {
 			continue
 		}
 		e := t.find(entry.LogID)
@@ -36,10 +35,10 @@ func (t *traces) receivedAppend(m *core.AppendEntries) {
 		if e.append != nil {
 			continue // it was sent once more, and the first is not done yet
 		}
-		attributes := append(t.on(peerOf(m.From), tracing.BatchEntriesKey.Int(len(m.Entries))), entryOf(e.id)...)
-		e.append = t.tracer.StartChild(parent, tracing.Append, e.clock.now(), attributes...)
-		if !e.parent.IsValid() && e.append != nil {
-			e.parent = e.append.SpanContext()
+		attributes := append([]attribute.KeyValue{peerOf(m.From), tracing.BatchEntriesKey.Int(len(m.Entries))}, entryOf(e.id)...)
+		e.append = t.from(parent, tracing.Append, e.clock.now(), attributes...)
+		if e.parent.IsZero() {
+			e.parent = e.append.of()
 		}
 	}
 }
@@ -51,9 +50,9 @@ func entryAt(m *core.AppendEntries, i core.Index) *core.Entry {
 	return &m.Entries[i-m.Prev.Index-1]
 }
 
-// stepped ends what the engine had nothing to write for: it refused the message,
-// or held the entries already.
-func (t *traces) stepped(m *core.AppendEntries) {
+// appendStepped ends what the engine had nothing to write for: it refused the
+// message, or held the entries already.
+func (t *traces) appendStepped(m *core.AppendEntries) {
 	if len(m.Traces) == 0 || !t.keepsAny(m.Entries) {
 		return
 	}
@@ -68,7 +67,7 @@ func (t *traces) stepped(m *core.AppendEntries) {
 		if e == nil || e.append == nil || e.write != nil {
 			continue
 		}
-		e.append.SetAttributes(tracing.OutcomeKey.String(tracing.OutcomeUnwritten))
+		e.append.set(tracing.OutcomeKey.String(tracing.OutcomeUnwritten))
 		end(&e.append, e.clock.now())
 		if !e.stored {
 			t.forget(e, "")
@@ -92,9 +91,9 @@ func (t *traces) submitted(w *core.Write) {
 		case within(e.id, w.Append) && (e.own || e.append != nil) && e.write == nil:
 			parent := e.parent
 			if e.append != nil {
-				parent = e.append.SpanContext()
+				parent = e.append.of()
 			}
-			e.write = t.tracer.StartChild(parent, tracing.LogAppend, e.clock.now(), t.on()...)
+			e.write = t.under(parent, tracing.LogAppend, e.clock.now())
 			e.stored = true
 		}
 	}
@@ -108,51 +107,25 @@ func within(id core.LogID, entries []core.Entry) bool {
 	return entries[id.Index-entries[0].Index].Term == id.Term
 }
 
-// traceWriting notes that the store has a batch, traceWritten that the batch is
-// durable. The log actor calls them around each.
-func (l *logActor) traceWriting() { l.eachTraced((*traces).writing) }
-
-func (l *logActor) traceWritten() { l.eachTraced((*traces).written) }
-
-func (l *logActor) eachTraced(call func(t *traces, entries []core.Entry, batchEntries, batchBytes int)) {
-	for _, g := range l.round {
-		if !g.traces.keepsSome() {
-			continue
-		}
-		for i := range l.batch.Operations {
-			if op := &l.batch.Operations[i]; op.Group == g.group && g.traces.keepsAny(op.Append) {
-				call(g.traces, op.Append, l.count, l.bytes)
-			}
-		}
+// durable ends the way to the disk of entries that the store has written.
+func (t *traces) durable(d *Durable) {
+	if !t.keepsAny(d.Entries) {
+		return
 	}
-}
-
-func (t *traces) writing(entries []core.Entry, _, _ int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, e := range t.entries {
-		if e.write != nil && within(e.id, entries) {
-			note(e.write, e.clock.now(), tracing.EventSyncBegin)
-		}
-	}
-}
-
-func (t *traces) written(entries []core.Entry, batchEntries, batchBytes int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	settled := false
 	for _, e := range t.entries {
-		if e.write == nil || !within(e.id, entries) {
+		if e.write == nil || !within(e.id, d.Entries) {
 			continue
 		}
 		now := e.clock.now()
-		note(e.write, now, tracing.EventSyncEnd)
-		e.write.SetAttributes(tracing.BatchEntriesKey.Int(batchEntries), tracing.BatchBytesKey.Int(batchBytes))
+		e.write.note(e.clock.of(d.Span.Begun), tracing.EventSyncBegin)
+		e.write.note(now, tracing.EventSyncEnd)
+		e.write.set(tracing.BatchEntriesKey.Int(d.BatchEntries), tracing.BatchBytesKey.Int(d.BatchBytes))
 		end(&e.write, now)
-		note(e.commit, now, tracing.EventAcknowledged, tracing.PeerKey.Int64(int64(t.node)))
-		if e.append != nil {
-			e.append.SetAttributes(tracing.OutcomeKey.String(tracing.OutcomeWritten))
-		}
+		e.commit.note(now, tracing.EventAcknowledged, tracing.PeerKey.Int64(int64(t.node)))
+		e.append.set(tracing.OutcomeKey.String(tracing.OutcomeWritten))
 		end(&e.append, now)
 		settled = settled || e.applied
 	}
@@ -161,9 +134,9 @@ func (t *traces) written(entries []core.Entry, batchEntries, batchBytes int) {
 	}
 }
 
-// sending begins the way of entries to a peer, and puts their contexts beside
-// them. The message is not sent yet.
-func (t *traces) sending(m *core.AppendEntries) {
+// sendingEntries begins the way of entries to a peer, and puts their contexts
+// beside them. The message is not sent yet.
+func (t *traces) sendingEntries(m *core.AppendEntries) {
 	if !t.keepsAny(m.Entries) {
 		return
 	}
@@ -173,7 +146,7 @@ func (t *traces) sending(m *core.AppendEntries) {
 		return
 	}
 	for _, e := range t.entries {
-		if !within(e.id, m.Entries) || !e.parent.IsValid() {
+		if !within(e.id, m.Entries) || e.parent.IsZero() {
 			continue
 		}
 		span, begun := e.replicates[m.To]
@@ -181,45 +154,43 @@ func (t *traces) sending(m *core.AppendEntries) {
 		case begun && span == nil:
 			continue // the peer has it
 		case begun:
-			note(span, now, tracing.EventResent)
+			span.note(now, tracing.EventResent)
 		default:
 			span = t.beginReplicate(e, m, now)
 		}
 		switch {
 		case span == nil:
 		case len(m.Traces) == tracedPerMessageMax:
-			note(span, e.clock.now(), tracing.EventCapped)
+			span.note(e.clock.now(), tracing.EventCapped)
 		default:
-			m.Traces = append(m.Traces, core.EntryTrace{Index: e.id.Index, Context: tracing.Inject(span.SpanContext())})
+			m.Traces = append(m.Traces, core.EntryTrace{Index: e.id.Index, Context: span.of()})
 		}
 	}
 }
 
-func (t *traces) beginReplicate(e *tracedEntry, m *core.AppendEntries, now time.Time) trace.Span {
+func (t *traces) beginReplicate(e *tracedEntry, m *core.AppendEntries, now time.Time) *openSpan {
 	if e.replicates == nil {
-		e.replicates = make(map[membership.Identity]trace.Span)
+		e.replicates = make(map[membership.Identity]*openSpan)
 	}
 	first, last := m.Entries[0].Index, m.Entries[len(m.Entries)-1].Index
-	span := t.tracer.StartChild(e.parent, tracing.Replicate, now, t.on(peerOf(m.To), tracing.BatchEntriesKey.Int(len(m.Entries)),
-		tracing.FirstIndexKey.Int64(int64(first)), tracing.LastIndexKey.Int64(int64(last)))...)
+	span := t.under(e.parent, tracing.Replicate, now, peerOf(m.To), tracing.BatchEntriesKey.Int(len(m.Entries)),
+		tracing.FirstIndexKey.Int64(int64(first)), tracing.LastIndexKey.Int64(int64(last)))
 	e.replicates[m.To] = span
 	return span
 }
 
-// sent notes that the network did not take a message: it is sent again. It
-// returns ok.
-func (t *traces) sent(m *core.AppendEntries, ok bool) bool {
-	if ok || len(m.Traces) == 0 {
-		return ok
+// sent notes that the network did not take a message: it is sent again.
+func (t *traces) sent(s *Sent) {
+	if s.Taken || len(s.Message.Traces) == 0 {
+		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.entries {
-		if within(e.id, m.Entries) {
-			note(e.replicates[m.To], e.clock.now(), tracing.EventRefused)
+		if within(e.id, s.Message.Entries) {
+			e.replicates[s.Message.To].note(e.clock.now(), tracing.EventRefused)
 		}
 	}
-	return ok
 }
 
 // matched ends the way to a peer of what that has durably, up to match. The
@@ -241,13 +212,13 @@ func (t *traces) matched(peer membership.Identity, followed, match core.Index) c
 		if span, begun := e.replicates[peer]; begun && span == nil {
 			continue
 		} else if !begun && e.replicates == nil {
-			e.replicates = make(map[membership.Identity]trace.Span)
+			e.replicates = make(map[membership.Identity]*openSpan)
 		}
 		now := e.clock.now()
 		span := e.replicates[peer]
 		end(&span, now)
 		e.replicates[peer] = nil
-		note(e.commit, now, tracing.EventAcknowledged, peerOf(peer))
+		e.commit.note(now, tracing.EventAcknowledged, peerOf(peer))
 		settled = settled || e.applied
 	}
 	if settled {
@@ -258,7 +229,7 @@ func (t *traces) matched(peer membership.Identity, followed, match core.Index) c
 
 // committed ends the leader's wait for a quorum.
 func (t *traces) committed(commit core.Index) {
-	if t == nil || commit <= t.followedCommit {
+	if commit <= t.followedCommit {
 		return
 	}
 	first := t.followedCommit + 1
@@ -276,34 +247,20 @@ func (t *traces) committed(commit core.Index) {
 	}
 }
 
-// applying notes when the state machine was given entries, wereApplied when it
-// had applied them. Between them no other batch is applied.
-func (t *traces) applying(entries []core.Entry) {
-	if !t.keepsAny(entries) {
+// applied ends the way of entries here, unless a peer still lacks them.
+func (t *traces) applied(a *Applied) {
+	if !t.keepsAny(a.Entries) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.entries {
-		if within(e.id, entries) {
-			e.applying = e.clock.now()
-		}
-	}
-}
-
-func (t *traces) wereApplied(entries []core.Entry) {
-	if !t.keepsAny(entries) {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, e := range t.entries {
-		if !within(e.id, entries) {
+		if !within(e.id, a.Entries) {
 			continue
 		}
 		e.applied = true
-		if e.own && !e.applying.IsZero() {
-			span := t.tracer.StartChild(e.parent, tracing.Apply, e.applying, t.on(tracing.BatchEntriesKey.Int(len(entries)))...)
+		if e.own && a.Span.Begun != 0 {
+			span := t.under(e.parent, tracing.Apply, e.clock.of(a.Span.Begun), tracing.BatchEntriesKey.Int(len(a.Entries)))
 			end(&span, e.clock.now())
 		}
 	}
@@ -313,9 +270,6 @@ func (t *traces) wereApplied(entries []core.Entry) {
 // changed follows the role of this node. A leader that leaves office follows up
 // nothing that it began, but for what it still writes itself.
 func (t *traces) changed(c *core.Changed) {
-	if t.off() {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.campaigns(c)

@@ -1,4 +1,4 @@
-package actors
+package observe
 
 import (
 	"context"
@@ -12,13 +12,28 @@ import (
 
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/tracing"
 )
 
-// traceRig is the traces of a leader with one peer, and what they record.
+// still is an environment in which no actor has a turn: a test hands on itself
+// what observers have to.
+type still struct {
+	stage.Environment
+	system *stage.System
+}
+
+func newStill() still { return still{stage.Production(), stage.NewSystem()} }
+
+func (s still) System() *stage.System { return s.system }
+func (still) Schedule(func())         {}
+
+// traceRig is what is traced of a leader with one peer.
 type traceRig struct {
 	*traces
-	group    *Group
+	watch    *Watch
+	stream   *Watch
+	node     *Node
 	recorder *tracetest.SpanRecorder
 	peer     core.Identity
 }
@@ -26,43 +41,74 @@ type traceRig struct {
 func newTraceRig(t testing.TB, sampler tracing.Sampler) *traceRig {
 	t.Helper()
 	recorder := tracetest.NewSpanRecorder()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
-	peer := core.Identity{ID: 2, Incarnation: 2}
-	streams := map[streamKey]*replicationActor{{peer: peer, stream: 1}: nil}
-	tr := &traces{
-		tracer: tracing.NewTracer(tracing.Config{Provider: provider, Sampler: sampler}),
-		env:    stage.Production(), node: 1, group: 1,
-		streams: func() map[streamKey]*replicationActor { return streams },
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder), sdktrace.WithIDGenerator(tracing.IDs{}))
+	node, err := New(Config{Environment: newStill(), Node: 1, Tracing: tracing.Config{Provider: provider, Sampler: sampler}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	tr.changed(&core.Changed{Role: core.RoleLeader, Term: 1})
-	return &traceRig{tr, &Group{traces: tr}, recorder, peer}
+	w := node.Group(1)
+	r := &traceRig{w.traces, w, nil, node, recorder, core.Identity{ID: 2, Incarnation: 2}}
+	r.stream = w.Stream(r.peer)
+	Streams{Peers: []membership.Identity{r.peer}}.Tell(w)
+	Changed{&core.Changed{Role: core.RoleLeader, Term: 1}}.Tell(w)
+	return r
 }
 
-// live counts what the hooks look for.
-func (r *traceRig) live() int64 {
-	return r.proposals.Load() + r.reads.Load() + r.asked.Load() + int64(r.highest.Load()+r.lowest.Load())
+// spansEnded are those that have ended.
+func (r *traceRig) spansEnded() []sdktrace.ReadOnlySpan {
+	r.node.spans.drain()
+	return r.recorder.Ended()
 }
 
-// sampled makes so many sampled proposals, linked as a list of them is.
-func (r *traceRig) sampled(t testing.TB, count int) []*Proposal {
+// sampled makes so many sampled proposals.
+func (r *traceRig) sampled(t testing.TB, count int) []Span {
 	t.Helper()
-	batch := make([]*Proposal, count)
+	batch := make([]Span, count)
 	for i := range batch {
-		batch[i] = &Proposal{Data: []byte("a")}
-		r.group.Trace(t.Context(), batch[i])
-		if batch[i].trace == nil {
+		batch[i] = Proposing{Ctx: t.Context(), Bytes: 1}.Begin(r.watch)
+		if !batch[i].Traced() {
 			t.Fatal("the proposal is not traced")
-		}
-		if i > 0 {
-			batch[i-1].next = batch[i]
 		}
 	}
 	return batch
 }
 
+// admit appends a batch of proposals from an entry on.
+func (r *traceRig) admit(first core.LogID, batch []Span) {
+	for i, p := range batch {
+		Admitted{Span: p, First: first, ID: core.LogID{Term: first.Term, Index: first.Index + core.Index(i)}, Batch: len(batch)}.Tell(r.watch)
+	}
+}
+
+// completes ends a proposal.
+func (r *traceRig) completes(p Span, id core.LogID) { Completed{Span: p, ID: id}.Tell(r.watch) }
+
+// sends sends entries to a peer.
+func (r *traceRig) sends(to core.Identity, entries []core.Entry) *core.AppendEntries {
+	m := &core.AppendEntries{Header: core.Header{To: to, Term: 2}, Prev: core.LogID{Term: 1, Index: entries[0].Index - 1}, Entries: entries}
+	Sending{Message: m}.Begin(r.stream)
+	Sent{Message: m, Taken: true}.Tell(r.stream)
+	return m
+}
+
+// stores writes entries.
+func (r *traceRig) stores(entries []core.Entry) {
+	Submitted{Write: &core.Write{Append: entries}}.Tell(r.watch)
+	r.flushes(entries)
+}
+
+func (r *traceRig) flushes(entries []core.Entry) {
+	Durable{Span: Writing{}.Begin(r.node.Watch()), Entries: entries, BatchEntries: 1, BatchBytes: 1}.Tell(r.watch)
+}
+
+// applies applies entries.
+func (r *traceRig) applies(entries []core.Entry) {
+	Applied{Span: Applying{Entries: entries}.Begin(r.watch), Entries: entries}.Tell(r.watch)
+}
+
 // ended counts the spans that have ended, by name, and those with an event.
 func (r *traceRig) ended(name, event string) (n int) {
-	for _, s := range r.recorder.Ended() {
+	for _, s := range r.spansEnded() {
 		if s.Name() == name && (event == "" || slices.ContainsFunc(s.Events(), func(e sdktrace.Event) bool { return e.Name == event })) {
 			n++
 		}
@@ -81,33 +127,28 @@ func entriesFrom(first core.LogID, count int) []core.Entry {
 func TestTracedStagesAreCapped(t *testing.T) {
 	r := newTraceRig(t, tracing.NewRatioSampler(1))
 	batch := r.sampled(t, 20)
-	r.admitted(core.LogID{Term: 1, Index: 1}, batch[0], len(batch))
+	r.admit(core.LogID{Term: 1, Index: 1}, batch)
 	if len(r.entries) != tracedPerBatchMax {
 		t.Errorf("%d writes of a batch have stages, want %d", len(r.entries), tracedPerBatchMax)
 	}
 	for i := core.Index(100); len(r.entries) < tracedEntriesMax; i += 16 {
 		more := r.sampled(t, 16)
-		r.admitted(core.LogID{Term: 1, Index: i}, more[0], 16)
+		r.admit(core.LogID{Term: 1, Index: i}, more)
 		batch = append(batch, more...)
 	}
 	over := r.sampled(t, 3)
-	r.admitted(core.LogID{Term: 1, Index: 1 << 20}, over[0], 3)
+	r.admit(core.LogID{Term: 1, Index: 1 << 20}, over)
 	if len(r.entries) != tracedEntriesMax {
 		t.Errorf("%d writes have stages, want %d", len(r.entries), tracedEntriesMax)
 	}
 	for _, p := range append(batch, over...) {
-		p.traced(core.LogID{Term: 1, Index: 1}, nil)
+		r.completes(p, core.LogID{Term: 1, Index: 1})
 	}
-	r.close()
+	r.watch.Close()
 	if n := r.ended("raft.propose", tracing.EventCapped); n != 20-tracedPerBatchMax+3 {
 		t.Errorf("%d roots say that they were capped", n)
 	}
-	if n := r.live(); n != 0 || len(r.entries) != 0 {
-		t.Errorf("%d are counted as live at the end, %d are kept", n, len(r.entries))
-	}
-	if started, ended := len(r.recorder.Started()), len(r.recorder.Ended()); started != ended {
-		t.Errorf("%d spans began and %d ended", started, ended)
-	}
+	r.leavesNothing(t)
 }
 
 // TestTracesOfALatePeerAreBounded asserts that a peer which stays behind does not
@@ -117,16 +158,7 @@ func TestTracesOfALatePeerAreBounded(t *testing.T) {
 	for i := range core.Index(200) {
 		id := core.LogID{Term: 1, Index: i + 1}
 		batch := r.sampled(t, 1)
-		r.admitted(id, batch[0], 1)
-		entries := entriesFrom(id, 1)
-		r.submitted(&core.Write{Append: entries})
-		r.sending(&core.AppendEntries{Header: core.Header{To: r.peer}, Entries: entries})
-		r.writing(entries, 1, 1)
-		r.written(entries, 1, 1)
-		r.committed(id.Index)
-		r.applying(entries)
-		r.wereApplied(entries)
-		batch[0].traced(id, nil)
+		r.writes(batch[0], id)
 	}
 	if len(r.entries) != tracedLateMax {
 		t.Errorf("%d writes wait for the peer, want %d", len(r.entries), tracedLateMax)
@@ -135,10 +167,8 @@ func TestTracesOfALatePeerAreBounded(t *testing.T) {
 		t.Errorf("%d ways to the peer were given up", n)
 	}
 	// The peer catches up.
-	r.matched(r.peer, 0, 200)
-	if n := r.live(); n != 0 || len(r.entries) != 0 {
-		t.Errorf("%d are counted as live, %d are kept", n, len(r.entries))
-	}
+	Matched{200}.Tell(r.stream)
+	r.leavesNothing(t)
 	if n := r.ended("raft.apply", ""); n != 200 {
 		t.Errorf("%d of 200 were applied", n)
 	}
@@ -148,25 +178,25 @@ func TestTracesOfALatePeerAreBounded(t *testing.T) {
 // shows each of its ways.
 func TestTraceOfARetriedForward(t *testing.T) {
 	r := newTraceRig(t, tracing.NewRatioSampler(1))
-	batch := r.sampled(t, 1)
-	p := batch[0]
+	p := r.sampled(t, 1)[0]
 	forward := func(to core.NodeID, sent bool) {
-		m := &core.ProposeRequest{Header: core.Header{To: core.Identity{ID: to}}, Proposals: make([]core.ForwardedProposal, 1)}
-		r.forwarding(m, batch)
-		if m.Proposals[0].Trace.IsZero() {
+		if s := (Forwarding{Span: p, To: core.Identity{ID: to}}).Begin(r.watch); !s.Traced() {
 			t.Error("the proposal travels without its context")
 		}
-		r.forwarded(batch, sent)
+		Forwarded{Span: p, Batch: 1, Taken: sent}.Tell(r.watch)
+	}
+	answer := func(code core.ResultCode, text string) {
+		Answered{Span: p, Result: &core.ForwardedResult{Code: code, Error: text}}.Tell(r.watch)
 	}
 	forward(2, false) // the network does not take it
 	forward(2, true)
-	p.trace.answered(&core.ForwardedResult{Code: core.ResultNotLeader, Error: "not me"})
-	p.trace.requeued()
+	answer(core.ResultNotLeader, "not me")
+	Requeued{p}.Tell(r.watch)
 	forward(3, true)
-	p.trace.answered(&core.ForwardedResult{Code: core.ResultApplied})
-	p.traced(core.LogID{Term: 2, Index: 9}, nil)
+	answer(core.ResultApplied, "")
+	r.completes(p, core.LogID{Term: 2, Index: 9})
 	var got []string
-	for _, s := range r.recorder.Ended() {
+	for _, s := range r.spansEnded() {
 		line := fmt.Sprint(s.Name(), " ", s.Status().Description)
 		for _, a := range s.Attributes() {
 			if a.Key == tracing.PeerKey || a.Key == tracing.OutcomeKey {
@@ -179,67 +209,60 @@ func TestTraceOfARetriedForward(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
-	if r.live() != 0 {
-		t.Error("it is still counted as live")
-	}
+	r.leavesNothing(t)
 }
 
 // TestANewLeaderGoesOnWithATrace asserts that the peers of a leader which took a
 // traced entry over get its context.
 func TestANewLeaderGoesOnWithATrace(t *testing.T) {
 	r := newTraceRig(t, tracing.NewRatioSampler(1))
-	r.changed(&core.Changed{Role: core.RoleFollower, Term: 1})
-	span := r.tracer.StartRoot(t.Context(), tracing.Replicate, r.wallNow())
+	Changed{&core.Changed{Role: core.RoleFollower, Term: 1}}.Tell(r.watch)
+	sent := r.callerOf(t, tracing.Replicate)
 	entries := entriesFrom(core.LogID{Term: 1, Index: 5}, 1)
 	m := &core.AppendEntries{
 		Header: core.Header{From: r.peer, Term: 1}, Prev: core.LogID{Term: 1, Index: 4}, Entries: entries,
-		Traces: []core.EntryTrace{{Index: 5, Context: tracing.Inject(span.SpanContext())}, {Index: 7, Context: core.TraceContext{1}}},
+		Traces: []core.EntryTrace{{Index: 5, Context: sent}, {Index: 7, Context: core.TraceContext{1}}},
 	}
-	r.receivedAppend(m)
-	r.submitted(&core.Write{Append: entries})
-	r.stepped(m)
-	r.written(entries, 1, 1)
-	r.changed(&core.Changed{Role: core.RoleLeader, Term: 2})
-	on := &core.AppendEntries{Header: core.Header{To: r.peer, Term: 2}, Prev: m.Prev, Entries: entries}
-	r.sending(on)
+	Received{m}.Tell(r.watch)
+	Submitted{Write: &core.Write{Append: entries}}.Tell(r.watch)
+	Stepped{Message: m}.Tell(r.watch)
+	r.flushes(entries)
+	Changed{&core.Changed{Role: core.RoleLeader, Term: 2}}.Tell(r.watch)
+	on := r.sends(r.peer, entries)
 	if len(on.Traces) != 1 || on.Traces[0].Index != 5 {
 		t.Fatalf("the message carries %v", on.Traces)
 	}
-	c, ok := tracing.Extract(on.Traces[0].Context)
-	if !ok || c.TraceID() != span.SpanContext().TraceID() {
+	if c := on.Traces[0].Context; [16]byte(c[:16]) != [16]byte(sent[:16]) {
 		t.Error("it is another trace")
 	}
-	r.wereApplied(entries)
-	r.matched(r.peer, 0, 5)
-	if r.live() != 0 {
-		t.Error("it is still counted as live")
-	}
+	r.applies(entries)
+	Matched{5}.Tell(r.stream)
+	r.leavesNothing(t)
 }
 
 // TestUnsampledCostsNothing asserts that neither the decision nor the hooks
 // allocate while nothing is sampled.
 func TestUnsampledCostsNothing(t *testing.T) {
 	r := newTraceRig(t, tracing.NewRateSampler(0))
-	p := &Proposal{}
+	var p Span
 	entries := entriesFrom(core.LogID{Term: 1, Index: 1}, 8)
 	m := &core.AppendEntries{Entries: entries}
 	w := &core.Write{Append: entries}
 	n := testing.AllocsPerRun(1000, func() {
-		r.group.Trace(context.Background(), p)
-		p.trace.event(tracing.EventRoom)
-		r.admitted(entries[0].LogID, p, 1)
-		r.submitted(w)
-		r.sending(m)
-		r.sent(m, true)
-		r.receivedAppend(m)
-		r.stepped(m)
-		r.matched(r.peer, 0, 3)
-		r.committed(3)
-		r.applying(entries)
-		r.wereApplied(entries)
-		p.traced(core.LogID{}, nil)
+		p = Proposing{Ctx: context.Background(), Bytes: 1}.Begin(r.watch)
+		Room{p}.Tell(r.watch)
+		Admitted{Span: p}.Tell(r.watch)
+		Submitted{w}.Tell(r.watch)
+		Sending{Message: m}.Begin(r.stream)
+		Sent{Message: m, Taken: true}.Tell(r.stream)
+		Received{m}.Tell(r.watch)
+		Stepped{Message: m}.Tell(r.watch)
+		Matched{3}.Tell(r.stream)
+		Committed{3}.Tell(r.watch)
+		r.applies(entries)
+		r.completes(p, core.LogID{})
 	})
-	if n != 0 || p.trace != nil {
+	if n != 0 || p.Traced() {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -260,14 +283,14 @@ func BenchmarkUnsampledProposal(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			r := newTraceRig(b, c.sampler)
 			if c.sampler == nil {
-				r.traces.tracer = nil
+				r.watch.traces = nil
 			}
-			p := &Proposal{}
+			var p Span
 			b.ReportAllocs()
 			for b.Loop() {
-				r.group.Trace(c.ctx, p)
+				p = Proposing{Ctx: c.ctx, Bytes: 1}.Begin(r.watch)
 			}
-			if p.trace != nil {
+			if p.Traced() {
 				b.Fatal("sampled")
 			}
 		})

@@ -1,4 +1,4 @@
-package actors
+package observe
 
 import (
 	"fmt"
@@ -10,14 +10,13 @@ import (
 	"go.opentelemetry.io/otel/codes"
 
 	"github.com/trouperaft/troupe/core"
-	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/tracing"
 )
 
 // said are the spans that have ended with a name: their status, and the
 // attributes with these keys.
 func (r *traceRig) said(name string, keys ...string) (all []string) {
-	for _, s := range r.recorder.Ended() {
+	for _, s := range r.spansEnded() {
 		if s.Name() != name {
 			continue
 		}
@@ -40,28 +39,23 @@ func (r *traceRig) said(name string, keys ...string) (all []string) {
 // leavesNothing asserts that nothing is followed any more, and no span is open.
 func (r *traceRig) leavesNothing(t *testing.T) {
 	t.Helper()
-	if n := r.live(); n != 0 {
-		t.Errorf("%d are counted as live", n)
-	}
-	if started, ended := len(r.recorder.Started()), len(r.recorder.Ended()); started != ended {
-		t.Errorf("%d spans began and %d ended", started, ended)
+	counted := r.live.Load() + r.asked.Load() + int64(r.highest.Load()+r.lowest.Load())
+	kept := len(r.entries) + len(r.proposals) + len(r.reads) + len(r.rares) + len(r.votes) + len(r.readIndexes)
+	if counted != 0 || kept != 0 || r.election != nil {
+		t.Errorf("%d are counted as under way, %d are kept, the election is %v", counted, kept, r.election)
 	}
 }
 
-// applied takes a sampled write on the leader to its result, its peer aside.
-func (r *traceRig) applied(t *testing.T, id core.LogID) {
-	t.Helper()
-	batch := r.sampled(t, 1)
-	r.admitted(id, batch[0], 1)
+// writes takes a sampled write on the leader to its result, its peer aside.
+func (r *traceRig) writes(p Span, id core.LogID) {
+	r.admit(id, []Span{p})
 	entries := entriesFrom(id, 1)
-	r.submitted(&core.Write{Append: entries})
-	r.sending(&core.AppendEntries{Header: core.Header{To: r.peer}, Entries: entries})
-	r.writing(entries, 1, 1)
-	r.written(entries, 1, 1)
-	r.committed(id.Index)
-	r.applying(entries)
-	r.wereApplied(entries)
-	batch[0].traced(id, nil)
+	Submitted{Write: &core.Write{Append: entries}}.Tell(r.watch)
+	r.sends(r.peer, entries)
+	r.flushes(entries)
+	Committed{id.Index}.Tell(r.watch)
+	r.applies(entries)
+	r.completes(p, id)
 }
 
 // TestHooksPassOverOldWrites asserts that batches without a sampled write do not
@@ -69,32 +63,29 @@ func (r *traceRig) applied(t *testing.T, id core.LogID) {
 func TestHooksPassOverOldWrites(t *testing.T) {
 	r := newTraceRig(t, tracing.NewRatioSampler(1))
 	for i := range core.Index(10) {
-		r.applied(t, core.LogID{Term: 1, Index: i + 1})
+		r.writes(r.sampled(t, 1)[0], core.LogID{Term: 1, Index: i + 1})
 	}
 	waiting := r.sampled(t, 1) // a proposal that is still on its way
 	if len(r.entries) != 10 {
 		t.Fatalf("%d writes wait for the peer", len(r.entries))
 	}
 	healthy := core.Identity{ID: 3, Incarnation: 3}
-	followed := r.matched(healthy, 0, 10)
+	stream := r.watch.Stream(healthy)
+	Matched{10}.Tell(stream)
 	entries := entriesFrom(core.LogID{Term: 1, Index: 11}, 8)
 	m := &core.AppendEntries{Entries: entries}
-	l := &logActor{round: []*groupLog{{group: 1, traces: r.traces}}}
-	l.batch.Operations = append(l.batch.Operations, storage.Operation{Group: 1, Append: entries})
 	done := make(chan struct{})
 	r.mu.Lock()
 	go func() {
 		defer close(done)
-		r.admitted(entries[0].LogID, &Proposal{}, 1)
-		r.submitted(&core.Write{Append: entries})
-		l.traceWriting()
-		l.traceWritten()
-		r.sending(m)
-		r.sent(m, true)
-		r.matched(healthy, followed, 18)
-		r.committed(18)
-		r.applying(entries)
-		r.wereApplied(entries)
+		Admitted{}.Tell(r.watch)
+		Submitted{Write: &core.Write{Append: entries}}.Tell(r.watch)
+		r.flushes(entries)
+		Sending{Message: m}.Begin(stream)
+		Sent{Message: m, Taken: true}.Tell(stream)
+		Matched{18}.Tell(stream)
+		Committed{18}.Tell(r.watch)
+		r.applies(entries)
 	}()
 	select {
 	case <-done:
@@ -104,8 +95,8 @@ func TestHooksPassOverOldWrites(t *testing.T) {
 	r.mu.Unlock()
 	<-done
 	// The one that was waited for is found all the same.
-	r.matched(r.peer, 0, 18)
-	waiting[0].traced(core.LogID{}, nil)
+	Matched{18}.Tell(r.stream)
+	r.completes(waiting[0], core.LogID{})
 	r.leavesNothing(t)
 }
 
@@ -118,29 +109,29 @@ func TestWhatIsSafeHasNotFailed(t *testing.T) {
 		ended func(r *traceRig)
 		want  []string
 	}{
-		{"committed, left office", func(r *traceRig) { r.committed(1) }, func(r *traceRig) { r.changed(&core.Changed{Role: core.RoleFollower, Term: 2}) }, []string{"Unset: left office"}},
-		{"left office", func(*traceRig) {}, func(r *traceRig) { r.changed(&core.Changed{Role: core.RoleFollower, Term: 2}) }, []string{"Error: left office"}},
-		{"committed, stopped", func(r *traceRig) { r.committed(1) }, (*traceRig).close, []string{"Unset: the group has stopped"}},
-		{"stopped", func(*traceRig) {}, (*traceRig).close, []string{"Error: the group has stopped"}},
+		{"committed, left office", func(r *traceRig) { Committed{1}.Tell(r.watch) }, func(r *traceRig) { Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch) }, []string{"Unset: left office"}},
+		{"left office", func(*traceRig) {}, func(r *traceRig) { Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch) }, []string{"Error: left office"}},
+		{"committed, stopped", func(r *traceRig) { Committed{1}.Tell(r.watch) }, func(r *traceRig) { r.watch.Close() }, []string{"Unset: the group has stopped"}},
+		{"stopped", func(*traceRig) {}, func(r *traceRig) { r.watch.Close() }, []string{"Error: the group has stopped"}},
 	} {
 		r := newTraceRig(t, tracing.NewRatioSampler(1))
 		id := core.LogID{Term: 1, Index: 1}
 		batch := r.sampled(t, 1)
-		r.admitted(id, batch[0], 1)
-		r.sending(&core.AppendEntries{Header: core.Header{To: r.peer}, Entries: entriesFrom(id, 1)})
+		r.admit(id, batch)
+		r.sends(r.peer, entriesFrom(id, 1))
 		test.safe(r)
 		test.ended(r)
 		if got := r.said("raft.replicate"); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
-		batch[0].traced(id, nil)
-		r.close()
+		r.completes(batch[0], id)
+		r.watch.Close()
 		r.leavesNothing(t)
 	}
 	// A peer stays behind.
 	r := newTraceRig(t, tracing.NewRatioSampler(1))
 	for i := range core.Index(tracedLateMax + 1) {
-		r.applied(t, core.LogID{Term: 1, Index: i + 1})
+		r.writes(r.sampled(t, 1)[0], core.LogID{Term: 1, Index: i + 1})
 	}
 	if got := r.said("raft.replicate"); !slices.Equal(got, []string{"Unset: the peer stays behind"}) {
 		t.Errorf("a peer that stays behind: %q", got)
@@ -151,14 +142,16 @@ func TestWhatIsSafeHasNotFailed(t *testing.T) {
 // network never reached ends when there is another, once.
 func TestTraceOfAForwardThatIsNeverSent(t *testing.T) {
 	r := newTraceRig(t, tracing.NewRatioSampler(1))
-	batch := r.sampled(t, 1)
-	m := &core.ProposeRequest{Header: core.Header{To: r.peer}, Proposals: make([]core.ForwardedProposal, 1)}
-	for range 3 {
-		r.forwarding(m, batch)
-		r.forwarded(batch, false)
+	p := r.sampled(t, 1)[0]
+	forward := func(to core.Identity) {
+		Forwarding{Span: p, To: to}.Begin(r.watch)
+		Forwarded{Span: p, Batch: 1}.Tell(r.watch)
 	}
-	r.leaderChanged(batch[0])
-	r.leaderChanged(batch[0])
+	for range 3 {
+		forward(r.peer)
+	}
+	LeaderChanged{p}.Tell(r.watch)
+	LeaderChanged{p}.Tell(r.watch)
 	if got, want := r.said("raft.forward", "raft.peer"), []string{"Unset 2: " + reasonNewLeader}; !slices.Equal(got, want) {
 		t.Errorf("the ways are %q, want %q", got, want)
 	}
@@ -166,28 +159,24 @@ func TestTraceOfAForwardThatIsNeverSent(t *testing.T) {
 		t.Errorf("%d ways say that they were refused", n)
 	}
 	// Another incarnation is another peer, whether or not the leader has changed.
-	r.forwarding(m, batch)
-	other := &core.ProposeRequest{Header: core.Header{To: core.Identity{ID: 3}}, Proposals: make([]core.ForwardedProposal, 1)}
-	r.forwarding(other, batch)
-	r.forwarded(batch, false)
-	r.admitted(core.LogID{Term: 1, Index: 1}, batch[0], 1)
+	Forwarding{Span: p, To: r.peer}.Begin(r.watch)
+	forward(core.Identity{ID: 3})
+	r.admit(core.LogID{Term: 1, Index: 1}, []Span{p})
 	if got := len(r.said("raft.queue")); got != 4 {
 		t.Errorf("%d waits, want 4", got)
 	}
 	if got, want := r.said("raft.forward", "raft.peer"), []string{"Unset 2: " + reasonNewLeader, "Unset 2: " + reasonNewLeader, "Unset 3: " + reasonNewLeader}; !slices.Equal(got, want) {
 		t.Errorf("the ways are %q, want %q", got, want)
 	}
-	batch[0].traced(core.LogID{Term: 1, Index: 1}, nil)
-	r.close()
+	r.completes(p, core.LogID{Term: 1, Index: 1})
+	r.watch.Close()
 	r.leavesNothing(t)
 }
 
 // callerOf returns the context of a span of another node.
-func (r *traceRig) callerOf(t *testing.T, row *tracing.SpanType) core.TraceContext {
+func (r *traceRig) callerOf(t testing.TB, row *tracing.SpanType) core.TraceContext {
 	t.Helper()
-	span := r.tracer.StartRoot(t.Context(), row, r.wallNow())
-	span.End()
-	return tracing.Inject(span.SpanContext())
+	return r.begin(t.Context(), row, r.wallNow()).of()
 }
 
 // TestTracedVotes asserts what a voter records of each answer, and that nothing
@@ -214,12 +203,12 @@ func TestTracedVotes(t *testing.T) {
 		m, answer := test.m, test.answer
 		m.From, m.Campaign, m.Trace = candidate, 9, r.callerOf(t, tracing.Election)
 		answer.To, answer.Campaign, answer.Pre = candidate, 9, m.Pre
-		r.voteAsked(&m)
+		Received{&m}.Tell(r.watch)
 		other := answer
 		other.Campaign = 8
-		r.voteAnswered(&other, test.last)
-		r.voteAnswered(&answer, test.last)
-		r.voteStepped(&m)
+		Sending{Message: &other, Last: test.last}.Begin(r.watch)
+		Sending{Message: &answer, Last: test.last}.Begin(r.watch)
+		Stepped{Message: &m}.Tell(r.watch)
 		if got := r.said("raft.vote", "raft.peer", "raft.term", "raft.vote.pre", "raft.vote.granted", "raft.reason"); !slices.Equal(got, []string{test.want}) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
@@ -234,27 +223,27 @@ func TestTracedVoteWaitsForItsWrite(t *testing.T) {
 	request := func(from core.NodeID) *core.VoteRequest {
 		m := &core.VoteRequest{ElectionTerm: 4, Campaign: 9, Trace: r.callerOf(t, tracing.Election)}
 		m.From = core.Identity{ID: from, Incarnation: 1}
-		r.voteAsked(m)
+		Received{m}.Tell(r.watch)
 		return m
 	}
 	answer := func(m *core.VoteRequest) *core.VoteResponse {
 		return &core.VoteResponse{Header: core.Header{To: m.From}, Campaign: 9, Granted: true}
 	}
 	granted, passed, refused, stopped := request(2), request(3), request(4), request(5)
-	r.voteWriting(answer(granted))
-	r.voteStepped(granted)
-	r.voteStepped(passed)
-	r.refused(refused.From)
-	r.voteWriting(answer(stopped))
+	Sending{Message: answer(granted), Waits: true}.Begin(r.watch)
+	Stepped{Message: granted}.Tell(r.watch)
+	Stepped{Message: passed}.Tell(r.watch)
+	Sending{Message: &core.Refusal{Header: core.Header{To: refused.From}}}.Begin(r.watch)
+	Sending{Message: answer(stopped), Waits: true}.Begin(r.watch)
 	if got, want := r.said("raft.vote"), []string{"Unset: " + reasonNoAnswer, "Unset: " + reasonNoAnswer}; !slices.Equal(got, want) {
 		t.Errorf("before the write: %q, want %q", got, want)
 	}
-	r.released(&core.AppendResponse{})
-	r.released(answer(granted))
+	Sending{Message: &core.AppendResponse{}}.Begin(r.watch)
+	Sending{Message: answer(granted)}.Begin(r.watch)
 	if got := r.said("raft.vote", "raft.vote.granted"); len(got) != 3 || got[2] != "Unset true" {
 		t.Errorf("after the write: %q", got)
 	}
-	r.close()
+	r.watch.Close()
 	if got := r.said("raft.vote"); len(got) != 4 || got[3] != codes.Error.String()+": "+reasonStopped {
 		t.Errorf("at the end: %q", got)
 	}
@@ -265,7 +254,7 @@ func TestTracedVoteWaitsForItsWrite(t *testing.T) {
 	if len(r.votes) != tracedRequestsMax {
 		t.Errorf("%d requests are kept, want %d", len(r.votes), tracedRequestsMax)
 	}
-	r.close()
+	r.watch.Close()
 	r.leavesNothing(t)
 }
 
@@ -273,32 +262,36 @@ func TestTracedVoteWaitsForItsWrite(t *testing.T) {
 // however it ends.
 func TestTracedReadIndex(t *testing.T) {
 	reader := core.Identity{ID: 2, Incarnation: 2}
+	answers := func(r *traceRig, m *core.ReadIndexResponse) { Sending{Message: m}.Begin(r.watch) }
 	for _, test := range []struct {
 		name string
 		end  func(r *traceRig, m *core.ReadIndexRequest)
 		want string
 	}{
 		{"answered", func(r *traceRig, m *core.ReadIndexRequest) {
-			r.indexAnswered(&core.ReadIndexResponse{Header: core.Header{To: reader}, ID: m.ID + 1, OK: true, Index: 8})
-			r.indexAnswered(&core.ReadIndexResponse{Header: core.Header{To: reader}, ID: m.ID, OK: true, Index: 7})
+			answers(r, &core.ReadIndexResponse{Header: core.Header{To: reader}, ID: m.ID + 1, OK: true, Index: 8})
+			answers(r, &core.ReadIndexResponse{Header: core.Header{To: reader}, ID: m.ID, OK: true, Index: 7})
 		}, "Unset 7"},
 		{"does not lead", func(r *traceRig, m *core.ReadIndexRequest) {
-			r.indexAnswered(&core.ReadIndexResponse{Header: core.Header{To: reader}, ID: m.ID})
+			answers(r, &core.ReadIndexResponse{Header: core.Header{To: reader}, ID: m.ID})
 		}, "Unset " + tracing.OutcomeNotLeader},
 		{"passed over", func(r *traceRig, m *core.ReadIndexRequest) {
-			r.indexStepped(m, true)
-			r.indexStepped(m, false)
+			Stepped{Message: m, Leads: true}.Tell(r.watch)
+			Stepped{Message: m}.Tell(r.watch)
 		}, "Unset: " + reasonNoAnswer},
-		{"refused", func(r *traceRig, m *core.ReadIndexRequest) { r.refused(reader) }, "Unset: " + reasonNoAnswer},
+		{"refused", func(r *traceRig, m *core.ReadIndexRequest) {
+			Sending{Message: &core.Refusal{Header: core.Header{To: reader}}}.Begin(r.watch)
+		}, "Unset: " + reasonNoAnswer},
 		{"left office", func(r *traceRig, m *core.ReadIndexRequest) {
-			r.changed(&core.Changed{Role: core.RoleFollower, Term: 2})
+			Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch)
 		}, "Error: " + reasonLeftOffice},
 	} {
 		r := newTraceRig(t, tracing.NewRatioSampler(1))
 		m := &core.ReadIndexRequest{Header: core.Header{From: reader}, ID: 5, Trace: r.callerOf(t, tracing.ReadConfirm)}
-		r.indexAsked(m, 10)
+		Sending{Message: &core.Heartbeat{Round: 10}}.Begin(r.watch)
+		Received{m}.Tell(r.watch)
 		heard := func(from core.NodeID, round uint64) {
-			r.heard(&core.HeartbeatResponse{Header: core.Header{From: core.Identity{ID: from}}, Round: round})
+			Received{&core.HeartbeatResponse{Header: core.Header{From: core.Identity{ID: from}}, Round: round}}.Tell(r.watch)
 		}
 		heard(3, 10) // was sent before the read came
 		heard(2, 11)
@@ -319,7 +312,7 @@ func TestTracedReadIndex(t *testing.T) {
 // confirmed are the peers that the span of a read names.
 func (r *traceRig) confirmedBy() string {
 	var peers []int64
-	for _, s := range r.recorder.Ended() {
+	for _, s := range r.spansEnded() {
 		for _, e := range s.Events() {
 			if e.Name == tracing.EventConfirmed {
 				peers = append(peers, e.Attributes[0].Value.AsInt64())

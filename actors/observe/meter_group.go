@@ -1,4 +1,4 @@
-package actors
+package observe
 
 import (
 	"errors"
@@ -8,22 +8,26 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/metrics"
 )
 
-// groupMeter takes the numbers of a group. A nil one takes nothing.
+// groupMeter takes the numbers of a group.
 type groupMeter struct {
 	node    *nodeMeter
-	group   *Group
+	env     stage.Environment
+	id      membership.GroupID
 	started core.Instant
+	figures func() (Figures, bool)
+	core    *inboxMeter // of the core's inbox
 
-	queue, propose, appended, committed, applied, applyCall, read *metrics.Recorder
+	queue, propose, appended, committed, applied, applyCall, read histogram
 
-	proposeEntries, proposeBytes, applyEntries, applyBytes *metrics.Recorder
+	proposeEntries, proposeBytes, applyEntries, applyBytes histogram
 
-	snapshotDuration, snapshotSize [snapshotOperations]*metrics.Recorder
+	snapshotDuration, snapshotSize [snapshotOperations]histogram
 
 	stages stages
 	// Of the core: what it saw at the end of its last burst, and the leader that
@@ -43,7 +47,7 @@ type groupMeter struct {
 	}
 }
 
-// Places in metrics.Operations, Overloads and ReadOutcomes.
+// Places in metrics.Operations and ReadOutcomes.
 const (
 	snapshotBuilt = iota
 	snapshotSent
@@ -53,78 +57,50 @@ const (
 )
 
 const (
-	overloadRefused = iota
-	overloadWaited
-	overloadLogFull
-)
-
-const (
 	readServed = iota
 	readOverloaded
 	readEnded
 )
 
-func newGroupMeter(g *Group, engine *core.Engine) *groupMeter {
-	n := g.node.meter
-	if n == nil {
-		return nil
-	}
-	m := &groupMeter{node: n, group: g, started: instant(g.env), before: engine.Progress()}
-	m.queue, m.propose = m.recorder(metrics.ProposeQueue), m.recorder(metrics.ProposeDuration)
-	m.appended, m.committed = m.recorder(metrics.LogAppend), m.recorder(metrics.CommitDuration)
-	m.applied, m.applyCall = m.recorder(metrics.ApplyDuration), m.recorder(metrics.ApplyCall)
-	m.read = m.recorder(metrics.ReadDuration)
-	m.proposeEntries, m.proposeBytes = m.recorder(metrics.ProposeEntries), m.recorder(metrics.ProposeSize)
-	m.applyEntries, m.applyBytes = m.recorder(metrics.ApplyEntries), m.recorder(metrics.ApplySize)
+func newGroupMeter(n *nodeMeter, id membership.GroupID) *groupMeter {
+	m := &groupMeter{node: n, env: n.env, id: id, started: instant(n.env)}
+	m.queue, m.propose = m.histogram(metrics.ProposeQueue), m.histogram(metrics.ProposeDuration)
+	m.appended, m.committed = m.histogram(metrics.LogAppend), m.histogram(metrics.CommitDuration)
+	m.applied, m.applyCall = m.histogram(metrics.ApplyDuration), m.histogram(metrics.ApplyCall)
+	m.read = m.histogram(metrics.ReadDuration)
+	m.proposeEntries, m.proposeBytes = m.histogram(metrics.ProposeEntries), m.histogram(metrics.ProposeSize)
+	m.applyEntries, m.applyBytes = m.histogram(metrics.ApplyEntries), m.histogram(metrics.ApplySize)
 	for i, name := range metrics.Operations {
 		operation := attribute.String(metrics.KeyOperation, name)
-		m.snapshotDuration[i] = m.recorder(metrics.SnapshotDuration, operation)
-		m.snapshotSize[i] = m.recorder(metrics.SnapshotSize, operation)
+		m.snapshotDuration[i] = m.histogram(metrics.SnapshotDuration, operation)
+		m.snapshotSize[i] = m.histogram(metrics.SnapshotSize, operation)
 	}
 	return m
+}
+
+// begin is the start of the group, whose engine has got as far as progress.
+func (m *groupMeter) begin(progress core.Progress, figures func() (Figures, bool)) {
+	m.before, m.figures = progress, figures
 }
 
 // attributes returns the attributes of the node and, unless groups are folded,
 // the group, with others.
 func (m *groupMeter) attributes(others ...attribute.KeyValue) attribute.Set {
 	if !m.node.foldsGroups {
-		others = append(others, attribute.String(metrics.KeyGroup, strconv.FormatUint(uint64(m.group.cfg.Group), 10)))
+		others = append(others, attribute.String(metrics.KeyGroup, strconv.FormatUint(uint64(m.id), 10)))
 	}
 	return m.node.attributes(others...)
 }
 
-func (m *groupMeter) recorder(id metrics.ID, others ...attribute.KeyValue) *metrics.Recorder {
-	return m.node.instruments.Recorder(id, m.attributes(others...))
+func (m *groupMeter) histogram(id metrics.ID, others ...attribute.KeyValue) histogram {
+	return histogram{m.node.instruments.Recorder(id, m.attributes(others...)), m.node.node.values}
 }
 
-// inbox returns the meter of an inbox of the group.
-func (m *groupMeter) inbox(actor int) *inboxMeter {
-	if m == nil {
-		return nil
-	}
-	name := attribute.String(metrics.KeyActor, metrics.Actors[actor])
-	return &inboxMeter{env: m.group.env, timesAll: actor == meteredCore, depth: m.recorder(metrics.InboxDepth, name), wait: m.recorder(metrics.InboxWait, name)}
-}
+// burst takes the state at the end of a burst that began at now.
+func (m *groupMeter) burst(e *Burst) { m.burstOf(e.Engine.Progress(), e.Now) }
 
-// now reads the clock for a later call, or returns 0.
-func (m *groupMeter) now() core.Instant {
-	if m == nil {
-		return 0
-	}
-	return instant(m.group.env)
-}
-
-// measure takes what a burst of the core has changed, before anybody is told.
-func (c *coreActor) measure() {
-	if m := c.group.meter; m != nil {
-		m.burst(c.engine.Progress(), c.now, c.meter.waited)
-	}
-}
-
-// burst takes the state at the end of a burst that began at now, after its oldest
-// item had waited.
-func (m *groupMeter) burst(p core.Progress, now core.Instant, waited time.Duration) {
-	b := &m.before
+func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
+	b, waited := &m.before, m.core.waited
 	if p.Leader != 0 && (p.Leader != m.leader || p.Term != m.term) {
 		m.leader, m.term = p.Leader, p.Term
 		m.counts.leaders.Add(1)
@@ -134,9 +110,9 @@ func (m *groupMeter) burst(p core.Progress, now core.Instant, waited time.Durati
 		if p.Role == core.RoleLeader && p.Last > b.Last {
 			entries := int(p.Last - b.Last)
 			m.counts.proposed.Add(int64(entries))
-			m.proposeEntries.Count(entries)
-			m.proposeBytes.Count(int(grown))
-			m.queue.Duration(waited)
+			m.proposeEntries.count(entries)
+			m.proposeBytes.count(int(grown))
+			m.queue.took(waited)
 		}
 	}
 	m.counts.growth.Store(int64(p.GrowthBytes))
@@ -151,63 +127,37 @@ func (m *groupMeter) burst(p core.Progress, now core.Instant, waited time.Durati
 	committed := m.stages.burst(b, &p, now, waited)
 	m.stages.mu.Unlock()
 	if committed != 0 && p.Role == core.RoleLeader {
-		m.committed.Duration(now.Sub(committed))
+		m.committed.took(now.Sub(committed))
 	}
 	m.before = p
 }
 
-// writes notes that the log actor's round carries a write.
-func (m *groupMeter) writes(g *groupLog, w *core.Write) {
-	if m != nil && g.begun == 0 && len(w.Append) > 0 {
-		g.begun = w.Submitted
+// durable takes the end of a round of the log actor.
+func (m *groupMeter) durable(e *Durable) {
+	if e.Submitted != 0 {
+		m.appended.took(instant(m.env).Sub(e.Submitted))
 	}
 }
 
-// durable takes the end of a round.
-func (m *groupMeter) durable(g *groupLog) {
-	if m != nil && g.begun != 0 {
-		m.appended.Duration(instant(m.group.env).Sub(g.begun))
-		g.begun = 0
-	}
-}
-
-// wasApplied takes a call of Apply that began at begun and has just ended.
-func (m *groupMeter) wasApplied(entries []core.Entry, begun core.Instant) {
-	if m == nil {
-		return
-	}
-	now := instant(m.group.env)
+// wasApplied takes a call of Apply that has just ended.
+func (m *groupMeter) wasApplied(e *Applied) {
+	entries, begun, now := e.Entries, e.Span.Begun, instant(m.env)
 	m.counts.applied.Add(int64(len(entries)))
-	m.applyEntries.Count(len(entries))
-	m.applyBytes.Count(core.SizeOf(entries))
-	m.applyCall.Duration(now.Sub(begun))
+	m.applyEntries.count(len(entries))
+	m.applyBytes.count(core.SizeOf(entries))
+	m.applyCall.took(now.Sub(begun))
 	m.stages.mu.Lock()
 	proposed, committed := m.stages.applied(entries[0].Index, entries[len(entries)-1].Index)
 	m.stages.mu.Unlock()
 	if committed != 0 {
-		m.applied.Duration(now.Sub(committed))
+		m.applied.took(now.Sub(committed))
 	}
 	if proposed != 0 {
-		m.propose.Duration(now.Sub(proposed))
-	}
-}
-
-func (m *groupMeter) forwarded(way, proposals int) {
-	if m != nil {
-		m.counts.forwarded[way].Add(int64(proposals))
-	}
-}
-
-func (m *groupMeter) overloaded(how int) {
-	if m != nil {
-		m.counts.overloads[how].Add(1)
+		m.propose.took(now.Sub(proposed))
 	}
 }
 
 func (m *groupMeter) readEnded(err error) {
-	if m == nil {
-		return
-	}
 	switch {
 	case err == nil:
 		m.counts.reads[readServed].Add(1)
@@ -218,30 +168,32 @@ func (m *groupMeter) readEnded(err error) {
 	}
 }
 
-// readsServed takes reads that were asked for together at since.
-func (m *groupMeter) readsServed(since core.Instant) {
-	if m != nil {
-		m.read.Duration(instant(m.group.env).Sub(since))
+// passed takes proposals that were forwarded.
+func (m *groupMeter) passed(e *Passed) {
+	way := trafficSent
+	if e.In {
+		way = trafficReceived
 	}
+	m.counts.forwarded[way].Add(int64(e.Proposals))
 }
 
-// snapshot takes the end of an operation on a snapshot that began at begun.
-func (m *groupMeter) snapshot(operation int, begun core.Instant, bytes uint64, ok bool) {
+// snapshot takes the end of an operation on a snapshot, if that was its own.
+func (m *groupMeter) snapshot(operation int, begun core.Instant, meta *core.SnapshotMeta, ok bool) {
 	switch {
-	case m == nil:
+	case meta == nil:
 	case !ok:
 		m.counts.snapshots[operation][1].Add(1)
 	default:
 		m.counts.snapshots[operation][0].Add(1)
-		m.snapshotDuration[operation].Duration(instant(m.group.env).Sub(begun))
-		m.snapshotSize[operation].Count(int(bytes))
+		m.snapshotDuration[operation].took(instant(m.env).Sub(begun))
+		m.snapshotSize[operation].count(int(meta.SizeBytes))
 	}
 }
 
 // observe tells a reader what the group counts, and its status.
 func (m *groupMeter) observe(k *sink) {
-	s := m.group.StatusToRead()
-	if s.Stopped {
+	s, running := m.figures()
+	if !running {
 		return
 	}
 	c := &m.counts
@@ -265,14 +217,14 @@ func (m *groupMeter) observe(k *sink) {
 	for i, name := range metrics.ElectionReasons {
 		counted(metrics.Elections, metrics.KeyOutcome, metrics.ElectionOutcomes, c.elections[i][:], attribute.String(metrics.KeyReason, name))
 	}
-	put(metrics.LogTail, int64(m.group.tail.size()))
-	put(metrics.ReadsInflight, m.group.readsInflight.Load())
+	put(metrics.LogTail, int64(s.TailBytes))
+	put(metrics.ReadsInflight, int64(s.InflightReads))
 	m.observeStatus(&s, put)
 }
 
 // observeStatus tells a reader the gauges that a status has.
-func (m *groupMeter) observeStatus(s *Status, put func(id metrics.ID, n int64, others ...attribute.KeyValue)) {
-	now := instant(m.group.env)
+func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, others ...attribute.KeyValue)) {
+	now := instant(m.env)
 	sinceStart := func(d time.Duration) int64 {
 		if d < 0 {
 			return int64(now.Sub(m.started))
@@ -295,9 +247,9 @@ func (m *groupMeter) observeStatus(s *Status, put func(id metrics.ID, n int64, o
 	put(metrics.ProposalsInflight, int64(s.InflightProposals))
 	put(metrics.ProposalsInflightSize, int64(s.InflightBytes))
 	put(metrics.ProposalsWaiting, int64(s.WaitingProposals))
-	own := core.PeerStatus{Identity: s.Self}
+	own := core.PeerStatus{Identity: s.Self, Lag: s.FlushLag}
 	if s.Flushed < s.Last {
-		own.LagEntries, own.Lag = uint64(s.Last-s.Flushed), max(now.Sub(m.group.growth.appended(s.Flushed+1)), 0)
+		own.LagEntries = uint64(s.Last - s.Flushed)
 	}
 	peers := append([]core.PeerStatus{own}, s.Peers...)
 	for i := range peers {
@@ -320,4 +272,20 @@ func truth(b bool) int64 {
 		return 1
 	}
 	return 0
+}
+
+// Figures is what a group knows of itself when a reader asks.
+type Figures struct {
+	core.EngineStatus
+	Self membership.Identity
+	// LastContact is how long ago the group heard of its leader, -1 for never.
+	LastContact time.Duration
+	// InflightProposals and InflightBytes are what was admitted and is not answered,
+	// WaitingProposals what waits for room, InflightReads the reads under way.
+	InflightProposals, InflightBytes, WaitingProposals, InflightReads int
+	// TailBytes are the entries in memory.
+	TailBytes int
+	// FlushLag is for how long the oldest entry has been there that is not durable
+	// here, 0 if all are.
+	FlushLag time.Duration
 }

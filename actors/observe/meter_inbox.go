@@ -1,0 +1,67 @@
+package observe
+
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/trouperaft/troupe/actors/stage"
+	"github.com/trouperaft/troupe/metrics"
+)
+
+// inboxMeter takes how full an inbox was, and for how long its actor was called:
+// every so many calls, because a write alone makes eleven of them. turns and since
+// are guarded by the inbox's lock, the others are the taker's.
+type inboxMeter struct {
+	env         stage.Environment
+	depth, wait histogram
+	// timesAll: somebody wants to know how long every call waited.
+	timesAll bool
+	turns    uint64
+	since    stage.Instant
+	sampled  bool
+	rung     stage.Instant
+	waited   time.Duration
+}
+
+// inbox returns the meter of an inbox of the node, that of the log actor.
+func (m *nodeMeter) inbox(actor Actor) *inboxMeter {
+	name := attribute.String(metrics.KeyActor, metrics.Actors[actor])
+	return &inboxMeter{env: m.env, depth: m.histogram(metrics.InboxDepth, name), wait: m.histogram(metrics.InboxWait, name)}
+}
+
+// inbox returns the meter of an inbox of the group.
+func (m *groupMeter) inbox(actor Actor) *inboxMeter {
+	name := attribute.String(metrics.KeyActor, metrics.Actors[actor])
+	box := &inboxMeter{env: m.env, depth: m.histogram(metrics.InboxDepth, name), wait: m.histogram(metrics.InboxWait, name)}
+	if actor == ActorCore {
+		box.timesAll = true
+		m.core = box
+	}
+	return box
+}
+
+func (m *inboxMeter) samples() bool { return m.turns%metrics.InboxSampling == 1 }
+
+// Rang implements stage.Meter.
+func (m *inboxMeter) Rang() {
+	if m.turns++; m.timesAll || m.samples() {
+		m.since = m.env.Now()
+	}
+}
+
+// Swapped implements stage.Meter.
+func (m *inboxMeter) Swapped() { m.rung, m.since, m.sampled = m.since, 0, m.samples() }
+
+// Took implements stage.Meter: it records what was taken last, unless the actor
+// came by itself.
+func (m *inboxMeter) Took(items int) {
+	if m.rung == 0 {
+		return
+	}
+	m.waited = m.env.Now().Sub(m.rung)
+	if m.sampled {
+		m.depth.count(items)
+		m.wait.took(m.waited)
+	}
+}

@@ -1,0 +1,38 @@
+package actors
+
+import (
+	"context"
+
+	"github.com/trouperaft/troupe/actors/observe"
+)
+
+// Trace decides, before Propose, whether the proposal is traced: under the span
+// of ctx, if that has one. One that is not costs nothing else on its way.
+func (g *Group) Trace(ctx context.Context, p *Proposal) {
+	p.span = observe.Proposing{Ctx: ctx, Bytes: len(p.Data)}.Begin(g.watch)
+}
+
+// TraceRead decides, before ReadIndex, whether the read is traced, as Trace does.
+func (g *Group) TraceRead(ctx context.Context, r *Read) {
+	r.span = observe.Reading{Ctx: ctx}.Begin(g.watch)
+}
+
+// BootstrapTrace is the span of a bootstrap, from the question to the complete
+// cluster.
+type BootstrapTrace struct {
+	watch *observe.Watch
+	span  observe.Span
+}
+
+// TraceBootstrap begins the span, under the span of ctx if that has one.
+func (g *Group) TraceBootstrap(ctx context.Context, members int) BootstrapTrace {
+	return BootstrapTrace{g.watch, observe.Bootstrapping{Ctx: ctx, Members: members}.Begin(g.watch)}
+}
+
+// Begun notes that the cluster exists.
+func (b BootstrapTrace) Begun() { observe.Formed{Span: b.span}.Tell(b.watch) }
+
+// End ends the span. It is called once.
+func (b BootstrapTrace) End(err error) {
+	observe.Bootstrapped{Span: b.span, Err: err}.Tell(b.watch)
+}
