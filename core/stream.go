@@ -366,7 +366,7 @@ func (s *Stream) introduces() bool { return s.cfg.Introduces && s.match == 0 }
 // counts carries out rules 27 and 29: an answer counts if its sender has proved
 // to know the cluster; of a new learner also one that acknowledges nothing.
 func (s *Stream) counts(m *AppendResponse) bool {
-	if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster {
+	if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster && !m.Introduces {
 		return true
 	}
 	return s.introduces() && m.Match == 0 && m.Header.Term == s.cfg.Term
