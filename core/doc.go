@@ -241,10 +241,12 @@
 // time after a longer wait. Bytes that leave put this off for ten limits at most, those of other
 // groups for as long as they leave. Who waits for its disk or for a snapshot is left alone.
 //
-//   - Code: core/check_quorum.go, core/stuck_entries.go, core/election.go, actors/timers.go
+//   - Code: core/check_quorum.go, core/stuck_entries.go, core/election.go, actors/timers.go,
+//     network/tcp/sent.go
 //   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
-//     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit
+//     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit,
+//     network/tcp.TestSentOverConnections
 //   - Scripts: hung_disk
 //   - Not yet: to hand over by TimeoutNow before leaving, to stay while no healthy voter answers, and
 //     to campaign in spite of a sick machine after four time-outs without a leader
