@@ -246,7 +246,7 @@
 //   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
 //     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit,
-//     network/tcp.TestSentOverConnections
+//     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
 //   - Scripts: hung_disk
 //   - Not yet: to hand over by TimeoutNow before leaving, to stay while no healthy voter answers, and
 //     to campaign in spite of a sick machine after four time-outs without a leader
