@@ -58,7 +58,7 @@
 // connection that broke sends the stream back to probing.
 //
 //   - Code: core/engine.go, core/append_entries.go, core/vote.go, core/election.go, core/command.go,
-//     core/stream.go, actors/log_actor.go
+//     core/stream.go, core/stream_probe.go, actors/log_actor.go
 //   - Tests: TestAnswerWaitsForLastWrite, TestAnswerIsCompleteWhenAttached, TestHeartbeatNeverWaits,
 //     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash, TestStreamConnectionBreaks,
 //     actors.TestLogActorReleasesOnlyWhatIsDurable
@@ -280,8 +280,8 @@
 // joint change follows, in which the old incarnation counts only in the old half and the new one
 // only in the new half.
 //
-//   - Code: core/identity.go, core/vote.go, core/election.go, core/stream.go, core/read_index.go,
-//     core/configuration_change.go, membership/quorum.go
+//   - Code: core/identity.go, core/vote.go, core/election.go, core/stream.go, core/stream_probe.go,
+//     core/read_index.go, core/configuration_change.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
 //     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation
