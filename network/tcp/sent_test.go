@@ -17,11 +17,7 @@ func TestSentOverConnections(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the system does not tell what its buffer holds")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	listener := listening(t)
 	a, e := node(t, 1, Config{Dial: smallBuffers})
 	a.SetAddress(2, listener.Addr().String())
 	send := func(bytes int) {
@@ -32,14 +28,10 @@ func TestSentOverConnections(t *testing.T) {
 	}
 	accept := func() raw {
 		t.Helper()
-		conn, err := listener.Accept()
-		if err != nil {
+		r := acceptRaw(t, listener)
+		if err := r.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
-			t.Fatal(err)
-		}
-		r := newRaw(t, conn)
 		r.answer(t, local(2, 1))
 		return r
 	}
