@@ -19,6 +19,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -120,9 +121,11 @@ type host struct {
 	group     *Group
 	machine   *listMachine
 	configure func(*GroupConfig)
-	// meter and foldsGroups are set before start.
+	// meter, foldsGroups and around, which puts something around the network, are
+	// set before start.
 	meter       metric.MeterProvider
 	foldsGroups bool
+	around      func(network.Network) network.Network
 }
 
 func address(id membership.NodeID) string { return fmt.Sprintf("host-%d", id) }
@@ -144,8 +147,12 @@ func testLogger() *slog.Logger {
 func (h *host) start() {
 	h.t.Helper()
 	var err error
+	var n network.Network = h.hub.Network(address(h.id))
+	if h.around != nil {
+		n = h.around(n)
+	}
 	h.node, err = NewNode(NodeConfig{
-		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: h.hub.Network(address(h.id)),
+		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: n,
 		CheckInvariants: true, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
 	})
 	if err != nil {

@@ -58,17 +58,29 @@ func (c *coreActor) fire(timer core.Timer) {
 }
 
 // tellProgress tells the engine how many bytes have left to its peers, before it
-// judges whether their links are stuck (rule 16).
+// judges whether their links are stuck (rule 16). It judges none that has the whole
+// log: where most groups are idle, nothing is asked for them. That nothing of the
+// stream is on its way is no reason not to ask: others may fill the connection.
 func (c *coreActor) tellProgress() {
+	last := c.engine.Last().Index
 	for _, s := range c.streams {
-		for _, class := range [...]core.Class{core.ClassBulk, core.ClassSnapshot} {
-			own := uint64(s.figures.onTheWay.Load())
-			left, inflight := c.group.node.network.Sent(s.key.peer.ID, class), uint64(max(s.figures.toPeer.Load(), 0))
-			if left > s.left[class] || inflight > 0 && class == core.ClassBulk {
-				s.left[class] = left
-				c.progress = core.PeerProgress{Node: s.key.peer.ID, Class: class, Bytes: left, Inflight: inflight, Shared: inflight > own}
-				c.stepEngine(&c.progress)
-			}
+		if core.Index(s.figures.match.Load()) < last {
+			c.tellLeft(s, core.ClassBulk)
 		}
+		if core.StreamMode(s.figures.mode.Load()) == core.StreamSnapshot {
+			c.tellLeft(s, core.ClassSnapshot)
+		}
+	}
+}
+
+// tellLeft tells what has left to a stream's peer, if that is news or was on its
+// way.
+func (c *coreActor) tellLeft(s *replicationActor, class core.Class) {
+	left := c.group.node.network.Sent(s.key.peer.ID, class)
+	own, inflight := uint64(s.figures.onTheWay.Load()), uint64(max(s.figures.toPeer.Load(), 0))
+	if left > s.left[class] || inflight > 0 && class == core.ClassBulk {
+		s.left[class] = left
+		c.progress = core.PeerProgress{Node: s.key.peer.ID, Class: class, Bytes: left, Inflight: inflight, Shared: inflight > own}
+		c.stepEngine(&c.progress)
 	}
 }

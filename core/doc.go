@@ -58,7 +58,7 @@
 // connection that broke sends the stream back to probing.
 //
 //   - Code: core/engine.go, core/append_entries.go, core/vote.go, core/election.go, core/command.go,
-//     core/stream.go, actors/log_actor.go
+//     core/stream.go, core/stream_probe.go, actors/log_actor.go
 //   - Tests: TestAnswerWaitsForLastWrite, TestAnswerIsCompleteWhenAttached, TestHeartbeatNeverWaits,
 //     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash, TestStreamConnectionBreaks,
 //     actors.TestLogActorReleasesOnlyWhatIsDurable
@@ -241,10 +241,12 @@
 // time after a longer wait. Bytes that leave put this off for ten limits at most, those of other
 // groups for as long as they leave. Who waits for its disk or for a snapshot is left alone.
 //
-//   - Code: core/check_quorum.go, core/stuck_entries.go, core/election.go, actors/timers.go
+//   - Code: core/check_quorum.go, core/stuck_entries.go, core/election.go, actors/timers.go,
+//     network/tcp/sent.go
 //   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
-//     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit
+//     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit,
+//     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
 //   - Scripts: hung_disk
 //   - Not yet: to hand over by TimeoutNow before leaving, to stay while no healthy voter answers, and
 //     to campaign in spite of a sick machine after four time-outs without a leader
@@ -278,8 +280,8 @@
 // joint change follows, in which the old incarnation counts only in the old half and the new one
 // only in the new half.
 //
-//   - Code: core/identity.go, core/vote.go, core/election.go, core/stream.go, core/read_index.go,
-//     core/configuration_change.go, membership/quorum.go
+//   - Code: core/identity.go, core/vote.go, core/election.go, core/stream.go, core/stream_probe.go,
+//     core/read_index.go, core/configuration_change.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
 //     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation

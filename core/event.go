@@ -96,8 +96,8 @@ type LostData struct {
 }
 
 // PeerProgress says how many bytes of a class have left to a node since the process
-// began, whenever that has grown. It is optional: where nobody tells, only what
-// peers accept shows that entries pass. Classes but ClassBulk and ClassSnapshot are
+// began, whenever that has grown while a peer there lacks entries. It is optional:
+// where nobody tells, only what peers accept shows that entries pass. Classes but ClassBulk and ClassSnapshot are
 // ignored. Inflight is how many bytes of entries, of all groups, are on their way
 // to the node and not answered, 0 if that is not known.
 type PeerProgress struct {

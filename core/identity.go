@@ -8,9 +8,10 @@ const strangersTold = 16
 
 // proves reports whether the sender has shown that it knows the group's cluster
 // id (rule 27). The network sets Header.Cluster by what the connection has
-// proved (rule 29).
+// proved, and then the message introduces no more (rule 29). What still does only
+// claims the id.
 func (e *Engine) proves(h *Header) bool {
-	return !e.hard.Cluster.IsZero() && h.Cluster == e.hard.Cluster
+	return !e.hard.Cluster.IsZero() && h.Cluster == e.hard.Cluster && !h.Introduces
 }
 
 // acceptsIdentity carries out rules 17, 18 and 27: who does not know the

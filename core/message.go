@@ -40,7 +40,8 @@ type Header struct {
 	Cluster ClusterID
 	// Introduces: Cluster is told in the clear, and nothing proves it: the
 	// message brings a learner into the cluster that has acknowledged nothing
-	// yet, and so cannot know the id (rule 27).
+	// yet, and so cannot know the id (rule 27). A network takes it away where the
+	// sender has proved the id.
 	Introduces bool
 	From       Identity
 	// To is for whom the message is. Incarnation 0 addresses whoever holds the

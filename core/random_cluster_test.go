@@ -225,6 +225,7 @@ func (c *randomCluster) deliver() {
 	if !to.alive {
 		return
 	}
+	m = arrived(m, to.engine)
 	c.trace("%d->%d %T %+v", l.from, l.to, m, m)
 	if r, ok := m.(*AppendResponse); ok {
 		for _, s := range to.streams {
@@ -496,7 +497,7 @@ func (n *randomNode) do(cmd Command) {
 		meta := n.snapshot
 		if ok {
 			head := Header{Group: 1, Cluster: clusterID(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
-			to.step(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true})
+			to.step(arrived(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true}, to.engine))
 		}
 		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok})
 		if s := n.streams[cmd.Peer.Identity]; s != nil && s.id == cmd.Stream {

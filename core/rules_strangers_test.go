@@ -41,13 +41,13 @@ func (r *rig) says(from Identity, term Term, m Message) []string {
 }
 
 // TestUnprovedMessagesCountForNothing: rule 27: whoever says it, in whatever role it
-// arrives, and of whatever term: nothing changes, and the answer, if there is one,
-// tells neither the term nor the id.
+// arrives, of whatever term, and even if it claims the group's own id: nothing changes,
+// and the answer, if there is one, tells neither the term nor the id.
 func TestUnprovedMessagesCountForNothing(t *testing.T) {
 	for _, role := range matrixRoles {
 		for _, kind := range unprovedKinds {
 			for _, from := range []Identity{rigStranger, rigPeers[1], rigPeers[2]} {
-				for _, cluster := range []ClusterID{{}, clusterID(0xee)} {
+				for _, claim := range []Header{{}, {Cluster: clusterID(0xee)}, {Cluster: worldCluster, Introduces: true}} {
 					for _, term := range []Term{0, 4, 5, CounterMax} {
 						r := role.make(t)
 						if r.e.empty() {
@@ -56,10 +56,12 @@ func TestUnprovedMessagesCountForNothing(t *testing.T) {
 						r.step(&ReadRequest{1})
 						before := fingerprint(r.e)
 						m := unproved(r.e, from, kind)
-						*m.Head() = Header{Group: 1, Cluster: cluster, From: from, To: r.e.cfg.Self, Term: term}
+						h := claim
+						h.Group, h.From, h.To, h.Term = 1, from, r.e.cfg.Self, term
+						*m.Head() = h
 						r.step(m)
 						if after := fingerprint(r.e); after != before {
-							t.Errorf("%s, %s of %v in T%d:\n%s, was\n%s", role.name, kind, from, term, after, before)
+							t.Errorf("%s, %s of %v in T%d, introduces %t:\n%s, was\n%s", role.name, kind, from, term, h.Introduces, after, before)
 						}
 						checkToldNothing(t, r, role.name+", "+kind)
 					}
@@ -343,6 +345,8 @@ func TestStreamIntroduces(t *testing.T) {
 	answer := func(cluster ClusterID, term Term, success bool, match Index) *AppendResponse {
 		return &AppendResponse{Header: Header{Group: 1, Cluster: cluster, From: rigPeers[3], To: rigPeers[0], Term: term}, Stream: 1, Success: success, Match: match}
 	}
+	claimed := answer(worldCluster, 2, true, 1)
+	claimed.Introduces = true
 	for name, test := range map[string]struct {
 		introduces bool
 		m          *AppendResponse
@@ -352,6 +356,7 @@ func TestStreamIntroduces(t *testing.T) {
 		"unproved":                                   {false, answer(ClusterID{}, 2, true, 1), false},
 		"unproved, nothing acknowledged":             {false, answer(ClusterID{}, 2, true, 0), false},
 		"unproved refusal":                           {false, answer(ClusterID{}, 2, false, 0), false},
+		"claimed":                                    {false, claimed, false},
 		"of another cluster":                         {true, answer(clusterID(0xee), 2, true, 1), false},
 		"unproved higher term":                       {false, answer(ClusterID{}, 9, false, 0), false},
 		"new learner, nothing acknowledged":          {true, answer(ClusterID{}, 2, true, 0), true},

@@ -1,9 +1,6 @@
 package core
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 // Stream is the pure state of one follower's replication: what to send next, and
 // what the answers mean (Raft 5.3; dissertation 10.2). The replication actor is
@@ -40,8 +37,7 @@ type Stream struct {
 	probeBytes int
 	resends    int
 	// denials counts, since the logs agreed last, the probes at match that the
-	// peer refused. denied is when the last one was, and until a sign of life that
-	// comes denialWait after it no other is sent.
+	// peer refused. denied is when the last one was, 0 when another may be sent.
 	denials int
 	denied  Instant
 	// reading: a Read is under way.
@@ -76,24 +72,6 @@ type StreamConfig struct {
 	InflightMessagesMax int
 	InflightBytesMax    int
 }
-
-// A peer that denies what it had acknowledged is probed again after
-// denialWaitMin, which doubles with each denial up to denialWaitMax.
-const (
-	denialWaitMin = 100 * time.Millisecond
-	denialWaitMax = 10 * time.Second
-)
-
-// A probe that is not answered is sent again at the next sign of life, then after
-// waits that double between these.
-const (
-	resendWaitMin = 100 * time.Millisecond
-	resendWaitMax = 10 * time.Second
-)
-
-// denialsToTell is after how many denials in a row a peer counts as one that has
-// lost data. One may be a late answer, from before it had what it acknowledged.
-const denialsToTell = 2
 
 // StreamMode is what a stream is doing.
 type StreamMode uint8
@@ -366,7 +344,7 @@ func (s *Stream) introduces() bool { return s.cfg.Introduces && s.match == 0 }
 // counts carries out rules 27 and 29: an answer counts if its sender has proved
 // to know the cluster; of a new learner also one that acknowledges nothing.
 func (s *Stream) counts(m *AppendResponse) bool {
-	if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster {
+	if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster && !m.Introduces {
 		return true
 	}
 	return s.introduces() && m.Match == 0 && m.Header.Term == s.cfg.Term
@@ -415,59 +393,6 @@ func (s *Stream) agree(now Instant, match Index, out *StreamOutput) {
 	s.inflight = s.inflight[:rest]
 }
 
-// refused goes back to where the logs can agree (Raft 5.3, end): the peer's hint
-// skips its entries of newer terms, floor skips this log's, so that each probe
-// settles at least one term.
-func (s *Stream) refused(now Instant, m *AppendResponse, out *StreamOutput) {
-	switch s.mode {
-	case StreamSnapshot:
-		return
-	case StreamReplicate:
-		if m.Rejected.Index <= s.match {
-			return
-		}
-		s.probe(s.match + 1)
-	case StreamProbe:
-		if !s.probing || m.Rejected.Index != s.next-1 {
-			return
-		}
-		if m.Rejected.Index <= s.match {
-			s.deny(now, out)
-			return
-		}
-	}
-	agreed := m.Hint.Index
-	if m.Hint.Term != s.cfg.Term {
-		agreed = s.log.floor(m.Hint).Index
-	}
-	s.probe(max(min(agreed+1, m.Rejected.Index), s.match+1))
-}
-
-// deny takes the refusal of a probe at match: the peer no longer holds what it
-// had acknowledged. Nothing below is looked for, because who lost what it promised
-// to keep cannot be trusted with any of it (rule 18). It is asked again from time
-// to time: its operator may bring the right disk back.
-func (s *Stream) deny(now Instant, out *StreamOutput) {
-	s.probing, s.denied = false, max(now, 1)
-	s.denials++
-	out.LostData = s.denials >= denialsToTell
-}
-
-// denialOver reports whether the wait after the last denial has passed.
-func (s *Stream) denialOver(now Instant) bool {
-	wait := denialWaitMax
-	if shift := s.denials - 1; shift < 7 {
-		wait = min(denialWaitMin<<shift, denialWaitMax)
-	}
-	return now.Sub(s.denied) >= wait
-}
-
-// probe looks for where the logs agree, from next on.
-func (s *Stream) probe(next Index) {
-	s.mode, s.probing, s.next, s.resends = StreamProbe, false, next, 0
-	s.inflight, s.bytes = s.inflight[:0], 0
-}
-
 // onAlive takes what a heartbeat's answer proves: the peer is there, and holds
 // what it says durably. It stands in for answers that were lost.
 func (s *Stream) onAlive(now Instant, ev *StreamAlive, out *StreamOutput) {
@@ -490,15 +415,6 @@ func (s *Stream) onAlive(now Instant, ev *StreamAlive, out *StreamOutput) {
 	case s.mode == StreamSnapshot:
 		out.NeedSnapshot = true // the core sends one at a time
 	}
-}
-
-// resendWait is for how long a probe must be unanswered to be sent again: a
-// heartbeat passes on a connection of its own, and says little of a slow one.
-func (s *Stream) resendWait() time.Duration {
-	if s.resends == 0 {
-		return 0
-	}
-	return min(resendWaitMin<<min(s.resends, 16), resendWaitMax)
 }
 
 func (s *Stream) onDown() {

@@ -18,7 +18,8 @@ type link struct {
 	// left are the bytes that are known to have left to the peer by class, and
 	// movedAt is when they grew last; 0 if nobody tells. leftAt is when they last
 	// grew by what was on its way when the peer last accepted something: mark is
-	// what had left then, and owed what was on its way, 0 if that is not known.
+	// what had left when that was first told, and owed what was on its way, 0 if
+	// that is not known.
 	left            [Classes + 1]uint64
 	movedAt, leftAt Instant
 	mark, owed      uint64
@@ -68,7 +69,8 @@ func (p *peer) progress(ev *PeerProgress, now Instant) {
 		p.shared = ev.Shared
 	}
 	if ev.Class == ClassBulk && p.owed == 0 {
-		p.mark, p.owed = before, ev.Inflight
+		// Not before: while the peer had all, nobody told what left to others.
+		p.mark, p.owed = ev.Bytes, ev.Inflight
 	}
 	if ev.Bytes <= before {
 		return

@@ -167,6 +167,9 @@ func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
 		"a long entry leaves slowly": {func(i int, r *rig) {
 			r.step(&PeerProgress{Node: 2, Class: ClassBulk, Bytes: uint64(i+1) * 10_000, Inflight: 1 << 20})
 		}, HeartbeatResponse{Match: 2, Accepted: 2}, true},
+		"a long entry leaves slowly, after many of other groups": {func(i int, r *rig) {
+			r.step(&PeerProgress{Node: 2, Class: ClassBulk, Bytes: 1<<30 + uint64(i)*10_000, Inflight: 1 << 20})
+		}, HeartbeatResponse{Match: 2, Accepted: 2}, true},
 		"entries leave behind those that vanished": {func(i int, r *rig) {
 			r.step(&PeerProgress{Node: 2, Class: ClassBulk, Bytes: uint64(i+1) * 300, Inflight: 100 + uint64(i)*100})
 		}, HeartbeatResponse{Match: 2, Accepted: 2}, false},

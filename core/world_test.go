@@ -509,9 +509,20 @@ func (n *worldNode) installed() bool {
 	return true
 }
 
+// arrived is m as a network gives it to who belongs to a cluster by now: its sender
+// has proved the id, so it introduces no more (rule 29).
+func arrived(m Message, e *Engine) Message {
+	h := *m.Head()
+	if !h.Introduces || h.Cluster != e.hard.Cluster {
+		return m
+	}
+	h.Introduces = false
+	return WithHeader(m, h)
+}
+
 // receive hands an arrived message to whom it is for.
 func (n *worldNode) receive(m Message) {
-	switch m := m.(type) {
+	switch m := arrived(m, n.engine).(type) {
 	case *AppendResponse:
 		if s := n.streams[m.From]; s != nil && s.id == m.Stream && m.To == n.id {
 			n.stepStream(s, m)

@@ -55,9 +55,9 @@ type Network interface {
 	// of package wire has one that is made over all of that.
 	// So of each message that Receive is given the header's Cluster is that of
 	// SetCluster if the sender has proved on this connection to know it, before
-	// the message and also if SetCluster came later than the proof; else it is
-	// zero, or with Introduces what the message claims. Of a SnapshotChunk,
-	// Meta.Cluster is the same. A connection that has proved a group is never
+	// the message and also if SetCluster came later than the proof, and then it
+	// does not say Introduces; else it is zero, or with Introduces what the message
+	// claims. Of a SnapshotChunk, Meta.Cluster is the same. A connection that has proved a group is never
 	// ended, replaced or shut out for the sake of one that has proved nothing.
 	SetCluster(group membership.GroupID, cluster core.ClusterID)
 

@@ -168,7 +168,7 @@ var mutants = []mutant{
 	},
 	{
 		"an unproved ack counted", "rule 29", "core/stream.go",
-		"if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster {",
+		"if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster && !m.Introduces {",
 		"if m.From == s.cfg.Peer {",
 		bySeeds,
 	},

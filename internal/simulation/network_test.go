@@ -14,6 +14,7 @@ import (
 type ear struct {
 	heard    []string
 	clusters []core.ClusterID // of the messages
+	claims   []bool           // of the messages: whether they introduce
 	learned  []network.Peer
 }
 
@@ -21,6 +22,7 @@ func (e *ear) Receive(from membership.Identity, m core.Message) {
 	h := m.(*core.Heartbeat)
 	e.heard = append(e.heard, fmt.Sprintf("%d:%d", from.ID, h.Round))
 	e.clusters = append(e.clusters, h.Cluster)
+	e.claims = append(e.claims, h.Introduces)
 }
 func (e *ear) Learned(p network.Peer)       { e.learned = append(e.learned, p) }
 func (e *ear) Outlived(membership.Identity) {}
@@ -192,12 +194,16 @@ func TestNetworkProves(t *testing.T) {
 }
 
 // TestNetworkIntroduces: what introduces claims a cluster, and nobody proves it;
-// what does not introduce claims nothing.
+// what does not introduce claims nothing; and what is proved introduces no more.
 func TestNetworkIntroduces(t *testing.T) {
 	s, _, two := wired(t)
 	claim := core.ClusterID{7}
-	for _, introduces := range []bool{true, false} {
-		one, to := s.nodes[0].life, s.nodes[1].life
+	one, to := s.nodes[0].life, s.nodes[1].life
+	for i, introduces := range []bool{true, false, true} {
+		if i == 2 {
+			one.endpoint.SetCluster(1, claim)
+			to.endpoint.SetCluster(1, claim)
+		}
 		m := &core.Heartbeat{Header: core.Header{Group: 1, From: one.identity(), To: to.identity(), Term: 1, Introduces: introduces, Cluster: claim}}
 		one.endpoint.send(m, digest(m)) // no checker looks
 		s.play()
@@ -205,8 +211,11 @@ func TestNetworkIntroduces(t *testing.T) {
 			t.Error("the sender's message was changed")
 		}
 	}
-	if want := []core.ClusterID{claim, {}}; !slices.Equal(two.clusters, want) {
+	if want := []core.ClusterID{claim, {}, claim}; !slices.Equal(two.clusters, want) {
 		t.Errorf("clusters %v, want %v", two.clusters, want)
+	}
+	if want := []bool{true, false, false}; !slices.Equal(two.claims, want) {
+		t.Errorf("introduce: %v, want %v", two.claims, want)
 	}
 }
 

@@ -81,7 +81,7 @@ func (n *endpoint) learn(c *connection) {
 	n.handler.Learned(learned)
 }
 
-// received is m as the receiver is given it: its cluster is what was proved, or
+// received is m as the receiver is given it: its cluster is what was proved, else
 // with Introduces what it claims.
 func (p *pipe) received(receiver *endpoint, m core.Message) core.Message {
 	return claimed(m, p.proves(receiver), receiver.cluster)
@@ -92,7 +92,7 @@ func claimed(m core.Message, proved bool, cluster core.ClusterID) core.Message {
 	h := *m.Head()
 	switch {
 	case proved:
-		h.Cluster = cluster
+		h.Cluster, h.Introduces = cluster, false
 	case !h.Introduces:
 		h.Cluster = core.ClusterID{}
 	}

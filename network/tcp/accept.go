@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -82,7 +81,6 @@ func (n *Network) serve(accepted net.Conn, sequence uint64) {
 	}
 	c := n.newConnection(g, raw)
 	c.sequence = sequence
-	c.sent.Store(new(atomic.Uint64))
 	n.hint(c.peer.ID, c.said, false)
 	n.hint(c.peer.ID, c.guess, false)
 	if !n.register(c) {

@@ -249,11 +249,7 @@ func TestUnacknowledgedBytes(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("known on Linux only")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	listener := listening(t)
 	conn, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -49,8 +49,10 @@ type connection struct {
 	over atomic.Bool
 	// yielding are older connections of which all has to be received first.
 	yielding atomic.Pointer[[]*connection]
-	// sent counts what has left; of a stranger it is counted apart.
-	sent atomic.Pointer[atomic.Uint64]
+	// counter is where the bytes of messages count: in leaving, or as responses
+	// once the peer that made the connection has proved itself.
+	counter atomic.Pointer[atomic.Uint64]
+	leaving leaving
 
 	// sign: a sign of life is asked for at once. owes: a request came, and
 	// nothing was written since. telling: addresses are to be told. probing: the
@@ -67,6 +69,7 @@ func (n *Network) newConnection(g greeted, raw *paced) *connection {
 		queue: n.newQueue(), done: make(chan struct{}), proofs: newProofs(g.session, g.role),
 	}
 	c.inbound = g.role == wire.RoleListener
+	c.counter.Store(&c.leaving.taken)
 	answers := time.Duration(0)
 	if c.asks() {
 		answers = n.config.AnswerTimeout
@@ -108,6 +111,7 @@ func (c *connection) fail(cause error) {
 	}
 	c.mu.Unlock()
 	c.over.Store(true)
+	c.settle()
 	_ = c.raw.Close()
 	c.queue.close()
 }
@@ -327,7 +331,7 @@ func (w *writer) flush(b []byte, messages bool) error {
 		_, err := w.stream.Write(b)
 		return err
 	}
-	w.raw.counter.Store(w.sent.Load())
+	w.raw.counter.Store(w.counter.Load())
 	since := time.Duration(0)
 	if w.raw.answers > 0 {
 		since = w.raw.expectAnswer()

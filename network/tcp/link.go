@@ -417,7 +417,6 @@ func (l *link) connect(ctx context.Context, address string) (*connection, error)
 		return nil, n.late(ctx, err)
 	}
 	c := n.newConnection(g, raw)
-	c.sent.Store(n.sentTo(l.node, l.class))
 	if resolved == address {
 		// What Resolve said is its own business.
 		c.dialled = address

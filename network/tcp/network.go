@@ -40,6 +40,7 @@ type Network struct {
 	// proving is held while a connection becomes a proved one. It comes before mu.
 	proving sync.Mutex
 
+	// sentMu comes after all others.
 	sentMu sync.Mutex
 	sent   map[sentKey]*sent
 

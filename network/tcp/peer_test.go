@@ -149,6 +149,38 @@ func newRaw(t *testing.T, conn net.Conn) raw {
 	return raw{conn, t, new(wire.Session)}
 }
 
+// listening listens until the test ends.
+func listening(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener
+}
+
+func acceptRaw(t *testing.T, listener net.Listener) raw {
+	t.Helper()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newRaw(t, conn)
+}
+
+// calledBy is whom node 1, which knows the cluster of group 1, calls as node 2: it
+// has sent a heartbeat, which waits for the handshake.
+func calledBy(t *testing.T) (n *Network, e *events, r raw) {
+	t.Helper()
+	listener := listening(t)
+	n, e = node(t, 1, Config{})
+	n.SetCluster(1, cluster(1))
+	n.SetAddress(2, listener.Addr().String())
+	n.Send(heartbeat(1, 2, 1))
+	return n, e, acceptRaw(t, listener)
+}
+
 func (r raw) send(b []byte) {
 	r.t.Helper()
 	if _, err := r.Write(b); err != nil {

@@ -69,9 +69,8 @@ func (c *connection) proveOnce() bool {
 		c.fail(ErrReplaced)
 		return false
 	}
-	counted := n.sentTo(c.peer.ID, c.class)
-	if before := c.sent.Swap(counted); before != counted {
-		counted.Add(before.Load())
+	if c.inbound {
+		c.countResponses()
 	}
 	c.proven.Store(true)
 	if news {

@@ -14,19 +14,27 @@ type sentKey struct {
 	class core.Class
 }
 
-// sent is what has left. Writers count what the system below has taken; a system
-// buffers megabytes, so that a slow link would seem to stand still for as long as
-// they take. What waits there and was not acknowledged has not left yet.
+// sent is what has left. Of responses it is what the system below has taken, of
+// requests what the other side's has.
 type sent struct {
-	written atomic.Uint64
+	responses atomic.Uint64
+	// ended is what has left on connections that have ended. Network.sentMu guards
+	// it.
+	ended uint64
+}
 
-	// The rest is guarded by Network.sentMu. shown is what Sent said last; of the
-	// connection that was looked at last, at lookedAt, waiting bytes were not
-	// acknowledged; lost are those of connections that ended.
-	shown         uint64
-	connection    *connection
-	waiting, lost uint64
-	lookedAt      time.Duration
+// leaving is what leaves on one connection that this node made. A system buffers
+// megabytes, so that a slow link would seem to stand still for as long as they
+// take. What waits there and was not acknowledged has not left yet.
+type leaving struct {
+	// taken counts what the system below has taken.
+	taken atomic.Uint64
+
+	// The rest is guarded by Network.sentMu. left is what had left at the last
+	// look, at lookedAt; over says that it is part of sent.ended.
+	left     uint64
+	lookedAt time.Duration
+	over     bool
 }
 
 // lookAgainAfter is for how long one look at a system's buffer serves: many
@@ -42,30 +50,53 @@ func (n *Network) Sent(node membership.NodeID, class core.Class) uint64 {
 	c := n.connectionTo(node, class)
 	n.sentMu.Lock()
 	defer n.sentMu.Unlock()
-	s := n.sent[sentKey{node, class}]
-	if s == nil {
-		return 0
+	left := uint64(0)
+	if s := n.sent[sentKey{node, class}]; s != nil {
+		left = s.responses.Load() + s.ended
 	}
-	if now := clock(); c != s.connection || now-s.lookedAt >= lookAgainAfter {
-		s.look(c, now)
+	if c == nil || c.leaving.over {
+		return left
 	}
-	return s.shown
+	if now := clock(); now-c.leaving.lookedAt >= lookAgainAfter {
+		c.look(now)
+	}
+	return left + c.leaving.left
 }
 
-// look takes how much of what was written to c is still here.
-func (s *sent) look(c *connection, now time.Duration) {
-	if c != s.connection {
-		s.lost += s.waiting
-		s.connection, s.waiting = c, 0
+// look takes how much of what was written has left. Network.sentMu is held.
+func (c *connection) look(now time.Duration) {
+	l := &c.leaving
+	taken := l.taken.Load()
+	// After taken: what is taken meanwhile makes this too much, never too little.
+	// A keep-alive that waits does too, so that this may even become less.
+	waiting := unacknowledgedBytes(c.raw.Conn)
+	l.left, l.lookedAt = max(l.left, taken-min(taken, waiting)), now
+}
+
+// settle takes what has left on a connection that ends. It comes before the close:
+// afterwards nobody can tell what was not acknowledged.
+func (c *connection) settle() {
+	if c.inbound {
+		return
 	}
-	s.lookedAt = now
-	written := s.written.Load()
-	if c != nil && !c.over.Load() {
-		// After written: what is written meanwhile makes this too much, never too
-		// little.
-		s.waiting = unacknowledgedBytes(c.raw.Conn)
+	n := c.network
+	n.sentMu.Lock()
+	defer n.sentMu.Unlock()
+	if !c.leaving.over {
+		c.look(clock())
+		n.sentTo(c.peer.ID, c.class).ended += c.leaving.left
+		c.leaving.over = true
 	}
-	s.shown = max(s.shown, written-min(written, s.waiting+s.lost))
+}
+
+// countResponses is called when the peer that made a connection has proved itself:
+// what was and will be written there counts.
+func (c *connection) countResponses() {
+	n := c.network
+	n.sentMu.Lock()
+	defer n.sentMu.Unlock()
+	s := n.sentTo(c.peer.ID, c.class)
+	s.responses.Add(c.counter.Swap(&s.responses).Load())
 }
 
 // connectionTo is the connection that this node has made to another, if any.
@@ -82,15 +113,13 @@ func (n *Network) connectionTo(node membership.NodeID, class core.Class) *connec
 	return l.connection
 }
 
-// sentTo is where writers to a node count.
-func (n *Network) sentTo(node membership.NodeID, class core.Class) *atomic.Uint64 {
-	n.sentMu.Lock()
-	defer n.sentMu.Unlock()
+// sentTo is what has left for a node. Network.sentMu is held.
+func (n *Network) sentTo(node membership.NodeID, class core.Class) *sent {
 	key := sentKey{node, class}
 	s := n.sent[key]
 	if s == nil {
 		s = new(sent)
 		n.sent[key] = s
 	}
-	return &s.written
+	return s
 }

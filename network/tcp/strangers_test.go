@@ -3,7 +3,6 @@ package tcp
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -60,20 +59,7 @@ func TestReplayedHelloProvesNothing(t *testing.T) {
 // TestReflectedProofProvesNothing: who is dialled shows the proof back that it
 // was shown.
 func TestReflectedProofProvesNothing(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	n, e := node(t, 1, Config{})
-	n.SetCluster(1, cluster(1))
-	n.SetAddress(2, listener.Addr().String())
-	n.Send(heartbeat(1, 2, 1))
-	conn, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRaw(t, conn)
+	_, e, r := calledBy(t)
 	mine := r.answer(t, local(2, 1))
 	_, before := next(t, wire.NewFrameReader(r, wire.FrameBytesDefault))
 	if len(before) != 1 || before[0].Proof == nil || !mine.Verify(wire.RoleDialler, before[0].Proof, cluster(1)) {
@@ -124,20 +110,7 @@ func TestRefusalMustBeProved(t *testing.T) {
 		{"a good one", func(s *wire.Session) wire.Proof { return s.ProveRefusal(wire.RoleListener, 1, cluster(1)) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer listener.Close()
-			n, e := node(t, 1, Config{})
-			n.SetCluster(1, cluster(1))
-			n.SetAddress(2, listener.Addr().String())
-			n.Send(heartbeat(1, 2, 1))
-			conn, err := listener.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := newRaw(t, conn)
+			n, e, r := calledBy(t)
 			theirs, err := wire.ReadHello(r)
 			if err != nil {
 				t.Fatal(err)

@@ -306,11 +306,7 @@ func TestMutePeerIsDropped(t *testing.T) {
 	r.greet(wire.NewHello(local(2, 1), core.ClassControl, 1))
 	r.closed()
 	// And where it is called.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	listener := listening(t)
 	a, e := node(t, 3, Config{HandshakeTimeout: 50 * time.Millisecond})
 	a.SetAddress(2, listener.Addr().String())
 	a.Send(heartbeat(3, 2, 1))

@@ -85,18 +85,13 @@ func TestInspectDamaged(t *testing.T) {
 // TestRefusedOnAFullDisk: a refusal that found no room is none, and is written
 // when it is asked for again.
 func TestRefusedOnAFullDisk(t *testing.T) {
-	free := uint64(1000)
-	o := small(1)
-	o.FreeBytesMin = 1000
-	o.freeBytes = func(string) (uint64, error) { return free, nil }
-	dir := t.TempDir()
-	s := mustOpen(t, dir, o)
-	free = 999
+	s, dir, o, free := guarded(t)
+	*free = 999
 	var full *storage.NoSpaceError
 	if err := s.Refuse(t.Context(), "first"); !errors.As(err, &full) {
 		t.Errorf("Refuse: %v", err)
 	}
-	free = 1000
+	*free = 1000
 	mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 1, 1, 10)})
 	if err := s.Refuse(t.Context(), "second"); err != nil {
 		t.Error(err)

@@ -147,12 +147,7 @@ func resealed(b []byte) []byte {
 
 // TestPeersOnAFullDisk: an error, nothing lost, and the store goes on.
 func TestPeersOnAFullDisk(t *testing.T) {
-	free := uint64(1000)
-	o := small(1)
-	o.FreeBytesMin = 1000
-	o.freeBytes = func(string) (uint64, error) { return free, nil }
-	dir := t.TempDir()
-	s := mustOpen(t, dir, o)
+	s, dir, o, free := guarded(t)
 	mustKeep(t, s, peerOf(2, 1))
 	want := []storage.Peer{peerOf(2, 1)}
 	check := func(s *Store, what string) {
@@ -161,14 +156,14 @@ func TestPeersOnAFullDisk(t *testing.T) {
 			t.Errorf("%s: peers %+v, want %+v", what, got, want)
 		}
 	}
-	free = 999
+	*free = 999
 	var full *storage.NoSpaceError
 	if err := s.KeepPeer(t.Context(), peerOf(2, 2)); !errors.As(err, &full) {
 		t.Errorf("KeepPeer below the guard: %v", err)
 	}
 	check(s, "below the guard")
 	mustKeep(t, s, peerOf(2, 1)) // which is not written
-	free = 1 << 20
+	*free = 1 << 20
 	obstacle := filepath.Join(dir, peersName+".tmp")
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
 		t.Fatal(err)

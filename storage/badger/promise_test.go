@@ -11,18 +11,13 @@ import (
 // TestRefusedPromiseIsNotRecorded: rule 13: a promise that found no room is
 // written when it is asked for again.
 func TestRefusedPromiseIsNotRecorded(t *testing.T) {
-	free := uint64(1000)
-	o := small(1)
-	o.FreeBytesMin = 1000
-	o.freeBytes = func(string) (uint64, error) { return free, nil }
-	dir := t.TempDir()
-	s := mustOpen(t, dir, o)
-	free = 999
+	s, dir, o, free := guarded(t)
+	*free = 999
 	var full *storage.NoSpaceError
 	if err := s.RecordPromise(t.Context(), time.Hour); !errors.As(err, &full) {
 		t.Errorf("RecordPromise: %v", err)
 	}
-	free = 1000
+	*free = 1000
 	if err := s.RecordPromise(t.Context(), time.Hour); err != nil {
 		t.Error(err)
 	}

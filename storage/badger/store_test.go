@@ -64,6 +64,19 @@ func mustOpen(t *testing.T, dir string, o Options) *Store {
 	return s
 }
 
+// guarded opens a new store of node 1 whose guard keeps 1000 bytes free. There are
+// *free of them, at first just enough.
+func guarded(t *testing.T) (s *Store, dir string, o Options, free *uint64) {
+	t.Helper()
+	free = new(uint64)
+	*free = 1000
+	o = small(1)
+	o.FreeBytesMin = 1000
+	o.freeBytes = func(string) (uint64, error) { return *free, nil }
+	dir = t.TempDir()
+	return mustOpen(t, dir, o), dir, o, free
+}
+
 func mustClose(t *testing.T, s *Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {
@@ -142,16 +155,11 @@ func TestEmptyFiles(t *testing.T) {
 }
 
 func TestFreeSpaceGuard(t *testing.T) {
-	free := uint64(1000)
-	o := small(1)
-	o.FreeBytesMin = 1000
-	o.freeBytes = func(string) (uint64, error) { return free, nil }
-	dir := t.TempDir()
-	s := mustOpen(t, dir, o)
+	s, dir, o, free := guarded(t)
 	write := func() error {
 		return s.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{{Group: 1, Append: entries(1, 1, 1, 5)}}})
 	}
-	free = 999
+	*free = 999
 	var full *storage.NoSpaceError
 	if err := write(); !errors.As(err, &full) || full.Free != 999 || full.Min != 1000 {
 		t.Errorf("Write: %v", err)
@@ -163,7 +171,7 @@ func TestFreeSpaceGuard(t *testing.T) {
 	if _, err := Open(dir, o); !errors.As(err, &full) {
 		t.Errorf("Open: %v", err)
 	}
-	free = 1000
+	*free = 1000
 	s = mustOpen(t, dir, o)
 	defer mustClose(t, s)
 	if err := write(); err != nil {
