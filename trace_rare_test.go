@@ -117,11 +117,13 @@ func TestTraceOfAnElection(t *testing.T) {
 	if votes != 1 || pre != 1 || campaigns != 1 {
 		t.Errorf("the election has the events %+v", election.Events)
 	}
-	line := regexp.MustCompile(`(?m)^.*msg=elected.* term=` + fmt.Sprint(elected.raft.Status().Term) + ` .*trace_id=` + election.TraceID + ` span_id=` + election.SpanID)
+	term := elected.raft.Status().Term
+	inTable(t, c.stop(t))
+	// The lines are written by an actor that nobody waits for, but the end of the node.
+	line := regexp.MustCompile(`(?m)^.*msg=elected.* term=` + fmt.Sprint(term) + ` .*trace_id=` + election.TraceID + ` span_id=` + election.SpanID)
 	if !line.MatchString(log.String()) {
 		t.Errorf("no line of the log names the trace %s:\n%s", election.TraceID, log.String())
 	}
-	inTable(t, c.stop(t))
 }
 
 func won(spans []span, node troupe.NodeID) []span {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -26,9 +27,8 @@ import (
 //	DIES WITH the group; an error or a panic of the machine stops the group
 type applyActor struct {
 	stage.Shell
-	inbox   stage.Inbox[applyItem]
-	group   *Group
-	machine storage.StateMachine
+	applyNeeds
+	inbox stage.Inbox[applyItem]
 
 	applied     core.LogID
 	appliedTime int64
@@ -48,6 +48,37 @@ type applyActor struct {
 	// batch is what is being applied. What every batch calls is made once.
 	batch                  applyBatch
 	callApply, callApplied func()
+}
+
+// applyNeeds is what the apply actor is given.
+type applyNeeds struct {
+	home
+	group   membership.GroupID
+	machine storage.StateMachine
+	// ctx ends when the group has failed.
+	ctx       context.Context
+	tail      *tail
+	store     storage.LogStore
+	snapshots storage.SnapshotStore
+	cluster   func() core.ClusterID
+	credits   *credits
+	underWay  *readCount
+	answers   *resultSender
+	core      coreMail
+	// stopCause is what waiters are told at the end.
+	stopCause func() error
+	// entriesMax and bytesMax bound one Apply.
+	entriesMax, bytesMax int
+}
+
+// coreMail is what actors tell the core.
+type coreMail interface {
+	// put hands over an event, or another item of the core's inbox.
+	put(item any) bool
+	// noteApplied takes what the state machine has applied last.
+	noteApplied(core.LogID)
+	// noteMatched takes that a stream knows of more that is durable at its peer.
+	noteMatched(counts bool)
 }
 
 type applyBatch struct {
@@ -86,13 +117,22 @@ type readBatch struct {
 	since core.Instant
 }
 
-func newApplyActor(g *Group, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
-	a := &applyActor{group: g, machine: g.cfg.StateMachine, applied: applied, appliedTime: appliedTime, config: config}
-	a.Shell = stage.Shell{Env: g.env, Name: "apply", Next: a.step, Closing: a.finish, Failed: g.fail, Ended: g.applyEnded}
-	a.inbox.Bell, a.inbox.Meter = a.Ring, g.watch.Inbox(observe.ActorApply)
+func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
+	a := &applyActor{applyNeeds: needs, applied: applied, appliedTime: appliedTime, config: config}
+	a.Shell = a.shell("apply", a.step, a.finish)
+	a.inbox.Bell, a.inbox.Meter = a.Ring, a.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a
 }
+
+// What the core tells: how far to apply, the slots of what it has appended, reads
+// that wait for an index, and that a view or an installation is wanted. The slots
+// come before anything can make the actor apply them, and do not ring.
+func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
+func (a *applyActor) hold(s slots) bool                 { return a.inbox.Leave(applyItem{slots: s}) }
+func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
+func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
+func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
 
 func (a *applyActor) step() bool {
 	for _, item := range a.inbox.Take() {
@@ -132,9 +172,8 @@ func (a *applyActor) accept(item applyItem) {
 
 // fetch gets the next entries, from memory or from the store.
 func (a *applyActor) fetch() bool {
-	cfg := &a.group.cfg
 	first := a.applied.Index + 1
-	r := a.group.tail.readForApply(first, a.target, cfg.ApplyBatchEntriesMax, cfg.ApplyBatchBytesMax)
+	r := a.tail.readForApply(first, a.target, a.entriesMax, a.bytesMax)
 	switch {
 	case r.served:
 		a.apply(r.entries)
@@ -151,13 +190,13 @@ func (a *applyActor) fetch() bool {
 func (a *applyActor) fetchFromStore(first, last core.Index) {
 	var entries []core.Entry
 	var err error
-	a.Do(CallRead, func() {
-		entries, err = a.group.node.cfg.Store.Read(context.Background(), a.group.cfg.Group, first, last, a.group.cfg.ApplyBatchBytesMax)
+	a.Do(calls.Read, func() {
+		entries, err = a.store.Read(context.Background(), a.group, first, last, a.bytesMax)
 	}, func() {
 		switch {
 		case err == nil:
 			a.fetched = entries
-		case errors.Is(err, storage.ErrNotFound) && first <= a.group.tail.purgedUpTo().Index:
+		case errors.Is(err, storage.ErrNotFound) && first <= a.tail.purgedUpTo().Index:
 			// As above; the installation rings.
 		default:
 			a.Fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
@@ -171,12 +210,12 @@ func (a *applyActor) apply(entries []core.Entry) {
 	if entries[0].Index != a.applied.Index+1 {
 		panic(fmt.Sprintf("entry %v is to be applied after %v", entries[0].LogID, a.applied))
 	}
-	a.batch.entries, a.batch.span = entries, observe.Applying{Entries: entries}.Begin(a.group.watch)
-	a.Do(CallApply, a.callApply, a.callApplied)
+	a.batch.entries, a.batch.span = entries, observe.Applying{Entries: entries}.Begin(a.watch)
+	a.Do(calls.Apply, a.callApply, a.callApplied)
 }
 
 func (a *applyActor) applyEntries() {
-	a.batch.values, a.batch.err = a.machine.Apply(a.group.ctx, a.batch.entries)
+	a.batch.values, a.batch.err = a.machine.Apply(a.ctx, a.batch.entries)
 }
 
 func (a *applyActor) appliedEntries() {
@@ -188,7 +227,7 @@ func (a *applyActor) appliedEntries() {
 	case values != nil && len(values) != len(entries):
 		a.Fail(fmt.Errorf("actors: the state machine returned %d results for %d entries", len(values), len(entries)))
 	default:
-		observe.Applied{Span: span, Entries: entries}.Tell(a.group.watch)
+		observe.Applied{Span: span, Entries: entries}.Tell(a.watch)
 		a.wasApplied(entries, values)
 	}
 }
@@ -206,10 +245,10 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 		a.config = core.ConfigurationAt{LogID: entries[i].LogID, Configuration: configuration}
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
-	a.group.tail.setApplied(last.Index)
+	a.tail.setApplied(last.Index)
 	a.settle(entries, values)
 	a.serveReads()
-	a.group.core.inbox.noteApplied(last.LogID)
+	a.core.noteApplied(last.LogID)
 }
 
 // settle answers the slots that the entries decide. Slots stand in the order of
@@ -297,7 +336,7 @@ func (a *applyActor) answer() {
 	for i := range a.decided {
 		bytes += a.decided[i].p.creditBytes
 	}
-	a.group.credits.release(len(a.decided), bytes)
+	a.credits.release(len(a.decided), bytes)
 	for i := range a.decided {
 		e := &a.decided[i]
 		if !e.p.isRemote() {
@@ -308,7 +347,7 @@ func (a *applyActor) answer() {
 	}
 	clear(a.decided)
 	a.decided = a.decided[:0]
-	a.results.send(a.group)
+	a.results.send(a.answers)
 }
 
 // serveReads completes the reads whose index is applied.
@@ -319,9 +358,9 @@ func (a *applyActor) serveReads() {
 			kept = append(kept, b)
 			continue
 		}
-		observe.ReadsServed{Since: b.since}.Tell(a.group.watch)
+		observe.ReadsServed{Since: b.since}.Tell(a.watch)
 		for _, r := range b.reads {
-			a.group.finishRead(r, stageApply, b.index, nil)
+			a.underWay.finish(r, stageApply, b.index, nil)
 		}
 	}
 	clear(a.reads[len(kept):])
@@ -331,15 +370,15 @@ func (a *applyActor) serveReads() {
 // takeView takes a view of the machine as it stands, and lets it be written.
 func (a *applyActor) takeView() {
 	a.view = false
-	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.group.cluster(), Configuration: a.config}
+	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config}
 	var view storage.SnapshotView
 	var err error
-	a.Do(CallView, func() { view, err = a.machine.View() }, func() {
+	a.Do(calls.View, func() { view, err = a.machine.View() }, func() {
 		if err != nil {
 			a.Fail(fmt.Errorf("actors: the state machine gave no view: %w", err))
 			return
 		}
-		if !a.group.core.put(&snapshotViewed{meta, view}) {
+		if !a.core.put(&snapshotViewed{meta, view}) {
 			_ = view.Close()
 		}
 	})
@@ -350,9 +389,9 @@ func (a *applyActor) restore() {
 	meta := *a.install
 	a.install = nil
 	var err error
-	span := observe.Restoring{Meta: &meta}.Begin(a.group.watch)
-	a.Do(CallRestore, func() { err = a.readSnapshot(meta) }, func() {
-		observe.Restored{Span: span, Meta: &meta, Err: err}.Tell(a.group.watch)
+	span := observe.Restoring{Meta: &meta}.Begin(a.watch)
+	a.Do(calls.Restore, func() { err = a.readSnapshot(meta) }, func() {
+		observe.Restored{Span: span, Meta: &meta, Err: err}.Tell(a.watch)
 		if err != nil {
 			a.Fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
 			return
@@ -360,20 +399,19 @@ func (a *applyActor) restore() {
 		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
-		a.group.tail.setApplied(meta.Index)
+		a.tail.setApplied(meta.Index)
 		a.settleJump(meta.LogID)
 		a.serveReads()
-		a.group.core.put(&core.SnapshotInstalled{LogID: meta.LogID})
+		a.core.put(&core.SnapshotInstalled{LogID: meta.LogID})
 	})
 }
 
 func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
-	store, group := a.group.node.cfg.Snapshots, a.group.cfg.Group
-	r, err := store.Open(a.group.ctx, group, meta.LogID)
+	r, err := a.snapshots.Open(a.ctx, a.group, meta.LogID)
 	if err != nil {
 		return err
 	}
-	err = a.machine.Restore(a.group.ctx, r)
+	err = a.machine.Restore(a.ctx, r)
 	if err == nil {
 		_, err = io.Copy(io.Discard, r) // reading to the end verifies the checksum
 	}
@@ -383,7 +421,7 @@ func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
 	if err != nil {
 		return err
 	}
-	return store.RemoveBelow(a.group.ctx, group, meta.Index)
+	return a.snapshots.RemoveBelow(a.ctx, a.group, meta.Index)
 }
 
 // finish answers whoever still waits: what was appended here may yet happen.
@@ -391,7 +429,7 @@ func (a *applyActor) finish() {
 	for _, item := range a.inbox.Close() {
 		a.acceptLast(item)
 	}
-	cause := a.group.stopCause()
+	cause := a.stopCause()
 	for _, s := range a.slots {
 		for !s.proposals.empty() {
 			id, p := s.next()
@@ -401,7 +439,7 @@ func (a *applyActor) finish() {
 	a.slots = nil
 	for _, b := range a.reads {
 		for _, r := range b.reads {
-			a.group.finishRead(r, stageApply, 0, cause)
+			a.underWay.finish(r, stageApply, 0, cause)
 		}
 	}
 	a.reads = nil

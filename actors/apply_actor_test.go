@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,7 +22,7 @@ func work(env *stagetest.Hand, s *stage.Shell) {
 // applyRig is an apply actor that a test steps by hand; nothing else of its
 // group runs.
 type applyRig struct {
-	group   *Group
+	apply   *applyActor
 	env     *stagetest.Hand
 	net     *sentNetwork
 	answers []string
@@ -31,20 +30,16 @@ type applyRig struct {
 
 func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
-	n := &Node{identity: core.Identity{ID: 1, Incarnation: 1}}
-	n.cfg.Network, n.cfg.Store, n.cfg.Snapshots = r.net, memory.New(1), memory.NewSnapshots()
-	g := &Group{node: n, cfg: groupConfig(1, &listMachine{}), env: r.env}
-	g.ctx, g.cancel = context.WithCancel(t.Context())
-	t.Cleanup(g.cancel)
-	g.credits = &credits{entriesMax: 100, bytesMax: 1 << 20, parent: &credits{}}
-	g.tail = newTail(1<<20, core.LogID{}, core.LogID{}, 0)
-	g.setCluster(core.ClusterID{7})
-	g.core = &coreActor{group: g}
-	g.core.inbox.Bell = func() {}
-	g.apply = newApplyActor(g, core.LogID{}, 0, core.ConfigurationAt{})
-	g.apply.inbox.Bell = func() {}
-	g.apply.Start()
-	r.group = g
+	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
+	r.apply = newApplyActor(applyNeeds{
+		home: home{env: r.env}, group: 1, machine: &listMachine{}, ctx: t.Context(),
+		tail: newTail(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
+		credits: &credits{entriesMax: 100, bytesMax: 1 << 20, parent: &credits{}}, underWay: &readCount{},
+		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Bell: func() {}}}},
+		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
+	}, core.LogID{}, 0, core.ConfigurationAt{})
+	r.apply.inbox.Bell = func() {}
+	r.apply.Start()
 	return r
 }
 
@@ -57,12 +52,12 @@ func (r *applyRig) slot(first core.LogID, n int, from core.Identity) {
 		p := &Proposal{from: from, id: uint64(at.Index), Completed: func(p *Proposal) {
 			r.answers = append(r.answers, fmt.Sprintf("%s: %s", name, outcome(p.Err)))
 		}}
-		r.group.credits.acquire(p, 100, false)
+		r.apply.credits.acquire(p, 100, false)
 		p.stage.Store(stageApply)
 		held.proposals.push(p)
 		at.Index++
 	}
-	r.group.apply.inbox.Put(applyItem{slots: held}, true)
+	r.apply.inbox.Put(applyItem{slots: held}, true)
 }
 
 func outcome(err error) string {
@@ -79,7 +74,7 @@ func outcome(err error) string {
 }
 
 func (r *applyRig) run() {
-	work(r.env, &r.group.apply.Shell)
+	work(r.env, &r.apply.Shell)
 	for r.env.Calls() > 0 {
 		r.env.Finish()
 	}
@@ -103,23 +98,23 @@ func TestSlotsAreDecidedByWhatIsApplied(t *testing.T) {
 	log := entriesOf(1, 1, 3, 100)
 	log = append(log, entriesOf(2, 4, 5, 100)...)
 	log = append(log, entriesOf(3, 6, 7, 100)...)
-	r.group.tail.submit(&core.Write{IOID: 1, Append: log})
+	r.apply.tail.submit(&core.Write{IOID: 1, Append: log})
 
-	r.group.apply.inbox.Put(applyItem{upTo: 3}, true)
+	r.apply.inbox.Put(applyItem{upTo: 3}, true)
 	r.run()
 	r.expect(t, "1.2: applied", "1.3: applied")
-	r.group.apply.inbox.Put(applyItem{upTo: 4}, true)
+	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	r.expect(t, "1.5: lost")
-	r.group.apply.inbox.Put(applyItem{upTo: 6}, true)
+	r.apply.inbox.Put(applyItem{upTo: 6}, true)
 	r.run()
 	r.expect(t, "3.6: applied")
-	if n, _ := r.group.Inflight(); n != 1 {
+	if n, _ := r.apply.credits.inflight(); n != 1 {
 		t.Errorf("%d credits are out, want 1", n)
 	}
-	r.group.apply.finish()
+	r.apply.finish()
 	r.expect(t, "3.7: unknown")
-	if n, b := r.group.Inflight(); n != 0 || b != 0 {
+	if n, b := r.apply.credits.inflight(); n != 0 || b != 0 {
 		t.Errorf("%d credits, %d bytes are out", n, b)
 	}
 }
@@ -128,15 +123,15 @@ func TestSlotsThatASnapshotOvertakes(t *testing.T) {
 	r := newApplyRig(t)
 	r.slot(id(1, 2), 2, core.Identity{})
 	r.slot(id(2, 9), 3, core.Identity{})
-	r.group.apply.accept(applyItem{})
-	for _, item := range r.group.apply.inbox.Take() {
-		r.group.apply.accept(item)
+	r.apply.accept(applyItem{})
+	for _, item := range r.apply.inbox.Take() {
+		r.apply.accept(item)
 	}
-	r.group.apply.settleJump(id(2, 10))
+	r.apply.settleJump(id(2, 10))
 	r.expect(t, "1.2: unknown", "1.3: unknown", "2.9: unknown", "2.10: unknown")
-	r.group.apply.settleJump(id(3, 10))
+	r.apply.settleJump(id(3, 10))
 	r.expect(t, "2.11: lost")
-	if n, _ := r.group.Inflight(); n != 0 {
+	if n, _ := r.apply.credits.inflight(); n != 0 {
 		t.Errorf("%d credits are out", n)
 	}
 }
@@ -147,8 +142,8 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	r.slot(id(1, 1), 2, a)
 	r.slot(id(1, 3), 1, b)
 	r.slot(id(1, 4), 1, a)
-	r.group.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
-	r.group.apply.inbox.Put(applyItem{upTo: 4}, true)
+	r.apply.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	var got []string
 	for _, m := range r.net.sent {
@@ -162,28 +157,28 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	if want := "to 2: 1=1 2=1 4=1|to 3: 3=1"; strings.Join(got, "|") != want {
 		t.Errorf("sent %q, want %q", strings.Join(got, "|"), want)
 	}
-	if n, _ := r.group.Inflight(); n != 0 {
+	if n, _ := r.apply.credits.inflight(); n != 0 {
 		t.Errorf("%d credits are out", n)
 	}
 }
 
 func TestReadsWaitForTheirIndex(t *testing.T) {
 	r := newApplyRig(t)
-	r.group.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.apply.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
 	wait := func(index core.Index) {
 		read := &Read{Completed: func(read *Read) {
-			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.group.apply.applied.Index))
+			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.apply.applied.Index))
 		}}
 		read.stage.Store(stageApply)
-		r.group.apply.inbox.Put(applyItem{read: readBatch{index, []*Read{read}, 0}}, true)
+		r.apply.inbox.Put(applyItem{read: readBatch{index, []*Read{read}, 0}}, true)
 	}
 	wait(3)
 	wait(0)
 	wait(2)
 	r.run()
 	r.expect(t, "read 0 at 0")
-	r.group.cfg.ApplyBatchEntriesMax = 1
-	r.group.apply.inbox.Put(applyItem{upTo: 4}, true)
+	r.apply.entriesMax = 1
+	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	r.expect(t, "read 2 at 2", "read 3 at 3")
 }

@@ -47,7 +47,7 @@ func (c *coreActor) beginBootstrap(r *bootstrapRequest) {
 
 // newCluster draws the id of a cluster, of a cryptographic generator (rule 27).
 func (c *coreActor) newCluster() core.ClusterID {
-	if pinned := c.group.cfg.Cluster; !pinned.IsZero() {
+	if pinned := c.cfg.Cluster; !pinned.IsZero() {
 		return pinned
 	}
 	var id core.ClusterID

@@ -4,8 +4,11 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // coreActor runs the engine.
@@ -23,8 +26,8 @@ import (
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
 	stage.Shell
+	coreNeeds
 	inbox  coreInbox
-	group  *Group
 	engine *core.Engine
 	out    core.Output
 	now    core.Instant
@@ -35,10 +38,7 @@ type coreActor struct {
 	reads     readsInCore
 	// bootstraps wait for the bootstrap under way.
 	bootstraps []*bootstrapRequest
-	transfers  transfersInCore
 
-	// streams are the running replication actors, in the order of their start.
-	streams []*replicationActor
 	// changed and config are what the engine told last.
 	changed core.Changed
 	config  core.ConfigurationAt
@@ -49,8 +49,8 @@ type coreActor struct {
 	toldLast  core.Index
 	news      stage.Timer
 	newsArmed bool
-	// applyUpTo is told once a burst, at its end.
-	applyUpTo core.Index
+	// applyTo is told once a burst, at its end.
+	applyTo core.Index
 	// waitsForFlush is what the inbox was told last.
 	waitsForFlush bool
 	// Events that every burst has use for.
@@ -72,19 +72,77 @@ type (
 	retryDue      struct{}
 	newsDue       struct{}
 	unsentResults struct{ m *core.ProposeResponse }
+	// snapshotViewed is a view that the apply actor took.
+	snapshotViewed struct {
+		meta core.SnapshotMeta
+		view storage.SnapshotView
+	}
 )
 
-func newCoreActor(g *Group, engine *core.Engine) *coreActor {
-	c := &coreActor{group: g, engine: engine}
-	c.Shell = stage.Shell{Env: g.env, Name: "core", Next: c.step, Closing: c.finish, Failed: g.fail, Ended: g.memberEnded}
-	c.inbox.Bell, c.inbox.Meter = c.Ring, g.watch.Inbox(observe.ActorCore)
+// coreNeeds is what the core actor is given.
+type coreNeeds struct {
+	home
+	cfg     *GroupConfig
+	self    membership.Identity
+	network coreNetwork
+	// unreachable says why a node cannot be reached now, nil if it can.
+	unreachable func(membership.NodeID) error
+	// write hands a write to the log: the tail serves it from then on.
+	write func(*core.Write)
+	tail  *tail
+	apply applyMail
+	// streams and jobs are the actors that the core starts and stops.
+	streams *streams
+	jobs    *snapshots.Jobs
+	// seen is what the core lets others see, status the whole of it with what others
+	// know, for those who watch; told takes a notice.
+	status    func() Status
+	seen      *seen
+	told      func(*core.Notice)
+	credits   *credits
+	underWay  *readCount
+	answers   *resultSender
+	stopCause func() error
+	// checkInvariants checks the engine's invariants after every step.
+	checkInvariants bool
+}
+
+// coreNetwork is what the core uses of network.Network.
+type coreNetwork interface {
+	Send(core.Message) bool
+	Sent(membership.NodeID, core.Class) uint64
+	Break(membership.NodeID, core.Class)
+	SetAddress(membership.NodeID, string)
+}
+
+// applyMail is what the core tells the apply actor.
+type applyMail interface {
+	// applyUpTo: the log is committed up to the index.
+	applyUpTo(core.Index)
+	// hold takes the slots of what was appended, before anything can make the actor
+	// apply it. hold and serve report false when the actor has ended.
+	hold(slots) bool
+	// serve completes reads when their index is applied.
+	serve(readBatch) bool
+	// giveView asks for a view, installNow for the installation of a snapshot.
+	giveView()
+	installNow(core.SnapshotMeta)
+}
+
+func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
+	c := &coreActor{coreNeeds: needs, engine: engine}
+	c.Shell = c.shell("core", c.step, c.finish)
+	c.inbox.Bell, c.inbox.Meter = c.Ring, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
-	c.transfers.core = c
 	return c
 }
 
 // put hands over an event, or one of the items above.
 func (c *coreActor) put(item any) bool { return c.inbox.Put(item, true) }
+
+// noteApplied, noteMatched: see coreMail.
+func (c *coreActor) noteApplied(id core.LogID) { c.inbox.noteApplied(id) }
+func (c *coreActor) noteMatched(counts bool)   { c.inbox.noteMatched(counts) }
 
 // step carries out one burst: everything that has piled up.
 func (c *coreActor) step() bool {
@@ -123,9 +181,9 @@ func (c *coreActor) step() bool {
 	c.due = c.due[:0]
 	c.proposals.pump()
 	c.reads.ask(c)
-	observe.Burst{Engine: c.engine, Now: c.now}.Tell(c.group.watch)
-	if changing := c.engine.Changing(); changing != c.group.changing.Load() {
-		c.group.changing.Store(changing)
+	observe.Burst{Engine: c.engine, Now: c.now}.Tell(c.watch)
+	if changing := c.engine.Changing(); changing != c.seen.changing.Load() {
+		c.seen.changing.Store(changing)
 	}
 	if c.grown.Last > c.toldLast {
 		c.tellGrowth()
@@ -143,7 +201,7 @@ func (c *coreActor) step() bool {
 
 // takeMatches tells the engine what the streams have learned.
 func (c *coreActor) takeMatches() {
-	for _, s := range c.streams {
+	for _, s := range c.streams.running {
 		if match := core.Index(s.news.Swap(0)); match > 0 {
 			c.matched = core.Matched{Peer: s.key.peer, Stream: s.key.stream, Match: match}
 			c.stepEngine(&c.matched)
@@ -170,9 +228,9 @@ func (c *coreActor) handle(item any) {
 	case *core.PeerDown:
 		c.onPeerDown(item)
 	case *snapshotViewed:
-		c.transfers.build(item)
+		c.jobs.Build(item.meta, item.view)
 	case *core.SnapshotSent:
-		c.transfers.sent(item)
+		c.transferEnded(item)
 		c.tellOfSnapshot(item)
 		c.stepEngine(item)
 	case *core.SnapshotBuilt:
@@ -199,7 +257,7 @@ func (c *coreActor) handle(item any) {
 	case core.Event:
 		c.stepEngine(item)
 		if m, ok := item.(core.Message); ok {
-			observe.Stepped{Message: m, Leads: c.changed.Role == core.RoleLeader}.Tell(c.group.watch)
+			observe.Stepped{Message: m, Leads: c.changed.Role == core.RoleLeader}.Tell(c.watch)
 		}
 	default:
 		panic("an unknown item in the core's inbox")
@@ -212,9 +270,17 @@ func (c *coreActor) stepEngine(ev core.Event) {
 	c.execute()
 }
 
+// transferEnded lets the stream go on whose snapshot was sent, or was not.
+func (c *coreActor) transferEnded(ev *core.SnapshotSent) {
+	c.jobs.StreamStopped(ev.Peer, ev.Stream)
+	if s := c.streams.find(streamKey{ev.Peer, ev.Stream}); s != nil {
+		s.inbox.Put(&core.StreamSnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
+	}
+}
+
 func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 	if ev.Class == core.ClassBulk {
-		for _, s := range c.streams {
+		for _, s := range c.streams.running {
 			if s.key.peer.ID == ev.Node {
 				s.inbox.Put(&core.StreamDown{}, true)
 			}
@@ -222,7 +288,7 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 		c.proposals.onPeerDown(ev.Node)
 	}
 	if ev.Class == core.ClassSnapshot {
-		c.transfers.onPeerDown(ev.Node)
+		c.jobs.PeerDown(ev.Node)
 	}
 	c.stepEngine(ev)
 }
@@ -233,7 +299,7 @@ func (c *coreActor) tellGrowth() {
 		return
 	}
 	grown := core.StreamGrown{Last: c.grown.Last, Commit: c.grown.Commit}
-	for _, s := range c.streams {
+	for _, s := range c.streams.running {
 		s.inbox.grow(grown)
 	}
 	c.toldLast, c.grown = c.grown.Last, core.Replicate{}
@@ -259,9 +325,9 @@ func (c *coreActor) armNews() {
 
 // tellApply tells the apply actor once a burst how far it may go.
 func (c *coreActor) tellApply() {
-	if c.applyUpTo > 0 {
-		c.group.apply.inbox.Put(applyItem{upTo: c.applyUpTo}, true)
-		c.applyUpTo = 0
+	if c.applyTo > 0 {
+		c.apply.applyUpTo(c.applyTo)
+		c.applyTo = 0
 	}
 }
 
@@ -272,14 +338,27 @@ func (c *coreActor) armRetry() {
 	}
 	c.retryArmed = true
 	if c.retry == nil {
-		c.retry = c.Env.AfterFunc(c.group.cfg.HeartbeatInterval, func() { c.put(&retryDue{}) })
+		c.retry = c.Env.AfterFunc(c.cfg.HeartbeatInterval, func() { c.put(&retryDue{}) })
 		return
 	}
-	c.retry.Reset(c.group.cfg.HeartbeatInterval)
+	c.retry.Reset(c.cfg.HeartbeatInterval)
 }
 
 func (c *coreActor) onRetry() {
 	c.proposals.onRetry()
+}
+
+// publish makes the engine's state at the end of a burst the group's. Watchers
+// are told if it says anything new; while nobody watches nothing is allocated.
+//
+// Who begins to watch looks at the status afterwards. So the state is put up
+// first, and watchers are looked for behind it: one of the two sees the other.
+func (c *coreActor) publish() {
+	before, now := c.seen.board.put(c.engine.StatusInto)
+	c.seen.growth.note(before, now, c.now)
+	if c.seen.watchers.some() && now.Differs(before) {
+		c.seen.watchers.tell(c.status())
+	}
 }
 
 // finish ends the core: whoever waits is answered, everything that it started
@@ -294,13 +373,13 @@ func (c *coreActor) finish() {
 			timer.Stop()
 		}
 	}
-	cause := c.group.stopCause()
+	cause := c.stopCause()
 	for _, item := range left {
 		switch item := item.(type) {
 		case *Proposal:
 			c.proposals.accept(item)
 		case *Read:
-			c.group.finishRead(item, stageCore, 0, cause)
+			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
 			_ = item.view.Close()
 		case *bootstrapRequest:
@@ -313,10 +392,6 @@ func (c *coreActor) finish() {
 	c.proposals.finish(cause)
 	c.reads.finish(c, cause)
 	c.endBootstraps(cause)
-	for _, s := range c.streams {
-		s.Stop()
-	}
-	c.streams = nil
-	c.group.setStreams(nil)
-	c.transfers.finish()
+	c.streams.stopAll()
+	c.jobs.Stop()
 }

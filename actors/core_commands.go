@@ -15,7 +15,7 @@ func (c *coreActor) execute() {
 		c.carryOut(c.out.Commands[i])
 	}
 	c.out.Reset()
-	if c.group.node.cfg.CheckInvariants {
+	if c.checkInvariants {
 		if err := c.engine.CheckInvariants(); err != nil {
 			panic(fmt.Errorf("an invariant is broken: %w", err))
 		}
@@ -25,14 +25,14 @@ func (c *coreActor) execute() {
 func (c *coreActor) carryOut(cmd core.Command) {
 	switch cmd := cmd.(type) {
 	case *core.Write:
-		c.write(cmd)
+		c.submit(cmd)
 	case *core.Send:
 		c.send(cmd.Message)
 	case *core.Replicate:
 		c.grown = *cmd
-		observe.Committed{Index: cmd.Commit}.Tell(c.group.watch)
+		observe.Committed{Index: cmd.Commit}.Tell(c.watch)
 	case *core.Apply:
-		c.applyUpTo = max(c.applyUpTo, cmd.UpTo)
+		c.applyTo = max(c.applyTo, cmd.UpTo)
 	case *core.PeerAlive:
 		c.peerAlive(cmd)
 	case *core.ArmTimer:
@@ -48,16 +48,15 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.ReadFailed:
 		c.reads.failed(c, cmd)
 	case *core.BuildSnapshot:
-		c.group.apply.inbox.Put(applyItem{view: true}, true)
+		c.apply.giveView()
 	case *core.SendSnapshot:
-		c.transfers.send(cmd)
+		c.jobs.Send(cmd)
 	case *core.ReceiveChunk:
-		c.transfers.receive(cmd.Chunk)
+		c.jobs.Receive(cmd.Chunk)
 	case *core.InstallSnapshot:
-		meta := cmd.Meta
-		c.group.apply.inbox.Put(applyItem{install: &meta}, true)
+		c.apply.installNow(cmd.Meta)
 	case *core.BreakConnection:
-		c.group.node.cfg.Network.Break(cmd.Node, cmd.Class)
+		c.network.Break(cmd.Node, cmd.Class)
 	case *core.Changed:
 		c.onChanged(cmd)
 	case *core.DialMembers:
@@ -67,7 +66,7 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.ConfigurationChanged:
 		c.onConfiguration(cmd.At)
 	case *core.Notice:
-		c.group.tell(cmd)
+		c.told(cmd)
 	default:
 		panic(fmt.Sprintf("unknown command %T", cmd))
 	}
@@ -75,27 +74,27 @@ func (c *coreActor) carryOut(cmd core.Command) {
 
 // send sends a message that depends on no write.
 func (c *coreActor) send(message core.Message) {
-	observe.Sending{Message: message, Last: c.engine.Last(), Read: c.reads.asking.traced()}.Begin(c.group.watch)
-	c.group.node.cfg.Network.Send(message)
+	observe.Sending{Message: message, Last: c.engine.Last(), Read: c.reads.asking.traced()}.Begin(c.watch)
+	c.network.Send(message)
 }
 
-// write lets the tail serve what is being written, and queues it.
-func (c *coreActor) write(w *core.Write) {
+// submit lets the tail serve what is being written, and queues it.
+func (c *coreActor) submit(w *core.Write) {
 	if w.SaveHardState {
-		c.group.setCluster(w.HardState.Cluster)
-		c.group.term.Store(uint64(w.HardState.Term))
+		c.seen.setCluster(w.HardState.Cluster)
+		c.seen.term.Store(uint64(w.HardState.Term))
 	}
-	c.group.tail.submit(w)
-	observe.Submitted{Write: w}.Tell(c.group.watch)
+	c.tail.submit(w)
+	observe.Submitted{Write: w}.Tell(c.watch)
 	for _, message := range w.Then {
-		observe.Sending{Message: message, Waits: true}.Begin(c.group.watch)
+		observe.Sending{Message: message, Waits: true}.Begin(c.watch)
 	}
-	c.group.node.log.inbox.Put(logItem{log: c.group.log, write: *w}, true)
+	c.write(w)
 }
 
 func (c *coreActor) onChanged(cmd *core.Changed) {
 	c.changed = *cmd
-	observe.Changed{Changed: cmd}.Tell(c.group.watch)
+	observe.Changed{Changed: cmd}.Tell(c.watch)
 	c.proposals.onChanged()
 }
 
@@ -103,28 +102,24 @@ func (c *coreActor) onChanged(cmd *core.Changed) {
 // force, and of the one that a bootstrap wants.
 func (c *coreActor) onConfiguration(at core.ConfigurationAt) {
 	c.config = at
-	c.group.tellOfConfiguration(&at)
+	c.tellOfConfiguration(&at)
 	c.dial(at.Configuration.Members)
 }
 
 func (c *coreActor) dial(members []membership.Member) {
-	n := c.group.node
 	for _, m := range members {
-		if m.ID != n.identity.ID && m.Address != "" {
-			n.cfg.Network.SetAddress(m.ID, m.Address)
-			if cause, down := n.unreachable.Load(m.ID); down {
-				c.put(&core.PeerDown{Node: m.ID, Class: core.ClassControl, Cause: cause.(error)})
+		if m.ID != c.self.ID && m.Address != "" {
+			c.network.SetAddress(m.ID, m.Address)
+			if cause := c.unreachable(m.ID); cause != nil {
+				c.put(&core.PeerDown{Node: m.ID, Class: core.ClassControl, Cause: cause})
 			}
 		}
 	}
 }
 
 func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
-	for _, s := range c.streams {
-		if s.key == (streamKey{cmd.Peer, cmd.Stream}) {
-			s.inbox.Put(&core.StreamAlive{Match: cmd.Match, Sent: cmd.Sent}, true)
-			return
-		}
+	if s := c.streams.find(streamKey{cmd.Peer, cmd.Stream}); s != nil {
+		s.inbox.Put(&core.StreamAlive{Match: cmd.Match, Sent: cmd.Sent}, true)
 	}
 }
 
@@ -132,22 +127,14 @@ func (c *coreActor) startStream(cmd *core.StartStream) {
 	c.tellGrowth() // what was said before is not for the new stream
 	c.toldLast = 0 // which has to be told in this burst
 	c.stopStream(streamKey{cmd.Peer.Identity, cmd.Stream})
-	s := newReplicationActor(c.group, cmd, c.group.tail.now())
-	c.streams = append(c.streams, s)
-	c.group.spawn(&s.Shell)
-	c.group.setStreams(c.streams)
+	c.streams.start(cmd)
 }
 
 func (c *coreActor) stopStream(key streamKey) {
-	for i, s := range c.streams {
-		if s.key != key {
-			continue
-		}
-		c.tellGrowth()
-		c.streams = append(c.streams[:i:i], c.streams[i+1:]...)
-		c.group.setStreams(c.streams)
-		s.Stop()
-		c.transfers.streamStopped(key)
+	if c.streams.find(key) == nil {
 		return
 	}
+	c.tellGrowth()
+	c.streams.stop(key)
+	c.jobs.StreamStopped(key.peer, key.stream)
 }

@@ -85,12 +85,12 @@ func (c *coreActor) tellOfSnapshot(ev core.Event) {
 	case *core.SnapshotInstalled:
 		n.Kind, n.Index = core.NoticeSnapshotInstalled, ev.LogID.Index
 	}
-	c.group.tell(&n)
+	c.told(&n)
 }
 
 // tellOfConfiguration tells of another configuration in force.
-func (g *Group) tellOfConfiguration(at *core.ConfigurationAt) {
+func (c *coreActor) tellOfConfiguration(at *core.ConfigurationAt) {
 	if !at.Configuration.IsZero() {
-		g.tell(&core.Notice{Kind: core.NoticeConfigurationChanged, Term: at.Term, Index: at.Index, Text: at.Configuration.String()})
+		c.told(&core.Notice{Kind: core.NoticeConfigurationChanged, Term: at.Term, Index: at.Index, Text: at.Configuration.String()})
 	}
 }

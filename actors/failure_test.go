@@ -65,7 +65,7 @@ func noCreditLeft(t *testing.T, g *Group) {
 	if n, b := g.Inflight(); n != 0 || b != 0 {
 		t.Errorf("credit for %d proposals, %d bytes is not returned", n, b)
 	}
-	if n := g.readsInflight.Load(); n != 0 {
+	if n := g.reads.inflight.Load(); n != 0 {
 		t.Errorf("%d reads are not answered", n)
 	}
 }

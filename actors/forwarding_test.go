@@ -119,8 +119,8 @@ func TestSilence(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n := &Node{cfg: NodeConfig{ID: membership.NodeID(1), Store: store}, promise: store.Header().Promise}
-		if err := n.raisePromise(t.Context(), timeout); err != nil {
+		n := &Node{cfg: NodeConfig{ID: membership.NodeID(1), Store: store}, promises: promises{store: store, recorded: store.Header().Promise}}
+		if err := n.promises.raise(t.Context(), timeout); err != nil {
 			t.Fatal(err)
 		}
 		if got := n.silence(timeout, test.again); got != test.want {

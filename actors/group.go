@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
@@ -19,32 +20,25 @@ import (
 // It lives and fails as a whole: an error or a panic anywhere below it, or a
 // failed store, ends it, with every waiter answered, and nothing is restarted.
 type Group struct {
-	node *Node
-	cfg  GroupConfig
-	env  stage.Environment
+	node  *Node
+	cfg   GroupConfig
+	env   stage.Environment
+	watch *observe.Watch
 	// ctx ends when the group has failed.
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	core    *coreActor
 	apply   *applyActor
+	streams *streams
+	jobs    *snapshots.Jobs
 	tail    *tail
 	log     *groupLog
 	credits *credits
-	watch   *observe.Watch
-
-	// What the core actor lets others see.
-	clusterID     atomic.Pointer[core.ClusterID]
-	term          atomic.Uint64
-	changing      atomic.Bool // core.Engine.Changing
-	readsInflight atomic.Int64
-	streams       atomic.Pointer[map[streamKey]*replicationActor]
-	senders       atomic.Pointer[map[uint64]*snapshotSender]
-	board         board
-	growth        growth
-	final         atomic.Pointer[Status]
-	watchers      listeners[Status]
-	events        listeners[Event]
+	reads   readCount
+	seen    seen
+	events  listeners[Event]
+	final   atomic.Pointer[Status]
 
 	life life
 }
@@ -59,20 +53,6 @@ type life struct {
 	live    int
 	waiting []func(error)
 	done    chan struct{}
-}
-
-func (g *Group) cluster() core.ClusterID { return *g.clusterID.Load() }
-
-// setCluster lets others see the cluster that the core knows.
-func (g *Group) setCluster(id core.ClusterID) {
-	if old := g.clusterID.Load(); old == nil || *old != id {
-		g.clusterID.Store(&id)
-	}
-}
-
-// header begins a message of the group.
-func (g *Group) header(to core.Identity) core.Header {
-	return core.Header{Group: g.cfg.Group, Cluster: g.cluster(), From: g.node.identity, To: to, Term: core.Term(g.term.Load())}
 }
 
 // Propose hands a command over. p.Completed tells the result:
@@ -115,14 +95,8 @@ func (g *Group) enter(p *Proposal) {
 // Cancel does nothing to a proposal that is completed already.
 func (g *Group) Cancel(p *Proposal) {
 	if !g.core.put(&cancelPropose{p}) {
-		g.cancelAppended(p)
+		p.cancelAppended()
 	}
-}
-
-// cancelAppended ends a proposal that the apply actor holds, however busy that
-// is. The credit is returned with its entry.
-func (g *Group) cancelAppended(p *Proposal) {
-	p.finish(stageApply, core.LogID{}, nil, &core.UnknownOutcomeError{Cause: context.Canceled})
 }
 
 // Inflight returns how many proposals are admitted and not yet answered, and
@@ -256,40 +230,13 @@ func (g *Group) finished() {
 	}
 }
 
-// setStreams publishes where the answers to streams go.
-func (g *Group) setStreams(streams []*replicationActor) {
-	table := make(map[streamKey]*replicationActor, len(streams))
-	for _, s := range streams {
-		table[s.key] = s
-	}
-	g.streams.Store(&table)
-	peers := make([]core.Identity, 0, len(streams))
-	for _, s := range streams {
-		peers = append(peers, s.key.peer)
-	}
-	observe.Streams{Peers: peers}.Tell(g.watch)
-}
-
-// setSenders publishes where the answers to transfers go.
-func (g *Group) setSenders(senders []*snapshotSender) {
-	table := make(map[uint64]*snapshotSender, len(senders))
-	for _, s := range senders {
-		table[s.transfer] = s
-	}
-	g.senders.Store(&table)
-}
-
 // receive routes a message of another node. It never blocks.
 func (g *Group) receive(m core.Message) {
 	switch m := m.(type) {
 	case *core.AppendResponse:
-		if s := (*g.streams.Load())[streamKey{m.From, m.Stream}]; s != nil && m.To == g.node.identity {
-			s.inbox.Put(m, true)
-		}
+		g.streams.answered(m)
 	case *core.SnapshotResponse:
-		if s := (*g.senders.Load())[m.Transfer]; s != nil && m.To == g.node.identity {
-			s.inbox.Put(senderItem{response: m}, true)
-		}
+		g.jobs.Answered(m)
 	default:
 		observe.Received{Message: m}.Tell(g.watch)
 		g.core.put(m)

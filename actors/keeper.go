@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -25,35 +27,83 @@ import (
 //	DIES WITH the node
 type keeper struct {
 	stage.Shell
-	node  *Node
-	inbox stage.Inbox[keeperItem]
+	keeperNeeds
+	inbox keeperInbox
 
-	// waiting are the peers to be kept, the newest of each identity, in the order
-	// of their coming.
-	waiting []storage.Peer
-	refusal string
-	// silence is how long the promise of the life before is, from begun on; lower
-	// says that it is time to record what is left of it.
+	// wanted is what is to be done.
+	wanted keeperNotes
+	// silence is how long the promise of the life before is, from begun on.
 	silence time.Duration
 	begun   stage.Instant
 	timer   stage.Timer
-	lower   bool
 }
 
-// keeperItem is a peer to keep, a refusal, the beginning or the timer.
-type keeperItem struct {
-	begin   bool
-	peer    *storage.Peer
+// keeperNeeds is what the keeper is given.
+type keeperNeeds struct {
+	env      stage.Environment
+	logger   *slog.Logger
+	store    storage.LogStore
+	promises *promises
+	// failed stops all groups on the store, ended is the end of the keeper.
+	failed func(error)
+	ended  func()
+}
+
+// keeperInbox has notes alone, each of which has its place: so it is bounded by the
+// number of peers however long the store takes.
+type keeperInbox struct {
+	stage.Inbox[struct{}]
+	notes keeperNotes
+}
+
+// keeperNotes are what a keeper has to do.
+type keeperNotes struct {
+	// begin: the actor has started. lower: it is time to record what is left of the
+	// promise of the life before.
+	begin, lower bool
+	// refusal is why the store is an old copy, "" if nobody says so.
 	refusal string
-	lower   bool
+	// peers are to be kept, the newest of each identity, in the order of their coming.
+	peers []storage.Peer
 }
 
-func newKeeper(n *Node, header storage.Header) *keeper {
-	k := &keeper{node: n, begun: n.env.Now()}
+// add takes more.
+func (n *keeperNotes) add(more *keeperNotes) {
+	n.begin, n.lower = n.begin || more.begin, n.lower || more.lower
+	if more.refusal != "" {
+		n.refusal = more.refusal
+	}
+	for _, p := range more.peers {
+		if i := slices.IndexFunc(n.peers, func(o storage.Peer) bool { return o.Identity == p.Identity }); i >= 0 {
+			n.peers[i] = p
+		} else {
+			n.peers = append(n.peers, p)
+		}
+	}
+}
+
+func (b *keeperInbox) note(n keeperNotes) {
+	b.Note(func() bool {
+		b.notes.add(&n)
+		return true
+	})
+}
+
+// takeInto moves what was noted.
+func (b *keeperInbox) takeInto(n *keeperNotes) {
+	b.TakeNoted(func(bool) int {
+		n.add(&b.notes)
+		b.notes = keeperNotes{}
+		return 1
+	})
+}
+
+func newKeeper(needs keeperNeeds, header storage.Header) *keeper {
+	k := &keeper{keeperNeeds: needs, begun: needs.env.Now()}
 	if header.StartCounter > 1 {
 		k.silence = header.Promise
 	}
-	k.Shell = stage.Shell{Env: n.env, Name: "keeper", Next: k.step, Closing: k.finish, Failed: k.broke, Ended: n.keeperEnded}
+	k.Shell = stage.Shell{Env: k.env, Name: "keeper", Next: k.step, Closing: k.finish, Failed: k.failed, Ended: k.ended}
 	k.inbox.Bell = k.Ring
 	return k
 }
@@ -61,7 +111,7 @@ func newKeeper(n *Node, header storage.Header) *keeper {
 // begin starts the actor, and the silence's end with it.
 func (k *keeper) begin() {
 	k.Start()
-	k.inbox.Put(keeperItem{begin: true}, true)
+	k.inbox.note(keeperNotes{begin: true})
 }
 
 // lowerEvery is how often the promise is lowered while it is served: a loop of
@@ -77,27 +127,30 @@ func (k *keeper) pause(left time.Duration) time.Duration {
 }
 
 func (k *keeper) learned(p network.Peer) {
-	k.inbox.Put(keeperItem{peer: &storage.Peer{Identity: p.Identity, StartCounter: p.StartCounter, Nonce: p.Nonce, Address: p.Address}}, true)
+	k.inbox.note(keeperNotes{peers: []storage.Peer{{Identity: p.Identity, StartCounter: p.StartCounter, Nonce: p.Nonce, Address: p.Address}}})
 }
 
 func (k *keeper) outlived(by membership.Identity) {
-	k.inbox.Put(keeperItem{refusal: fmt.Sprintf("node %v has seen a later life of this store: this is an old copy of it", by)}, true)
+	k.inbox.note(keeperNotes{refusal: fmt.Sprintf("node %v has seen a later life of this store: this is an old copy of it", by)})
 }
 
 // step carries out one call of the store.
 func (k *keeper) step() bool {
-	for _, item := range k.inbox.Take() {
-		k.accept(item)
+	k.inbox.takeInto(&k.wanted)
+	w := &k.wanted
+	if w.begin && k.silence > 0 {
+		k.timer = k.env.AfterFunc(k.pause(k.silence), func() { k.inbox.note(keeperNotes{lower: true}) })
 	}
+	w.begin = false
 	switch {
-	case k.refusal != "":
-		k.refuse()
-	case k.lower:
-		k.lower = false
+	case w.refusal != "":
+		k.refuse(w.refusal)
+	case w.lower:
+		w.lower = false
 		k.lowerPromise()
-	case len(k.waiting) > 0:
-		p := k.waiting[0]
-		k.waiting = k.waiting[1:]
+	case len(w.peers) > 0:
+		p := w.peers[0]
+		w.peers = slices.Delete(w.peers, 0, 1)
 		k.keep(p)
 	default:
 		return false
@@ -105,32 +158,11 @@ func (k *keeper) step() bool {
 	return true
 }
 
-func (k *keeper) accept(item keeperItem) {
-	switch {
-	case item.begin:
-		if k.silence > 0 {
-			k.timer = k.Env.AfterFunc(k.pause(k.silence), func() { k.inbox.Put(keeperItem{lower: true}, true) })
-		}
-	case item.refusal != "":
-		k.refusal = item.refusal
-	case item.lower:
-		k.lower = true
-	default:
-		for i := range k.waiting {
-			if k.waiting[i].Identity == item.peer.Identity {
-				k.waiting[i] = *item.peer
-				return
-			}
-		}
-		k.waiting = append(k.waiting, *item.peer)
-	}
-}
-
 func (k *keeper) keep(p storage.Peer) {
 	var err error
-	k.Do(CallKeep, func() { err = k.node.cfg.Store.KeepPeer(context.Background(), p) }, func() {
+	k.Do(calls.Keep, func() { err = k.store.KeepPeer(context.Background(), p) }, func() {
 		if err != nil {
-			k.node.logger.Warn("what was learned of a peer cannot be kept", slog.Any("peer", p.Identity), slog.Any("error", err))
+			k.logger.Warn("what was learned of a peer cannot be kept", slog.Any("peer", p.Identity), slog.Any("error", err))
 		}
 	})
 }
@@ -138,12 +170,12 @@ func (k *keeper) keep(p storage.Peer) {
 // lowerPromise records what is left of the promise of the life before, but never
 // less than was promised in this one (rule 13).
 func (k *keeper) lowerPromise() {
-	left := max(k.silence-k.Env.Now().Sub(k.begun), 0)
+	left := max(k.silence-k.env.Now().Sub(k.begun), 0)
 	var err error
-	k.Do(CallKeep, func() { err = k.node.lowerPromise(left) }, func() {
+	k.Do(calls.Keep, func() { err = k.promises.lower(left) }, func() {
 		switch {
 		case err != nil:
-			k.node.logger.Warn("the promise of the life before cannot be lowered", slog.Any("error", err))
+			k.logger.Warn("the promise of the life before cannot be lowered", slog.Any("error", err))
 		case left > 0:
 			k.timer.Reset(k.pause(left))
 		}
@@ -151,20 +183,15 @@ func (k *keeper) lowerPromise() {
 }
 
 // refuse marks the store as an old copy and stops everything on it (rule 17).
-func (k *keeper) refuse() {
-	reason := k.refusal
+func (k *keeper) refuse(reason string) {
 	var err error
-	k.Do(CallKeep, func() {
-		err = k.node.exclusive(func() error { return k.node.cfg.Store.Refuse(context.Background(), reason) })
+	k.Do(calls.Keep, func() {
+		err = k.promises.exclusive(func() error { return k.store.Refuse(context.Background(), reason) })
 	}, func() {
-		k.refusal = ""
-		cause := error(&storage.RefusedError{Store: "the log store", Reason: reason})
-		k.node.storeFailed(errors.Join(cause, err))
+		k.wanted.refusal = ""
+		k.failed(errors.Join(&storage.RefusedError{Store: "the log store", Reason: reason}, err))
 	})
 }
-
-// broke takes a panic of the store.
-func (k *keeper) broke(cause error) { k.node.storeFailed(cause) }
 
 func (k *keeper) finish() {
 	k.inbox.Close()

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -116,7 +117,7 @@ func (l *logActor) step() bool {
 		l.settle()
 		return len(l.active) > 0
 	}
-	l.Do(CallWrite, l.callWrite, l.callWritten)
+	l.Do(calls.Write, l.callWrite, l.callWritten)
 	return len(l.active) > 0
 }
 

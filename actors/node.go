@@ -8,9 +8,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -28,23 +29,16 @@ type Node struct {
 	network  *outbox
 	observed *observe.Node
 	credits  *credits
-	gate     transferGate
+	gate     *snapshots.Gate
 	inflight sync.Map // membership.NodeID -> *atomic.Int64
 	// unreachable is why nodes cannot be reached now by a control connection. The
 	// network says so once, and a group may ask later (coreActor.dial).
 	unreachable sync.Map // membership.NodeID -> error
-	// transferID numbers transfers of snapshots.
-	transferID atomic.Uint64
 	// table routes messages; it is replaced as a whole.
 	table atomic.Pointer[groupTable]
 
-	keeper *keeper
-
-	// writing keeps the store's one writer alone. Guarded by it: promise is what
-	// is recorded, longest the longest promise of this life.
-	writing sync.Mutex
-	promise time.Duration
-	longest time.Duration
+	keeper   *keeper
+	promises promises
 
 	mu sync.Mutex
 	// starting are groups that are being started, lived those that ever ran in
@@ -78,7 +72,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	out := &outbox{Network: cfg.Network}
 	cfg.Network = out
 	n := &Node{
-		cfg: cfg, network: out, env: cfg.Environment, promise: header.Promise,
+		cfg: cfg, network: out, env: cfg.Environment,
 		identity: membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
 		starting: make(map[membership.GroupID]bool),
 		lived:    make(map[membership.GroupID]bool),
@@ -94,12 +88,13 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		return nil, err
 	}
 	n.observed, n.logger, out.watch = observed, observed.Logger(), observed.Watch()
+	n.promises.store, n.promises.recorded = cfg.Store, header.Promise
 	n.table.Store(&groupTable{})
-	n.transferID.Store(n.env.Rand())
-	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.exclusive, n.storeFailed, n.logEnded)
+	n.gate = snapshots.NewGate(n.env.Rand())
+	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.promises.exclusive, n.storeFailed, n.logEnded)
 	n.log.watch = observed.Watch()
 	n.log.inbox.Meter = n.log.watch.Inbox(observe.ActorLog)
-	n.keeper = newKeeper(n, header)
+	n.keeper = newKeeper(keeperNeeds{env: n.env, logger: n.logger, store: cfg.Store, promises: &n.promises, failed: n.storeFailed, ended: n.keeperEnded}, header)
 	n.keeper.begin()
 	n.log.Start()
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
@@ -188,8 +183,8 @@ func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
 	}
 	n.lived[group] = true
 	g.watch.Open(g.core.engine.Progress(), g.figures)
-	n.network.SetCluster(group, g.cluster())
-	g.core.begin()
+	n.network.SetCluster(group, g.seen.cluster())
+	g.begin()
 	n.route(func(groups []*Group) []*Group { return append(groups, g) })
 	n.mu.Unlock()
 	return nil
@@ -258,7 +253,7 @@ func (n *Node) logEnded() {
 		return
 	}
 	var err error
-	n.env.Do(CallClose, func() { err = n.cfg.Network.Close() }, func() { n.closed(err) })
+	n.env.Do(calls.Close, func() { err = n.cfg.Network.Close() }, func() { n.closed(err) })
 }
 
 func (n *Node) closed(err error) {
@@ -283,6 +278,15 @@ func (n *Node) ended() {
 	}
 }
 
+// whyUnreachable returns why a node cannot be reached now by a control connection,
+// nil if it can.
+func (n *Node) whyUnreachable(node membership.NodeID) error {
+	if cause, down := n.unreachable.Load(node); down {
+		return cause.(error)
+	}
+	return nil
+}
+
 // inflightTo is the sum of what all groups' streams have on their way to a node,
 // in bytes.
 func (n *Node) inflightTo(node membership.NodeID) *atomic.Int64 {
@@ -291,44 +295,6 @@ func (n *Node) inflightTo(node membership.NodeID) *atomic.Int64 {
 		sum, _ = n.inflight.LoadOrStore(node, new(atomic.Int64))
 	}
 	return sum.(*atomic.Int64)
-}
-
-// exclusive runs a call of the store's writing side: Write by the log actor,
-// RecordPromise where a group is started and by the keeper.
-func (n *Node) exclusive(call func() error) error {
-	n.writing.Lock()
-	defer n.writing.Unlock()
-	return call()
-}
-
-// raisePromise records the longest promise before it can be given (rule 13).
-func (n *Node) raisePromise(ctx context.Context, d time.Duration) error {
-	return n.exclusive(func() error {
-		if d > n.promise {
-			if err := n.cfg.Store.RecordPromise(ctx, d); err != nil {
-				return err
-			}
-			n.promise = d
-		}
-		n.longest = max(n.longest, d)
-		return nil
-	})
-}
-
-// lowerPromise records that of the promise of the life before only so much is
-// left; what was promised in this life stays (rule 13).
-func (n *Node) lowerPromise(left time.Duration) error {
-	return n.exclusive(func() error {
-		d := max(left, n.longest)
-		if d >= n.promise {
-			return nil
-		}
-		if err := n.cfg.Store.RecordPromise(context.Background(), d); err != nil {
-			return err
-		}
-		n.promise = d
-		return nil
-	})
 }
 
 // storeFailed stops every group on the store (rule 6).

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/observe"
@@ -112,6 +113,12 @@ func (p *Proposal) finish(from uint32, id core.LogID, value []byte, err error) b
 	p.ended(id, err)
 	p.Completed(p)
 	return true
+}
+
+// cancelAppended ends a proposal that the apply actor holds, however busy that
+// is. The credit is returned with its entry.
+func (p *Proposal) cancelAppended() {
+	p.finish(stageApply, core.LogID{}, nil, &core.UnknownOutcomeError{Cause: context.Canceled})
 }
 
 // ended tells how p has ended. It is called once, by whoever completes it.

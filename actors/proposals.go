@@ -64,7 +64,7 @@ func (s *proposalsInCore) accept(p *Proposal) {
 		s.complete(p, stageCore, core.LogID{}, nil, context.Canceled)
 		return
 	}
-	observe.Taken{Span: p.span}.Tell(s.core.group.watch)
+	observe.Taken{Span: p.span}.Tell(s.core.watch)
 	p.stage.Store(stageWaiting)
 	s.waiting.pushBack(p)
 }
@@ -96,7 +96,7 @@ func (s *proposalsInCore) pump() {
 			s.forward()
 		}
 	}
-	s.results.send(s.core.group)
+	s.results.send(s.core.answers)
 }
 
 // failWaiting ends those for which fail says an error.
@@ -144,18 +144,17 @@ func (s *proposalsInCore) admitted(first core.LogID, count int) {
 		p := s.waiting.popFront()
 		if p.span.Traced() {
 			id := core.LogID{Term: first.Term, Index: first.Index + core.Index(i)}
-			observe.Admitted{Span: p.span, First: first, ID: id, Batch: count}.Tell(s.core.group.watch)
+			observe.Admitted{Span: p.span, First: first, ID: id, Batch: count}.Tell(s.core.watch)
 		}
 		p.stage.Store(stageApply)
 		held.proposals.push(p)
 	}
-	g := s.core.group
-	if g.apply.inbox.Leave(applyItem{slots: held}) {
+	if s.core.apply.hold(held) {
 		return
 	}
 	for !held.proposals.empty() {
 		id, p := held.next()
-		s.complete(p, stageApply, id, nil, &core.UnknownOutcomeError{Cause: g.stopCause()})
+		s.complete(p, stageApply, id, nil, &core.UnknownOutcomeError{Cause: s.core.stopCause()})
 	}
 }
 
@@ -163,7 +162,7 @@ func (s *proposalsInCore) admitted(first core.LogID, count int) {
 func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 	switch {
 	case errors.Is(err, core.ErrOverloaded):
-		observe.Overloaded{How: observe.OverloadLogFull}.Tell(s.core.group.watch)
+		observe.Overloaded{How: observe.OverloadLogFull}.Tell(s.core.watch)
 		s.blocked = true
 	case errors.Is(err, core.ErrNotReady):
 		s.failWaiting(func(p *Proposal) error {
@@ -194,22 +193,22 @@ func (s *proposalsInCore) forward() {
 	c := s.core
 	to, known := s.leaderIdentity()
 	for known && !s.waiting.empty() && !s.blocked && !s.refused {
-		m := &core.ProposeRequest{Header: c.group.header(to)}
+		m := &core.ProposeRequest{Header: c.seen.header(to)}
 		s.batch = s.batch[:0]
 		bytes := 0
 		for p := s.waiting.first; p != nil; p = p.next {
-			if bytes += p.creditBytes; bytes > c.group.cfg.MessageBytesMax && len(m.Proposals) > 0 {
+			if bytes += p.creditBytes; bytes > c.cfg.MessageBytesMax && len(m.Proposals) > 0 {
 				break
 			}
 			s.lastID++
 			p.id = s.lastID
-			span := observe.Forwarding{Span: p.span, To: to}.Begin(c.group.watch)
+			span := observe.Forwarding{Span: p.span, To: to}.Begin(c.watch)
 			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data, Trace: span.Context})
 			s.batch = append(s.batch, p)
 		}
-		sent := c.group.node.cfg.Network.Send(m)
+		sent := c.network.Send(m)
 		for _, p := range s.batch {
-			observe.Forwarded{Span: p.span, Batch: len(s.batch), Taken: sent}.Tell(c.group.watch)
+			observe.Forwarded{Span: p.span, Batch: len(s.batch), Taken: sent}.Tell(c.watch)
 		}
 		if !sent {
 			s.refused = true // nothing left this node
@@ -222,7 +221,7 @@ func (s *proposalsInCore) forward() {
 			s.byID[p.id] = p
 			s.forwarded.pushBack(p)
 		}
-		observe.Passed{Proposals: len(s.batch)}.Tell(c.group.watch)
+		observe.Passed{Proposals: len(s.batch)}.Tell(c.watch)
 		clear(s.batch)
 	}
 }
@@ -246,38 +245,37 @@ func (s *proposalsInCore) onChanged() {
 	if c := s.core; c.changed.Leader != s.leader || c.changed.Term != s.term {
 		s.leader, s.term, s.since, s.refused = c.changed.Leader, c.changed.Term, c.now, false
 		for p := s.waiting.first; p != nil; p = p.next {
-			observe.LeaderChanged{Span: p.span}.Tell(c.group.watch)
+			observe.LeaderChanged{Span: p.span}.Tell(c.watch)
 		}
 	}
 }
 
 // onRequest takes proposals that another node forwarded.
 func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
-	c, g := s.core, s.core.group
-	h := m.Head()
-	// Rule 27: h.Cluster is what the sender has proved.
-	if _, member := c.config.Configuration.Member(h.From); !member || h.Cluster != g.cluster() || h.To != g.node.identity {
+	c, h := s.core, m.Head()
+	// Rule 27: h.Cluster is what the sender has proved, unless it introduces.
+	if _, member := c.config.Configuration.Member(h.From); !member || h.Introduces || h.Cluster != c.seen.cluster() || h.To != c.self {
 		return
 	}
-	observe.Passed{Proposals: len(m.Proposals), In: true}.Tell(g.watch)
+	observe.Passed{Proposals: len(m.Proposals), In: true}.Tell(c.watch)
 	for i := range m.Proposals {
 		f := &m.Proposals[i]
-		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailWithoutLeader: true, from: h.From, id: f.ID, watch: g.watch}
+		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailWithoutLeader: true, from: h.From, id: f.ID, watch: c.watch}
 		p.stage.Store(stageCore)
-		p.span = observe.ProposingFor{From: h.From, Bytes: len(f.Data), Trace: f.Trace}.Begin(g.watch)
+		p.span = observe.ProposingFor{From: h.From, Bytes: len(f.Data), Trace: f.Trace}.Begin(c.watch)
 		switch {
-		case len(f.Data) > g.cfg.CommandBytesMax:
-			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: g.cfg.CommandBytesMax})
+		case len(f.Data) > c.cfg.CommandBytesMax:
+			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: c.cfg.CommandBytesMax})
 		case c.changed.Role != core.RoleLeader:
 			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
 		default:
-			switch g.credits.acquire(p, sizeOf(f.Data), false) {
+			switch c.credits.acquire(p, sizeOf(f.Data), false) {
 			case creditTaken:
 				s.accept(p)
 			case creditClosed:
-				s.results.add(p, core.LogID{}, nil, g.stopCause())
+				s.results.add(p, core.LogID{}, nil, c.stopCause())
 			default:
-				observe.Overloaded{How: observe.OverloadRefused}.Tell(g.watch)
+				observe.Overloaded{How: observe.OverloadRefused}.Tell(c.watch)
 				s.results.add(p, core.LogID{}, nil, core.ErrOverloaded)
 			}
 		}
@@ -289,11 +287,11 @@ func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
 	for i := range m.Results {
 		r := &m.Results[i]
 		p := s.byID[r.ID]
-		if p == nil || p.sentTo != m.From || m.Cluster != s.core.group.cluster() {
+		if p == nil || p.sentTo != m.From || m.Introduces || m.Cluster != s.core.seen.cluster() {
 			continue
 		}
 		s.takeForwarded(p)
-		observe.Answered{Span: p.span, Result: r}.Tell(s.core.group.watch)
+		observe.Answered{Span: p.span, Result: r}.Tell(s.core.watch)
 		switch r.Code {
 		case core.ResultApplied:
 			s.complete(p, stageForwarded, r.LogID, r.Value, nil)
@@ -302,7 +300,7 @@ func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
 		case core.ResultOverloaded:
 			s.again(p, !p.WaitForRoom, core.ErrOverloaded)
 		default:
-			s.complete(p, stageForwarded, r.LogID, nil, forwardedError(r, len(p.Data), s.core.group.cfg.CommandBytesMax))
+			s.complete(p, stageForwarded, r.LogID, nil, forwardedError(r, len(p.Data), s.core.cfg.CommandBytesMax))
 		}
 	}
 }
@@ -317,7 +315,7 @@ func (s *proposalsInCore) again(p *Proposal, end bool, err error) {
 	if p.sentTo.ID == s.core.changed.Leader {
 		s.refused = true
 	}
-	observe.Requeued{Span: p.span}.Tell(s.core.group.watch)
+	observe.Requeued{Span: p.span}.Tell(s.core.watch)
 	p.stage.Store(stageWaiting)
 	s.waiting.pushBack(p)
 }
@@ -354,7 +352,7 @@ func (s *proposalsInCore) cancel(p *Proposal) {
 	c := s.core
 	switch p.stage.Load() {
 	case stageCredit:
-		if c.group.credits.cancel(p) {
+		if c.credits.cancel(p) {
 			s.complete(p, stageCredit, core.LogID{}, nil, context.Canceled)
 			return
 		}
@@ -368,14 +366,14 @@ func (s *proposalsInCore) cancel(p *Proposal) {
 		s.takeForwarded(p)
 		s.complete(p, stageForwarded, core.LogID{}, nil, &core.UnknownOutcomeError{Cause: context.Canceled})
 	case stageApply:
-		c.group.cancelAppended(p)
+		p.cancelAppended()
 	}
 }
 
 // complete returns the credit of a proposal that the core holds, and ends it.
 func (s *proposalsInCore) complete(p *Proposal, from uint32, id core.LogID, value []byte, err error) {
 	if p.creditBytes > 0 {
-		s.core.group.credits.release(1, p.creditBytes)
+		s.core.credits.release(1, p.creditBytes)
 	}
 	if p.isRemote() {
 		p.stage.Store(stageDone)
@@ -413,13 +411,13 @@ func (s *proposalsInCore) orphaned(p *Proposal) bool {
 func (s *proposalsInCore) onRetry() {
 	c := s.core
 	s.blocked, s.refused = false, false
-	patience := c.group.cfg.ElectionTimeout
+	patience := c.cfg.ElectionTimeout
 	if c.now.Sub(s.since) >= patience {
 		s.failForwarded(errLeaderChanged, s.orphaned)
 	}
 	kept := s.unsent[:0]
 	for _, u := range s.unsent {
-		if c.group.node.cfg.Network.Send(u.m) {
+		if c.network.Send(u.m) {
 			continue
 		}
 		if c.now.Sub(u.since) < unsentPatience*patience {
@@ -442,7 +440,7 @@ func (s *proposalsInCore) finish(cause error) {
 		s.complete(p, stageWaiting, core.LogID{}, nil, cause)
 	}
 	s.failForwarded(cause, func(*Proposal) bool { return true })
-	s.results.send(s.core.group)
+	s.results.send(s.core.answers)
 }
 
 // sizeOf is what a command counts where proposals are bounded in bytes.

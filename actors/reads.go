@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
@@ -49,7 +50,7 @@ func (r *readsInCore) ask(c *coreActor) {
 	r.asking, r.waiting = r.waiting, nil
 	if c.changed.Role == core.RoleLeader {
 		for _, read := range r.asking {
-			observe.ReadAsked{Span: read.span}.Tell(c.group.watch)
+			observe.ReadAsked{Span: read.span}.Tell(c.watch)
 		}
 	}
 	c.stepEngine(&core.ReadRequest{ID: r.lastID})
@@ -66,11 +67,11 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 		}
 	}
 	for _, read := range kept {
-		observe.ReadConfirmed{Span: read.span, Index: cmd.Index}.Tell(c.group.watch)
+		observe.ReadConfirmed{Span: read.span, Index: cmd.Index}.Tell(c.watch)
 	}
-	if len(kept) > 0 && !c.group.apply.inbox.Put(applyItem{read: readBatch{cmd.Index, kept, since}}, true) {
+	if len(kept) > 0 && !c.apply.serve(readBatch{cmd.Index, kept, since}) {
 		for _, read := range kept {
-			c.group.finishRead(read, stageApply, 0, c.group.stopCause())
+			c.underWay.finish(read, stageApply, 0, c.stopCause())
 		}
 	}
 }
@@ -81,12 +82,12 @@ func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
 	reads, _ := r.takeAsked(cmd.ID)
 	if cmd.Err != nil {
 		for _, read := range reads {
-			c.group.finishRead(read, stageCore, 0, cmd.Err)
+			c.underWay.finish(read, stageCore, 0, cmd.Err)
 		}
 		return
 	}
 	for _, read := range reads {
-		observe.ReadAgain{Span: read.span}.Tell(c.group.watch)
+		observe.ReadAgain{Span: read.span}.Tell(c.watch)
 	}
 	r.waiting = append(r.waiting, reads...)
 }
@@ -109,8 +110,8 @@ func (r *readsInCore) cancel(c *coreActor, read *Read) {
 	for i := range r.asked {
 		r.asked[i].reads = without(r.asked[i].reads, read)
 	}
-	if !c.group.finishRead(read, stageApply, 0, context.Canceled) {
-		c.group.finishRead(read, stageCore, 0, context.Canceled)
+	if !c.underWay.finish(read, stageApply, 0, context.Canceled) {
+		c.underWay.finish(read, stageCore, 0, context.Canceled)
 	}
 }
 
@@ -125,14 +126,32 @@ func without(reads []*Read, read *Read) []*Read {
 
 func (r *readsInCore) finish(c *coreActor, cause error) {
 	for _, read := range r.waiting {
-		c.group.finishRead(read, stageCore, 0, cause)
+		c.underWay.finish(read, stageCore, 0, cause)
 	}
 	for _, a := range r.asked {
 		for _, read := range a.reads {
-			c.group.finishRead(read, stageCore, 0, cause)
+			c.underWay.finish(read, stageCore, 0, cause)
 		}
 	}
 	r.waiting, r.asked = nil, nil
+}
+
+// readCount bounds the reads under way and completes them.
+type readCount struct {
+	inflight atomic.Int64
+	most     int64
+}
+
+// begin counts a read, and reports whether there is room for it.
+func (c *readCount) begin() bool { return c.inflight.Add(1) <= c.most }
+
+// finish completes a read that is at stage from, unless somebody did so first.
+func (c *readCount) finish(r *Read, from uint32, index core.Index, err error) bool {
+	if !r.finish(from, index, err) {
+		return false
+	}
+	c.inflight.Add(-1)
+	return true
 }
 
 // ReadIndex begins a linearizable read: see Read. It asks again until it has an
@@ -141,28 +160,18 @@ func (r *readsInCore) finish(c *coreActor, cause error) {
 func (g *Group) ReadIndex(r *Read) {
 	r.Index, r.Err, r.watch = 0, nil, g.watch
 	r.stage.Store(stageCore)
-	if g.readsInflight.Add(1) > int64(g.cfg.InflightProposalsMax) {
-		g.finishRead(r, stageCore, 0, core.ErrOverloaded)
+	if !g.reads.begin() {
+		g.reads.finish(r, stageCore, 0, core.ErrOverloaded)
 		return
 	}
 	if !g.core.inbox.Put(r, true) {
-		g.finishRead(r, stageCore, 0, g.stopCause())
+		g.reads.finish(r, stageCore, 0, g.stopCause())
 	}
 }
 
 // CancelRead ends a read soon, with context.Canceled. r must not be used again.
 func (g *Group) CancelRead(r *Read) {
 	if !g.core.put(&cancelRead{r}) {
-		g.finishRead(r, stageApply, 0, context.Canceled)
+		g.reads.finish(r, stageApply, 0, context.Canceled)
 	}
-}
-
-// finishRead completes a read that is at stage from, unless somebody did so
-// first.
-func (g *Group) finishRead(r *Read, from uint32, index core.Index, err error) bool {
-	if !r.finish(from, index, err) {
-		return false
-	}
-	g.readsInflight.Add(-1)
-	return true
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -25,8 +27,8 @@ import (
 //	DIES WITH the leader's term, the membership of its follower, the group
 type replicationActor struct {
 	stage.Shell
+	replicationNeeds
 	inbox streamInbox
-	group *Group
 	key   streamKey
 
 	stream     *core.Stream
@@ -36,7 +38,6 @@ type replicationActor struct {
 
 	matched core.Index // not yet told
 	figures streamFigures
-	watch   *observe.Watch
 	grown   core.StreamGrown
 	// Events that every message has use for.
 	sent   core.StreamSent
@@ -45,6 +46,23 @@ type replicationActor struct {
 	left [core.Classes + 1]uint64
 	// news is the match that the core has not taken yet, 0 if it has.
 	news atomic.Uint64
+}
+
+// replicationNeeds is what the replication actors of a group are given.
+type replicationNeeds struct {
+	home
+	cfg     *GroupConfig
+	self    membership.Identity
+	cluster func() core.ClusterID
+	tail    *tail
+	store   storage.LogStore
+	send    func(core.Message) bool
+	// toPeer is the sum of what all groups' streams have on their way to a node, in
+	// bytes.
+	toPeer func(membership.NodeID) *atomic.Int64
+	core   coreMail
+	// changing: the configuration is to change, so that every match counts.
+	changing *atomic.Bool
 }
 
 // streamInbox is a replication actor's inbox. How far the log has grown is not
@@ -81,17 +99,17 @@ type streamKey struct {
 	stream uint64
 }
 
-func newReplicationActor(g *Group, c *core.StartStream, generation uint64) *replicationActor {
-	a := &replicationActor{group: g, key: streamKey{c.Peer.Identity, c.Stream}, generation: generation}
+func newReplicationActor(needs replicationNeeds, c *core.StartStream) *replicationActor {
+	a := &replicationActor{replicationNeeds: needs, key: streamKey{c.Peer.Identity, c.Stream}, generation: needs.tail.now()}
 	a.stream = core.NewStream(core.StreamConfig{
-		Self: g.node.identity, Peer: c.Peer.Identity, Group: g.cfg.Group, Cluster: g.cluster(), Introduces: c.Introduces,
+		Self: a.self, Peer: c.Peer.Identity, Group: a.cfg.Group, Cluster: a.cluster(), Introduces: c.Introduces,
 		Term: c.Term, ID: c.Stream, Terms: c.Terms, Purged: c.Purged, Last: c.Last,
-		MessageBytesMax: g.cfg.MessageBytesMax, EntriesPerMessageMax: g.cfg.EntriesPerMessageMax,
-		InflightMessagesMax: g.cfg.WindowMessagesMax, InflightBytesMax: g.cfg.WindowBytesMax,
+		MessageBytesMax: a.cfg.MessageBytesMax, EntriesPerMessageMax: a.cfg.EntriesPerMessageMax,
+		InflightMessagesMax: a.cfg.WindowMessagesMax, InflightBytesMax: a.cfg.WindowBytesMax,
 	})
-	a.Shell = stage.Shell{Env: g.env, Name: "replication", Next: a.step, Closing: a.finish, Failed: g.fail, Ended: g.memberEnded}
-	a.figures.toPeer = g.node.inflightTo(a.key.peer.ID)
-	a.inbox.Bell, a.inbox.Meter, a.watch = a.Ring, g.watch.Inbox(observe.ActorReplication), g.watch.Stream(a.key.peer)
+	a.Shell = a.shell("replication", a.step, a.finish)
+	a.figures.toPeer = a.toPeer(a.key.peer.ID)
+	a.inbox.Bell, a.inbox.Meter, a.watch = a.Ring, a.watch.Inbox(observe.ActorReplication), a.watch.Stream(a.key.peer)
 	return a
 }
 
@@ -115,7 +133,7 @@ func (a *replicationActor) step() bool {
 	if a.matched > 0 {
 		a.news.Store(uint64(a.matched))
 		// What is committed without it may wait.
-		a.group.core.inbox.noteMatched(a.matched > a.grown.Commit || a.group.changing.Load())
+		a.core.noteMatched(a.matched > a.grown.Commit || a.changing.Load())
 		a.matched = 0
 	}
 	a.figures.put(a.stream)
@@ -133,7 +151,7 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 		switch {
 		case a.out.Send != nil:
 			observe.Sending{Message: a.out.Send}.Begin(a.watch)
-			a.sent.OK = a.group.node.cfg.Network.Send(a.out.Send)
+			a.sent.OK = a.send(a.out.Send)
 			observe.Sent{Message: a.out.Send, Taken: a.sent.OK}.Tell(a.watch)
 			ev = &a.sent
 		case a.out.Want:
@@ -148,13 +166,13 @@ func (a *replicationActor) report() {
 		observe.Matched{Match: a.out.Matched}.Tell(a.watch)
 	}
 	if a.out.NeedSnapshot {
-		a.group.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
+		a.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
 	}
 	if a.out.LostData {
-		a.group.core.put(&core.LostData{Peer: a.key.peer, Stream: a.key.stream})
+		a.core.put(&core.LostData{Peer: a.key.peer, Stream: a.key.stream})
 	}
 	if a.out.HigherTerm > 0 {
-		a.group.core.put(&core.HigherTerm{From: a.key.peer, Term: a.out.HigherTerm})
+		a.core.put(&core.HigherTerm{From: a.key.peer, Term: a.out.HigherTerm})
 	}
 	a.over = a.over || a.out.Ended
 }
@@ -162,14 +180,14 @@ func (a *replicationActor) report() {
 // read answers the stream's wish from memory, or begins to read the store and
 // returns nil.
 func (a *replicationActor) read(first, last core.Index, bytesMax int) core.StreamEvent {
-	r := a.group.tail.readForStream(a.generation, first, last, bytesMax)
+	r := a.tail.readForStream(a.generation, first, last, bytesMax)
 	if r.served || r.err != nil {
 		a.served = core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
 		return &a.served
 	}
 	answer := &core.StreamRead{Prev: r.prev}
-	a.Do(CallRead, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
-		if err := a.group.tail.settleStoreRead(a.generation, first, answer.Prev); err != nil {
+	a.Do(calls.Read, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
+		if err := a.tail.settleStoreRead(a.generation, first, answer.Prev); err != nil {
 			answer.Err = err
 		}
 		switch {
@@ -188,7 +206,7 @@ func (a *replicationActor) read(first, last core.Index, bytesMax int) core.Strea
 // readStore reads the entry before first, whose purged id answer.Prev holds, and
 // those from first to last.
 func (a *replicationActor) readStore(answer *core.StreamRead, first, last core.Index, bytesMax int) {
-	store, group := a.group.node.cfg.Store, a.group.cfg.Group
+	store, group := a.store, a.cfg.Group
 	if before := first - 1; before != answer.Prev.Index {
 		entries, err := store.Read(context.Background(), group, before, before, bytesMax)
 		if err != nil {
@@ -212,4 +230,36 @@ func readError(err error) error {
 		return core.ErrCompacted
 	}
 	return err
+}
+
+// streamFigures are what a stream lets others see. Its actor alone writes.
+type streamFigures struct {
+	mode, messages, bytes atomic.Int64
+	match                 atomic.Uint64
+	// toPeer are the bytes that streams of all groups have on their way to the
+	// peer's node, onTheWay those of this stream.
+	toPeer   *atomic.Int64
+	onTheWay atomic.Int64
+}
+
+func (f *streamFigures) put(s *core.Stream) {
+	messages, bytes := s.Inflight()
+	onTheWay := int64(s.OnTheWay())
+	f.toPeer.Add(onTheWay - f.onTheWay.Swap(onTheWay))
+	f.mode.Store(int64(s.Mode()))
+	f.messages.Store(int64(messages))
+	f.bytes.Store(int64(bytes))
+	f.match.Store(uint64(s.Match()))
+}
+
+// end takes what the stream had on its way out of the sum.
+func (f *streamFigures) end() {
+	f.toPeer.Add(-f.onTheWay.Swap(0))
+}
+
+func (f *streamFigures) read(p *core.PeerStatus) {
+	p.Mode = core.StreamMode(f.mode.Load())
+	p.InflightMessages, p.InflightBytes = int(f.messages.Load()), int(f.bytes.Load())
+	// The core may not have been told of it yet.
+	p.Match = max(p.Match, core.Index(f.match.Load()))
 }

@@ -29,19 +29,28 @@ func (b *resultBatches) add(p *Proposal, id core.LogID, value []byte, err error)
 	b.batches[i].results = append(b.batches[i].results, resultOf(p.id, id, value, err))
 }
 
+// resultSender is where results go.
+type resultSender struct {
+	header   func(to core.Identity) core.Header
+	bytesMax int
+	send     func(core.Message) bool
+	// unsent takes a message that the network did not take.
+	unsent func(*core.ProposeResponse)
+}
+
 // send sends what was gathered, in messages of limited size. What the network
 // does not take now the core actor tries again.
-func (b *resultBatches) send(g *Group) {
+func (b *resultBatches) send(to *resultSender) {
 	for _, batch := range b.batches {
 		for len(batch.results) > 0 {
 			n, bytes := 0, 0
-			for n < len(batch.results) && (n == 0 || bytes < g.cfg.MessageBytesMax) {
+			for n < len(batch.results) && (n == 0 || bytes < to.bytesMax) {
 				bytes += len(batch.results[n].Value) + core.EntryOverheadBytes
 				n++
 			}
-			m := &core.ProposeResponse{Header: g.header(batch.to), Results: batch.results[:n:n]}
-			if !g.node.cfg.Network.Send(m) {
-				g.core.put(&unsentResults{m})
+			m := &core.ProposeResponse{Header: to.header(batch.to), Results: batch.results[:n:n]}
+			if !to.send(m) {
+				to.unsent(m)
 			}
 			batch.results = batch.results[n:]
 		}

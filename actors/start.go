@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -15,7 +16,7 @@ import (
 // load reads what the node holds of a group and makes its actors. They do not
 // run yet.
 func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun recovery) (*Group, error) {
-	if err := n.raisePromise(ctx, cfg.ElectionTimeout); err != nil {
+	if err := n.promises.raise(ctx, cfg.ElectionTimeout); err != nil {
 		return nil, fmt.Errorf("actors: the promise could not be recorded: %w", err)
 	}
 	begun.read(observe.PartPromise)
@@ -31,20 +32,62 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{node: n, cfg: cfg, env: n.env, watch: begun.watch}
+	g := n.newGroup(cfg, begun.watch, &state)
+	g.wire(engine, state.Applied, appliedTime)
+	return g, nil
+}
+
+// newGroup makes a group without its actors.
+func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State) *Group {
+	g := &Group{node: n, cfg: cfg, env: n.env, watch: watch}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.life.done = make(chan struct{})
-	g.setCluster(state.HardState.Cluster)
-	g.term.Store(uint64(state.HardState.Term))
+	g.seen.group, g.seen.self = cfg.Group, n.identity
+	g.seen.setCluster(state.HardState.Cluster)
+	g.seen.term.Store(uint64(state.HardState.Term))
 	g.credits = &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.credits, granted: g.enter}
+	g.reads.most = int64(cfg.InflightProposalsMax)
 	g.tail = newTail(cfg.TailBytesMax, state.Purged, state.Last, state.Applied.Index)
-	g.setStreams(nil)
-	g.setSenders(nil)
-	g.core = newCoreActor(g, engine)
-	g.apply = newApplyActor(g, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
-	g.log = &groupLog{group: cfg.Group, tail: g.tail, watch: g.watch, flushed: func(id core.IOID) { g.core.inbox.noteFlushed(id) }, known: state.HardState.Cluster}
-	g.board.put(engine.StatusInto)
-	return g, nil
+	g.log = &groupLog{group: cfg.Group, tail: g.tail, watch: watch, known: state.HardState.Cluster}
+	return g
+}
+
+// wire makes the group's actors, and gives each what it needs of the others.
+func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64) {
+	n, life := g.node, home{env: g.env, watch: g.watch, failed: g.fail, ended: g.memberEnded}
+	network := n.cfg.Network
+	answers := &resultSender{
+		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, send: network.Send,
+		unsent: func(m *core.ProposeResponse) { g.core.put(&unsentResults{m}) },
+	}
+	log := n.log
+	g.core = newCoreActor(coreNeeds{
+		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
+		write: func(w *core.Write) { log.inbox.Put(logItem{log: g.log, write: *w}, true) },
+		tail:  g.tail, seen: &g.seen, status: g.StatusToRead, told: g.tell,
+		credits: g.credits, underWay: &g.reads, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
+	}, engine)
+	applies := life
+	applies.ended = g.applyEnded
+	g.apply = newApplyActor(applyNeeds{
+		home: applies, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx,
+		tail: g.tail, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cluster: g.seen.cluster,
+		credits: g.credits, underWay: &g.reads, answers: answers, core: g.core, stopCause: g.stopCause,
+		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
+	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
+	g.streams = newStreams(replicationNeeds{
+		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, tail: g.tail, store: n.cfg.Store,
+		send: network.Send, toPeer: n.inflightTo, core: g.core, changing: &g.seen.changing,
+	}, g.spawn)
+	g.jobs = snapshots.NewJobs(&snapshots.Group{
+		ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
+		Env: g.env, Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.ctx,
+		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
+		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn, Ended: g.memberEnded, Failed: g.fail,
+	})
+	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
+	g.log.flushed = g.core.inbox.noteFlushed
+	g.seen.board.put(engine.StatusInto)
 }
 
 // recovery is what is observed of a group's start.
@@ -67,17 +110,17 @@ func (r recovery) read(part observe.Part) {
 func (r recovery) ended(g *Group, err error) {
 	started := observe.Started{Span: r.span, Err: err}
 	if g != nil {
-		started.Last = core.LogID{Term: core.Term(g.term.Load()), Index: g.StatusToRead().Last}
+		started.Last = core.LogID{Term: core.Term(g.seen.term.Load()), Index: g.StatusToRead().Last}
 	}
 	started.Tell(r.watch)
 }
 
 // begin spawns the core and the apply actor, and starts the engine before
 // anything else reaches it.
-func (c *coreActor) begin() {
-	c.group.apply.Start()
-	c.group.spawn(&c.Shell)
-	c.put(&startEngine{})
+func (g *Group) begin() {
+	g.apply.Start()
+	g.spawn(&g.core.Shell)
+	g.core.put(&startEngine{})
 }
 
 func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (core.State, error) {
@@ -162,9 +205,7 @@ func (n *Node) silence(electionTimeout time.Duration, again bool) time.Duration 
 	header := n.cfg.Store.Header()
 	switch {
 	case again:
-		n.writing.Lock()
-		defer n.writing.Unlock()
-		return max(n.promise, electionTimeout)
+		return max(n.promises.alive(), electionTimeout)
 	case header.StartCounter == 1:
 		return 0
 	}

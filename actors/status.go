@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/trouperaft/troupe/actors/observe"
@@ -44,7 +42,7 @@ func (g *Group) StatusToRead() Status {
 	if last := g.final.Load(); last != nil {
 		return *last
 	}
-	s := Status{EngineStatus: g.board.read(), Group: g.cfg.Group, Self: g.node.identity, LastContact: -1}
+	s := Status{EngineStatus: g.seen.board.read(), Group: g.cfg.Group, Self: g.seen.self, LastContact: -1}
 	// The core is told of these when it has use for them.
 	applied, flushed := g.tail.progress()
 	s.Applied, s.Flushed = max(s.Applied, applied), max(s.Flushed, min(flushed, s.Last))
@@ -68,10 +66,10 @@ func (g *Group) figures() (observe.Figures, bool) {
 	f := observe.Figures{
 		EngineStatus: s.EngineStatus, Self: s.Self, LastContact: s.LastContact,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
-		InflightReads: int(g.readsInflight.Load()), TailBytes: g.tail.size(),
+		InflightReads: int(g.reads.inflight.Load()), TailBytes: g.tail.size(),
 	}
 	if s.Flushed < s.Last {
-		f.FlushLag = max(instant(g.env).Sub(g.growth.appended(s.Flushed+1)), 0)
+		f.FlushLag = max(instant(g.env).Sub(g.seen.growth.appended(s.Flushed+1)), 0)
 	}
 	return f, !s.Stopped
 }
@@ -83,139 +81,39 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 		p.LastContact = max(now.Sub(p.Answered), 0)
 	}
 	p.SendErrors = g.node.network.refusals(g.cfg.Group, p.ID)
-	for key, stream := range *g.streams.Load() {
+	for key, stream := range *g.streams.table.Load() {
 		if key.peer == p.Identity {
 			stream.figures.read(p)
 		}
 	}
 	if p.Match < s.Last {
 		p.LagEntries = uint64(s.Last - p.Match)
-		p.Lag = max(now.Sub(g.growth.appended(p.Match+1)), 0)
+		p.Lag = max(now.Sub(g.seen.growth.appended(p.Match+1)), 0)
 	}
 	// The stream knows before the core that a snapshot has done its work: who
 	// replicates waits for none.
 	p.Snapshot = p.Snapshot && p.Mode == core.StreamSnapshot
-	for _, sender := range *g.senders.Load() {
-		if p.Snapshot && sender.key.peer == p.Identity {
-			p.SnapshotBytes, p.SnapshotTotalBytes = sender.figures.sent.Load(), sender.figures.total.Load()
-		}
+	if p.Snapshot {
+		p.SnapshotBytes, p.SnapshotTotalBytes, _ = g.jobs.Progress(p.Identity)
 	}
 }
 
 // Watch calls f with each new status, from an actor, until cancel. f must not
 // block. What a status tells of streams and transfers may change without a call.
 func (g *Group) Watch(f func(Status)) (cancel func()) {
-	remove := g.watchers.add(func(s Status) {
+	remove := g.seen.watchers.add(func(s Status) {
 		s.EngineStatus = s.Clone() // the other watchers are told the same
 		f(s)
 	})
-	g.core.inbox.attendWatchers(g.watchers.some)
+	g.core.inbox.attendWatchers(g.seen.watchers.some)
 	return func() {
 		remove()
-		g.core.inbox.attendWatchers(g.watchers.some)
-	}
-}
-
-// publish makes the engine's state at the end of a burst the group's. Watchers
-// are told if it says anything new; while nobody watches nothing is allocated.
-//
-// Who begins to watch looks at the status afterwards. So the state is put up
-// first, and watchers are looked for behind it: one of the two sees the other.
-func (c *coreActor) publish() {
-	g := c.group
-	before, now := g.board.put(c.engine.StatusInto)
-	g.growth.note(before, now, c.now)
-	if g.watchers.some() && now.Differs(before) {
-		g.watchers.tell(g.StatusToRead())
+		g.core.inbox.attendWatchers(g.seen.watchers.some)
 	}
 }
 
 // publishLast puts up the status that a group that has ended keeps.
 func (g *Group) publishLast(s *Status) {
 	g.final.Store(s)
-	g.watchers.tell(*s)
-}
-
-// board is where the core puts up what the engine says of itself. There are two
-// sheets, one of which hangs; the core writes the other one and changes them,
-// which is all that happens under the lock.
-type board struct {
-	mu     sync.Mutex
-	hangs  *core.EngineStatus
-	spare  *core.EngineStatus
-	sheets [2]core.EngineStatus
-}
-
-// put lets write fill a sheet and hangs it up. It returns the sheet that hung
-// before and the new one: the core may read both until the next put.
-func (b *board) put(write func(*core.EngineStatus)) (before, now *core.EngineStatus) {
-	if b.hangs == nil {
-		b.hangs, b.spare = &b.sheets[0], &b.sheets[1]
-	}
-	write(b.spare)
-	b.mu.Lock()
-	b.hangs, b.spare = b.spare, b.hangs
-	b.mu.Unlock()
-	return b.spare, b.hangs
-}
-
-// read copies what hangs. Room is made outside the lock.
-func (b *board) read() core.EngineStatus {
-	var waitsFor []core.Waiting
-	peers := make([]core.PeerStatus, 0, 8)
-	for {
-		b.mu.Lock()
-		s := *b.hangs
-		fits := len(s.Peers) <= cap(peers) && len(s.WaitsFor) <= cap(waitsFor)
-		if fits {
-			peers, waitsFor = append(peers, s.Peers...), append(waitsFor, s.WaitsFor...)
-		}
-		b.mu.Unlock()
-		if fits {
-			s.Peers, s.WaitsFor = peers, waitsFor
-			return s
-		}
-		peers, waitsFor = make([]core.PeerStatus, 0, len(s.Peers)), make([]core.Waiting, 0, len(s.WaitsFor))
-	}
-}
-
-// streamFigures are what a stream lets others see. Its actor alone writes.
-type streamFigures struct {
-	mode, messages, bytes atomic.Int64
-	match                 atomic.Uint64
-	// toPeer are the bytes that streams of all groups have on their way to the
-	// peer's node, onTheWay those of this stream.
-	toPeer   *atomic.Int64
-	onTheWay atomic.Int64
-}
-
-func (f *streamFigures) put(s *core.Stream) {
-	messages, bytes := s.Inflight()
-	onTheWay := int64(s.OnTheWay())
-	f.toPeer.Add(onTheWay - f.onTheWay.Swap(onTheWay))
-	f.mode.Store(int64(s.Mode()))
-	f.messages.Store(int64(messages))
-	f.bytes.Store(int64(bytes))
-	f.match.Store(uint64(s.Match()))
-}
-
-// end takes what the stream had on its way out of the sum.
-func (f *streamFigures) end() {
-	f.toPeer.Add(-f.onTheWay.Swap(0))
-}
-
-func (f *streamFigures) read(p *core.PeerStatus) {
-	p.Mode = core.StreamMode(f.mode.Load())
-	p.InflightMessages, p.InflightBytes = int(f.messages.Load()), int(f.bytes.Load())
-	// The core may not have been told of it yet.
-	p.Match = max(p.Match, core.Index(f.match.Load()))
-}
-
-// transferFigures are how far a snapshot's transfer has come, in bytes. The
-// sender alone writes.
-type transferFigures struct{ sent, total atomic.Uint64 }
-
-func (f *transferFigures) put(sent, total uint64) {
-	f.sent.Store(sent)
-	f.total.Store(total)
+	g.seen.watchers.tell(*s)
 }

@@ -48,12 +48,12 @@ func (c *coreActor) fire(timer core.Timer) {
 		t.timer.Reset(t.at.Sub(c.now))
 	default:
 		t.armed = false
-		observe.TimerFires{Timer: timer}.Tell(c.group.watch)
+		observe.TimerFires{Timer: timer}.Tell(c.watch)
 		if timer == core.TimerHeartbeat {
 			c.tellProgress()
 		}
 		c.stepEngine(&core.TimerFired{Timer: timer, Generation: t.generation})
-		observe.TimerFired{Timer: timer, Changed: c.changed}.Tell(c.group.watch)
+		observe.TimerFired{Timer: timer, Changed: c.changed}.Tell(c.watch)
 	}
 }
 
@@ -63,7 +63,7 @@ func (c *coreActor) fire(timer core.Timer) {
 // stream is on its way is no reason not to ask: others may fill the connection.
 func (c *coreActor) tellProgress() {
 	last := c.engine.Last().Index
-	for _, s := range c.streams {
+	for _, s := range c.streams.running {
 		if core.Index(s.figures.match.Load()) < last {
 			c.tellLeft(s, core.ClassBulk)
 		}
@@ -76,7 +76,7 @@ func (c *coreActor) tellProgress() {
 // tellLeft tells what has left to a stream's peer, if that is news or was on its
 // way.
 func (c *coreActor) tellLeft(s *replicationActor, class core.Class) {
-	left := c.group.node.network.Sent(s.key.peer.ID, class)
+	left := c.network.Sent(s.key.peer.ID, class)
 	own, inflight := uint64(s.figures.onTheWay.Load()), uint64(max(s.figures.toPeer.Load(), 0))
 	if left > s.left[class] || inflight > 0 && class == core.ClassBulk {
 		s.left[class] = left

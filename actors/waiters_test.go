@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -30,13 +31,17 @@ func (n *narrowNetwork) Send(m core.Message) bool {
 func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	net := &narrowNetwork{}
 	id := func(n membership.NodeID) membership.Identity { return membership.Identity{ID: n, Incarnation: 1} }
-	g := &Group{cfg: groupConfig(1, nil), env: stage.Production(), credits: &credits{}}
-	g.node = &Node{cfg: NodeConfig{Network: net}, identity: id(1)}
-	g.setCluster(core.ClusterID{7})
-	c := &coreActor{group: g, Shell: stage.Shell{Env: g.env}}
-	g.core = c
+	cfg, published := groupConfig(1, nil), &seen{group: 1, self: id(1)}
+	published.setCluster(core.ClusterID{7})
+	c := &coreActor{coreNeeds: coreNeeds{
+		home: home{env: stage.Production()}, cfg: &cfg, self: id(1), network: net, credits: &credits{}, seen: published,
+		underWay: &readCount{}, stopCause: func() error { return core.ErrStopped },
+		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
+	}}
+	c.Shell = stage.Shell{Env: c.env}
+	c.streams = newStreams(replicationNeeds{}, nil)
+	c.jobs = snapshots.NewJobs(&snapshots.Group{})
 	c.proposals.init(c)
-	c.transfers.core = c
 	for n := membership.NodeID(1); n <= 3; n++ {
 		c.config.Configuration.Members = append(c.config.Configuration.Members, membership.Member{Identity: id(n)})
 		c.config.Configuration.Voters = append(c.config.Configuration.Voters, id(n))
@@ -65,7 +70,7 @@ func TestForwardedToAnOfficeThatIsOver(t *testing.T) {
 	if !c.proposals.needsRetry() {
 		t.Fatal("the proposal waits for ever")
 	}
-	c.now = c.now.Add(c.group.cfg.ElectionTimeout - 1)
+	c.now = c.now.Add(c.cfg.ElectionTimeout - 1)
 	c.proposals.onRetry()
 	if answered != 0 {
 		t.Error("the answer may still be on its way")
@@ -86,7 +91,7 @@ func TestResultThatCannotBeSent(t *testing.T) {
 	}})
 	for range 3 {
 		c.proposals.onRetry()
-		c.now = c.now.Add(unsentPatience * c.group.cfg.ElectionTimeout)
+		c.now = c.now.Add(unsentPatience * c.cfg.ElectionTimeout)
 	}
 	if len(net.sent) != 1 || c.proposals.needsRetry() {
 		t.Fatalf("%d messages were sent", len(net.sent))
@@ -180,9 +185,9 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			c.inbox.Bell = func() {}
 			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
 			if closed {
-				c.group.credits.close()
+				c.credits.close()
 			}
-			m := &core.ProposeRequest{Header: core.Header{Group: 1, Cluster: core.ClusterID{7}, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.group.node.identity, Term: 5}}
+			m := &core.ProposeRequest{Header: core.Header{Group: 1, Cluster: core.ClusterID{7}, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.self, Term: 5}}
 			m.Proposals = []core.ForwardedProposal{{ID: 8, Data: []byte("x")}, {ID: 9, Data: []byte("y")}}
 			c.put(m)
 			c.finish()
@@ -197,7 +202,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			if len(codes) != 2 || codes[0] != core.ResultStopped || codes[1] != core.ResultStopped {
 				t.Errorf("answered with the codes %v, want twice %d", codes, core.ResultStopped)
 			}
-			if entries, bytes := c.group.credits.inflight(); entries != 0 || bytes != 0 {
+			if entries, bytes := c.credits.inflight(); entries != 0 || bytes != 0 {
 				t.Errorf("%d entries and %d bytes of credit are not returned", entries, bytes)
 			}
 		})

@@ -371,7 +371,7 @@
 // parts are compared. A log that lacks the snapshot's entry is reset, and a contradiction is
 // ErrCorrupt.
 //
-//   - Code: core/snapshot.go, core/engine.go, core/election.go, actors/snapshot_receiver.go,
+//   - Code: core/snapshot.go, core/engine.go, core/election.go, actors/snapshots/receiver.go,
 //     actors/apply_actor.go
 //   - Tests: TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
 //     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart
@@ -385,7 +385,7 @@
 // The same means equal LogID, size and checksum. While a snapshot is on its way, the log after it
 // is kept for its receiver, up to a number of entries.
 //
-//   - Code: actors/snapshot_receiver.go, actors/snapshot_sender.go, core/snapshot.go
+//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go
 //   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp
 //   - Scripts: slow_follower_after_compaction
 //   - Checkers: rulePurge
@@ -418,7 +418,7 @@
 // entry which it does not have.
 //
 //   - Code: core/identity.go, core/cluster_id.go, core/stream.go, actors/bootstrap.go,
-//     actors/proposals.go, actors/snapshot_sender.go
+//     actors/proposals.go, actors/snapshots/sender.go
 //   - Tests: TestUnprovedMessagesCountForNothing, TestIntroductions, TestStreamIntroduces,
 //     TestForgedRefusal, TestOneHeartbeatDestroysNoCluster, TestLaggingFollowerAcceptsUnknownLeader,
 //     TestClusterIDIsNotPrinted, network/wire.TestClusterIsNotSent
@@ -525,7 +525,7 @@
 // checked.
 //
 //   - Code: core/plausible.go, core/append_entries.go, core/election.go, core/snapshot.go,
-//     actors/snapshot_receiver.go
+//     actors/snapshots/receiver.go
 //   - Tests: TestImplausibleMessagesAreDropped, TestSnapshotMeta, TestTermJump, TestAnswerFarAhead,
 //     TestTermsFarApart
 //   - Mutants: "a term raised by more than 2^32"

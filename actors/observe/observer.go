@@ -3,6 +3,7 @@ package observe
 import (
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/stage"
 )
 
@@ -31,10 +32,6 @@ type observer[T any] struct {
 	closing      atomic.Bool
 	ended        func()
 }
-
-// CallObserve is the kind of the calls that an observer makes, as an environment
-// is told of them.
-const CallObserve stage.Kind = 1 << 7
 
 // Bounds of the queues. A batch of writes makes some fifteen measurements.
 const (
@@ -76,7 +73,7 @@ func (o *observer[T]) step() bool {
 		}
 		return false
 	}
-	o.Do(CallObserve, func() { o.handAll(items) }, func() {})
+	o.Do(calls.Observe, func() { o.handAll(items) }, func() {})
 	return true
 }
 

@@ -4,8 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/trouperaft/troupe/actors"
-	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
@@ -90,7 +89,7 @@ func (e *environment) Do(kind stage.Kind, run, done func()) {
 	if l.dead {
 		return
 	}
-	if kind == actors.CallClose || kind == observe.CallObserve {
+	if kind == calls.Close || kind == calls.Observe {
 		run()
 		done()
 		return
@@ -104,11 +103,11 @@ func (e *environment) Do(kind stage.Kind, run, done func()) {
 func (l *life) lasts(kind stage.Kind) time.Duration {
 	p, r := &l.sim.plan, l.sim.delays
 	switch kind {
-	case actors.CallWrite, actors.CallKeep:
+	case calls.Write, calls.Keep:
 		return p.write.draw(r) * time.Duration(l.node.diskSlow)
-	case actors.CallRead, actors.CallSnapshotRead:
+	case calls.Read, calls.SnapshotRead:
 		return p.read.draw(r) * time.Duration(l.node.diskSlow)
-	case actors.CallSnapshotWrite:
+	case calls.SnapshotWrite:
 		return p.snapshotWrite.draw(r) * time.Duration(l.node.diskSlow)
 	}
 	return p.apply.draw(r) * time.Duration(l.node.machineSlow)
@@ -117,7 +116,7 @@ func (l *life) lasts(kind stage.Kind) time.Duration {
 // finish carries a call out, unless what it needs hangs.
 func (l *life) finish(c *call) {
 	until := l.node.diskHangs
-	if c.kind == actors.CallApply || c.kind == actors.CallView || c.kind == actors.CallRestore {
+	if c.kind == calls.Apply || c.kind == calls.View || c.kind == calls.Restore {
 		until = l.node.machineHangs
 	}
 	if wait := until.Sub(l.sim.clock.now); wait > 0 {
@@ -132,7 +131,7 @@ func (l *life) finish(c *call) {
 	}
 	l.sim.trace.add(traceCall, uint64(l.node.id), uint64(c.kind))
 	if l.sim.trace.on() {
-		l.sim.trace.say("%s", actors.CallName(c.kind))
+		l.sim.trace.say("%s", calls.Name(c.kind))
 	}
 	c.run()
 	c.done()
@@ -144,7 +143,7 @@ func (l *life) tear() {
 	r := l.sim.delays
 	for _, c := range l.calls {
 		volatile := l.sim.plan.volatile[l.node.id-1]
-		if c.kind == actors.CallRead || c.kind == actors.CallView || c.kind == actors.CallSnapshotRead || volatile && (c.kind == actors.CallApply || c.kind == actors.CallRestore) {
+		if c.kind == calls.Read || c.kind == calls.View || c.kind == calls.SnapshotRead || volatile && (c.kind == calls.Apply || c.kind == calls.Restore) {
 			continue
 		}
 		l.disk.tearing, l.disk.budget = true, r.IntN(4)

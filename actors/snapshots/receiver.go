@@ -1,13 +1,14 @@
-package actors
+package snapshots
 
 import (
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
 
-// snapshotReceiver takes in the leader's snapshot. It is started by the first
+// receiver takes in the leader's snapshot. It is started by the first
 // piece, keeps an unfinished snapshot for a transfer that resumes it, and costs
 // nothing while none comes.
 //
@@ -17,7 +18,7 @@ import (
 //	WAITS ON  the snapshot store
 //	BOUND     the sender's window
 //	DIES WITH the group
-type snapshotReceiver struct {
+type receiver struct {
 	stage.Shell
 	inbox stage.Inbox[*core.SnapshotChunk]
 	group *Group
@@ -34,14 +35,14 @@ type snapshotReceiver struct {
 	begun    core.Instant
 }
 
-func newSnapshotReceiver(g *Group) *snapshotReceiver {
-	r := &snapshotReceiver{group: g}
-	r.Shell = stage.Shell{Env: g.env, Name: "snapshot receiver", Next: r.step, Closing: r.finish, Failed: g.fail, Ended: r.end}
+func newReceiver(g *Group) *receiver {
+	r := &receiver{group: g}
+	r.Shell = g.shell("snapshot receiver", r.step, r.finish, r.end)
 	r.inbox.Bell = r.Ring
 	return r
 }
 
-func (r *snapshotReceiver) step() bool {
+func (r *receiver) step() bool {
 	r.queue = append(r.queue, r.inbox.Take()...)
 	if len(r.queue) == 0 {
 		return false
@@ -56,17 +57,17 @@ func (r *snapshotReceiver) step() bool {
 	var committed bool
 	var err error
 	r.follow(m)
-	r.Do(CallSnapshotWrite, func() { committed, err = r.take(m) }, func() {
+	r.Do(calls.SnapshotWrite, func() { committed, err = r.take(m) }, func() {
 		switch {
 		case err != nil:
-			r.group.watch.Logger().Warn("a snapshot cannot be received", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
-			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta, Err: err}.Tell(r.group.watch)
+			r.group.Watch.Logger().Warn("a snapshot cannot be received", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
+			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta, Err: err}.Tell(r.group.Watch)
 			r.answer(m, err.Error())
 			return
 		case committed:
-			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta}.Tell(r.group.watch)
+			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta}.Tell(r.group.Watch)
 			// The core decides in one step whether it is still news (rule 24).
-			r.group.core.put(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
+			r.group.Core(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
 		}
 		r.answer(m, "")
 	})
@@ -74,12 +75,12 @@ func (r *snapshotReceiver) step() bool {
 }
 
 // follow begins to observe a transfer with its first piece.
-func (r *snapshotReceiver) follow(m *core.SnapshotChunk) {
+func (r *receiver) follow(m *core.SnapshotChunk) {
 	if r.transfer == m.Transfer {
 		return
 	}
-	observe.Arrived{Span: r.span}.Tell(r.group.watch)
-	r.transfer, r.span = m.Transfer, observe.ReceivingSnapshot{Chunk: m}.Begin(r.group.watch)
+	observe.Arrived{Span: r.span}.Tell(r.group.Watch)
+	r.transfer, r.span = m.Transfer, observe.ReceivingSnapshot{Chunk: m}.Begin(r.group.Watch)
 }
 
 // malformed checks what take relies on.
@@ -96,12 +97,12 @@ func malformed(m *core.SnapshotChunk) string {
 
 // take writes a piece if it is the next one. A piece of another snapshot begins
 // that one; a piece from elsewhere only asks where to go on.
-func (r *snapshotReceiver) take(m *core.SnapshotChunk) (committed bool, err error) {
+func (r *receiver) take(m *core.SnapshotChunk) (committed bool, err error) {
 	if r.writer != nil && !sameSnapshot(&r.meta, &m.Meta) {
 		r.abort()
 	}
 	if r.writer == nil {
-		if r.writer, err = r.group.node.cfg.Snapshots.Create(r.group.ctx, r.group.cfg.Group, m.Meta); err != nil {
+		if r.writer, err = r.group.Store.Create(r.group.Context, r.group.ID, m.Meta); err != nil {
 			r.writer = nil
 			return false, err
 		}
@@ -133,25 +134,25 @@ func sameSnapshot(a, b *core.SnapshotMeta) bool {
 	return a.LogID == b.LogID && a.SizeBytes == b.SizeBytes && a.Checksum == b.Checksum
 }
 
-func (r *snapshotReceiver) abort() {
+func (r *receiver) abort() {
 	if r.writer != nil {
 		_ = r.writer.Abort()
 		r.writer, r.offset = nil, 0
 	}
 }
 
-func (r *snapshotReceiver) answer(m *core.SnapshotChunk, refusal string) {
-	r.group.node.cfg.Network.Send(&core.SnapshotResponse{
-		Header: r.group.header(m.From), Stream: m.Stream, Transfer: m.Transfer,
+func (r *receiver) answer(m *core.SnapshotChunk, refusal string) {
+	r.group.Network.Send(&core.SnapshotResponse{
+		Header: r.group.Header(m.From), Stream: m.Stream, Transfer: m.Transfer,
 		Offset: r.offset, Refused: refusal != "", Reason: refusal,
 	})
 }
 
-func (r *snapshotReceiver) finish() { r.inbox.Close() }
+func (r *receiver) finish() { r.inbox.Close() }
 
 // end removes what is unfinished. No call is under way any more.
-func (r *snapshotReceiver) end() {
+func (r *receiver) end() {
 	r.abort()
-	observe.Arrived{Span: r.span, Err: core.ErrStopped}.Tell(r.group.watch)
-	r.group.memberEnded()
+	observe.Arrived{Span: r.span, Err: core.ErrStopped}.Tell(r.group.Watch)
+	r.group.Ended()
 }

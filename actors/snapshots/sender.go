@@ -1,16 +1,18 @@
-package actors
+package snapshots
 
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
 
-// snapshotSender sends the newest snapshot to one follower.
+// sender sends the newest snapshot to one follower.
 //
 // It asks first, with a piece without data, how much the receiver has of exactly
 // this snapshot (rule 25), and goes on from there with a few pieces under way.
@@ -21,12 +23,12 @@ import (
 //	WAITS ON  the snapshot store
 //	BOUND     a window of pieces; one transfer to a node at a time
 //	DIES WITH its transfer, the stream, the group
-type snapshotSender struct {
+type sender struct {
 	stage.Shell
 	inbox    stage.Inbox[senderItem]
 	group    *Group
 	cmd      core.SendSnapshot
-	key      streamKey
+	peer     core.Identity
 	transfer uint64
 
 	reader storage.SnapshotReader
@@ -69,14 +71,14 @@ const (
 	senderStillMax = 10 * senderQuietMax
 )
 
-func newSnapshotSender(g *Group, cmd *core.SendSnapshot) *snapshotSender {
-	s := &snapshotSender{group: g, cmd: *cmd, key: streamKey{cmd.Peer.Identity, cmd.Stream}, transfer: g.node.transferID.Add(1)}
-	s.Shell = stage.Shell{Env: g.env, Name: "snapshot sender", Next: s.step, Closing: s.finish, Failed: g.fail, Ended: s.end}
+func newSender(g *Group, cmd *core.SendSnapshot) *sender {
+	s := &sender{group: g, cmd: *cmd, peer: cmd.Peer.Identity, transfer: g.Gate.number()}
+	s.Shell = g.shell("snapshot sender", s.step, s.finish, s.end)
 	s.inbox.Bell = s.Ring
 	return s
 }
 
-func (s *snapshotSender) step() bool {
+func (s *sender) step() bool {
 	for _, item := range s.inbox.Take() {
 		s.accept(item)
 	}
@@ -90,12 +92,12 @@ func (s *snapshotSender) step() bool {
 	return s.advance()
 }
 
-func (s *snapshotSender) accept(item senderItem) {
+func (s *sender) accept(item senderItem) {
 	switch {
 	case s.over:
 	case item.begin:
-		s.span = observe.SendingSnapshot{Peer: s.key.peer}.Begin(s.group.watch)
-		s.patrol = s.Env.AfterFunc(s.group.cfg.ElectionTimeout, func() { s.inbox.Put(senderItem{patrol: true}, true) })
+		s.span = observe.SendingSnapshot{Peer: s.peer}.Begin(s.group.Watch)
+		s.patrol = s.Env.AfterFunc(s.group.ElectionTimeout, func() { s.inbox.Put(senderItem{patrol: true}, true) })
 	case item.patrol:
 		s.watch()
 	case item.down:
@@ -107,8 +109,8 @@ func (s *snapshotSender) accept(item senderItem) {
 
 // watch ends a transfer that stands still. Slow is not silent: while bytes
 // leave for the receiver the transfer moves, though a piece may take long.
-func (s *snapshotSender) watch() {
-	left := s.group.node.network.Sent(s.key.peer.ID, core.ClassSnapshot)
+func (s *sender) watch() {
+	left := s.group.Network.Sent(s.peer.ID, core.ClassSnapshot)
 	s.still++
 	s.quiet++
 	if left != s.left {
@@ -121,29 +123,29 @@ func (s *snapshotSender) watch() {
 		s.conclude(false)
 		return
 	}
-	s.patrol.Reset(s.group.cfg.ElectionTimeout)
+	s.patrol.Reset(s.group.ElectionTimeout)
 }
 
-func (s *snapshotSender) open() {
+func (s *sender) open() {
 	var err error
-	s.Do(CallSnapshotRead, func() { err = s.openNewest() }, func() {
+	s.Do(calls.SnapshotRead, func() { err = s.openNewest() }, func() {
 		if err != nil {
-			s.group.watch.Logger().Warn("no snapshot can be sent", s.span.LogIDs("peer", s.key.peer, "error", err)...)
+			s.group.Watch.Logger().Warn("no snapshot can be sent", s.span.LogIDs("peer", s.peer, "error", err)...)
 			s.conclude(false)
 			return
 		}
 		s.figures.put(0, s.meta.SizeBytes)
-		observe.Transferring{Span: s.span, Meta: &s.meta}.Tell(s.group.watch)
+		observe.Transferring{Span: s.span, Meta: &s.meta}.Tell(s.group.Watch)
 	})
 }
 
-func (s *snapshotSender) openNewest() error {
-	store, group := s.group.node.cfg.Snapshots, s.group.cfg.Group
-	meta, err := store.Newest(s.group.ctx, group)
+func (s *sender) openNewest() error {
+	g := s.group
+	meta, err := g.Store.Newest(g.Context, g.ID)
 	if err != nil {
 		return err
 	}
-	s.reader, err = store.Open(s.group.ctx, group, meta.LogID)
+	s.reader, err = g.Store.Open(g.Context, g.ID, meta.LogID)
 	if err != nil {
 		s.reader = nil
 		return err
@@ -153,10 +155,10 @@ func (s *snapshotSender) openNewest() error {
 }
 
 // advance does what comes next: ask, skip what the receiver has, or send.
-func (s *snapshotSender) advance() bool {
+func (s *sender) advance() bool {
 	switch {
 	case s.unsent != nil:
-		if !s.group.node.cfg.Network.Send(s.unsent) {
+		if !s.group.Network.Send(s.unsent) {
 			return false // the next answer, or the patrol, tries again
 		}
 		s.inflight = append(s.inflight, s.unsent.Offset+uint64(len(s.unsent.Data)))
@@ -170,32 +172,32 @@ func (s *snapshotSender) advance() bool {
 		s.read(s.acked-s.offset, func([]byte) {})
 	default:
 		offset := s.offset
-		s.read(uint64(s.group.cfg.SnapshotChunkBytes), func(data []byte) { s.unsent = s.chunk(offset, data) })
+		s.read(uint64(s.group.ChunkBytes), func(data []byte) { s.unsent = s.chunk(offset, data) })
 	}
 	return true
 }
 
-func (s *snapshotSender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
+func (s *sender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 	g := s.group
 	return &core.SnapshotChunk{
-		Header: core.Header{Group: g.cfg.Group, Cluster: s.meta.Cluster, Introduces: s.cmd.Introduces && !s.proved, From: g.node.identity, To: s.key.peer, Term: s.cmd.Term},
-		Stream: s.key.stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
+		Header: core.Header{Group: g.ID, Cluster: s.meta.Cluster, Introduces: s.cmd.Introduces && !s.proved, From: g.Self, To: s.peer, Term: s.cmd.Term},
+		Stream: s.cmd.Stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
 		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.span.Context,
 	}
 }
 
 // read reads the next n bytes, or what is left, at most a piece at a time.
-func (s *snapshotSender) read(n uint64, then func([]byte)) {
-	n = min(n, uint64(s.group.cfg.SnapshotChunkBytes), s.meta.SizeBytes-s.offset)
+func (s *sender) read(n uint64, then func([]byte)) {
+	n = min(n, uint64(s.group.ChunkBytes), s.meta.SizeBytes-s.offset)
 	data := make([]byte, n)
 	var err error
-	s.Do(CallSnapshotRead, func() {
+	s.Do(calls.SnapshotRead, func() {
 		if _, err = io.ReadFull(s.reader, data); err == nil && s.offset+n == s.meta.SizeBytes {
 			err = s.verifyEnd()
 		}
 	}, func() {
 		if err != nil {
-			s.group.watch.Logger().Warn("the snapshot cannot be read", s.span.LogIDs("snapshot", s.meta.LogID.String(), "error", err)...)
+			s.group.Watch.Logger().Warn("the snapshot cannot be read", s.span.LogIDs("snapshot", s.meta.LogID.String(), "error", err)...)
 			s.conclude(false)
 			return
 		}
@@ -205,7 +207,7 @@ func (s *snapshotSender) read(n uint64, then func([]byte)) {
 }
 
 // verifyEnd lets the reader see the end, where it verifies the checksum.
-func (s *snapshotSender) verifyEnd() error {
+func (s *sender) verifyEnd() error {
 	var one [1]byte
 	switch n, err := s.reader.Read(one[:]); {
 	case n > 0:
@@ -216,9 +218,9 @@ func (s *snapshotSender) verifyEnd() error {
 	return nil
 }
 
-func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
+func (s *sender) onResponse(r *core.SnapshotResponse) {
 	switch {
-	case r.From != s.key.peer || r.Stream != s.key.stream || len(s.inflight) == 0 || !s.counts(r):
+	case r.From != s.peer || r.Stream != s.cmd.Stream || len(s.inflight) == 0 || !s.counts(r):
 		return
 	case r.Refused:
 		s.conclude(false)
@@ -229,7 +231,7 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 			s.conclude(false)
 			return
 		}
-		observe.Resumed{Span: s.span, Offset: r.Offset}.Tell(s.group.watch)
+		observe.Resumed{Span: s.span, Offset: r.Offset}.Tell(s.group.Watch)
 	case r.Offset != s.inflight[0]:
 		s.conclude(false) // the receiver began anew
 		return
@@ -246,34 +248,43 @@ func (s *snapshotSender) onResponse(r *core.SnapshotResponse) {
 
 // counts carries out rule 29: an answer counts if its sender has proved to know
 // the cluster; a learner that is told it by this very transfer has not yet.
-func (s *snapshotSender) counts(r *core.SnapshotResponse) bool {
-	return r.Cluster == s.group.cluster() || s.cmd.Introduces && !s.proved && r.Cluster.IsZero()
+func (s *sender) counts(r *core.SnapshotResponse) bool {
+	return !r.Introduces && r.Cluster == s.group.Cluster() || s.cmd.Introduces && !s.proved && r.Cluster.IsZero()
 }
 
 // conclude tells the core how the transfer ended, and ends.
-func (s *snapshotSender) conclude(ok bool) {
+func (s *sender) conclude(ok bool) {
 	if s.over {
 		return
 	}
 	s.over = true
-	observe.Transferred{Span: s.span, Meta: &s.meta, Done: ok}.Tell(s.group.watch)
-	s.group.core.put(&core.SnapshotSent{Peer: s.key.peer, Stream: s.key.stream, LogID: s.meta.LogID, OK: ok})
+	observe.Transferred{Span: s.span, Meta: &s.meta, Done: ok}.Tell(s.group.Watch)
+	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok})
 	s.Stop()
 }
 
-func (s *snapshotSender) finish() {
+func (s *sender) finish() {
 	s.over = true
-	observe.Transferred{Span: s.span}.Tell(s.group.watch)
+	observe.Transferred{Span: s.span}.Tell(s.group.Watch)
 	s.inbox.Close()
 	if s.patrol != nil {
 		s.patrol.Stop()
 	}
-	s.group.node.gate.leave(s)
+	s.group.Gate.leave(s)
 }
 
-func (s *snapshotSender) end() {
+func (s *sender) end() {
 	if s.reader != nil {
 		_ = s.reader.Close()
 	}
-	s.group.memberEnded()
+	s.group.Ended()
+}
+
+// transferFigures are how far a snapshot's transfer has come, in bytes. The
+// sender alone writes.
+type transferFigures struct{ sent, total atomic.Uint64 }
+
+func (f *transferFigures) put(sent, total uint64) {
+	f.sent.Store(sent)
+	f.total.Store(total)
 }

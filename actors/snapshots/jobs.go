@@ -1,0 +1,122 @@
+package snapshots
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// Jobs starts and stops the actors that build, send and receive snapshots for a
+// group. It is the core actor's: all methods but Answered and Progress are called
+// in its turns.
+type Jobs struct {
+	group    *Group
+	builder  *builder // the one that was started last
+	senders  []*sender
+	receiver *receiver
+	// table is the senders by their transfers, for others to read.
+	table atomic.Pointer[map[uint64]*sender]
+}
+
+// NewJobs returns the jobs of a group, of which there are none yet.
+func NewJobs(g *Group) *Jobs {
+	j := &Jobs{group: g}
+	j.publish()
+	return j
+}
+
+// Build writes a view of the state machine out. meta says what of: its size and
+// checksum are found out. The view is closed whatever happens.
+func (j *Jobs) Build(meta core.SnapshotMeta, view storage.SnapshotView) {
+	j.builder = newBuilder(j.group, meta, view)
+	j.group.Spawn(&j.builder.Shell)
+	j.builder.Ring()
+}
+
+// Send sends the newest snapshot to a stream's peer: in its turn among all groups of
+// the node, and in place of what was sent to it before.
+func (j *Jobs) Send(cmd *core.SendSnapshot) {
+	j.StreamStopped(cmd.Peer.Identity, cmd.Stream) // one at a time
+	s := newSender(j.group, cmd)
+	j.senders = append(j.senders, s)
+	j.publish()
+	j.group.Spawn(&s.Shell)
+	j.group.Gate.enter(s)
+}
+
+// StreamStopped ends what is sent to a stream's peer. It is also called for a
+// transfer that has ended by itself.
+func (j *Jobs) StreamStopped(peer core.Identity, stream uint64) {
+	for i, s := range j.senders {
+		if s.peer == peer && s.cmd.Stream == stream {
+			s.Stop()
+			j.senders = slices.Delete(slices.Clone(j.senders), i, i+1)
+			j.publish()
+			return
+		}
+	}
+}
+
+// PeerDown ends what is sent to a node whose connection broke.
+func (j *Jobs) PeerDown(node membership.NodeID) {
+	for _, s := range j.senders {
+		if s.peer.ID == node {
+			s.inbox.Put(senderItem{down: true}, true)
+		}
+	}
+}
+
+// Receive takes in a piece that the engine has let through.
+func (j *Jobs) Receive(m *core.SnapshotChunk) {
+	if j.receiver == nil {
+		j.receiver = newReceiver(j.group)
+		j.group.Spawn(&j.receiver.Shell)
+	}
+	j.receiver.inbox.Put(m, true)
+}
+
+// Stop ends all jobs.
+func (j *Jobs) Stop() {
+	if j.builder != nil {
+		j.builder.Stop()
+	}
+	for _, s := range j.senders {
+		s.Stop()
+	}
+	j.senders = nil
+	j.publish()
+	if j.receiver != nil {
+		j.receiver.Stop()
+	}
+}
+
+// publish lets others see who sends.
+func (j *Jobs) publish() {
+	table := make(map[uint64]*sender, len(j.senders))
+	for _, s := range j.senders {
+		table[s.transfer] = s
+	}
+	j.table.Store(&table)
+}
+
+// Answered hands a receiver's answer to its sender, if that is still there. Anybody
+// may call it.
+func (j *Jobs) Answered(m *core.SnapshotResponse) {
+	if s := (*j.table.Load())[m.Transfer]; s != nil && m.To == j.group.Self {
+		s.inbox.Put(senderItem{response: m}, true)
+	}
+}
+
+// Progress returns how much of a snapshot a peer has acknowledged and how long the
+// snapshot is, in bytes; ok is false if none is on its way. Anybody may call it.
+func (j *Jobs) Progress(peer core.Identity) (sent, total uint64, ok bool) {
+	for _, s := range *j.table.Load() {
+		if s.peer == peer {
+			return s.figures.sent.Load(), s.figures.total.Load(), true
+		}
+	}
+	return 0, 0, false
+}
