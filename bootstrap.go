@@ -20,20 +20,22 @@ const bootstrapAskLimit = 10 * time.Second
 // called on one node, which is one of them; the others only run. An empty
 // address stands for this node's own.
 //
-// It may as well be called with the same list on several or all of them, at the
-// same time and again: one cluster comes of it, and each call returns nil when
-// that is complete. The same list means the same ids, addresses, priorities and
-// tags.
+// It may also be called with the same list on several or all of them, at the
+// same time and again. That makes one cluster, and each call returns nil when
+// the cluster is complete. The same list means the same ids, addresses,
+// priorities and tags.
 //
-// First every member is asked who it is, and for its grant to begin: if one
-// cannot be reached, or belongs to a cluster of another list, the error is a
-// *BootstrapError that names it. Then the cluster is begun with one node alone,
-// and the others are brought in. While it waits, [Status] says for whom and why.
-// If ctx ends before that, the error is a *FormingError.
+// First the node asks every member who it is, and for its grant to begin. If a
+// member cannot be reached, or belongs to a cluster of another list, the error
+// is a *BootstrapError that names the member. Then the cluster begins with one
+// node alone, and the others are brought in. While the call waits, [Status]
+// says for which members, and why. If ctx ends before all have joined, the
+// error is a *FormingError.
 //
-// On a node that belongs to a cluster which was founded with the list nothing
-// is done, also if its members have changed since; another list is refused. So
-// is a node that lost its data: the error names the member that it was.
+// If this node belongs to a cluster that was founded with the same list,
+// nothing is done, even if the members have changed since. Another list is
+// refused. A node that lost its data is refused too, and the error names the
+// member that it was.
 func (r *Raft) Bootstrap(ctx context.Context, members ...Member) (err error) {
 	if err := ctx.Err(); err != nil {
 		return nothingDone(err)

@@ -22,32 +22,33 @@ type Config struct {
 	// StateMachine is what the group replicates. Required. It belongs to the
 	// group until that has stopped.
 	StateMachine StateMachine
-	// Cluster, if not zero, refuses to take part in any cluster but this one, and
-	// is the id of one that is begun here. Default zero: the one that the data or
-	// the first leader names.
+	// Cluster, if not zero, is the only cluster in which this node takes part, and
+	// the id of a cluster that is begun here. Default zero: the cluster that the
+	// data or the first leader names.
 	Cluster ClusterID
 
-	// ElectionTimeout: a follower that has heard of no leader for a time drawn
-	// from one to two of it campaigns. It is also for how long a follower
-	// promises its leader not to vote for another, and for how long a leader
-	// stays without a quorum. At least 10 ms. Default 1 s.
+	// ElectionTimeout: a follower campaigns when it has heard of no leader for a
+	// time that is drawn from one to two election time-outs. A follower also
+	// promises its leader for this long not to vote for another, and a leader that
+	// hears no quorum stays leader for this long. At least 10 ms. Default 1 s.
 	//
 	// Choose ten times the slowest round trip between members, pauses of the
-	// process included: shorter ends an outage sooner and takes a hiccup for one.
+	// process included. A shorter one ends an outage sooner, but takes a short
+	// pause for an outage.
 	ElectionTimeout time.Duration
 	// HeartbeatInterval is the time between a leader's rounds: at most a third
 	// of ElectionTimeout. Default a tenth of it.
 	HeartbeatInterval time.Duration
-	// HungLimit is for how long a leader's own disk or state machine may stay
-	// behind the others', or its entries may stand still on their way to them,
-	// before it leaves office: at least ElectionTimeout. Default ten of it.
+	// HungLimit: a leader leaves office when for this long its own disk or state
+	// machine has stayed behind the others', or its entries have stood still on
+	// their way to them. At least ElectionTimeout. Default ten ElectionTimeout.
 	HungLimit time.Duration
 
 	// CommandBytesMax is the largest command. Default 4 MiB.
 	CommandBytesMax int
 	// InflightProposalsMax and InflightBytesMax bound the proposals that were
-	// admitted on this node and are not answered. What comes then waits for
-	// room. Defaults 4,096 and 64 MiB.
+	// admitted on this node and are not answered. Further proposals wait for room.
+	// Defaults 4,096 and 64 MiB.
 	InflightProposalsMax int
 	InflightBytesMax     int
 	// UncommittedBytesMax bounds a leader's uncommitted entries, all members'
@@ -71,13 +72,13 @@ type Config struct {
 	ApplyBatchEntriesMax int
 	ApplyBatchBytesMax   int
 
-	// SnapshotEntries and SnapshotLogBytes: a snapshot is made when so many
-	// entries, or bytes of them, were applied since the last. Never turns a
+	// SnapshotEntries and SnapshotLogBytes: a snapshot is made when this many
+	// entries, or bytes of entries, were applied since the last one. Never turns a
 	// rule off. Defaults 100,000 and 256 MiB.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
-	// KeepEntries is how many entries stay in the log below a snapshot, so that
-	// a follower that was away for a moment needs none. Default 10,000.
+	// KeepEntries is how many entries stay in the log below a snapshot, so that a
+	// follower that was away for a moment needs no snapshot. Default 10,000.
 	KeepEntries uint64
 	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
 	// 1 MiB.

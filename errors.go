@@ -19,9 +19,9 @@ var (
 	ErrTermChanged = core.ErrTermChanged
 	// ErrNotReady: this node leads, and the cluster is still being formed.
 	ErrNotReady = core.ErrNotReady
-	// ErrNoCluster: the group belongs to no cluster yet, and nothing happened. It
-	// waits for [Raft.Bootstrap] here or elsewhere. Where a context has ended
-	// meanwhile, the error wraps that one's too.
+	// ErrNoCluster: the group belongs to no cluster yet, and nothing happened.
+	// The group waits for [Raft.Bootstrap] here or elsewhere. If a context has
+	// ended meanwhile, the error wraps the error of the context too.
 	ErrNoCluster = core.ErrNoCluster
 	// ErrCorrupt is wrapped by every error that says that stored data is damaged.
 	ErrCorrupt = core.ErrCorrupt
@@ -96,10 +96,12 @@ func (e *GroupExistsError) Error() string {
 // FormingError: the caller of a bootstrap stopped waiting before all members had
 // joined. It wraps the reason for which the wait ended.
 type FormingError struct {
-	// Begun: the cluster exists, and whoever leads goes on with it. If not, this
-	// node has stopped asking; another with the same list may still begin.
+	// Begun: the cluster exists, and its leader goes on forming it. If not,
+	// this node has stopped asking, but another node with the same list may
+	// still begin.
 	Begun bool
-	// WaitsFor are the members that kept it, and why, as far as this node knows.
+	// WaitsFor are the members for which it waited, and why, as far as this
+	// node knows.
 	WaitsFor []Waiting
 	Cause    error
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// Event is something worth telling an operator, such as an election or a
-// member that lost its data: rare, and not repeated within a short time. Kind
-// says which of the fields between Peer and Text count; the others are zero.
+// Event is something that an operator should know, such as an election or a member
+// that lost its data. Events are rare, and are not repeated within a short time. Kind
+// says which of the fields between Peer and Text count. The others are zero.
 type Event struct {
 	// Kind says what has happened.
 	Kind EventKind
@@ -53,34 +53,34 @@ const (
 	EventElectionStarted = core.NoticeElectionStarted
 	// EventElected: this node leads Term.
 	EventElected = core.NoticeElected
-	// EventSteppedDown: this node led Term and does no more; Text says why.
+	// EventSteppedDown: this node led Term and no longer does. Text says why.
 	EventSteppedDown = core.NoticeSteppedDown
 	// EventNewLeader: this node follows Peer in Term.
 	EventNewLeader = core.NoticeNewLeader
-	// EventLostData: Peer answers, and is not the incarnation Known that the group
-	// has as a member: its data was lost. It is not counted. Or Peer is Known, and
-	// denies what it had acknowledged, up to Index.
+	// EventLostData: Peer has lost its data. Either it is another incarnation than
+	// Known, which the group has as a member; then it is not counted. Or Peer is
+	// Known, and denies what it had acknowledged, up to Index.
 	EventLostData = core.NoticeLostData
-	// EventUnknownToGroup: the group that Peer speaks for knows this node as another
-	// incarnation, Known.
+	// EventUnknownToGroup: Peer's group knows this node under another incarnation,
+	// Known.
 	EventUnknownToGroup = core.NoticeUnknownToGroup
-	// EventOtherCluster: Peer speaks to this group, and belongs to another cluster,
-	// or to none.
+	// EventOtherCluster: Peer sends messages to this group, but belongs to another
+	// cluster, or to none.
 	EventOtherCluster = core.NoticeOtherCluster
-	// EventConnectionBroken: the bulk connection to Peer was broken, because its
-	// heartbeats are answered and its entries are not.
+	// EventConnectionBroken: the bulk connection to Peer was broken, because Peer
+	// answers heartbeats but no entries.
 	EventConnectionBroken = core.NoticeConnectionBroken
 	// EventBootstrapped: the cluster consists of the members that it was asked for.
 	EventBootstrapped = core.NoticeBootstrapped
 	// EventContradiction: Peer said what no correct member can say; Text tells what.
 	// It was not heeded.
 	EventContradiction = core.NoticeContradiction
-	// EventTermAhead: Peer is in Term, so far above the cluster's that it was not
-	// heeded. It is to be replaced.
+	// EventTermAhead: Peer is in Term, which is so far above the cluster's term that
+	// it was not heeded. Peer has to be replaced.
 	EventTermAhead = core.NoticeTermAhead
-	// EventConfigurationChanged: the entry Index of Term brought another
-	// configuration into force, or its end that of an earlier one; Text writes it
-	// out.
+	// EventConfigurationChanged: another configuration is in force. Either the entry
+	// at Index of Term brought it, or a truncation brought an earlier one back. Text
+	// writes the configuration out.
 	EventConfigurationChanged = core.NoticeConfigurationChanged
 	// EventSnapshotBuilt: this node has made a snapshot up to Index.
 	EventSnapshotBuilt = core.NoticeSnapshotBuilt
@@ -99,10 +99,10 @@ const (
 // eventsMax is how many events wait for one slow taker.
 const eventsMax = 1024
 
-// Events yields what happens from the call on, in order, for one loop. A taker
-// that falls behind by more than 1,024 events loses the oldest, and the next
-// event says how many. It ends with ctx, or after the last event of a group that
-// has stopped.
+// Events yields what happens from the call on, in order, for one loop. A reader that
+// falls behind by more than 1,024 events loses the oldest, and the next event says
+// how many. Events ends with ctx, or after the last event of a group that has
+// stopped.
 func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 	queue := newEventQueue(eventsMax)
 	// The end of ctx also frees a queue that nobody ever loops over.

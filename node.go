@@ -16,10 +16,10 @@ import (
 // NodeConfig is what the groups of one node share. The zero value of a field
 // that is not required stands for its default.
 type NodeConfig struct {
-	// ID is the node's id. Required, and the one that Log was opened for.
+	// ID is the node's id, the one for which Log was opened. Required.
 	ID NodeID
-	// Network reaches the other nodes. Required, and not started yet: the node
-	// starts it, and closes it when it stops.
+	// Network reaches the other nodes. Required. It must not be started yet: the node
+	// starts it, and closes it when the node stops.
 	Network Network
 	// Log keeps the logs of all groups. Required. Whoever opened it closes it,
 	// after the node has stopped.
@@ -41,14 +41,14 @@ type NodeConfig struct {
 	// Meter takes the node's numbers, as OpenTelemetry instruments: package
 	// metrics has the table of them. Default: nothing is measured.
 	Meter metric.MeterProvider
-	// MeterFoldsGroups gives all groups one series together instead of one for each:
-	// for a node with hundreds of them or more, of which a reader would keep the first
-	// 2,000 series. Counts and indexes are summed. Of lags and ages the series shows
-	// the largest.
+	// MeterFoldsGroups gives all groups one series together, instead of one for each
+	// group. Set it on a node with hundreds of groups or more, because a reader keeps
+	// only the first 2,000 series. The series shows the sum of counts and indexes,
+	// and the largest of lags and ages.
 	MeterFoldsGroups bool
 
-	// CheckInvariants checks each group's invariants after every step: for
-	// tests. A broken one stops the group.
+	// CheckInvariants checks each group's invariants after every step. It is for
+	// tests. A broken invariant stops the group.
 	CheckInvariants bool
 }
 
@@ -129,11 +129,10 @@ func NewNode(config NodeConfig) (*Node, error) {
 	return &Node{actors: started, config: config, groups: make(map[GroupID]*Raft), stopped: make(chan struct{})}, nil
 }
 
-// Start starts one group with what the store, the snapshots and the state
-// machine hold of it; a group that they do not know waits for a bootstrap, or
-// for a leader that brings it in. Start returns when that was read and
-// verified; ctx bounds the reading alone. Damage is an error that wraps
-// [ErrCorrupt].
+// Start starts one group with its data from the store, the snapshots and the state
+// machine. A group without data waits for a bootstrap, or for a leader that brings it
+// in. Start returns when the data was read and verified, and ctx limits only that. If
+// the data is damaged, the error wraps [ErrCorrupt].
 func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -187,11 +186,10 @@ func (n *Node) Identity() Identity { return n.actors.Identity() }
 // Address is where other nodes reach this one, with the real port.
 func (n *Node) Address() string { return n.config.Network.Address() }
 
-// Shutdown stops all groups in order, then the node: every waiter is answered,
-// what was accepted is written, the network is closed. It returns an error that
-// wraps ctx.Err() if ctx ends first; the node goes on stopping all the same.
-// Afterwards the log store may be closed. Shutdown and Kill may be called
-// again, and concurrently.
+// Shutdown stops all groups in order, then the node: it answers every waiting call,
+// writes what was accepted, and closes the network. Afterwards the log store may be
+// closed. If ctx ends first, Shutdown returns an error that wraps ctx.Err(), and the
+// node goes on stopping. Shutdown and Kill may be called again, and concurrently.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.beginStop()
 	select {
@@ -202,8 +200,8 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Kill stops the node as Shutdown does, but that no leader hands over, and
-// returns when all has stopped.
+// Kill stops the node as Shutdown does, except that no leader hands over. It returns
+// when everything has stopped.
 func (n *Node) Kill() {
 	n.beginStop()
 	<-n.stopped

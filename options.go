@@ -44,12 +44,12 @@ func collect(options []ProposeOption) (o proposeOptions) {
 	return o
 }
 
-// FailWithoutLeader fails with *NotLeaderError at once where no leader is known,
-// rather than wait for one; with ErrNoCluster where there is no cluster.
+// FailWithoutLeader does not wait for a leader. If none is known, Propose fails
+// at once with *NotLeaderError, or with ErrNoCluster if there is no cluster.
 func FailWithoutLeader() ProposeOption { return ProposeOption{kind: optionFailWithoutLeader} }
 
-// NoForwarding fails with *NotLeaderError where this node does not lead, and
-// names the leader, rather than forward the command to it.
+// NoForwarding does not pass the command on. If this node does not lead,
+// Propose fails with *NotLeaderError, which names the leader.
 func NoForwarding() ProposeOption { return ProposeOption{kind: optionNoForwarding} }
 
 // ExpectedTerm fails with ErrTermChanged unless the command is appended in this
@@ -58,10 +58,10 @@ func ExpectedTerm(term Term) ProposeOption {
 	return ProposeOption{kind: optionExpectedTerm, term: term}
 }
 
-// FailWithoutRoom fails with ErrOverloaded at once where too much is in flight
-// on this node, rather than wait for room.
+// FailWithoutRoom does not wait for room. If too much is in flight on this
+// node, Propose fails at once with ErrOverloaded.
 func FailWithoutRoom() ProposeOption { return ProposeOption{kind: optionFailWithoutRoom} }
 
-// SharedCommand gives the command's bytes away instead of having them copied:
-// the caller never changes them again, not even after Propose has returned.
+// SharedCommand gives the command's bytes away, so that they are not copied.
+// The caller must never change them again, not even after Propose has returned.
 func SharedCommand() ProposeOption { return ProposeOption{kind: optionShared} }

@@ -18,17 +18,18 @@ type Result struct {
 	Value []byte
 }
 
-// Propose lets the cluster decide on a command, and returns when it is committed
-// and a state machine has applied it: the leader's, to which any member passes
-// proposals on, or this node's. To read one's own write here, call ReadIndex.
+// Propose replicates a command, and returns when it is committed and a state
+// machine has applied it: the leader's, if this node passed the command on, or
+// this node's. To read your own write here, call ReadIndex.
 //
-// Propose waits for room and for a leader until ctx ends; a context without an
-// end is fine. An error says whether the command may have been applied, or may
-// be yet: ask [MayHaveHappened]. If it may, the caller proposes again only what
-// does no harm twice. When ctx has ended, errors.Is(err, ctx.Err()) holds.
+// Propose waits for room and for a leader until ctx ends. A context without an
+// end is fine. After an error call [MayHaveHappened]: it says whether the
+// command may have been applied, or may be yet. If so, propose the command
+// again only if a second time does no harm. When ctx has ended, errors.Is(err,
+// ctx.Err()) is true.
 //
-// The command is copied, see [SharedCommand]; it is at most
-// Config.CommandBytesMax long, else the error is a *TooLargeError.
+// The command is copied, unless [SharedCommand] is given. If it is longer than
+// Config.CommandBytesMax, the error is a *TooLargeError.
 func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOption) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, nothingDone(err)

@@ -29,22 +29,24 @@ func (r *Raft) Node() *Node { return r.node }
 // Status is what the group was doing a moment ago.
 func (r *Raft) Status() Status { return statusOf(r.group.StatusToRead()) }
 
-// Members is the configuration in force on this node, the zero value before
-// it is part of a cluster. It takes effect when it is appended, and may not be
-// committed yet. It is the caller's own: nobody else sees what he does to it.
+// Members is the configuration in force on this node, or the zero value before
+// it is part of a cluster. A configuration takes effect when it is appended, so
+// it may not be committed yet. The caller owns the value and may change it.
 func (r *Raft) Members() Configuration { return r.Status().Configuration }
 
-// Done is closed when the group has stopped, for whatever reason: Err tells it.
+// Done is closed when the group has stopped, for whatever reason. Err tells the
+// reason.
 func (r *Raft) Done() <-chan struct{} { return r.group.Done() }
 
-// Err is nil while the group runs and after it was stopped in order, and a
-// *FatalError with the cause when it has failed.
+// Err is nil while the group runs, and after an orderly stop. If the group has
+// failed, it is a *FatalError with the cause.
 func (r *Raft) Err() error { return r.group.Err() }
 
-// Shutdown stops the group in order: what still waits is answered, what was
-// accepted is written. It returns an error that wraps ctx.Err() if ctx ends
-// first, while the group goes on stopping; else nil, or what Err says if the
-// group had failed. Shutdown and Kill may be called again, and concurrently.
+// Shutdown stops the group in order: it answers every waiting call, and writes
+// what was accepted. If ctx ends first, it returns an error that wraps
+// ctx.Err(), and the group goes on stopping. Otherwise it returns nil, or what
+// Err says if the group had failed. Shutdown and Kill may be called again, and
+// concurrently.
 func (r *Raft) Shutdown(ctx context.Context) error {
 	r.beginStop(r.group.Stop)
 	select {
@@ -60,9 +62,9 @@ func (r *Raft) Shutdown(ctx context.Context) error {
 	return r.Err()
 }
 
-// Kill stops the group as Shutdown does, but that a leader does not hand over,
-// and returns when all has stopped. The other members find out by their
-// election time-out.
+// Kill stops the group as Shutdown does, except that a leader does not hand
+// over. It returns when everything has stopped. The other members notice it by
+// their election time-out.
 func (r *Raft) Kill() {
 	r.beginStop(r.group.Kill)
 	<-r.stopped

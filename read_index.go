@@ -6,12 +6,14 @@ import (
 	"github.com/trouperaft/troupe/actors"
 )
 
-// ReadIndex returns when the state machine of this node is current enough for
-// a read of the given mode; the read is then the caller's own, from the machine.
-// It returns the index up to which the machine had to be applied. It works on
-// any member, asks the leader for an index alone, and waits for one until ctx
-// ends: the error then wraps ctx.Err(), and ErrNoCluster too where there is no
-// cluster. A node that has seen a contradiction answers with *ContradictionError.
+// ReadIndex returns when the state machine of this node is current enough for a
+// read of the given mode. The caller then reads the machine itself. The result
+// is the index up to which the machine had to be applied.
+//
+// ReadIndex works on any member. It asks the leader only for an index, and
+// waits for a leader until ctx ends. The error then wraps ctx.Err(), and
+// ErrNoCluster too if there is no cluster. A node that has seen a contradiction
+// returns a *ContradictionError.
 func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode) (Index, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, nothingDone(err)

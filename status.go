@@ -9,8 +9,8 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// Status is what a group says of itself at one moment: a value that shares
-// nothing with the group, nor with any other status.
+// Status is the state of a group at one moment, as this node knows it. It is a value
+// that shares nothing with the group or with any other status.
 type Status struct {
 	// Group is the group, and Self this node with its incarnation.
 	Group GroupID
@@ -19,9 +19,9 @@ type Status struct {
 	// Role is what this node is doing for the group, in Term.
 	Role Role
 	Term Term
-	// Leader is the node that leads Term, 0 while none is known. NoLeader says then,
-	// for people, what this node's attempt at an election waits for, and what the
-	// one before ended for; "" if it made none.
+	// Leader is the node that leads Term, 0 while none is known. Then NoLeader says,
+	// for people, what this node's attempt at an election waits for, and why the
+	// attempt before it ended. It is "" if this node made no attempt.
 	Leader   NodeID
 	NoLeader string
 	// Ready: this node leads and admits proposals.
@@ -44,20 +44,22 @@ type Status struct {
 	// brought it.
 	Configuration   Configuration
 	ConfigurationAt LogID
-	// Bootstrapping: the cluster is not yet what it was asked to be. WaitsFor are
-	// the members that keep it, and why: on the leader, and on a node that was
-	// asked to form a cluster and has not begun it.
+	// Bootstrapping: the cluster does not yet consist of the members that it was
+	// asked for. WaitsFor are the members for which it waits, and why. It is set on
+	// the leader, and on a node that was asked to form a cluster and has not begun
+	// it.
 	Bootstrapping bool
 	WaitsFor      []Waiting
 	// UnknownToGroup: the group knows this node under another incarnation, because
-	// its data was lost. It is not counted.
+	// the node's data was lost. The node is not counted.
 	UnknownToGroup bool
 	// Contradiction, if not nil, is what this node has heard that no correct member
-	// can say. It answers no reads.
+	// can say. The node answers no reads.
 	Contradiction error
 
-	// InflightProposals and InflightBytes are what was admitted on this node and is
-	// not answered, and WaitingProposals what waits for room to be admitted.
+	// InflightProposals and InflightBytes count the proposals that were admitted on
+	// this node and are not answered. WaitingProposals counts those that wait for
+	// room to be admitted.
 	InflightProposals, InflightBytes, WaitingProposals int
 
 	// Peers are the other members, on the leader, in the order of their ids.
@@ -65,21 +67,21 @@ type Status struct {
 
 	// Err is why the group has failed on this node, nil if it has not.
 	Err error
-	// Stopped: the group runs no more on this node.
+	// Stopped: the group no longer runs on this node.
 	Stopped bool
 }
 
 // PeerStatus is what a leader knows of another member.
 type PeerStatus struct {
-	// Identity is who it is: its ID, and its Incarnation.
+	// Identity is the ID of the member, and its Incarnation.
 	Identity
 	// Match is the last index that is known to be durable there and equal to the
 	// leader's log.
 	Match Index
-	// LagEntries is how many of the leader's entries lie behind Match, and Lag for
-	// how long the first of them has been in the leader's log: 0 if there is none.
-	// It is never too short, and too long by a millisecond or an eighth at most;
-	// what was there before this leader counts from its election.
+	// LagEntries is how many of the leader's entries come after Match. Lag is for how
+	// long the first of them has been in the leader's log, 0 if there is none. Lag is
+	// never too short, and too long by a millisecond or an eighth at most. Entries
+	// from before this leader count from its election.
 	LagEntries uint64
 	Lag        time.Duration
 	// Mode is what the stream of entries to it is doing. InflightMessages and
@@ -92,17 +94,17 @@ type PeerStatus struct {
 	// SendErrors counts the group's messages to it that the network did not take
 	// since the group was started here: no connection, or a full window.
 	SendErrors uint64
-	// LostData: another incarnation answers in its place, or it no longer holds
-	// what it had acknowledged. It is to be replaced.
+	// LostData: another incarnation answers in its place, or it no longer holds what
+	// it had acknowledged. It has to be replaced.
 	LostData bool
-	// Snapshot: a snapshot is on its way to it, or waits for its turn.
-	// SnapshotBytes of SnapshotTotalBytes are there; both are 0 while it waits, or
-	// if there is none.
+	// Snapshot: a snapshot is on its way to the member, or waits for its turn.
+	// SnapshotBytes of SnapshotTotalBytes have arrived. Both are 0 while the snapshot
+	// waits, or if there is none.
 	Snapshot                          bool
 	SnapshotBytes, SnapshotTotalBytes uint64
 }
 
-// String says in a line who the peer is and how it does.
+// String writes the peer and its state in one line.
 func (p PeerStatus) String() string {
 	return fmt.Sprintf("%v: %v, match %d, %d entries and %v behind, %d messages and %d bytes in flight, last contact %v, %d send errors, snapshot %d of %d bytes",
 		p.Identity, p.Mode, p.Match, p.LagEntries, p.Lag, p.InflightMessages, p.InflightBytes, p.LastContact, p.SendErrors, p.SnapshotBytes, p.SnapshotTotalBytes)
@@ -111,8 +113,8 @@ func (p PeerStatus) String() string {
 // StreamMode is what a stream to a peer is doing.
 type StreamMode = core.StreamMode
 
-// Modes of a stream: it looks for where the logs agree, it sends ahead of the
-// answers, or its peer needs a snapshot first.
+// Modes of a stream: it looks for the point up to which the logs agree, it sends
+// without waiting for answers, or its peer needs a snapshot first.
 const (
 	StreamProbe     = core.StreamProbe
 	StreamReplicate = core.StreamReplicate

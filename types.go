@@ -85,8 +85,8 @@ const (
 // What an application plugs in: packages storage and network hold the
 // contracts and say who calls what.
 type (
-	// StateMachine is what the application replicates. Its methods are called one at
-	// a time, and what each owes is written in package storage:
+	// StateMachine is what the application replicates. Its methods are called one
+	// at a time. Package storage has the contract of each:
 	//
 	//   - Applied: the LogID of the newest entry whose effect is durable;
 	//   - Apply: applies entries, in the order of the log, and returns a value for
@@ -100,7 +100,7 @@ type (
 	//   - WriteTo: writes it, in the format that Restore reads.
 	SnapshotView = storage.SnapshotView
 	// Volatile is embedded by state machines that keep nothing over a restart. It
-	// has no fields, and brings their Applied, which returns zero.
+	// has no fields. Its method Applied returns zero.
 	Volatile = storage.Volatile
 	// LogStore keeps hard states and logs.
 	LogStore = storage.LogStore
@@ -108,7 +108,8 @@ type (
 	SnapshotStore = storage.SnapshotStore
 	// Network carries messages between nodes.
 	Network = network.Network
-	// Entry is one entry of the log, as a state machine gets it. Nobody changes one.
+	// Entry is one entry of the log, as a state machine gets it. It must not be
+	// changed.
 	//
 	//   - LogID: its Term, and its Index in the log;
 	//   - Kind: what it holds, an [EntryKind]. Data is a command if it is
@@ -121,8 +122,8 @@ type (
 	EntryKind = core.EntryKind
 )
 
-// The kinds of entries. A state machine acts on commands and notes the LogIDs
-// of all.
+// The kinds of entries. A state machine carries out commands, and records the
+// LogIDs of all entries.
 const (
 	EntryBlank         = core.EntryBlank
 	EntryCommand       = core.EntryCommand
@@ -133,7 +134,8 @@ const (
 // by Config.Cluster.
 func ParseClusterID(text string) (ClusterID, error) { return core.ParseClusterID(text) }
 
-// Waiting says for whom a bootstrap waits, and why. It prints as "node 3: why".
+// Waiting names a member for which a bootstrap waits, and why. It prints as "node
+// 3: why".
 //
 //   - Node: the member;
 //   - Why: the reason, for people.

@@ -9,9 +9,8 @@ import (
 )
 
 // Watch yields the present status, and then the newest one each time that it
-// has changed; what changed meanwhile is passed over, so that a slow watcher
-// holds up nobody. It ends with ctx, or after the last status of a group that
-// has stopped.
+// has changed. A slow watcher misses those in between, and holds up nobody.
+// Watch ends with ctx, or after the last status of a group that has stopped.
 func (r *Raft) Watch(ctx context.Context) iter.Seq[Status] {
 	return func(yield func(Status) bool) {
 		changed := make(chan struct{}, 1)
@@ -35,9 +34,9 @@ func (r *Raft) Watch(ctx context.Context) iter.Seq[Status] {
 	}
 }
 
-// Wait returns nil as soon as the status is as wanted, which may be at once.
-// If ctx ends first the error wraps ctx.Err(); if the group stops it is what
-// Err says, or ErrStopped. wanted must not block.
+// Wait returns nil as soon as wanted returns true for the status, which may be
+// at once. If ctx ends first, the error wraps ctx.Err(). If the group stops
+// first, the error is what Err says, or ErrStopped. wanted must not block.
 func (r *Raft) Wait(ctx context.Context, wanted func(Status) bool) error {
 	for status := range r.Watch(ctx) {
 		if wanted(status) {

@@ -1,18 +1,18 @@
 // Package metrics has the numbers of a node for OpenTelemetry: a table of the
 // instruments, and the instruments themselves.
 //
-// It knows the API alone. Which provider takes the numbers, and where they go, is
-// the application's: it gives its provider to troupe.NodeConfig.Meter.
+// It uses only the API of OpenTelemetry. The application decides where the
+// numbers go: it sets its provider in troupe.NodeConfig.Meter.
 //
-// Counters and gauges are observed: a node adds to plain numbers of its own and
-// tells them when a reader asks, so that they cost next to nothing and are there
-// from the start, also while nothing has happened. Histograms are recorded once
-// for a batch, not for each entry. A histogram that has recorded nothing is not
-// shown by a reader of the SDK; package metrics/prometheus puts the empty ones in.
+// Counters and gauges are observed: a node keeps plain numbers, and reports
+// them when a reader asks. So they cost next to nothing, and exist from the
+// start, even if nothing has happened yet. Histograms are recorded once for a
+// batch, not for each entry. Readers of the SDK do not show a histogram that
+// has recorded nothing. Package metrics/prometheus adds the empty ones.
 //
-// The attributes are few. Those of a node with thousands of groups are not:
-// readers keep a number of series for each instrument, 2,000 by default, and put
-// all others together. Such a node folds its groups into one series
-// (troupe.NodeConfig.MeterFoldsGroups); its per-group figures are in
-// troupe.Status.
+// There are few attributes. But a node with thousands of groups has many values
+// of them, and so many series. Readers keep a number of series for each
+// instrument, 2,000 by default, and put all others together. Such a node folds
+// its groups into one series (troupe.NodeConfig.MeterFoldsGroups). Its figures
+// for each group are in troupe.Status.
 package metrics

@@ -1,11 +1,11 @@
-// Package storage holds the contracts of what a node keeps: the log store, the
-// state machine and the snapshot files.
+// Package storage holds the contracts of everything that a node keeps: the log
+// store, the state machine and the snapshot files.
 //
-// The contracts are plain blocking Go. Each is called by one actor of the
-// runtime, as its doc says; none is called by the core, which never waits.
+// The methods of the contracts may block. The doc of each contract says which
+// actor of the runtime calls it. The core, which never waits, calls none.
 //
-// Implementations: storage/memory keeps everything in the process,
-// storage/badger keeps log and hard states in one badger database for all
-// groups of a node, storage/files keeps snapshots as files.
+// There are three implementations. storage/memory keeps everything in the
+// process. storage/badger keeps logs and hard states of all groups of a node in
+// one badger database. storage/files keeps snapshots as files.
 // storage/storagetest is the suite that an implementation has to pass.
 package storage

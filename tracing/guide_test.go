@@ -84,7 +84,7 @@ func TestPageHasTheTable(t *testing.T) {
 			t.Errorf("the page lacks, to the letter:\n%s", s)
 		}
 	}
-	known := map[string]bool{"raft.trace.dropped": true}
+	known := map[string]bool{"raft.trace.dropped": true, "raft.observations.dropped": true}
 	for _, r := range Spans() {
 		known[r.Name] = true
 	}

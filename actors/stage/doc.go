@@ -1,14 +1,14 @@
-// Package stage is what an actor runs on: a life, turns, an inbox, a clock and
-// timers, and calls for which it waits without holding up anybody. It knows
-// nothing of what is played on it, and it is the only package that knows
-// protoactor, which gives the actors their lives.
+// Package stage is what an actor runs on: start and end, turns, an inbox, a
+// clock and timers, and calls for which the actor waits without holding up
+// anybody. It knows nothing of Raft. It is the only package that uses
+// protoactor, which starts, runs and stops the actors.
 //
 // # An actor
 //
-// An actor is a value in which one thing happens at a time, so that what it owns
-// needs no lock. It has an Inbox, which anybody may put something into, and
-// embeds a Shell, which gives it a turn when something came. This one appends
-// lines to a writer:
+// An actor is a value in which one thing happens at a time, so that what it
+// owns needs no lock. It has an Inbox, into which anybody may put something. It
+// embeds a Shell, which gives the actor a turn when something has come. This
+// actor appends lines to a writer:
 //
 //	type journal struct {
 //		stage.Shell
@@ -20,7 +20,7 @@
 //		err   error  // of the last write
 //	}
 //
-// It is made like this. Nothing happens before somebody puts a line in.
+// This function makes it. Nothing happens before somebody puts a line in.
 //
 //	func startJournal(env stage.Environment, out io.Writer) *journal {
 //		j := &journal{out: out, ended: make(chan struct{})}
@@ -40,11 +40,11 @@
 //		}
 //	}
 //
-// The first line rings, and the actor gets a turn. In it, it does one step: it
-// takes everything that is there and has it written. It does not wait for the
-// writer itself, but lets Do carry out the call and settle when that has ended. While
-// the call is under way there is no step, and the inbox fills: the queue is the
-// batch.
+// The first line rings, and the actor gets a turn. In a turn it does one step:
+// it takes everything that is there and has it written. The actor itself does
+// not wait for the writer. Do carries out the call, and calls settle when the
+// call has ended. While the call is under way there is no step, and the inbox
+// fills: the queue is the batch.
 //
 //	// next writes whatever piled up while the last lines were being written.
 //	func (j *journal) next() bool {
@@ -54,8 +54,8 @@
 //		return false // what comes meanwhile rings
 //	}
 //
-// Who has put something in may wait for an answer, so the end takes some care: each
-// line is answered by whoever holds it then, once.
+// Whoever has put something in may wait for an answer. So the end takes some
+// care: each line is answered once, by whoever holds it at that moment.
 //
 //	// failed takes an error of the writer, or a panic.
 //	func (j *journal) failed(cause error) {
@@ -76,36 +76,38 @@
 //		close(j.ended)
 //	}
 //
-// The rest stands in the package's example, which runs.
+// The rest is in the package's example, which runs.
 //
 // # What holds
 //
 //   - The functions of a Shell never run two at a time, and each sees what the
 //     last one wrote. Only the call of a Do may run beside Closing.
-//   - Nothing is lost and nothing comes twice: what Put has accepted is returned
-//     by Take, or by Close. Each sender's items come in the order in which it put
-//     them. Between two senders there is no order, nor between two inboxes.
-//   - After a step an actor queues behind all that have something to do, so that a
-//     busy one does not keep others waiting. So a step is short: what takes long is
-//     a Do, and waiting for another actor's answer is a state of the actor, never a
-//     call that blocks.
-//   - Nothing here bounds an inbox. Its senders must: by credits, by windows, or
-//     because there is one notice for each request.
-//   - An actor that has failed works no more. Nothing is restarted: what it had
-//     promised would be forgotten.
-//   - An actor ends when somebody has called Stop, and not before the call that is
-//     under way has ended. Whoever started it waits for Ended.
+//   - Nothing is lost and nothing comes twice: Take or Close returns what Put
+//     has accepted. Each sender's items come in the order in which it put them.
+//     There is no order between two senders, nor between two inboxes.
+//   - After a step an actor queues behind all others that have something to do,
+//     so that a busy actor does not keep them waiting. So keep a step short:
+//     use Do for what takes long. An actor that waits for another actor's
+//     answer keeps that as its state, and never makes a call that blocks.
+//   - Nothing here bounds an inbox. Its senders must bound it: by credits, by
+//     windows, or because there is one notice for each request.
+//   - An actor that has failed takes no more steps. Nothing is restarted,
+//     because a restarted actor would have forgotten what it promised.
+//   - An actor ends when somebody has called Stop and the call that is under
+//     way has ended. Whoever started the actor waits for Ended.
 //
-// To put something in and have it taken costs some 50 ns of processor time, a turn
-// of an idle actor that another one calls 0.2 to 0.4 microseconds (the package's
-// benchmarks), and neither allocates. An idle actor has no goroutine.
+// To put an item in and have it taken costs some 50 ns of processor time. A
+// turn of an idle actor that another one wakes costs 0.2 to 0.4 microseconds.
+// Neither allocates. The package's benchmarks measure both. An idle actor has
+// no goroutine.
 //
 // # Where it runs
 //
-// Whatever an actor does not decide itself comes from an Environment. Production is
-// the real one. A simulation brings its own and makes of Schedule, Do, the clock
-// and the timers what it wants. If these are deterministic, so are the actors,
-// because nothing else in the stage decides anything. An actor that is to be
-// simulated takes time, timers and random numbers from nowhere else, and lets the
-// order of no map decide. For a test of a single actor there is package stagetest.
+// Everything that an actor does not decide itself comes from an Environment.
+// Production is the real one. A simulation brings its own, with its own
+// Schedule, Do, clock and timers. If these are deterministic, so are the
+// actors, because nothing else in the stage decides anything. An actor that is
+// to be simulated must take time, timers and random numbers from nowhere else,
+// and must not depend on the order of a map. To test a single actor, use
+// package stagetest.
 package stage

@@ -1,14 +1,15 @@
-// Bench measures how fast a cluster commits and applies writes: some nodes in
-// one process, and clients on the leader that each wait until their command is
-// committed and applied there. It prints one line of JSON.
+// Bench measures how fast a cluster commits and applies writes. It runs several
+// nodes in one process, and clients on the leader. Each client waits until its
+// command is committed and applied there. Bench prints one line of JSON.
 //
 //	go run ./examples/bench -mode mem|disk -clients 256 -payload 16 -seconds 5
 //	go run ./examples/bench sweep -peers examples/bench/peers
 //
-// In mode mem the log is kept in memory and messages stay in the process; in
+// In mode mem the log is kept in memory and messages stay in the process. In
 // mode disk every node syncs each batch of its log, and messages go over TCP on
-// 127.0.0.1. The module in peers does the same work with other libraries, for
-// comparison by turns. guide/bench.md says what the numbers mean.
+// 127.0.0.1. The module in peers does the same work with other libraries, so
+// that they can be compared by turns. guide/bench.md says what the numbers
+// mean.
 package main
 
 import (

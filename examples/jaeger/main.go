@@ -1,13 +1,13 @@
 // Jaeger shows what troupe's traces look like. It runs a cluster of three nodes
 // in one process, each with its own database on disk, its own TCP port and its
-// own exporter of spans, under a light load. It writes, reads, lets a snapshot be
-// made, kills the leader and starts it again, and prints for each of these which
-// trace shows it, with a link into Jaeger's UI.
+// own exporter of spans, under a light load. It writes, reads, lets a snapshot
+// be made, kills the leader and starts it again. For each of these it prints
+// which trace shows it, with a link to Jaeger's UI.
 //
 //	go run ./examples/jaeger [-seconds S] [-rate R] [-trace-ratio P] [-ui URL]
 //
-// Spans go by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT, by default 127.0.0.1:4317.
-// README.md says how to start a Jaeger that listens there.
+// Spans are sent by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT, by default
+// 127.0.0.1:4317. README.md says how to start a Jaeger that listens there.
 package main
 
 import (

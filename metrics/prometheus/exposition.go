@@ -1,6 +1,6 @@
-// Package prometheus shows the numbers of a node to Prometheus. It stands on
-// OpenTelemetry's exporter, and is a module of its own, so that who does not
-// need it does not get its libraries:
+// Package prometheus shows the numbers of a node to Prometheus. It uses
+// OpenTelemetry's exporter, and is a separate module, so that programs without
+// it do not get its libraries:
 //
 //	numbers, err := prometheus.New(prometheus.Config{Node: 1, Groups: []troupe.GroupID{1}})
 //	...
@@ -8,9 +8,10 @@
 //	http.Handle("/metrics", numbers)
 //	troupe.NodeConfig{ID: 1, Meter: numbers.Meter(), ...}
 //
-// Every family of package metrics is shown from the start, with 0 where nothing
+// Every family of package metrics is shown from the start, with 0 if nothing
 // has been recorded. The exporter alone shows a histogram only from its first
-// value on, and an alert on what has never happened then has nothing to look at.
+// value on, so that an alert on something that has never happened finds no
+// series.
 package prometheus
 
 import (

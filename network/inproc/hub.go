@@ -1,16 +1,17 @@
-// Package inproc is a network within one process: messages are handed over as
-// they are. It serves nodes that live side by side, in tests and in examples,
+// Package inproc is a network within one process. Messages are handed over as
+// they are. It is for several nodes in one process, in tests and in examples,
 // and can be told to fail.
 //
-// It starts no goroutines that stay. A message is delivered by the goroutine
-// that sends it, unless another is just delivering on the same connection, which
-// then delivers this one too, in order. So Handler.Receive of the receiver, and
-// what that sends in turn, may run inside Send; the depth is bounded by the
-// number of connections, because none is delivered on twice at a time. A sender
-// delivers a bounded number of messages of others and leaves more to a goroutine
-// that ends when it is done. Connected and Disconnected always come on a
-// goroutine of their own. No lock of this package is held while a handler runs,
-// and a caller of Send must hold none that a Receive takes.
+// It starts no goroutines that stay. The goroutine that sends a message also
+// delivers it. If another goroutine is delivering on the same connection at
+// that moment, that one delivers this message too, in order. So Handler.Receive
+// of the receiver may run inside Send, and so may whatever that sends in turn.
+// The depth is bounded by the number of connections, because no two goroutines
+// deliver on one connection at a time. A sender delivers a bounded number of
+// messages of others, and leaves more to a goroutine that ends when it is done.
+// Connected and Disconnected always come on a goroutine of their own. No lock
+// of this package is held while a handler runs. A caller of Send must hold no
+// lock that a Receive takes.
 package inproc
 
 import (

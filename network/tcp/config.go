@@ -1,26 +1,27 @@
 // Package tcp is the network between processes: frames over TCP, optionally
 // with TLS that binds certificates to node ids.
 //
-// Each class of messages has connections of its own. A node makes one to a peer
-// when the first request needs it; requests go out on it and the responses come
-// back on it. So between two nodes there may be two connections of a class, one
-// made by each. Per connection one goroutine writes and one reads. A Send puts
-// the message into a bounded queue; the writer takes all that is queued, encodes
-// it and writes it with one call.
+// Each class of messages has connections of its own. A node connects to a peer
+// when the first request needs it. Requests go out on that connection, and the
+// responses come back on it. So between two nodes there may be two connections
+// of a class, one made by each. Each connection has one goroutine that writes
+// and one that reads. Send puts the message into a bounded queue. The writer
+// takes all that is queued, encodes it and writes it with one call.
 //
-// While a peer cannot be reached Send returns false and the network tries again
+// While a peer cannot be reached, Send returns false. The network tries again
 // by itself, with a backoff, as long as requests are wanted, and at once when
 // the peer connects from its side. It tries by turns all addresses at which the
 // node may be: that of SetAddress, the one where it proved itself last, and
 // hints (rule 30).
 //
-// What a connection says of itself is a claim. In band, before the first message
-// of a group, each side proves that it knows the group's cluster (rule 29;
-// package wire has the bytes). Only then messages have a cluster, start counters
-// count, addresses are learned, and a newer connection replaces older ones.
+// What a connection says about itself is a claim. In band, before the first
+// message of a group, each side proves that it knows the group's cluster (rule
+// 29; package wire has the format). Until then a message has no cluster, a
+// start counter does not count, no address is learned, and a newer connection
+// does not replace older ones.
 //
-// A connection that went dark is told by its silence: after AnswerTimeout where
-// an answer is due, after SilenceMax anywhere.
+// A connection counts as dead when nothing is heard on it: for AnswerTimeout if
+// an answer is due, for SilenceMax otherwise.
 package tcp
 
 import (

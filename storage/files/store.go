@@ -2,9 +2,9 @@
 //
 //	DIR/GROUP/TERM-INDEX.snap
 //
-// A snapshot is written aside, as a .tmp file, synced, renamed, and the
-// directory is synced: what has its name is whole. It carries checksums all the
-// same, and a damaged one is never given out.
+// A snapshot is written to a .tmp file and synced. Then the file is renamed,
+// and the directory is synced. So a file with its final name is whole. It
+// carries checksums all the same, and a damaged snapshot is never given out.
 package files
 
 import (

@@ -1,6 +1,6 @@
-// Package memory keeps logs, hard states and snapshots in the process, for
-// tests and for clusters that may lose a node's data: a process that ends loses
-// everything, and the node comes back as another incarnation.
+// Package memory keeps logs, hard states and snapshots in the process. It is
+// for tests, and for clusters that may lose a node's data: when the process
+// ends, everything is lost, and the node comes back under another incarnation.
 package memory
 
 import (

@@ -1,13 +1,14 @@
-// Package otlp exports troupe's traces with OpenTelemetry's SDK, by OTLP, to
-// Jaeger or any collector.
+// Package otlp exports troupe's traces by OTLP, with OpenTelemetry's SDK, to
+// Jaeger or any other collector.
 //
 //	exporter, err := otlp.Setup(ctx, otlp.Options{Node: 1})
 //	...
 //	defer exporter.Shutdown(ctx)
 //	troupe.NodeConfig{ID: 1, Tracing: exporter.Tracing(), ...}
 //
-// The standard variables of OpenTelemetry are heeded; guide/tracing.md lists
-// them. Each node is a service of its own, so that a trace shows who did what.
+// It reads OpenTelemetry's standard environment variables, which
+// guide/tracing.md lists. Each node is a separate service, so that a trace
+// shows which node did what.
 package otlp
 
 import (

@@ -12,16 +12,16 @@
 //	GET    /readyz             it knows a leader, may read  200 Health
 //
 // The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
-// value is any bytes, up to 1 MiB, whatever the content type. Where GET is
-// allowed HEAD is too.
+// value is any bytes, up to 1 MiB, whatever the content type. HEAD is allowed
+// wherever GET is.
 //
-// Each request takes ?timeout=D, D as in "2s" or "300ms": more than 0 and at
-// most TimeoutMax, TimeoutDefault if it is not given. Any other answer than 200
-// has an Error as its body, with the HTTP status of its code; the one exception
-// is a path that is there under another method, which is a bad_request with
-// status 405 and an Allow header.
+// Each request takes ?timeout=D, with D as in "2s" or "300ms", more than 0 and
+// at most TimeoutMax. Without it TimeoutDefault applies. Every answer other
+// than 200 has an Error as its body, with the HTTP status of its code. There is
+// one exception: for a path that exists under another method, the code is
+// bad_request and the status is 405, with an Allow header.
 //
-// Whoever reaches the API is trusted: it asks nobody who he is.
+// Whoever reaches the API is trusted: requests are not authenticated.
 package api
 
 import (

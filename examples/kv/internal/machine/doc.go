@@ -1,8 +1,8 @@
 // Package machine holds the state machines of the key-value store: [Memory]
-// keeps the pairs in the process, [Badger] on disk.
+// keeps the pairs in the process, and [Badger] keeps them on disk.
 //
-// Both obey the same commands ([Put], [Delete], [CompareAndSwap]) and write and
-// read the same snapshots, so that a cluster may mix them.
+// Both carry out the same commands ([Put], [Delete], [CompareAndSwap]), and
+// write and read the same snapshots. So a cluster may mix them.
 package machine
 
 import (
