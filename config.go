@@ -39,7 +39,7 @@ type Config struct {
 	// HeartbeatInterval is the time between a leader's rounds: at most a third
 	// of ElectionTimeout. Default a tenth of it.
 	HeartbeatInterval time.Duration
-	// HungLimit: a leader leaves office when for this long its own disk or state
+	// HungLimit: a leader steps down when for this long its own disk or state
 	// machine has stayed behind the others', or its entries have stood still on
 	// their way to them. At least ElectionTimeout. Default ten ElectionTimeout.
 	HungLimit time.Duration
@@ -54,9 +54,9 @@ type Config struct {
 	// UncommittedBytesMax bounds a leader's uncommitted entries, all members'
 	// proposals together. Default 64 MiB.
 	UncommittedBytesMax int
-	// TailBytesMax is how much of the log's end is kept in memory for
+	// LogCacheBytesMax is how much of the log's end is kept in memory for
 	// followers and the state machine. Default 64 MiB.
-	TailBytesMax int
+	LogCacheBytesMax int
 
 	// MessageBytesMax and EntriesPerMessageMax bound the entries of one
 	// message; one entry of any size always fits. Defaults 1 MiB and 4,096.
@@ -95,7 +95,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.InflightProposalsMax, 4096)
 	orDefault(&c.InflightBytesMax, 64*mib)
 	orDefault(&c.UncommittedBytesMax, 64*mib)
-	orDefault(&c.TailBytesMax, 64*mib)
+	orDefault(&c.LogCacheBytesMax, 64*mib)
 	orDefault(&c.MessageBytesMax, mib)
 	orDefault(&c.EntriesPerMessageMax, 4096)
 	orDefault(&c.WindowMessagesMax, 256)
@@ -160,7 +160,7 @@ func (c *Config) validatePositive() error {
 		{"InflightProposalsMax", c.InflightProposalsMax},
 		{"InflightBytesMax", c.InflightBytesMax},
 		{"UncommittedBytesMax", c.UncommittedBytesMax},
-		{"TailBytesMax", c.TailBytesMax},
+		{"LogCacheBytesMax", c.LogCacheBytesMax},
 		{"MessageBytesMax", c.MessageBytesMax},
 		{"EntriesPerMessageMax", c.EntriesPerMessageMax},
 		{"WindowMessagesMax", c.WindowMessagesMax},
@@ -186,7 +186,7 @@ func (c *Config) validateBytes() error {
 	}{
 		{"InflightBytesMax", c.InflightBytesMax},
 		{"UncommittedBytesMax", c.UncommittedBytesMax},
-		{"TailBytesMax", c.TailBytesMax},
+		{"LogCacheBytesMax", c.LogCacheBytesMax},
 		{"WindowBytesMax", c.WindowBytesMax},
 	} {
 		if field.value < entry {
@@ -238,7 +238,7 @@ func (c *Config) forActors() actors.GroupConfig {
 		InflightProposalsMax: c.InflightProposalsMax,
 		InflightBytesMax:     c.InflightBytesMax,
 		UncommittedBytesMax:  c.UncommittedBytesMax,
-		TailBytesMax:         c.TailBytesMax,
+		LogCacheBytesMax:     c.LogCacheBytesMax,
 		MessageBytesMax:      c.MessageBytesMax,
 		EntriesPerMessageMax: c.EntriesPerMessageMax,
 		WindowMessagesMax:    c.WindowMessagesMax,

@@ -31,7 +31,7 @@ func TestConfigValidate(t *testing.T) {
 		{"negative limit", func(c *Config) { c.WindowMessagesMax = -1 }, "WindowMessagesMax", "not positive"},
 		{"command larger than the flight", func(c *Config) { c.InflightBytesMax = mib }, "InflightBytesMax", "CommandBytesMax"},
 		{"command larger than the uncommitted", func(c *Config) { c.UncommittedBytesMax = mib }, "UncommittedBytesMax", "CommandBytesMax"},
-		{"command larger than the tail", func(c *Config) { c.TailBytesMax = mib }, "TailBytesMax", "CommandBytesMax"},
+		{"command larger than the log cache", func(c *Config) { c.LogCacheBytesMax = mib }, "LogCacheBytesMax", "CommandBytesMax"},
 		{"command larger than the window", func(c *Config) { c.CommandBytesMax = 32 * mib }, "WindowBytesMax", "CommandBytesMax"},
 		{"small everything", func(c *Config) { c.CommandBytesMax, c.WindowBytesMax, c.InflightBytesMax = 1, 49, 49 }, "", ""},
 		{"no snapshots", func(c *Config) { c.SnapshotEntries, c.SnapshotLogBytes = Never, Never }, "", ""},

@@ -119,7 +119,7 @@ func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 				continue
 			}
 			select {
-			case <-queue.bell:
+			case <-queue.wakeUp:
 			case <-ctx.Done():
 			case <-r.Done():
 				if queue.empty() {
@@ -132,7 +132,7 @@ func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 
 // eventQueue is a ring of the newest events.
 type eventQueue struct {
-	bell chan struct{} // a token while there may be something to take
+	wakeUp chan struct{} // a token while there may be something to take
 
 	mu      sync.Mutex
 	ring    []actors.Event
@@ -142,7 +142,7 @@ type eventQueue struct {
 }
 
 func newEventQueue(eventsMax int) *eventQueue {
-	return &eventQueue{bell: make(chan struct{}, 1), ring: make([]actors.Event, eventsMax)}
+	return &eventQueue{wakeUp: make(chan struct{}, 1), ring: make([]actors.Event, eventsMax)}
 }
 
 // put never blocks: the core actor calls it.
@@ -157,7 +157,7 @@ func (q *eventQueue) put(e actors.Event) {
 	q.count++
 	q.mu.Unlock()
 	select {
-	case q.bell <- struct{}{}:
+	case q.wakeUp <- struct{}{}:
 	default:
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // TestLongPromiseIsServedOnce: rule 13. The first start after a life with a long
-// election time-out is silent for as long as promises of that life may be alive;
+// election time-out is quiet for as long as promises of that life may be alive;
 // the one after it follows a life of short promises, and has a leader soon.
 func TestLongPromiseIsServedOnce(t *testing.T) {
 	const long = 5 * time.Second

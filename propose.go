@@ -42,27 +42,27 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 		// Logs and streams share an entry's data long after its answer.
 		command = slices.Clone(command)
 	}
-	s := newSlot()
-	s.proposal.Data = command
-	s.proposal.ExpectedTerm = o.expectedTerm
-	s.proposal.NoForward = o.noForwarding
-	s.proposal.FailWithoutLeader = o.failWithoutLeader
-	s.proposal.WaitForRoom = !o.failWithoutRoom
-	r.group.Trace(ctx, &s.proposal)
-	r.group.Propose(&s.proposal)
+	p := newPendingProposal()
+	p.proposal.Data = command
+	p.proposal.ExpectedTerm = o.expectedTerm
+	p.proposal.NoForward = o.noForwarding
+	p.proposal.FailWithoutLeader = o.failWithoutLeader
+	p.proposal.WaitForRoom = !o.failWithoutRoom
+	r.group.Trace(ctx, &p.proposal)
+	r.group.Propose(&p.proposal)
 	if ctx.Done() == nil {
-		<-s.answered // without the price of a select
-		result, err := s.result()
-		s.recycle()
+		<-p.answered // without the price of a select
+		result, err := p.result()
+		p.recycle()
 		return result, err
 	}
 	select {
-	case <-s.answered:
-		result, err := s.result()
-		s.recycle()
+	case <-p.answered:
+		result, err := p.result()
+		p.recycle()
 		return result, err
 	case <-ctx.Done():
-		return r.abandon(ctx, s)
+		return r.abandon(ctx, p)
 	}
 }
 
@@ -71,16 +71,16 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 // anything, so that the answer comes in microseconds.
 const answerGrace = 100 * time.Millisecond
 
-func (r *Raft) abandon(ctx context.Context, s *slot) (Result, error) {
-	r.group.Cancel(&s.proposal)
+func (r *Raft) abandon(ctx context.Context, p *pendingProposal) (Result, error) {
+	r.group.Cancel(&p.proposal)
 	timer := time.NewTimer(answerGrace)
 	defer timer.Stop()
 	select {
-	case <-s.answered:
+	case <-p.answered:
 	case <-timer.C:
 		return Result{}, &UnknownOutcomeError{Cause: ctx.Err()}
 	}
-	result, err := s.result()
+	result, err := p.result()
 	switch {
 	case err == nil:
 		return result, nil
@@ -101,29 +101,29 @@ func (r *Raft) nothingDone(err error) error {
 	return nothingDone(err)
 }
 
-// slot is one proposal's way to the actors and back.
-type slot struct {
+// pendingProposal is one proposal's way to the actors and back.
+type pendingProposal struct {
 	proposal actors.Proposal
 	answered chan struct{} // takes one token for the one answer
 }
 
-var slots = sync.Pool{New: func() any {
-	s := &slot{answered: make(chan struct{}, 1)}
-	s.proposal.Completed = func(*actors.Proposal) { s.answered <- struct{}{} }
-	return s
+var pendingProposals = sync.Pool{New: func() any {
+	p := &pendingProposal{answered: make(chan struct{}, 1)}
+	p.proposal.Completed = func(*actors.Proposal) { p.answered <- struct{}{} }
+	return p
 }}
 
-func newSlot() *slot { return slots.Get().(*slot) }
+func newPendingProposal() *pendingProposal { return pendingProposals.Get().(*pendingProposal) }
 
-func (s *slot) result() (Result, error) {
-	return Result{LogID: s.proposal.LogID, Value: s.proposal.Value}, s.proposal.Err
+func (p *pendingProposal) result() (Result, error) {
+	return Result{LogID: p.proposal.LogID, Value: p.proposal.Value}, p.proposal.Err
 }
 
-// recycle gives a slot back after its answer. A slot that was abandoned is
+// recycle gives a proposal back after its answer. One that was abandoned is
 // never given back: its cancellation may still be on its way, and would hit
 // the next proposal.
-func (s *slot) recycle() {
-	completed := s.proposal.Completed
-	s.proposal = actors.Proposal{Completed: completed}
-	slots.Put(s)
+func (p *pendingProposal) recycle() {
+	completed := p.proposal.Completed
+	p.proposal = actors.Proposal{Completed: completed}
+	pendingProposals.Put(p)
 }

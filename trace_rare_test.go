@@ -174,7 +174,7 @@ func TestTraceOfARead(t *testing.T) {
 func TestTraceOfASnapshot(t *testing.T) {
 	settings := config()
 	settings.SnapshotEntries, settings.KeepEntries = 10, 1
-	settings.CommandBytesMax, settings.TailBytesMax = 256, 512 // memory does not make up for the log
+	settings.CommandBytesMax, settings.LogCacheBytesMax = 256, 512 // memory does not make up for the log
 	c := newTraced(t, 3, settings, nobody)
 	c.form(t)
 	leader, away := c.leader(), c.follower()

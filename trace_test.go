@@ -162,19 +162,19 @@ func TestTraceOfAWriteThatIsLost(t *testing.T) {
 	}
 	asError[*troupe.LostError](t, <-answer)
 	want := fmt.Sprintf(`raft.propose internal at %[1]d never happens FAILED
-  raft.commit internal at %[1]d FAILED: left office
+  raft.commit internal at %[1]d FAILED: stepped down
   raft.log.append internal at %[1]d
   raft.queue internal at %[1]d
-  raft.replicate client at %[1]d peer %[2]d FAILED: left office
+  raft.replicate client at %[1]d peer %[2]d FAILED: stepped down
     raft.append server at %[2]d peer %[1]d nothing to write
-  raft.replicate client at %[1]d peer %[3]d FAILED: left office
+  raft.replicate client at %[1]d peer %[3]d FAILED: stepped down
     raft.append server at %[3]d peer %[1]d nothing to write
 `, old.id, others[0], others[1])
 	c.wait(t, []string{id}, want)
 }
 
-// TestTraceOverAChangeOfLeaders asserts the tree of a write whose leader leaves
-// office without knowing that everybody has it.
+// TestTraceOverAChangeOfLeaders asserts the tree of a write whose leader steps
+// down without knowing that everybody has it.
 func TestTraceOverAChangeOfLeaders(t *testing.T) {
 	settings := config()
 	settings.ElectionTimeout = 2 * electionTimeout // time to propose on a leader that is cut off
@@ -206,10 +206,10 @@ func TestTraceOverAChangeOfLeaders(t *testing.T) {
 	if err := <-answer; err != nil {
 		t.Fatal(err)
 	}
-	peer := "  raft.replicate client at %[1]d peer %[2]d FAILED: left office\n    raft.append server at %[2]d peer %[1]d written\n      raft.log.append internal at %[2]d\n"
+	peer := "  raft.replicate client at %[1]d peer %[2]d FAILED: stepped down\n    raft.append server at %[2]d peer %[1]d written\n      raft.log.append internal at %[2]d\n"
 	want := fmt.Sprintf(`raft.propose internal at %[1]d applied
   raft.apply internal at %[1]d
-  raft.commit internal at %[1]d FAILED: left office
+  raft.commit internal at %[1]d FAILED: stepped down
   raft.log.append internal at %[1]d
   raft.queue internal at %[1]d
 `, old.id) + fmt.Sprintf(peer, old.id, others[0]) + fmt.Sprintf(peer, old.id, others[1])

@@ -12,8 +12,8 @@ import (
 // TestPublishAllocatesNothing asserts that a burst's state is put up for nothing
 // while nobody watches.
 func TestPublishAllocatesNothing(t *testing.T) {
-	var b board
-	var g growth
+	var b publishedStatus
+	var g appendTimes
 	s := core.EngineStatus{Role: core.RoleLeader, Term: 1, WaitsFor: make([]core.Waiting, 1), Peers: make([]core.PeerStatus, 4)}
 	fill := func(into *core.EngineStatus) {
 		waitsFor, peers := into.WaitsFor[:0], into.Peers[:0]
@@ -28,7 +28,7 @@ func TestPublishAllocatesNothing(t *testing.T) {
 		before, after := b.put(fill)
 		g.note(before, after, now)
 	}
-	for range 3 * growthMarksMax {
+	for range 3 * appendMarksMax {
 		burst()
 	}
 	if n := testing.AllocsPerRun(1000, burst); n != 0 {

@@ -16,14 +16,16 @@ import (
 
 // applyActor applies what is committed.
 //
-//	OWNS      the state machine; the slots of what was appended here, in the
-//	          order of the log; the configuration in force at the applied index
-//	RECEIVES  how far to apply; slots; reads that wait for an index; requests for
-//	          a view and for an installation
-//	SENDS     each result to its slot; what was applied, to the core; results of
-//	          forwarded proposals to the network
-//	WAITS ON  the state machine, and the store where the tail has no entries
-//	BOUND     credits; the follower's backlog is in the store, not here
+//	OWNS      the state machine; the pending proposals that were appended here,
+//	          in the order of the log; the configuration in force at the
+//	          applied index
+//	RECEIVES  how far to apply; pending proposals; reads that wait for an
+//	          index; requests for a view and for an installation
+//	SENDS     each result to its proposal; what was applied, to the core;
+//	          results of forwarded proposals to the network
+//	WAITS ON  the state machine, and the store where the in-memory log has no
+//	WAITS ON  entries
+//	BOUND admission; the follower's backlog is in the store, not here
 //	DIES WITH the group; an error or a panic of the machine stops the group
 type applyActor struct {
 	stage.Shell
@@ -35,9 +37,9 @@ type applyActor struct {
 	config      core.ConfigurationAt
 	target      core.Index
 
-	slots []slots
-	// decided are slots that have their result and are not answered yet.
-	decided []endedSlot
+	pending []pendingProposals
+	// decided are proposals that have their result and are not answered yet.
+	decided []decidedProposal
 	reads   []readBatch
 	install *core.SnapshotMeta
 	view    bool
@@ -57,11 +59,11 @@ type applyNeeds struct {
 	machine storage.StateMachine
 	// ctx ends when the group has failed.
 	ctx       context.Context
-	tail      *tail
+	memoryLog *memoryLog
 	store     storage.LogStore
 	snapshots storage.SnapshotStore
 	cluster   func() core.ClusterID
-	credits   *credits
+	admission *admission
 	underWay  *readCount
 	answers   *resultSender
 	core      coreMail
@@ -91,20 +93,20 @@ type applyBatch struct {
 // applyItem is one request. The fields that are set say which.
 type applyItem struct {
 	upTo    core.Index
-	slots   slots
+	pending pendingProposals
 	read    readBatch
 	view    bool
 	install *core.SnapshotMeta
 }
 
-// slots are proposals that were appended with consecutive indexes from first on.
-type slots struct {
+// pendingProposals were appended with consecutive indexes from first on.
+type pendingProposals struct {
 	first     core.LogID
 	proposals proposalChain
 }
 
-// next takes the first slot.
-func (s *slots) next() (core.LogID, *Proposal) {
+// next takes the first one.
+func (s *pendingProposals) next() (core.LogID, *Proposal) {
 	id := s.first
 	s.first.Index++
 	return id, s.proposals.pop()
@@ -120,16 +122,16 @@ type readBatch struct {
 func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{applyNeeds: needs, applied: applied, appliedTime: appliedTime, config: config}
 	a.Shell = a.shell("apply", a.step, a.finish)
-	a.inbox.Bell, a.inbox.Meter = a.Ring, a.watch.Inbox(observe.ActorApply)
+	a.inbox.Wake, a.inbox.Meter = a.Wake, a.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a
 }
 
-// What the core tells: how far to apply, the slots of what it has appended, reads
-// that wait for an index, and that a view or an installation is wanted. The slots
+// What the core tells: how far to apply, the proposals that it has appended, reads
+// that wait for an index, and that a view or an installation is wanted. Proposals
 // come before anything can make the actor apply them, and do not ring.
 func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
-func (a *applyActor) hold(s slots) bool                 { return a.inbox.Leave(applyItem{slots: s}) }
+func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
 func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
 func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
 func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
@@ -157,8 +159,8 @@ func (a *applyActor) hasWork() bool {
 
 func (a *applyActor) accept(item applyItem) {
 	a.target = max(a.target, item.upTo)
-	if !item.slots.proposals.empty() {
-		a.slots = append(a.slots, item.slots)
+	if !item.pending.proposals.empty() {
+		a.pending = append(a.pending, item.pending)
 	}
 	if len(item.read.reads) > 0 {
 		a.reads = append(a.reads, item.read)
@@ -173,7 +175,7 @@ func (a *applyActor) accept(item applyItem) {
 // fetch gets the next entries, from memory or from the store.
 func (a *applyActor) fetch() bool {
 	first := a.applied.Index + 1
-	r := a.tail.readForApply(first, a.target, a.entriesMax, a.bytesMax)
+	r := a.memoryLog.readForApply(first, a.target, a.entriesMax, a.bytesMax)
 	switch {
 	case r.served:
 		a.apply(r.entries)
@@ -196,8 +198,8 @@ func (a *applyActor) fetchFromStore(first, last core.Index) {
 		switch {
 		case err == nil:
 			a.fetched = entries
-		case errors.Is(err, storage.ErrNotFound) && first <= a.tail.purgedUpTo().Index:
-			// As above; the installation rings.
+		case errors.Is(err, storage.ErrNotFound) && first <= a.memoryLog.purgedUpTo().Index:
+			// As above; the installation wakes it.
 		default:
 			a.Fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
 		}
@@ -245,20 +247,20 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 		a.config = core.ConfigurationAt{LogID: entries[i].LogID, Configuration: configuration}
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
-	a.tail.setApplied(last.Index)
+	a.memoryLog.setApplied(last.Index)
 	a.settle(entries, values)
 	a.serveReads()
 	a.core.noteApplied(last.LogID)
 }
 
-// settle answers the slots that the entries decide. Slots stand in the order of
+// settle answers the proposals that the entries decide. They stand in the order of
 // their terms, and within a term in the order of the log, because a leader never
 // takes back an entry of its own term.
 func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 	for i := range entries {
 		e := &entries[i]
-		for len(a.slots) > 0 {
-			s := &a.slots[0]
+		for len(a.pending) > 0 {
+			s := &a.pending[0]
 			if s.first.Term < e.Term {
 				// An entry of a newer term stands at that index or below it: what
 				// an older leader appended there certainly never happens.
@@ -266,7 +268,7 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 					id, p := s.next()
 					a.decide(p, id, nil, &core.LostError{LogID: id})
 				}
-				a.dropSlots()
+				a.dropPending()
 				continue
 			}
 			if s.first != e.LogID {
@@ -279,7 +281,7 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 			}
 			a.decide(p, id, value, nil)
 			if s.proposals.empty() {
-				a.dropSlots()
+				a.dropPending()
 			}
 			break
 		}
@@ -287,10 +289,10 @@ func (a *applyActor) settle(entries []core.Entry, values [][]byte) {
 	a.answer()
 }
 
-// settleJump answers the slots that a snapshot overtook.
+// settleJump answers the proposals that a snapshot overtook.
 func (a *applyActor) settleJump(to core.LogID) {
-	for len(a.slots) > 0 && a.slots[0].first.Term <= to.Term {
-		s := &a.slots[0]
+	for len(a.pending) > 0 && a.pending[0].first.Term <= to.Term {
+		s := &a.pending[0]
 		for !s.proposals.empty() {
 			var err error = &core.LostError{LogID: s.first}
 			if s.first.Index <= to.Index {
@@ -304,21 +306,21 @@ func (a *applyActor) settleJump(to core.LogID) {
 		if !s.proposals.empty() {
 			break
 		}
-		a.dropSlots()
+		a.dropPending()
 	}
 	a.answer()
 }
 
 var errOvertaken = errors.New("a snapshot took the place of the entry before it was applied here")
 
-func (a *applyActor) dropSlots() {
-	last := copy(a.slots, a.slots[1:])
-	a.slots[last] = slots{}
-	a.slots = a.slots[:last]
+func (a *applyActor) dropPending() {
+	last := copy(a.pending, a.pending[1:])
+	a.pending[last] = pendingProposals{}
+	a.pending = a.pending[:last]
 }
 
-// endedSlot is a slot with its result.
-type endedSlot struct {
+// decidedProposal is one with its result.
+type decidedProposal struct {
 	p     *Proposal
 	id    core.LogID
 	value []byte
@@ -326,17 +328,17 @@ type endedSlot struct {
 }
 
 func (a *applyActor) decide(p *Proposal, id core.LogID, value []byte, err error) {
-	a.decided = append(a.decided, endedSlot{p, id, value, err})
+	a.decided = append(a.decided, decidedProposal{p, id, value, err})
 }
 
-// answer answers the slots that are decided. Their credit is returned first, at
+// answer answers the proposals that are decided. Their room is returned first, at
 // once for all: whoever is answered may propose again from within.
 func (a *applyActor) answer() {
 	bytes := 0
 	for i := range a.decided {
-		bytes += a.decided[i].p.creditBytes
+		bytes += a.decided[i].p.roomBytes
 	}
-	a.credits.release(len(a.decided), bytes)
+	a.admission.release(len(a.decided), bytes)
 	for i := range a.decided {
 		e := &a.decided[i]
 		if !e.p.isRemote() {
@@ -399,7 +401,7 @@ func (a *applyActor) restore() {
 		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
-		a.tail.setApplied(meta.Index)
+		a.memoryLog.setApplied(meta.Index)
 		a.settleJump(meta.LogID)
 		a.serveReads()
 		a.core.put(&core.SnapshotInstalled{LogID: meta.LogID})
@@ -430,13 +432,13 @@ func (a *applyActor) finish() {
 		a.acceptLast(item)
 	}
 	cause := a.stopCause()
-	for _, s := range a.slots {
+	for _, s := range a.pending {
 		for !s.proposals.empty() {
 			id, p := s.next()
 			a.decide(p, id, nil, &core.UnknownOutcomeError{Cause: cause})
 		}
 	}
-	a.slots = nil
+	a.pending = nil
 	for _, b := range a.reads {
 		for _, r := range b.reads {
 			a.underWay.finish(r, stageApply, 0, cause)
@@ -447,8 +449,8 @@ func (a *applyActor) finish() {
 }
 
 func (a *applyActor) acceptLast(item applyItem) {
-	if !item.slots.proposals.empty() {
-		a.slots = append(a.slots, item.slots)
+	if !item.pending.proposals.empty() {
+		a.pending = append(a.pending, item.pending)
 	}
 	if len(item.read.reads) > 0 {
 		a.reads = append(a.reads, item.read)

@@ -13,9 +13,9 @@ import (
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
-// work rings an actor and lets it work until it has nothing to do.
+// work wakes an actor and lets it work until it has nothing to do.
 func work(env *stagetest.Hand, s *stage.Shell) {
-	s.Ring()
+	s.Wake()
 	env.Settle()
 }
 
@@ -33,31 +33,31 @@ func newApplyRig(t *testing.T) *applyRig {
 	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
 	r.apply = newApplyActor(applyNeeds{
 		home: home{env: r.env}, group: 1, machine: &listMachine{}, ctx: t.Context(),
-		tail: newTail(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
-		credits: &credits{entriesMax: 100, bytesMax: 1 << 20, parent: &credits{}}, underWay: &readCount{},
-		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Bell: func() {}}}},
+		memoryLog: newMemoryLog(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
+		admission: &admission{entriesMax: 100, bytesMax: 1 << 20, parent: &admission{}}, underWay: &readCount{},
+		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
-	r.apply.inbox.Bell = func() {}
+	r.apply.inbox.Wake = func() {}
 	r.apply.Start()
 	return r
 }
 
-// slot hands over proposals that were appended from first on.
-func (r *applyRig) slot(first core.LogID, n int, from core.Identity) {
-	held := slots{first: first}
+// handOver hands over proposals that were appended from first on.
+func (r *applyRig) handOver(first core.LogID, n int, from core.Identity) {
+	held := pendingProposals{first: first}
 	at := first
 	for range n {
 		name := at.String()
 		p := &Proposal{from: from, id: uint64(at.Index), Completed: func(p *Proposal) {
 			r.answers = append(r.answers, fmt.Sprintf("%s: %s", name, outcome(p.Err)))
 		}}
-		r.apply.credits.acquire(p, 100, false)
+		r.apply.admission.acquire(p, 100, false)
 		p.stage.Store(stageApply)
 		held.proposals.push(p)
 		at.Index++
 	}
-	r.apply.inbox.Put(applyItem{slots: held}, true)
+	r.apply.inbox.Put(applyItem{pending: held}, true)
 }
 
 func outcome(err error) string {
@@ -88,17 +88,17 @@ func (r *applyRig) expect(t *testing.T, want ...string) {
 	r.answers = nil
 }
 
-func TestSlotsAreDecidedByWhatIsApplied(t *testing.T) {
+func TestPendingProposalsAreDecidedByWhatIsApplied(t *testing.T) {
 	r := newApplyRig(t)
 	// This node led term 1 and appended 2, 3 and 5; another leader of term 2 kept
 	// 2 and 3 and put its own entry at 4; then this node led term 3.
-	r.slot(id(1, 2), 2, core.Identity{})
-	r.slot(id(1, 5), 1, core.Identity{})
-	r.slot(id(3, 6), 2, core.Identity{})
+	r.handOver(id(1, 2), 2, core.Identity{})
+	r.handOver(id(1, 5), 1, core.Identity{})
+	r.handOver(id(3, 6), 2, core.Identity{})
 	log := entriesOf(1, 1, 3, 100)
 	log = append(log, entriesOf(2, 4, 5, 100)...)
 	log = append(log, entriesOf(3, 6, 7, 100)...)
-	r.apply.tail.submit(&core.Write{IOID: 1, Append: log})
+	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: log})
 
 	r.apply.inbox.Put(applyItem{upTo: 3}, true)
 	r.run()
@@ -109,20 +109,20 @@ func TestSlotsAreDecidedByWhatIsApplied(t *testing.T) {
 	r.apply.inbox.Put(applyItem{upTo: 6}, true)
 	r.run()
 	r.expect(t, "3.6: applied")
-	if n, _ := r.apply.credits.inflight(); n != 1 {
-		t.Errorf("%d credits are out, want 1", n)
+	if n, _ := r.apply.admission.inflight(); n != 1 {
+		t.Errorf("room for %d proposals is out, want 1", n)
 	}
 	r.apply.finish()
 	r.expect(t, "3.7: unknown")
-	if n, b := r.apply.credits.inflight(); n != 0 || b != 0 {
-		t.Errorf("%d credits, %d bytes are out", n, b)
+	if n, b := r.apply.admission.inflight(); n != 0 || b != 0 {
+		t.Errorf("room for %d proposals, %d bytes is out", n, b)
 	}
 }
 
-func TestSlotsThatASnapshotOvertakes(t *testing.T) {
+func TestPendingProposalsThatASnapshotOvertakes(t *testing.T) {
 	r := newApplyRig(t)
-	r.slot(id(1, 2), 2, core.Identity{})
-	r.slot(id(2, 9), 3, core.Identity{})
+	r.handOver(id(1, 2), 2, core.Identity{})
+	r.handOver(id(2, 9), 3, core.Identity{})
 	r.apply.accept(applyItem{})
 	for _, item := range r.apply.inbox.Take() {
 		r.apply.accept(item)
@@ -131,18 +131,18 @@ func TestSlotsThatASnapshotOvertakes(t *testing.T) {
 	r.expect(t, "1.2: unknown", "1.3: unknown", "2.9: unknown", "2.10: unknown")
 	r.apply.settleJump(id(3, 10))
 	r.expect(t, "2.11: lost")
-	if n, _ := r.apply.credits.inflight(); n != 0 {
-		t.Errorf("%d credits are out", n)
+	if n, _ := r.apply.admission.inflight(); n != 0 {
+		t.Errorf("room for %d proposals is out", n)
 	}
 }
 
 func TestForwardedResultsAreBatched(t *testing.T) {
 	r := newApplyRig(t)
 	a, b := core.Identity{ID: 2, Incarnation: 2}, core.Identity{ID: 3, Incarnation: 3}
-	r.slot(id(1, 1), 2, a)
-	r.slot(id(1, 3), 1, b)
-	r.slot(id(1, 4), 1, a)
-	r.apply.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.handOver(id(1, 1), 2, a)
+	r.handOver(id(1, 3), 1, b)
+	r.handOver(id(1, 4), 1, a)
+	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
 	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	var got []string
@@ -157,14 +157,14 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	if want := "to 2: 1=1 2=1 4=1|to 3: 3=1"; strings.Join(got, "|") != want {
 		t.Errorf("sent %q, want %q", strings.Join(got, "|"), want)
 	}
-	if n, _ := r.apply.credits.inflight(); n != 0 {
-		t.Errorf("%d credits are out", n)
+	if n, _ := r.apply.admission.inflight(); n != 0 {
+		t.Errorf("room for %d proposals is out", n)
 	}
 }
 
 func TestReadsWaitForTheirIndex(t *testing.T) {
 	r := newApplyRig(t)
-	r.apply.tail.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
 	wait := func(index core.Index) {
 		read := &Read{Completed: func(read *Read) {
 			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.apply.applied.Index))

@@ -167,7 +167,7 @@ func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupCo
 		Group: group, StateMachine: machine,
 		ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second,
 		CommandBytesMax: 1 << 20, InflightProposalsMax: 4096, InflightBytesMax: 64 << 20,
-		UncommittedBytesMax: 64 << 20, TailBytesMax: 64 << 20,
+		UncommittedBytesMax: 64 << 20, LogCacheBytesMax: 64 << 20,
 		MessageBytesMax: 1 << 20, EntriesPerMessageMax: 1024, WindowMessagesMax: 64, WindowBytesMax: 16 << 20,
 		ApplyBatchEntriesMax: 1024, ApplyBatchBytesMax: 4 << 20,
 		SnapshotChunkBytes: 1 << 20,
@@ -430,7 +430,7 @@ func TestManyClients(t *testing.T) {
 	converge(t, hosts)
 	checkCommands(t, hosts[0], clients*each, int(doubts.Load()))
 	for _, h := range hosts {
-		noCreditLeft(t, h.group)
+		allRoomReturned(t, h.group)
 	}
 }
 

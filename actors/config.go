@@ -81,10 +81,10 @@ type GroupConfig struct {
 	InflightBytesMax     int
 	// UncommittedBytesMax: see core.Config.
 	UncommittedBytesMax int
-	// TailBytesMax bounds the entries kept in memory. Entries that are not
+	// LogCacheBytesMax bounds the entries kept in memory. Entries that are not
 	// durable stay whatever it is, and those that are not applied stay up to
 	// twice of it.
-	TailBytesMax int
+	LogCacheBytesMax int
 
 	// MessageBytesMax and EntriesPerMessageMax bound one AppendEntries.
 	MessageBytesMax      int
@@ -127,7 +127,7 @@ func (c *GroupConfig) Validate() error {
 		{"InflightProposalsMax", c.InflightProposalsMax},
 		{"InflightBytesMax", c.InflightBytesMax},
 		{"UncommittedBytesMax", c.UncommittedBytesMax},
-		{"TailBytesMax", c.TailBytesMax},
+		{"LogCacheBytesMax", c.LogCacheBytesMax},
 		{"MessageBytesMax", c.MessageBytesMax},
 		{"EntriesPerMessageMax", c.EntriesPerMessageMax},
 		{"WindowMessagesMax", c.WindowMessagesMax},

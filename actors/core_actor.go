@@ -18,11 +18,12 @@ import (
 //	          bootstrap under way; it starts and stops streams and transfers
 //	RECEIVES  proposals, reads, the messages of other nodes, and notices: durable,
 //	          matched, applied, timer, snapshot built, sent, received, installed
-//	SENDS     what the engine commands: writes to the log actor, entries' slots and
-//	          the commit index to the apply actor, news to the streams, messages
-//	          to the network; a status and events to whoever watches
+//	SENDS     what the engine commands: writes to the log actor, pending
+//	          proposals and the commit index to the apply actor, notices to
+//	          the streams, messages to the network; a status and events to
+//	          whoever watches
 //	WAITS ON  nothing
-//	BOUND     credits; the senders' windows; one notice for each request
+//	BOUND admission; the senders' windows; one notice for each request
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
 	stage.Shell
@@ -39,16 +40,17 @@ type coreActor struct {
 	// bootstraps wait for the bootstrap under way.
 	bootstraps []*bootstrapRequest
 
-	// changed and config are what the engine told last.
+	// changed and config are what the engine said last.
 	changed core.Changed
 	config  core.ConfigurationAt
 
-	// grown is what the streams are to be told; toldLast is the end of the log
-	// that they know of. What is only committed they may be told later.
-	grown     core.Replicate
-	toldLast  core.Index
-	news      stage.Timer
-	newsArmed bool
+	// grown is what the streams are to be notified of; notifiedLast is the end
+	// of the log that they know of. Of what is only committed they may be
+	// notified later.
+	grown             core.Replicate
+	notifiedLast      core.Index
+	commitNotice      stage.Timer
+	commitNoticeArmed bool
 	// applyTo is told once a burst, at its end.
 	applyTo core.Index
 	// waitsForFlush is what the inbox was told last.
@@ -65,13 +67,13 @@ type coreActor struct {
 
 // Items of the core's inbox beside core events, proposals and reads.
 type (
-	startEngine   struct{}
-	cancelPropose struct{ p *Proposal }
-	cancelRead    struct{ r *Read }
-	timerDue      struct{ timer core.Timer }
-	retryDue      struct{}
-	newsDue       struct{}
-	unsentResults struct{ m *core.ProposeResponse }
+	startEngine     struct{}
+	cancelPropose   struct{ p *Proposal }
+	cancelRead      struct{ r *Read }
+	timerDue        struct{ timer core.Timer }
+	retryDue        struct{}
+	commitNoticeDue struct{}
+	unsentResults   struct{ m *core.ProposeResponse }
 	// snapshotViewed is a view that the apply actor took.
 	snapshotViewed struct {
 		meta core.SnapshotMeta
@@ -87,19 +89,19 @@ type coreNeeds struct {
 	network coreNetwork
 	// unreachable says why a node cannot be reached now, nil if it can.
 	unreachable func(membership.NodeID) error
-	// write hands a write to the log: the tail serves it from then on.
-	write func(*core.Write)
-	tail  *tail
-	apply applyMail
+	// write hands a write to the log: the in-memory log serves it from then on.
+	write     func(*core.Write)
+	memoryLog *memoryLog
+	apply     applyMail
 	// streams and jobs are the actors that the core starts and stops.
 	streams *streams
 	jobs    *snapshots.Jobs
 	// seen is what the core lets others see, status the whole of it with what others
-	// know, for those who watch; told takes a notice.
+	// know, for those who watch; notify takes a notice.
 	status    func() Status
 	seen      *seen
-	told      func(*core.Notice)
-	credits   *credits
+	notify    func(*core.Notice)
+	admission *admission
 	underWay  *readCount
 	answers   *resultSender
 	stopCause func() error
@@ -119,9 +121,9 @@ type coreNetwork interface {
 type applyMail interface {
 	// applyUpTo: the log is committed up to the index.
 	applyUpTo(core.Index)
-	// hold takes the slots of what was appended, before anything can make the actor
+	// hold takes the proposals that were appended, before anything can make the actor
 	// apply it. hold and serve report false when the actor has ended.
-	hold(slots) bool
+	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
 	// giveView asks for a view, installNow for the installation of a snapshot.
@@ -132,7 +134,7 @@ type applyMail interface {
 func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c := &coreActor{coreNeeds: needs, engine: engine}
 	c.Shell = c.shell("core", c.step, c.finish)
-	c.inbox.Bell, c.inbox.Meter = c.Ring, c.watch.Inbox(observe.ActorCore)
+	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	return c
 }
@@ -146,12 +148,12 @@ func (c *coreActor) noteMatched(counts bool)   { c.inbox.noteMatched(counts) }
 
 // step carries out one burst: everything that has piled up.
 func (c *coreActor) step() bool {
-	rung, urgent := c.inbox.Pending()
-	if !rung {
+	woken, urgent := c.inbox.Pending()
+	if !woken {
 		return false
 	}
 	if !urgent {
-		// Proposals alone rang: one yield lets the other clients come along.
+		// Proposals alone woke it: one yield lets the other clients come along.
 		c.Env.Yield()
 	}
 	items, notices, urgent := c.inbox.takeAll()
@@ -185,10 +187,10 @@ func (c *coreActor) step() bool {
 	if changing := c.engine.Changing(); changing != c.seen.changing.Load() {
 		c.seen.changing.Store(changing)
 	}
-	if c.grown.Last > c.toldLast {
-		c.tellGrowth()
+	if c.grown.Last > c.notifiedLast {
+		c.notifyStreams()
 	}
-	c.armNews()
+	c.armCommitNotice()
 	c.tellApply()
 	c.armRetry()
 	c.publish()
@@ -196,13 +198,13 @@ func (c *coreActor) step() bool {
 		c.waitsForFlush = waits
 		c.inbox.attend(waits)
 	}
-	return false // whatever comes next rings
+	return false // whatever comes next wakes it
 }
 
 // takeMatches tells the engine what the streams have learned.
 func (c *coreActor) takeMatches() {
 	for _, s := range c.streams.running {
-		if match := core.Index(s.news.Swap(0)); match > 0 {
+		if match := core.Index(s.newMatch.Swap(0)); match > 0 {
 			c.matched = core.Matched{Peer: s.key.peer, Stream: s.key.stream, Match: match}
 			c.stepEngine(&c.matched)
 		}
@@ -245,9 +247,9 @@ func (c *coreActor) handle(item any) {
 		c.cancelBootstrap(item.id)
 	case *unsentResults:
 		c.proposals.keepUnsent(item.m)
-	case *newsDue:
-		c.newsArmed = false
-		c.tellGrowth()
+	case *commitNoticeDue:
+		c.commitNoticeArmed = false
+		c.notifyStreams()
 	case *retryDue:
 		c.retryArmed = false
 		c.onRetry()
@@ -293,8 +295,8 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 	c.stepEngine(ev)
 }
 
-// tellGrowth tells the streams how far the log reaches and is committed.
-func (c *coreActor) tellGrowth() {
+// notifyStreams tells the streams how far the log reaches and is committed.
+func (c *coreActor) notifyStreams() {
 	if c.grown == (core.Replicate{}) {
 		return
 	}
@@ -302,25 +304,26 @@ func (c *coreActor) tellGrowth() {
 	for _, s := range c.streams.running {
 		s.inbox.grow(grown)
 	}
-	c.toldLast, c.grown = c.grown.Last, core.Replicate{}
+	c.notifiedLast, c.grown = c.grown.Last, core.Replicate{}
 }
 
-// newsDelay is for how long the news that entries are committed waits for more
-// entries to travel with. While writes follow each other, it then costs no
-// messages of its own; nobody waits for it but a follower's state machine.
-const newsDelay = time.Millisecond
+// commitNoticeDelay is for how long the notice that entries are committed waits
+// for more entries to travel with. While writes follow each other, it then
+// costs no messages of its own; nobody waits for it but a follower's state
+// machine.
+const commitNoticeDelay = time.Millisecond
 
-// armNews keeps a timer running while there is such news.
-func (c *coreActor) armNews() {
-	if c.newsArmed || c.grown == (core.Replicate{}) {
+// armCommitNotice keeps a timer running while there is such a notice.
+func (c *coreActor) armCommitNotice() {
+	if c.commitNoticeArmed || c.grown == (core.Replicate{}) {
 		return
 	}
-	c.newsArmed = true
-	if c.news == nil {
-		c.news = c.Env.AfterFunc(newsDelay, func() { c.put(&newsDue{}) })
+	c.commitNoticeArmed = true
+	if c.commitNotice == nil {
+		c.commitNotice = c.Env.AfterFunc(commitNoticeDelay, func() { c.put(&commitNoticeDue{}) })
 		return
 	}
-	c.news.Reset(newsDelay)
+	c.commitNotice.Reset(commitNoticeDelay)
 }
 
 // tellApply tells the apply actor once a burst how far it may go.
@@ -351,11 +354,11 @@ func (c *coreActor) onRetry() {
 // publish makes the engine's state at the end of a burst the group's. Watchers
 // are told if it says anything new; while nobody watches nothing is allocated.
 //
-// Who begins to watch looks at the status afterwards. So the state is put up
+// Who begins to watch looks at the status afterwards. So the state is published
 // first, and watchers are looked for behind it: one of the two sees the other.
 func (c *coreActor) publish() {
-	before, now := c.seen.board.put(c.engine.StatusInto)
-	c.seen.growth.note(before, now, c.now)
+	before, now := c.seen.published.put(c.engine.StatusInto)
+	c.seen.appendTimes.note(before, now, c.now)
 	if c.seen.watchers.some() && now.Differs(before) {
 		c.seen.watchers.tell(c.status())
 	}
@@ -368,7 +371,7 @@ func (c *coreActor) finish() {
 	for i := range c.timers {
 		c.timers[i].cancel()
 	}
-	for _, timer := range []stage.Timer{c.retry, c.news} {
+	for _, timer := range []stage.Timer{c.retry, c.commitNotice} {
 		if timer != nil {
 			timer.Stop()
 		}

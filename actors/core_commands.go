@@ -8,8 +8,8 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// execute carries out the commands of a step, in their order. What is only news
-// of a newer number is told at the end of the burst.
+// execute carries out the commands of a step, in their order. What is only
+// a newer number is passed on at the end of the burst.
 func (c *coreActor) execute() {
 	for i := 0; i < len(c.out.Commands); i++ {
 		c.carryOut(c.out.Commands[i])
@@ -66,7 +66,7 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.ConfigurationChanged:
 		c.onConfiguration(cmd.At)
 	case *core.Notice:
-		c.told(cmd)
+		c.notify(cmd)
 	default:
 		panic(fmt.Sprintf("unknown command %T", cmd))
 	}
@@ -78,13 +78,13 @@ func (c *coreActor) send(message core.Message) {
 	c.network.Send(message)
 }
 
-// submit lets the tail serve what is being written, and queues it.
+// submit lets the in-memory log serve what is being written, and queues it.
 func (c *coreActor) submit(w *core.Write) {
 	if w.SaveHardState {
 		c.seen.setCluster(w.HardState.Cluster)
 		c.seen.term.Store(uint64(w.HardState.Term))
 	}
-	c.tail.submit(w)
+	c.memoryLog.submit(w)
 	observe.Submitted{Write: w}.Tell(c.watch)
 	for _, message := range w.Then {
 		observe.Sending{Message: message, Waits: true}.Begin(c.watch)
@@ -124,8 +124,8 @@ func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
 }
 
 func (c *coreActor) startStream(cmd *core.StartStream) {
-	c.tellGrowth() // what was said before is not for the new stream
-	c.toldLast = 0 // which has to be told in this burst
+	c.notifyStreams()  // what was said before is not for the new stream
+	c.notifiedLast = 0 // of which it has to be notified in this burst
 	c.stopStream(streamKey{cmd.Peer.Identity, cmd.Stream})
 	c.streams.start(cmd)
 }
@@ -134,7 +134,7 @@ func (c *coreActor) stopStream(key streamKey) {
 	if c.streams.find(key) == nil {
 		return
 	}
-	c.tellGrowth()
+	c.notifyStreams()
 	c.streams.stop(key)
 	c.jobs.StreamStopped(key.peer, key.stream)
 }

@@ -7,7 +7,7 @@ import (
 
 // coreInbox is the core actor's inbox. Beside the items it holds notices, of
 // which only the newest counts: they take no room, and where the core would only
-// note the number down they do not ring, but are taken with whatever rings next;
+// note the number down they do not wake it, but are taken with whatever does next;
 // a leader's or follower's next heartbeat at the latest.
 type coreInbox struct {
 	stage.Inbox[any]
@@ -16,12 +16,12 @@ type coreInbox struct {
 	attention attention
 }
 
-// coreNotices are watermarks, 0 where there is no news.
+// coreNotices are watermarks, 0 where there is nothing new.
 type coreNotices struct {
 	flushed core.IOID
 	applied core.LogID
-	// matched: streams have news of their peers; one of them counts if it may
-	// move the commit index, or a change of the configuration.
+	// matched: streams know something new of their peers; one of them counts if
+	// it may move the commit index, or a change of the configuration.
 	matched, counts bool
 }
 
@@ -44,13 +44,14 @@ type attention struct {
 	status bool
 }
 
-// rings says who rings when: news that may change more than the number that it
-// is. A match does if it counts, a flush while the engine waits for one, and
-// whatever it is while somebody watches the status, in which all of it stands.
+// wakes says which notice wakes the core: one that may change more than the
+// number that it is. A match does if it counts, a flush while the engine waits
+// for one, and whatever it is while somebody watches the status, in which all
+// of it stands.
 //
-// News that rang keeps its ring until it is taken, so that the rule may look at
+// What woke the core does so again until it is taken, so that the rule may look at
 // all that there is whenever anything of it, or the attention, changes.
-func (a attention) rings(n *coreNotices) bool {
+func (a attention) wakes(n *coreNotices) bool {
 	return n.counts || a.flush && n.flushed != 0 || a.status && n.count() > 0
 }
 
@@ -58,7 +59,7 @@ func (a attention) rings(n *coreNotices) bool {
 func (b *coreInbox) noteFlushed(id core.IOID) {
 	b.Note(func() bool {
 		b.notices.flushed = id
-		return b.attention.rings(&b.notices)
+		return b.attention.wakes(&b.notices)
 	})
 }
 
@@ -66,7 +67,7 @@ func (b *coreInbox) noteFlushed(id core.IOID) {
 func (b *coreInbox) noteApplied(id core.LogID) {
 	b.Note(func() bool {
 		b.notices.applied = id
-		return b.attention.rings(&b.notices)
+		return b.attention.wakes(&b.notices)
 	})
 }
 
@@ -74,24 +75,24 @@ func (b *coreInbox) noteApplied(id core.LogID) {
 func (b *coreInbox) noteMatched(counts bool) {
 	b.Note(func() bool {
 		b.notices.matched, b.notices.counts = true, b.notices.counts || counts
-		return b.attention.rings(&b.notices)
+		return b.attention.wakes(&b.notices)
 	})
 }
 
-// attend says whether flushes ring from now on. One that came before and would
-// have rung rings now.
+// attend says whether flushes wake the core from now on. One that came before
+// and would have done so does it now.
 func (b *coreInbox) attend(flush bool) {
 	b.Note(func() bool {
 		b.attention.flush = flush
-		return b.attention.rings(&b.notices)
+		return b.attention.wakes(&b.notices)
 	})
 }
 
-// attendWatchers lets every notice ring while somebody watches.
+// attendWatchers lets every notice wake the core while somebody watches.
 func (b *coreInbox) attendWatchers(watched func() bool) {
 	b.Note(func() bool {
 		b.attention.status = watched()
-		return b.attention.rings(&b.notices)
+		return b.attention.wakes(&b.notices)
 	})
 }
 

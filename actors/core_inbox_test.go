@@ -6,24 +6,24 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// TestCoreInboxNotices: notices keep the newest only, and ring where somebody
-// waits for them; what came before rings as soon as somebody does.
+// TestCoreInboxNotices: notices keep the newest only, and wake the core where
+// somebody waits for them; what came before does as soon as somebody waits.
 func TestCoreInboxNotices(t *testing.T) {
-	rings := 0
+	wakeUps := 0
 	b := &coreInbox{}
-	b.Bell = func() { rings++ }
+	b.Wake = func() { wakeUps++ }
 	applied := func(i core.Index) core.LogID { return core.LogID{Term: 1, Index: i} }
 	watched := true
 	steps := []struct {
-		name  string
-		do    func()
-		rings int
+		name    string
+		do      func()
+		wakeUps int
 	}{
 		{"nobody waits for a flush", func() { b.noteFlushed(1) }, 0},
 		{"or for what is applied", func() { b.noteApplied(applied(1)) }, 0},
 		{"or for a match that is committed", func() { b.noteMatched(false) }, 0},
-		{"the core waits: what came before rings", func() { b.attend(true) }, 1},
-		{"it has rung", func() { b.noteFlushed(2) }, 1},
+		{"the core waits: what came before wakes it", func() { b.attend(true) }, 1},
+		{"it was woken", func() { b.noteFlushed(2) }, 1},
 		{"and an item joins", func() { b.Put("item", true) }, 1},
 		{"everything is taken", func() {
 			items, notices, urgent := b.takeAll()
@@ -36,19 +36,19 @@ func TestCoreInboxNotices(t *testing.T) {
 		}, 1},
 		{"the core still waits", func() { b.noteFlushed(3) }, 2},
 		{"it waits no more", func() { b.takeAll(); b.attend(false); b.noteFlushed(4) }, 2},
-		{"a watcher comes without news", func() { b.takeAll(); b.attendWatchers(func() bool { return watched }) }, 2},
-		{"news for it", func() { b.noteApplied(applied(5)) }, 3},
+		{"a watcher comes without notices", func() { b.takeAll(); b.attendWatchers(func() bool { return watched }) }, 2},
+		{"a notice for it", func() { b.noteApplied(applied(5)) }, 3},
 		{"every kind is", func() { b.takeAll(); b.noteMatched(false) }, 4},
 		{"it goes", func() { b.takeAll(); watched = false; b.attendWatchers(func() bool { return watched }) }, 4},
-		{"nobody is there for the news", func() { b.noteApplied(applied(6)) }, 4},
+		{"nobody is there for the notice", func() { b.noteApplied(applied(6)) }, 4},
 		{"another comes after it", func() { watched = true; b.attendWatchers(func() bool { return watched }) }, 5},
 		{"and goes", func() { b.takeAll(); watched = false; b.attendWatchers(func() bool { return watched }) }, 5},
 		{"a match that counts", func() { b.noteMatched(true) }, 6},
-		{"a closed inbox rings for nobody", func() { b.takeAll(); b.Close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 6},
+		{"a closed inbox wakes nobody", func() { b.takeAll(); b.Close(); b.attend(true); b.noteFlushed(9); b.noteMatched(true) }, 6},
 	}
 	for _, s := range steps {
-		if s.do(); rings != s.rings {
-			t.Fatalf("%s: %d rings, want %d", s.name, rings, s.rings)
+		if s.do(); wakeUps != s.wakeUps {
+			t.Fatalf("%s: %d wake-ups, want %d", s.name, wakeUps, s.wakeUps)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestWhoRingsWhen(t *testing.T) {
 	matched, counts := coreNotices{matched: true}, coreNotices{matched: true, counts: true}
 	all := coreNotices{flushed: 1, applied: applied.applied, matched: true, counts: true}
 	for _, c := range []struct {
-		news coreNotices
+		notices coreNotices
 		// Nobody attends, to flushes, to the status, to both.
 		nobody, flush, status, both bool
 	}{
@@ -71,8 +71,8 @@ func TestWhoRingsWhen(t *testing.T) {
 		{all, true, true, true, true},
 	} {
 		for a, want := range map[attention]bool{{}: c.nobody, {flush: true}: c.flush, {status: true}: c.status, {true, true}: c.both} {
-			if got := a.rings(&c.news); got != want {
-				t.Errorf("%+v, attending to %+v: rings %v, want %v", c.news, a, got, want)
+			if got := a.wakes(&c.notices); got != want {
+				t.Errorf("%+v, attending to %+v: wakes it %v, want %v", c.notices, a, got, want)
 			}
 		}
 	}

@@ -85,12 +85,12 @@ func (c *coreActor) tellOfSnapshot(ev core.Event) {
 	case *core.SnapshotInstalled:
 		n.Kind, n.Index = core.NoticeSnapshotInstalled, ev.LogID.Index
 	}
-	c.told(&n)
+	c.notify(&n)
 }
 
 // tellOfConfiguration tells of another configuration in force.
 func (c *coreActor) tellOfConfiguration(at *core.ConfigurationAt) {
 	if !at.Configuration.IsZero() {
-		c.told(&core.Notice{Kind: core.NoticeConfigurationChanged, Term: at.Term, Index: at.Index, Text: at.Configuration.String()})
+		c.notify(&core.Notice{Kind: core.NoticeConfigurationChanged, Term: at.Term, Index: at.Index, Text: at.Configuration.String()})
 	}
 }

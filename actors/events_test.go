@@ -68,7 +68,7 @@ func TestEventsInOrder(t *testing.T) {
 		last = i
 	}
 	if n := len(slices.DeleteFunc(slices.Clone(kinds), func(k core.NoticeKind) bool { return k != core.NoticeFailed })); n != 1 {
-		t.Errorf("the failure was told %d times", n)
+		t.Errorf("the failure was reported %d times", n)
 	}
 	if !slices.Equal(two.kinds(), kinds[:heard]) || heard == 0 {
 		t.Errorf("the other listener heard %v, want the beginning of %v and no more", two.kinds(), kinds)
@@ -81,10 +81,10 @@ func TestEventsInOrder(t *testing.T) {
 		}
 	}
 	if e := one.all[slices.Index(kinds, core.NoticeFailed)]; !strings.Contains(e.Text, "a test") {
-		t.Errorf("the failure is told as %q", e)
+		t.Errorf("the failure is reported as %q", e)
 	}
 	if e := one.all[slices.Index(kinds, core.NoticeSnapshotBuilt)]; e.Index < 5 {
-		t.Errorf("the snapshot is told as %q", e)
+		t.Errorf("the snapshot is reported as %q", e)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestEventsInOrder(t *testing.T) {
 func TestEventsOfTransfers(t *testing.T) {
 	hosts := newCluster(t, 3, func(c *GroupConfig) {
 		calm(c)
-		c.SnapshotEntries, c.KeepEntries, c.TailBytesMax = 10, 1, 1
+		c.SnapshotEntries, c.KeepEntries, c.LogCacheBytesMax = 10, 1, 1
 	})
 	leader := leaderOf(t, hosts)
 	late := others(hosts, leader)[0]

@@ -60,10 +60,10 @@ func (f *flood) settle(t *testing.T) []error {
 	return f.errs
 }
 
-func noCreditLeft(t *testing.T, g *Group) {
+func allRoomReturned(t *testing.T, g *Group) {
 	t.Helper()
 	if n, b := g.Inflight(); n != 0 || b != 0 {
-		t.Errorf("credit for %d proposals, %d bytes is not returned", n, b)
+		t.Errorf("room for %d proposals, %d bytes is not returned", n, b)
 	}
 	if n := g.reads.inflight.Load(); n != 0 {
 		t.Errorf("%d reads are not answered", n)
@@ -116,7 +116,7 @@ func TestStateMachineFailureStopsTheGroup(t *testing.T) {
 			if r := read(t, g); !errors.Is(r.Err, cause) {
 				t.Errorf("a later read: %v", r.Err)
 			}
-			noCreditLeft(t, g)
+			allRoomReturned(t, g)
 		})
 	}
 }
@@ -167,7 +167,7 @@ func TestStoreFailureStopsAllItsGroups(t *testing.T) {
 		if !errors.Is(g.Err(), errDisk) {
 			t.Errorf("group %d: Err is %v", i+1, g.Err())
 		}
-		noCreditLeft(t, g)
+		allRoomReturned(t, g)
 	}
 	if _, err := h.node.Start(t.Context(), groupConfig(3, &listMachine{})); !errors.Is(err, errDisk) {
 		t.Errorf("another group on the failed store: %v", err)
@@ -251,7 +251,7 @@ func TestOrderlyStopAnswersEveryWaiter(t *testing.T) {
 	if err := leader.group.Err(); err != nil {
 		t.Errorf("Err after an orderly stop: %v", err)
 	}
-	noCreditLeft(t, leader.group)
+	allRoomReturned(t, leader.group)
 	follower.group.Kill(func(error) { stopped <- struct{}{} })
 	await(t, stopped, "the follower's group to stop")
 	for _, err := range floods[1].settle(t) {
@@ -259,7 +259,7 @@ func TestOrderlyStopAnswersEveryWaiter(t *testing.T) {
 			t.Errorf("a waiter on the follower was told %v", err)
 		}
 	}
-	noCreditLeft(t, follower.group)
+	allRoomReturned(t, follower.group)
 }
 
 func TestCancel(t *testing.T) {
@@ -312,7 +312,7 @@ func TestCancel(t *testing.T) {
 	if got := h.machine.list(); len(got) != 2 || string(got[0]) != "b" {
 		t.Errorf("applied %q", got)
 	}
-	noCreditLeft(t, g)
+	allRoomReturned(t, g)
 }
 
 func TestRefusals(t *testing.T) {
@@ -369,7 +369,7 @@ func TestConfigurationsAreChecked(t *testing.T) {
 	for want, change := range map[string]func(*GroupConfig){
 		"Group is 0":        func(c *GroupConfig) { c.Group = 0 },
 		"StateMachine":      func(c *GroupConfig) { c.StateMachine = nil },
-		"TailBytesMax":      func(c *GroupConfig) { c.TailBytesMax = 0 },
+		"LogCacheBytesMax":  func(c *GroupConfig) { c.LogCacheBytesMax = 0 },
 		"InflightBytesMax":  func(c *GroupConfig) { c.InflightBytesMax = 10 },
 		"CommandBytesMax":   func(c *GroupConfig) { c.CommandBytesMax = 1 << 29; c.InflightBytesMax = 1 << 30 },
 		"HeartbeatInterval": func(c *GroupConfig) { c.HeartbeatInterval = c.ElectionTimeout },

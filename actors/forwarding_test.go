@@ -86,11 +86,11 @@ func TestNarrowLimits(t *testing.T) {
 	converge(t, hosts)
 	checkCommands(t, hosts[0], left*each, int(doubts.Load()))
 	for _, h := range hosts {
-		noCreditLeft(t, h.group)
+		allRoomReturned(t, h.group)
 	}
 }
 
-func TestSilence(t *testing.T) {
+func TestQuietPeriod(t *testing.T) {
 	const timeout = 200 * time.Millisecond
 	for _, test := range []struct {
 		name     string
@@ -123,7 +123,7 @@ func TestSilence(t *testing.T) {
 		if err := n.promises.raise(t.Context(), timeout); err != nil {
 			t.Fatal(err)
 		}
-		if got := n.silence(timeout, test.again); got != test.want {
+		if got := n.quietPeriod(timeout, test.again); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}

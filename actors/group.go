@@ -28,17 +28,17 @@ type Group struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	core    *coreActor
-	apply   *applyActor
-	streams *streams
-	jobs    *snapshots.Jobs
-	tail    *tail
-	log     *groupLog
-	credits *credits
-	reads   readCount
-	seen    seen
-	events  listeners[Event]
-	final   atomic.Pointer[Status]
+	core      *coreActor
+	apply     *applyActor
+	streams   *streams
+	jobs      *snapshots.Jobs
+	memoryLog *memoryLog
+	log       *groupLog
+	admission *admission
+	reads     readCount
+	seen      seen
+	events    listeners[Event]
+	final     atomic.Pointer[Status]
 
 	life life
 }
@@ -65,27 +65,27 @@ func (g *Group) Propose(p *Proposal) {
 		p.finish(stageCore, core.LogID{}, nil, &core.TooLargeError{Size: len(p.Data), Max: g.cfg.CommandBytesMax})
 		return
 	}
-	switch g.credits.acquire(p, sizeOf(p.Data), p.WaitForRoom) {
-	case creditTaken:
+	switch g.admission.acquire(p, sizeOf(p.Data), p.WaitForRoom) {
+	case admissionGranted:
 		g.enter(p)
-	case creditNone:
+	case admissionRefused:
 		observe.Overloaded{How: observe.OverloadRefused}.Tell(g.watch)
 		p.finish(stageCore, core.LogID{}, nil, core.ErrOverloaded)
-	case creditClosed:
+	case admissionClosed:
 		p.finish(stageCore, core.LogID{}, nil, g.stopCause())
-	case creditQueued:
+	case admissionQueued:
 		observe.Overloaded{How: observe.OverloadWaited}.Tell(g.watch) // enter follows
 	}
 }
 
-// enter hands a proposal that has its credit to the core.
+// enter hands a proposal that has its room to the core.
 func (g *Group) enter(p *Proposal) {
-	bytes := p.creditBytes
+	bytes := p.roomBytes
 	observe.Room{Span: p.span}.Tell(g.watch)
 	if g.core.inbox.Put(p, false) {
 		return
 	}
-	g.credits.release(1, bytes)
+	g.admission.release(1, bytes)
 	p.finish(stageCore, core.LogID{}, nil, g.stopCause())
 }
 
@@ -101,7 +101,7 @@ func (g *Group) Cancel(p *Proposal) {
 
 // Inflight returns how many proposals are admitted and not yet answered, and
 // their size in bytes.
-func (g *Group) Inflight() (proposals, bytes int) { return g.credits.inflight() }
+func (g *Group) Inflight() (proposals, bytes int) { return g.admission.inflight() }
 
 // Stop stops the group in order: every waiter is answered, the actors end, what
 // was written is durable, then done is called, with Err's error. Later calls
@@ -149,7 +149,7 @@ func (g *Group) fail(cause error) {
 	g.end(&core.FatalError{Cause: cause})
 }
 
-// end begins the group's end: first those who wait for credit, then the core and
+// end begins the group's end: first those who wait for room, then the core and
 // all that it has started, then the apply actor, at last the log.
 func (g *Group) end(cause error) {
 	l := &g.life
@@ -171,8 +171,8 @@ func (g *Group) end(cause error) {
 	if begun {
 		return
 	}
-	for _, p := range g.credits.close() {
-		p.finish(stageCredit, core.LogID{}, nil, g.stopCause())
+	for _, p := range g.admission.close() {
+		p.finish(stageRoom, core.LogID{}, nil, g.stopCause())
 	}
 	g.core.Stop()
 }

@@ -17,8 +17,8 @@ import (
 
 // keeper makes durable what a node keeps beside its groups' logs.
 //
-//	OWNS      what was learned of peers until it is durable; the promise of the
-//	          life before, while it comes down
+//	OWNS      what was learned of peers until it is durable; the lease promise of
+//	          the life before, while it comes down
 //	RECEIVES  what the network has learned of a peer; that this process is outlived;
 //	          its own timer
 //	SENDS     nothing; a refused store stops all groups
@@ -32,10 +32,10 @@ type keeper struct {
 
 	// wanted is what is to be done.
 	wanted keeperNotes
-	// silence is how long the promise of the life before is, from begun on.
-	silence time.Duration
-	begun   stage.Instant
-	timer   stage.Timer
+	// quietPeriod is how long the lease promise of the life before is, from begun on.
+	quietPeriod time.Duration
+	begun       stage.Instant
+	timer       stage.Timer
 }
 
 // keeperNeeds is what the keeper is given.
@@ -101,14 +101,14 @@ func (b *keeperInbox) takeInto(n *keeperNotes) {
 func newKeeper(needs keeperNeeds, header storage.Header) *keeper {
 	k := &keeper{keeperNeeds: needs, begun: needs.env.Now()}
 	if header.StartCounter > 1 {
-		k.silence = header.Promise
+		k.quietPeriod = header.Promise
 	}
 	k.Shell = stage.Shell{Env: k.env, Name: "keeper", Next: k.step, Closing: k.finish, Failed: k.failed, Ended: k.ended}
-	k.inbox.Bell = k.Ring
+	k.inbox.Wake = k.Wake
 	return k
 }
 
-// begin starts the actor, and the silence's end with it.
+// begin starts the actor, and the quiet period's end with it.
 func (k *keeper) begin() {
 	k.Start()
 	k.inbox.note(keeperNotes{begin: true})
@@ -138,8 +138,8 @@ func (k *keeper) outlived(by membership.Identity) {
 func (k *keeper) step() bool {
 	k.inbox.takeInto(&k.wanted)
 	w := &k.wanted
-	if w.begin && k.silence > 0 {
-		k.timer = k.env.AfterFunc(k.pause(k.silence), func() { k.inbox.note(keeperNotes{lower: true}) })
+	if w.begin && k.quietPeriod > 0 {
+		k.timer = k.env.AfterFunc(k.pause(k.quietPeriod), func() { k.inbox.note(keeperNotes{lower: true}) })
 	}
 	w.begin = false
 	switch {
@@ -170,12 +170,12 @@ func (k *keeper) keep(p storage.Peer) {
 // lowerPromise records what is left of the promise of the life before, but never
 // less than was promised in this one (rule 13).
 func (k *keeper) lowerPromise() {
-	left := max(k.silence-k.env.Now().Sub(k.begun), 0)
+	left := max(k.quietPeriod-k.env.Now().Sub(k.begun), 0)
 	var err error
 	k.Do(calls.Keep, func() { err = k.promises.lower(left) }, func() {
 		switch {
 		case err != nil:
-			k.logger.Warn("the promise of the life before cannot be lowered", slog.Any("error", err))
+			k.logger.Warn("the lease promise of the life before cannot be lowered", slog.Any("error", err))
 		case left > 0:
 			k.timer.Reset(k.pause(left))
 		}

@@ -57,9 +57,9 @@ type logActor struct {
 
 // groupLog is one group's stream of writes. The log actor owns what is below.
 type groupLog struct {
-	group membership.GroupID
-	tail  *tail
-	watch *observe.Watch
+	group     membership.GroupID
+	memoryLog *memoryLog
+	watch     *observe.Watch
 	// flushed takes the watermark of durable writes.
 	flushed func(core.IOID)
 	// known is the cluster that the network was told of. cluster is the one that
@@ -96,7 +96,7 @@ type logItem struct {
 func newLogActor(env stage.Environment, store storage.LogStore, net network.Network, exclusive func(func() error) error, storeFailed func(error), ended func()) *logActor {
 	l := &logActor{store: store, limits: store.Limits(), network: net, exclusive: exclusive, storeFailed: storeFailed}
 	l.Shell = stage.Shell{Env: env, Name: "log", Next: l.step, Closing: l.finish, Failed: l.broke, Ended: ended}
-	l.inbox.Bell = l.Ring
+	l.inbox.Wake = l.Wake
 	write := l.write
 	l.callWrite = func() { l.writeErr = l.exclusive(write) }
 	l.callWritten = l.written
@@ -330,7 +330,7 @@ func (l *logActor) settle() {
 		clear(g.then)
 		g.then = g.then[:0]
 		if g.upTo != 0 {
-			g.tail.flushed(g.upTo)
+			g.memoryLog.flushed(g.upTo)
 			g.flushed(g.upTo)
 		}
 		if g.leave != nil && len(g.queue) == 0 {

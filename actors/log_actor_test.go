@@ -85,7 +85,7 @@ func newLogRig(limits storage.Limits) *logRig {
 	r := &logRig{env: stagetest.NewHand(), net: &sentNetwork{}, logs: map[membership.GroupID]*groupLog{}}
 	r.store = &scriptedStore{Store: memory.New(1), limits: limits}
 	r.actor = newLogActor(r.env, r.store, r.net, func(f func() error) error { return f() }, func(err error) { r.lost = err }, func() {})
-	r.actor.inbox.Bell = func() {}
+	r.actor.inbox.Wake = func() {}
 	r.actor.Start()
 	return r
 }
@@ -93,11 +93,11 @@ func newLogRig(limits storage.Limits) *logRig {
 func (r *logRig) write(group membership.GroupID, w core.Write) {
 	g := r.logs[group]
 	if g == nil {
-		g = &groupLog{group: group, tail: newTail(1<<30, core.LogID{}, core.LogID{}, 0)}
+		g = &groupLog{group: group, memoryLog: newMemoryLog(1<<30, core.LogID{}, core.LogID{}, 0)}
 		g.flushed = func(id core.IOID) { r.flushed = append(r.flushed, fmt.Sprintf("%d:%d", group, id)) }
 		r.logs[group] = g
 	}
-	g.tail.submit(&w)
+	g.memoryLog.submit(&w)
 	r.actor.inbox.Put(logItem{log: g, write: w}, true)
 }
 

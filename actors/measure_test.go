@@ -287,7 +287,7 @@ func TestMeteredOverloads(t *testing.T) {
 func TestMeteredElectionsAndFailures(t *testing.T) {
 	hosts, m := newMeteredCluster(t, 3, func(c *GroupConfig) {
 		quickElections(c)
-		c.SnapshotEntries, c.KeepEntries, c.TailBytesMax = 10, 1, 1
+		c.SnapshotEntries, c.KeepEntries, c.LogCacheBytesMax = 10, 1, 1
 	})
 	first := leaderOf(t, hosts)
 	late := others(hosts, first)[0]

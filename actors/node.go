@@ -21,16 +21,16 @@ import (
 // Node is what groups share: the log actor of the store, the network, budgets.
 // Its methods are safe for concurrent use.
 type Node struct {
-	cfg      NodeConfig
-	env      stage.Environment
-	logger   *slog.Logger
-	identity membership.Identity
-	log      *logActor
-	network  *outbox
-	observed *observe.Node
-	credits  *credits
-	gate     *snapshots.Gate
-	inflight sync.Map // membership.NodeID -> *atomic.Int64
+	cfg       NodeConfig
+	env       stage.Environment
+	logger    *slog.Logger
+	identity  membership.Identity
+	log       *logActor
+	network   *outbox
+	observed  *observe.Node
+	admission *admission
+	gate      *snapshots.Gate
+	inflight  sync.Map // membership.NodeID -> *atomic.Int64
 	// unreachable is why nodes cannot be reached now by a control connection. The
 	// network says so once, and a group may ask later (coreActor.dial).
 	unreachable sync.Map // membership.NodeID -> error
@@ -73,10 +73,10 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	cfg.Network = out
 	n := &Node{
 		cfg: cfg, network: out, env: cfg.Environment,
-		identity: membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
-		starting: make(map[membership.GroupID]bool),
-		lived:    make(map[membership.GroupID]bool),
-		credits:  &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
+		identity:  membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
+		starting:  make(map[membership.GroupID]bool),
+		lived:     make(map[membership.GroupID]bool),
+		admission: &admission{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
 	}
 	if n.env == nil {
 		n.env = stage.Production()

@@ -14,8 +14,8 @@ import (
 type promises struct {
 	store storage.LogStore
 	mu    sync.Mutex
-	// recorded is at most what the store has, longest the longest promise of this
-	// life.
+	// recorded is at most what the store has, longest the longest lease promise of
+	// this life.
 	recorded, longest time.Duration
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// Proposal is a command on its way into the state machine, and the slot of its
+// Proposal is a command on its way into the state machine, and the place of its
 // answer. It has one owner at a time: whoever made it until Group.Propose, the
 // actors until Completed, then again whoever made it, who may use it for another
 // proposal unless Group.Cancel was called for it.
@@ -24,7 +24,7 @@ type Proposal struct {
 	// FailWithoutLeader: without a known leader the proposal ends at once with
 	// *core.NotLeaderError. Otherwise it waits for one until Cancel.
 	FailWithoutLeader bool
-	// WaitForRoom: while there is no credit the proposal waits for it, first
+	// WaitForRoom: while there is no room the proposal waits for it, first
 	// come first served. Otherwise it ends at once with core.ErrOverloaded.
 	WaitForRoom bool
 	// Completed is called exactly once for each Propose, from an actor or from
@@ -40,8 +40,8 @@ type Proposal struct {
 	// stage tells where the proposal is. From stageApply on it changes by
 	// comparing, so that it is completed once whoever comes first.
 	stage atomic.Uint32
-	// creditBytes is the credit that it holds, 0 if none.
-	creditBytes int
+	// roomBytes is the room that it holds, 0 if none.
+	roomBytes int
 	// cancelled is the core actor's: Cancel came before the proposal did.
 	cancelled bool
 	// from and id are set for a proposal that another node forwarded here, and
@@ -60,8 +60,8 @@ type Proposal struct {
 
 // Stages of a proposal.
 const (
-	// stageCredit: it waits for room. 0 is a proposal that nobody has handed over.
-	stageCredit uint32 = iota + 1
+	// stageRoom: it waits for room. 0 is a proposal that nobody has handed over.
+	stageRoom uint32 = iota + 1
 	// stageCore: it is in the core actor's inbox, or in its hands.
 	stageCore
 	// stageWaiting: the core actor keeps it until there is a leader.
@@ -99,7 +99,7 @@ func (p *Proposal) isRemote() bool { return !p.from.IsZero() }
 func (p *Proposal) reset(w *observe.Watch) {
 	p.watch = w
 	p.LogID, p.Value, p.Err = core.LogID{}, nil, nil
-	p.creditBytes, p.cancelled, p.id = 0, false, 0
+	p.roomBytes, p.cancelled, p.id = 0, false, 0
 	p.stage.Store(stageCore)
 }
 
@@ -116,7 +116,7 @@ func (p *Proposal) finish(from uint32, id core.LogID, value []byte, err error) b
 }
 
 // cancelAppended ends a proposal that the apply actor holds, however busy that
-// is. The credit is returned with its entry.
+// is. The room is returned with its entry.
 func (p *Proposal) cancelAppended() {
 	p.finish(stageApply, core.LogID{}, nil, &core.UnknownOutcomeError{Cause: context.Canceled})
 }

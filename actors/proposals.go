@@ -58,7 +58,7 @@ func (s *proposalsInCore) init(c *coreActor) {
 	s.lastID = c.Env.Rand() // an answer to an earlier life must not fit
 }
 
-// accept takes a proposal that has its credit.
+// accept takes a proposal that has its room.
 func (s *proposalsInCore) accept(p *Proposal) {
 	if p.cancelled {
 		s.complete(p, stageCore, core.LogID{}, nil, context.Canceled)
@@ -133,13 +133,13 @@ func (s *proposalsInCore) propose() {
 	}
 }
 
-// admitted hands the slots of what was appended to the apply actor, before
-// anything can make it apply them.
+// admitted hands what was appended to the apply actor, before anything can make
+// it apply them.
 func (s *proposalsInCore) admitted(first core.LogID, count int) {
 	if count == 0 {
 		return
 	}
-	held := slots{first: first}
+	held := pendingProposals{first: first}
 	for i := range count {
 		p := s.waiting.popFront()
 		if p.span.Traced() {
@@ -180,7 +180,8 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 			return nil
 		})
 	default:
-		// The step itself ended this node's office: Changed is in its commands.
+		// The step itself ended this node's leadership: Changed is in its
+		// commands.
 		s.blocked = true
 	}
 }
@@ -197,7 +198,7 @@ func (s *proposalsInCore) forward() {
 		s.batch = s.batch[:0]
 		bytes := 0
 		for p := s.waiting.first; p != nil; p = p.next {
-			if bytes += p.creditBytes; bytes > c.cfg.MessageBytesMax && len(m.Proposals) > 0 {
+			if bytes += p.roomBytes; bytes > c.cfg.MessageBytesMax && len(m.Proposals) > 0 {
 				break
 			}
 			s.lastID++
@@ -269,10 +270,10 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 		case c.changed.Role != core.RoleLeader:
 			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
 		default:
-			switch c.credits.acquire(p, sizeOf(f.Data), false) {
-			case creditTaken:
+			switch c.admission.acquire(p, sizeOf(f.Data), false) {
+			case admissionGranted:
 				s.accept(p)
-			case creditClosed:
+			case admissionClosed:
 				s.results.add(p, core.LogID{}, nil, c.stopCause())
 			default:
 				observe.Overloaded{How: observe.OverloadRefused}.Tell(c.watch)
@@ -351,12 +352,12 @@ func (s *proposalsInCore) failForwarded(cause error, which func(*Proposal) bool)
 func (s *proposalsInCore) cancel(p *Proposal) {
 	c := s.core
 	switch p.stage.Load() {
-	case stageCredit:
-		if c.credits.cancel(p) {
-			s.complete(p, stageCredit, core.LogID{}, nil, context.Canceled)
+	case stageRoom:
+		if c.admission.cancel(p) {
+			s.complete(p, stageRoom, core.LogID{}, nil, context.Canceled)
 			return
 		}
-		p.cancelled = true // it has just got its credit, and is on its way here
+		p.cancelled = true // it has just got its room, and is on its way here
 	case stageCore:
 		p.cancelled = true
 	case stageWaiting:
@@ -370,10 +371,10 @@ func (s *proposalsInCore) cancel(p *Proposal) {
 	}
 }
 
-// complete returns the credit of a proposal that the core holds, and ends it.
+// complete returns the room of a proposal that the core holds, and ends it.
 func (s *proposalsInCore) complete(p *Proposal, from uint32, id core.LogID, value []byte, err error) {
-	if p.creditBytes > 0 {
-		s.core.credits.release(1, p.creditBytes)
+	if p.roomBytes > 0 {
+		s.core.admission.release(1, p.roomBytes)
 	}
 	if p.isRemote() {
 		p.stage.Store(stageDone)
@@ -395,7 +396,7 @@ func (s *proposalsInCore) needsRetry() bool {
 	return len(s.unsent) > 0 || s.refused && !s.waiting.empty() || s.blocked && !s.waiting.empty() || s.orphans()
 }
 
-// orphans reports whether anything was forwarded to an office that is over. The
+// orphans reports whether anything was forwarded to a leadership that is over. The
 // same node may lead again, with a group that was started anew and knows nothing
 // of what the one before was given.
 func (s *proposalsInCore) orphans() bool {

@@ -22,7 +22,7 @@ import (
 //	          straight from the network; signs of life from the core
 //	SENDS     entries to the follower; to the core the newest match, that a
 //	          snapshot is needed, and that the follower has lost data
-//	WAITS ON  nothing, but the store where the tail has no entries
+//	WAITS ON  nothing, but the store where the in-memory log has no entries
 //	BOUND     the stream's window
 //	DIES WITH the leader's term, the membership of its follower, the group
 type replicationActor struct {
@@ -44,19 +44,19 @@ type replicationActor struct {
 	served core.StreamRead
 	// left is the core's: the bytes that it knows to have left to the peer.
 	left [core.Classes + 1]uint64
-	// news is the match that the core has not taken yet, 0 if it has.
-	news atomic.Uint64
+	// newMatch is the match that the core has not taken yet, 0 if it has.
+	newMatch atomic.Uint64
 }
 
 // replicationNeeds is what the replication actors of a group are given.
 type replicationNeeds struct {
 	home
-	cfg     *GroupConfig
-	self    membership.Identity
-	cluster func() core.ClusterID
-	tail    *tail
-	store   storage.LogStore
-	send    func(core.Message) bool
+	cfg       *GroupConfig
+	self      membership.Identity
+	cluster   func() core.ClusterID
+	memoryLog *memoryLog
+	store     storage.LogStore
+	send      func(core.Message) bool
 	// toPeer is the sum of what all groups' streams have on their way to a node, in
 	// bytes.
 	toPeer func(membership.NodeID) *atomic.Int64
@@ -100,7 +100,7 @@ type streamKey struct {
 }
 
 func newReplicationActor(needs replicationNeeds, c *core.StartStream) *replicationActor {
-	a := &replicationActor{replicationNeeds: needs, key: streamKey{c.Peer.Identity, c.Stream}, generation: needs.tail.now()}
+	a := &replicationActor{replicationNeeds: needs, key: streamKey{c.Peer.Identity, c.Stream}, generation: needs.memoryLog.now()}
 	a.stream = core.NewStream(core.StreamConfig{
 		Self: a.self, Peer: c.Peer.Identity, Group: a.cfg.Group, Cluster: a.cluster(), Introduces: c.Introduces,
 		Term: c.Term, ID: c.Stream, Terms: c.Terms, Purged: c.Purged, Last: c.Last,
@@ -109,7 +109,7 @@ func newReplicationActor(needs replicationNeeds, c *core.StartStream) *replicati
 	})
 	a.Shell = a.shell("replication", a.step, a.finish)
 	a.figures.toPeer = a.toPeer(a.key.peer.ID)
-	a.inbox.Bell, a.inbox.Meter, a.watch = a.Ring, a.watch.Inbox(observe.ActorReplication), a.watch.Stream(a.key.peer)
+	a.inbox.Wake, a.inbox.Meter, a.watch = a.Wake, a.watch.Inbox(observe.ActorReplication), a.watch.Stream(a.key.peer)
 	return a
 }
 
@@ -131,13 +131,13 @@ func (a *replicationActor) step() bool {
 		a.pump(&a.grown)
 	}
 	if a.matched > 0 {
-		a.news.Store(uint64(a.matched))
+		a.newMatch.Store(uint64(a.matched))
 		// What is committed without it may wait.
 		a.core.noteMatched(a.matched > a.grown.Commit || a.changing.Load())
 		a.matched = 0
 	}
 	a.figures.put(a.stream)
-	return false // whatever comes next rings
+	return false // whatever comes next wakes it
 }
 
 // pump steps the stream and carries out what it wants, until it wants nothing or
@@ -180,14 +180,14 @@ func (a *replicationActor) report() {
 // read answers the stream's wish from memory, or begins to read the store and
 // returns nil.
 func (a *replicationActor) read(first, last core.Index, bytesMax int) core.StreamEvent {
-	r := a.tail.readForStream(a.generation, first, last, bytesMax)
+	r := a.memoryLog.readForStream(a.generation, first, last, bytesMax)
 	if r.served || r.err != nil {
 		a.served = core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
 		return &a.served
 	}
 	answer := &core.StreamRead{Prev: r.prev}
 	a.Do(calls.Read, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
-		if err := a.tail.settleStoreRead(a.generation, first, answer.Prev); err != nil {
+		if err := a.memoryLog.settleStoreRead(a.generation, first, answer.Prev); err != nil {
 			answer.Err = err
 		}
 		switch {

@@ -13,12 +13,12 @@ type seen struct {
 	group membership.GroupID
 	self  membership.Identity
 
-	clusterID atomic.Pointer[core.ClusterID]
-	term      atomic.Uint64
-	changing  atomic.Bool // core.Engine.Changing
-	board     board
-	growth    growth
-	watchers  listeners[Status]
+	clusterID   atomic.Pointer[core.ClusterID]
+	term        atomic.Uint64
+	changing    atomic.Bool // core.Engine.Changing
+	published   publishedStatus
+	appendTimes appendTimes
+	watchers    listeners[Status]
 }
 
 // cluster is the one that the core knows.
@@ -35,41 +35,41 @@ func (s *seen) header(to core.Identity) core.Header {
 	return core.Header{Group: s.group, Cluster: s.cluster(), From: s.self, To: to, Term: core.Term(s.term.Load())}
 }
 
-// board is where the core puts up what the engine says of itself. There are two
-// sheets, one of which hangs; the core writes the other one and changes them,
-// which is all that happens under the lock.
-type board struct {
+// publishedStatus is what the engine says of itself, for others to read. There are
+// two copies, one of which is shown; the core writes the other one and changes
+// them, which is all that happens under the lock.
+type publishedStatus struct {
 	mu     sync.Mutex
-	hangs  *core.EngineStatus
+	shown  *core.EngineStatus
 	spare  *core.EngineStatus
-	sheets [2]core.EngineStatus
+	copies [2]core.EngineStatus
 }
 
-// put lets write fill a sheet and hangs it up. It returns the sheet that hung
+// put lets write fill a copy and shows it. It returns the copy that was shown
 // before and the new one: the core may read both until the next put.
-func (b *board) put(write func(*core.EngineStatus)) (before, now *core.EngineStatus) {
-	if b.hangs == nil {
-		b.hangs, b.spare = &b.sheets[0], &b.sheets[1]
+func (p *publishedStatus) put(write func(*core.EngineStatus)) (before, now *core.EngineStatus) {
+	if p.shown == nil {
+		p.shown, p.spare = &p.copies[0], &p.copies[1]
 	}
-	write(b.spare)
-	b.mu.Lock()
-	b.hangs, b.spare = b.spare, b.hangs
-	b.mu.Unlock()
-	return b.spare, b.hangs
+	write(p.spare)
+	p.mu.Lock()
+	p.shown, p.spare = p.spare, p.shown
+	p.mu.Unlock()
+	return p.spare, p.shown
 }
 
-// read copies what hangs. Room is made outside the lock.
-func (b *board) read() core.EngineStatus {
+// read copies what is shown. Room is made outside the lock.
+func (p *publishedStatus) read() core.EngineStatus {
 	var waitsFor []core.Waiting
 	peers := make([]core.PeerStatus, 0, 8)
 	for {
-		b.mu.Lock()
-		s := *b.hangs
+		p.mu.Lock()
+		s := *p.shown
 		fits := len(s.Peers) <= cap(peers) && len(s.WaitsFor) <= cap(waitsFor)
 		if fits {
 			peers, waitsFor = append(peers, s.Peers...), append(waitsFor, s.WaitsFor...)
 		}
-		b.mu.Unlock()
+		p.mu.Unlock()
 		if fits {
 			s.Peers, s.WaitsFor = peers, waitsFor
 			return s

@@ -10,7 +10,7 @@ func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
 		quickElections(c)
 		c.SnapshotEntries, c.KeepEntries = 100, 10
 		c.SnapshotChunkBytes = 64
-		c.TailBytesMax = 4 << 10
+		c.LogCacheBytesMax = 4 << 10
 		c.EntriesPerMessageMax = 7
 		c.ApplyBatchEntriesMax = 11
 	})
@@ -40,10 +40,10 @@ func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
 	checkCommands(t, hosts[0], 501, doubts)
 }
 
-func TestSmallLimitsAndATailThatForgets(t *testing.T) {
+func TestSmallLimitsAndALogCacheThatForgets(t *testing.T) {
 	hosts := newCluster(t, 3, func(c *GroupConfig) {
 		quickElections(c)
-		c.TailBytesMax = 1 // everything that is flushed and applied is read from the store
+		c.LogCacheBytesMax = 1 // everything that is flushed and applied is read from the store
 		c.EntriesPerMessageMax = 1
 		c.WindowMessagesMax = 2
 		c.ApplyBatchEntriesMax = 1

@@ -17,7 +17,7 @@ import (
 // run yet.
 func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun recovery) (*Group, error) {
 	if err := n.promises.raise(ctx, cfg.ElectionTimeout); err != nil {
-		return nil, fmt.Errorf("actors: the promise could not be recorded: %w", err)
+		return nil, fmt.Errorf("actors: the lease promise could not be recorded: %w", err)
 	}
 	begun.read(observe.PartPromise)
 	state, err := n.loadState(ctx, cfg, begun)
@@ -45,10 +45,10 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 	g.seen.group, g.seen.self = cfg.Group, n.identity
 	g.seen.setCluster(state.HardState.Cluster)
 	g.seen.term.Store(uint64(state.HardState.Term))
-	g.credits = &credits{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.credits, granted: g.enter}
+	g.admission = &admission{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.admission, granted: g.enter}
 	g.reads.most = int64(cfg.InflightProposalsMax)
-	g.tail = newTail(cfg.TailBytesMax, state.Purged, state.Last, state.Applied.Index)
-	g.log = &groupLog{group: cfg.Group, tail: g.tail, watch: watch, known: state.HardState.Cluster}
+	g.memoryLog = newMemoryLog(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
+	g.log = &groupLog{group: cfg.Group, memoryLog: g.memoryLog, watch: watch, known: state.HardState.Cluster}
 	return g
 }
 
@@ -63,20 +63,20 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	log := n.log
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
-		write: func(w *core.Write) { log.inbox.Put(logItem{log: g.log, write: *w}, true) },
-		tail:  g.tail, seen: &g.seen, status: g.StatusToRead, told: g.tell,
-		credits: g.credits, underWay: &g.reads, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
+		write:     func(w *core.Write) { log.inbox.Put(logItem{log: g.log, write: *w}, true) },
+		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
+		admission: g.admission, underWay: &g.reads, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
 	}, engine)
 	applies := life
 	applies.ended = g.applyEnded
 	g.apply = newApplyActor(applyNeeds{
 		home: applies, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx,
-		tail: g.tail, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cluster: g.seen.cluster,
-		credits: g.credits, underWay: &g.reads, answers: answers, core: g.core, stopCause: g.stopCause,
+		memoryLog: g.memoryLog, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cluster: g.seen.cluster,
+		admission: g.admission, underWay: &g.reads, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{
-		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, tail: g.tail, store: n.cfg.Store,
+		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.cfg.Store,
 		send: network.Send, toPeer: n.inflightTo, core: g.core, changing: &g.seen.changing,
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
@@ -87,7 +87,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
 	g.log.flushed = g.core.inbox.noteFlushed
-	g.seen.board.put(engine.StatusInto)
+	g.seen.published.put(engine.StatusInto)
 }
 
 // recovery is what is observed of a group's start.
@@ -178,7 +178,7 @@ func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
 	return core.Config{
 		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
 		ElectionTimeout: cfg.ElectionTimeout, HeartbeatInterval: cfg.HeartbeatInterval, HungLimit: cfg.HungLimit,
-		Silence:               n.silence(cfg.ElectionTimeout, again),
+		QuietPeriod:           n.quietPeriod(cfg.ElectionTimeout, again),
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
 		UncommittedBytesMax:   cfg.UncommittedBytesMax,
 		SnapshotEntries:       cfg.SnapshotEntries, SnapshotLogBytes: cfg.SnapshotLogBytes, KeepEntries: cfg.KeepEntries,
@@ -199,9 +199,10 @@ func (n *Node) configurationBytesMax(cfg *GroupConfig) int {
 // configurationRoomBytes is what the rest of a message may take.
 const configurationRoomBytes = 1 << 10
 
-// silence is for how long a promise of an earlier life may be alive: of the
-// store's last opening, or of the group's last run in this process (rule 13).
-func (n *Node) silence(electionTimeout time.Duration, again bool) time.Duration {
+// quietPeriod is for how long a lease promise of an earlier life may be alive:
+// of the store's last opening, or of the group's last run in this process (rule
+// 13).
+func (n *Node) quietPeriod(electionTimeout time.Duration, again bool) time.Duration {
 	header := n.cfg.Store.Header()
 	switch {
 	case again:

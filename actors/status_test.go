@@ -95,7 +95,7 @@ func TestStatusOfPeers(t *testing.T) {
 func TestStatusOfTransfer(t *testing.T) {
 	hosts := newCluster(t, 3, func(c *GroupConfig) {
 		c.ElectionTimeout, c.SnapshotEntries, c.KeepEntries, c.SnapshotChunkBytes = 10*time.Second, 20, 1, 64
-		c.HungLimit, c.TailBytesMax = 60*time.Second, 1
+		c.HungLimit, c.LogCacheBytesMax = 60*time.Second, 1
 	})
 	leader := leaderOf(t, hosts)
 	late := others(hosts, leader)[0]
@@ -141,8 +141,8 @@ func TestStatusOfEndedTransfer(t *testing.T) {
 	}
 }
 
-func TestGrowth(t *testing.T) {
-	var g growth
+func TestAppendTimes(t *testing.T) {
+	var g appendTimes
 	state := func(role core.Role, last core.Index) *core.EngineStatus {
 		return &core.EngineStatus{Role: role, Term: 3, Last: last}
 	}
@@ -157,7 +157,7 @@ func TestGrowth(t *testing.T) {
 		g.note(state(core.RoleLeader, last), state(core.RoleLeader, last+5), at(ms))
 		last += 5
 	}
-	if len(g.marks) > growthMarksMax {
+	if len(g.marks) > appendMarksMax {
 		t.Fatalf("%d marks", len(g.marks))
 	}
 	for i, ms := core.Index(11), 110; i <= last; i, ms = i+5, ms+10 {
@@ -169,7 +169,7 @@ func TestGrowth(t *testing.T) {
 	}
 	for _, i := range []core.Index{1, 10} {
 		if got := g.appended(i); got != at(100) {
-			t.Errorf("entry %d is older than the office: %v", i, got)
+			t.Errorf("entry %d is older than the leadership: %v", i, got)
 		}
 	}
 	g.note(state(core.RoleFollower, 3), state(core.RoleLeader, 4), at(20_000))

@@ -73,7 +73,7 @@ func (c *coreActor) tellProgress() {
 	}
 }
 
-// tellLeft tells what has left to a stream's peer, if that is news or was on its
+// tellLeft tells what has left to a stream's peer, if that is new or was on its
 // way.
 func (c *coreActor) tellLeft(s *replicationActor, class core.Class) {
 	left := c.network.Sent(s.key.peer.ID, class)

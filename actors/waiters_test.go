@@ -34,7 +34,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	cfg, published := groupConfig(1, nil), &seen{group: 1, self: id(1)}
 	published.setCluster(core.ClusterID{7})
 	c := &coreActor{coreNeeds: coreNeeds{
-		home: home{env: stage.Production()}, cfg: &cfg, self: id(1), network: net, credits: &credits{}, seen: published,
+		home: home{env: stage.Production()}, cfg: &cfg, self: id(1), network: net, admission: &admission{}, seen: published,
 		underWay: &readCount{}, stopCause: func() error { return core.ErrStopped },
 		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
 	}}
@@ -50,10 +50,10 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	return c, net
 }
 
-// TestForwardedToAnOfficeThatIsOver: a group that is stopped answers nothing any
+// TestForwardedToALeadershipThatIsOver: a group that is stopped answers nothing any
 // more, over connections that stand. When its node leads again, with the group
 // started anew, whoever handed it a proposal before is told, too.
-func TestForwardedToAnOfficeThatIsOver(t *testing.T) {
+func TestForwardedToALeadershipThatIsOver(t *testing.T) {
 	c, net := followerCore(5)
 	answered := 0
 	p := &Proposal{Data: []byte("x"), Completed: func(*Proposal) { answered++ }}
@@ -64,7 +64,7 @@ func TestForwardedToAnOfficeThatIsOver(t *testing.T) {
 		t.Fatalf("stage %d, %d messages", p.stage.Load(), len(net.sent))
 	}
 	if c.proposals.needsRetry() {
-		t.Error("the leader is in office, and is given up")
+		t.Error("the leader leads on, and is given up")
 	}
 	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: 7, Leader: 2})
 	if !c.proposals.needsRetry() {
@@ -179,13 +179,13 @@ func TestLargeEntryIsNotStarved(t *testing.T) {
 // of a group that stops were certainly not appended, and who forwarded them is
 // told so at once.
 func TestStopAnswersWhatWasForwarded(t *testing.T) {
-	for name, closed := range map[string]bool{"credit is still given": false, "no credit is given any more": true} {
+	for name, closed := range map[string]bool{"room is still given": false, "no room is given any more": true} {
 		t.Run(name, func(t *testing.T) {
 			c, net := followerCore(5)
-			c.inbox.Bell = func() {}
+			c.inbox.Wake = func() {}
 			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
 			if closed {
-				c.credits.close()
+				c.admission.close()
 			}
 			m := &core.ProposeRequest{Header: core.Header{Group: 1, Cluster: core.ClusterID{7}, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.self, Term: 5}}
 			m.Proposals = []core.ForwardedProposal{{ID: 8, Data: []byte("x")}, {ID: 9, Data: []byte("y")}}
@@ -202,8 +202,8 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			if len(codes) != 2 || codes[0] != core.ResultStopped || codes[1] != core.ResultStopped {
 				t.Errorf("answered with the codes %v, want twice %d", codes, core.ResultStopped)
 			}
-			if entries, bytes := c.credits.inflight(); entries != 0 || bytes != 0 {
-				t.Errorf("%d entries and %d bytes of credit are not returned", entries, bytes)
+			if entries, bytes := c.admission.inflight(); entries != 0 || bytes != 0 {
+				t.Errorf("%d entries and %d bytes of room are not returned", entries, bytes)
 			}
 		})
 	}

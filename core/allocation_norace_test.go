@@ -42,8 +42,8 @@ func TestSteadyPathAllocations(t *testing.T) {
 			*flushed = Flushed{r.e.writes.next}
 			r.out.Reset()
 			r.e.Step(r.now, flushed, &r.out)
-			for i := range r.e.office.peers {
-				p := r.e.office.peers[i]
+			for i := range r.e.leaderState.peers {
+				p := r.e.leaderState.peers[i]
 				*matched = Matched{p.Identity, p.stream, r.e.log.last.Index}
 				r.out.Reset()
 				r.e.Step(r.now, matched, &r.out)

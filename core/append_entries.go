@@ -9,7 +9,7 @@ import (
 // followLeader accepts from as the leader of its term (Raft 5.2), which is not
 // below this node's, and reports whether it did. Who claims the term that this
 // node or another was heard to lead contradicts Election Safety: nothing that a
-// message says may stop a group, so it is told and not followed. Nobody leads
+// message says may stop a group, so it is reported and not followed. Nobody leads
 // term 0: terms begin at 1.
 func (e *Engine) followLeader(from Identity, term Term) bool {
 	if term == 0 {

@@ -66,7 +66,7 @@ func (e *Engine) continueChange() {
 	}
 	at := e.configs.latest()
 	c := &at.Configuration
-	if !c.Joint() && len(c.Wanted) == 0 || at.Index > e.commit || e.commit < e.office.first {
+	if !c.Joint() && len(c.Wanted) == 0 || at.Index > e.commit || e.commit < e.leaderState.first {
 		return
 	}
 	next, ok := e.nextConfiguration(at)
@@ -138,7 +138,7 @@ func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 		if m.Identity == e.cfg.Self {
 			continue
 		}
-		switch p := e.office.peer(m.Identity); {
+		switch p := e.leaderState.peer(m.Identity); {
 		case p == nil || p.match < at.Index:
 			waits = append(waits, Waiting{m.ID, behind})
 		case e.log.last.Index-p.match > catchUpEntriesMax:
@@ -152,7 +152,7 @@ func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 
 // answering is 1 for who has answered a round of this term lately.
 func (e *Engine) answering(id Identity) uint64 {
-	if p := e.office.peer(id); id == e.cfg.Self || p != nil && e.answersNow(p) {
+	if p := e.leaderState.peer(id); id == e.cfg.Self || p != nil && e.answersNow(p) {
 		return 1
 	}
 	return 0
@@ -169,10 +169,10 @@ func (e *Engine) exchangeWanted(shown Identity) bool {
 		return false
 	}
 	lost := c.Wanted[i].Identity
-	if p := e.office.peer(lost); lost == shown || p != nil && p.match > 0 {
+	if p := e.leaderState.peer(lost); lost == shown || p != nil && p.match > 0 {
 		return lost == shown
 	}
-	if at.Index > e.commit || e.commit < e.office.first {
+	if at.Index > e.commit || e.commit < e.leaderState.first {
 		return true // it asks again
 	}
 	next, err := exchangeWanted(c, lost, shown)

@@ -167,7 +167,7 @@ type ConfigurationChanged struct{ At ConfigurationAt }
 
 // Notice is something worth telling the operator. It is rare and never
 // repeated within a short time. Most are the engine's; those of snapshots,
-// configurations and of the group's end are told by who runs it.
+// configurations and of the group's end are given by who runs it.
 type Notice struct {
 	Kind NoticeKind
 	// Peer is the other node, if there is one.

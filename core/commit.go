@@ -1,7 +1,7 @@
 package core
 
 func (e *Engine) onMatched(ev *Matched) {
-	p := e.office.peer(ev.Peer)
+	p := e.leaderState.peer(ev.Peer)
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream {
 		return
 	}
@@ -11,7 +11,7 @@ func (e *Engine) onMatched(ev *Matched) {
 // onLostData tells of a peer that denies what it had acknowledged: an older copy of
 // its directory, or a disk that lost what it had synced.
 func (e *Engine) onLostData(ev *LostData) {
-	p := e.office.peer(ev.Peer)
+	p := e.leaderState.peer(ev.Peer)
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream {
 		return
 	}
@@ -54,7 +54,7 @@ func (e *Engine) quorumIndex(own Index) Index {
 		if id == e.cfg.Self {
 			return uint64(own)
 		}
-		if p := e.office.peer(id); p != nil {
+		if p := e.leaderState.peer(id); p != nil {
 			return uint64(p.match)
 		}
 		return 0
@@ -73,7 +73,7 @@ func (e *Engine) setCommit(c Index) {
 		return
 	}
 	e.releaseUncommitted()
-	if before < e.office.first && c >= e.office.first {
+	if before < e.leaderState.first && c >= e.leaderState.first {
 		e.admitWaitingReads()
 	}
 	latest := e.configs.latest()
@@ -85,12 +85,12 @@ func (e *Engine) setCommit(c Index) {
 }
 
 func (e *Engine) releaseUncommitted() {
-	o := &e.office
+	l := &e.leaderState
 	done := 0
-	for done < len(o.uncommitted) && o.uncommitted[done].last <= e.commit {
-		o.uncommittedBytes -= o.uncommitted[done].bytes
+	for done < len(l.uncommitted) && l.uncommitted[done].last <= e.commit {
+		l.uncommittedBytes -= l.uncommitted[done].bytes
 		done++
 	}
-	rest := copy(o.uncommitted, o.uncommitted[done:])
-	o.uncommitted = o.uncommitted[:rest]
+	rest := copy(l.uncommitted, l.uncommitted[done:])
+	l.uncommitted = l.uncommitted[:rest]
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // TestCommittedPrefixOfAnotherContent: a leader whose entries below this node's
-// commit are others contradicts Leader Completeness (Raft 5.4). That is told,
+// commit are others contradicts Leader Completeness (Raft 5.4). That is reported,
 // and what this node does not hold is not acknowledged.
 func TestCommittedPrefixOfAnotherContent(t *testing.T) {
 	// Entries 1.1, 2.2 to 2.6, all committed; the leader of term 3 has 3.2 to 3.4.

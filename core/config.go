@@ -14,16 +14,18 @@ type Config struct {
 
 	// ElectionTimeout: a follower that heard of no leader for a time drawn from
 	// one to two of it campaigns; from the third campaign without a leader on the
-	// time doubles, up to the longer of 32 of it and 8 times the slowest sync. It is also the promise that a heartbeat's
-	// answer gives, and the time without a quorum after which a leader leaves.
+	// time doubles, up to the longer of 32 of it and 8 times the slowest sync. It
+	// is also the lease promise that a heartbeat's answer gives, and the time
+	// without a quorum after which a leader leaves.
 	ElectionTimeout time.Duration
 	// HeartbeatInterval is the time between a leader's rounds; at most a third
 	// of ElectionTimeout.
 	HeartbeatInterval time.Duration
-	// Silence is for how long after its start a node, whatever its configuration
-	// says, neither votes, pre-votes nor campaigns, because a promise of its last life may be alive (rule 13). 0
-	// in the first life of a store.
-	Silence time.Duration
+	// QuietPeriod is for how long after its start a node, whatever its
+	// configuration says, neither votes, pre-votes nor campaigns, because a lease
+	// promise of its last life may be alive (rule 13). 0 in the first life of a
+	// store.
+	QuietPeriod time.Duration
 	// HungLimit is for how long a leader's own disk or state machine may stay
 	// behind while others advance, and its entries may stand still on their way to
 	// the others (rule 16).
@@ -60,8 +62,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("core: HeartbeatInterval %v is not between 0 and a third of ElectionTimeout %v", c.HeartbeatInterval, c.ElectionTimeout)
 	case c.HungLimit < c.ElectionTimeout:
 		return fmt.Errorf("core: HungLimit %v is below ElectionTimeout %v", c.HungLimit, c.ElectionTimeout)
-	case c.Silence < 0:
-		return fmt.Errorf("core: Silence %v is negative", c.Silence)
+	case c.QuietPeriod < 0:
+		return fmt.Errorf("core: QuietPeriod %v is negative", c.QuietPeriod)
 	case c.UncommittedBytesMax <= 0:
 		return fmt.Errorf("core: UncommittedBytesMax %d is not positive", c.UncommittedBytesMax)
 	}

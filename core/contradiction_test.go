@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestContradictionsAreNotHeeded: what no correct peer can say is told to the
+// TestContradictionsAreNotHeeded: what no correct peer can say is reported to the
 // operator, and stops nobody.
 func TestContradictionsAreNotHeeded(t *testing.T) {
 	cases := []struct {
@@ -108,8 +108,8 @@ func TestAppliedIsAtMostTheCommit(t *testing.T) {
 			t.Fatalf("applied %d of %d, and no leader any more: %q", r.e.applied, r.e.commit, r.lines())
 		}
 		for id := NodeID(2); id <= 3; id++ {
-			p := r.e.office.peer(rigPeers[id-1])
-			r.from(id, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream, Match: r.e.commit, Applied: 1 << 40})
+			p := r.e.leaderState.peer(rigPeers[id-1])
+			r.from(id, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream, Match: r.e.commit, Applied: 1 << 40})
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestIdleStreamsAreNotWoken(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()
 	last := r.e.log.last.Index
 	r.match(2, last)
-	answer := &HeartbeatResponse{Round: r.e.office.round, Stream: r.e.office.peer(rigPeers[1]).stream, Match: last}
+	answer := &HeartbeatResponse{Round: r.e.leaderState.round, Stream: r.e.leaderState.peer(rigPeers[1]).stream, Match: last}
 	r.from(2, r.e.hard.Term, answer)
 	if alive, ok := find[*PeerAlive](r); ok {
 		t.Errorf("an idle stream was told %+v", alive)

@@ -10,7 +10,7 @@ import (
 )
 
 // TestNewEngineRefusesDamage: rule 24: parts of the stored state that contradict
-// each other are told by name. A lost hard state would let the node vote twice in a
+// each other are reported by name. A lost hard state would let the node vote twice in a
 // term, a snapshot of another cluster replace the machine's state by a stranger's.
 func TestNewEngineRefusesDamage(t *testing.T) {
 	for name, test := range map[string]struct {

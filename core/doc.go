@@ -42,7 +42,7 @@
 // A leader sends an entry to the followers when it submits the entry to its own disk. All disks work
 // in parallel. The leader's own copy counts toward the commit quorum only when it is durable.
 //
-//   - Code: core/office.go, core/commit.go
+//   - Code: core/leader_state.go, core/commit.go
 //   - Tests: TestPaperCommitTable
 //   - Scripts: async_writes
 //   - Mutants: "leader counts itself before its disk"
@@ -110,8 +110,8 @@
 // at once, in a new term. Without this rule, an entry that the followers have and the leader's disk
 // lost could be written again under the same term and index, with other content.
 //
-//   - Code: core/engine.go, core/office.go, core/invariants.go
-//   - Tests: TestPaperStartsAndStaysFollower, TestSilenceAndSoleVoter
+//   - Code: core/engine.go, core/leader_state.go, core/invariants.go
+//   - Tests: TestPaperStartsAndStaysFollower, TestQuietPeriodAndSoleVoter
 //   - Scripts: restarted_leader, single_node
 //   - Mutants: "leadership resumed after a restart"
 //   - Checkers: ruleElectionSafety
@@ -135,17 +135,17 @@
 // write touches. Entries that are not in memory can be read from the store. Each truncation or reset
 // raises the generation of the log. A read that was begun in another generation ends the stream.
 //
-//   - Code: actors/tail.go, core/stream.go
-//   - Tests: actors.TestTailServesWhatIsUnflushed, actors.TestTailGenerations,
-//     actors.TestTailLowestUnflushedOfSeveralWrites, actors.TestTailIsItsModel
+//   - Code: actors/memory_log.go, core/stream.go
+//   - Tests: actors.TestMemoryLogServesWhatIsUnflushed, actors.TestMemoryLogGenerations,
+//     actors.TestMemoryLogLowestUnflushedOfSeveralWrites, actors.TestMemoryLogIsItsModel
 //
 // # Rule 10: One append is one consistent read
 //
 // The entries of an append and the id of the entry before them come from the same read. A stream
 // that finds an entry of a newer term than its own ends: the log belongs to another leader.
 //
-//   - Code: core/stream.go, actors/tail.go
-//   - Tests: TestStreamEnds, TestStreamDropsOutdatedRead, actors.TestTailConcurrentReads
+//   - Code: core/stream.go, actors/memory_log.go
+//   - Tests: TestStreamEnds, TestStreamDropsOutdatedRead, actors.TestMemoryLogConcurrentReads
 //
 // # Rule 11: Pre-vote and check-quorum are always on
 //
@@ -159,8 +159,8 @@
 // slower than the time-out still elect a leader.
 //
 // The refusal of a pre-vote carries the term of the node that refuses, and the asker adopts that
-// term. Under a promise or in the silence (rules 12 and 13) a node refuses a request, does not adopt
-// its term, and says how many milliseconds are left. The asker tries again then.
+// term. Under a lease promise or in the quiet period (rules 12 and 13) a node refuses a request,
+// does not adopt its term, and says how many milliseconds are left. The asker tries again then.
 //
 //   - Code: core/vote.go, core/election.go, core/check_quorum.go
 //   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestCandidateWaitsForItsVote,
@@ -168,7 +168,7 @@
 //   - Scripts: pre_vote, check_quorum, slow_disks
 //   - Mutants: "doubling that never resets"
 //
-// # Rule 12: The answer to a heartbeat is a promise
+// # Rule 12: The answer to a heartbeat is a lease promise
 //
 // The answer says for how many milliseconds, from the receipt of the heartbeat, this follower votes
 // for no other node. The promise also binds the follower's own campaigns. Election time-outs may
@@ -184,36 +184,37 @@
 //     the leader sent the heartbeats, less the drift of the clocks. Only real answers of its term
 //     will count. Linearizable reads never use it.
 //
-// # Rule 13: After its start a node is silent
+// # Rule 13: A start begins with a quiet period
 //
-// The longest promise that may be alive is in the header of the store before it is first given.
-// After a start a node neither votes nor campaigns, pre-votes included, for the longer of that
-// promise and its configured one, whatever its configuration of members says. Only a node that is
-// the sole voter of every configuration that it knows is exempt. The record comes down as the
-// silence is served, to the longer of what is left and the longest promise of this life. So neither
-// one long setting nor a loop of restarts makes every later start longer.
+// The longest lease promise that may be alive is in the header of the store before it is first
+// given. After a start a node neither votes nor campaigns, pre-votes included, for the longer of
+// that promise and its configured one, whatever its configuration of members says. Only a node that
+// is the sole voter of every configuration that it knows is exempt. The record comes down as the
+// quiet period is served, to the longer of what is left and the longest promise of this life. So
+// neither one long setting nor a loop of restarts makes every later start longer.
 //
 //   - Code: core/vote.go, core/election.go, actors/keeper.go, actors/node.go, actors/start.go,
 //     storage/log_store.go
-//   - Tests: TestSilenceAndSoleVoter, TestSilenceBindsEveryNode, TestSilenceOutlastsPromotion,
-//     TestSilenceDoesNotHoldAForming, actors.TestPromiseComesDown, actors.TestPromiseOfThisLifeStays,
+//   - Tests: TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode,
+//     TestQuietPeriodOutlastsPromotion, TestQuietPeriodDoesNotHoldAForming,
+//     actors.TestPromiseComesDown, actors.TestPromiseOfThisLifeStays,
 //     troupe.TestLongPromiseIsServedOnce, internal/simulation.TestLongPromiseComesDown,
 //     storage/badger.TestRefusedPromiseIsNotRecorded
-//   - Scripts: silence_after_start
-//   - Mutants: "promise given before it stands on the disk", "a promise lowered before the silence is
-//     over", "silence for voters only"
+//   - Scripts: quiet_period_after_start
+//   - Mutants: "promise given before it stands on the disk", "a promise lowered before the quiet
+//     period is over", "quiet period for voters only"
 //   - Checkers: rulePromiseHeader, rulePromise
 //   - Not yet: the exception for a transfer of leadership (rule 14)
 //
 // # Rule 14: A transfer of leadership overrides promises, in its own term only
 //
 // TimeoutNow counts only in the term T in which it was sent. It starts one campaign, in term T+1, at
-// once and without a pre-vote. Its flag overrides promise and silence, at the target and at the
-// voters, only while their own durable term is T. A target refuses while it installs a snapshot, is
-// sick or paused, is a learner, or lacks the state of its machine (rule 24). A voter's own state
-// does not matter. Before it is sent, the leader has stopped admitting proposals, has given up its
-// lease, and has ended what the application runs while it leads. Lease reads of that term become
-// ReadIndex reads, also if the transfer fails.
+// once and without a pre-vote. Its flag overrides lease promise and quiet period, at the target and
+// at the voters, only while their own durable term is T. A target refuses while it installs a
+// snapshot, has yet to catch up (rule 16), is paused, is a learner, or lacks the state of its
+// machine (rule 24). A voter's own state does not matter. Before it is sent, the leader has stopped
+// admitting proposals, has given up its lease, and has ended what the application runs while it
+// leads. Lease reads of that term become ReadIndex reads, also if the transfer fails.
 //
 //   - Not yet: all of it. VoteRequest has room for the flag, and nothing sets or heeds it.
 //
@@ -227,15 +228,15 @@
 //     network/tcp/pace.go
 //   - Tests: TestLateTimers, TestSleepDuringAForming, network/tcp.TestHeldUpProcessBlamesNobody
 //
-// # Rule 16: A leader that cannot work leaves office
+// # Rule 16: A leader that cannot work steps down
 //
-// A leader leaves office after a limit in three cases. First, its own disk does not reach what was
+// A leader steps down after a limit in three cases. First, its own disk does not reach what was
 // committed when the limit began. Second, its state machine finishes nothing while a voter reports a
 // higher applied index. Third, no quorum accepts entries that the leader has given to the network,
 // and there is no quorum toward which bytes leave. If all disks are slow, the commit index does not
 // run ahead, and the leader stays.
 //
-// A node that left office because of its disk or machine campaigns when that has caught up. A node
+// A node that stepped down because of its disk or machine campaigns when that has caught up. A node
 // that left because its entries did not pass lets the others campaign first, for four election
 // time-outs.
 //
@@ -253,7 +254,7 @@
 //     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
 //   - Scripts: hung_disk
 //   - Not yet: to hand over by TimeoutNow before leaving, to stay while no healthy voter answers, and
-//     to campaign in spite of a sick machine after four time-outs without a leader
+//     to campaign in spite of a machine that has to catch up after four time-outs without a leader
 //
 // # Rule 17: A store has one identity and one life at a time
 //
@@ -308,8 +309,8 @@
 // with another list is an error. While a bootstrap cannot finish, the status says which members it
 // waits for. An empty group never votes.
 //
-//   - Code: core/forming.go, core/bootstrap.go, core/configurations.go, core/office.go, core/vote.go,
-//     membership/founding.go
+//   - Code: core/forming.go, core/bootstrap.go, core/configurations.go, core/leader_state.go,
+//     core/vote.go, membership/founding.go
 //   - Tests: TestBootstrapRefusals, TestBeginsWithAllGrants, TestUnreachableMember,
 //     TestListsOfABootstrap, TestEmptyNodeAdoptsCluster, membership.TestFoundingIsOfTheList,
 //     TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
@@ -347,8 +348,8 @@
 // # Rule 22: A joint configuration is always finished
 //
 // If a leader dies and leaves a joint configuration, the next leader completes it. A leader that is
-// no voter of a half never counts itself in that half. A leader that is no longer a voter leaves
-// office when the configuration without it is committed.
+// no voter of a half never counts itself in that half. A leader that is no longer a voter steps
+// down when the configuration without it is committed.
 //
 //   - Code: core/bootstrap.go, core/commit.go
 //   - Tests: TestRemovedLeader
@@ -363,12 +364,12 @@
 // before it is in force again. Role, quorum, streams and timers are evaluated anew, and the network
 // gets the addresses again. At the start the store tells which of its entries are configurations.
 //
-//   - Code: core/configurations.go, core/office.go, actors/core_commands.go
+//   - Code: core/configurations.go, core/leader_state.go, actors/core_commands.go
 //   - Tests: TestConfigurationRollsBack, TestLostConfiguration
 //
-// # Rule 24: A snapshot replaces the log only if it is news
+// # Rule 24: A snapshot replaces the log only if it is newer
 //
-// A snapshot is news if its index is above the commit index and the accepted log does not hold its
+// A snapshot is newer if its index is above the commit index and the accepted log does not hold its
 // last entry. The engine decides that in the very step that empties the log. If the log holds the
 // entry, nothing is removed, and the commit index moves to it.
 //
@@ -382,7 +383,7 @@
 //     actors/apply_actor.go
 //   - Tests: TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
 //     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart
-//   - Scripts: crash_during_install, snapshot_is_no_news, snapshot_at_last_index
+//   - Scripts: crash_during_install, snapshot_is_not_newer, snapshot_at_last_index
 //   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
 //   - Not yet: to start with a whole log and a machine that lacks the purged part, and to ask the
 //     leader for a snapshot of the machine alone. Today such a state is ErrCorrupt.
@@ -499,7 +500,7 @@
 // lasts as long as the request says, from the receipt of the request. At first beginners ask for the
 // longer of 10 s and an election time-out. After each attempt that ran out they ask for twice as
 // long, up to 5 minutes. While a grant is alive, the group grants nothing else, begins nothing
-// itself, and follows no stream but the beginner's. A grant is durable before it is told. After a
+// itself, and follows no stream but the beginner's. A grant is durable before it is sent. After a
 // restart its time counts anew from the start, but a grant to oneself is void.
 //
 // A beginner needs the grants of all members, its own too, for this attempt. It decides on its first

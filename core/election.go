@@ -32,11 +32,11 @@ type election struct {
 type ElectionReason uint8
 
 const (
-	// ElectionTimeout: it heard of no leader for an election time-out.
-	ElectionTimeout ElectionReason = iota
-	// ElectionStart: it is the only voter, and has just started or founded the
+	// ElectionByTimeout: it heard of no leader for an election time-out.
+	ElectionByTimeout ElectionReason = iota
+	// ElectionAtStart: it is the only voter, and has just started or founded the
 	// cluster.
-	ElectionStart
+	ElectionAtStart
 
 	electionReasons = iota
 )
@@ -79,15 +79,15 @@ func (c *election) stop() {
 
 // resetElectionTimer begins a new wait for a leader: a time drawn from one to
 // two election time-outs (Raft 5.2), and never less than this node's own
-// promise and silence (rules 12, 13).
+// lease promise and quiet period (rules 12, 13).
 func (e *Engine) resetElectionTimer() {
 	if !e.mayEverCampaign() {
-		e.awaitSilence()
+		e.awaitSilentLeader()
 		return
 	}
 	wait := e.electionWait()
 	at := e.now.Add(wait + e.jitter(wait))
-	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.silentUntil()))
+	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.quietPeriodEnd()))
 }
 
 // The waits of elections are at most the longer of so many election time-outs and
@@ -122,9 +122,10 @@ func (e *Engine) electionSucceeded() {
 // election time-out: it could not make a vote durable in time (rule 11).
 func (e *Engine) diskHangs() bool { return e.writes.oldest(e.now) > e.cfg.ElectionTimeout }
 
-// awaitSilence sets when a node that may not campaign lets go of a leader that it
-// has not heard of any more, so that nobody goes on asking a leader that is gone.
-func (e *Engine) awaitSilence() {
+// awaitSilentLeader sets when a node that may not campaign lets go of a leader
+// that it has not heard of any more, so that nobody goes on asking a leader that
+// is gone.
+func (e *Engine) awaitSilentLeader() {
 	if e.leader.IsZero() || e.role == RoleLeader {
 		e.cancel(&e.electionTimer, TimerElection)
 		return
@@ -139,7 +140,7 @@ func (e *Engine) retryElection(wait time.Duration) {
 		return
 	}
 	at := e.now.Add(wait + e.jitter(e.electionWait()/2))
-	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.silentUntil()))
+	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.quietPeriodEnd()))
 }
 
 // mayEverCampaign carries out rule 20.
@@ -163,14 +164,14 @@ func (e *Engine) onElectionTimer() {
 		e.election.ended = e.tooFewVotes()
 	}
 	e.election.end(ElectionExpired)
-	e.election.reason = ElectionTimeout
+	e.election.reason = ElectionByTimeout
 	e.campaignOrWait()
 }
 
 // campaignOrWait campaigns, unless something of this node's own forbids it for
-// now: a promise, the silence after a start, a snapshot that is being installed
-// (rule 24), a disk or machine that made it leave office (rule 16), or a disk that
-// hangs: who grants no pre-vote for that (rule 11) gives none to itself.
+// now: a lease promise, the quiet period after a start, a snapshot that is being
+// installed (rule 24), a disk or machine that made it step down (rule 16), or a
+// disk that hangs: who grants no pre-vote for that (rule 11) gives none to itself.
 func (e *Engine) campaignOrWait() {
 	if why := e.whyNoCampaign(); why != "" {
 		e.election.waitsFor(why)
@@ -195,13 +196,13 @@ func (c *election) waitsFor(what string) {
 func (e *Engine) whyNoCampaign() string {
 	switch {
 	case e.now < e.promise.until:
-		return "the end of this node's promise to the last leader"
-	case e.now < e.silentUntil():
-		return "the end of the silence after this node's start"
+		return "the end of this node's lease promise to the last leader"
+	case e.now < e.quietPeriodEnd():
+		return "the end of the quiet period after this node's start"
 	case e.snapshots.installing != nil:
 		return "the snapshot that this node installs"
-	case e.sick():
-		return "this node's disk or state machine, for which it left office, to catch up"
+	case e.catchingUp():
+		return "this node's disk or state machine, for which it stepped down, to catch up"
 	case e.diskHangs():
 		return "a write of this node that has been out for longer than an election time-out"
 	}
@@ -316,7 +317,7 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 	if m.WaitMillis > 0 {
 		at := e.now.Add(time.Duration(m.WaitMillis)*time.Millisecond + e.jitter(e.cfg.ElectionTimeout/2))
 		if at < e.electionTimer.at {
-			e.set(&e.electionTimer, TimerElection, max(at, e.silentUntil()))
+			e.set(&e.electionTimer, TimerElection, max(at, e.quietPeriodEnd()))
 		}
 	}
 	e.countVotes()
@@ -335,7 +336,7 @@ func (e *Engine) countVotes() {
 		if e.role == RolePreCandidate {
 			e.campaignForTerm()
 		} else {
-			e.takeOffice()
+			e.becomeLeader()
 		}
 	case membership.Lost:
 		e.election.ended = e.tooFewVotes()

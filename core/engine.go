@@ -53,17 +53,18 @@ type Engine struct {
 	// contradiction is what was heard that cannot be, nil if nothing was.
 	contradiction error
 
-	election  election
-	promise   promise
-	office    office
-	reads     reads
-	snapshots snapshots
+	election    election
+	promise     promise
+	leaderState leaderState
+	reads       reads
+	snapshots   snapshots
 
 	electionTimer  deadline
 	heartbeatTimer deadline
 
-	// What was last told.
-	told struct {
+	// issued is what the last commands of each kind said, so that the same is
+	// not issued twice.
+	issued struct {
 		changed Changed
 		apply   Index
 		last    Index
@@ -99,7 +100,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.lastTime = max(state.LastTime, state.Snapshot.Time)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
 	e.applied = state.Applied.Index
-	e.told.apply = e.applied
+	e.issued.apply = e.applied
 	e.snapshots.start(&state, cfg.Volatile)
 	e.configs.start(&state)
 	// Rule 8.
@@ -112,7 +113,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	} else {
 		e.commit = min(e.commit, e.log.last.Index)
 	}
-	e.promise.silentUntil = now.Add(cfg.Silence)
+	e.promise.quietPeriodEnd = now.Add(cfg.QuietPeriod)
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
 	e.election.votes = make(map[Identity]bool)
@@ -128,7 +129,7 @@ func (e *Engine) Start(now Instant, out *Output) {
 	if e.configs.everySoleVoter(e.cfg.Self) {
 		// Nobody else could vote or was promised anything: no need to wait.
 		e.electionTimer.at = now
-		e.election.reason = ElectionStart
+		e.election.reason = ElectionAtStart
 		e.campaignOrWait()
 	} else {
 		e.resetElectionTimer()
@@ -191,21 +192,21 @@ func (e *Engine) finish() {
 	if e.hardDirty {
 		e.submit(e.newWrite())
 	}
-	if e.role == RoleLeader && (e.told.last != e.log.last.Index || e.told.commit != e.commit) {
-		e.told.last, e.told.commit = e.log.last.Index, e.commit
+	if e.role == RoleLeader && (e.issued.last != e.log.last.Index || e.issued.commit != e.commit) {
+		e.issued.last, e.issued.commit = e.log.last.Index, e.commit
 		c := e.out.replicates.next()
 		c.Last, c.Commit = e.log.last.Index, e.commit
 		e.out.add(c)
 	}
-	if target := e.applyTarget(); target > e.told.apply && e.snapshots.installing == nil {
-		e.told.apply = target
+	if target := e.applyTarget(); target > e.issued.apply && e.snapshots.installing == nil {
+		e.issued.apply = target
 		c := e.out.applies.next()
 		c.UpTo = target
 		e.out.add(c)
 	}
 	changed := Changed{Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready()}
-	if changed != e.told.changed || !e.told.known {
-		e.told.changed, e.told.known = changed, true
+	if changed != e.issued.changed || !e.issued.known {
+		e.issued.changed, e.issued.known = changed, true
 		e.out.add(&Changed{changed.Role, changed.Term, changed.Leader, changed.Ready})
 	}
 }
@@ -343,7 +344,7 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	e.election.end(ElectionSuperseded)
 	led := e.role == RoleLeader
 	if led {
-		e.leaveOffice(why)
+		e.stepDown(why)
 	}
 	if raised := e.raisable(term); raised > e.hard.Term {
 		if raised < term {
@@ -378,8 +379,8 @@ func (e *Engine) idleRole() Role {
 	return RoleLearner
 }
 
-// onHigherTerm follows Raft 5.1: a higher term ends every office. Rule 5: only a
-// member's known incarnation is believed.
+// onHigherTerm follows Raft 5.1: a higher term ends every leadership. Rule 5:
+// only a member's known incarnation is believed.
 func (e *Engine) onHigherTerm(from Identity, term Term) {
 	if term <= e.hard.Term {
 		return

@@ -61,7 +61,7 @@ func (e *UnknownOutcomeError) Unwrap() error { return e.Cause }
 // MayHaveHappened returns true.
 func (e *UnknownOutcomeError) MayHaveHappened() bool { return true }
 
-// LostError: the write was appended by a leader that lost its office, and
+// LostError: the write was appended by a leader that lost its leadership, and
 // another entry stands in its place. It certainly did not and will not happen.
 type LostError struct{ LogID LogID }
 

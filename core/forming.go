@@ -328,7 +328,7 @@ func (e *Engine) begin() {
 	e.role = RoleFollower
 	e.appendOwn([]Entry{{Kind: EntryConfiguration, Time: f.time, Data: configuration.Encode()}})
 	e.concludeForming()
-	e.election.reason = ElectionStart
+	e.election.reason = ElectionAtStart
 	e.campaignOrWait()
 }
 

@@ -23,7 +23,7 @@ const (
 type grants struct {
 	// until is when the grant ends, on this node's clock.
 	until Instant
-	// write makes it durable, 0 once it is: a grant is durable before it is told.
+	// write makes it durable, 0 once it is: a grant is durable before it is sent.
 	write IOID
 	// quietUntil: this node does not ask before.
 	quietUntil Instant

@@ -16,11 +16,11 @@ const roundsRemembered = 64
 // beginRound sends a heartbeat to every peer. Every heartbeat is a round of
 // confirmation (rule 26).
 func (e *Engine) beginRound() {
-	o := &e.office
-	o.round++
-	o.remember(roundSent{o.round, e.now}, 2*e.cfg.ElectionTimeout/roundsRemembered)
-	for _, p := range o.peers {
-		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: o.round, Stream: p.stream, Commit: e.commit})
+	l := &e.leaderState
+	l.round++
+	l.remember(roundSent{l.round, e.now}, 2*e.cfg.ElectionTimeout/roundsRemembered)
+	for _, p := range l.peers {
+		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: l.round, Stream: p.stream, Commit: e.commit})
 	}
 	e.confirmReads()
 }
@@ -91,8 +91,8 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 		e.onHigherTerm(m.From, m.Header.Term)
 		return
 	}
-	p := e.office.peer(m.From)
-	if e.role != RoleLeader || m.Header.Term < e.hard.Term || p == nil || m.Stream != p.stream || m.Round > e.office.round {
+	p := e.leaderState.peer(m.From)
+	if e.role != RoleLeader || m.Header.Term < e.hard.Term || p == nil || m.Stream != p.stream || m.Round > e.leaderState.round {
 		return // rules 5 and 18
 	}
 	p.lostData = false
@@ -105,7 +105,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 		// Less than before says a peer whose group was started again.
 		e.takeAccepted(p, max(m.Accepted, p.match))
 	}
-	sent, known := e.office.sentAt(m.Round)
+	sent, known := e.leaderState.sentAt(m.Round)
 	if known {
 		p.roundSent = max(p.roundSent, sent)
 		if min(p.match, m.Match) < e.log.last.Index || p.snapshot {

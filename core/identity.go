@@ -2,9 +2,9 @@ package core
 
 import "slices"
 
-// strangersTold bounds the strangers of whom a notice tells, so that one who
+// strangersNoticedMax bounds the strangers of whom a notice tells, so that one who
 // changes its name does not flood the log.
-const strangersTold = 16
+const strangersNoticedMax = 16
 
 // proves reports whether the sender has shown that it knows the group's cluster
 // id (rule 27). The network sets Header.Cluster by what the connection has
@@ -109,11 +109,11 @@ func (e *Engine) hearWhileEmpty(m Message) {
 // onHeartbeatOfNewLearner: rule 29 lets a learner that has acknowledged nothing
 // yet say that it is there. Its stream goes on by that, and nothing else counts.
 func (e *Engine) onHeartbeatOfNewLearner(m *HeartbeatResponse) {
-	p := e.office.peer(m.From)
+	p := e.leaderState.peer(m.From)
 	if e.role != RoleLeader || p == nil || m.To != e.cfg.Self || m.Stream != p.stream || m.Header.Term != e.hard.Term || !e.introduces(p.Identity, p.match) {
 		return
 	}
-	if sent, known := e.office.sentAt(m.Round); known && m.Round <= e.office.round {
+	if sent, known := e.leaderState.sentAt(m.Round); known && m.Round <= e.leaderState.round {
 		p.seen = e.now
 		c := e.out.alives.next()
 		c.Peer, c.Stream, c.Match, c.Sent = p.Identity, p.stream, 0, sent
@@ -142,14 +142,14 @@ func (e *Engine) tellStranger(from Identity) {
 	if e.adoptedAt != 0 && e.now.Sub(e.adoptedAt) <= e.cfg.ElectionTimeout {
 		return // it was on its way when nobody could prove anything to this group yet
 	}
-	told := 0
+	noticed := 0
 	for _, n := range e.noticed {
 		if n.Kind == NoticeOtherCluster {
-			told++
+			noticed++
 		}
 	}
 	member := len(e.configs.latest().Configuration.Incarnations(from.ID)) > 0
-	if told < strangersTold || member {
+	if noticed < strangersNoticedMax || member {
 		e.notice(Notice{Kind: NoticeOtherCluster, Peer: from, Text: "it does not prove to know the cluster " + e.hard.Cluster.String()})
 	}
 }
@@ -180,7 +180,7 @@ func (e *Engine) onRefusal(m *Refusal) {
 
 func (e *Engine) tellLostData(from, known Identity) {
 	e.notice(Notice{Kind: NoticeLostData, Peer: from, Known: known})
-	if p := e.office.peer(known); p != nil {
+	if p := e.leaderState.peer(known); p != nil {
 		p.lostData = true
 	}
 }
@@ -219,26 +219,26 @@ func (e *Engine) adoptCluster(cluster ClusterID) {
 // itself empty under another incarnation is not told the id, so it cannot refuse
 // by itself.
 func (e *Engine) askSilentPeers() {
-	o := &e.office
-	for _, p := range o.peers {
-		if e.answersNow(p) || e.now.Sub(max(p.asked, p.seen, o.begun)) <= e.cfg.ElectionTimeout {
+	l := &e.leaderState
+	for _, p := range l.peers {
+		if e.answersNow(p) || e.now.Sub(max(p.asked, p.seen, l.begun)) <= e.cfg.ElectionTimeout {
 			continue
 		}
 		p.asked = e.now
-		o.identify++
+		l.identify++
 		h := e.head(Identity{ID: p.ID})
-		e.out.send(&IdentifyRequest{Header: h, ID: o.identify})
+		e.out.send(&IdentifyRequest{Header: h, ID: l.identify})
 	}
 }
 
 // onPeerIdentified takes what answers in the place of a silent peer. Anybody may
-// say it, so it counts only while the peer itself is silent, and is only told.
+// say it, so it counts only while the peer itself is silent, and is only reported.
 func (e *Engine) onPeerIdentified(m *IdentifyResponse) {
-	o := &e.office
-	if e.role != RoleLeader || m.ID == 0 || m.ID > o.identify || m.ID+uint64(len(o.peers)) <= o.identify {
+	l := &e.leaderState
+	if e.role != RoleLeader || m.ID == 0 || m.ID > l.identify || m.ID+uint64(len(l.peers)) <= l.identify {
 		return
 	}
-	for _, p := range slices.Clone(o.peers) {
+	for _, p := range slices.Clone(l.peers) {
 		switch {
 		case p.ID != m.From.ID || e.answersNow(p):
 		case m.Empty && p.Identity == m.From && e.introduces(p.Identity, p.match):

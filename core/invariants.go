@@ -37,7 +37,7 @@ func (e *Engine) CheckInvariants() error {
 	hold(!e.hardDirty, "the hard state was left unsaved")
 	e.checkTerms(hold)
 	e.checkForming(hold)
-	e.checkOffice(hold)
+	e.checkLeaderState(hold)
 	e.checkConfigurations(hold)
 	return errors.Join(broken...)
 }
@@ -59,20 +59,20 @@ func (e *Engine) checkForming(hold func(bool, string, ...any)) {
 	hold(!e.empty() || e.leader.IsZero() && e.hard.Term == 0, "a group without a cluster follows nobody (rule 17): leader %v of term %d", e.leader, e.hard.Term)
 }
 
-func (e *Engine) checkOffice(hold func(bool, string, ...any)) {
+func (e *Engine) checkLeaderState(hold func(bool, string, ...any)) {
 	if e.role != RoleLeader {
-		hold(len(e.office.peers) == 0, "only a leader has peers")
+		hold(len(e.leaderState.peers) == 0, "only a leader has peers")
 		hold(e.proved <= e.log.last.Index, "proved %d <= last %d", e.proved, e.log.last.Index)
 		return
 	}
-	hold(e.office.term == e.hard.Term, "the term %d that is led was won (rule 7), not %d", e.hard.Term, e.office.term)
+	hold(e.leaderState.term == e.hard.Term, "the term %d that is led was won (rule 7), not %d", e.hard.Term, e.leaderState.term)
 	hold(e.leader == e.cfg.Self, "a leader knows that it leads")
 	hold(e.hard.Vote == e.cfg.Self || e.configs.latest().Configuration.IsZero(), "a leader voted for itself")
-	first, ok := e.log.term(e.office.first)
-	hold(e.log.purged.Index > e.office.first || ok && first == e.hard.Term, "a leader never rewrites its own entries: %d has term %d", e.office.first, first)
-	for _, p := range e.office.peers {
+	first, ok := e.log.term(e.leaderState.first)
+	hold(e.log.purged.Index > e.leaderState.first || ok && first == e.hard.Term, "a leader never rewrites its own entries: %d has term %d", e.leaderState.first, first)
+	for _, p := range e.leaderState.peers {
 		hold(p.match <= e.log.last.Index, "match %d of node %d <= last %d", p.match, p.ID, e.log.last.Index)
-		hold(p.round <= e.office.round, "node %d answered round %d of %d", p.ID, p.round, e.office.round)
+		hold(p.round <= e.leaderState.round, "node %d answered round %d of %d", p.ID, p.round, e.leaderState.round)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // TestLostConfiguration: a durable machine can hold all that the log has purged
-// while the only snapshot that told the configuration is damaged. Such a node
+// while the only snapshot that had the configuration is damaged. Such a node
 // would neither campaign nor know that it should, and build snapshots without a
 // configuration.
 func TestLostConfiguration(t *testing.T) {

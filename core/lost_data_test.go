@@ -61,7 +61,7 @@ func TestLostDataEndsWithTheMatch(t *testing.T) {
 		match Index
 		lost  bool
 	}{{0, true}, {1, true}, {2, false}} {
-		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Match: answer.match})
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Match: answer.match})
 		if lost() != answer.lost {
 			t.Errorf("match %d of 2: lost data %v", answer.match, lost())
 		}
@@ -69,8 +69,8 @@ func TestLostDataEndsWithTheMatch(t *testing.T) {
 }
 
 // TestLostDataOfTheSameIncarnation: rule 18: a follower that comes back with an older
-// copy of its directory is told as having lost data; one that was merely started again
-// is not.
+// copy of its directory is reported as having lost data; one that was merely started
+// again is not.
 func TestLostDataOfTheSameIncarnation(t *testing.T) {
 	for name, older := range map[string]bool{"an older copy": true, "merely restarted": false} {
 		t.Run(name, func(t *testing.T) {

@@ -103,7 +103,7 @@ var matrixEvents = []struct {
 	{"heartbeat of T4", func(r *rig) []string { return r.from(2, 4, &Heartbeat{Round: 8, Stream: 1, Commit: 3}) }},
 	{"heartbeat of T5", func(r *rig) []string { return r.from(3, 5, &Heartbeat{Round: 8, Stream: 1, Commit: 3}) }},
 	{"heartbeat answered in T4", func(r *rig) []string {
-		return r.from(2, 4, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Match: 3, PromiseMillis: 1000})
+		return r.from(2, 4, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Match: 3, PromiseMillis: 1000})
 	}},
 	{"heartbeat answered in T5", func(r *rig) []string { return r.from(2, 5, &HeartbeatResponse{Round: 1, Stream: 1}) }},
 	{"append of T3", func(r *rig) []string { return r.from(3, 3, &AppendEntries{Stream: 1, Prev: LogID{2, 3}}) }},

@@ -139,12 +139,13 @@ type VoteResponse struct {
 	ElectionTerm Term
 	Campaign     uint64
 	Granted      bool
-	// WaitMillis is set if the refuser keeps a promise or a silence: the
-	// milliseconds that are left of it. The refuser did not adopt the term.
+	// WaitMillis is set if the refuser keeps a lease promise or its quiet
+	// period: the milliseconds that are left of it. The refuser did not adopt
+	// the term.
 	WaitMillis uint32
 }
 
-// Heartbeat keeps a leader in office and begins a round of confirmation: an
+// Heartbeat maintains a leader's authority and begins a round of confirmation: an
 // answer to round n confirms that the sender still led when it began round n.
 type Heartbeat struct {
 	Header
@@ -162,8 +163,8 @@ type HeartbeatResponse struct {
 	// Round is 0 in the answer to a heartbeat of a lower term.
 	Round  uint64
 	Stream uint64
-	// PromiseMillis: the sender will not vote for another for that long, from
-	// its receipt of the heartbeat on.
+	// PromiseMillis is the lease promise: the sender votes for nobody else for
+	// that long, from its receipt of the heartbeat on.
 	PromiseMillis uint32
 	// Match is the last index that is durable here and proved equal to the
 	// leader's log in this term, 0 if none is.

@@ -316,8 +316,8 @@ func TestPaperCommitTable(t *testing.T) {
 		if got := r.e.commit == p.First.Index; got != test.want {
 			t.Errorf("%+v: committed %t", test, got)
 		}
-		if told := r.e.told.apply == p.First.Index; told != test.want {
-			t.Errorf("%+v: apply %t", test, told)
+		if applies := r.e.issued.apply == p.First.Index; applies != test.want {
+			t.Errorf("%+v: apply %t", test, applies)
 		}
 	}
 }
@@ -328,8 +328,8 @@ func TestPaperCommitsPrecedingEntries(t *testing.T) {
 		r := newRig(t, rigOptions{terms: terms}).elect()
 		r.flush()
 		r.match(2, r.e.log.last.Index)
-		if want := Index(len(terms) + 2); r.e.commit != want || r.e.told.apply != want {
-			t.Errorf("%v: committed %d, told to apply %d, want %d", terms, r.e.commit, r.e.told.apply, want)
+		if want := Index(len(terms) + 2); r.e.commit != want || r.e.issued.apply != want {
+			t.Errorf("%v: committed %d, told to apply %d, want %d", terms, r.e.commit, r.e.issued.apply, want)
 		}
 	}
 }
@@ -340,8 +340,8 @@ func TestPaperFollowerCommits(t *testing.T) {
 		r := newRig(t, rigOptions{})
 		r.from(2, 2, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{2, 2}, LogID{2, 3}), Commit: commit})
 		r.flush()
-		if want := min(commit, 3); r.e.commit != want || r.e.told.apply != want {
-			t.Errorf("leader's commit %d: committed %d, told to apply %d, want %d", commit, r.e.commit, r.e.told.apply, want)
+		if want := min(commit, 3); r.e.commit != want || r.e.issued.apply != want {
+			t.Errorf("leader's commit %d: committed %d, told to apply %d, want %d", commit, r.e.commit, r.e.issued.apply, want)
 		}
 	}
 }
@@ -547,13 +547,13 @@ func TestPaperBlankEntryBeforeReads(t *testing.T) {
 		t.Fatalf("%q", r.lines())
 	}
 	r.step(&ReadRequest{1})
-	r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1})
+	r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1})
 	if _, early := find[*ReadReady](r); early {
 		t.Fatal("a read before the first commit of the term")
 	}
 	r.flush()
 	r.match(2, 4)
-	r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1})
+	r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1})
 	if ready, ok := find[*ReadReady](r); !ok || ready.Index != 4 {
 		t.Errorf("%q", r.lines())
 	}
@@ -564,7 +564,7 @@ func TestPaperBlankEntryBeforeReads(t *testing.T) {
 func TestPaperReadNeedsRound(t *testing.T) {
 	r := newRig(t, rigOptions{voters: 5}).lead()
 	answer := func(id NodeID, round uint64) {
-		r.from(id, 2, &HeartbeatResponse{Round: round, Stream: r.e.office.peer(rigPeers[id-1]).stream})
+		r.from(id, 2, &HeartbeatResponse{Round: round, Stream: r.e.leaderState.peer(rigPeers[id-1]).stream})
 	}
 	for id := NodeID(2); id <= 5; id++ {
 		answer(id, 1)

@@ -68,13 +68,13 @@ func (e *Engine) raisable(term Term) Term {
 }
 
 // farAhead carries out the end of rule 32: a peer whose term is out of reach
-// deposes no leader whose quorum answers without it. It is told.
+// deposes no leader whose quorum answers without it. It is reported.
 func (e *Engine) farAhead(from Identity, term Term) bool {
 	if e.role != RoleLeader || term <= e.hard.Term || term-e.hard.Term <= termJumpMax {
 		return false
 	}
 	answers := e.configs.latest().Configuration.QuorumValue(func(id Identity) uint64 {
-		if p := e.office.peer(id); id == e.cfg.Self || id != from && p != nil && e.answersNow(p) {
+		if p := e.leaderState.peer(id); id == e.cfg.Self || id != from && p != nil && e.answersNow(p) {
 			return 1
 		}
 		return 0

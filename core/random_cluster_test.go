@@ -362,7 +362,7 @@ func (n *randomNode) start() {
 	cfg.Seed = n.c.rand.Uint64()
 	cfg.Volatile = n.volatile
 	if n.starts > 1 {
-		cfg.Silence = cfg.ElectionTimeout
+		cfg.QuietPeriod = cfg.ElectionTimeout
 	}
 	engine, err := NewEngine(cfg, state, n.now())
 	if err != nil {
@@ -573,7 +573,7 @@ func (n *randomNode) streamOutput(s *randomStream, out *StreamOutput) {
 		n.step(&SnapshotNeeded{s.peer, s.id})
 	}
 	if out.LostData {
-		panic(fmt.Sprintf("node %v is told as having lost data, and no disk here loses any", s.peer))
+		panic(fmt.Sprintf("node %v is reported as having lost data, and no disk here loses any", s.peer))
 	}
 	if out.HigherTerm > 0 {
 		n.step(&HigherTerm{s.peer, out.HigherTerm})

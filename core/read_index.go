@@ -14,7 +14,7 @@ type reads struct {
 	// held, on others: until a leader is known.
 	held []uint64
 	// asked, on others: the leader was asked. failing: it said that it does not
-	// lead; they fail when there is news, so that nobody asks in a circle.
+	// lead; they fail when there is a change, so that nobody asks in a circle.
 	asked   []askedRead
 	failing []uint64
 	// nextWireID numbers what this engine asks others. It begins at random, so
@@ -53,13 +53,13 @@ func (e *Engine) onRead(id uint64) {
 // leaderRead lets a read join the next round: one that is under way was begun
 // before the read and proves nothing for it.
 func (e *Engine) leaderRead(r pendingRead) {
-	if e.commit < e.office.first {
+	if e.commit < e.leaderState.first {
 		// Nothing is known to be committed up to now before an entry of this
 		// term is (Raft 8).
 		e.reads.waiting = append(e.reads.waiting, r)
 		return
 	}
-	r.index, r.round = e.commit, e.office.round+1
+	r.index, r.round = e.commit, e.leaderState.round+1
 	e.reads.confirming = append(e.reads.confirming, r)
 }
 
@@ -78,7 +78,7 @@ func (e *Engine) beginRoundForReads() {
 	if e.role != RoleLeader || len(r.confirming) == 0 {
 		return
 	}
-	for len(r.confirming) > 0 && r.confirming[len(r.confirming)-1].round > e.office.round && r.confirmed >= e.office.round {
+	for len(r.confirming) > 0 && r.confirming[len(r.confirming)-1].round > e.leaderState.round && r.confirmed >= e.leaderState.round {
 		e.beginRound()
 	}
 }
@@ -92,9 +92,9 @@ func (e *Engine) confirmReads() {
 	r := &e.reads
 	r.confirmed = e.configs.latest().Configuration.QuorumValue(func(id Identity) uint64 {
 		if id == e.cfg.Self {
-			return e.office.round
+			return e.leaderState.round
 		}
-		if p := e.office.peer(id); p != nil {
+		if p := e.leaderState.peer(id); p != nil {
 			return p.round
 		}
 		return 0
@@ -118,7 +118,7 @@ func (e *Engine) answerRead(r pendingRead) {
 	e.out.add(c)
 }
 
-// failLeaderReads ends the reads of an office that is over.
+// failLeaderReads ends the reads of a leadership that is over.
 func (e *Engine) failLeaderReads() {
 	r := &e.reads
 	for _, read := range slices.Concat(r.confirming, r.waiting) {
@@ -180,7 +180,7 @@ func (e *Engine) onReadIndexResponse(m *ReadIndexResponse) {
 		e.reads.failing = append(e.reads.failing, a.id)
 		return
 	}
-	// A read index is committed, as the leader's news of it would say: the
+	// A read index is committed, as the leader's notice of it would say: the
 	// reader need not wait for those.
 	e.followCommit(m.Index)
 	e.answerRead(pendingRead{id: a.id, index: m.Index})

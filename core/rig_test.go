@@ -249,7 +249,7 @@ func (r *rig) campaign() *rig {
 	return r
 }
 
-// elect brings it into office. Its blank entry is not flushed.
+// elect makes it the leader. Its blank entry is not flushed.
 func (r *rig) elect() *rig {
 	r.t.Helper()
 	r.campaign()
@@ -262,7 +262,7 @@ func (r *rig) elect() *rig {
 	return r
 }
 
-// lead brings it into office with its first entry committed and applied.
+// lead makes it the leader, with its first entry committed and applied.
 func (r *rig) lead() *rig {
 	r.t.Helper()
 	r.elect()
@@ -276,14 +276,14 @@ func (r *rig) lead() *rig {
 
 func (r *rig) apply() {
 	r.t.Helper()
-	term, _ := r.e.log.term(r.e.told.apply)
-	r.step(&Applied{LogID{term, r.e.told.apply}})
+	term, _ := r.e.log.term(r.e.issued.apply)
+	r.step(&Applied{LogID{term, r.e.issued.apply}})
 }
 
 // match reports the durable match of a peer.
 func (r *rig) match(id NodeID, i Index) []string {
 	r.t.Helper()
-	p := r.e.office.peer(rigPeers[id-1])
+	p := r.e.leaderState.peer(rigPeers[id-1])
 	if p == nil {
 		r.t.Fatalf("node %d is no peer", id)
 	}

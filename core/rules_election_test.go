@@ -34,21 +34,21 @@ func TestPromiseInMilliseconds(t *testing.T) {
 	}
 }
 
-// TestSilenceAndSoleVoter: rule 13.
-func TestSilenceAndSoleVoter(t *testing.T) {
-	silence := func(c *Config) { c.Silence = 5 * time.Second }
-	r := newRig(t, rigOptions{configure: silence})
+// TestQuietPeriodAndSoleVoter: rule 13.
+func TestQuietPeriodAndSoleVoter(t *testing.T) {
+	quietPeriod := func(c *Config) { c.QuietPeriod = 5 * time.Second }
+	r := newRig(t, rigOptions{configure: quietPeriod})
 	if wait := r.e.electionTimer.at.Sub(r.now); wait < 5*time.Second {
-		t.Errorf("campaigns after %v of silence", wait)
+		t.Errorf("campaigns after %v of the quiet period", wait)
 	}
 	r.expect(r.from(2, 2, &VoteRequest{ElectionTerm: 2, Campaign: 1, Last: LogID{9, 9}}), "send ->2 T1 vote for T2 refused, wait 5000 ms")
 	r.now = r.now.Add(5 * time.Second)
 	r.from(2, 2, &VoteRequest{ElectionTerm: 2, Campaign: 1, Last: LogID{9, 9}})
 	if _, ok := find[*Write](r); !ok {
-		t.Errorf("no vote after the silence: %q", r.lines())
+		t.Errorf("no vote after the quiet period: %q", r.lines())
 	}
 	// Who alone decides in every configuration waits for nobody.
-	if alone := newRig(t, rigOptions{voters: 1, configure: silence}); alone.e.role != RoleCandidate {
+	if alone := newRig(t, rigOptions{voters: 1, configure: quietPeriod}); alone.e.role != RoleCandidate {
 		t.Errorf("a sole voter is a %v", alone.e.role)
 	}
 	// Not if an earlier configuration that may still decide had others.
@@ -57,7 +57,7 @@ func TestSilenceAndSoleVoter(t *testing.T) {
 	c.Members, c.Voters = c.Members[:1], c.Voters[:1]
 	s.Configurations = append(s.Configurations, ConfigurationAt{LogID{1, 2}, c})
 	s.Last, s.Commit = LogID{1, 2}, 1
-	if two := newRigOf(t, s, silence); two.e.role != RoleFollower {
+	if two := newRigOf(t, s, quietPeriod); two.e.role != RoleFollower {
 		t.Errorf("sole voter of the latest configuration only: a %v", two.e.role)
 	}
 }
@@ -105,7 +105,7 @@ func TestLateTimers(t *testing.T) {
 		r := newRig(t, rigOptions{}).lead()
 		r.now = r.e.heartbeatTimer.at.Add(time.Minute)
 		r.fire(TimerHeartbeat)
-		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1})
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1})
 		r.fire(TimerHeartbeat)
 		if r.e.role != RoleLeader {
 			t.Errorf("a %v, though a quorum answered", r.e.role)
@@ -138,7 +138,7 @@ func TestTimersAreLazy(t *testing.T) {
 }
 
 // TestHungMachine: rule 16: a leader whose machine finishes nothing while a voter
-// applied more hands in its office.
+// applied more steps down.
 func TestHungMachine(t *testing.T) {
 	for name, test := range map[string]struct {
 		applied Index // what the others report
@@ -159,7 +159,7 @@ func TestHungMachine(t *testing.T) {
 				if r.e.role != RoleLeader {
 					break
 				}
-				r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Applied: test.applied, Match: 9})
+				r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Applied: test.applied, Match: 9})
 				if test.moves && i%10 == 9 {
 					r.step(&Applied{LogID{2, r.e.applied + 1}})
 				}
@@ -204,24 +204,24 @@ func TestVoteEndsPreCampaign(t *testing.T) {
 // more than anybody remembers. Its answers count as signs of life all the same.
 func TestSlowPeerIsHeard(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()
-	far, begun := r.e.office.round, r.now
+	far, begun := r.e.leaderState.round, r.now
 	r.propose("x") // which node 3 lacks: its stream waits for signs of life
 	for id := uint64(1); id <= 1000; id++ {
 		r.now = r.now.Add(100 * time.Microsecond)
 		r.step(&ReadRequest{id})
-		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Match: 2})
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Match: 2})
 	}
-	if r.e.office.round < far+900 {
-		t.Fatalf("%d rounds, the test is worthless", r.e.office.round-far)
+	if r.e.leaderState.round < far+900 {
+		t.Fatalf("%d rounds, the test is worthless", r.e.leaderState.round-far)
 	}
 	for _, ago := range []uint64{0, 10, 500, 900} {
-		r.from(3, 2, &HeartbeatResponse{Round: r.e.office.round - ago, Stream: 2})
+		r.from(3, 2, &HeartbeatResponse{Round: r.e.leaderState.round - ago, Stream: 2})
 		alive, ok := find[*PeerAlive](r)
 		if real := r.now.Add(-time.Duration(ago) * 100 * time.Microsecond); !ok || alive.Sent > real || real.Sub(alive.Sent) > 50*time.Millisecond {
 			t.Errorf("an answer to a round of %v ago: %q", r.now.Sub(real), r.lines())
 		}
 	}
-	if p := r.e.office.peers[1]; p.roundSent < begun {
+	if p := r.e.leaderState.peers[1]; p.roundSent < begun {
 		t.Errorf("node 3 was heard last at %v", p.roundSent)
 	}
 }
@@ -242,11 +242,11 @@ func TestStepDownSaysWhy(t *testing.T) {
 }
 
 // TestOwnPromiseBindsCampaign: rules 12 and 13: the time-out is never set before the
-// end of a promise or silence; should it fire there all the same, nothing begins.
+// end of a promise or quiet period; should it fire there all the same, nothing begins.
 func TestOwnPromiseBindsCampaign(t *testing.T) {
 	for name, bind := range map[string]func(r *rig, until Instant){
-		"promise": func(r *rig, until Instant) { r.e.promise.until, r.e.promise.to = until, rigPeers[1] },
-		"silence": func(r *rig, until Instant) { r.e.promise.silentUntil = until },
+		"promise":      func(r *rig, until Instant) { r.e.promise.until, r.e.promise.to = until, rigPeers[1] },
+		"quiet period": func(r *rig, until Instant) { r.e.promise.quietPeriodEnd = until },
 	} {
 		r := newRig(t, rigOptions{})
 		until := r.e.electionTimer.at.Add(time.Second)

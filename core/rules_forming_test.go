@@ -367,10 +367,10 @@ func TestExchangeOfAWantedMember(t *testing.T) {
 	}
 	// It shows itself when the leader asks who answers in the place of a silent peer.
 	r = forming()
-	for begun := r.now; r.now.Sub(begun) < 1500*time.Millisecond && r.e.office.identify == 0; {
+	for begun := r.now; r.now.Sub(begun) < 1500*time.Millisecond && r.e.leaderState.identify == 0; {
 		r.fire(TimerHeartbeat)
 	}
-	m := &IdentifyResponse{ID: r.e.office.identify, Empty: true}
+	m := &IdentifyResponse{ID: r.e.leaderState.identify, Empty: true}
 	*m.Head() = Header{Group: 1, From: now, To: r.e.cfg.Self}
 	if r.step(m); wanted(r) != now {
 		t.Errorf("asked who it is: wanted %v, %q", wanted(r), r.lines())
@@ -403,8 +403,8 @@ func TestJointEntryOfABootstrapNeedsAQuorumThatAnswers(t *testing.T) {
 		r.fire(TimerHeartbeat)
 	}
 	answers := func(id NodeID) {
-		p := r.e.office.peer(rigPeers[id-1])
-		r.from(id, r.e.hard.Term, &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream, Match: p.match})
+		p := r.e.leaderState.peer(rigPeers[id-1])
+		r.from(id, r.e.hard.Term, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream, Match: p.match})
 		r.flush()
 	}
 	answers(5)
@@ -506,11 +506,11 @@ func TestLowestIDIsHalfReachable(t *testing.T) {
 	}
 }
 
-// TestSilenceDoesNotHoldAForming: rule 13: who was started again keeps silent for what
+// TestQuietPeriodDoesNotHoldAForming: rule 13: who was started again keeps quiet for what
 // its last life may have promised; where it alone votes nobody was promised anything, and
 // a group without a cluster promises nothing.
-func TestSilenceDoesNotHoldAForming(t *testing.T) {
-	r := newRigOf(t, State{}, func(c *Config) { c.Silence = time.Hour })
+func TestQuietPeriodDoesNotHoldAForming(t *testing.T) {
+	r := newRigOf(t, State{}, func(c *Config) { c.QuietPeriod = time.Hour })
 	r.from(2, 9, &Heartbeat{Round: 1, Stream: 1})
 	if m, ok := sent[*HeartbeatResponse](r); !ok || m.PromiseMillis > 0 {
 		t.Errorf("an empty group promises %+v", m)
@@ -518,6 +518,6 @@ func TestSilenceDoesNotHoldAForming(t *testing.T) {
 	r.bootstrap(1, 2, 3)
 	r.flush()
 	if r.e.role != RoleLeader {
-		t.Errorf("a %v, silent until %v from now", r.e.role, r.e.silentUntil().Sub(r.now))
+		t.Errorf("a %v, quiet until %v from now", r.e.role, r.e.quietPeriodEnd().Sub(r.now))
 	}
 }

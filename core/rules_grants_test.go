@@ -28,7 +28,7 @@ func (r *rig) granted() (m *IdentifyResponse, durable bool) {
 // restarted returns the rig of a next life on what is durable.
 func (r *rig) restarted(hard HardState) *rig { return newRigOf(r.t, State{HardState: hard}, nil) }
 
-// TestGrant: a grant is exclusive, durable before it is told, lives for the length that
+// TestGrant: a grant is exclusive, durable before it is sent, lives for the length that
 // was asked for, is renewed by its beginner, and ends when that says so.
 func TestGrant(t *testing.T) {
 	r := newRigOf(t, State{}, nil)

@@ -121,7 +121,7 @@ func TestTermJump(t *testing.T) {
 }
 
 // TestAnswerFarAhead: whoever answers in a term out of reach deposes no leader that a
-// quorum answers without it; it is told. A leader without such a quorum follows.
+// quorum answers without it; it is reported. A leader without such a quorum follows.
 func TestAnswerFarAhead(t *testing.T) {
 	const far = Term(1 << 40)
 	for name, say := range map[string]func(r *rig){
@@ -135,8 +135,8 @@ func TestAnswerFarAhead(t *testing.T) {
 			if quorum {
 				id = 2
 			}
-			p := r.e.office.peer(rigPeers[id-1])
-			r.from(id, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream, Match: p.match})
+			p := r.e.leaderState.peer(rigPeers[id-1])
+			r.from(id, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream, Match: p.match})
 			say(r)
 			notice, told := find[*Notice](r)
 			told = told && notice.Kind == NoticeTermAhead && notice.Peer == rigPeers[2]
@@ -146,8 +146,8 @@ func TestAnswerFarAhead(t *testing.T) {
 		}
 		// Within reach it is a term like any other.
 		r := newRig(t, rigOptions{}).lead()
-		p := r.e.office.peer(rigPeers[1])
-		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream, Match: p.match})
+		p := r.e.leaderState.peer(rigPeers[1])
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream, Match: p.match})
 		if r.from(3, 1<<32, &HeartbeatResponse{}); r.e.role == RoleLeader || r.e.hard.Term != 1<<32 {
 			t.Errorf("a higher term within reach: a %v of T%d", r.e.role, r.e.hard.Term)
 		}

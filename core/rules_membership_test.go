@@ -145,7 +145,7 @@ func TestMayCampaign(t *testing.T) {
 }
 
 // TestRemovedLeader: rules 20 and 22: a leader that votes no more does not count
-// itself, and leaves office when that is committed.
+// itself, and steps down when that is committed.
 func TestRemovedLeader(t *testing.T) {
 	s := rigState(rigOptions{})
 	c := s.Configurations[0].Configuration

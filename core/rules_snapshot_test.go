@@ -112,8 +112,8 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 		t.Errorf("purged %d: the receiver is given up", got)
 	}
 	r.step(&SnapshotSent{rigPeers[2], 2, LogID{2, 4}, true})
-	if r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3"); r.e.office.peers[1].pinned != 12 {
-		t.Errorf("pinned %d", r.e.office.peers[1].pinned)
+	if r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3"); r.e.leaderState.peers[1].pinned != 12 {
+		t.Errorf("pinned %d", r.e.leaderState.peers[1].pinned)
 	}
 }
 
@@ -205,8 +205,8 @@ func rigSnapshot(id LogID) SnapshotMeta {
 	return SnapshotMeta{LogID: id, Cluster: worldCluster, Configuration: rigState(rigOptions{}).Configurations[0]}
 }
 
-// TestResetTakesBackWhatWasDurable: rule 1: behind a reset, what the removed tail had
-// on the disk counts for nothing above the commit index.
+// TestResetTakesBackWhatWasDurable: rule 1: behind a reset, what the removed end of
+// the log had on the disk counts for nothing above the commit index.
 func TestResetTakesBackWhatWasDurable(t *testing.T) {
 	tail := []Term{1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2}
 	r := newRig(t, rigOptions{terms: tail, commit: 2, applied: 2}).follow(4)

@@ -21,13 +21,13 @@ var unprovedKinds = []string{
 }
 
 // fingerprint is everything of an engine that a message could have changed, but
-// for what was told of strangers.
+// for what was reported of strangers.
 func fingerprint(e *Engine) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v %v, leader %v, last %v, commit %d, proved %d, promise %+v, timer %d, votes %v, unknown %d, writes %d",
 		e.role, e.hard, e.leader, e.log.last, e.commit, e.proved, e.promise, e.electionTimer.at, e.election.votes, e.unknownAt, e.writes.next)
 	fmt.Fprintf(&b, ", reads %+v, heard %d, jumped %d", e.reads, e.heard, e.jumped)
-	for _, p := range e.office.peers {
+	for _, p := range e.leaderState.peers {
 		fmt.Fprintf(&b, "; %+v", *p)
 	}
 	return b.String()
@@ -201,13 +201,13 @@ func learnerRig(t *testing.T) *rig {
 // acknowledged nothing keeps its stream going, and counts for nothing else.
 func TestNewLearnerHasNothingToProve(t *testing.T) {
 	answer := func(r *rig) *HeartbeatResponse {
-		p := r.e.office.peer(rigPeers[3])
-		return &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream, PromiseMillis: 1000, Match: r.e.log.last.Index, Applied: 99}
+		p := r.e.leaderState.peer(rigPeers[3])
+		return &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream, PromiseMillis: 1000, Match: r.e.log.last.Index, Applied: 99}
 	}
 	r := learnerRig(t)
 	r.step(&ReadRequest{1})
 	r.now = r.now.Add(10 * time.Millisecond)
-	p := r.e.office.peer(rigPeers[3])
+	p := r.e.leaderState.peer(rigPeers[3])
 	before := *p
 	r.expect(r.says(rigPeers[3], 2, answer(r)), "alive: 4, match 0")
 	before.seen = r.now
@@ -217,7 +217,7 @@ func TestNewLearnerHasNothingToProve(t *testing.T) {
 	for name, test := range map[string]func(r *rig) []string{
 		"a voter": func(r *rig) []string {
 			m := answer(r)
-			m.Stream = r.e.office.peer(rigPeers[1]).stream
+			m.Stream = r.e.leaderState.peer(rigPeers[1]).stream
 			return r.says(rigPeers[1], 2, m)
 		},
 		"a stranger":          func(r *rig) []string { return r.says(rigStranger, 2, answer(r)) },
@@ -249,8 +249,8 @@ func TestNewLearnerThatAnswersIsNotAsked(t *testing.T) {
 					asked = asked || identify && s.Message.Head().To.ID == 4
 				}
 			}
-			for _, p := range r.e.office.peers {
-				m := &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream}
+			for _, p := range r.e.leaderState.peers {
+				m := &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream}
 				if p.ID != 4 {
 					m.Match = r.e.log.last.Index
 					r.from(p.ID, 2, m)
@@ -277,8 +277,8 @@ func TestHungConnectionOfANewLearner(t *testing.T) {
 			}
 			return
 		}
-		for _, p := range r.e.office.peers {
-			m := &HeartbeatResponse{Round: r.e.office.round, Stream: p.stream}
+		for _, p := range r.e.leaderState.peers {
+			m := &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream}
 			if p.ID == 4 {
 				r.says(p.Identity, 2, m)
 			} else {
@@ -303,7 +303,7 @@ func TestIntroductions(t *testing.T) {
 		if test.match > 0 {
 			r.match(test.id, test.match)
 		}
-		p := r.e.office.peer(rigPeers[test.id-1])
+		p := r.e.leaderState.peer(rigPeers[test.id-1])
 		p.snapshot = false
 		r.step(&SnapshotNeeded{p.Identity, p.stream})
 		if c, ok := find[*SendSnapshot](r); !ok || c.Introduces != test.want {

@@ -7,13 +7,14 @@ import (
 	"testing"
 )
 
-// The tests of rules_*_test.go are about single rules of safety, by number. Rules
-// that need several nodes have their stories in testdata: 1 append_aba, 2 async_writes,
-// 3 vote_durability, 4 heartbeat_proves_nothing, 7 restarted_leader and single_node, 10
+// The tests of rules_*_test.go are about single rules of safety, by number. Rules that
+// need several nodes have their stories in testdata: 1 append_aba, 2 async_writes, 3
+// vote_durability, 4 heartbeat_proves_nothing, 7 restarted_leader and single_node, 10
 // TestStreamEnds, 11 and 12 check_quorum, pre_vote and stale_leader_term, 13
-// silence_after_start, 16 hung_disk and slow_disks, 17 and 18 emptied_member, 19 to 22
-// bootstrap_three, bootstrap_interrupted and learner_votes, 24 snapshot_is_no_news and
-// crash_during_install, 26 read_index, read_stale_answer and read_on_follower.
+// quiet_period_after_start, 16 hung_disk and slow_disks, 17 and 18 emptied_member, 19
+// to 22 bootstrap_three, bootstrap_interrupted and learner_votes, 24
+// snapshot_is_not_newer and crash_during_install, 26 read_index, read_stale_answer and
+// read_on_follower.
 
 // TestAnswerWaitsForLastWrite: rule 3: an answer depends on the last write that
 // touched an index up to its match, and rides behind it if that is under way.
@@ -51,7 +52,7 @@ func TestAnswerIsCompleteWhenAttached(t *testing.T) {
 }
 
 // TestCommitOnlyIsNotAnswered: it proves nothing that the leader does not know;
-// only a refusal is news.
+// only a refusal says something new.
 func TestCommitOnlyIsNotAnswered(t *testing.T) {
 	r := newRig(t, rigOptions{}).follow(1)
 	r.from(2, 1, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{1, 2})})
@@ -214,8 +215,8 @@ func TestProposeLimits(t *testing.T) {
 	}
 	r.flush()
 	r.match(2, r.e.log.last.Index)
-	if r.e.office.uncommittedBytes != 0 || len(r.e.office.uncommitted) != 0 {
-		t.Errorf("%d bytes are counted after all was committed", r.e.office.uncommittedBytes)
+	if r.e.leaderState.uncommittedBytes != 0 || len(r.e.leaderState.uncommitted) != 0 {
+		t.Errorf("%d bytes are counted after all was committed", r.e.leaderState.uncommittedBytes)
 	}
 	// One is always admitted while nothing else is uncommitted, whatever its size.
 	if p := r.propose(strings.Repeat("x", 10*size), "y"); p.Admitted != 1 || !errors.Is(p.Err, ErrOverloaded) {
@@ -276,7 +277,7 @@ func TestConfigValidate(t *testing.T) {
 		"ElectionTimeout":     func(c *Config) { c.ElectionTimeout = 0 },
 		"HeartbeatInterval":   func(c *Config) { c.HeartbeatInterval = c.ElectionTimeout/3 + 1 },
 		"HungLimit":           func(c *Config) { c.HungLimit = c.ElectionTimeout - 1 },
-		"Silence":             func(c *Config) { c.Silence = -1 },
+		"QuietPeriod":         func(c *Config) { c.QuietPeriod = -1 },
 		"UncommittedBytesMax": func(c *Config) { c.UncommittedBytesMax = 0 },
 	} {
 		c := testConfig(rigPeers[0])

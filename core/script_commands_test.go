@@ -22,8 +22,8 @@ func (w *world) scriptNodes(a scriptArgs) error {
 		cfg := testConfig(worldIdentity(id))
 		for k, v := range a.keys {
 			switch k {
-			case "silence":
-				cfg.Silence = scriptDuration(v)
+			case "quiet-period":
+				cfg.QuietPeriod = scriptDuration(v)
 			case "snapshot":
 				cfg.SnapshotEntries = scriptNumber(v)
 			case "keep":
@@ -178,7 +178,7 @@ func (w *world) scriptTimeout(a scriptArgs) error {
 func (w *world) scriptExpire(a scriptArgs) error {
 	for _, id := range w.listed(a.words) {
 		n := w.nodes[id]
-		n.now = max(n.now, n.engine.promise.until, n.engine.silentUntil())
+		n.now = max(n.now, n.engine.promise.until, n.engine.quietPeriodEnd())
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (w *world) scriptElect(a scriptArgs) error {
 	w.stabilize(w.ids())
 	for _, n := range w.nodes {
 		if n.up {
-			n.now = max(n.now, n.engine.promise.until, n.engine.silentUntil())
+			n.now = max(n.now, n.engine.promise.until, n.engine.quietPeriodEnd())
 		}
 	}
 	if err := w.scriptTimeout(scriptArgs{words: a.words[:1]}); err != nil {

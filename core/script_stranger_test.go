@@ -31,7 +31,7 @@ func unproved(e *Engine, from Identity, kind string) Message {
 	last := e.log.last
 	next := LogID{max(last.Term, 1), last.Index + 1}
 	var stream uint64
-	if p := e.office.peer(from); p != nil {
+	if p := e.leaderState.peer(from); p != nil {
 		stream = p.stream
 	}
 	switch kind {
@@ -50,7 +50,7 @@ func unproved(e *Engine, from Identity, kind string) Message {
 	case "pre-vote-answer":
 		return &VoteResponse{Pre: true, ElectionTerm: e.hard.Term + 1, Campaign: e.election.campaign, Granted: true}
 	case "heartbeat-answer":
-		return &HeartbeatResponse{Round: e.office.round, Stream: stream, PromiseMillis: 1000, Match: last.Index, Applied: last.Index}
+		return &HeartbeatResponse{Round: e.leaderState.round, Stream: stream, PromiseMillis: 1000, Match: last.Index, Applied: last.Index}
 	case "append-answer":
 		return &AppendResponse{Stream: stream, Success: true, Match: last.Index}
 	case "snapshot-answer":

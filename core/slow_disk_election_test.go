@@ -93,7 +93,7 @@ func TestCandidateWaitsForItsVote(t *testing.T) {
 			r.step(&TimerFired{TimerElection, r.e.electionTimer.generation})
 		}
 	}
-	if expired := r.e.election.counts[ElectionTimeout][ElectionExpired]; expired > 0 || r.e.role != RoleCandidate || r.e.hard.Term != 2 {
+	if expired := r.e.election.counts[ElectionByTimeout][ElectionExpired]; expired > 0 || r.e.role != RoleCandidate || r.e.hard.Term != 2 {
 		t.Fatalf("%d elections have expired, a %v of T%d", expired, r.e.role, r.e.hard.Term)
 	}
 	if says := r.e.Status().NoLeader; !strings.Contains(says, "own vote in term 2 to be durable") {

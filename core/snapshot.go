@@ -152,9 +152,9 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	}
 	s.installing = nil
 	e.applied = max(e.applied, ev.LogID.Index)
-	e.told.apply = max(e.told.apply, e.applied)
+	e.issued.apply = max(e.issued.apply, e.applied)
 	if e.role == RoleFollower && e.configs.everySoleVoter(e.cfg.Self) {
-		e.election.reason = ElectionStart
+		e.election.reason = ElectionAtStart
 		e.campaignOrWait() // Start had to wait for this
 	}
 }
@@ -168,7 +168,7 @@ func (s *snapshots) appended(entries []Entry) {
 
 func (e *Engine) onApplied(ev *Applied) {
 	e.applied = max(e.applied, ev.LogID.Index)
-	e.told.apply = max(e.told.apply, e.applied)
+	e.issued.apply = max(e.issued.apply, e.applied)
 	e.buildWhenDue()
 }
 
@@ -212,7 +212,7 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 func (e *Engine) purge() {
 	s := &e.snapshots
 	upTo := s.newest.Index - min(s.newest.Index, Index(e.cfg.KeepEntries))
-	for _, p := range e.office.peers {
+	for _, p := range e.leaderState.peers {
 		if p.snapshot && p.pinned < upTo && upTo-p.pinned <= Index(e.cfg.SnapshotEntries+e.cfg.KeepEntries) {
 			upTo = p.pinned
 		}
@@ -230,7 +230,7 @@ func (e *Engine) purge() {
 
 // onSnapshotNeeded sends a peer the newest snapshot, one at a time.
 func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
-	p := e.office.peer(ev.Peer)
+	p := e.leaderState.peer(ev.Peer)
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
 		return
 	}
@@ -245,14 +245,14 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 }
 
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
-	if p := e.office.peer(ev.Peer); p != nil && p.stream == ev.Stream {
+	if p := e.leaderState.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
 		p.acceptedAt = e.now
 	}
 }
 
 // onSnapshotChunk lets a piece of the leader's snapshot through to the receiver,
-// if the snapshot is news.
+// if the snapshot is newer.
 func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 	refusal := ""
 	switch {
@@ -280,7 +280,7 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 	e.out.add(&ReceiveChunk{m})
 }
 
-// alreadyHas decides whether a snapshot is no news (rule 24): its entry is
+// alreadyHas decides whether a snapshot is not newer (rule 24): its entry is
 // committed here, or the accepted log holds it.
 func (e *Engine) alreadyHas(id LogID) bool { return id.Index <= e.commit || e.log.holds(id) }
 
@@ -304,7 +304,7 @@ func (e *Engine) sentByLeader(ev *SnapshotReceived) bool {
 }
 
 // onSnapshotReceived decides, in the very step that emits the reset, whether a
-// snapshot that has arrived is still news (rule 24).
+// snapshot that has arrived is still newer (rule 24).
 func (e *Engine) onSnapshotReceived(ev *SnapshotReceived) {
 	if !plausibleMeta(&ev.Meta, ev.Term) || !e.sentByLeader(ev) || e.role == RoleLeader || e.snapshots.installing != nil {
 		return

@@ -63,7 +63,8 @@ type PeerStatus struct {
 	// LagEntries is how many of the leader's entries lie behind Match, and Lag
 	// for how long the first of them has been in the leader's log: 0 if there
 	// is none. It is never too short, and too long by a millisecond or an
-	// eighth at most; what was there before the office counts from its beginning.
+	// eighth at most; what was there before the leadership counts from its
+	// beginning.
 	LagEntries uint64
 	Lag        time.Duration
 	// InflightMessages and InflightBytes are appends that were sent to it and
@@ -120,7 +121,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		_, member := e.configs.member(e.cfg.Self, e.commit)
 		s.UnknownToGroup = !member
 	}
-	for _, p := range e.office.peers {
+	for _, p := range e.leaderState.peers {
 		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies})
 	}
 	s.WaitsFor, s.Peers = waitsFor, peers

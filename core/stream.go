@@ -20,9 +20,9 @@ type Stream struct {
 	matchedAt Instant
 	// next is the first index that the next message carries.
 	next Index
-	// last and commit are those of the leader's log; told is the commit index
-	// that the peer was last sent.
-	last, commit, told Index
+	// last and commit are those of the leader's log; sentCommit is the commit
+	// index that the peer was last sent.
+	last, commit, sentCommit Index
 
 	// inflight are the messages that were sent and not answered; bytes is their
 	// sum.
@@ -160,14 +160,14 @@ type StreamOutput struct {
 	BytesMax    int
 	// Send is to be sent; StreamSent answers at once.
 	Send *AppendEntries
-	// Matched, if not 0, is news for the core.
+	// Matched, if not 0, is for the core.
 	Matched Index
 	// NeedSnapshot: the core is to send one.
 	NeedSnapshot bool
-	// LostData: the peer denies what it had acknowledged to this stream. News for
+	// LostData: the peer denies what it had acknowledged to this stream. It is for
 	// the core.
 	LostData bool
-	// HigherTerm, if not 0, was seen at the peer: news for the core.
+	// HigherTerm, if not 0, was seen at the peer: it is for the core.
 	HigherTerm Term
 	// Ended: the stream is over, the log belongs to a newer leader.
 	Ended bool
@@ -262,9 +262,9 @@ func (s *Stream) want(out *StreamOutput) {
 		}
 	case StreamReplicate:
 		if s.next > s.last {
-			// Nothing to send but, perhaps, news of the commit index: it does
+			// Nothing to send but, perhaps, the commit index: it does
 			// not wait for the next heartbeat.
-			if s.commit <= s.told {
+			if s.commit <= s.sentCommit {
 				return
 			}
 		} else if len(s.inflight) >= s.cfg.InflightMessagesMax || s.bytes >= s.cfg.InflightBytesMax {
@@ -322,7 +322,7 @@ func (s *Stream) onSent(now Instant, ev *StreamSent) {
 		s.blocked = true
 		return
 	}
-	s.told = s.commit
+	s.sentCommit = s.commit
 	if s.mode == StreamProbe {
 		s.probing, s.probed = true, now
 		if s.resends == 0 {
@@ -432,7 +432,7 @@ func (s *Stream) needSnapshot(out *StreamOutput) {
 
 func (s *Stream) onSnapshotSent(ev *StreamSnapshotSent) {
 	if s.mode == StreamSnapshot && ev.OK {
-		// The snapshot may reach further than the last news of the log did.
+		// The snapshot may reach further than the last notice of the log did.
 		s.last = max(s.last, ev.LogID.Index)
 		s.probe(max(ev.LogID.Index, s.match) + 1)
 	}

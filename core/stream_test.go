@@ -148,7 +148,7 @@ func TestStreamWindowOfBytes(t *testing.T) {
 	r.expect(r.pump(r.answer(AppendResponse{Success: true, Match: 6})), "matched 6", "after 5.6 [5.7 e5.7], commit 9", "after 5.7 [5.8 e5.8], commit 9")
 }
 
-func TestStreamTellsNewsOfCommit(t *testing.T) {
+func TestStreamTellsOfCommit(t *testing.T) {
 	r := replicating(t)
 	r.pump(r.answer(AppendResponse{Success: true, Match: 10}))
 	r.expect(r.pump(&StreamGrown{Last: 10, Commit: 10}), "after 5.10 [], commit 10")

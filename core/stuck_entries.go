@@ -18,7 +18,7 @@ type link struct {
 	// left are the bytes that are known to have left to the peer by class, and
 	// movedAt is when they grew last; 0 if nobody tells. leftAt is when they last
 	// grew by what was on its way when the peer last accepted something: mark is
-	// what had left when that was first told, and owed what was on its way, 0 if
+	// what had left when that was first reported, and owed what was on its way, 0 if
 	// that is not known.
 	left            [Classes + 1]uint64
 	movedAt, leftAt Instant
@@ -48,7 +48,7 @@ func (e *Engine) onPeerProgress(ev *PeerProgress) {
 	if ev.Class != ClassBulk && ev.Class != ClassSnapshot {
 		return
 	}
-	for _, p := range e.office.peers {
+	for _, p := range e.leaderState.peers {
 		if p.ID == ev.Node {
 			p.progress(ev, e.now)
 		}
@@ -95,15 +95,15 @@ func (e *Engine) takeAccepted(p *peer, accepted Index) {
 func (p *peer) awaitsDisk() bool { return p.accepted > p.match }
 
 // entriesStuck carries out rule 16: a leader whose entries no quorum accepts, while
-// one answers its heartbeats, leaves office, unless bytes leave toward a quorum: a
+// one answers its heartbeats, steps down, unless bytes leave toward a quorum: a
 // long entry on a slow link is no hung link. The reason is returned.
 func (e *Engine) entriesStuck() string {
-	o, last := &e.office, e.log.last.Index
+	l, last := &e.leaderState, e.log.last.Index
 	accepted := Index(e.quorumOf(uint64(last), func(p *peer) uint64 { return uint64(p.accepted) }))
-	if accepted > o.accepted || accepted >= last {
-		o.acceptedAt = e.now
+	if accepted > l.accepted || accepted >= last {
+		l.acceptedAt = e.now
 	}
-	o.accepted = accepted
+	l.accepted = accepted
 	left := Instant(e.quorumOf(uint64(e.now), func(p *peer) uint64 {
 		// Who has accepted all holds nothing up: the others of a quorum may still
 		// be on their way. Of a snapshot nobody may tell how far it is.
@@ -112,7 +112,7 @@ func (e *Engine) entriesStuck() string {
 		}
 		return uint64(p.leftAt)
 	}))
-	if e.now.Sub(max(o.acceptedAt, left)) <= e.cfg.HungLimit {
+	if e.now.Sub(max(l.acceptedAt, left)) <= e.cfg.HungLimit {
 		return ""
 	}
 	return fmt.Sprintf("no quorum accepts entries: accepted %d of %d", accepted, last)
@@ -124,7 +124,7 @@ func (e *Engine) quorumOf(own uint64, reached func(p *peer) uint64) uint64 {
 		if id == e.cfg.Self {
 			return own
 		}
-		if p := e.office.peer(id); p != nil {
+		if p := e.leaderState.peer(id); p != nil {
 			return reached(p)
 		}
 		return 0
@@ -142,8 +142,8 @@ func (e *Engine) letOthersCampaign() {
 // forgiveStuck lets the limits begin anew: this node was asleep, and has not read
 // yet what was said meanwhile (rule 15).
 func (e *Engine) forgiveStuck() {
-	e.office.acceptedAt = e.now
-	for _, p := range e.office.peers {
+	e.leaderState.acceptedAt = e.now
+	for _, p := range e.leaderState.peers {
 		p.acceptedAt = e.now
 	}
 }
@@ -152,7 +152,7 @@ func (e *Engine) forgiveStuck() {
 // heartbeats while its entries make no progress (rule 16), again and again, each
 // time after a longer wait.
 func (e *Engine) breakHungConnections() {
-	for _, p := range e.office.peers {
+	for _, p := range e.leaderState.peers {
 		switch {
 		case p.accepted >= e.log.last.Index:
 			p.acceptedAt, p.breakAfter, p.owed = e.now, e.cfg.HungLimit, 0

@@ -28,8 +28,8 @@ func answersIn(r *rig, beats int, each func(i int), accepted2, match2 Index) []t
 			each(i)
 		}
 		last := r.e.log.last.Index
-		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1, Match: match2, Accepted: accepted2})
-		r.from(3, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 2, Match: last, Accepted: last})
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Match: match2, Accepted: accepted2})
+		r.from(3, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 2, Match: last, Accepted: last})
 	}
 	return broken
 }
@@ -102,7 +102,7 @@ func TestBreaksHungConnection(t *testing.T) {
 		}, 2, 2)), 3)
 	})
 	for name, sends := range map[string]func(r *rig){
-		"a snapshot is on its way": func(r *rig) { r.e.office.peers[0].snapshot = true },
+		"a snapshot is on its way": func(r *rig) { r.e.leaderState.peers[0].snapshot = true },
 		"it has lost data":         func(r *rig) { r.step(&LostData{rigPeers[1], 1}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestBreaksHungConnection(t *testing.T) {
 
 // vanishing is a leader of three whose entries vanish on their way to both others,
 // while heartbeats pass.
-func vanishing(t *testing.T, told func(i int, r *rig), answer HeartbeatResponse) (office time.Duration, r *rig) {
+func vanishing(t *testing.T, told func(i int, r *rig), answer HeartbeatResponse) (led time.Duration, r *rig) {
 	r = newRig(t, rigOptions{}).lead()
 	r.propose("x", "y")
 	r.flush()
@@ -133,7 +133,7 @@ func vanishing(t *testing.T, told func(i int, r *rig), answer HeartbeatResponse)
 		}
 		for id := NodeID(2); id <= 3; id++ {
 			m := answer
-			m.Round, m.Stream = r.e.office.round, r.e.office.peer(rigPeers[id-1]).stream
+			m.Round, m.Stream = r.e.leaderState.round, r.e.leaderState.peer(rigPeers[id-1]).stream
 			r.from(id, 2, &m)
 		}
 		if told != nil {
@@ -143,7 +143,7 @@ func vanishing(t *testing.T, told func(i int, r *rig), answer HeartbeatResponse)
 	return r.now.Sub(begun), r
 }
 
-// TestLeaderWhoseEntriesVanishLeaves: rule 16: it leaves office when for a limit no
+// TestLeaderWhoseEntriesVanishLeaves: rule 16: it steps down when for a limit no
 // quorum has accepted more and toward none bytes have left, and lets the others elect
 // one of theirs.
 func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
@@ -159,9 +159,9 @@ func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
 		"an old version tells only matches":                {nil, HeartbeatResponse{Match: 2}, false},
 		"entries leave toward a quorum":                    {leaves(2, ClassBulk), HeartbeatResponse{Match: 2, Accepted: 2}, true},
 		"a snapshot leaves toward one":                     {leaves(3, ClassSnapshot), HeartbeatResponse{Match: 2, Accepted: 2}, true},
-		"a snapshot is on its way, and nobody tells bytes": {func(_ int, r *rig) { r.e.office.peers[0].snapshot = true }, HeartbeatResponse{Match: 2, Accepted: 2}, true},
+		"a snapshot is on its way, and nobody tells bytes": {func(_ int, r *rig) { r.e.leaderState.peers[0].snapshot = true }, HeartbeatResponse{Match: 2, Accepted: 2}, true},
 		"a snapshot of which nothing leaves": {func(i int, r *rig) {
-			r.e.office.peers[0].snapshot = true
+			r.e.leaderState.peers[0].snapshot = true
 			r.step(&PeerProgress{Node: 2, Class: ClassSnapshot, Bytes: 1})
 		}, HeartbeatResponse{Match: 2, Accepted: 2}, false},
 		"a long entry leaves slowly": {func(i int, r *rig) {
@@ -177,17 +177,17 @@ func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
 		"the others' disks hang": {nil, HeartbeatResponse{Match: 2, Accepted: 4}, true},
 		"all is accepted":        {nil, HeartbeatResponse{Match: 4, Accepted: 4}, true},
 	} {
-		office, r := vanishing(t, test.told, test.answer)
+		led, r := vanishing(t, test.told, test.answer)
 		limit := r.e.cfg.HungLimit
 		if test.stays {
 			if r.e.role != RoleLeader {
-				t.Errorf("%s: left office after %v: %q", name, office, r.lines())
+				t.Errorf("%s: stepped down after %v: %q", name, led, r.lines())
 			}
 			continue
 		}
 		n, _ := find[*Notice](r)
-		if r.e.role != RoleFollower || office < limit || office > limit+time.Second || n == nil || !strings.Contains(n.Text, "no quorum accepts entries: accepted 2 of 4") {
-			t.Errorf("%s: a %v after %v: %q", name, r.e.role, office, r.lines())
+		if r.e.role != RoleFollower || led < limit || led > limit+time.Second || n == nil || !strings.Contains(n.Text, "no quorum accepts entries: accepted 2 of 4") {
+			t.Errorf("%s: a %v after %v: %q", name, r.e.role, led, r.lines())
 		}
 		if wait := r.e.electionTimer.at.Sub(r.now); wait < (standBackTimeouts+1)*r.e.cfg.ElectionTimeout {
 			t.Errorf("%s: campaigns again after %v", name, wait)
@@ -202,7 +202,7 @@ func TestLeaderWhoseEntriesVanishLeaves(t *testing.T) {
 		if _, broken := find[*BreakConnection](r); broken || r.e.role != RoleLeader {
 			t.Errorf("a %v, and a minute of sleep: %q", r.e.role, r.lines())
 		}
-		r.from(2, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: 1})
+		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1})
 	}
 }
 
@@ -212,13 +212,13 @@ func TestAcceptedOfTheLatestRound(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()
 	r.propose("x", "y")
 	r.fire(TimerHeartbeat)
-	round := r.e.office.round
+	round := r.e.leaderState.round
 	for _, answer := range []struct {
 		round          uint64
 		accepted, want Index
 	}{{round, 4, 4}, {round - 1, 3, 4}, {round, 1 << 40, 4}, {round, 3, 3}, {round, 0, 2}} {
 		r.from(2, 2, &HeartbeatResponse{Round: answer.round, Stream: 1, Match: 2, Accepted: answer.accepted})
-		if got := r.e.office.peers[0].accepted; got != answer.want {
+		if got := r.e.leaderState.peers[0].accepted; got != answer.want {
 			t.Errorf("round %d says %d: %d, want %d", answer.round, answer.accepted, got, answer.want)
 		}
 	}
@@ -235,18 +235,18 @@ func TestQuorumOfWhoHasAllAndWhoIsOnItsWay(t *testing.T) {
 	for i := range 200 {
 		r.fire(TimerHeartbeat)
 		if r.e.role != RoleLeader {
-			t.Fatalf("left office at beat %d: %q", i, r.lines())
+			t.Fatalf("stepped down at beat %d: %q", i, r.lines())
 		}
 		for id, accepted := range map[NodeID]Index{2: last, 3: 1} {
-			r.from(id, 2, &HeartbeatResponse{Round: r.e.office.round, Stream: r.e.office.peer(rigPeers[id-1]).stream, Match: accepted, Accepted: accepted})
+			r.from(id, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: r.e.leaderState.peer(rigPeers[id-1]).stream, Match: accepted, Accepted: accepted})
 		}
 		r.step(&PeerProgress{Node: 3, Class: ClassSnapshot, Bytes: uint64(i + 1)})
 	}
 }
 
-// TestAcceptedIsTold: a heartbeat's answer tells the last proved index beside the
+// TestAcceptedIsReported: a heartbeat's answer tells the last proved index beside the
 // durable one.
-func TestAcceptedIsTold(t *testing.T) {
+func TestAcceptedIsReported(t *testing.T) {
 	r := newRig(t, rigOptions{}).follow(2)
 	r.flush()
 	r.from(2, 2, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{2, 2}, LogID{2, 3})})
@@ -261,18 +261,18 @@ func TestAcceptedIsTold(t *testing.T) {
 }
 
 // TestOthersElectWhereEntriesVanish: a leader whose bulk messages vanish while its
-// heartbeats pass leaves office within a few limits, and another gets writes through.
+// heartbeats pass steps down within a few limits, and another gets writes through.
 func TestOthersElectWhereEntriesVanish(t *testing.T) {
 	w := newSlowWorld(t, "-cluster 3", "-start", "-elect 1", "-stabilize")
 	w.quiet = true
 	w.vanishes = func(from, _ NodeID, m Message) bool { return from == 1 && m.Class() == ClassBulk }
-	sick := w.nodes[1]
-	sick.step(&Propose{Entries: []Entry{{Kind: EntryCommand, Data: []byte("lost")}}})
-	limit := sick.cfg.HungLimit
+	hung := w.nodes[1]
+	hung.step(&Propose{Entries: []Entry{{Kind: EntryCommand, Data: []byte("lost")}}})
+	limit := hung.cfg.HungLimit
 	w.run(3 * limit)
 	leader := w.leader()
-	if leader == nil || leader == sick {
-		t.Fatalf("after three limits: leader %v; node 1 is a %v of T%d", leader, sick.engine.role, sick.engine.hard.Term)
+	if leader == nil || leader == hung {
+		t.Fatalf("after three limits: leader %v; node 1 is a %v of T%d", leader, hung.engine.role, hung.engine.hard.Term)
 	}
 	leader.step(&Propose{Entries: []Entry{{Kind: EntryCommand, Data: []byte("kept")}}})
 	w.run(time.Second)

@@ -2,23 +2,24 @@ package core
 
 import "time"
 
-// promise is what this node may not do for a while (rules 11 to 13).
+// promise is the lease promise of this node: what it may not do for a while
+// (rules 11 to 13).
 type promise struct {
 	// until: no vote for another than to, and no campaign.
 	until Instant
 	to    Identity
-	// silentUntil: no vote and no campaign at all, because this node's last
+	// quietPeriodEnd: no vote and no campaign at all, because this node's last
 	// life may have promised.
-	silentUntil Instant
+	quietPeriodEnd Instant
 }
 
-// silentUntil is the end of the silence after a start. Who alone decides in
+// quietPeriodEnd is the end of the quiet period after a start. Who alone decides in
 // every configuration that it knows promised nothing that another could need.
-func (e *Engine) silentUntil() Instant {
+func (e *Engine) quietPeriodEnd() Instant {
 	if e.configs.everySoleVoter(e.cfg.Self) {
 		return 0
 	}
-	return e.promise.silentUntil
+	return e.promise.quietPeriodEnd
 }
 
 // promiseLeft is for how long a vote for candidate is out of the question.
@@ -31,7 +32,7 @@ func (e *Engine) promiseLeft(candidate Identity) time.Duration {
 		// A leader has an implicit promise to itself, until check-quorum ends it.
 		until = max(until, e.now.Add(e.cfg.ElectionTimeout))
 	}
-	return max(until, e.silentUntil()).Sub(e.now)
+	return max(until, e.quietPeriodEnd()).Sub(e.now)
 }
 
 // onVoteRequest answers a vote or pre-vote. Rule 20: whatever one's own

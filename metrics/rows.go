@@ -103,7 +103,7 @@ var table = [idsEnd]Row{
 		When: "at the end of each that went well", Attributes: []Attribute{group, operation}, Bounds: longBounds},
 	InboxWait: {Name: "raft.inbox.wait.duration", Kind: Histogram, Unit: seconds, Description: "Time from an actor's being called to its taking what is in its inbox.",
 		When: "when an actor that was called takes its inbox, every 16th time; the log actor's is shared by all groups", Attributes: []Attribute{group, actor}, Bounds: durationBounds},
-	InboxDepth: {Name: "raft.inbox.depth", Kind: Histogram, Unit: "{item}", Description: "Items and news in an actor's inbox when the actor takes them all.",
+	InboxDepth: {Name: "raft.inbox.depth", Kind: Histogram, Unit: "{item}", Description: "Items and notices in an actor's inbox when the actor takes them all.",
 		When: "when an actor that was called takes its inbox, every 16th time; the log actor's is shared by all groups", Attributes: []Attribute{group, actor}, Bounds: countBounds},
 	ProposeEntries: {Name: "raft.propose.batch.entries", Kind: Histogram, Unit: "{entry}", Description: "Entries that a leader appended in one burst of its core.",
 		When: "after each burst that appended any", Attributes: []Attribute{group}, Bounds: countBounds},

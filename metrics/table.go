@@ -133,7 +133,7 @@ func (r *Row) PrometheusName() string {
 }
 
 // bounds of durations: 5 us to 10 s, each at most twice the one before, so that a
-// quantile of 100 us is told to within half of it.
+// quantile of 100 us is known to within half of it.
 var durationBounds = []float64{
 	5e-6, 10e-6, 20e-6, 30e-6, 50e-6, 75e-6, 100e-6, 150e-6, 200e-6, 300e-6, 500e-6, 750e-6,
 	1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3, 7.5e-3, 10e-3, 15e-3, 20e-3, 30e-3, 50e-3, 75e-3,

@@ -49,7 +49,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestDurationBounds asserts that a quantile from 50 us to 10 s is told to
+// TestDurationBounds asserts that a quantile from 50 us to 10 s is known to
 // within a factor of two, and 100 us more closely.
 func TestDurationBounds(t *testing.T) {
 	if first, last := durationBounds[0], durationBounds[len(durationBounds)-1]; first > 50e-6 || last < 10 {

@@ -28,8 +28,8 @@ type Header struct {
 	// StartCounter counts the openings of the store, from 1; it was raised and
 	// made durable by this opening, unless it is for inspection only.
 	StartCounter uint64
-	// Promise is the promise not to vote that RecordPromise recorded last before
-	// this opening, 0 if it never did.
+	// Promise is the longest lease promise (rule 12), as RecordPromise recorded
+	// it last before this opening, 0 if it never did.
 	Promise time.Duration
 	// Refused, if not empty, says why the store must not take part any more: it
 	// is an old copy, as a peer has proved (Refuse). Only who has opened it for
@@ -72,7 +72,7 @@ type LogStore interface {
 	// counter that this opening has raised.
 	Header() Header
 
-	// RecordPromise makes durable that promises of up to d, which is not
+	// RecordPromise makes durable that lease promises of up to d, which is not
 	// negative, may be alive, and no longer ones: d may be more or less than what
 	// is recorded, and takes its place (rule 13). After a crash in the middle of
 	// it the one or the other is recorded, and an error leaves open which.

@@ -217,7 +217,7 @@ func (m *groupMeter) observe(k *sink) {
 	for i, name := range metrics.ElectionReasons {
 		counted(metrics.Elections, metrics.KeyOutcome, metrics.ElectionOutcomes, c.elections[i][:], attribute.String(metrics.KeyReason, name))
 	}
-	put(metrics.LogTail, int64(s.TailBytes))
+	put(metrics.LogTail, int64(s.MemoryLogBytes))
 	put(metrics.ReadsInflight, int64(s.InflightReads))
 	m.observeStatus(&s, put)
 }
@@ -283,8 +283,8 @@ type Figures struct {
 	// InflightProposals and InflightBytes are what was admitted and is not answered,
 	// WaitingProposals what waits for room, InflightReads the reads under way.
 	InflightProposals, InflightBytes, WaitingProposals, InflightReads int
-	// TailBytes are the entries in memory.
-	TailBytes int
+	// MemoryLogBytes are the entries in memory.
+	MemoryLogBytes int
 	// FlushLag is for how long the oldest entry has been there that is not durable
 	// here, 0 if all are.
 	FlushLag time.Duration

@@ -20,7 +20,7 @@ type inboxMeter struct {
 	turns    uint64
 	since    stage.Instant
 	sampled  bool
-	rung     stage.Instant
+	woken    stage.Instant
 	waited   time.Duration
 }
 
@@ -43,23 +43,23 @@ func (m *groupMeter) inbox(actor Actor) *inboxMeter {
 
 func (m *inboxMeter) samples() bool { return m.turns%metrics.InboxSampling == 1 }
 
-// Rang implements stage.Meter.
-func (m *inboxMeter) Rang() {
+// Woken implements stage.Meter.
+func (m *inboxMeter) Woken() {
 	if m.turns++; m.timesAll || m.samples() {
 		m.since = m.env.Now()
 	}
 }
 
 // Swapped implements stage.Meter.
-func (m *inboxMeter) Swapped() { m.rung, m.since, m.sampled = m.since, 0, m.samples() }
+func (m *inboxMeter) Swapped() { m.woken, m.since, m.sampled = m.since, 0, m.samples() }
 
 // Took implements stage.Meter: it records what was taken last, unless the actor
 // came by itself.
 func (m *inboxMeter) Took(items int) {
-	if m.rung == 0 {
+	if m.woken == 0 {
 		return
 	}
-	m.waited = m.env.Now().Sub(m.rung)
+	m.waited = m.env.Now().Sub(m.woken)
 	if m.sampled {
 		m.depth.count(items)
 		m.wait.took(m.waited)

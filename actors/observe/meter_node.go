@@ -13,7 +13,7 @@ import (
 	"github.com/trouperaft/troupe/network"
 )
 
-// nodeMeter takes the numbers of a node. Counters are plain numbers, told when a
+// nodeMeter takes the numbers of a node. Counters are plain numbers, read when a
 // reader asks; a histogram takes a measurement once for a batch, and hands it on
 // through the observer of measurements.
 type nodeMeter struct {

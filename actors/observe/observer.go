@@ -43,7 +43,7 @@ const (
 func newObserver[T any](env stage.Environment, name string, most int64, hand func(T)) *observer[T] {
 	o := &observer[T]{most: most, hand: hand}
 	o.Shell = stage.Shell{Env: env, Name: name, Next: o.step, Closing: o.finish, Failed: func(error) {}, Ended: func() { o.ended() }}
-	o.inbox.Bell = o.Ring
+	o.inbox.Wake = o.Wake
 	o.Start()
 	return o
 }
@@ -120,7 +120,7 @@ func (o *observer[T]) drain() {
 func (o *observer[T]) close(ended func()) {
 	o.ended = ended
 	o.closing.Store(true)
-	o.Ring()
+	o.Wake()
 }
 
 // finish counts what is left.

@@ -205,7 +205,7 @@ func TestProviderWithIDsOfItsOwn(t *testing.T) {
 }
 
 // TestMeasurementsAreWholeWhenRead asserts that a reader gets what was measured
-// until then, though nobody is rung for a few measurements.
+// until then, though nobody is woken for a few measurements.
 func TestMeasurementsAreWholeWhenRead(t *testing.T) {
 	reader := sdk.NewManualReader()
 	node, err := New(Config{Environment: newStill(), Node: 1, Meter: sdk.NewMeterProvider(sdk.WithReader(reader))})

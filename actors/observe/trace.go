@@ -86,13 +86,13 @@ const (
 
 // Why spans are ended before their time.
 const (
-	reasonLeftOffice = "left office"
-	reasonBehind     = "the peer stays behind"
-	reasonTruncated  = "a newer leader's log took its place"
-	reasonStopped    = "the group has stopped"
-	reasonNoStream   = "no stream to the peer any more"
-	reasonNewLeader  = "it was not sent, and the leader has changed"
-	reasonNoAnswer   = "it is not answered"
+	reasonSteppedDown = "stepped down"
+	reasonBehind      = "the peer stays behind"
+	reasonTruncated   = "a newer leader's log took its place"
+	reasonStopped     = "the group has stopped"
+	reasonNoStream    = "no stream to the peer any more"
+	reasonNewLeader   = "it was not sent, and the leader has changed"
+	reasonNoAnswer    = "it is not answered"
 )
 
 // tracedEntry is one sampled entry of the log.
@@ -182,11 +182,11 @@ func (e *tracedEntry) abandon(reason string) {
 	now := e.clock.now()
 	e.abandonSpan(&e.write, now, reason)
 	e.abandonSpan(&e.append, now, reason)
-	e.abandonOffice(now, reason)
+	e.abandonLeading(now, reason)
 }
 
-// abandonOffice ends what a leader alone follows up.
-func (e *tracedEntry) abandonOffice(now time.Time, reason string) {
+// abandonLeading ends what a leader alone follows up.
+func (e *tracedEntry) abandonLeading(now time.Time, reason string) {
 	e.abandonSpan(&e.commit, now, reason)
 	for _, s := range e.replicates {
 		e.abandonSpan(&s, now, reason)

@@ -62,7 +62,7 @@ func (t *traces) endElection(outcome string) {
 }
 
 // askingVote puts the context of the attempt beside a request for a vote, which
-// is not sent yet. The first request comes before the news of the role.
+// is not sent yet. The first request comes before the notice of the role.
 func (t *traces) askingVote(m *core.VoteRequest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -267,7 +267,7 @@ func (t *traces) applied(a *Applied) {
 	t.settle()
 }
 
-// changed follows the role of this node. A leader that leaves office follows up
+// changed follows the role of this node. A leader that steps down follows up
 // nothing that it began, but for what it still writes itself.
 func (t *traces) changed(c *core.Changed) {
 	t.mu.Lock()
@@ -280,7 +280,7 @@ func (t *traces) changed(c *core.Changed) {
 	}
 	t.closeReads()
 	for _, e := range t.entries {
-		e.abandonOffice(e.clock.now(), reasonLeftOffice)
+		e.abandonLeading(e.clock.now(), reasonSteppedDown)
 	}
 	t.settle()
 }

@@ -109,8 +109,8 @@ func TestWhatIsSafeHasNotFailed(t *testing.T) {
 		ended func(r *traceRig)
 		want  []string
 	}{
-		{"committed, left office", func(r *traceRig) { Committed{1}.Tell(r.watch) }, func(r *traceRig) { Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch) }, []string{"Unset: left office"}},
-		{"left office", func(*traceRig) {}, func(r *traceRig) { Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch) }, []string{"Error: left office"}},
+		{"committed, stepped down", func(r *traceRig) { Committed{1}.Tell(r.watch) }, func(r *traceRig) { Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch) }, []string{"Unset: stepped down"}},
+		{"stepped down", func(*traceRig) {}, func(r *traceRig) { Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch) }, []string{"Error: stepped down"}},
 		{"committed, stopped", func(r *traceRig) { Committed{1}.Tell(r.watch) }, func(r *traceRig) { r.watch.Close() }, []string{"Unset: the group has stopped"}},
 		{"stopped", func(*traceRig) {}, func(r *traceRig) { r.watch.Close() }, []string{"Error: the group has stopped"}},
 	} {
@@ -282,9 +282,9 @@ func TestTracedReadIndex(t *testing.T) {
 		{"refused", func(r *traceRig, m *core.ReadIndexRequest) {
 			Sending{Message: &core.Refusal{Header: core.Header{To: reader}}}.Begin(r.watch)
 		}, "Unset: " + reasonNoAnswer},
-		{"left office", func(r *traceRig, m *core.ReadIndexRequest) {
+		{"stepped down", func(r *traceRig, m *core.ReadIndexRequest) {
 			Changed{&core.Changed{Role: core.RoleFollower, Term: 2}}.Tell(r.watch)
-		}, "Error: " + reasonLeftOffice},
+		}, "Error: " + reasonSteppedDown},
 	} {
 		r := newTraceRig(t, tracing.NewRatioSampler(1))
 		m := &core.ReadIndexRequest{Header: core.Header{From: reader}, ID: 5, Trace: r.callerOf(t, tracing.ReadConfirm)}

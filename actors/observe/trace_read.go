@@ -178,7 +178,7 @@ func (t *traces) endReadIndex(r *tracedReadIndex, finish func(*tracedReadIndex))
 // held.
 func (t *traces) closeReads() {
 	for len(t.readIndexes) > 0 {
-		t.endReadIndex(t.readIndexes[0], func(r *tracedReadIndex) { abandon(&r.span, r.clock.now(), reasonLeftOffice) })
+		t.endReadIndex(t.readIndexes[0], func(r *tracedReadIndex) { abandon(&r.span, r.clock.now(), reasonSteppedDown) })
 	}
 	t.confirms = nil
 }

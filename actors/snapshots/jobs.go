@@ -33,7 +33,7 @@ func NewJobs(g *Group) *Jobs {
 func (j *Jobs) Build(meta core.SnapshotMeta, view storage.SnapshotView) {
 	j.builder = newBuilder(j.group, meta, view)
 	j.group.Spawn(&j.builder.Shell)
-	j.builder.Ring()
+	j.builder.Wake()
 }
 
 // Send sends the newest snapshot to a stream's peer: in its turn among all groups of

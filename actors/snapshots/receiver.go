@@ -38,7 +38,7 @@ type receiver struct {
 func newReceiver(g *Group) *receiver {
 	r := &receiver{group: g}
 	r.Shell = g.shell("snapshot receiver", r.step, r.finish, r.end)
-	r.inbox.Bell = r.Ring
+	r.inbox.Wake = r.Wake
 	return r
 }
 
@@ -66,7 +66,7 @@ func (r *receiver) step() bool {
 			return
 		case committed:
 			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta}.Tell(r.group.Watch)
-			// The core decides in one step whether it is still news (rule 24).
+			// The core decides in one step whether it is still newer (rule 24).
 			r.group.Core(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
 		}
 		r.answer(m, "")

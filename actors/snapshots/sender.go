@@ -74,7 +74,7 @@ const (
 func newSender(g *Group, cmd *core.SendSnapshot) *sender {
 	s := &sender{group: g, cmd: *cmd, peer: cmd.Peer.Identity, transfer: g.Gate.number()}
 	s.Shell = g.shell("snapshot sender", s.step, s.finish, s.end)
-	s.inbox.Bell = s.Ring
+	s.inbox.Wake = s.Wake
 	return s
 }
 

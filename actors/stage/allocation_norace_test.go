@@ -13,7 +13,7 @@ import (
 // memory once an actor is under way.
 func TestTurnsAllocateNothing(t *testing.T) {
 	s := &stage.Shell{Env: stage.Production(), Closing: func() {}, Failed: func(err error) { t.Error(err) }}
-	box, newest, turns, ended := stage.Inbox[int]{Bell: s.Ring}, 0, make(chan struct{}, 1), make(chan struct{})
+	box, newest, turns, ended := stage.Inbox[int]{Wake: s.Wake}, 0, make(chan struct{}, 1), make(chan struct{})
 	var items []int
 	call, settle := func() {}, func() { turns <- struct{}{} }
 	s.Next = func() bool {

@@ -20,7 +20,7 @@ func startPlayer(t testing.TB) *player {
 		Env: stage.Production(), Name: "player",
 		Next: p.next, Closing: func() { p.inbox.Close() }, Failed: func(err error) { t.Error(err) }, Ended: func() { close(p.ended) },
 	}
-	p.inbox.Bell = p.Ring
+	p.inbox.Wake = p.Wake
 	p.Start()
 	t.Cleanup(func() {
 		p.Stop()
@@ -70,7 +70,7 @@ func BenchmarkItem(b *testing.B) {
 	<-done
 }
 
-// BenchmarkNote is a note that does not ring.
+// BenchmarkNote is a note that wakes nobody.
 func BenchmarkNote(b *testing.B) {
 	box, newest := stage.Inbox[int]{}, 0
 	b.ReportAllocs()

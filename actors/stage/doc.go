@@ -28,7 +28,7 @@
 //			Env: env, Name: "journal",
 //			Next: j.next, Closing: j.closing, Failed: j.failed, Ended: j.end,
 //		}
-//		j.inbox.Bell = j.Ring
+//		j.inbox.Wake = j.Wake
 //		j.Start()
 //		return j
 //	}
@@ -40,7 +40,7 @@
 //		}
 //	}
 //
-// The first line rings, and the actor gets a turn. In a turn it does one step:
+// The first line wakes the actor, and it gets a turn. In a turn it does one step:
 // it takes everything that is there and has it written. The actor itself does
 // not wait for the writer. Do carries out the call, and calls settle when the
 // call has ended. While the call is under way there is no step, and the inbox
@@ -51,7 +51,7 @@
 //		if j.round = j.inbox.Take(); len(j.round) > 0 {
 //			j.Do(callWrite, j.write, j.settle)
 //		}
-//		return false // what comes meanwhile rings
+//		return false // what comes meanwhile wakes it
 //	}
 //
 // Whoever has put something in may wait for an answer. So the end takes some
@@ -89,7 +89,7 @@
 //     so that a busy actor does not keep them waiting. So keep a step short:
 //     use Do for what takes long. An actor that waits for another actor's
 //     answer keeps that as its state, and never makes a call that blocks.
-//   - Nothing here bounds an inbox. Its senders must bound it: by credits, by
+//   - Nothing here bounds an inbox. Its senders must bound it: by admission, by
 //     windows, or because there is one notice for each request.
 //   - An actor that has failed takes no more steps. Nothing is restarted,
 //     because a restarted actor would have forgotten what it promised.

@@ -44,7 +44,7 @@ func startJournal(env stage.Environment, out io.Writer) *journal {
 		Env: env, Name: "journal",
 		Next: j.next, Closing: j.closing, Failed: j.failed, Ended: j.end,
 	}
-	j.inbox.Bell = j.Ring
+	j.inbox.Wake = j.Wake
 	j.Start()
 	return j
 }
@@ -61,7 +61,7 @@ func (j *journal) next() bool {
 	if j.round = j.inbox.Take(); len(j.round) > 0 {
 		j.Do(callWrite, j.write, j.settle)
 	}
-	return false // what comes meanwhile rings
+	return false // what comes meanwhile wakes it
 }
 
 func (j *journal) write() {

@@ -4,21 +4,21 @@ import "sync"
 
 // Inbox is an actor's typed queue beside its mailbox. Anybody puts; its actor
 // alone takes, everything at once. It is bounded by what its senders are allowed
-// to have under way: credits, windows, one notice for each request.
+// to have under way: admission, windows, one notice for each request.
 //
 // The fields are set before anybody puts, and not changed afterwards. No method
 // blocks. An item costs some tens of nanoseconds and allocates nothing once the
 // inbox has been as full before; whatever T holds is shared, not copied.
 type Inbox[T any] struct {
-	// Bell is called, outside the lock, once for all that comes until the next
-	// take: the actor's Shell.Ring.
-	Bell func()
+	// Wake is called, outside the lock, once for all that comes until the next
+	// take: the actor's Shell.Wake.
+	Wake func()
 	// Meter, if not nil, is told how full the inbox becomes.
 	Meter Meter
 
 	mu     sync.Mutex
 	items  []T
-	rung   bool
+	woken  bool
 	urgent bool
 	closed bool
 
@@ -28,8 +28,8 @@ type Inbox[T any] struct {
 // Meter takes the numbers of an inbox. Its methods must not block, and must not
 // touch the inbox.
 type Meter interface {
-	// Rang: the actor is called. It is called under the inbox's lock.
-	Rang()
+	// Woken: the actor was woken. It is called under the inbox's lock.
+	Woken()
 	// Swapped: what is there was taken. It is called under the inbox's lock.
 	Swapped()
 	// Took: items and notes were taken, so many. It is called by the actor.
@@ -46,12 +46,12 @@ func (b *Inbox[T]) Put(item T, urgent bool) bool {
 		return false
 	}
 	b.items = append(b.items, item)
-	b.ringAndUnlock(urgent)
+	b.wakeAndUnlock(urgent)
 	return true
 }
 
 // Leave adds an item that the actor needs only together with what comes later,
-// and does not ring. The result is that of Put.
+// and does not wake it. The result is that of Put.
 func (b *Inbox[T]) Leave(item T) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,40 +62,41 @@ func (b *Inbox[T]) Leave(item T) bool {
 	return true
 }
 
-// Note is for news of which only the newest counts, and which therefore lie in
-// fields beside the inbox: change writes them, under the inbox's lock, and says
-// whether that rings. What did not ring is taken with whatever rings next. A note
-// is urgent. A closed inbox rings for nobody. Anybody may call it; change must not
-// call the inbox.
-func (b *Inbox[T]) Note(change func() (rings bool)) {
+// Note is for notices of which only the newest counts, and which therefore lie
+// in fields beside the inbox: change writes them, under the inbox's lock, and
+// says whether that wakes the actor. What did not is taken with whatever does
+// next. A note is urgent. A closed inbox wakes nobody. Anybody may call it;
+// change must not call the inbox.
+func (b *Inbox[T]) Note(change func() (wakes bool)) {
 	b.mu.Lock()
 	if !change() || b.closed {
 		b.mu.Unlock()
 		return
 	}
-	b.ringAndUnlock(true)
+	b.wakeAndUnlock(true)
 }
 
-// ringAndUnlock rings, unless that was done since the last take, and unlocks.
-func (b *Inbox[T]) ringAndUnlock(urgent bool) {
-	edge := !b.rung
+// wakeAndUnlock wakes the actor, unless that was done since the last take, and
+// unlocks.
+func (b *Inbox[T]) wakeAndUnlock(urgent bool) {
+	edge := !b.woken
 	if edge && b.Meter != nil {
-		b.Meter.Rang()
+		b.Meter.Woken()
 	}
-	b.rung = true
+	b.woken = true
 	b.urgent = b.urgent || urgent
 	b.mu.Unlock()
 	if edge {
-		b.Bell()
+		b.Wake()
 	}
 }
 
-// Pending reports whether it rang since the last take, and for anything urgent.
-// Anybody may call it.
-func (b *Inbox[T]) Pending() (rung, urgent bool) {
+// Pending reports whether the actor was woken since the last take, and for
+// anything urgent. Anybody may call it.
+func (b *Inbox[T]) Pending() (woken, urgent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.rung, b.urgent
+	return b.woken, b.urgent
 }
 
 // Take swaps out all items, in the order in which they were put: each sender's
@@ -107,7 +108,7 @@ func nothingNoted(bool) int { return 0 }
 
 // TakeNoted is Take for an inbox with notes: under the same lock it calls notes
 // with whether anything urgent came. notes takes what Note has written and
-// returns how many news that were.
+// returns how many notices those were.
 func (b *Inbox[T]) TakeNoted(notes func(urgent bool) (count int)) []T {
 	clear(b.spare)
 	if cap(b.spare) > inboxKeepMax {
@@ -117,7 +118,7 @@ func (b *Inbox[T]) TakeNoted(notes func(urgent bool) (count int)) []T {
 	count := notes(b.urgent)
 	taken := b.items
 	b.items, b.spare = b.spare[:0], taken
-	b.rung, b.urgent = false, false
+	b.woken, b.urgent = false, false
 	if b.Meter != nil {
 		b.Meter.Swapped()
 	}

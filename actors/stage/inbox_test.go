@@ -6,11 +6,11 @@ import (
 )
 
 func TestInboxRingsOncePerEdge(t *testing.T) {
-	rings := 0
-	b := Inbox[int]{Bell: func() { rings++ }}
+	wakeUps := 0
+	b := Inbox[int]{Wake: func() { wakeUps++ }}
 	steps := []struct {
-		do    func() bool
-		rings int
+		do      func() bool
+		wakeUps int
 	}{
 		{func() bool { return b.Put(1, false) }, 1},
 		{func() bool { return b.Put(2, false) }, 1},
@@ -29,16 +29,16 @@ func TestInboxRingsOncePerEdge(t *testing.T) {
 		if !s.do() {
 			t.Errorf("step %d went wrong", i)
 		}
-		if rings != s.rings {
-			t.Errorf("step %d: %d rings, want %d", i, rings, s.rings)
+		if wakeUps != s.wakeUps {
+			t.Errorf("step %d: %d wake-ups, want %d", i, wakeUps, s.wakeUps)
 		}
 	}
 }
 
 func TestInboxKeepsEachSendersOrder(t *testing.T) {
 	const senders, each = 8, 2000
-	bells := make(chan struct{}, senders*each)
-	b := Inbox[[2]int]{Bell: func() { bells <- struct{}{} }}
+	wakeUps := make(chan struct{}, senders*each)
+	b := Inbox[[2]int]{Wake: func() { wakeUps <- struct{}{} }}
 	var wg sync.WaitGroup
 	for s := range senders {
 		wg.Go(func() {
@@ -49,7 +49,7 @@ func TestInboxKeepsEachSendersOrder(t *testing.T) {
 	}
 	var next [senders]int
 	for got := 0; got < senders*each; {
-		<-bells
+		<-wakeUps
 		for _, item := range b.Take() {
 			if item[1] != next[item[0]] {
 				t.Fatalf("sender %d: item %d, want %d", item[0], item[1], next[item[0]])
@@ -63,7 +63,7 @@ func TestInboxKeepsEachSendersOrder(t *testing.T) {
 
 func TestInboxIsClosedExactlyOnce(t *testing.T) {
 	const senders, each = 4, 1000
-	b := Inbox[int]{Bell: func() {}}
+	b := Inbox[int]{Wake: func() {}}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	accepted := 0
@@ -90,17 +90,17 @@ func TestInboxIsClosedExactlyOnce(t *testing.T) {
 }
 
 // countingMeter counts what an inbox tells it.
-type countingMeter struct{ rang, swapped, took int }
+type countingMeter struct{ woken, swapped, took int }
 
-func (m *countingMeter) Rang()          { m.rang++ }
+func (m *countingMeter) Woken()         { m.woken++ }
 func (m *countingMeter) Swapped()       { m.swapped++ }
 func (m *countingMeter) Took(items int) { m.took += items }
 
-// TestInboxNotes: a note rings only if it says so and the inbox is open; what
-// did not ring is taken with the rest, and a meter sees both.
+// TestInboxNotes: a note wakes the actor only if it says so and the inbox is open;
+// what did not is taken with the rest, and a meter sees both.
 func TestInboxNotes(t *testing.T) {
-	rings, newest, meter := 0, 0, &countingMeter{}
-	b := Inbox[int]{Bell: func() { rings++ }, Meter: meter}
+	wakeUps, newest, meter := 0, 0, &countingMeter{}
+	b := Inbox[int]{Wake: func() { wakeUps++ }, Meter: meter}
 	note := func(n int, loud bool) { b.Note(func() bool { newest = n; return loud }) }
 	take := func() (items, noted int, urgent bool) {
 		taken := b.TakeNoted(func(u bool) int {
@@ -111,25 +111,25 @@ func TestInboxNotes(t *testing.T) {
 	}
 	note(1, false)
 	b.Leave(5)
-	if rung, _ := b.Pending(); rung || rings != 0 {
-		t.Errorf("rung %v and %d times by what may wait", rung, rings)
+	if woken, _ := b.Pending(); woken || wakeUps != 0 {
+		t.Errorf("woken %v and %d times by what may wait", woken, wakeUps)
 	}
 	b.Put(6, false)
 	note(2, false)
-	if items, noted, urgent := take(); items != 2 || noted != 2 || urgent || rings != 1 {
-		t.Errorf("%d items, note %d, urgent %v, %d rings", items, noted, urgent, rings)
+	if items, noted, urgent := take(); items != 2 || noted != 2 || urgent || wakeUps != 1 {
+		t.Errorf("%d items, note %d, urgent %v, %d wake-ups", items, noted, urgent, wakeUps)
 	}
 	note(3, true)
 	note(4, true)
-	if items, noted, urgent := take(); items != 0 || noted != 4 || !urgent || rings != 2 {
-		t.Errorf("%d items, note %d, urgent %v, %d rings", items, noted, urgent, rings)
+	if items, noted, urgent := take(); items != 0 || noted != 4 || !urgent || wakeUps != 2 {
+		t.Errorf("%d items, note %d, urgent %v, %d wake-ups", items, noted, urgent, wakeUps)
 	}
 	b.Close()
 	note(7, true)
-	if rings != 2 || newest != 7 || b.Leave(8) {
-		t.Errorf("closed: %d rings, note %d", rings, newest)
+	if wakeUps != 2 || newest != 7 || b.Leave(8) {
+		t.Errorf("closed: %d wake-ups, note %d", wakeUps, newest)
 	}
-	if want := (countingMeter{rang: 2, swapped: 2, took: 4}); *meter != want {
+	if want := (countingMeter{woken: 2, swapped: 2, took: 4}); *meter != want {
 		t.Errorf("the meter saw %+v, want %+v", *meter, want)
 	}
 }
@@ -137,7 +137,7 @@ func TestInboxNotes(t *testing.T) {
 // TestInboxForgets: what was taken is not kept alive by the inbox, nor the room
 // of a rare flood.
 func TestInboxForgets(t *testing.T) {
-	b := Inbox[*int]{Bell: func() {}}
+	b := Inbox[*int]{Wake: func() {}}
 	b.Put(new(int), true)
 	taken := b.Take()
 	b.Take()

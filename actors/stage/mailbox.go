@@ -9,15 +9,15 @@ import (
 
 // mailbox is what protoactor delivers to an actor from. All that an actor is
 // ever told beside its life cycle is to look into its inbox, and to be told so
-// twice is to be told so once: the bell is a flag, and ringing it costs an
+// twice is to be told so once: the wake-up is a flag, and to set it costs an
 // atomic while the actor is at work.
 //
 // After each message the actor goes to the end of the dispatcher's queue, so
 // that a busy one does not keep the others waiting.
 type mailbox struct {
-	// rung: a bell is to be delivered. scheduled: a run of the mailbox is
+	// woken: a wake-up is to be delivered. scheduled: a run of the mailbox is
 	// queued or under way.
-	rung      atomic.Bool
+	woken     atomic.Bool
 	scheduled atomic.Bool
 
 	// The messages of the actor's life cycle, which are few and come first.
@@ -39,17 +39,17 @@ func newMailbox(runs scheduler) *mailbox {
 	return m
 }
 
-// ring lets the actor work, soon.
-func (m *mailbox) ring() {
-	if m.rung.Load() {
-		return // whoever takes that bell sees what this one is for
+// wake lets the actor work, soon.
+func (m *mailbox) wake() {
+	if m.woken.Load() {
+		return // whoever takes that wake-up sees what this one is for
 	}
-	m.rung.Store(true)
+	m.woken.Store(true)
 	m.schedule()
 }
 
-// PostUserMessage implements actor.Mailbox. Every message is a bell.
-func (m *mailbox) PostUserMessage(any) { m.ring() }
+// PostUserMessage implements actor.Mailbox. Every message is a wake-up.
+func (m *mailbox) PostUserMessage(any) { m.wake() }
 
 // PostSystemMessage implements actor.Mailbox.
 func (m *mailbox) PostSystemMessage(message any) {
@@ -71,7 +71,7 @@ func (m *mailbox) Start() {}
 
 // UserMessageCount implements actor.Mailbox.
 func (m *mailbox) UserMessageCount() int {
-	if m.rung.Load() {
+	if m.woken.Load() {
 		return 1
 	}
 	return 0
@@ -84,7 +84,7 @@ func (m *mailbox) schedule() {
 }
 
 func (m *mailbox) pending() bool {
-	return m.urgent.Load() > 0 || m.rung.Load() && !m.suspended
+	return m.urgent.Load() > 0 || m.woken.Load() && !m.suspended
 }
 
 // deliver is one run: one message, and the next run if there is more.
@@ -96,7 +96,7 @@ func (m *mailbox) deliver() {
 	}
 	suspended := m.suspended // not this run's any more once it has ended
 	m.scheduled.Store(false)
-	if m.urgent.Load() > 0 || m.rung.Load() && !suspended {
+	if m.urgent.Load() > 0 || m.woken.Load() && !suspended {
 		m.schedule() // it came in between
 	}
 }
@@ -120,8 +120,8 @@ func (m *mailbox) deliverOne() {
 		}
 		return
 	}
-	if !m.suspended && m.rung.Swap(false) {
-		message = bellMessage
+	if !m.suspended && m.woken.Swap(false) {
+		message = wakeUpMessage
 		m.invoker.InvokeUserMessage(message)
 	}
 }

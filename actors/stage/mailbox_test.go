@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-// TestMailboxRunsOneAtATime rings an actor from many goroutines: the counts are
+// TestMailboxRunsOneAtATime wakes an actor from many goroutines: the counts are
 // not guarded, so that the race detector sees two runs at a time.
 func TestMailboxRunsOneAtATime(t *testing.T) {
-	const rings = 5000
+	const wakeUps = 5000
 	var given atomic.Int64
 	taken, done := int64(0), make(chan struct{})
 	s, ended := prober(func() bool {
 		if n := given.Load(); n > taken {
-			if taken = n; n == 4*rings {
+			if taken = n; n == 4*wakeUps {
 				close(done)
 			}
 			return true
@@ -22,13 +22,13 @@ func TestMailboxRunsOneAtATime(t *testing.T) {
 	}, func(err error) { t.Error(err) })
 	for range 4 {
 		go func() {
-			for range rings {
+			for range wakeUps {
 				given.Add(1)
-				s.Ring()
+				s.Wake()
 			}
 		}()
 	}
-	await(t, done, "all bells")
+	await(t, done, "all wake-ups")
 	s.Stop()
 	await(t, ended, "the actor to end")
 }

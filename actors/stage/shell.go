@@ -27,7 +27,7 @@ type Shell struct {
 	// Name says in a *PanicError which actor it was.
 	Name string
 	// Next does one step of the actor's work and reports whether there may be
-	// more. It is called after each Ring, and again, when others had their turn,
+	// more. It is called after each Wake, and again, when others had their turn,
 	// as long as it reports true.
 	Next func() bool
 	// Closing is called once, at the end of the actor: it closes the inbox and
@@ -51,25 +51,25 @@ type Shell struct {
 	runCall, endCall func()
 }
 
-// bell is the only user message: look into your inbox.
-type bell struct{}
+// wakeUp is the only user message: look into your inbox.
+type wakeUp struct{}
 
-var bellMessage = &bell{}
+var wakeUpMessage = &wakeUp{}
 
 // Start begins the actor's life. Whoever made the actor calls it, once. Its inbox
-// may ring from then on, and there is no step before it does.
+// may wake it from then on, and there is no step before it does.
 func (s *Shell) Start() {
 	s.mailbox = newMailbox(s.Env)
 	s.pid = s.Env.System().spawn(s.receive, s.mailbox)
 }
 
-// Ring lets the actor look into its inbox, soon: it does a step. Anybody may call
+// Wake lets the actor look into its inbox, soon: it does a step. Anybody may call
 // it after Start; while the actor is at work it costs an atomic operation or two.
-// Rings that come before the step are one.
-func (s *Shell) Ring() { s.mailbox.ring() }
+// Wake-ups that come before the step are one.
+func (s *Shell) Wake() { s.mailbox.wake() }
 
 // Stop ends the actor, once it has done its present step: Closing is called, and
-// Ended when no call is under way. What has rung and waits for its step is not
+// Ended when no call is under way. What has woken it and waits for its step is not
 // taken any more: Closing finds it in the inbox. Anybody may call it after Start,
 // more than once, the actor itself included.
 func (s *Shell) Stop() {
@@ -81,7 +81,7 @@ func (s *Shell) Stop() {
 // receive takes what protoactor delivers.
 func (s *Shell) receive(ctx actor.Context) {
 	switch ctx.Message().(type) {
-	case *bell:
+	case *wakeUp:
 		s.guard(s.work)
 	case *actor.Stopping:
 		s.guard(s.close)
@@ -91,7 +91,7 @@ func (s *Shell) receive(ctx actor.Context) {
 // work does one step. For the next one the actor queues behind the others.
 func (s *Shell) work() {
 	if !s.busy && !s.broken && !s.closed && s.Next() && !s.busy {
-		s.Ring()
+		s.Wake()
 	}
 }
 
@@ -135,7 +135,7 @@ func (s *Shell) callEnded() {
 		s.guard(settle)
 	default:
 		s.guard(settle)
-		s.Ring()
+		s.Wake()
 	}
 }
 
@@ -157,13 +157,13 @@ func (s *Shell) Fail(cause error) {
 	s.Failed(cause)
 }
 
-// Survive lets an actor that has failed work on, and rings it. Only its Failed may
+// Survive lets an actor that has failed work on, and wakes it. Only its Failed may
 // call it, if the state that the failure has left is good enough for what remains
 // to be done: to let others go, say. If it was a call of Do that panicked, its
 // settle follows.
 func (s *Shell) Survive() {
 	s.broken = false
-	s.Ring()
+	s.Wake()
 }
 
 // PanicError is the cause of a failure that began as a panic.

@@ -22,16 +22,16 @@ func TestShellWithCallsThatEndLater(t *testing.T) {
 		s.Do(1, func() {}, func() { settled = append(settled, n) })
 		return true
 	}
-	ring := func() {
-		s.Ring()
+	wake := func() {
+		s.Wake()
 		env.Settle()
 	}
 	s.Start()
-	ring()
+	wake()
 	if env.Calls() != 1 || len(settled) != 0 {
 		t.Fatalf("%d calls, %d settled: want one call under way", env.Calls(), len(settled))
 	}
-	ring() // meanwhile
+	wake() // meanwhile
 	env.Finish()
 	if env.Calls() != 1 || len(settled) != 1 {
 		t.Fatalf("%d calls, %d settled", env.Calls(), len(settled))
@@ -75,10 +75,10 @@ func TestShellThatSurvives(t *testing.T) {
 			}
 		}
 		s.Start()
-		s.Ring()
+		s.Wake()
 		env.Settle()
 		env.Finish()
-		s.Ring()
+		s.Wake()
 		env.Settle()
 		if survives && (steps != 3 || settled != 1) || !survives && (steps != 1 || settled != 0) || failures != 1 {
 			t.Errorf("survives %v: %d steps, %d settled and %d failures", survives, steps, settled, failures)
@@ -98,7 +98,7 @@ func TestOneCallAtATime(t *testing.T) {
 		return false
 	}
 	s.Start()
-	s.Ring()
+	s.Wake()
 	env.Settle()
 	var panicked *stage.PanicError
 	if !errors.As(failure, &panicked) || env.Calls() != 1 {

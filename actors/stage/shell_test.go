@@ -21,11 +21,11 @@ func TestPanicFailsAndNothingRestarts(t *testing.T) {
 	failed := make(chan error, 4)
 	cause := errors.New("boom")
 	s, ended := prober(func() bool { steps++; panic(cause) }, func(err error) { failed <- err })
-	s.Ring()
+	s.Wake()
 	if err := <-failed; !errors.Is(err, cause) {
 		t.Errorf("the failure is %v, want %v", err, cause)
 	}
-	s.Ring()
+	s.Wake()
 	s.Stop()
 	await(t, ended, "the actor to end")
 	if steps != 1 {
@@ -46,13 +46,13 @@ func TestPanicBeyondTheShellStopsTheActor(t *testing.T) {
 		switch ctx.Message().(type) {
 		case *actor.Started:
 			started++
-		case *bell:
+		case *wakeUp:
 			panic("boom")
 		case *actor.Stopped:
 			close(stopped)
 		}
 	}, box)
-	box.ring()
+	box.wake()
 	await(t, stopped, "the actor to stop")
 	if started != 1 {
 		t.Errorf("started %d times", started)

@@ -19,7 +19,7 @@ type System struct{ system *actor.ActorSystem }
 // milliseconds. Production has one already.
 func NewSystem() *System {
 	// Metrics stay off (they make a message ten times as dear), and nothing is
-	// written to stderr. A bell that rings while its actor ends is a dead
+	// written to stderr. A wake-up that comes while its actor ends is a dead
 	// letter; the throttle of the log of dead letters, which nobody reads,
 	// would keep a goroutine for its interval.
 	return &System{actor.NewActorSystem(

@@ -16,7 +16,7 @@ const workerLinger = 250 * time.Millisecond
 // workers run the actors of a process: as many goroutines as there are
 // processors take turns at the actors that have something to do, first come,
 // first served. An idle actor has none, so that thousands of groups cost no
-// goroutines, and an actor that rings others wakes nobody while enough are at
+// goroutines, and an actor that wakes others starts none while enough are at
 // work: they come to them without a switch of goroutines.
 //
 // Who is about to block says so (blocking), and another takes its place.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestBuckets asserts that a latency can be told from its bucket: exactly below
+// TestBuckets asserts that a latency can be read from its bucket: exactly below
 // 64 us, else to a 32nd.
 func TestBuckets(t *testing.T) {
 	for microseconds := 0; microseconds < 100_000_000; microseconds += 1 + microseconds/100 {
@@ -19,7 +19,7 @@ func TestBuckets(t *testing.T) {
 			allowed = 0
 		}
 		if math.Abs(got-float64(microseconds)) > allowed {
-			t.Errorf("%d us are told as %g", microseconds, got)
+			t.Errorf("%d us are read as %g", microseconds, got)
 		}
 	}
 }

@@ -152,8 +152,8 @@ func (w *sweep) contenders(mode string) []contender {
 	return field
 }
 
-// one does one run and appends its line to results. A run that fails is told and
-// counted, and the sweep goes on.
+// one does one run and appends its line to results. A run that fails is reported
+// and counted, and the sweep goes on.
 func (w *sweep) one(ctx context.Context, c cell, who contender, results io.Writer) error {
 	program, arguments := w.self, append(w.settings.arguments(c), "-dir", w.dir)
 	if who.peer != ours {

@@ -21,13 +21,13 @@ const nodes = 3
 // A snapshot is made often, and little of the log is kept behind it or in memory,
 // so that a node that was away for a moment needs one.
 const (
-	snapshotEntries = 100
-	keepEntries     = 20
-	commandBytesMax = 1 << 10
-	tailBytesMax    = 2 << 10
-	// tailEntriesMax is how many entries, of an overhead each, the tail of the
-	// log in memory has at most: twice what is asked for.
-	tailEntriesMax = 2 * tailBytesMax / core.EntryOverheadBytes
+	snapshotEntries  = 100
+	keepEntries      = 20
+	commandBytesMax  = 1 << 10
+	logCacheBytesMax = 2 << 10
+	// logCacheEntriesMax is how many entries, of an overhead each, the
+	// in-memory log of the log in memory has at most: twice what is asked for.
+	logCacheEntriesMax = 2 * logCacheBytesMax / core.EntryOverheadBytes
 )
 
 // node is one member: what it keeps, and what runs while it is up.
@@ -67,7 +67,7 @@ func (n *node) start(ctx context.Context) error {
 		troupe.Config{
 			StateMachine: machine, ElectionTimeout: n.electionTimeout,
 			SnapshotEntries: snapshotEntries, KeepEntries: keepEntries,
-			CommandBytesMax: commandBytesMax, TailBytesMax: tailBytesMax,
+			CommandBytesMax: commandBytesMax, LogCacheBytesMax: logCacheBytesMax,
 		})
 	if err != nil {
 		return errors.Join(err, network.Close(), n.kill())
@@ -190,7 +190,7 @@ func (c *cluster) leader(ctx context.Context) (leader *node, others []*node, err
 				others = append(others, n)
 			}
 		}
-		// It may have left office since.
+		// It may have stepped down since.
 		raft, _ := leader.running()
 		if err := raft.Wait(ctx, func(s troupe.Status) bool { return s.Ready || s.Leader != leader.id }); err != nil {
 			return nil, nil, fmt.Errorf("node %d is not ready: %w", leader.id, err)

@@ -281,7 +281,7 @@ func (t *tour) recover(ctx context.Context) error {
 		return err
 	}
 	raft, _ := leader.running()
-	if err := t.fill(ctx, func() bool { return raft.Status().Purged > t.downLast+tailEntriesMax }); err != nil {
+	if err := t.fill(ctx, func() bool { return raft.Status().Purged > t.downLast+logCacheEntriesMax }); err != nil {
 		return err
 	}
 	begin := time.Now()

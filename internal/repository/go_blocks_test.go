@@ -227,5 +227,5 @@ func (c *compiler) check(t *testing.T, p *goPackage) {
 			t.Error(err)
 		},
 	}
-	_, _ = config.Check(p.document, c.files, p.files, nil) // Error has told it
+	_, _ = config.Check(p.document, c.files, p.files, nil) // Error has reported it
 }

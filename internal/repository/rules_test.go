@@ -65,7 +65,7 @@ func safetyRules(t *testing.T) []rule {
 	return rules
 }
 
-// ruleItem reads an item such as "Code: core/commit.go, core/office.go".
+// ruleItem reads an item such as "Code: core/commit.go, core/leader_state.go".
 func ruleItem(t *testing.T, number int, item *comment.ListItem) (key string, names []string) {
 	t.Helper()
 	var text strings.Builder

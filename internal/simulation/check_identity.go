@@ -13,7 +13,7 @@ const (
 	ruleTwoClusters  = "forming: two clusters were begun from one list (rule 31)"
 	ruleBegun        = "forming: a cluster was begun without the grants of all (rule 31)"
 	ruleTwoGrants    = "forming: a grant while another one lives (rule 31)"
-	ruleGrantDurable = "forming: a grant was told before it was durable (rule 31)"
+	ruleGrantDurable = "forming: a grant was sent before it was durable (rule 31)"
 	ruleEmptyVotes   = "identity: an empty group votes (rule 19)"
 	ruleInTheClear   = "identity: the cluster id travels in the clear (rule 27)"
 	ruleForgedAck    = "identity: a leader counts what a peer has never said (rule 29)"
@@ -104,7 +104,7 @@ func (c *checker) askedFor(l *life, m *core.IdentifyRequest) {
 	}
 }
 
-// grants checks that a grant that is told was durable. That of an attempt which
+// grants checks that a grant that is sent was durable. That of an attempt which
 // is over may have been released before the disk took it: nobody waits for it.
 func (c *checker) grants(l *life, m *core.IdentifyResponse) {
 	if m.Granted && c.attempts[m.To] == m.Attempt && !c.granted[grant{l.identity(), m.To, m.Attempt}] {
@@ -133,7 +133,7 @@ func (c *checker) introduced(l *life, m core.Message) {
 		told = "in such a message"
 	}
 	switch {
-	case st.Term > m.Head().Term || !leads(st): // what an office has left behind
+	case st.Term > m.Head().Term || !leads(st): // what a leadership has left behind
 	case !member:
 		told = "who is no member"
 	case k.IsVoter(to):

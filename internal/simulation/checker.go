@@ -69,8 +69,8 @@ type advance struct {
 	in core.Term
 }
 
-// promise is what a heartbeat's answer gave: no vote for anybody else in a
-// later term.
+// promise is the lease promise that a heartbeat's answer gave: no vote for
+// anybody else in a later term.
 type promise struct {
 	leader membership.Identity
 	term   core.Term

@@ -391,7 +391,7 @@ func (n *node) stop(stopped func()) {
 	once := false
 	l.actors.Stop(func() {
 		if once {
-			s.check.fail("stop: its end was told twice", "%v", l)
+			s.check.fail("stop: its end was reported twice", "%v", l)
 		}
 		once = true
 		if err := l.group.Err(); err != nil && !l.disk.failing {

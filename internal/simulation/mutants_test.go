@@ -67,7 +67,7 @@ var mutants = []mutant{
 	{
 		"leadership resumed after a restart", "rule 7", "core/engine.go",
 		"\te.role = e.idleRole()\n\tif e.configs.everySoleVoter(e.cfg.Self) {",
-		"\te.role = e.idleRole()\n\tif e.hard.Vote == e.cfg.Self {\n\t\te.takeOffice()\n\t} else if e.configs.everySoleVoter(e.cfg.Self) {",
+		"\te.role = e.idleRole()\n\tif e.hard.Vote == e.cfg.Self {\n\t\te.becomeLeader()\n\t} else if e.configs.everySoleVoter(e.cfg.Self) {",
 		bySeeds,
 	},
 	{
@@ -84,7 +84,7 @@ var mutants = []mutant{
 	},
 	{
 		"read without a round of confirmation", "rule 26", "core/read_index.go",
-		"r.index, r.round = e.commit, e.office.round+1\n\te.reads.confirming = append(e.reads.confirming, r)",
+		"r.index, r.round = e.commit, e.leaderState.round+1\n\te.reads.confirming = append(e.reads.confirming, r)",
 		"r.index = e.commit\n\te.answerRead(r)",
 		bySeeds,
 	},
@@ -119,8 +119,8 @@ var mutants = []mutant{
 		bySeeds,
 	},
 	{
-		"promise given before it stands on the disk", "rule 13", "actors/node.go",
-		"if err := n.cfg.Store.RecordPromise(ctx, d); err != nil {",
+		"promise given before it stands on the disk", "rule 13", "actors/promises.go",
+		"if err := p.store.RecordPromise(ctx, d); err != nil {",
 		"if err := ctx.Err(); err != nil {",
 		bySeeds,
 	},
@@ -179,16 +179,16 @@ var mutants = []mutant{
 		"./network/internal/seen TestCheckRemembersNothing",
 	},
 	{
-		"a promise lowered before the silence is over", "rule 13", "actors/keeper.go",
-		"left := max(k.silence-k.Env.Now().Sub(k.begun), 0)",
+		"a promise lowered before the quiet period is over", "rule 13", "actors/keeper.go",
+		"left := max(k.quietPeriod-k.env.Now().Sub(k.begun), 0)",
 		"left := time.Duration(0)",
 		byPromises,
 	},
 	{
-		"silence for voters only", "rule 13", "core/vote.go",
+		"quiet period for voters only", "rule 13", "core/vote.go",
 		"if e.configs.everySoleVoter(e.cfg.Self) {\n\t\treturn 0",
 		"if c := &e.configs.latest().Configuration; e.configs.everySoleVoter(e.cfg.Self) || !c.IsVoter(e.cfg.Self) {\n\t\treturn 0",
-		"./core TestSilenceBindsEveryNode",
+		"./core TestQuietPeriodBindsEveryNode",
 	},
 	{
 		"a term raised by more than 2^32", "rule 32", "core/plausible.go",

@@ -99,7 +99,7 @@ func (p *plan) drawLimits(r *rand.Rand) {
 	g.InflightProposalsMax = pick(r, 4, 16, 1000)
 	g.InflightBytesMax = pick(r, 2000, 1<<20)
 	g.UncommittedBytesMax = pick(r, 600, 4000, 1<<20)
-	g.TailBytesMax = pick(r, 1, 1000, 10_000, 1<<20)
+	g.LogCacheBytesMax = pick(r, 1, 1000, 10_000, 1<<20)
 	g.MessageBytesMax = pick(r, 1, 500, 5000, 1<<20)
 	g.EntriesPerMessageMax = pick(r, 1, 1, 2, 5, 100, 1000)
 	g.WindowMessagesMax = pick(r, 1, 2, 4, 64)

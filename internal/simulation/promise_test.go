@@ -129,7 +129,7 @@ func (p *longPromise) failed(format string, arguments ...any) error {
 }
 
 // TestLongPromiseComesDown: rule 13: an election time-out that was tried once
-// does not lengthen every later start. The promise comes down with the silence
+// does not lengthen every later start. The promise comes down with the quiet period
 // that was served, over as many lives as that takes, and no vote is given before:
 // that the checkers see.
 func TestLongPromiseComesDown(t *testing.T) {

@@ -65,7 +65,7 @@ func (p *pipe) proves(receiver *endpoint) bool {
 	return !receiver.cluster.IsZero() && p.proved == receiver.cluster
 }
 
-// learn tells the handler of a life that has proved itself and is news.
+// learn tells the handler of a life that has proved itself and is new.
 func (n *endpoint) learn(c *connection) {
 	peer := c.other(n)
 	if n.closed || !c.from(peer).proves(n) {

@@ -226,8 +226,8 @@ func (s *sim) epilogue() {
 	s.stopAll()
 }
 
-// insist tries an operation until it succeeds: a leader may still lose its
-// office, and then a write that it had is lost or in doubt.
+// insist tries an operation until it succeeds: a leader may still step
+// down, and then a write that it had is lost or in doubt.
 func (s *sim) insist(try func(done func(*work)), succeeded func()) {
 	try(func(w *work) {
 		if w.err == nil && !w.lost {

@@ -149,7 +149,7 @@ func TestCutIsOneWay(t *testing.T) {
 	await(t, "a message", eb.received)
 	await(t, "a message", eb.received)
 	if len(ea.disconnected)+len(eb.disconnected) > 0 {
-		t.Error("a disconnection was told again")
+		t.Error("a disconnection was reported again")
 	}
 }
 

@@ -32,9 +32,9 @@ type Network struct {
 	// accepted are in the order in which they were made.
 	accepted map[acceptedKey][]*connection
 
-	// told is what the handler is told of peers.
-	told  queue
-	calls calls
+	// notices are what the handler is told of peers.
+	notices queue
+	calls   calls
 }
 
 var _ network.Network = (*Network)(nil)

@@ -107,8 +107,8 @@ func (q *queue) disconnected(l *link, cause error) {
 // tell has a network's handler called about a peer.
 func (n *Network) tell(i item) {
 	i.target = n
-	n.told.set(func(q *queue) { q.items = append(q.items, i) })
-	n.told.deliverElsewhere(n)
+	n.notices.set(func(q *queue) { q.items = append(q.items, i) })
+	n.notices.deliverElsewhere(n)
 }
 
 // close drops the messages that wait and takes no more. What a handler is to be

@@ -233,7 +233,7 @@ func (n *node) awaitLearned(count int) []network.Peer {
 // awaitOutlived waits until the node was told that it has been outlived.
 func (n *node) awaitOutlived() membership.Identity {
 	n.t.Helper()
-	n.await("news that it has been outlived", func() bool { return len(n.outlived) > 0 })
+	n.await("notice that it has been outlived", func() bool { return len(n.outlived) > 0 })
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.outlived[0]

@@ -133,11 +133,11 @@ func (a *addresses) candidates(node membership.NodeID) []string {
 // learn takes an address at which a process has proved itself: dialled is where
 // this node reached it, said where it says that it listens; one of them is
 // empty, or both. It returns the address that is known from now on, and whether
-// that is news.
+// that is a new one.
 //
-// A process that is reached at one address and tells another would be news
-// with each connection. So what it told itself stays as long as it lives.
-func (a *addresses) learn(who network.Local, dialled, said string) (address string, news bool) {
+// A process that is reached at one address and tells another would have a new
+// address with each connection. So what it told itself stays as long as it lives.
+func (a *addresses) learn(who network.Local, dialled, said string) (address string, changed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.place(who.ID)
@@ -159,7 +159,7 @@ func (a *addresses) learn(who network.Local, dialled, said string) (address stri
 		p.learned, p.said = said, true
 	case dialled != "":
 		p.reached = dialled
-		// That it is where the configuration says is no news.
+		// That it is where the configuration says is nothing new.
 		if p.learned == "" || !p.said && dialled != p.configured {
 			p.learned = dialled
 		}
@@ -220,9 +220,9 @@ func (a *addresses) learned(besides membership.NodeID) []wire.Address {
 	return all
 }
 
-// told is what this node says of where it listens: an unspecified host is never
-// told (rule 30), only the port.
-func told(address string) string {
+// announced is what this node says of where it listens: an unspecified host is
+// never said (rule 30), only the port.
+func announced(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return ""

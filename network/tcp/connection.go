@@ -183,7 +183,7 @@ func (c *connection) receive(m core.Message) error {
 // signOfLife has the writer say something at once.
 func (c *connection) signOfLife() {
 	c.sign.Store(true)
-	c.queue.ring()
+	c.queue.wake()
 }
 
 // check refuses what does not belong on this connection.
@@ -235,7 +235,7 @@ func (c *connection) write() error {
 			continue
 		}
 		select {
-		case <-c.queue.bell:
+		case <-c.queue.wakeUp:
 		case <-ticker.C:
 			err = w.beat(beat)
 		}

@@ -90,7 +90,7 @@ func verdictOn(err error) wire.Verdict {
 	return wire.Verdict{Code: wire.CodeRefused, Reason: err.Error()}
 }
 
-// name sorts errors for the log, so that each kind of trouble is told once.
+// name sorts errors for the log, so that each kind of trouble is logged once.
 func name(err error) string {
 	var wrong *network.WrongPeerError
 	var certificate *CertificateError

@@ -48,7 +48,7 @@ type greeted struct {
 // hello is what this node says of itself on one connection.
 func (n *Network) hello(class core.Class, expected membership.NodeID) wire.Hello {
 	h := wire.NewHello(n.local, class, expected)
-	h.Address = told(n.address)
+	h.Address = announced(n.address)
 	return h
 }
 

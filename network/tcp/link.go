@@ -20,10 +20,10 @@ const (
 	// steadyAfter is how long a connection must have stood for its loss to
 	// begin the backoff anew.
 	steadyAfter = time.Second
-	// toldPauseMin and toldPauseMax are the bounds of the time after which the
+	// logPauseMin and logPauseMax are the bounds of the time after which the
 	// log tells again of a node that cannot be reached.
-	toldPauseMin = time.Second
-	toldPauseMax = time.Minute
+	logPauseMin = time.Second
+	logPauseMax = time.Minute
 	// unprovedMax bounds for how long a connection may prove nothing while the
 	// node may be elsewhere.
 	unprovedMax = time.Minute
@@ -78,10 +78,10 @@ type link struct {
 	// up because nothing was proved on them.
 	unproved int
 	// logged are the kinds of trouble that were logged since the link went down;
-	// toldAt and pause say when the log tells again that it is down.
-	logged map[string]bool
-	toldAt time.Time
-	pause  time.Duration
+	// loggedAt and pause say when the log tells again that it is down.
+	logged   map[string]bool
+	loggedAt time.Time
+	pause    time.Duration
 }
 
 // send hands a request over.
@@ -270,7 +270,7 @@ func (l *link) wait(ctx context.Context) bool {
 		select {
 		case <-timer.C:
 		case <-l.wake:
-			// Whose turn it is stays: a stranger may have rung.
+			// Whose turn it is stays: a stranger may have called.
 			l.attempts = 0
 		case <-ctx.Done():
 		}
@@ -378,7 +378,7 @@ func (l *link) lost(a *attempt, cause error) {
 		l.queue.close()
 		l.queue = nil
 		l.logged = map[string]bool{"": true, name(cause): true}
-		l.pause = toldPauseMin
+		l.pause = logPauseMin
 		what := "connection lost"
 		if ended == nil {
 			what = "cannot connect"
@@ -386,9 +386,9 @@ func (l *link) lost(a *attempt, cause error) {
 		l.log(what, a.address, cause)
 		return
 	}
-	if kind := name(cause); !l.logged[kind] || time.Since(l.toldAt) >= l.pause {
+	if kind := name(cause); !l.logged[kind] || time.Since(l.loggedAt) >= l.pause {
 		if l.logged[kind] {
-			l.pause = min(2*l.pause, toldPauseMax)
+			l.pause = min(2*l.pause, logPauseMax)
 		}
 		l.logged[kind] = true
 		l.log("cannot connect", a.address, cause)
@@ -396,7 +396,7 @@ func (l *link) lost(a *attempt, cause error) {
 }
 
 func (l *link) log(what, address string, cause error) {
-	l.toldAt = time.Now()
+	l.loggedAt = time.Now()
 	l.network.log.Warn(what, "peer", l.node, "class", l.class, "address", address, "cause", cause)
 }
 

@@ -23,7 +23,7 @@ func (t *troubles) tell(trouble string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if last, told := t.last[trouble]; told && now.Sub(last) < repeatedAfter {
+	if last, known := t.last[trouble]; known && now.Sub(last) < repeatedAfter {
 		return false
 	}
 	if t.last == nil || len(t.last) >= troublesMax {

@@ -245,7 +245,7 @@ func TestStrangerAtAnOldAddress(t *testing.T) {
 			if c.hint {
 				for deadline := time.Now().Add(limit); len(three.received) == 0; time.Sleep(time.Millisecond) {
 					one.Send(one.heartbeatTo(three, 1))
-					// Strangers that ring all the time change nothing.
+					// Strangers that call all the time change nothing.
 					r := dialRaw(t, one.Network)
 					r.greet(wire.NewHello(local(3, c.life), core.ClassBulk, 1))
 					_ = r.Close()
@@ -262,7 +262,7 @@ func TestStrangerAtAnOldAddress(t *testing.T) {
 	}
 }
 
-// TestMemberListensEverywhere: an unspecified host is never told, and the
+// TestMemberListensEverywhere: an unspecified host is never said, and the
 // member is found all the same.
 func TestMemberListensEverywhere(t *testing.T) {
 	one, two := &member{id: 1}, &member{id: 2}
@@ -297,9 +297,9 @@ func TestSaidAddress(t *testing.T) {
 		{"0.0.0.0:0", "10.0.0.7:5000", "", ""},
 		{":9001", "pipe", "", ""},
 	} {
-		said := told(c.listens)
+		said := announced(c.listens)
 		if host, _, err := net.SplitHostPort(said); err == nil && host != "" && unspecified(host) {
-			t.Errorf("%s: %q is told", c.listens, said)
+			t.Errorf("%s: %q is said", c.listens, said)
 		}
 		if whole, guess := saidAddress(said, remote(c.from)); whole != c.whole || guess != c.guess {
 			t.Errorf("%s from %s: %q, %q; want %q, %q", c.listens, c.from, whole, guess, c.whole, c.guess)
@@ -317,9 +317,9 @@ type remote string
 func (remote) Network() string  { return "tcp" }
 func (p remote) String() string { return string(p) }
 
-// TestLearnedAddressIsNewsOnce: a process that is reached at one address and
-// says another is no news with each connection.
-func TestLearnedAddressIsNewsOnce(t *testing.T) {
+// TestLearnedAddressIsNewOnce: a process that is reached at one address and
+// says another has no new address with each connection.
+func TestLearnedAddressIsNewOnce(t *testing.T) {
 	a := newAddresses(&Config{})
 	a.start(1, nil)
 	a.configure(2, "configured:1")
@@ -327,7 +327,7 @@ func TestLearnedAddressIsNewsOnce(t *testing.T) {
 		life          uint64
 		dialled, said string
 		address       string
-		news          bool
+		isNew         bool
 	}{
 		{1, "configured:1", "", "configured:1", true},
 		{1, "", "said:1", "said:1", true},
@@ -341,9 +341,9 @@ func TestLearnedAddressIsNewsOnce(t *testing.T) {
 		// It is back where the configuration says, and says so.
 		{3, "", "configured:1", "configured:1", true},
 	} {
-		address, news := a.learn(local(2, c.life), c.dialled, c.said)
-		if address != c.address || news != c.news {
-			t.Errorf("step %d: %q, %t; want %q, %t", i, address, news, c.address, c.news)
+		address, isNew := a.learn(local(2, c.life), c.dialled, c.said)
+		if address != c.address || isNew != c.isNew {
+			t.Errorf("step %d: %q, %t; want %q, %t", i, address, isNew, c.address, c.isNew)
 		}
 	}
 	if got := a.candidates(2); len(got) != 1 {

@@ -197,8 +197,8 @@ func (n *Network) SetAddress(node membership.NodeID, address string) {
 	if n.addresses.configured(node) == address {
 		return
 	}
-	// Connections first: what is proved on those that end here is no news about
-	// the address.
+	// Connections first: what is proved on those that end here says nothing new
+	// about the address.
 	for _, l := range p.links {
 		l.setAddress(address != "")
 	}

@@ -45,7 +45,7 @@ func (c *connection) proved() {
 		return
 	}
 	// The answer is this node's own proof.
-	c.queue.ring()
+	c.queue.wake()
 }
 
 // proveOnce makes the peer known as who it says it is.
@@ -59,7 +59,7 @@ func (c *connection) proveOnce() bool {
 	case c.over.Load():
 		return false
 	}
-	news, err := n.lives.Meet(c.peer)
+	isNew, err := n.lives.Meet(c.peer)
 	if err != nil {
 		// Rule 17: a later life has proved itself meanwhile.
 		c.fail(err)
@@ -73,10 +73,10 @@ func (c *connection) proveOnce() bool {
 		c.countResponses()
 	}
 	c.proven.Store(true)
-	if news {
+	if isNew {
 		n.dropOlderLives(c)
 	}
-	c.learn(news)
+	c.learn(isNew)
 	if c.class == core.ClassControl {
 		c.telling.Store(true)
 	}
@@ -142,7 +142,7 @@ func (n *Network) passOn(besides *connection) {
 	for c := range n.live {
 		if c.class == core.ClassControl && c.proven.Load() && c.peer.ID != besides.peer.ID {
 			c.telling.Store(true)
-			c.queue.ring()
+			c.queue.wake()
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 // takes all at once.
 type queue struct {
 	messagesMax, bytesMax int
-	// bell rings when the queue is no longer empty, or was closed.
-	bell chan struct{}
+	// wakeUp has a token when the queue is no longer empty, or was closed.
+	wakeUp chan struct{}
 
 	mu      sync.Mutex
 	waiting []queued
@@ -26,7 +26,7 @@ type queued struct {
 }
 
 func newQueue(messagesMax, bytesMax int) *queue {
-	return &queue{messagesMax: messagesMax, bytesMax: bytesMax, bell: make(chan struct{}, 1)}
+	return &queue{messagesMax: messagesMax, bytesMax: bytesMax, wakeUp: make(chan struct{}, 1)}
 }
 
 // put reports whether there was room.
@@ -42,14 +42,14 @@ func (q *queue) put(m core.Message, bytes int) bool {
 	q.bytes += bytes
 	q.mu.Unlock()
 	if first {
-		q.ring()
+		q.wake()
 	}
 	return true
 }
 
-func (q *queue) ring() {
+func (q *queue) wake() {
 	select {
-	case q.bell <- struct{}{}:
+	case q.wakeUp <- struct{}{}:
 	default:
 	}
 }
@@ -77,5 +77,5 @@ func (q *queue) close() {
 	q.closed = true
 	q.waiting = nil
 	q.mu.Unlock()
-	q.ring()
+	q.wake()
 }

@@ -123,7 +123,7 @@ func TestRefusalMustBeProved(t *testing.T) {
 				t.Errorf("disconnected because of %v", err)
 			}
 			if c.want {
-				if by := await(t, "news that it has been outlived", e.outlived); by != local(2, 1).Identity {
+				if by := await(t, "notice that it has been outlived", e.outlived); by != local(2, 1).Identity {
 					t.Errorf("by %v", by)
 				}
 				return

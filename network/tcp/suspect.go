@@ -8,7 +8,7 @@ import "time"
 // same process took the same path. They may be dark too, and nobody would notice
 // for SilenceMax, for an append's answer may wait for a disk and an idle
 // connection owes nothing. So they are asked for a sign of life, which waits for
-// nothing. One that is only slow, or busy with a large message, is told by
+// nothing. One that is only slow, or busy with a large message, is known by
 // bytes that move: those that came, those that left, or those that the other
 // side's system acknowledged. A process that was stopped for a while
 // loses connections this way without need; it finds new ones when it goes on.
@@ -34,7 +34,7 @@ func (n *Network) suspect(control *connection) {
 // probe breaks a connection on which nothing moves for the time of an answer.
 func (c *connection) probe() {
 	c.probing.Store(true)
-	c.queue.ring()
+	c.queue.wake()
 	patience := c.network.config.AnswerTimeout
 	heard, written := c.raw.heard.Load(), c.raw.written.Load()
 	acked, _ := c.raw.taken()

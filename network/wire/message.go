@@ -32,7 +32,7 @@ func AppendMessage(b []byte, m core.Message) ([]byte, error) {
 	case *core.ProposeResponse:
 		return appendProposeResponse(b, m)
 	}
-	return appendGenerated(b, m)
+	return appendProto(b, m)
 }
 
 // DecodeMessage reads what AppendMessage wrote for a message of this kind. If
@@ -69,7 +69,7 @@ func decodeMessage(kind Kind, payload []byte) (core.Message, error) {
 	case KindProposeResponse:
 		return decodeProposeResponse(payload)
 	}
-	return decodeGenerated(kind, payload)
+	return decodeProto(kind, payload)
 }
 
 // checkHeader is what the wire asks of every message. To.Incarnation may be 0:

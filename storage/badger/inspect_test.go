@@ -68,7 +68,7 @@ func TestInspectUnfinished(t *testing.T) {
 	}
 }
 
-// TestInspectDamaged: damage is told as at any opening.
+// TestInspectDamaged: damage is reported as at any opening.
 func TestInspectDamaged(t *testing.T) {
 	for _, name := range []string{watermarkName, logDir} {
 		dir := t.TempDir()

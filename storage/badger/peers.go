@@ -77,11 +77,11 @@ func (p *peersFile) keep(peer storage.Peer, room *room) error {
 	p.mu.Lock()
 	list := p.list
 	p.mu.Unlock()
-	next, news, err := list.Keep(peer)
+	next, changed, err := list.Keep(peer)
 	if err != nil {
 		return fmt.Errorf("badger: %w", err)
 	}
-	if news {
+	if changed {
 		b := p.encode(next)
 		if err := room.take(len(b)); err != nil {
 			return err

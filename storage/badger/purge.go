@@ -26,10 +26,10 @@ type span struct {
 // keys again. Chunks that a crash brings back are deleted after the next
 // opening.
 type purger struct {
-	store *Store
-	bell  chan struct{}
-	quit  chan struct{}
-	ended chan struct{}
+	store  *Store
+	wakeUp chan struct{}
+	quit   chan struct{}
+	ended  chan struct{}
 
 	mu      sync.Mutex
 	pending map[membership.GroupID]span
@@ -37,7 +37,7 @@ type purger struct {
 
 func (p *purger) start(s *Store) {
 	p.store = s
-	p.bell, p.quit, p.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	p.wakeUp, p.quit, p.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	p.pending = make(map[membership.GroupID]span)
 	var leftovers []span
 	for group, g := range s.groups {
@@ -70,7 +70,7 @@ func (p *purger) add(spans []span) {
 		return
 	}
 	select {
-	case p.bell <- struct{}{}:
+	case p.wakeUp <- struct{}{}:
 	default:
 	}
 }
@@ -81,7 +81,7 @@ func (p *purger) run() {
 	defer delay.Stop()
 	for {
 		select {
-		case <-p.bell:
+		case <-p.wakeUp:
 		case <-p.quit:
 			return
 		}
@@ -114,7 +114,7 @@ func (p *purger) purge(s span) error {
 		default:
 		}
 		if p.store.room.ask() != nil {
-			return nil // batches are refused too, which is told there
+			return nil // batches are refused too, which is reported there
 		}
 		keys := p.keys(s.group, from, s.upTo)
 		if len(keys) == 0 {

@@ -223,8 +223,8 @@ func contextCancelled(h *home) {
 	h.check()
 }
 
-// readersBesideWrites reads while the tail is truncated and written again. The
-// data of an entry depends on its id, so that any mixture shows.
+// readersBesideWrites reads while the end of the log is truncated and written
+// again. The data of an entry depends on its id, so that any mixture shows.
 func readersBesideWrites(h *home) {
 	h.append(1, 1, 50)
 	read := func(first, last core.Index) ([]core.Entry, error) {

@@ -29,7 +29,7 @@ func saveHardState(h *home) {
 		{Term: 2, Cluster: core.ClusterID{0: 1}},
 		{Term: 2, Cluster: core.ClusterID{15: 1}},
 		{Term: 1<<64 - 1, Vote: membership.Identity{ID: 1<<64 - 1, Incarnation: 3}, Cluster: cluster(4)},
-		// Rule 31: a grant is durable before it is told, with or without a term, and
+		// Rule 31: a grant is durable before it is sent, with or without a term, and
 		// what releases it takes all of it away.
 		{Grant: core.Grant{To: membership.Identity{ID: 7, Incarnation: 8}, Attempt: 9, List: membership.Founding{1, 15: 2}, LengthMillis: 10_000}},
 		{Grant: core.Grant{To: membership.Identity{ID: 7, Incarnation: 8}, Attempt: 10, List: membership.Founding{1, 15: 2}, LengthMillis: 20_000}},

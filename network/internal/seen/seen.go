@@ -35,7 +35,7 @@ func NewLives(own network.Local, known []network.Peer) *Lives {
 	l := &Lives{newest: make(map[membership.Identity]life)}
 	l.newest[own.Identity] = life{startCounter: own.StartCounter, nonce: own.Nonce}
 	for i := range known {
-		// One that contradicts what stands before it is no news.
+		// One that contradicts what stands before it says nothing new.
 		_, _ = l.Meet(known[i].Local)
 	}
 	return l
@@ -61,9 +61,9 @@ func (l *Lives) check(claim network.Local) error {
 	return nil
 }
 
-// Meet checks and remembers what a peer has proved. News reports that this life
-// was not known. The error is that of Check.
-func (l *Lives) Meet(proved network.Local) (news bool, err error) {
+// Meet checks and remembers what a peer has proved. The result reports whether
+// this life is a new one. The error is that of Check.
+func (l *Lives) Meet(proved network.Local) (isNew bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.check(proved); err != nil {

@@ -18,23 +18,23 @@ func shows(id, incarnation, counter, nonce uint64) network.Local {
 func TestMeet(t *testing.T) {
 	lives := NewLives(shows(1, 0x11, 4, 400), nil)
 	for i, c := range []struct {
-		peer        network.Local
-		stale, news bool
+		peer         network.Local
+		stale, isNew bool
 	}{
-		{peer: shows(2, 0x22, 5, 500), news: true},
+		{peer: shows(2, 0x22, 5, 500), isNew: true},
 		{peer: shows(2, 0x22, 5, 500)},
 		{peer: shows(2, 0x22, 5, 501), stale: true},
 		{peer: shows(2, 0x22, 4, 400), stale: true},
 		{peer: shows(2, 0x22, 5, 500)},
-		{peer: shows(2, 0x22, 7, 700), news: true},
+		{peer: shows(2, 0x22, 7, 700), isNew: true},
 		{peer: shows(2, 0x22, 5, 500), stale: true},
-		{peer: shows(2, 0x23, 1, 100), news: true},  // another incarnation counts for itself
+		{peer: shows(2, 0x23, 1, 100), isNew: true}, // another incarnation counts for itself
 		{peer: shows(1, 0x11, 4, 401), stale: true}, // a copy of the node's own directory
 		{peer: shows(1, 0x11, 3, 300), stale: true},
 	} {
-		news, err := lives.Meet(c.peer)
-		if errors.Is(err, network.ErrStale) != c.stale || (err != nil) != c.stale || news != c.news {
-			t.Errorf("step %d: Meet(%+v) = %v, %v", i, c.peer, news, err)
+		isNew, err := lives.Meet(c.peer)
+		if errors.Is(err, network.ErrStale) != c.stale || (err != nil) != c.stale || isNew != c.isNew {
+			t.Errorf("step %d: Meet(%+v) = %v, %v", i, c.peer, isNew, err)
 		}
 	}
 }
@@ -45,8 +45,8 @@ func TestCheckRemembersNothing(t *testing.T) {
 	if err := lives.Check(shows(2, 0x22, 1<<64-1, 1)); err != nil {
 		t.Errorf("an unknown claim was refused: %v", err)
 	}
-	if news, err := lives.Meet(shows(2, 0x22, 5, 500)); err != nil || !news {
-		t.Errorf("the true one was refused: %t, %v", news, err)
+	if isNew, err := lives.Meet(shows(2, 0x22, 5, 500)); err != nil || !isNew {
+		t.Errorf("the true one was refused: %t, %v", isNew, err)
 	}
 	for _, stale := range []network.Local{shows(2, 0x22, 4, 400), shows(2, 0x22, 5, 501)} {
 		if err := lives.Check(stale); !errors.Is(err, network.ErrStale) {
@@ -64,8 +64,8 @@ func TestKnownPeersProtect(t *testing.T) {
 	if err := lives.Check(shows(2, 0x22, 4, 400)); !errors.Is(err, network.ErrStale) {
 		t.Errorf("an old copy was not refused: %v", err)
 	}
-	if news, err := lives.Meet(shows(2, 0x22, 5, 500)); news || err != nil {
-		t.Errorf("what was known is news: %t, %v", news, err)
+	if isNew, err := lives.Meet(shows(2, 0x22, 5, 500)); isNew || err != nil {
+		t.Errorf("what was known is new: %t, %v", isNew, err)
 	}
 	if lives.Overtaken(shows(1, 0x11, 4, 400)) {
 		t.Error("what was kept overtakes the node's own life")

@@ -16,14 +16,14 @@ const Max = storage.PeersMin
 type List []storage.Peer
 
 // Keep returns the list with p in it, as storage.LogStore's KeepPeer says.
-// news is false if the list says the same of the same peers, only in another
+// changed is false if the list says the same of the same peers, only in another
 // order.
-func (l List) Keep(p storage.Peer) (next List, news bool, _ error) {
+func (l List) Keep(p storage.Peer) (next List, changed bool, _ error) {
 	if err := Check(p); err != nil {
 		return nil, false, err
 	}
 	next = make(List, 0, len(l)+1)
-	news = true
+	changed = true
 	for _, k := range l {
 		if k.Identity != p.Identity {
 			next = append(next, k)
@@ -37,10 +37,10 @@ func (l List) Keep(p storage.Peer) (next List, news bool, _ error) {
 		case p.StartCounter == k.StartCounter && p.Nonce != k.Nonce:
 			return nil, false, fmt.Errorf("start %d of node %v is kept with another nonce", p.StartCounter, p.Identity)
 		}
-		news = k != p
+		changed = k != p
 	}
 	next = append(next, p)
-	return next[max(0, len(next)-Max):], news, nil
+	return next[max(0, len(next)-Max):], changed, nil
 }
 
 // Check returns an error that names why p cannot be kept by any store.

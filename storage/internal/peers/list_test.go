@@ -12,13 +12,13 @@ func peer(id membership.NodeID, counter uint64) storage.Peer {
 	return storage.Peer{Identity: membership.Identity{ID: id, Incarnation: 1}, StartCounter: counter, Nonce: counter}
 }
 
-// TestNews: only an order is no news; and no list is changed.
-func TestNews(t *testing.T) {
+// TestKeepSaysWhatChanged: only an order is no change; and no list is changed.
+func TestKeepSaysWhatChanged(t *testing.T) {
 	var l List
 	for _, step := range []struct {
-		keep storage.Peer
-		news bool
-		want List
+		keep    storage.Peer
+		changed bool
+		want    List
 	}{
 		{peer(2, 1), true, List{peer(2, 1)}},
 		{peer(2, 1), false, List{peer(2, 1)}},
@@ -27,9 +27,9 @@ func TestNews(t *testing.T) {
 		{peer(1, 2), true, List{peer(2, 1), peer(1, 2)}},
 	} {
 		before := slices.Clone(l)
-		next, news, err := l.Keep(step.keep)
-		if err != nil || news != step.news || !slices.Equal(next, step.want) {
-			t.Errorf("%+v, %t, %v, want %+v, %t", next, news, err, step.want, step.news)
+		next, changed, err := l.Keep(step.keep)
+		if err != nil || changed != step.changed || !slices.Equal(next, step.want) {
+			t.Errorf("%+v, %t, %v, want %+v, %t", next, changed, err, step.want, step.changed)
 		}
 		if !slices.Equal(l, before) {
 			t.Errorf("the list became %+v", l)

@@ -131,12 +131,12 @@ func unreachable(err error) bool {
 	return errors.As(err, &refused) && refused.Cause != nil
 }
 
-// pace says when a text is due to be told: one that has changed sooner than one
+// pace says when a text is due: one that has changed sooner than one
 // that has not.
 type pace struct {
 	changed, same time.Duration
 	last          string
-	told          time.Time
+	saidAt        time.Time
 }
 
 func (p *pace) due(now time.Time, text string) bool {
@@ -144,9 +144,9 @@ func (p *pace) due(now time.Time, text string) bool {
 	if text != p.last {
 		after = p.changed
 	}
-	if !p.told.IsZero() && now.Sub(p.told) < after {
+	if !p.saidAt.IsZero() && now.Sub(p.saidAt) < after {
 		return false
 	}
-	p.last, p.told = text, now
+	p.last, p.saidAt = text, now
 	return true
 }

@@ -86,7 +86,7 @@ func formerOf(r *scriptedRaft, l *log) *former {
 }
 
 // TestFormerTriesAgain: a member that does not answer is asked again until the
-// cluster is there; each new error is told once.
+// cluster is there; each new error is reported once.
 func TestFormerTriesAgain(t *testing.T) {
 	r, l := outside(), &log{}
 	silent := func() error {
@@ -109,7 +109,7 @@ func TestFormerTriesAgain(t *testing.T) {
 	}
 }
 
-// TestFormerNamesWhatIsWrong: errors that need an operator are told as such.
+// TestFormerNamesWhatIsWrong: errors that need an operator are reported as such.
 func TestFormerNamesWhatIsWrong(t *testing.T) {
 	for name, test := range map[string]struct {
 		err    error

@@ -83,15 +83,15 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func peer(p *troupe.PeerStatus) api.Peer {
-	told := api.Peer{
+	peer := api.Peer{
 		ID: uint64(p.ID), Mode: p.Mode.String(), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries, LagSeconds: p.Lag.Seconds(),
 		InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes, SendErrors: p.SendErrors,
 		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData,
 	}
 	if p.LastContact >= 0 {
-		told.LastContact = new(p.LastContact.Seconds())
+		peer.LastContact = new(p.LastContact.Seconds())
 	}
-	return told
+	return peer
 }
 
 // showMetrics leaves the answer to whoever takes the numbers.

@@ -16,7 +16,7 @@ func (s *Server) describe(err error) *api.Error {
 	status := s.raft.Status()
 	e := &api.Error{Message: err.Error(), Leader: uint64(status.Leader)}
 	var (
-		told      *api.Error
+		sent      *api.Error
 		notLeader *troupe.NotLeaderError
 		lost      *troupe.LostError
 		failed    *troupe.FatalError
@@ -30,8 +30,8 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code, e.MayHaveHappened = api.Forming, true
 	case troupe.MayHaveHappened(err):
 		e.Code, e.MayHaveHappened = api.UnknownOutcome, true
-	case errors.As(err, &told):
-		e.Code, e.Message = told.Code, told.Message
+	case errors.As(err, &sent):
+		e.Code, e.Message = sent.Code, sent.Message
 	case errors.As(err, &failed), errors.Is(err, troupe.ErrStopped), errors.Is(err, machine.ErrClosed):
 		e.Code = api.Stopped
 	case errors.As(err, &large):

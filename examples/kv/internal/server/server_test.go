@@ -374,7 +374,7 @@ func TestInit(t *testing.T) {
 	f.err = &troupe.FormingError{WaitsFor: []troupe.Waiting{{Node: 2, Why: "granted to node 3"}}, Cause: context.DeadlineExceeded}
 	exchange{"POST", "/cluster/init", good, 503, "forming"}.run(t, s)
 	if e := s.describe(f.err); !e.MayHaveHappened || !strings.Contains(e.Message, "node 2: granted to node 3") {
-		t.Errorf("a forming that was not waited for is told as %+v", e)
+		t.Errorf("a forming that was not waited for is reported as %+v", e)
 	}
 }
 
@@ -442,9 +442,9 @@ func TestStatus(t *testing.T) {
 	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
 }
 
-// TestContradictionIsTold: an operator and a balancer see that the node answers
-// no reads.
-func TestContradictionIsTold(t *testing.T) {
+// TestContradictionIsReported: an operator and a balancer see that the node
+// answers no reads.
+func TestContradictionIsReported(t *testing.T) {
 	f := newFake()
 	f.status.Contradiction = &troupe.ContradictionError{Text: "node 2 in term 3: a second leader"}
 	s := quiet(f)

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// TestSilenceBindsEveryNode: rule 13: the silence after a start binds a node whatever
-// its configuration says: a learner's own may lag behind one that makes it a voter,
-// and as a voter it gave promises in its last life.
-func TestSilenceBindsEveryNode(t *testing.T) {
-	silence := func(c *Config) { c.Silence = 5 * time.Second }
+// TestQuietPeriodBindsEveryNode: rule 13: the quiet period after a start binds a node
+// whatever its configuration says: a learner's own may lag behind one that makes it a
+// voter, and as a voter it gave promises in its last life.
+func TestQuietPeriodBindsEveryNode(t *testing.T) {
+	quietPeriod := func(c *Config) { c.QuietPeriod = 5 * time.Second }
 	stranger := rigState(rigOptions{})
 	stranger.Configurations[0].Configuration.Members = stranger.Configurations[0].Configuration.Members[1:]
 	stranger.Configurations[0].Configuration.Voters = stranger.Configurations[0].Configuration.Voters[1:]
@@ -21,7 +21,7 @@ func TestSilenceBindsEveryNode(t *testing.T) {
 		"the learner of a sole voter":          rigState(rigOptions{voters: 2, learner: true}),
 		"one of whom others need a joint vote": joinedState(),
 	} {
-		r := newRigOf(t, state, silence)
+		r := newRigOf(t, state, quietPeriod)
 		begun := r.now
 		ask := func(pre bool) *VoteResponse {
 			t.Helper()
@@ -43,11 +43,11 @@ func TestSilenceBindsEveryNode(t *testing.T) {
 			}
 		}
 		if at := r.e.electionTimer.at; at != 0 && at < begun.Add(5*time.Second) {
-			t.Errorf("%s: campaigns within the silence", name)
+			t.Errorf("%s: campaigns within the quiet period", name)
 		}
 		r.now = begun.Add(5 * time.Second)
 		if m := ask(false); !m.Granted {
-			t.Errorf("%s: no vote after the silence", name)
+			t.Errorf("%s: no vote after the quiet period", name)
 		}
 	}
 }
@@ -63,10 +63,10 @@ func joinedState() State {
 	return s
 }
 
-// TestSilenceOutlastsPromotion: rule 13: who becomes a voter within its silence does
-// not campaign before its end.
-func TestSilenceOutlastsPromotion(t *testing.T) {
-	r := newRig(t, rigOptions{learner: true, configure: func(c *Config) { c.Silence = time.Minute }})
+// TestQuietPeriodOutlastsPromotion: rule 13: who becomes a voter within its quiet
+// period does not campaign before its end.
+func TestQuietPeriodOutlastsPromotion(t *testing.T) {
+	r := newRig(t, rigOptions{learner: true, configure: func(c *Config) { c.QuietPeriod = time.Minute }})
 	end := r.now.Add(time.Minute)
 	voters := rigState(rigOptions{}).Configurations[0].Configuration
 	entry := Entry{LogID: LogID{2, 2}, Kind: EntryConfiguration, Data: voters.Encode()}
@@ -76,6 +76,6 @@ func TestSilenceOutlastsPromotion(t *testing.T) {
 		r.fire(TimerElection)
 	}
 	if r.e.role != RolePreCandidate || r.now < end {
-		t.Errorf("a %v %v before the end of the silence", r.e.role, end.Sub(r.now))
+		t.Errorf("a %v %v before the end of the quiet period", r.e.role, end.Sub(r.now))
 	}
 }

@@ -7,15 +7,16 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// office is what a leader keeps in mind while it leads.
-type office struct {
+// leaderState is what a leader keeps in mind while it leads.
+type leaderState struct {
 	// term is the one that was led last: nobody leads a term twice.
 	term Term
 	// first is the leader's own first entry.
 	first Index
 	peers []*peer
 
-	// begun is when the office began; identify numbers what silent peers are asked.
+	// begun is when the leadership began; identify numbers what silent peers are
+	// asked.
 	begun    Instant
 	identify uint64
 
@@ -37,8 +38,9 @@ type office struct {
 	// that rose last, or was all that there is (rule 16).
 	accepted   Index
 	acceptedAt Instant
-	// After an office was left for its disk or machine: what must be reached first.
-	sickFlush, sickApply Index
+	// catchUpFlush and catchUpApply are what a node that stepped down for its
+	// disk or machine must reach before it campaigns.
+	catchUpFlush, catchUpApply Index
 }
 
 // peer is another member, seen by the leader.
@@ -72,42 +74,42 @@ type uncommitted struct {
 	bytes int
 }
 
-func (o *office) peer(id Identity) *peer {
-	i, found := slices.BinarySearchFunc(o.peers, id, func(p *peer, id Identity) int { return p.Compare(id) })
+func (l *leaderState) peer(id Identity) *peer {
+	i, found := slices.BinarySearchFunc(l.peers, id, func(p *peer, id Identity) int { return p.Compare(id) })
 	if !found {
 		return nil
 	}
-	return o.peers[i]
+	return l.peers[i]
 }
 
 // remember keeps a round, unless the one before was begun within spacing.
-func (o *office) remember(r roundSent, spacing time.Duration) {
-	n := len(o.rounds)
-	if n > 0 && r.at.Sub(o.rounds[n-1].at) < spacing {
+func (l *leaderState) remember(r roundSent, spacing time.Duration) {
+	n := len(l.rounds)
+	if n > 0 && r.at.Sub(l.rounds[n-1].at) < spacing {
 		return
 	}
 	if n == roundsRemembered {
-		copy(o.rounds, o.rounds[1:])
-		o.rounds = o.rounds[:n-1]
+		copy(l.rounds, l.rounds[1:])
+		l.rounds = l.rounds[:n-1]
 	}
-	o.rounds = append(o.rounds, r)
+	l.rounds = append(l.rounds, r)
 }
 
 // sentAt returns when a round was begun, or a little earlier.
-func (o *office) sentAt(round uint64) (Instant, bool) {
-	for i := len(o.rounds) - 1; i >= 0; i-- {
-		if o.rounds[i].round <= round {
-			return o.rounds[i].at, true
+func (l *leaderState) sentAt(round uint64) (Instant, bool) {
+	for i := len(l.rounds) - 1; i >= 0; i-- {
+		if l.rounds[i].round <= round {
+			return l.rounds[i].at, true
 		}
 	}
 	return 0, false
 }
 
-// takeOffice begins to lead a term that this engine has won (rule 7), with a
+// becomeLeader begins to lead a term that this engine has won (rule 7), with a
 // blank entry of that term (Raft 8).
-func (e *Engine) takeOffice() {
-	o := &e.office
-	if o.term >= e.hard.Term {
+func (e *Engine) becomeLeader() {
+	l := &e.leaderState
+	if l.term >= e.hard.Term {
 		panic("core: a term would be led twice")
 	}
 	e.election.end(ElectionWon)
@@ -115,8 +117,8 @@ func (e *Engine) takeOffice() {
 	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
-	*o = office{term: e.hard.Term, first: e.log.last.Index + 1, streams: o.streams, acceptedAt: e.now, begun: e.now, identify: o.identify}
-	e.told.last, e.told.commit = 0, 0
+	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify}
+	e.issued.last, e.issued.commit = 0, 0
 	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
 	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
@@ -126,13 +128,13 @@ func (e *Engine) takeOffice() {
 	e.setHeartbeatTimer()
 }
 
-// leaveOffice ends what only a leader does. The caller sets the new role.
-func (e *Engine) leaveOffice(why string) {
-	for _, p := range e.office.peers {
+// stepDown ends what only a leader does. The caller sets the new role.
+func (e *Engine) stepDown(why string) {
+	for _, p := range e.leaderState.peers {
 		e.out.add(&StopStream{p.Identity, p.stream})
 	}
-	e.office.peers = nil
-	e.office.uncommitted, e.office.uncommittedBytes = nil, 0
+	e.leaderState.peers = nil
+	e.leaderState.uncommitted, e.leaderState.uncommittedBytes = nil, 0
 	e.cancel(&e.heartbeatTimer, TimerHeartbeat)
 	e.out.add(&Notice{Kind: NoticeSteppedDown, Peer: e.cfg.Self, Term: e.hard.Term, Text: why})
 	e.role = RoleFollower
@@ -163,24 +165,24 @@ func (e *Engine) syncPeers() {
 		if m.Identity == e.cfg.Self {
 			continue
 		}
-		p := e.office.peer(m.Identity)
+		p := e.leaderState.peer(m.Identity)
 		if p == nil {
-			e.office.streams++
-			p = &peer{stream: e.office.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, roundSent: e.now}
+			e.leaderState.streams++
+			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, roundSent: e.now}
 			runs := e.log.clone()
-			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.office.first - 1, Introduces: e.introduces(m.Identity, 0)})
+			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.leaderState.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.
-			e.told.last = 0
+			e.issued.last = 0
 		}
 		p.Member = m
 		peers = append(peers, p)
 	}
-	for _, p := range e.office.peers {
+	for _, p := range e.leaderState.peers {
 		if _, stays := c.Member(p.Identity); !stays {
 			e.out.add(&StopStream{p.Identity, p.stream})
 		}
 	}
-	e.office.peers = peers
+	e.leaderState.peers = peers
 }
 
 // ready reports whether this node admits proposals: not before a bootstrap is
@@ -213,9 +215,9 @@ func (e *Engine) onPropose(ev *Propose) {
 		ev.Entries[i].Time = ev.Time
 	}
 	e.appendOwn(ev.Entries[:n:n])
-	o := &e.office
-	o.uncommitted = append(o.uncommitted, uncommitted{e.log.last.Index, bytes})
-	o.uncommittedBytes += bytes
+	l := &e.leaderState
+	l.uncommitted = append(l.uncommitted, uncommitted{e.log.last.Index, bytes})
+	l.uncommittedBytes += bytes
 }
 
 // admit counts how many of the entries fit under the limit of uncommitted
@@ -223,7 +225,7 @@ func (e *Engine) onPropose(ev *Propose) {
 func (e *Engine) admit(entries []Entry) (n, bytes int) {
 	for n < len(entries) {
 		size := entries[n].Size()
-		if total := e.office.uncommittedBytes + bytes; total > 0 && total+size > e.cfg.UncommittedBytesMax {
+		if total := e.leaderState.uncommittedBytes + bytes; total > 0 && total+size > e.cfg.UncommittedBytesMax {
 			break
 		}
 		bytes += size

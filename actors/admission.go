@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// credits bound what is admitted and not yet answered, in entries and in bytes:
+// admission bounds what is admitted and not yet answered, in entries and in bytes:
 // a group's own, under those of its node. Whoever finds no room may wait: first
 // come, first served within a group, and groups take turns at the node's
 // (takeTurns).
 //
 // No lock is held while a waiter is called. Locks are taken from a group upwards.
-type credits struct {
+type admission struct {
 	entriesMax, bytesMax int
-	parent               *credits
-	// granted is called for a waiter that has got its credit, outside the lock.
+	parent               *admission
+	// granted is called for a waiter that has got its room, outside the lock.
 	granted func(*Proposal)
 
 	mu             sync.Mutex
@@ -24,136 +24,136 @@ type credits struct {
 	// starving, of a node: groups whose first waiter found no room here, in the
 	// order of their turns. starves, of a group: it stands there, which the node's
 	// lock guards.
-	starving []*credits
+	starving []*admission
 	starves  bool
 }
 
-// creditOutcome says what became of an attempt.
-type creditOutcome uint8
+// admissionOutcome says what became of an attempt.
+type admissionOutcome uint8
 
 const (
-	creditTaken creditOutcome = iota
-	creditNone
-	creditQueued
-	creditClosed
+	admissionGranted admissionOutcome = iota
+	admissionRefused
+	admissionQueued
+	admissionClosed
 )
 
-// acquire takes credit for p. If there is none and wait is set, p is queued,
+// acquire takes room for p. If there is none and wait is set, p is queued,
 // and granted is called when it has got it.
-func (c *credits) acquire(p *Proposal, bytes int, wait bool) creditOutcome {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (a *admission) acquire(p *Proposal, bytes int, wait bool) admissionOutcome {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch {
-	case c.closed:
-		return creditClosed
-	case c.waiters.empty() && c.takeLocked(bytes, false) == roomTaken:
-		p.creditBytes = bytes
-		return creditTaken
+	case a.closed:
+		return admissionClosed
+	case a.waiters.empty() && a.takeLocked(bytes, false) == roomTaken:
+		p.roomBytes = bytes
+		return admissionGranted
 	case !wait:
-		return creditNone
+		return admissionRefused
 	}
-	p.creditBytes = bytes
-	p.stage.Store(stageCredit)
-	c.waiters.pushBack(p)
-	return creditQueued
+	p.roomBytes = bytes
+	p.stage.Store(stageRoom)
+	a.waiters.pushBack(p)
+	return admissionQueued
 }
 
 // cancel takes a waiter out of the queue, and reports whether it was there.
-func (c *credits) cancel(p *Proposal) bool {
-	c.mu.Lock()
-	found := p.list == &c.waiters
+func (a *admission) cancel(p *Proposal) bool {
+	a.mu.Lock()
+	found := p.list == &a.waiters
 	if found {
-		c.waiters.remove(p)
-		p.creditBytes = 0
+		a.waiters.remove(p)
+		p.roomBytes = 0
 	}
-	c.mu.Unlock()
+	a.mu.Unlock()
 	if found {
-		c.grantAll() // the next one may need less
+		a.grantAll() // the next one may need less
 	}
 	return found
 }
 
-// release returns credit, and hands it on to those who wait.
-func (c *credits) release(entries, bytes int) {
+// release returns room, and hands it on to those who wait.
+func (a *admission) release(entries, bytes int) {
 	if entries == 0 {
 		return
 	}
-	c.give(entries, bytes)
-	c.grantAll()
-	if c.parent != nil {
-		c.parent.give(entries, bytes)
-		c.parent.takeTurns()
+	a.give(entries, bytes)
+	a.grantAll()
+	if a.parent != nil {
+		a.parent.give(entries, bytes)
+		a.parent.takeTurns()
 	}
 }
 
-// close refuses everything from now on and returns those who wait. Credit that
+// close refuses everything from now on and returns those who wait. Room that
 // is taken may still be returned.
-func (c *credits) close() []*Proposal {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
+func (a *admission) close() []*Proposal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
 	var left []*Proposal
-	for p := c.waiters.first; p != nil; p = c.waiters.first {
-		c.waiters.remove(p)
-		p.creditBytes = 0
+	for p := a.waiters.first; p != nil; p = a.waiters.first {
+		a.waiters.remove(p)
+		p.roomBytes = 0
 		left = append(left, p)
 	}
 	return left
 }
 
 // grantAll serves a group's line as far as there is room.
-func (c *credits) grantAll() {
-	for c.grant(false) == roomTaken {
+func (a *admission) grantAll() {
+	for a.grant(false) == roomTaken {
 	}
 }
 
-// takeTurns hands the node's credit on: to the first waiter of each group that
+// takeTurns hands the node's room on: to the first waiter of each group that
 // starves, in the order in which they began to, and so on around, until there is
 // no room or nobody waits for it. A group whose turn finds no room keeps it, so
 // that nobody is passed over because he needs more.
-func (c *credits) takeTurns() {
+func (a *admission) takeTurns() {
 	for {
-		c.mu.Lock()
-		if len(c.starving) == 0 {
-			c.mu.Unlock()
+		a.mu.Lock()
+		if len(a.starving) == 0 {
+			a.mu.Unlock()
 			return
 		}
-		group := c.starving[0]
-		c.starving = slices.Delete(c.starving, 0, 1)
+		group := a.starving[0]
+		a.starving = slices.Delete(a.starving, 0, 1)
 		group.starves = false
-		c.mu.Unlock()
+		a.mu.Unlock()
 		if group.grant(true) == roomMissingAbove {
-			return // whoever returns credit goes on
+			return // whoever returns room goes on
 		}
 	}
 }
 
 // grant gives the first waiter what it needs, in its group's turn at the node or
 // between.
-func (c *credits) grant(turn bool) room {
-	c.mu.Lock()
-	p := c.waiters.first
+func (a *admission) grant(turn bool) room {
+	a.mu.Lock()
+	p := a.waiters.first
 	if p == nil {
-		c.mu.Unlock()
+		a.mu.Unlock()
 		return roomMissingHere
 	}
-	if found := c.takeLocked(p.creditBytes, turn); found != roomTaken {
-		c.mu.Unlock()
+	if found := a.takeLocked(p.roomBytes, turn); found != roomTaken {
+		a.mu.Unlock()
 		return found
 	}
-	c.waiters.remove(p)
+	a.waiters.remove(p)
 	p.stage.Store(stageCore)
-	if turn && !c.waiters.empty() {
-		c.parent.mu.Lock()
-		c.parent.lineUp(c, false)
-		c.parent.mu.Unlock()
+	if turn && !a.waiters.empty() {
+		a.parent.mu.Lock()
+		a.parent.lineUp(a, false)
+		a.parent.mu.Unlock()
 	}
-	c.mu.Unlock()
-	c.granted(p)
+	a.mu.Unlock()
+	a.granted(p)
 	return roomTaken
 }
 
-// room says what an attempt to take credit has found.
+// room says what an attempt to take room has found.
 type room uint8
 
 const (
@@ -164,67 +164,67 @@ const (
 
 // takeLocked takes room for one entry here and above, or nowhere. turn: the group
 // has its turn at the node.
-func (c *credits) takeLocked(bytes int, turn bool) room {
-	if c.entriesMax > 0 && c.entries >= c.entriesMax || c.bytesMax > 0 && c.entries > 0 && c.bytes+bytes > c.bytesMax {
+func (a *admission) takeLocked(bytes int, turn bool) room {
+	if a.entriesMax > 0 && a.entries >= a.entriesMax || a.bytesMax > 0 && a.entries > 0 && a.bytes+bytes > a.bytesMax {
 		return roomMissingHere
 	}
-	if c.parent != nil && !c.parent.takeFor(c, bytes, turn) {
+	if a.parent != nil && !a.parent.takeFor(a, bytes, turn) {
 		return roomMissingAbove
 	}
-	c.entries++
-	c.bytes += bytes
+	a.entries++
+	a.bytes += bytes
 	return roomTaken
 }
 
 // takeFor takes room at the node for a group. If there is none now the group
 // lines up in the same moment, so that it misses nothing that is returned. The
 // group's lock is held.
-func (c *credits) takeFor(group *credits, bytes int, turn bool) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.takeLocked(bytes, false) == roomTaken {
+func (a *admission) takeFor(group *admission, bytes int, turn bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.takeLocked(bytes, false) == roomTaken {
 		return true
 	}
-	c.lineUp(group, turn)
+	a.lineUp(group, turn)
 	return false
 }
 
 // lineUp lets a group wait for its turn at the node, whose lock is held: as the
 // first one if it has just had it, and in vain.
-func (c *credits) lineUp(group *credits, first bool) {
+func (a *admission) lineUp(group *admission, first bool) {
 	switch {
 	case group.starves:
 		return
 	case first:
-		c.starving = slices.Insert(c.starving, 0, group)
+		a.starving = slices.Insert(a.starving, 0, group)
 	default:
-		c.starving = append(c.starving, group)
+		a.starving = append(a.starving, group)
 	}
 	group.starves = true
 }
 
 // give takes back what was taken.
-func (c *credits) give(entries, bytes int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.entries -= entries
-	c.bytes -= bytes
-	if c.entries < 0 || c.bytes < 0 {
-		panic("actors: a credit was returned twice")
+func (a *admission) give(entries, bytes int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.entries -= entries
+	a.bytes -= bytes
+	if a.entries < 0 || a.bytes < 0 {
+		panic("actors: room was returned twice")
 	}
 }
 
 // inflight returns what is taken.
-func (c *credits) inflight() (entries, bytes int) {
-	entries, bytes, _ = c.figures()
+func (a *admission) inflight() (entries, bytes int) {
+	entries, bytes, _ = a.figures()
 	return entries, bytes
 }
 
 // figures returns what is taken, and how many wait.
-func (c *credits) figures() (entries, bytes, waiting int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.entries, c.bytes, c.waiters.length
+func (a *admission) figures() (entries, bytes, waiting int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.entries, a.bytes, a.waiters.length
 }
 
 // proposalList is a list through the proposals themselves, so that one can be

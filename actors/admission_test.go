@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestCreditsBoundEntriesAndBytes(t *testing.T) {
+func TestAdmissionBoundsEntriesAndBytes(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		entries, bytes int
@@ -20,11 +20,11 @@ func TestCreditsBoundEntriesAndBytes(t *testing.T) {
 		{"entries of the node", 10, 1000, []int{10, 10, 10}, 1, 1, 0},
 		{"bytes of the node", 10, 1000, []int{10, 10, 10}, 2, 0, 20},
 	} {
-		node := &credits{entriesMax: test.nodeEntriesMax, bytesMax: test.nodeBytesMax}
-		c := &credits{entriesMax: test.entries, bytesMax: test.bytes, parent: node}
+		node := &admission{entriesMax: test.nodeEntriesMax, bytesMax: test.nodeBytesMax}
+		c := &admission{entriesMax: test.entries, bytesMax: test.bytes, parent: node}
 		taken := 0
 		for _, bytes := range test.ask {
-			if c.acquire(&Proposal{}, bytes, false) == creditTaken {
+			if c.acquire(&Proposal{}, bytes, false) == admissionGranted {
 				taken++
 			}
 		}
@@ -34,23 +34,23 @@ func TestCreditsBoundEntriesAndBytes(t *testing.T) {
 	}
 }
 
-func TestCreditsAreServedInOrder(t *testing.T) {
+func TestAdmissionServesInOrder(t *testing.T) {
 	var granted []int
-	c := &credits{entriesMax: 1, bytesMax: 100, parent: &credits{}}
+	c := &admission{entriesMax: 1, bytesMax: 100, parent: &admission{}}
 	c.granted = func(p *Proposal) { granted = append(granted, len(p.Data)) }
 	var ps []*Proposal
 	for i := range 4 {
 		p := &Proposal{Data: make([]byte, i)}
-		want := creditQueued
+		want := admissionQueued
 		if i == 0 {
-			want = creditTaken
+			want = admissionGranted
 		}
 		if got := c.acquire(p, 10, true); got != want {
 			t.Fatalf("proposal %d: outcome %d, want %d", i, got, want)
 		}
 		ps = append(ps, p)
 	}
-	if c.acquire(&Proposal{}, 10, false) != creditNone {
+	if c.acquire(&Proposal{}, 10, false) != admissionRefused {
 		t.Error("somebody jumped the queue")
 	}
 	if !c.cancel(ps[2]) || c.cancel(ps[2]) {
@@ -70,21 +70,21 @@ func TestCreditsAreServedInOrder(t *testing.T) {
 	if left := c.close(); len(left) != 1 || left[0] != ps[1] {
 		t.Errorf("closing left %v", left)
 	}
-	if c.acquire(&Proposal{}, 1, true) != creditClosed {
-		t.Error("credit after the end")
+	if c.acquire(&Proposal{}, 1, true) != admissionClosed {
+		t.Error("room after the end")
 	}
 	c.release(1, 10)
 }
 
-func TestGroupsTakeTurnsAtTheNodesCredit(t *testing.T) {
-	node := &credits{entriesMax: 1}
+func TestGroupsTakeTurnsAtTheNodesRoom(t *testing.T) {
+	node := &admission{entriesMax: 1}
 	var granted []string
-	group := func(name string) *credits {
-		return &credits{entriesMax: 10, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted = append(granted, name) }}
+	group := func(name string) *admission {
+		return &admission{entriesMax: 10, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted = append(granted, name) }}
 	}
 	a, b := group("a"), group("b")
-	if a.acquire(&Proposal{}, 10, true) != creditTaken {
-		t.Fatal("no credit at first")
+	if a.acquire(&Proposal{}, 10, true) != admissionGranted {
+		t.Fatal("no room at first")
 	}
 	b.acquire(&Proposal{}, 10, true)
 	a.acquire(&Proposal{}, 10, true)
@@ -99,23 +99,23 @@ func TestGroupsTakeTurnsAtTheNodesCredit(t *testing.T) {
 	}
 }
 
-func TestCreditReturnedTwicePanics(t *testing.T) {
+func TestRoomReturnedTwicePanics(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("nothing noticed")
 		}
 	}()
-	c := &credits{entriesMax: 1, bytesMax: 10, parent: &credits{}}
+	c := &admission{entriesMax: 1, bytesMax: 10, parent: &admission{}}
 	c.acquire(&Proposal{}, 5, false)
 	c.release(1, 5)
 	c.release(1, 5)
 }
 
-func TestCreditsUnderLoad(t *testing.T) {
-	node := &credits{entriesMax: 12, bytesMax: 500}
+func TestAdmissionUnderLoad(t *testing.T) {
+	node := &admission{entriesMax: 12, bytesMax: 500}
 	var wg sync.WaitGroup
 	for range 3 {
-		c := &credits{entriesMax: 8, bytesMax: 300, parent: node}
+		c := &admission{entriesMax: 8, bytesMax: 300, parent: node}
 		c.granted = func(p *Proposal) { p.Completed(p) }
 		for range 8 {
 			wg.Go(func() {
@@ -123,7 +123,7 @@ func TestCreditsUnderLoad(t *testing.T) {
 				p := &Proposal{Completed: func(*Proposal) { got <- struct{}{} }}
 				for i := range 500 {
 					bytes := 10 + i%30
-					if c.acquire(p, bytes, true) == creditQueued {
+					if c.acquire(p, bytes, true) == admissionQueued {
 						<-got
 					}
 					if n, b := c.inflight(); n > 8 || b > 300 {
@@ -141,13 +141,13 @@ func TestCreditsUnderLoad(t *testing.T) {
 }
 
 // TestGroupsTakeTurnsHoweverLongTheirLines: a group with many who wait leaves the
-// node's credit to another group after each of them.
+// node's room to another group after each of them.
 func TestGroupsTakeTurnsHoweverLongTheirLines(t *testing.T) {
-	node := &credits{entriesMax: 1}
+	node := &admission{entriesMax: 1}
 	var granted string
-	var holder *credits
-	group := func(name string) *credits {
-		c := &credits{entriesMax: 100, bytesMax: 1000, parent: node}
+	var holder *admission
+	group := func(name string) *admission {
+		c := &admission{entriesMax: 100, bytesMax: 1000, parent: node}
 		c.granted = func(*Proposal) { granted, holder = granted+name, c }
 		return c
 	}
@@ -172,10 +172,10 @@ func TestGroupsTakeTurnsHoweverLongTheirLines(t *testing.T) {
 // TestTurnsAreKept: who needs more than came back keeps its turn, and others who
 // need less do not pass it.
 func TestTurnsAreKept(t *testing.T) {
-	node := &credits{bytesMax: 100}
+	node := &admission{bytesMax: 100}
 	granted := ""
-	group := func(name string) *credits {
-		return &credits{entriesMax: 100, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted += name }}
+	group := func(name string) *admission {
+		return &admission{entriesMax: 100, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted += name }}
 	}
 	a, b, c := group("a"), group("b"), group("c")
 	a.acquire(&Proposal{}, 50, false)

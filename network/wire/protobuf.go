@@ -10,14 +10,15 @@ import (
 	pb "github.com/trouperaft/troupe/network/wire/internal/troupepb"
 )
 
-// This file carries the messages that are rare, by way of the generated types.
+// This file translates the messages that are rare to the types of package
+// troupepb, and back.
 
 var (
 	marshal   = proto.MarshalOptions{Deterministic: true}
 	unmarshal = proto.UnmarshalOptions{DiscardUnknown: true}
 )
 
-func appendGenerated(b []byte, m core.Message) ([]byte, error) {
+func appendProto(b []byte, m core.Message) ([]byte, error) {
 	p, err := toProto(m)
 	if err != nil {
 		return b, err
@@ -74,7 +75,7 @@ func toProto(m core.Message) (proto.Message, error) {
 	return nil, fmt.Errorf("wire: no encoding of a %T", m)
 }
 
-func decodeGenerated(kind Kind, payload []byte) (core.Message, error) {
+func decodeProto(kind Kind, payload []byte) (core.Message, error) {
 	switch kind {
 	case KindVoteRequest:
 		var p pb.VoteRequest

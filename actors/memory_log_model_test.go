@@ -7,13 +7,14 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// TestTailIsItsModel compares the tail with a plain slice, over batches of all
-// sizes, truncations and evictions: each read is what the slice holds, within its
-// bounds, and nothing that was handed out or given is ever written again.
-func TestTailIsItsModel(t *testing.T) {
+// TestMemoryLogIsItsModel compares the in-memory log with a plain slice, over
+// batches of all sizes, truncations and evictions: each read is what the slice
+// holds, within its bounds, and nothing that was handed out or given is ever
+// written again.
+func TestMemoryLogIsItsModel(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		tl := newTail(20_000, core.LogID{}, core.LogID{}, 0)
+		tl := newMemoryLog(20_000, core.LogID{}, core.LogID{}, 0)
 		var model []core.Entry
 		type held struct{ seen, want []core.Entry }
 		var kept []held
@@ -44,9 +45,9 @@ func TestTailIsItsModel(t *testing.T) {
 				tl.flushed(w.IOID)
 				tl.setApplied(core.Index(max(0, len(model)-200)))
 			}
-			hold(checkTailRead(t, r, tl, model))
+			hold(checkMemoryRead(t, r, tl, model))
 			if held := core.SizeOf(model[tl.first-1:]); tl.bytes != held || int(tl.end) != len(model)+1 {
-				t.Fatalf("seed %d: the tail counts %d bytes and ends before %d, want %d and %d", seed, tl.bytes, tl.end, held, len(model)+1)
+				t.Fatalf("seed %d: the in-memory log counts %d bytes and ends before %d, want %d and %d", seed, tl.bytes, tl.end, held, len(model)+1)
 			}
 		}
 		for _, h := range kept {
@@ -59,8 +60,8 @@ func TestTailIsItsModel(t *testing.T) {
 	}
 }
 
-// checkTailRead reads at random and compares with the model.
-func checkTailRead(t *testing.T, r *rand.Rand, tl *tail, model []core.Entry) []core.Entry {
+// checkMemoryRead reads at random and compares with the model.
+func checkMemoryRead(t *testing.T, r *rand.Rand, tl *memoryLog, model []core.Entry) []core.Entry {
 	t.Helper()
 	if int(tl.first) > len(model) {
 		return nil

@@ -19,8 +19,8 @@ func entriesOf(term core.Term, first, last core.Index, size int) []core.Entry {
 	return entries
 }
 
-// readAll reads from the tail until last, or until it serves no more.
-func readAll(tl *tail, generation uint64, first, last core.Index) (core.LogID, int) {
+// readAll reads from memory until last, or until it serves no more.
+func readAll(tl *memoryLog, generation uint64, first, last core.Index) (core.LogID, int) {
 	r := tl.readForStream(generation, first, last, 1<<30)
 	prev, n := r.prev, 0
 	for r.served && len(r.entries) > 0 {
@@ -35,8 +35,8 @@ func readAll(tl *tail, generation uint64, first, last core.Index) (core.LogID, i
 
 func id(term core.Term, i core.Index) core.LogID { return core.LogID{Term: term, Index: i} }
 
-func TestTailServesWhatIsUnflushed(t *testing.T) {
-	tl := newTail(1000, core.LogID{}, id(1, 10), 10)
+func TestMemoryLogServesWhatIsUnflushed(t *testing.T) {
+	tl := newMemoryLog(1000, core.LogID{}, id(1, 10), 10)
 	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 11, 30, 100)})
 	g := tl.now()
 	if prev, n := readAll(tl, g, 11, 30); prev != id(1, 10) || n != 20 {
@@ -68,11 +68,11 @@ func TestTailServesWhatIsUnflushed(t *testing.T) {
 	}
 }
 
-// TestTailLetsGo of what it has evicted, also where large entries follow small
-// ones: chunks keep a part of the bound more at most.
-func TestTailLetsGo(t *testing.T) {
+// TestMemoryLogLetsGo of what it has evicted, also where large entries follow
+// small ones: chunks keep a part of the bound more at most.
+func TestMemoryLogLetsGo(t *testing.T) {
 	const size, held, small, large = 16 << 10, 16, 1530, 400
-	tl := newTail(held*size, core.LogID{}, core.LogID{}, 0)
+	tl := newMemoryLog(held*size, core.LogID{}, core.LogID{}, 0)
 	var data []weak.Pointer[byte]
 	for i := core.Index(1); i <= small+large; i++ {
 		entries := entriesOf(1, i, i, core.EntryOverheadBytes)
@@ -97,8 +97,8 @@ func TestTailLetsGo(t *testing.T) {
 	runtime.KeepAlive(tl)
 }
 
-func TestTailBoundsARead(t *testing.T) {
-	tl := newTail(1<<20, core.LogID{}, core.LogID{}, 0)
+func TestMemoryLogBoundsARead(t *testing.T) {
+	tl := newMemoryLog(1<<20, core.LogID{}, core.LogID{}, 0)
 	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
 	for _, test := range []struct {
 		first, last core.Index
@@ -114,8 +114,8 @@ func TestTailBoundsARead(t *testing.T) {
 	}
 }
 
-func TestTailGenerations(t *testing.T) {
-	tl := newTail(1<<20, core.LogID{}, id(1, 5), 0)
+func TestMemoryLogGenerations(t *testing.T) {
+	tl := newMemoryLog(1<<20, core.LogID{}, id(1, 5), 0)
 	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 6, 10, 100)})
 	g := tl.now()
 	old := tl.readForStream(g, 6, 10, 1<<20)
@@ -168,8 +168,8 @@ func TestTailGenerations(t *testing.T) {
 	}
 }
 
-func TestTailLowestUnflushedOfSeveralWrites(t *testing.T) {
-	tl := newTail(100, core.LogID{}, core.LogID{}, 0)
+func TestMemoryLogLowestUnflushedOfSeveralWrites(t *testing.T) {
+	tl := newMemoryLog(100, core.LogID{}, core.LogID{}, 0)
 	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
 	tl.submit(&core.Write{IOID: 2, TruncateFrom: 4, Append: entriesOf(2, 4, 10, 100)})
 	tl.submit(&core.Write{IOID: 3, Append: entriesOf(2, 11, 12, 100)})
@@ -179,24 +179,24 @@ func TestTailLowestUnflushedOfSeveralWrites(t *testing.T) {
 			tl.flushed(core.IOID(i))
 		}
 		if tl.first != want {
-			t.Errorf("after flush %d the tail begins at %d, want %d", i, tl.first, want)
+			t.Errorf("after flush %d the in-memory log begins at %d, want %d", i, tl.first, want)
 		}
 	}
 }
 
-func TestTailRefusesAGap(t *testing.T) {
+func TestMemoryLogRefusesAGap(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("a gap was not noticed")
 		}
 	}()
-	newTail(100, core.LogID{}, id(1, 5), 0).submit(&core.Write{IOID: 1, Append: entriesOf(1, 7, 7, 100)})
+	newMemoryLog(100, core.LogID{}, id(1, 5), 0).submit(&core.Write{IOID: 1, Append: entriesOf(1, 7, 7, 100)})
 }
 
-// TestTailConcurrentReads lets readers check every read while the log grows, is
-// truncated and evicted.
-func TestTailConcurrentReads(t *testing.T) {
-	tl := newTail(2000, core.LogID{}, core.LogID{}, 0)
+// TestMemoryLogConcurrentReads lets readers check every read while the log
+// grows, is truncated and evicted.
+func TestMemoryLogConcurrentReads(t *testing.T) {
+	tl := newMemoryLog(2000, core.LogID{}, core.LogID{}, 0)
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 4 {
