@@ -31,12 +31,12 @@
 // of other nodes' starts and addresses. The store cannot detect that it was
 // removed.
 //
-// Two faults cannot be detected. A disk may lose what it said was durable: the
+// Two faults cannot be detected. A disk may lose what it said was durable. The
 // loss of the newest batches is not found if they were written after the last
-// rewriting of the watermark, so within about the last second (hard states,
-// promises and refusals excepted). And a disk may fill up beyond the free-space
-// guard while badger writes to its mapped files. That ends the process with a
-// fault, but the data stays good.
+// rewriting of the watermark, so within about the last second. Hard states,
+// promises and refusals are excepted. And a disk may fill up beyond the
+// free-space guard while badger writes to its mapped files. That ends the
+// process with a fault, but the data stays good.
 //
 // A store that was refused opens only with Options.Inspect. The refusal is in
 // the header. It is checked before the start counter is raised, but after
