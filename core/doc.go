@@ -193,7 +193,7 @@
 // quiet period is served, to the longer of what is left and the longest promise of this life. So
 // neither one long setting nor a loop of restarts makes every later start longer.
 //
-//   - Code: core/vote.go, core/election.go, actors/keeper.go, actors/node.go, actors/start.go,
+//   - Code: core/vote.go, core/election.go, actors/keeper.go, actors/promises.go, actors/start.go,
 //     storage/log_store.go
 //   - Tests: TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode,
 //     TestQuietPeriodOutlastsPromotion, TestQuietPeriodDoesNotHoldAForming,
