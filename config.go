@@ -152,26 +152,9 @@ func (c *Config) validateTimes() error {
 }
 
 func (c *Config) validatePositive() error {
-	for _, field := range []struct {
-		name  string
-		value int
-	}{
-		{"CommandBytesMax", c.CommandBytesMax},
-		{"InflightProposalsMax", c.InflightProposalsMax},
-		{"InflightBytesMax", c.InflightBytesMax},
-		{"UncommittedBytesMax", c.UncommittedBytesMax},
-		{"LogCacheBytesMax", c.LogCacheBytesMax},
-		{"MessageBytesMax", c.MessageBytesMax},
-		{"EntriesPerMessageMax", c.EntriesPerMessageMax},
-		{"WindowMessagesMax", c.WindowMessagesMax},
-		{"WindowBytesMax", c.WindowBytesMax},
-		{"ApplyBatchEntriesMax", c.ApplyBatchEntriesMax},
-		{"ApplyBatchBytesMax", c.ApplyBatchBytesMax},
-		{"SnapshotChunkBytes", c.SnapshotChunkBytes},
-	} {
-		if field.value <= 0 {
-			return invalid(field.name, "%d is not positive", field.value)
-		}
+	told := c.forActors()
+	if field, value := told.NotPositive(); field != "" {
+		return invalid(field, "%d is not positive", value)
 	}
 	return nil
 }
@@ -228,16 +211,21 @@ func invalid(field, rule string, arguments ...any) error {
 // forActors is c, with its defaults filled in, as the actors want it.
 func (c *Config) forActors() actors.GroupConfig {
 	return actors.GroupConfig{
-		Group:                c.Group,
-		StateMachine:         c.StateMachine,
-		Cluster:              c.Cluster,
-		ElectionTimeout:      c.ElectionTimeout,
-		HeartbeatInterval:    c.HeartbeatInterval,
-		HungLimit:            c.HungLimit,
+		Group:        c.Group,
+		StateMachine: c.StateMachine,
+		Cluster:      c.Cluster,
+		Settings: core.Settings{
+			ElectionTimeout:     c.ElectionTimeout,
+			HeartbeatInterval:   c.HeartbeatInterval,
+			HungLimit:           c.HungLimit,
+			UncommittedBytesMax: c.UncommittedBytesMax,
+			SnapshotEntries:     orOff(c.SnapshotEntries),
+			SnapshotLogBytes:    orOff(c.SnapshotLogBytes),
+			KeepEntries:         c.KeepEntries,
+		},
 		CommandBytesMax:      c.CommandBytesMax,
 		InflightProposalsMax: c.InflightProposalsMax,
 		InflightBytesMax:     c.InflightBytesMax,
-		UncommittedBytesMax:  c.UncommittedBytesMax,
 		LogCacheBytesMax:     c.LogCacheBytesMax,
 		MessageBytesMax:      c.MessageBytesMax,
 		EntriesPerMessageMax: c.EntriesPerMessageMax,
@@ -245,9 +233,6 @@ func (c *Config) forActors() actors.GroupConfig {
 		WindowBytesMax:       c.WindowBytesMax,
 		ApplyBatchEntriesMax: c.ApplyBatchEntriesMax,
 		ApplyBatchBytesMax:   c.ApplyBatchBytesMax,
-		SnapshotEntries:      orOff(c.SnapshotEntries),
-		SnapshotLogBytes:     orOff(c.SnapshotLogBytes),
-		KeepEntries:          c.KeepEntries,
 		SnapshotChunkBytes:   c.SnapshotChunkBytes,
 	}
 }

@@ -71,14 +71,19 @@ func TestConfigReachesTheActors(t *testing.T) {
 	}
 	told := c.forActors()
 	got := reflect.ValueOf(told)
-	for i := range got.NumField() {
-		name := got.Type().Field(i).Name
-		if want := fields.FieldByName(name); !want.IsValid() || !reflect.DeepEqual(want.Interface(), got.Field(i).Interface()) {
-			t.Errorf("%s reaches the actors as %v", name, got.Field(i))
+	known := 0
+	for _, field := range reflect.VisibleFields(got.Type()) {
+		if field.Anonymous {
+			continue // its fields are visible too
+		}
+		known++
+		value := got.FieldByIndex(field.Index)
+		if want := fields.FieldByName(field.Name); !want.IsValid() || !reflect.DeepEqual(want.Interface(), value.Interface()) {
+			t.Errorf("%s reaches the actors as %v", field.Name, value)
 		}
 	}
-	if got.NumField() != fields.NumField() {
-		t.Errorf("%d fields, of which the actors know %d", fields.NumField(), got.NumField())
+	if known != fields.NumField() {
+		t.Errorf("%d fields, of which the actors know %d", fields.NumField(), known)
 	}
 	c.SnapshotEntries, c.SnapshotLogBytes = Never, Never
 	if told := c.forActors(); told.SnapshotEntries != 0 || told.SnapshotLogBytes != 0 {

@@ -41,7 +41,7 @@ func TestPublishAllocatesNothing(t *testing.T) {
 func TestEngineStatusAllocatesNothing(t *testing.T) {
 	id := membership.Identity{ID: 1, Incarnation: 1}
 	engine, err := core.NewEngine(core.Config{
-		Group: 1, Self: id, ElectionTimeout: 1e9, HeartbeatInterval: 1e8, HungLimit: 1e10, UncommittedBytesMax: 1 << 20,
+		Group: 1, Self: id, Settings: core.Settings{ElectionTimeout: 1e9, HeartbeatInterval: 1e8, HungLimit: 1e10, UncommittedBytesMax: 1 << 20},
 	}, core.State{}, 0)
 	if err != nil {
 		t.Fatal(err)

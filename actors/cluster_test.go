@@ -165,10 +165,12 @@ func (h *host) start() {
 func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupConfig {
 	return GroupConfig{
 		Group: group, StateMachine: machine,
-		ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second,
+		Settings: core.Settings{
+			ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second, UncommittedBytesMax: 64 << 20,
+		},
 		CommandBytesMax: 1 << 20, InflightProposalsMax: 4096, InflightBytesMax: 64 << 20,
-		UncommittedBytesMax: 64 << 20, LogCacheBytesMax: 64 << 20,
-		MessageBytesMax: 1 << 20, EntriesPerMessageMax: 1024, WindowMessagesMax: 64, WindowBytesMax: 16 << 20,
+		LogCacheBytesMax: 64 << 20,
+		MessageBytesMax:  1 << 20, EntriesPerMessageMax: 1024, WindowMessagesMax: 64, WindowBytesMax: 16 << 20,
 		ApplyBatchEntriesMax: 1024, ApplyBatchBytesMax: 4 << 20,
 		SnapshotChunkBytes: 1 << 20,
 	}

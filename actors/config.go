@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"go.opentelemetry.io/otel/metric"
 
@@ -68,10 +67,8 @@ type GroupConfig struct {
 	Group        membership.GroupID
 	StateMachine storage.StateMachine
 
-	// ElectionTimeout, HeartbeatInterval, HungLimit: see core.Config.
-	ElectionTimeout   time.Duration
-	HeartbeatInterval time.Duration
-	HungLimit         time.Duration
+	// Settings are the engine's. The numbers of snapshots and kept entries may be 0.
+	core.Settings
 
 	// CommandBytesMax is the largest command, in bytes.
 	CommandBytesMax int
@@ -79,8 +76,6 @@ type GroupConfig struct {
 	// yet answered.
 	InflightProposalsMax int
 	InflightBytesMax     int
-	// UncommittedBytesMax: see core.Config.
-	UncommittedBytesMax int
 	// LogCacheBytesMax bounds the entries kept in memory. Entries that are not
 	// durable stay whatever it is, and those that are not applied stay up to
 	// twice of it.
@@ -98,11 +93,6 @@ type GroupConfig struct {
 	ApplyBatchEntriesMax int
 	ApplyBatchBytesMax   int
 
-	// SnapshotEntries, SnapshotLogBytes, KeepEntries: see core.Config. They may
-	// be 0.
-	SnapshotEntries  uint64
-	SnapshotLogBytes uint64
-	KeepEntries      uint64
 	// SnapshotChunkBytes is the size of a piece of a snapshot on the wire.
 	SnapshotChunkBytes int
 
@@ -119,6 +109,17 @@ func (c *GroupConfig) Validate() error {
 	if c.StateMachine == nil {
 		return errors.New("actors: GroupConfig.StateMachine is missing")
 	}
+	if field, value := c.NotPositive(); field != "" {
+		return fmt.Errorf("actors: GroupConfig.%s %d is not positive", field, value)
+	}
+	if size := c.CommandBytesMax + core.EntryOverheadBytes; size > c.InflightBytesMax {
+		return fmt.Errorf("actors: GroupConfig.InflightBytesMax %d has no room for one command of %d bytes", c.InflightBytesMax, c.CommandBytesMax)
+	}
+	return nil
+}
+
+// NotPositive returns the first bound that is not positive, "" if all are.
+func (c *GroupConfig) NotPositive() (field string, value int) {
 	for _, f := range []struct {
 		name  string
 		value int
@@ -137,11 +138,8 @@ func (c *GroupConfig) Validate() error {
 		{"SnapshotChunkBytes", c.SnapshotChunkBytes},
 	} {
 		if f.value <= 0 {
-			return fmt.Errorf("actors: GroupConfig.%s %d is not positive", f.name, f.value)
+			return f.name, f.value
 		}
 	}
-	if size := c.CommandBytesMax + core.EntryOverheadBytes; size > c.InflightBytesMax {
-		return fmt.Errorf("actors: GroupConfig.InflightBytesMax %d has no room for one command of %d bytes", c.InflightBytesMax, c.CommandBytesMax)
-	}
-	return nil
+	return "", 0
 }

@@ -177,12 +177,10 @@ func (n *Node) appliedTime(ctx context.Context, cfg GroupConfig, s *core.State) 
 func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
 	return core.Config{
 		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
-		ElectionTimeout: cfg.ElectionTimeout, HeartbeatInterval: cfg.HeartbeatInterval, HungLimit: cfg.HungLimit,
+		Settings:              cfg.Settings,
 		QuietPeriod:           n.quietPeriod(cfg.ElectionTimeout, again),
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
-		UncommittedBytesMax:   cfg.UncommittedBytesMax,
-		SnapshotEntries:       cfg.SnapshotEntries, SnapshotLogBytes: cfg.SnapshotLogBytes, KeepEntries: cfg.KeepEntries,
-		Volatile: storage.IsVolatile(cfg.StateMachine),
+		Volatile:              storage.IsVolatile(cfg.StateMachine),
 	}
 }
 

@@ -5,13 +5,9 @@ import (
 	"time"
 )
 
-// Config is what an engine is told once.
-type Config struct {
-	Group GroupID
-	Self  Identity
-	// Seed seeds the generator behind the jitter of elections.
-	Seed uint64
-
+// Settings are what whoever starts a group chooses of the engine. They are declared
+// here and handed down as a whole; package troupe knows defaults.
+type Settings struct {
 	// ElectionTimeout: a follower that heard of no leader for a time drawn from
 	// one to two of it campaigns; from the third campaign without a leader on the
 	// time doubles, up to the longer of 32 of it and 8 times the slowest sync. It
@@ -21,20 +17,10 @@ type Config struct {
 	// HeartbeatInterval is the time between a leader's rounds; at most a third
 	// of ElectionTimeout.
 	HeartbeatInterval time.Duration
-	// QuietPeriod is for how long after its start a node, whatever its
-	// configuration says, neither votes, pre-votes nor campaigns, because a lease
-	// promise of its last life may be alive (rule 13). 0 in the first life of a
-	// store.
-	QuietPeriod time.Duration
 	// HungLimit is for how long a leader's own disk or state machine may stay
 	// behind while others advance, and its entries may stand still on their way to
 	// the others (rule 16).
 	HungLimit time.Duration
-
-	// ConfigurationBytesMax bounds the size of a configuration
-	// (membership.Configuration.SizeBytes), so that entries and messages hold it;
-	// 0 is no bound.
-	ConfigurationBytesMax int
 
 	// UncommittedBytesMax bounds the leader's uncommitted entries.
 	UncommittedBytesMax int
@@ -44,6 +30,25 @@ type Config struct {
 	SnapshotLogBytes uint64
 	// KeepEntries is how many entries stay in the log below a snapshot.
 	KeepEntries uint64
+}
+
+// Config is what an engine is told once.
+type Config struct {
+	Group GroupID
+	Self  Identity
+	// Seed seeds the generator behind the jitter of elections.
+	Seed uint64
+	Settings
+
+	// QuietPeriod is for how long after its start a node, whatever its
+	// configuration says, neither votes, pre-votes nor campaigns, because a lease
+	// promise of its last life may be alive (rule 13). 0 in the first life of a
+	// store.
+	QuietPeriod time.Duration
+	// ConfigurationBytesMax bounds the size of a configuration
+	// (membership.Configuration.SizeBytes), so that entries and messages hold it;
+	// 0 is no bound.
+	ConfigurationBytesMax int
 	// Volatile: the state machine keeps nothing over a restart, so it may be
 	// applied beyond what is durable here (rule 8).
 	Volatile bool

@@ -149,8 +149,10 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 		id := Identity{ID: NodeID(i), Incarnation: membership.Incarnation(100 + i)}
 		members = append(members, membership.Member{Identity: id, Address: fmt.Sprint("n", i)})
 		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, cfg: Config{
-			Group: 1, Self: id, ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second,
-			UncommittedBytesMax: 1 << 20, KeepEntries: keep, SnapshotEntries: every,
+			Group: 1, Self: id, Settings: Settings{
+				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second,
+				UncommittedBytesMax: 1 << 20, KeepEntries: keep, SnapshotEntries: every,
+			},
 		}})
 	}
 	c.members = members

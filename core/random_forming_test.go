@@ -87,8 +87,9 @@ func newFormingCluster(t *testing.T, seed uint64, counts *formingCounts) *formin
 		id := Identity{ID: NodeID(i), Incarnation: membership.Incarnation(100 + i)}
 		f.members = append(f.members, membership.Member{Identity: Identity{ID: id.ID}, Address: fmt.Sprint("n", i)})
 		f.nodes = append(f.nodes, &randomNode{c: f.randomCluster, id: id, drift: Instant(r.IntN(91) - 45), cfg: Config{
-			Group: 1, Self: id, ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second,
-			UncommittedBytesMax: 1 << 20,
+			Group: 1, Self: id, Settings: Settings{
+				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, UncommittedBytesMax: 1 << 20,
+			},
 		}})
 		f.asked = append(f.asked, r.IntN(2) == 0)
 		f.waiting = append(f.waiting, false)

@@ -12,8 +12,8 @@ import (
 // testConfig is the configuration of the engines of this package's tests.
 func testConfig(self Identity) Config {
 	return Config{
-		Group: 1, Self: self, Seed: uint64(self.ID), ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond,
-		HungLimit: 2 * time.Second, UncommittedBytesMax: 1 << 20,
+		Group: 1, Self: self, Seed: uint64(self.ID),
+		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, UncommittedBytesMax: 1 << 20},
 	}
 }
 
