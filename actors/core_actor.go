@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"time"
-
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
@@ -44,13 +42,9 @@ type coreActor struct {
 	changed core.Changed
 	config  core.ConfigurationAt
 
-	// grown is what the streams are to be notified of; notifiedLast is the end
-	// of the log that they know of. Of what is only committed they may be
-	// notified later.
-	grown             core.Replicate
-	notifiedLast      core.Index
-	commitNotice      stage.Timer
-	commitNoticeArmed bool
+	// logNotice is what the streams are to be notified of.
+	logNotice    logNotice
+	commitNotice stage.Timer
 	// applyTo is told once a burst, at its end.
 	applyTo core.Index
 	// waitsForFlush is what the inbox was told last.
@@ -187,7 +181,7 @@ func (c *coreActor) step() bool {
 	if changing := c.engine.Changing(); changing != c.seen.changing.Load() {
 		c.seen.changing.Store(changing)
 	}
-	if c.grown.Last > c.notifiedLast {
+	if c.logNotice.hasEntries() {
 		c.notifyStreams()
 	}
 	c.armCommitNotice()
@@ -248,7 +242,7 @@ func (c *coreActor) handle(item any) {
 	case *unsentResults:
 		c.proposals.keepUnsent(item.m)
 	case *commitNoticeDue:
-		c.commitNoticeArmed = false
+		c.logNotice.due()
 		c.notifyStreams()
 	case *retryDue:
 		c.retryArmed = false
@@ -297,33 +291,22 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 
 // notifyStreams tells the streams how far the log reaches and is committed.
 func (c *coreActor) notifyStreams() {
-	if c.grown == (core.Replicate{}) {
-		return
+	if grown, ok := c.logNotice.take(); ok {
+		for _, s := range c.streams.running {
+			s.inbox.grow(grown)
+		}
 	}
-	grown := core.StreamGrown{Last: c.grown.Last, Commit: c.grown.Commit}
-	for _, s := range c.streams.running {
-		s.inbox.grow(grown)
-	}
-	c.notifiedLast, c.grown = c.grown.Last, core.Replicate{}
 }
 
-// commitNoticeDelay is for how long the notice that entries are committed waits
-// for more entries to travel with. While writes follow each other, it then
-// costs no messages of its own; nobody waits for it but a follower's state
-// machine.
-const commitNoticeDelay = time.Millisecond
-
-// armCommitNotice keeps a timer running while there is such a notice.
+// armCommitNotice keeps a timer running while there is something to notify of.
 func (c *coreActor) armCommitNotice() {
-	if c.commitNoticeArmed || c.grown == (core.Replicate{}) {
-		return
-	}
-	c.commitNoticeArmed = true
-	if c.commitNotice == nil {
+	switch {
+	case !c.logNotice.delay():
+	case c.commitNotice == nil:
 		c.commitNotice = c.Env.AfterFunc(commitNoticeDelay, func() { c.put(&commitNoticeDue{}) })
-		return
+	default:
+		c.commitNotice.Reset(commitNoticeDelay)
 	}
-	c.commitNotice.Reset(commitNoticeDelay)
 }
 
 // tellApply tells the apply actor once a burst how far it may go.

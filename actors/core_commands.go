@@ -29,7 +29,7 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.Send:
 		c.send(cmd.Message)
 	case *core.Replicate:
-		c.grown = *cmd
+		c.logNotice.note(cmd)
 		observe.Committed{Index: cmd.Commit}.Tell(c.watch)
 	case *core.Apply:
 		c.applyTo = max(c.applyTo, cmd.UpTo)
@@ -124,8 +124,8 @@ func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
 }
 
 func (c *coreActor) startStream(cmd *core.StartStream) {
-	c.notifyStreams()  // what was said before is not for the new stream
-	c.notifiedLast = 0 // of which it has to be notified in this burst
+	c.notifyStreams() // what was said before is not for the new stream
+	c.logNotice.streamStarts()
 	c.stopStream(streamKey{cmd.Peer.Identity, cmd.Stream})
 	c.streams.start(cmd)
 }

@@ -21,12 +21,8 @@ type proposalsInCore struct {
 	forwarded proposalList
 	byID      map[uint64]*Proposal
 	lastID    uint64
-	// blocked: the engine, or the leader, had no room. The next sign of
-	// progress, or the retry timer, unblocks.
-	blocked bool
-	// refused: the leader would not have them, or could not be reached; the
-	// retry timer unblocks, or another leader.
-	refused bool
+	// held says why they are not tried now.
+	held holdBack
 	// leader is whom the waiting ones are for, in the term, and since when.
 	leader membership.NodeID
 	term   core.Term
@@ -114,7 +110,7 @@ func (s *proposalsInCore) failWaiting(fail func(*Proposal) error) {
 // propose gives the waiting ones to the engine, in batches of one expected term.
 func (s *proposalsInCore) propose() {
 	c := s.core
-	for !s.waiting.empty() && !s.blocked {
+	for !s.waiting.empty() && s.held.appends() {
 		expected := s.waiting.first.ExpectedTerm
 		entries := make([]core.Entry, 0, min(s.waiting.length, proposeBatchMax))
 		for p := s.waiting.first; p != nil && p.ExpectedTerm == expected && len(entries) < cap(entries); p = p.next {
@@ -163,7 +159,7 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 	switch {
 	case errors.Is(err, core.ErrOverloaded):
 		observe.Overloaded{How: observe.OverloadLogFull}.Tell(s.core.watch)
-		s.blocked = true
+		s.held.noRoom = true
 	case errors.Is(err, core.ErrNotReady):
 		s.failWaiting(func(p *Proposal) error {
 			if p.FailWithoutLeader || p.isRemote() {
@@ -171,7 +167,7 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 			}
 			return nil
 		})
-		s.blocked = true
+		s.held.noRoom = true
 	case errors.Is(err, core.ErrTermChanged):
 		s.failWaiting(func(p *Proposal) error {
 			if p.ExpectedTerm == expected {
@@ -182,18 +178,18 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 	default:
 		// The step itself ended this node's leadership: Changed is in its
 		// commands.
-		s.blocked = true
+		s.held.noRoom = true
 	}
 }
 
 // progress lets what had no room be tried again.
-func (s *proposalsInCore) progress() { s.blocked = false }
+func (s *proposalsInCore) progress() { s.held.progress() }
 
 // forward sends the waiting ones to the leader.
 func (s *proposalsInCore) forward() {
 	c := s.core
 	to, known := s.leaderIdentity()
-	for known && !s.waiting.empty() && !s.blocked && !s.refused {
+	for known && !s.waiting.empty() && s.held.forwards() {
 		m := &core.ProposeRequest{Header: c.seen.header(to)}
 		s.batch = s.batch[:0]
 		bytes := 0
@@ -212,7 +208,7 @@ func (s *proposalsInCore) forward() {
 			observe.Forwarded{Span: p.span, Batch: len(s.batch), Taken: sent}.Tell(c.watch)
 		}
 		if !sent {
-			s.refused = true // nothing left this node
+			s.held.turnedDown = true // nothing left this node
 			return
 		}
 		for _, p := range s.batch {
@@ -242,9 +238,10 @@ func (s *proposalsInCore) leaderIdentity() (core.Identity, bool) {
 
 // onChanged follows the leader.
 func (s *proposalsInCore) onChanged() {
-	s.blocked = false
+	s.held.progress()
 	if c := s.core; c.changed.Leader != s.leader || c.changed.Term != s.term {
-		s.leader, s.term, s.since, s.refused = c.changed.Leader, c.changed.Term, c.now, false
+		s.leader, s.term, s.since = c.changed.Leader, c.changed.Term, c.now
+		s.held.newLeader()
 		for p := s.waiting.first; p != nil; p = p.next {
 			observe.LeaderChanged{Span: p.span}.Tell(c.watch)
 		}
@@ -314,7 +311,7 @@ func (s *proposalsInCore) again(p *Proposal, end bool, err error) {
 		return
 	}
 	if p.sentTo.ID == s.core.changed.Leader {
-		s.refused = true
+		s.held.turnedDown = true
 	}
 	observe.Requeued{Span: p.span}.Tell(s.core.watch)
 	p.stage.Store(stageWaiting)
@@ -393,7 +390,7 @@ func (s *proposalsInCore) keepUnsent(m *core.ProposeResponse) {
 }
 
 func (s *proposalsInCore) needsRetry() bool {
-	return len(s.unsent) > 0 || s.refused && !s.waiting.empty() || s.blocked && !s.waiting.empty() || s.orphans()
+	return len(s.unsent) > 0 || s.held.holds() && !s.waiting.empty() || s.orphans()
 }
 
 // orphans reports whether anything was forwarded to a leadership that is over. The
@@ -411,7 +408,7 @@ func (s *proposalsInCore) orphaned(p *Proposal) bool {
 // up what nobody answers any more.
 func (s *proposalsInCore) onRetry() {
 	c := s.core
-	s.blocked, s.refused = false, false
+	s.held.retry()
 	patience := c.cfg.ElectionTimeout
 	if c.now.Sub(s.since) >= patience {
 		s.failForwarded(errLeaderChanged, s.orphaned)

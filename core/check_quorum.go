@@ -19,31 +19,17 @@ func (e *Engine) lostQuorum() bool {
 }
 
 // hung carries out rule 16: a leader whose own disk or state machine stands
-// still while others advance steps down; the reason is returned. When all
-// disks are slow nobody's commit runs ahead, and the leadership stays.
-func (e *Engine) hung() string {
-	l := &e.leaderState
-	if e.writes.flushed >= l.flushMark {
-		// It moves: a disk that is merely slower than the others' is not hung.
-		l.flushBehind, l.flushMark = 0, e.commit
-		if e.writes.flushed < e.commit {
-			l.flushBehind = e.now
-		}
+// still while others advance steps down; the reason is returned, and what it has to
+// catch up with before it campaigns. When all disks are slow nobody's commit runs
+// ahead, and the leadership stays.
+func (e *Engine) hung() (why string, flush, apply Index) {
+	switch own := &e.leaderState.own; {
+	case own.diskHung(e.now, e.cfg.HungLimit):
+		return fmt.Sprintf("own disk hangs: flushed %d, committed %d", e.writes.flushed, e.commit), e.commit, 0
+	case own.machineHung(e.now, e.cfg.HungLimit):
+		return fmt.Sprintf("own state machine hangs: applied %d, committed %d", e.applied, e.commit), 0, e.commit
 	}
-	if e.applied != l.applySeen || !e.appliedBehindPeers() {
-		l.applySeen, l.applyBehind = e.applied, 0
-	} else if l.applyBehind == 0 {
-		l.applyBehind = e.now
-	}
-	switch {
-	case l.flushBehind != 0 && e.now.Sub(l.flushBehind) > e.cfg.HungLimit:
-		l.catchUpFlush = e.commit
-		return fmt.Sprintf("own disk hangs: flushed %d, committed %d", e.writes.flushed, e.commit)
-	case l.applyBehind != 0 && e.now.Sub(l.applyBehind) > e.cfg.HungLimit:
-		l.catchUpApply = e.commit
-		return fmt.Sprintf("own state machine hangs: applied %d, committed %d", e.applied, e.commit)
-	}
-	return ""
+	return "", 0, 0
 }
 
 func (e *Engine) appliedBehindPeers() bool {

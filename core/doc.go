@@ -246,7 +246,7 @@
 // Bytes of other groups put it off for as long as they leave. A connection is not broken while its
 // peer waits for its disk or for a snapshot.
 //
-//   - Code: core/check_quorum.go, core/stuck_entries.go, core/election.go, actors/timers.go,
+//   - Code: core/check_quorum.go, core/own_progress.go, core/stuck_entries.go, core/election.go, actors/timers.go,
 //     network/tcp/sent.go
 //   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,

@@ -34,7 +34,10 @@ func (e *Engine) onHeartbeatTimer() {
 			e.becomeFollower(e.hard.Term, Identity{}, "no quorum answered within an election time-out")
 			return
 		}
-		if why := e.hung(); why != "" {
+		l := &e.leaderState
+		l.own.note(e.now, e.writes.flushed, e.applied, e.commit, e.appliedBehindPeers())
+		if why, flush, apply := e.hung(); why != "" {
+			l.catchUpFlush, l.catchUpApply = max(l.catchUpFlush, flush), max(l.catchUpApply, apply)
 			e.becomeFollower(e.hard.Term, Identity{}, why)
 			return
 		}

@@ -28,12 +28,7 @@ type leaderState struct {
 	uncommitted      []uncommitted
 	uncommittedBytes int
 
-	// Since when this node's own disk has not reached flushMark, and its machine
-	// has stood at applySeen while others went on (rule 16); 0 if neither.
-	flushBehind Instant
-	flushMark   Index
-	applyBehind Instant
-	applySeen   Index
+	own ownProgress
 	// accepted is what a quorum had accepted at the last check, and acceptedAt when
 	// that rose last, or was all that there is (rule 16).
 	accepted   Index
