@@ -439,13 +439,15 @@
 // The log actor calls the store, the apply actor calls the state machine, and the resolver of names
 // is called on goroutines of its own. A call that hangs there holds up only those who need its
 // answer. While a call is under way, its actor has not ended and the group is not done. Events go to
-// whoever takes them through a bounded queue that counts what it drops.
+// whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
+// and lines of the log: the actors call no logger, meter or tracer.
 //
 //   - Code: network/tcp/resolve.go, actors/log_actor.go, actors/apply_actor.go,
-//     actors/stage/shell.go, events.go
+//     actors/stage/shell.go, actors/observe/observer.go, events.go
 //   - Tests: network/tcp.TestResolveHangsAlone, troupe.TestEventQueueDropsTheOldest,
-//     actors/stage.TestShellWithCallsThatEndLater
-//   - Not yet: loggers, meters and tracers are called by the actors themselves
+//     actors/stage.TestShellWithCallsThatEndLater, actors/observe.TestObserverLosesAndCounts,
+//     actors/observe.TestStuckTakersHoldUpNobody
+//   - Not yet: network/tcp calls its logger itself
 //
 // # Rule 29: What a connection says of itself is a hint until it is proved
 //

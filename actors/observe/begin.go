@@ -97,8 +97,8 @@ func (b ProposingFor) Begin(w *Watch) (s Span) {
 
 // Begin begins b.
 func (b Forwarding) Begin(w *Watch) (s Span) {
-	if t := w.traced(); t != nil && b.Span.Traced() {
-		s.Context = t.forwarding(&b)
+	if b.Span.Traced() {
+		s.Context = w.traces.forwarding(&b)
 	}
 	return s
 }

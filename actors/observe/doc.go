@@ -9,11 +9,11 @@
 //	err := restore(meta)
 //	observe.Restored{Span: span, Meta: meta, Err: err}.Tell(watch)
 //
-// Both may be called from anywhere. They count, and remember what is under way,
-// under locks of this package alone. Nothing foreign is called by them (rule 28 of
-// package core): spans that have ended, lines and measurements leave through
-// bounded queues, and an [observer] makes spans, lines and histograms of them. One
-// that finds no room is lost and counted. So a logger, a tracer or a meter that
+// Anybody may call both. They count, and remember what is under way, under locks of
+// this package alone. They call nothing foreign (rule 28 of package core). Spans that
+// have ended, lines and measurements leave through bounded queues, and an [observer]
+// hands them to the tracer, the logger or the meter. What finds no room is lost and
+// counted. So a logger, a tracer or a meter that
 // blocks, panics or ends its goroutine costs lines, spans or measurements, and
 // nothing else.
 //

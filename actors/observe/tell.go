@@ -244,78 +244,88 @@ func (e TimerFired) Tell(w *Watch) {
 
 // Tell tells w of e.
 func (e Room) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.waited(e.Span, tracing.EventRoom)
+	if e.Span.Traced() {
+		e.follow(w)
 	}
 }
+
+func (e Room) follow(w *Watch) { w.traces.waited(e.Span, tracing.EventRoom) }
 
 // Tell tells w of e.
 func (e Taken) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.waited(e.Span, tracing.EventTaken)
+	if e.Span.Traced() {
+		e.follow(w)
 	}
 }
 
+func (e Taken) follow(w *Watch) { w.traces.waited(e.Span, tracing.EventTaken) }
+
 // Tell tells w of e.
 func (e Admitted) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.admitted(&e)
+	if e.Span.Traced() {
+		w.traces.admitted(&e)
 	}
 }
 
 // Tell tells w of e.
 func (e Forwarded) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.forwarded(&e)
+	if e.Span.Traced() {
+		e.follow(w)
 	}
 }
+
+func (e Forwarded) follow(w *Watch) { w.traces.forwarded(&e) }
 
 // Tell tells w of e.
 func (e LeaderChanged) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.leaderChanged(e.Span)
+	if e.Span.Traced() {
+		e.follow(w)
 	}
 }
 
+func (e LeaderChanged) follow(w *Watch) { w.traces.leaderChanged(e.Span) }
+
 // Tell tells w of e.
 func (e Answered) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.answered(&e)
+	if e.Span.Traced() {
+		w.traces.answered(&e)
 	}
 }
 
 // Tell tells w of e.
 func (e Requeued) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.requeued(e.Span)
+	if e.Span.Traced() {
+		w.traces.requeued(e.Span)
 	}
 }
 
 // Tell tells w of e.
 func (e Completed) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.completed(&e)
+	if e.Span.Traced() {
+		e.follow(w)
 	}
 }
 
+func (e Completed) follow(w *Watch) { w.traces.completed(&e) }
+
 // Tell tells w of e.
 func (e ReadAsked) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.readAsked(e.Span)
+	if e.Span.Traced() {
+		w.traces.readAsked(e.Span)
 	}
 }
 
 // Tell tells w of e.
 func (e ReadAgain) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.readAgain(e.Span)
+	if e.Span.Traced() {
+		w.traces.readAgain(e.Span)
 	}
 }
 
 // Tell tells w of e.
 func (e ReadConfirmed) Tell(w *Watch) {
-	if t := w.traced(); t != nil && e.Span.Traced() {
-		t.readConfirmed(&e)
+	if e.Span.Traced() {
+		w.traces.readConfirmed(&e)
 	}
 }
 
