@@ -91,12 +91,7 @@ func (r *traceRig) sends(to core.Identity, entries []core.Entry) *core.AppendEnt
 	return m
 }
 
-// stores writes entries.
-func (r *traceRig) stores(entries []core.Entry) {
-	Submitted{Write: &core.Write{Append: entries}}.Tell(r.watch)
-	r.flushes(entries)
-}
-
+// flushes makes entries durable.
 func (r *traceRig) flushes(entries []core.Entry) {
 	Durable{Span: Writing{}.Begin(r.node.Watch()), Entries: entries, BatchEntries: 1, BatchBytes: 1}.Tell(r.watch)
 }
