@@ -9,7 +9,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// appendTimes remember when the log grew, so that an index tells for how long
+// appendTimes remembers when the log grew, so that an index tells for how long
 // its entry has been there. The marks are spaced, and thinned out with age, so
 // that a bounded number reaches back to the beginning of the role in the term.
 type appendTimes struct {

@@ -129,7 +129,7 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 
 // What the core tells: how far to apply, the proposals that it has appended, reads
 // that wait for an index, and that a view or an installation is wanted. Proposals
-// come before anything can make the actor apply them, and do not ring.
+// come before anything can make the actor apply them, and do not wake it.
 func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
 func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
 func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }

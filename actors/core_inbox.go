@@ -49,8 +49,9 @@ type attention struct {
 // for one, and whatever it is while somebody watches the status, in which all
 // of it stands.
 //
-// What woke the core does so again until it is taken, so that the rule may look at
-// all that there is whenever anything of it, or the attention, changes.
+// What woke the core stays a reason to wake it until it is taken, so that the
+// rule may look at all that there is whenever anything of it, or the attention,
+// changes.
 func (a attention) wakes(n *coreNotices) bool {
 	return n.counts || a.flush && n.flushed != 0 || a.status && n.count() > 0
 }
@@ -80,7 +81,7 @@ func (b *coreInbox) noteMatched(counts bool) {
 }
 
 // attend says whether flushes wake the core from now on. One that came before
-// and would have done so does it now.
+// and would have woken it does so now.
 func (b *coreInbox) attend(flush bool) {
 	b.Note(func() bool {
 		b.attention.flush = flush

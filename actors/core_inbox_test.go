@@ -7,7 +7,7 @@ import (
 )
 
 // TestCoreInboxNotices: notices keep the newest only, and wake the core where
-// somebody waits for them; what came before does as soon as somebody waits.
+// somebody waits for them; what came before does so as soon as somebody waits.
 func TestCoreInboxNotices(t *testing.T) {
 	wakeUps := 0
 	b := &coreInbox{}

@@ -11,8 +11,8 @@ import (
 // waits for more entries to travel with, for commitNoticeDelay at most.
 type logNotice struct {
 	pending core.StreamGrown
-	// told is the end of the log that all streams know of.
-	told core.Index
+	// notified is the end of the log that all streams know of.
+	notified core.Index
 	// waits: a timer runs for a commit index alone.
 	waits bool
 }
@@ -29,7 +29,7 @@ func (n *logNotice) note(r *core.Replicate) {
 }
 
 // hasEntries reports whether there are entries that the streams do not know of.
-func (n *logNotice) hasEntries() bool { return n.pending.Last > n.told }
+func (n *logNotice) hasEntries() bool { return n.pending.Last > n.notified }
 
 // take returns what the streams are to be told, ok is false if there is nothing.
 func (n *logNotice) take() (grown core.StreamGrown, ok bool) {
@@ -37,13 +37,13 @@ func (n *logNotice) take() (grown core.StreamGrown, ok bool) {
 		return grown, false
 	}
 	grown = n.pending
-	n.told, n.pending = grown.Last, core.StreamGrown{}
+	n.notified, n.pending = grown.Last, core.StreamGrown{}
 	return grown, true
 }
 
 // streamStarts lets a stream that is about to start be told of all entries in this
 // burst.
-func (n *logNotice) streamStarts() { n.told = 0 }
+func (n *logNotice) streamStarts() { n.notified = 0 }
 
 // delay reports whether a timer has to be started for what is left, and takes it as
 // started.

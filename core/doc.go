@@ -254,7 +254,7 @@
 //     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
 //   - Scripts: hung_disk
 //   - Not yet: to hand over by TimeoutNow before leaving, to stay while no healthy voter answers, and
-//     to campaign in spite of a machine that has to catch up after four time-outs without a leader
+//     to campaign after four time-outs without a leader, in spite of a machine that has to catch up
 //
 // # Rule 17: A store has one identity and one life at a time
 //

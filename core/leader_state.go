@@ -15,8 +15,8 @@ type leaderState struct {
 	first Index
 	peers []*peer
 
-	// begun is when the leadership began; identify numbers what silent peers are
-	// asked.
+	// begun is when the leadership began; identify numbers the questions to silent
+	// peers.
 	begun    Instant
 	identify uint64
 

@@ -26,7 +26,7 @@ const (
 	commandBytesMax  = 1 << 10
 	logCacheBytesMax = 2 << 10
 	// logCacheEntriesMax is how many entries, of an overhead each, the
-	// in-memory log of the log in memory has at most: twice what is asked for.
+	// in-memory log has at most: twice what is asked for.
 	logCacheEntriesMax = 2 * logCacheBytesMax / core.EntryOverheadBytes
 )
 

@@ -221,7 +221,7 @@ func (a *addresses) learned(besides membership.NodeID) []wire.Address {
 }
 
 // announced is what this node says of where it listens: an unspecified host is
-// never said (rule 30), only the port.
+// never named (rule 30), only the port.
 func announced(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -262,7 +262,7 @@ func TestStrangerAtAnOldAddress(t *testing.T) {
 	}
 }
 
-// TestMemberListensEverywhere: an unspecified host is never said, and the
+// TestMemberListensEverywhere: an unspecified host is never named, and the
 // member is found all the same.
 func TestMemberListensEverywhere(t *testing.T) {
 	one, two := &member{id: 1}, &member{id: 2}
@@ -299,7 +299,7 @@ func TestSaidAddress(t *testing.T) {
 	} {
 		said := announced(c.listens)
 		if host, _, err := net.SplitHostPort(said); err == nil && host != "" && unspecified(host) {
-			t.Errorf("%s: %q is said", c.listens, said)
+			t.Errorf("%s: %q is announced", c.listens, said)
 		}
 		if whole, guess := saidAddress(said, remote(c.from)); whole != c.whole || guess != c.guess {
 			t.Errorf("%s from %s: %q, %q; want %q, %q", c.listens, c.from, whole, guess, c.whole, c.guess)

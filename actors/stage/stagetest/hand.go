@@ -6,7 +6,7 @@ import "github.com/trouperaft/troupe/actors/stage"
 // Hand is an environment in which nothing happens by itself: actors have their
 // turns when the test settles it, and a call that may block ends when the test
 // says so, as in a simulation. Clock, randomness and timers are production's. One
-// goroutine uses it, and makes everything that wakes them; its actors need no end.
+// goroutine uses it, and makes everything that wakes its actors; they need no end.
 type Hand struct {
 	stage.Environment
 	system *stage.System

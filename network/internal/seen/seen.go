@@ -61,8 +61,8 @@ func (l *Lives) check(claim network.Local) error {
 	return nil
 }
 
-// Meet checks and remembers what a peer has proved. The result reports whether
-// this life is a new one. The error is that of Check.
+// Meet checks and remembers what a peer has proved. isNew reports whether
+// this life was unknown. The error is that of Check.
 func (l *Lives) Meet(proved network.Local) (isNew bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
