@@ -159,8 +159,8 @@ func (c *Config) validatePositive() error {
 	return nil
 }
 
-// validateBytes asserts that a command of the largest size passes everywhere:
-// else it would wait for ever.
+// validateBytes asserts that a command of the largest size is within every bound in
+// bytes: one that is not passes alone, and the bound does not hold.
 func (c *Config) validateBytes() error {
 	entry := c.CommandBytesMax + core.EntryOverheadBytes
 	for _, field := range []struct {

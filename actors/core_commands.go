@@ -74,7 +74,11 @@ func (c *coreActor) carryOut(cmd core.Command) {
 
 // send sends a message that depends on no write.
 func (c *coreActor) send(message core.Message) {
-	observe.Sending{Message: message, Last: c.engine.Last(), Read: c.reads.asking.traced()}.Begin(c.watch)
+	sending := observe.Sending{Message: message, Last: c.engine.Last()}
+	if _, asks := message.(*core.ReadIndexRequest); asks {
+		sending.Read = c.reads.asking.traced()
+	}
+	sending.Begin(c.watch)
 	c.network.Send(message)
 }
 

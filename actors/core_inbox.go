@@ -49,9 +49,8 @@ type attention struct {
 // for one, and whatever it is while somebody watches the status, in which all
 // of it stands.
 //
-// What woke the core stays a reason to wake it until it is taken, so that the
-// rule may look at all that there is whenever anything of it, or the attention,
-// changes.
+// A notice that woke the core goes on counting until it is taken. So the rule may
+// look at all notices whenever one of them, or the attention, changes.
 func (a attention) wakes(n *coreNotices) bool {
 	return n.counts || a.flush && n.flushed != 0 || a.status && n.count() > 0
 }

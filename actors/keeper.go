@@ -40,13 +40,9 @@ type keeper struct {
 
 // keeperNeeds is what the keeper is given.
 type keeperNeeds struct {
-	env      stage.Environment
-	logger   *slog.Logger
+	home     // of the node: a failure stops all groups on the store
 	store    storage.LogStore
 	promises *promises
-	// failed stops all groups on the store, ended is the end of the keeper.
-	failed func(error)
-	ended  func()
 }
 
 // keeperInbox has notes alone, each of which has its place: so it is bounded by the
@@ -103,7 +99,7 @@ func newKeeper(needs keeperNeeds, header storage.Header) *keeper {
 	if header.StartCounter > 1 {
 		k.quietPeriod = header.Promise
 	}
-	k.Shell = stage.Shell{Env: k.env, Name: "keeper", Next: k.step, Closing: k.finish, Failed: k.failed, Ended: k.ended}
+	k.Shell = k.shell("keeper", k.step, k.finish)
 	k.inbox.Wake = k.Wake
 	return k
 }
@@ -162,7 +158,7 @@ func (k *keeper) keep(p storage.Peer) {
 	var err error
 	k.Do(calls.Keep, func() { err = k.store.KeepPeer(context.Background(), p) }, func() {
 		if err != nil {
-			k.logger.Warn("what was learned of a peer cannot be kept", slog.Any("peer", p.Identity), slog.Any("error", err))
+			k.watch.Logger().Warn("what was learned of a peer cannot be kept", slog.Any("peer", p.Identity), slog.Any("error", err))
 		}
 	})
 }
@@ -175,7 +171,7 @@ func (k *keeper) lowerPromise() {
 	k.Do(calls.Keep, func() { err = k.promises.lower(left) }, func() {
 		switch {
 		case err != nil:
-			k.logger.Warn("the lease promise of the life before cannot be lowered", slog.Any("error", err))
+			k.watch.Logger().Warn("the lease promise of the life before cannot be lowered", slog.Any("error", err))
 		case left > 0:
 			k.timer.Reset(k.pause(left))
 		}

@@ -324,7 +324,7 @@ func (l *logActor) settle() {
 	for _, g := range l.round {
 		l.prove(g)
 		for _, m := range g.then {
-			observe.Sending{Message: m}.Begin(g.watch)
+			observe.Released{Message: m}.Tell(g.watch)
 			l.network.Send(m)
 		}
 		clear(g.then)

@@ -87,14 +87,17 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.observed, n.logger, out.watch = observed, observed.Logger(), observed.Watch()
+	n.observed, n.logger, out.watch = observed, observed.Watch().Logger(), observed.Watch()
 	n.promises.store, n.promises.recorded = cfg.Store, header.Promise
 	n.table.Store(&groupTable{})
 	n.gate = snapshots.NewGate(n.env.Rand())
 	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.promises.exclusive, n.storeFailed, n.logEnded)
 	n.log.watch = observed.Watch()
 	n.log.inbox.Meter = n.log.watch.Inbox(observe.ActorLog)
-	n.keeper = newKeeper(keeperNeeds{env: n.env, logger: n.logger, store: cfg.Store, promises: &n.promises, failed: n.storeFailed, ended: n.keeperEnded}, header)
+	n.keeper = newKeeper(keeperNeeds{
+		home:  home{env: n.env, watch: observed.Watch(), failed: n.storeFailed, ended: n.keeperEnded},
+		store: cfg.Store, promises: &n.promises,
+	}, header)
 	n.keeper.begin()
 	n.log.Start()
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}

@@ -192,14 +192,17 @@ func (s *proposalsInCore) forward() {
 	for known && !s.waiting.empty() && s.held.forwards() {
 		m := &core.ProposeRequest{Header: c.seen.header(to)}
 		s.batch = s.batch[:0]
-		bytes := 0
+		bytes, traced := 0, 0
 		for p := s.waiting.first; p != nil; p = p.next {
 			if bytes += p.roomBytes; bytes > c.cfg.MessageBytesMax && len(m.Proposals) > 0 {
 				break
 			}
 			s.lastID++
 			p.id = s.lastID
-			span := observe.Forwarding{Span: p.span, To: to}.Begin(c.watch)
+			span := observe.Forwarding{Span: p.span, To: to, Traced: traced}.Begin(c.watch)
+			if span.Traced() {
+				traced++
+			}
 			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data, Trace: span.Context})
 			s.batch = append(s.batch, p)
 		}

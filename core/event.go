@@ -81,7 +81,8 @@ type Matched struct {
 }
 
 // SnapshotNeeded says that a stream's peer needs entries that the log no longer
-// holds.
+// holds. It is said when that is found, and again at each answer to a heartbeat
+// until a snapshot was sent, also while one is on its way.
 type SnapshotNeeded struct {
 	Peer   Identity
 	Stream uint64

@@ -162,7 +162,8 @@ type StreamOutput struct {
 	Send *AppendEntries
 	// Matched, if not 0, is for the core.
 	Matched Index
-	// NeedSnapshot: the core is to send one.
+	// NeedSnapshot: the core is to send one. It is said again and again until one was
+	// sent.
 	NeedSnapshot bool
 	// LostData: the peer denies what it had acknowledged to this stream. It is for
 	// the core.

@@ -25,13 +25,17 @@ type (
 		Bytes int
 		Trace core.TraceContext
 	}
-	// Forwarding: a proposal is about to be sent on. The span's context goes with it.
+	// Forwarding: a proposal is about to be sent on, in a message that carries the
+	// contexts of Traced others. The span's own goes with it, unless they are too
+	// many.
 	Forwarding struct {
-		Span Span
-		To   core.Identity
+		Span   Span
+		To     core.Identity
+		Traced int
 	}
 	// Sending: a message is about to be handed to the network, or to the log that
-	// hands it on when a write is durable (Waits). Requests get their contexts. Last
+	// hands it on when a write is durable (Waits; Released follows). Requests get
+	// their contexts. Last
 	// is the end of the own log, Read the read that a request for an index is for.
 	Sending struct {
 		Message core.Message
@@ -62,9 +66,11 @@ type (
 	Restoring struct{ Meta *core.SnapshotMeta }
 )
 
-// since returns a span that begins now, if it is traced or measured.
-func (w *Watch) since(c core.TraceContext) Span {
-	s := Span{Context: c}
+// rare begins, by begin, what is seldom: it is traced and measured.
+func (w *Watch) rare(begin func(t *traces) core.TraceContext) (s Span) {
+	if t := w.traced(); t != nil {
+		s.Context = begin(t)
+	}
 	if w.ofNode() != nil || s.Traced() {
 		s.Begun = instant(w.node.env)
 	}
@@ -145,36 +151,22 @@ func (b Bootstrapping) Begin(w *Watch) (s Span) {
 
 // Begin begins b.
 func (b Building) Begin(w *Watch) Span {
-	var c core.TraceContext
-	if t := w.traced(); t != nil {
-		c = t.rare(context.Background(), tracing.SnapshotBuild)
-	}
-	return w.since(c)
+	return w.rare(func(t *traces) core.TraceContext { return t.rare(context.Background(), tracing.SnapshotBuild) })
 }
 
 // Begin begins b.
 func (b SendingSnapshot) Begin(w *Watch) Span {
-	var c core.TraceContext
-	if t := w.traced(); t != nil {
-		c = t.rare(context.Background(), tracing.SnapshotSend, peerOf(b.Peer))
-	}
-	return w.since(c)
+	return w.rare(func(t *traces) core.TraceContext {
+		return t.rare(context.Background(), tracing.SnapshotSend, peerOf(b.Peer))
+	})
 }
 
 // Begin begins b.
 func (b ReceivingSnapshot) Begin(w *Watch) Span {
-	var c core.TraceContext
-	if t := w.traced(); t != nil {
-		c = t.receivingSnapshot(b.Chunk)
-	}
-	return w.since(c)
+	return w.rare(func(t *traces) core.TraceContext { return t.receivingSnapshot(b.Chunk) })
 }
 
 // Begin begins b.
 func (b Restoring) Begin(w *Watch) Span {
-	var c core.TraceContext
-	if t := w.traced(); t != nil {
-		c = t.restoring(b.Meta)
-	}
-	return w.since(c)
+	return w.rare(func(t *traces) core.TraceContext { return t.restoring(b.Meta) })
 }

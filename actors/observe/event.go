@@ -57,6 +57,8 @@ type (
 	}
 	// Streams: this node replicates to these peers.
 	Streams struct{ Peers []membership.Identity }
+	// Released: a message leaves that has waited for a write (Sending, Waits).
+	Released struct{ Message core.Message }
 	// Submitted: the engine wants something written, and nobody knows of it yet.
 	Submitted struct{ Write *core.Write }
 	// TimerFires and TimerFired enclose the engine's step for a timer.

@@ -201,6 +201,13 @@ func (e Stepped) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e Released) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.released(e.Message)
+	}
+}
+
+// Tell tells w of e.
 func (e Submitted) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.submitted(e.Write)

@@ -238,8 +238,8 @@ func TestTracedVoteWaitsForItsWrite(t *testing.T) {
 	if got, want := r.said("raft.vote"), []string{"Unset: " + reasonNoAnswer, "Unset: " + reasonNoAnswer}; !slices.Equal(got, want) {
 		t.Errorf("before the write: %q, want %q", got, want)
 	}
-	Sending{Message: &core.AppendResponse{}}.Begin(r.watch)
-	Sending{Message: answer(granted)}.Begin(r.watch)
+	Released{&core.AppendResponse{}}.Tell(r.watch)
+	Released{answer(granted)}.Tell(r.watch)
 	if got := r.said("raft.vote", "raft.vote.granted"); len(got) != 3 || got[2] != "Unset true" {
 		t.Errorf("after the write: %q", got)
 	}
@@ -255,6 +255,48 @@ func TestTracedVoteWaitsForItsWrite(t *testing.T) {
 		t.Errorf("%d requests are kept, want %d", len(r.votes), tracedRequestsMax)
 	}
 	r.watch.Close()
+	r.leavesNothing(t)
+}
+
+// TestReleasedRequestBeginsNothing asserts that a request for votes that leaves when
+// its write is durable, after its election has ended, begins no other.
+func TestReleasedRequestBeginsNothing(t *testing.T) {
+	r := newTraceRig(t, tracing.NewRatioSampler(1))
+	m := &core.VoteRequest{Header: core.Header{Term: 5}}
+	Sending{Message: m, Waits: true}.Begin(r.watch)
+	asked := m.Trace
+	Changed{&core.Changed{Role: core.RoleFollower, Term: 6}}.Tell(r.watch)
+	Released{m}.Tell(r.watch)
+	if asked.IsZero() || m.Trace != asked {
+		t.Errorf("it was asked under %x, and leaves under %x", asked, m.Trace)
+	}
+	if got := r.said("raft.election"); len(got) != 1 {
+		t.Errorf("the elections are %q", got)
+	}
+	r.leavesNothing(t)
+}
+
+// TestForwardedContextsAreCapped asserts that a message carries no more contexts
+// than a network leaves room for, and that what goes without one says so.
+func TestForwardedContextsAreCapped(t *testing.T) {
+	r := newTraceRig(t, tracing.NewRatioSampler(1))
+	batch := r.sampled(t, tracedPerMessageMax+3)
+	traced := 0
+	for _, p := range batch {
+		if s := (Forwarding{Span: p, To: r.peer, Traced: traced}).Begin(r.watch); s.Traced() {
+			traced++
+		}
+	}
+	for _, p := range batch {
+		Forwarded{Span: p, Batch: len(batch), Taken: true}.Tell(r.watch)
+		r.completes(p, core.LogID{Term: 1, Index: 1})
+	}
+	if n := r.ended("raft.propose", tracing.EventCapped); traced != tracedPerMessageMax || n != 3 {
+		t.Errorf("%d carry a context, want %d; %d say that they do not, want 3", traced, tracedPerMessageMax, n)
+	}
+	if n := r.ended("raft.forward", ""); n != tracedPerMessageMax {
+		t.Errorf("%d ways were recorded", n)
+	}
 	r.leavesNothing(t)
 }
 

@@ -116,6 +116,10 @@ func (t *traces) forwarding(b *Forwarding) (c core.TraceContext) {
 		if p.to != b.To {
 			t.unsent(p, now)
 		}
+		if b.Traced >= tracedPerMessageMax {
+			p.root.note(now, tracing.EventCapped)
+			return
+		}
 		if p.forward == nil {
 			end(&p.queue, now)
 			p.to = b.To

@@ -82,6 +82,14 @@ func (t *traces) answeringVote(r *core.VoteResponse, waits bool, last core.LogID
 	})
 }
 
+// released ends what a message answers that has waited for a write. A request that
+// waited has its context already.
+func (t *traces) released(message core.Message) {
+	if r, ok := message.(*core.VoteResponse); ok {
+		t.answeringVote(r, false, core.LogID{})
+	}
+}
+
 // vote calls f with the request that r answers, if it is traced.
 func (t *traces) vote(r *core.VoteResponse, f func(*tracedVote)) {
 	if !t.wasAsked() {

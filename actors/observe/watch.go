@@ -74,7 +74,7 @@ func New(c Config) (*Node, error) {
 			}
 		})
 	}
-	n.watch = &Watch{node: n}
+	n.watch = &Watch{node: n, logger: n.logger}
 	if instruments != nil {
 		n.values = newObserver(n.env, "measurements", measurementsMax, measurement.record)
 		n.values.patient = true
@@ -145,9 +145,6 @@ func (n *Node) Dropped(kind string) int64 {
 	return 0
 }
 
-// Logger returns a logger that blocks nobody.
-func (n *Node) Logger() *slog.Logger { return n.logger }
-
 // Watch returns the watch of what groups share.
 func (n *Node) Watch() *Watch { return n.watch }
 
@@ -176,7 +173,7 @@ func (n *Node) Group(id membership.GroupID) *Watch {
 	return w
 }
 
-// Logger returns the group's logger, which blocks nobody.
+// Logger returns the logger of the node or the group, which blocks nobody.
 func (w *Watch) Logger() *slog.Logger {
 	if w == nil {
 		return discard
