@@ -256,7 +256,11 @@ func (n *Node) logEnded() {
 		return
 	}
 	var err error
-	n.env.Do(calls.Close, func() { err = n.cfg.Network.Close() }, func() { n.closed(err) })
+	n.env.Do(&stage.Call{
+		Kind: calls.Close,
+		Run:  func() { err = n.cfg.Network.Close() },
+		Done: func() { n.closed(err) },
+	})
 }
 
 func (n *Node) closed(err error) {

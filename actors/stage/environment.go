@@ -29,12 +29,11 @@ type Environment interface {
 	// the process of that actor is over; each sees what the one before of the same
 	// actor wrote. In what order runs come is the environment's business.
 	Schedule(run func())
-	// Do carries out a call that may block, then done. In production both run in
-	// place, on the calling actor's goroutine. A simulation returns at once and
+	// Do carries out a call that may block: Run, then Done. In production both run
+	// in place, on the calling actor's goroutine. A simulation returns at once and
 	// runs both later, at one virtual instant, or never if the node has crashed;
-	// until done, the actor starts no other call. Neither function panics. Actors
-	// call Shell.Do instead.
-	Do(kind Kind, call func(), done func())
+	// until Done, the actor starts no other call. Actors call Shell.Do instead.
+	Do(call *Call)
 	// Yield lets others run, once: for an actor that was called by clients who
 	// wait for its answer and of whom more would come along. In a busy process it
 	// puts the actor behind everybody, so only where that pays.
@@ -53,6 +52,16 @@ func (i Instant) Sub(o Instant) time.Duration { return time.Duration(i - o) }
 // longer than others or hang together. Actors give the numbers a meaning; the
 // stage only hands them on.
 type Kind uint8
+
+// Call is an actor's call that may block. It is the same one for all calls of a
+// Shell, which sets the fields for each.
+type Call struct {
+	Kind Kind
+	// Run is the call, and Done what follows it. Neither panics.
+	Run, Done func()
+
+	pace pace // production's
+}
 
 // Timer is a timer of an Environment. Its methods do not block and are safe for
 // concurrent use, cost some tens of nanoseconds and allocate nothing. It ends when it

@@ -52,9 +52,9 @@ func (production) System() *System { return system() }
 
 func (p production) Schedule(run func()) { p.workers.Schedule(run) }
 
-func (p production) Do(_ Kind, call func(), done func()) {
-	p.workers.blocking(call)
-	done()
+func (p production) Do(c *Call) {
+	p.workers.blocking(c)
+	c.Done()
 }
 
 func (production) Yield() { runtime.Gosched() }

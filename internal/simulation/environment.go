@@ -84,19 +84,19 @@ type call struct {
 }
 
 // Do holds the call until its time has come.
-func (e *environment) Do(kind stage.Kind, run, done func()) {
+func (e *environment) Do(of *stage.Call) {
 	l := e.life
 	if l.dead {
 		return
 	}
-	if kind == calls.Close || kind == calls.Observe {
-		run()
-		done()
+	if of.Kind == calls.Close || of.Kind == calls.Observe {
+		of.Run()
+		of.Done()
 		return
 	}
-	c := &call{kind, run, done}
+	c := &call{of.Kind, of.Run, of.Done}
 	l.calls = append(l.calls, c)
-	l.sim.clock.after(l.lasts(kind), l, func() { l.finish(c) })
+	l.sim.clock.after(l.lasts(of.Kind), l, func() { l.finish(c) })
 }
 
 // lasts draws how long a call takes.
