@@ -39,10 +39,11 @@ type applyActor struct {
 
 	pending []pendingProposals
 	// decided are proposals that have their result and are not answered yet.
-	decided []decidedProposal
-	reads   []readBatch
-	install *core.SnapshotMeta
-	view    bool
+	decided  []decidedProposal
+	answered stage.Answers
+	reads    []readBatch
+	install  *core.SnapshotMeta
+	view     bool
 	// fetched was read from the store and is to be applied next.
 	fetched []core.Entry
 	results resultBatches
@@ -342,13 +343,14 @@ func (a *applyActor) answer() {
 	for i := range a.decided {
 		e := &a.decided[i]
 		if !e.p.isRemote() {
-			e.p.finish(stageApply, e.id, e.value, e.err)
+			e.p.finishWith(&a.answered, stageApply, e.id, e.value, e.err)
 		} else if e.p.stage.CompareAndSwap(stageApply, stageDone) {
 			a.results.add(e.p, e.id, e.value, e.err)
 		}
 	}
 	clear(a.decided)
 	a.decided = a.decided[:0]
+	a.answered.Give()
 	a.results.send(a.answers)
 }
 

@@ -142,14 +142,12 @@ func (c *coreActor) noteMatched(counts bool)   { c.inbox.noteMatched(counts) }
 
 // step carries out one burst: everything that has piled up.
 func (c *coreActor) step() bool {
-	woken, urgent := c.inbox.Pending()
+	woken, _ := c.inbox.Pending()
 	if !woken {
 		return false
 	}
-	if !urgent {
-		// Proposals alone woke it: one yield lets the other clients come along.
-		c.Env.Yield()
-	}
+	// If proposals alone woke it, the other clients come along.
+	c.inbox.Gather(c.Env)
 	items, notices, urgent := c.inbox.takeAll()
 	if urgent {
 		c.proposals.progress()

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -29,6 +30,7 @@ type Proposal struct {
 	WaitForRoom bool
 	// Completed is called exactly once for each Propose, from an actor or from
 	// within a method of the group. It must not block, and may propose again.
+	// A proposal made by NewProposal has none: see Await.
 	Completed func(*Proposal)
 
 	// LogID, Value and Err are the result, valid from Completed on. Value is
@@ -56,7 +58,23 @@ type Proposal struct {
 	// Links of the one list, or chain, that the proposal is in.
 	next, prev *Proposal
 	list       *proposalList
+
+	answer *stage.Answer
 }
+
+// NewProposal returns a proposal for whose end one goroutine waits, with Await.
+func NewProposal() *Proposal { return &Proposal{answer: stage.NewAnswer()} }
+
+// Await returns true when p is completed, and false if done was closed before that.
+// Then the caller either waits again or calls Leave.
+func (p *Proposal) Await(done <-chan struct{}) bool { return p.answer.Await(done) }
+
+// Leave says, after an Await in vain, that nobody waits for p any more: it is
+// then the actors' for good. It reports false if p has been completed meanwhile.
+func (p *Proposal) Leave() bool { return p.answer.Leave() }
+
+// Renew makes a proposal that was completed as new.
+func (p *Proposal) Renew() { *p = Proposal{answer: p.answer} }
 
 // Stages of a proposal.
 const (
@@ -106,12 +124,35 @@ func (p *Proposal) reset(w *observe.Watch) {
 // finish completes p, whose stage its holder knows to be from, unless somebody
 // did so first.
 func (p *Proposal) finish(from uint32, id core.LogID, value []byte, err error) bool {
+	if !p.decide(from, id, value, err) {
+		return false
+	}
+	if p.answer != nil {
+		p.answer.Give()
+	} else {
+		p.Completed(p)
+	}
+	return true
+}
+
+// finishWith is finish for one of many: its answer is given with the others.
+func (p *Proposal) finishWith(others *stage.Answers, from uint32, id core.LogID, value []byte, err error) {
+	switch {
+	case !p.decide(from, id, value, err):
+	case p.answer != nil:
+		others.Add(p.answer)
+	default:
+		p.Completed(p)
+	}
+}
+
+// decide sets the result, unless somebody did so first.
+func (p *Proposal) decide(from uint32, id core.LogID, value []byte, err error) bool {
 	if !p.stage.CompareAndSwap(from, stageDone) {
 		return false
 	}
 	p.LogID, p.Value, p.Err = id, value, err
 	p.ended(id, err)
-	p.Completed(p)
 	return true
 }
 

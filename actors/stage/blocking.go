@@ -21,7 +21,7 @@ const (
 	longCall = 25 * time.Microsecond
 	// lookEvery is how often the timer looks: a call that lasts keeps others
 	// from working for up to twice that.
-	lookEvery = 200 * time.Microsecond
+	lookEvery = time.Millisecond
 	// callsMax is how many calls can keep their places at a time. One more gives
 	// its place up.
 	callsMax = 16

@@ -35,8 +35,9 @@ type Environment interface {
 	// until Done, the actor starts no other call. Actors call Shell.Do instead.
 	Do(call *Call)
 	// Yield lets others run, once: for an actor that was called by clients who
-	// wait for its answer and of whom more would come along. In a busy process it
-	// puts the actor behind everybody, so only where that pays.
+	// wait for its answer and of whom more would come along. In production those
+	// are the goroutines that are ready on the same processor, and it costs about a
+	// microsecond: see Inbox.Gather.
 	Yield()
 }
 

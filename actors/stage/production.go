@@ -3,7 +3,6 @@ package stage
 import (
 	crand "crypto/rand"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,7 +56,33 @@ func (p production) Do(c *Call) {
 	c.Done()
 }
 
-func (production) Yield() { runtime.Gosched() }
+func (production) Yield() {
+	y := yielders.Get().(*yielder)
+	y.yield()
+	yielders.Put(y)
+}
+
+// yielder lets a goroutine queue behind those that are ready on its processor.
+// runtime.Gosched would queue it behind all there are in the process, and where
+// others compute each of those takes ten milliseconds.
+type yielder struct {
+	turn            chan struct{}
+	behind, instead func()
+}
+
+var yielders = sync.Pool{New: func() any {
+	y := &yielder{turn: make(chan struct{}, 1), instead: func() {}}
+	y.behind = func() { y.turn <- struct{}{} }
+	return y
+}}
+
+// yield starts a goroutine, which Go lets run next, and then another, which Go lets run
+// next instead: so the first comes to stand behind the others. It gives the turn back.
+func (y *yielder) yield() {
+	go y.behind()
+	go y.instead()
+	<-y.turn
+}
 
 type productionTimer struct{ t *time.Timer }
 

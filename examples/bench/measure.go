@@ -43,6 +43,7 @@ func measure(ctx context.Context, s *settings, stderr io.Writer) (r result, err 
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	l := newLoad(s, c, stderr)
+	defer startHogs(s.hogs)()
 	l.start()
 	defer func() { err = errors.Join(err, l.stop(c)) }()
 
@@ -159,7 +160,7 @@ func (l *load) result(before, after *reading) result {
 		P50us: all.quantile(.5), P99us: all.quantile(.99), P999us: all.quantile(.999),
 		Errors: l.errors.Load(),
 
-		Nodes: s.nodes, Groups: s.groups, Batch: s.batch, SnapshotEntries: s.snapshotEntries,
+		Nodes: s.nodes, Groups: s.groups, Batch: s.batch, SnapshotEntries: s.snapshotEntries, Hogs: s.hogs,
 		GCCycles: after.memory.NumGC - before.memory.NumGC, Go: runtime.Version(), CPUs: runtime.GOMAXPROCS(0),
 	}
 	if operations > 0 {

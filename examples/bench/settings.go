@@ -24,6 +24,7 @@ type settings struct {
 	measured        time.Duration
 	snapshotEntries uint64 // 0 for never
 	traceRatio      float64
+	hogs            int
 
 	cpuProfile, memProfile, execTrace string
 }
@@ -54,6 +55,7 @@ func runFlags(s *settings) (flags *flag.FlagSet, seconds, warmup *float64) {
 	warmup = flags.Float64("warmup", 1, "`seconds` of the same load before that")
 	flags.Uint64Var(&s.snapshotEntries, "snapshots", 0, "a snapshot after so many `entries`; 0: none, as with the peers")
 	flags.Float64Var(&s.traceRatio, "trace-ratio", 0, "part of the writes that is traced, 0 to 1, and exported to a collector on loopback or where OTEL_EXPORTER_OTLP_ENDPOINT says")
+	flags.IntVar(&s.hogs, "hogs", 0, "goroutines that compute all the time beside the cluster")
 	flags.StringVar(&s.cpuProfile, "cpuprofile", "", "`file` for a CPU profile of the measured time")
 	flags.StringVar(&s.memProfile, "memprofile", "", "`file` for a profile of all allocations")
 	flags.StringVar(&s.execTrace, "exectrace", "", "`file` for an execution trace of the measured time (go tool trace)")
@@ -104,6 +106,7 @@ const (
 	payloadBytesMin = 8 // a command begins with its client and number
 	payloadBytesMax = 4 << 20
 	clientsMax      = 1 << 16
+	hogsMax         = 1 << 10
 )
 
 // complete fills in what follows from other settings, and checks all of them.
@@ -140,6 +143,8 @@ func (s *settings) complete() error {
 		return misuse("-seconds: must be more than 0")
 	case !(s.traceRatio >= 0 && s.traceRatio <= 1):
 		return misuse("-trace-ratio %v: not between 0 and 1", s.traceRatio)
+	case s.hogs < 0 || s.hogs > hogsMax:
+		return misuse("-hogs %d: not between 0 and %d", s.hogs, hogsMax)
 	case s.snapshotEntries == troupe.Never:
 		return misuse("-snapshots %d: 0 stands for never", s.snapshotEntries)
 	}

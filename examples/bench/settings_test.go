@@ -49,6 +49,7 @@ func TestMisuse(t *testing.T) {
 		"-seconds NaN":                     "-seconds NaN",
 		"-warmup -1":                       "-warmup -1",
 		"-snapshots 18446744073709551615":  "0 stands for never",
+		"-hogs -1":                         "-hogs -1",
 		"-trace-ratio 2":                   "-trace-ratio 2: not between 0 and 1",
 		"-fast":                            "flag provided but not defined: -fast",
 		"sweeep":                           `unexpected argument "sweeep"`,

@@ -28,6 +28,7 @@ type options struct {
 	peer, mode, store, dir     string
 	clients, payload           int
 	batch, inflight            int // hashicorp's
+	hogs                       int
 	warmup, measured           time.Duration
 	cpuProfile, memProfilePath string
 }
@@ -71,6 +72,7 @@ func parseOptions(arguments []string) (o options, err error) {
 	flags.IntVar(&o.payload, "payload", 16, "`bytes` of a command, at least 8")
 	flags.IntVar(&o.batch, "batch", 512, "hashicorp's MaxAppendEntries")
 	flags.IntVar(&o.inflight, "inflight", 0, "hashicorp's MaxRPCsInFlight (0: its default)")
+	flags.IntVar(&o.hogs, "hogs", 0, "goroutines that compute all the time beside the cluster")
 	seconds := flags.Float64("seconds", 5, "`seconds` measured")
 	warmup := flags.Float64("warmup", 1, "`seconds` of the same load before that")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "`file` for a CPU profile of the measured time")
@@ -96,8 +98,8 @@ func parseOptions(arguments []string) (o options, err error) {
 		return misuse("-store: mode mem has no choice")
 	case o.store != "" && !slices.Contains(p.stores, o.store):
 		return misuse("-store %q: %s has no such store, only [%s]", o.store, o.peer, strings.Join(p.stores, " "))
-	case o.payload < 8 || o.clients < 1 || o.batch < 1 || o.inflight < 0:
-		return misuse("-payload, -clients, -batch or -inflight is too small")
+	case o.payload < 8 || o.clients < 1 || o.batch < 1 || o.inflight < 0 || o.hogs < 0:
+		return misuse("-payload, -clients, -batch, -inflight or -hogs is too small")
 	case o.measured <= 0 || o.warmup < 0:
 		return misuse("-seconds must be more than 0, -warmup at least 0")
 	}

@@ -115,6 +115,7 @@ func measure(ctx context.Context, o options) (result, error) {
 		return result{}, fmt.Errorf("%s: %w", o.peer, err)
 	}
 	defer c.close()
+	defer startHogs(o.hogs)()
 	l := startLoad(o, c)
 	defer l.stop()
 	if !pause(ctx, o.warmup) {
