@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -59,7 +60,7 @@ type applyNeeds struct {
 	machine storage.StateMachine
 	// ctx ends when the group has failed.
 	ctx       context.Context
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	store     storage.LogStore
 	snapshots storage.SnapshotStore
 	cluster   func() core.ClusterID
@@ -175,16 +176,16 @@ func (a *applyActor) accept(item applyItem) {
 // fetch gets the next entries, from memory or from the store.
 func (a *applyActor) fetch() bool {
 	first := a.applied.Index + 1
-	r := a.memoryLog.readForApply(first, a.target, a.entriesMax, a.bytesMax)
+	r := a.memoryLog.ReadForApply(first, a.target, a.entriesMax, a.bytesMax)
 	switch {
-	case r.served:
-		a.apply(r.entries)
-	case errors.Is(r.err, core.ErrCompacted):
+	case r.Served:
+		a.apply(r.Entries)
+	case errors.Is(r.Err, core.ErrCompacted):
 		return false // a snapshot was received: it will be installed
-	case r.err != nil:
-		a.Fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.err))
+	case r.Err != nil:
+		a.Fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.Err))
 	default:
-		a.fetchFromStore(first, r.storeLast)
+		a.fetchFromStore(first, r.StoreLast)
 	}
 	return true
 }
@@ -198,7 +199,7 @@ func (a *applyActor) fetchFromStore(first, last core.Index) {
 		switch {
 		case err == nil:
 			a.fetched = entries
-		case errors.Is(err, storage.ErrNotFound) && first <= a.memoryLog.purgedUpTo().Index:
+		case errors.Is(err, storage.ErrNotFound) && first <= a.memoryLog.Purged().Index:
 			// As above; the installation wakes it.
 		default:
 			a.Fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
@@ -247,7 +248,7 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 		a.config = core.ConfigurationAt{LogID: entries[i].LogID, Configuration: configuration}
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
-	a.memoryLog.setApplied(last.Index)
+	a.memoryLog.SetApplied(last.Index)
 	a.settle(entries, values)
 	a.serveReads()
 	a.core.noteApplied(last.LogID)
@@ -401,7 +402,7 @@ func (a *applyActor) restore() {
 		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
-		a.memoryLog.setApplied(meta.Index)
+		a.memoryLog.SetApplied(meta.Index)
 		a.settleJump(meta.LogID)
 		a.serveReads()
 		a.core.put(&core.SnapshotInstalled{LogID: meta.LogID})

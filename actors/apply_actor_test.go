@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
@@ -18,6 +19,17 @@ func work(env *stagetest.Hand, s *stage.Shell) {
 	s.Wake()
 	env.Settle()
 }
+
+// entriesOf makes entries of a term from first to last, each of size bytes.
+func entriesOf(term core.Term, first, last core.Index, size int) []core.Entry {
+	var entries []core.Entry
+	for i := first; i <= last; i++ {
+		entries = append(entries, core.Entry{LogID: id(term, i), Kind: core.EntryCommand, Data: make([]byte, size-core.EntryOverheadBytes)})
+	}
+	return entries
+}
+
+func id(term core.Term, i core.Index) core.LogID { return core.LogID{Term: term, Index: i} }
 
 // applyRig is an apply actor that a test steps by hand; nothing else of its
 // group runs.
@@ -33,7 +45,7 @@ func newApplyRig(t *testing.T) *applyRig {
 	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
 	r.apply = newApplyActor(applyNeeds{
 		home: home{env: r.env}, group: 1, machine: &listMachine{}, ctx: t.Context(),
-		memoryLog: newMemoryLog(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
+		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
 		admission: &admission{entriesMax: 100, bytesMax: 1 << 20, parent: &admission{}}, underWay: &readCount{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
@@ -98,7 +110,7 @@ func TestPendingProposalsAreDecidedByWhatIsApplied(t *testing.T) {
 	log := entriesOf(1, 1, 3, 100)
 	log = append(log, entriesOf(2, 4, 5, 100)...)
 	log = append(log, entriesOf(3, 6, 7, 100)...)
-	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: log})
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: log})
 
 	r.apply.inbox.Put(applyItem{upTo: 3}, true)
 	r.run()
@@ -142,7 +154,7 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	r.handOver(id(1, 1), 2, a)
 	r.handOver(id(1, 3), 1, b)
 	r.handOver(id(1, 4), 1, a)
-	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
 	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	var got []string
@@ -164,7 +176,7 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 
 func TestReadsWaitForTheirIndex(t *testing.T) {
 	r := newApplyRig(t)
-	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
 	wait := func(index core.Index) {
 		read := &Read{Completed: func(read *Read) {
 			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.apply.applied.Index))

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
@@ -85,7 +86,7 @@ type coreNeeds struct {
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
 	write     func(*core.Write)
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	apply     applyMail
 	// streams and jobs are the actors that the core starts and stops.
 	streams *streams
@@ -341,7 +342,7 @@ func (c *coreActor) onRetry() {
 // first, and watchers are looked for behind it: one of the two sees the other.
 func (c *coreActor) publish() {
 	before, now := c.seen.published.put(c.engine.StatusInto)
-	c.seen.appendTimes.note(before, now, c.now)
+	c.seen.appendTimes.Note(before, now, c.now)
 	if c.seen.watchers.some() && now.Differs(before) {
 		c.seen.watchers.tell(c.status())
 	}

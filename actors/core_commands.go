@@ -88,7 +88,7 @@ func (c *coreActor) submit(w *core.Write) {
 		c.seen.setCluster(w.HardState.Cluster)
 		c.seen.term.Store(uint64(w.HardState.Term))
 	}
-	c.memoryLog.submit(w)
+	c.memoryLog.Submit(w)
 	observe.Submitted{Write: w}.Tell(c.watch)
 	for _, message := range w.Then {
 		observe.Sending{Message: message, Waits: true}.Begin(c.watch)

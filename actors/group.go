@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
@@ -32,7 +33,7 @@ type Group struct {
 	apply     *applyActor
 	streams   *streams
 	jobs      *snapshots.Jobs
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	log       *groupLog
 	admission *admission
 	reads     readCount

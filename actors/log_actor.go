@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -58,7 +59,7 @@ type logActor struct {
 // groupLog is one group's stream of writes. The log actor owns what is below.
 type groupLog struct {
 	group     membership.GroupID
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	watch     *observe.Watch
 	// flushed takes the watermark of durable writes.
 	flushed func(core.IOID)
@@ -330,7 +331,7 @@ func (l *logActor) settle() {
 		clear(g.then)
 		g.then = g.then[:0]
 		if g.upTo != 0 {
-			g.memoryLog.flushed(g.upTo)
+			g.memoryLog.Flushed(g.upTo)
 			g.flushed(g.upTo)
 		}
 		if g.leave != nil && len(g.queue) == 0 {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -93,11 +94,11 @@ func newLogRig(limits storage.Limits) *logRig {
 func (r *logRig) write(group membership.GroupID, w core.Write) {
 	g := r.logs[group]
 	if g == nil {
-		g = &groupLog{group: group, memoryLog: newMemoryLog(1<<30, core.LogID{}, core.LogID{}, 0)}
+		g = &groupLog{group: group, memoryLog: memlog.New(1<<30, core.LogID{}, core.LogID{}, 0)}
 		g.flushed = func(id core.IOID) { r.flushed = append(r.flushed, fmt.Sprintf("%d:%d", group, id)) }
 		r.logs[group] = g
 	}
-	g.memoryLog.submit(&w)
+	g.memoryLog.Submit(&w)
 	r.actor.inbox.Put(logItem{log: g, write: w}, true)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -54,7 +55,7 @@ type replicationNeeds struct {
 	cfg       *GroupConfig
 	self      membership.Identity
 	cluster   func() core.ClusterID
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	store     storage.LogStore
 	send      func(core.Message) bool
 	// toPeer is the sum of what all groups' streams have on their way to a node, in
@@ -100,7 +101,7 @@ type streamKey struct {
 }
 
 func newReplicationActor(needs replicationNeeds, c *core.StartStream) *replicationActor {
-	a := &replicationActor{replicationNeeds: needs, key: streamKey{c.Peer.Identity, c.Stream}, generation: needs.memoryLog.now()}
+	a := &replicationActor{replicationNeeds: needs, key: streamKey{c.Peer.Identity, c.Stream}, generation: needs.memoryLog.Generation()}
 	a.stream = core.NewStream(core.StreamConfig{
 		Self: a.self, Peer: c.Peer.Identity, Group: a.cfg.Group, Cluster: a.cluster(), Introduces: c.Introduces,
 		Term: c.Term, ID: c.Stream, Terms: c.Terms, Purged: c.Purged, Last: c.Last,
@@ -180,14 +181,14 @@ func (a *replicationActor) report() {
 // read answers the stream's wish from memory, or begins to read the store and
 // returns nil.
 func (a *replicationActor) read(first, last core.Index, bytesMax int) core.StreamEvent {
-	r := a.memoryLog.readForStream(a.generation, first, last, bytesMax)
-	if r.served || r.err != nil {
-		a.served = core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
+	r := a.memoryLog.ReadForStream(a.generation, first, last, bytesMax)
+	if r.Served || r.Err != nil {
+		a.served = core.StreamRead{Prev: r.Prev, Entries: r.Entries, Err: r.Err}
 		return &a.served
 	}
-	answer := &core.StreamRead{Prev: r.prev}
-	a.Do(calls.Read, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
-		if err := a.memoryLog.settleStoreRead(a.generation, first, answer.Prev); err != nil {
+	answer := &core.StreamRead{Prev: r.Prev}
+	a.Do(calls.Read, func() { a.readStore(answer, first, r.StoreLast, bytesMax) }, func() {
+		if err := a.memoryLog.SettleStoreRead(a.generation, first, answer.Prev); err != nil {
 			answer.Err = err
 		}
 		switch {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/core"
@@ -47,7 +48,7 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 	g.seen.term.Store(uint64(state.HardState.Term))
 	g.admission = &admission{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.admission, granted: g.enter}
 	g.reads.most = int64(cfg.InflightProposalsMax)
-	g.memoryLog = newMemoryLog(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
+	g.memoryLog = memlog.New(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
 	g.log = &groupLog{group: cfg.Group, memoryLog: g.memoryLog, watch: watch, known: state.HardState.Cluster}
 	return g
 }

@@ -135,17 +135,17 @@
 // write touches. Entries that are not in memory can be read from the store. Each truncation or reset
 // raises the generation of the log. A read that was begun in another generation ends the stream.
 //
-//   - Code: actors/memory_log.go, core/stream.go
-//   - Tests: actors.TestMemoryLogServesWhatIsUnflushed, actors.TestMemoryLogGenerations,
-//     actors.TestMemoryLogLowestUnflushedOfSeveralWrites, actors.TestMemoryLogIsItsModel
+//   - Code: actors/memlog/log.go, core/stream.go
+//   - Tests: actors/memlog.TestLogServesWhatIsUnflushed, actors/memlog.TestLogGenerations,
+//     actors/memlog.TestLogLowestUnflushedOfSeveralWrites, actors/memlog.TestLogIsItsModel
 //
 // # Rule 10: One append is one consistent read
 //
 // The entries of an append and the id of the entry before them come from the same read. A stream
 // that finds an entry of a newer term than its own ends: the log belongs to another leader.
 //
-//   - Code: core/stream.go, actors/memory_log.go
-//   - Tests: TestStreamEnds, TestStreamDropsOutdatedRead, actors.TestMemoryLogConcurrentReads
+//   - Code: core/stream.go, actors/memlog/log.go
+//   - Tests: TestStreamEnds, TestStreamDropsOutdatedRead, actors/memlog.TestLogConcurrentReads
 //
 // # Rule 11: Pre-vote and check-quorum are always on
 //

@@ -142,6 +142,22 @@ func TestStageKnowsNoPlay(t *testing.T) {
 	}
 }
 
+// TestRoomsKnowNoActor asserts what the rooms of the actors may import that hold no
+// actor: who reads one of them needs to know nothing else.
+func TestRoomsKnowNoActor(t *testing.T) {
+	for room, allowed := range map[string][]string{
+		"actors/memlog": {"core"},
+	} {
+		for _, p := range list(t, "./"+room) {
+			for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+				if target, ours := house(imported); ours && target != room && !slices.Contains(allowed, target) {
+					t.Errorf("%s imports %s: of this module only %s", p.ImportPath, imported, strings.Join(allowed, ", "))
+				}
+			}
+		}
+	}
+}
+
 // TestActorsObserveNothingThemselves asserts that the actors know nothing of spans
 // and instruments: package observe does, and the configuration that is handed on.
 func TestActorsObserveNothingThemselves(t *testing.T) {
