@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
@@ -64,7 +65,7 @@ type applyNeeds struct {
 	store     storage.LogStore
 	snapshots storage.SnapshotStore
 	cluster   func() core.ClusterID
-	admission *admission
+	admission *admission.Room[*Proposal]
 	underWay  *readCount
 	answers   *resultSender
 	core      coreMail
@@ -337,9 +338,9 @@ func (a *applyActor) decide(p *Proposal, id core.LogID, value []byte, err error)
 func (a *applyActor) answer() {
 	bytes := 0
 	for i := range a.decided {
-		bytes += a.decided[i].p.roomBytes
+		bytes += a.decided[i].p.room.Bytes()
 	}
-	a.admission.release(len(a.decided), bytes)
+	a.admission.Release(len(a.decided), bytes)
 	for i := range a.decided {
 		e := &a.decided[i]
 		if !e.p.isRemote() {

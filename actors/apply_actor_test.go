@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
@@ -46,7 +47,7 @@ func newApplyRig(t *testing.T) *applyRig {
 	r.apply = newApplyActor(applyNeeds{
 		home: home{env: r.env}, group: 1, machine: &listMachine{}, ctx: t.Context(),
 		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
-		admission: &admission{entriesMax: 100, bytesMax: 1 << 20, parent: &admission{}}, underWay: &readCount{},
+		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
@@ -64,7 +65,7 @@ func (r *applyRig) handOver(first core.LogID, n int, from core.Identity) {
 		p := &Proposal{from: from, id: uint64(at.Index), Completed: func(p *Proposal) {
 			r.answers = append(r.answers, fmt.Sprintf("%s: %s", name, outcome(p.Err)))
 		}}
-		r.apply.admission.acquire(p, 100, false)
+		r.apply.admission.Acquire(&p.room, p, 100, false)
 		p.stage.Store(stageApply)
 		held.proposals.push(p)
 		at.Index++
@@ -121,12 +122,12 @@ func TestPendingProposalsAreDecidedByWhatIsApplied(t *testing.T) {
 	r.apply.inbox.Put(applyItem{upTo: 6}, true)
 	r.run()
 	r.expect(t, "3.6: applied")
-	if n, _ := r.apply.admission.inflight(); n != 1 {
+	if n, _ := r.apply.admission.Inflight(); n != 1 {
 		t.Errorf("room for %d proposals is out, want 1", n)
 	}
 	r.apply.finish()
 	r.expect(t, "3.7: unknown")
-	if n, b := r.apply.admission.inflight(); n != 0 || b != 0 {
+	if n, b := r.apply.admission.Inflight(); n != 0 || b != 0 {
 		t.Errorf("room for %d proposals, %d bytes is out", n, b)
 	}
 }
@@ -143,7 +144,7 @@ func TestPendingProposalsThatASnapshotOvertakes(t *testing.T) {
 	r.expect(t, "1.2: unknown", "1.3: unknown", "2.9: unknown", "2.10: unknown")
 	r.apply.settleJump(id(3, 10))
 	r.expect(t, "2.11: lost")
-	if n, _ := r.apply.admission.inflight(); n != 0 {
+	if n, _ := r.apply.admission.Inflight(); n != 0 {
 		t.Errorf("room for %d proposals is out", n)
 	}
 }
@@ -169,7 +170,7 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	if want := "to 2: 1=1 2=1 4=1|to 3: 3=1"; strings.Join(got, "|") != want {
 		t.Errorf("sent %q, want %q", strings.Join(got, "|"), want)
 	}
-	if n, _ := r.apply.admission.inflight(); n != 0 {
+	if n, _ := r.apply.admission.Inflight(); n != 0 {
 		t.Errorf("room for %d proposals is out", n)
 	}
 }

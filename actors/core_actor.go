@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
@@ -96,7 +97,7 @@ type coreNeeds struct {
 	status    func() Status
 	seen      *seen
 	notify    func(*core.Notice)
-	admission *admission
+	admission *admission.Room[*Proposal]
 	underWay  *readCount
 	answers   *resultSender
 	stopCause func() error

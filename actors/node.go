@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
@@ -28,7 +29,7 @@ type Node struct {
 	log       *logActor
 	network   *outbox
 	observed  *observe.Node
-	admission *admission
+	admission *admission.Room[*Proposal]
 	gate      *snapshots.Gate
 	inflight  sync.Map // membership.NodeID -> *atomic.Int64
 	// unreachable is why nodes cannot be reached now by a control connection. The
@@ -76,7 +77,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		identity:  membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
 		starting:  make(map[membership.GroupID]bool),
 		lived:     make(map[membership.GroupID]bool),
-		admission: &admission{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
+		admission: admission.New[*Proposal](admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, nil, nil),
 	}
 	if n.env == nil {
 		n.env = stage.Production()

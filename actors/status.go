@@ -53,7 +53,7 @@ func (g *Group) StatusToRead() Status {
 	case s.Heard != 0:
 		s.LastContact = now.Sub(s.Heard)
 	}
-	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.figures()
+	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.Figures()
 	for i := range s.Peers {
 		g.completePeer(&s, &s.Peers[i], now)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -34,7 +35,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	cfg, published := groupConfig(1, nil), &seen{group: 1, self: id(1)}
 	published.setCluster(core.ClusterID{7})
 	c := &coreActor{coreNeeds: coreNeeds{
-		home: home{env: stage.Production()}, cfg: &cfg, self: id(1), network: net, admission: &admission{}, seen: published,
+		home: home{env: stage.Production()}, cfg: &cfg, self: id(1), network: net, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), seen: published,
 		underWay: &readCount{}, stopCause: func() error { return core.ErrStopped },
 		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
 	}}
@@ -185,7 +186,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			c.inbox.Wake = func() {}
 			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
 			if closed {
-				c.admission.close()
+				c.admission.Close()
 			}
 			m := &core.ProposeRequest{Header: core.Header{Group: 1, Cluster: core.ClusterID{7}, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.self, Term: 5}}
 			m.Proposals = []core.ForwardedProposal{{ID: 8, Data: []byte("x")}, {ID: 9, Data: []byte("y")}}
@@ -202,7 +203,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			if len(codes) != 2 || codes[0] != core.ResultStopped || codes[1] != core.ResultStopped {
 				t.Errorf("answered with the codes %v, want twice %d", codes, core.ResultStopped)
 			}
-			if entries, bytes := c.admission.inflight(); entries != 0 || bytes != 0 {
+			if entries, bytes := c.admission.Inflight(); entries != 0 || bytes != 0 {
 				t.Errorf("%d entries and %d bytes of room are not returned", entries, bytes)
 			}
 		})
