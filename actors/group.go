@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/disk"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
@@ -35,7 +36,7 @@ type Group struct {
 	streams   *streams
 	jobs      *snapshots.Jobs
 	memoryLog *memlog.Log
-	log       *groupLog
+	log       *disk.GroupLog
 	admission *admission.Room[*Proposal]
 	reads     readCount
 	seen      seen
@@ -202,7 +203,7 @@ func (g *Group) memberEnded() {
 // applyEnded lets the log go: what is queued is still written, unless the group
 // has failed.
 func (g *Group) applyEnded() {
-	if !g.node.log.inbox.Put(logItem{log: g.log, leave: g.finished, drop: g.Err() != nil}, true) {
+	if !g.node.log.Leave(g.log, g.Err() != nil, g.finished) {
 		g.finished()
 	}
 }

@@ -3,7 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,10 +12,25 @@ import (
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
+
+// sentNetwork notes what is sent.
+type sentNetwork struct {
+	network.Network
+	mu   sync.Mutex
+	sent []core.Message
+}
+
+func (n *sentNetwork) Send(m core.Message) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sent = append(n.sent, m)
+	return true
+}
 
 // narrowNetwork takes only messages with small results.
 type narrowNetwork struct{ sentNetwork }
@@ -141,39 +156,6 @@ func TestStopDuringStart(t *testing.T) {
 	if err := <-started; !errors.Is(err, core.ErrStopped) {
 		t.Errorf("Start: %v", err)
 	}
-}
-
-// TestLargeEntryIsNotStarved: an entry above its group's share of a batch is
-// written however much another group has.
-func TestLargeEntryIsNotStarved(t *testing.T) {
-	r := newLogRig(storage.Limits{EntryBytesMax: 400, BatchBytesMax: 400, BatchEntriesMax: 1000})
-	index, ioid := core.Index(0), core.IOID(0)
-	busy := func() {
-		for range 8 {
-			index, ioid = index+1, ioid+1
-			e := core.Entry{LogID: core.LogID{Term: 1, Index: index}, Kind: core.EntryCommand, Data: make([]byte, 52)}
-			r.write(1, core.Write{IOID: ioid, Append: []core.Entry{e}})
-		}
-	}
-	busy()
-	large := core.Entry{LogID: core.LogID{Term: 1, Index: 1}, Kind: core.EntryCommand, Data: make([]byte, 252)}
-	r.write(2, core.Write{IOID: 1, Append: []core.Entry{large}})
-	r.store.onWrite = func(n int) error {
-		if n < 50 {
-			busy()
-		}
-		return nil
-	}
-	r.run()
-	for i, batch := range r.store.batches {
-		if len(batch) >= 7 && fmt.Sprint(batch[:7]) == "group 2" {
-			if i > 2 {
-				t.Errorf("written in batch %d", i)
-			}
-			return
-		}
-	}
-	t.Errorf("not among the first operations of a batch: %q", r.store.batches[:3])
 }
 
 // TestStopAnswersWhatWasForwarded: proposals of other nodes that lie in the inbox

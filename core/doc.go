@@ -31,9 +31,9 @@
 // time, do not count as durable because of the first time. A write that was split is durable with
 // its last part.
 //
-//   - Code: core/writes.go, actors/log_actor.go
+//   - Code: core/writes.go, actors/disk/log_actor.go
 //   - Tests: TestWriteTracker, TestWriteTrackerAgainstModel, TestResetTakesBackWhatWasDurable,
-//     actors.TestLogActorSplits
+//     actors/disk.TestLogActorSplits
 //   - Scripts: append_aba
 //   - Mutants: "flushed watermark not clipped by truncation"
 //
@@ -58,10 +58,10 @@
 // match. A connection that broke sends the stream back to probing.
 //
 //   - Code: core/engine.go, core/append_entries.go, core/vote.go, core/election.go, core/command.go,
-//     core/stream.go, core/stream_probe.go, actors/log_actor.go
+//     core/stream.go, core/stream_probe.go, actors/disk/log_actor.go
 //   - Tests: TestAnswerWaitsForLastWrite, TestAnswerIsCompleteWhenAttached, TestHeartbeatNeverWaits,
 //     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash, TestStreamConnectionBreaks,
-//     actors.TestLogActorReleasesOnlyWhatIsDurable
+//     actors/disk.TestLogActorReleasesOnlyWhatIsDurable
 //   - Scripts: vote_durability
 //   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is durable"
 //   - Checkers: ruleAckDurable, ruleVoteDurable
@@ -98,9 +98,9 @@
 // the writes of one group. A vote compares the accepted log, durable or not, and leaves when all of
 // that log is durable.
 //
-//   - Code: actors/log_actor.go, actors/node.go, core/vote.go
-//   - Tests: TestPaperVoteComparesAcceptedLog, actors.TestLogActorFailedWriteReleasesNothing,
-//     actors.TestLogActorCoalescesAndKeepsOrder, actors.TestStoreFailureStopsAllItsGroups,
+//   - Code: actors/disk/log_actor.go, actors/node.go, core/vote.go
+//   - Tests: TestPaperVoteComparesAcceptedLog, actors/disk.TestLogActorFailedWriteReleasesNothing,
+//     actors/disk.TestLogActorCoalescesAndKeepsOrder, actors.TestStoreFailureStopsAllItsGroups,
 //     troupe.TestDiskFails
 //   - Mutants: "failed write released"
 //
@@ -193,11 +193,11 @@
 // quiet period is served, to the longer of what is left and the longest promise of this life. So
 // neither one long setting nor a loop of restarts makes every later start longer.
 //
-//   - Code: core/vote.go, core/election.go, actors/keeper.go, actors/promises.go, actors/start.go,
-//     storage/log_store.go
+//   - Code: core/vote.go, core/election.go, actors/disk/keeper.go, actors/disk/promises.go,
+//     actors/start.go, storage/log_store.go
 //   - Tests: TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode,
 //     TestQuietPeriodOutlastsPromotion, TestQuietPeriodDoesNotHoldAForming,
-//     actors.TestPromiseComesDown, actors.TestPromiseOfThisLifeStays,
+//     actors.TestPromiseComesDown, actors/disk.TestPromiseOfThisLifeStays,
 //     troupe.TestLongPromiseIsServedOnce, internal/simulation.TestLongPromiseComesDown,
 //     storage/badger.TestRefusedPromiseIsNotRecorded
 //   - Scripts: quiet_period_after_start
@@ -270,7 +270,8 @@
 // troupe.Config can pin it.
 //
 //   - Code: core/identity.go, core/snapshot.go, network/tcp/handshake.go, network/tcp/proven.go,
-//     network/inproc/proven.go, network/internal/seen/seen.go, storage/log_store.go, actors/keeper.go
+//     network/inproc/proven.go, network/internal/seen/seen.go, storage/log_store.go,
+//     actors/disk/keeper.go
 //   - Tests: TestIdentity, TestEmptyNodeAdoptsCluster, TestEmptyGroupIsNotCaptured,
 //     TestAdoptionIsDurableBeforeTheFirstAck, actors.TestOutlivedStoreIsRefused,
 //     network/internal/seen.TestMeet, network/internal/seen.TestOvertaken,
@@ -442,7 +443,7 @@
 // whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
 // and lines of the log: the actors call no logger, meter or tracer.
 //
-//   - Code: network/tcp/resolve.go, actors/log_actor.go, actors/apply_actor.go,
+//   - Code: network/tcp/resolve.go, actors/disk/log_actor.go, actors/apply_actor.go,
 //     actors/stage/shell.go, actors/observe/observer.go, events.go
 //   - Tests: network/tcp.TestResolveHangsAlone, troupe.TestEventQueueDropsTheOldest,
 //     actors/stage.TestShellWithCallsThatEndLater, actors/observe.TestObserverLosesAndCounts,
@@ -470,7 +471,7 @@
 //   - Tests: TestNewLearnerHasNothingToProve, TestNewLearnerThatAnswersIsNotAsked,
 //     network/tcp.TestReplayedHelloProvesNothing, network/tcp.TestReflectedProofProvesNothing,
 //     network/tcp.TestProofsAreBounded, network/internal/seen.TestCheckRemembersNothing,
-//     network/wire.TestProofIsBoundToAllOfIt, actors.TestKeeperKeepsPeers
+//     network/wire.TestProofIsBoundToAllOfIt, actors/disk.TestKeeperKeepsPeers
 //   - Mutants: "an unproved ack counted", "an unproved counter kept", "an unproved address that
 //     replaces a known one", "a reflected proof accepted"
 //   - Checkers: ruleForgedAck
@@ -494,7 +495,7 @@
 //   - Tests: network/tcp.TestDarkLinkIsReplaced, network/tcp.TestRequestsAreAcknowledged,
 //     network/tcp.TestTwoSwap, network/tcp.TestAllMoveAndEachIsToldOneOther,
 //     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,
-//     network/tcp.TestResolveIsAskedAtEachDial, actors.TestKeeperKeepsPeers
+//     network/tcp.TestResolveIsAskedAtEachDial, actors/disk.TestKeeperKeepsPeers
 //
 // # Rule 31: A cluster begins only under the exclusive grants of all
 //
