@@ -7,6 +7,7 @@ import (
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -272,7 +273,7 @@ func (c *coreActor) stepEngine(ev core.Event) {
 func (c *coreActor) transferEnded(ev *core.SnapshotSent) {
 	c.jobs.StreamStopped(ev.Peer, ev.Stream)
 	if s := c.streams.find(streamKey{ev.Peer, ev.Stream}); s != nil {
-		s.inbox.Put(&core.StreamSnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
+		s.inbox.Put(&stream.SnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
 	}
 }
 
@@ -280,7 +281,7 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 	if ev.Class == core.ClassBulk {
 		for _, s := range c.streams.running {
 			if s.key.peer.ID == ev.Node {
-				s.inbox.Put(&core.StreamDown{}, true)
+				s.inbox.Put(&stream.Down{}, true)
 			}
 		}
 		c.proposals.onPeerDown(ev.Node)

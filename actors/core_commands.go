@@ -5,6 +5,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -123,7 +124,7 @@ func (c *coreActor) dial(members []membership.Member) {
 
 func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
 	if s := c.streams.find(streamKey{cmd.Peer, cmd.Stream}); s != nil {
-		s.inbox.Put(&core.StreamAlive{Match: cmd.Match, Sent: cmd.Sent}, true)
+		s.inbox.Put(&stream.Alive{Match: cmd.Match, Sent: cmd.Sent}, true)
 	}
 }
 

@@ -167,9 +167,9 @@ var mutants = []mutant{
 		bySeeds,
 	},
 	{
-		"an unproved ack counted", "rule 29", "core/stream.go",
+		"an unproved ack counted", "rule 29", "core/stream/stream.go",
 		"if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster && !m.Introduces {",
-		"if m.From == s.cfg.Peer {",
+		"if m.From == s.cfg.Start.Peer.Identity {",
 		bySeeds,
 	},
 	{
