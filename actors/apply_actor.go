@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -60,11 +62,11 @@ type applyNeeds struct {
 	machine storage.StateMachine
 	// ctx ends when the group has failed.
 	ctx       context.Context
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	store     storage.LogStore
 	snapshots storage.SnapshotStore
 	cluster   func() core.ClusterID
-	admission *admission
+	admission *admission.Room[*Proposal]
 	underWay  *readCount
 	answers   *resultSender
 	core      coreMail
@@ -176,16 +178,16 @@ func (a *applyActor) accept(item applyItem) {
 // fetch gets the next entries, from memory or from the store.
 func (a *applyActor) fetch() bool {
 	first := a.applied.Index + 1
-	r := a.memoryLog.readForApply(first, a.target, a.entriesMax, a.bytesMax)
+	r := a.memoryLog.ReadForApply(first, a.target, a.entriesMax, a.bytesMax)
 	switch {
-	case r.served:
-		a.apply(r.entries)
-	case errors.Is(r.err, core.ErrCompacted):
+	case r.Served:
+		a.apply(r.Entries)
+	case errors.Is(r.Err, core.ErrCompacted):
 		return false // a snapshot was received: it will be installed
-	case r.err != nil:
-		a.Fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.err))
+	case r.Err != nil:
+		a.Fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.Err))
 	default:
-		a.fetchFromStore(first, r.storeLast)
+		a.fetchFromStore(first, r.StoreLast)
 	}
 	return true
 }
@@ -199,7 +201,7 @@ func (a *applyActor) fetchFromStore(first, last core.Index) {
 		switch {
 		case err == nil:
 			a.fetched = entries
-		case errors.Is(err, storage.ErrNotFound) && first <= a.memoryLog.purgedUpTo().Index:
+		case errors.Is(err, storage.ErrNotFound) && first <= a.memoryLog.Purged().Index:
 			// As above; the installation wakes it.
 		default:
 			a.Fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
@@ -248,7 +250,7 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 		a.config = core.ConfigurationAt{LogID: entries[i].LogID, Configuration: configuration}
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
-	a.memoryLog.setApplied(last.Index)
+	a.memoryLog.SetApplied(last.Index)
 	a.settle(entries, values)
 	a.serveReads()
 	a.core.noteApplied(last.LogID)
@@ -337,9 +339,9 @@ func (a *applyActor) decide(p *Proposal, id core.LogID, value []byte, err error)
 func (a *applyActor) answer() {
 	bytes := 0
 	for i := range a.decided {
-		bytes += a.decided[i].p.roomBytes
+		bytes += a.decided[i].p.room.Bytes()
 	}
-	a.admission.release(len(a.decided), bytes)
+	a.admission.Release(len(a.decided), bytes)
 	for i := range a.decided {
 		e := &a.decided[i]
 		if !e.p.isRemote() {
@@ -403,7 +405,7 @@ func (a *applyActor) restore() {
 		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
-		a.memoryLog.setApplied(meta.Index)
+		a.memoryLog.SetApplied(meta.Index)
 		a.settleJump(meta.LogID)
 		a.serveReads()
 		a.core.put(&core.SnapshotInstalled{LogID: meta.LogID})

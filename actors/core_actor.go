@@ -1,10 +1,13 @@
 package actors
 
 import (
+	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -85,7 +88,7 @@ type coreNeeds struct {
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
 	write     func(*core.Write)
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	apply     applyMail
 	// streams and jobs are the actors that the core starts and stops.
 	streams *streams
@@ -95,7 +98,7 @@ type coreNeeds struct {
 	status    func() Status
 	seen      *seen
 	notify    func(*core.Notice)
-	admission *admission
+	admission *admission.Room[*Proposal]
 	underWay  *readCount
 	answers   *resultSender
 	stopCause func() error
@@ -268,7 +271,7 @@ func (c *coreActor) stepEngine(ev core.Event) {
 func (c *coreActor) transferEnded(ev *core.SnapshotSent) {
 	c.jobs.StreamStopped(ev.Peer, ev.Stream)
 	if s := c.streams.find(streamKey{ev.Peer, ev.Stream}); s != nil {
-		s.inbox.Put(&core.StreamSnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
+		s.inbox.Put(&stream.SnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
 	}
 }
 
@@ -276,7 +279,7 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 	if ev.Class == core.ClassBulk {
 		for _, s := range c.streams.running {
 			if s.key.peer.ID == ev.Node {
-				s.inbox.Put(&core.StreamDown{}, true)
+				s.inbox.Put(&stream.Down{}, true)
 			}
 		}
 		c.proposals.onPeerDown(ev.Node)
@@ -339,7 +342,7 @@ func (c *coreActor) onRetry() {
 // first, and watchers are looked for behind it: one of the two sees the other.
 func (c *coreActor) publish() {
 	before, now := c.seen.published.put(c.engine.StatusInto)
-	c.seen.appendTimes.note(before, now, c.now)
+	c.seen.appendTimes.Note(before, now, c.now)
 	if c.seen.watchers.some() && now.Differs(before) {
 		c.seen.watchers.tell(c.status())
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// home is what every actor of a group is given, and the keeper of a node: what it runs in, whom it tells what
+// home is what every actor of a group is given: what it runs in, whom it tells what
 // it does, who takes its failure and who is told of its end.
 type home struct {
 	env    stage.Environment

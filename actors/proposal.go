@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -42,8 +43,8 @@ type Proposal struct {
 	// stage tells where the proposal is. From stageApply on it changes by
 	// comparing, so that it is completed once whoever comes first.
 	stage atomic.Uint32
-	// roomBytes is the room that it holds, 0 if none.
-	roomBytes int
+	// room is what it holds of admission.
+	room admission.Request[*Proposal]
 	// cancelled is the core actor's: Cancel came before the proposal did.
 	cancelled bool
 	// from and id are set for a proposal that another node forwarded here, and
@@ -78,7 +79,7 @@ func (p *Proposal) Renew() { *p = Proposal{answer: p.answer} }
 
 // Stages of a proposal.
 const (
-	// stageRoom: it waits for room. 0 is a proposal that nobody has handed over.
+	// stageRoom: it has no room yet. 0 is a proposal that nobody has handed over.
 	stageRoom uint32 = iota + 1
 	// stageCore: it is in the core actor's inbox, or in its hands.
 	stageCore
@@ -117,8 +118,8 @@ func (p *Proposal) isRemote() bool { return !p.from.IsZero() }
 func (p *Proposal) reset(w *observe.Watch) {
 	p.watch = w
 	p.LogID, p.Value, p.Err = core.LogID{}, nil, nil
-	p.roomBytes, p.cancelled, p.id = 0, false, 0
-	p.stage.Store(stageCore)
+	p.cancelled, p.id = false, 0
+	p.stage.Store(stageRoom)
 }
 
 // finish completes p, whose stage its holder knows to be from, unless somebody

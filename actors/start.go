@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/disk"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/core"
@@ -16,7 +19,7 @@ import (
 // load reads what the node holds of a group and makes its actors. They do not
 // run yet.
 func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun recovery) (*Group, error) {
-	if err := n.promises.raise(ctx, cfg.ElectionTimeout); err != nil {
+	if err := n.promises.Raise(ctx, cfg.ElectionTimeout); err != nil {
 		return nil, fmt.Errorf("actors: the lease promise could not be recorded: %w", err)
 	}
 	begun.read(observe.PartPromise)
@@ -45,10 +48,10 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 	g.seen.group, g.seen.self = cfg.Group, n.identity
 	g.seen.setCluster(state.HardState.Cluster)
 	g.seen.term.Store(uint64(state.HardState.Term))
-	g.admission = &admission{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.admission, granted: g.enter}
+	g.admission = admission.New(admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, n.admission, g.enter)
 	g.reads.most = int64(cfg.InflightProposalsMax)
-	g.memoryLog = newMemoryLog(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
-	g.log = &groupLog{group: cfg.Group, memoryLog: g.memoryLog, watch: watch, known: state.HardState.Cluster}
+	g.memoryLog = memlog.New(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
+	g.log = &disk.GroupLog{Group: cfg.Group, MemoryLog: g.memoryLog, Watch: watch, Known: state.HardState.Cluster}
 	return g
 }
 
@@ -63,7 +66,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	log := n.log
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
-		write:     func(w *core.Write) { log.inbox.Put(logItem{log: g.log, write: *w}, true) },
+		write:     func(w *core.Write) { log.Write(g.log, w) },
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: &g.reads, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
 	}, engine)
@@ -86,7 +89,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn, Ended: g.memberEnded, Failed: g.fail,
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
-	g.log.flushed = g.core.inbox.noteFlushed
+	g.log.Flushed = g.core.inbox.noteFlushed
 	g.seen.published.put(engine.StatusInto)
 }
 
@@ -204,7 +207,7 @@ func (n *Node) quietPeriod(electionTimeout time.Duration, again bool) time.Durat
 	header := n.cfg.Store.Header()
 	switch {
 	case again:
-		return max(n.promises.alive(), electionTimeout)
+		return max(n.promises.Alive(), electionTimeout)
 	case header.StartCounter == 1:
 		return 0
 	}

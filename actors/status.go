@@ -44,7 +44,7 @@ func (g *Group) StatusToRead() Status {
 	}
 	s := Status{EngineStatus: g.seen.published.read(), Group: g.cfg.Group, Self: g.seen.self, LastContact: -1}
 	// The core is told of these when it has use for them.
-	applied, flushed := g.memoryLog.progress()
+	applied, flushed := g.memoryLog.Progress()
 	s.Applied, s.Flushed = max(s.Applied, applied), max(s.Flushed, min(flushed, s.Last))
 	now := instant(g.env)
 	switch {
@@ -53,7 +53,7 @@ func (g *Group) StatusToRead() Status {
 	case s.Heard != 0:
 		s.LastContact = now.Sub(s.Heard)
 	}
-	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.figures()
+	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.Figures()
 	for i := range s.Peers {
 		g.completePeer(&s, &s.Peers[i], now)
 	}
@@ -66,10 +66,10 @@ func (g *Group) figures() (observe.Figures, bool) {
 	f := observe.Figures{
 		EngineStatus: s.EngineStatus, Self: s.Self, LastContact: s.LastContact,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
-		InflightReads: int(g.reads.inflight.Load()), MemoryLogBytes: g.memoryLog.size(),
+		InflightReads: int(g.reads.inflight.Load()), MemoryLogBytes: g.memoryLog.Size(),
 	}
 	if s.Flushed < s.Last {
-		f.FlushLag = max(instant(g.env).Sub(g.seen.appendTimes.appended(s.Flushed+1)), 0)
+		f.FlushLag = max(instant(g.env).Sub(g.seen.appendTimes.Appended(s.Flushed+1)), 0)
 	}
 	return f, !s.Stopped
 }
@@ -88,7 +88,7 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 	}
 	if p.Match < s.Last {
 		p.LagEntries = uint64(s.Last - p.Match)
-		p.Lag = max(now.Sub(g.seen.appendTimes.appended(p.Match+1)), 0)
+		p.Lag = max(now.Sub(g.seen.appendTimes.Appended(p.Match+1)), 0)
 	}
 	// The stream knows before the core that a snapshot has done its work: who
 	// replicates waits for none.

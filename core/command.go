@@ -49,9 +49,10 @@ func (w *Write) Empty() bool {
 // Send sends a message, now. If it cannot be sent it is dropped.
 type Send struct{ Message Message }
 
-// StartStream begins replication to a peer: a StreamConfig's worth.
+// StartStream begins replication to a peer, which package stream is about.
 type StartStream struct {
-	Peer   membership.Member
+	Peer membership.Member
+	// Stream is the id of the stream. No two of one term have the same.
 	Stream uint64
 	Term   Term
 	// Terms are the term runs of the leader's log at its election, from the
@@ -65,6 +66,24 @@ type StartStream struct {
 	// Introduces: the peer is to be told the cluster's id until it has
 	// acknowledged something (rule 27).
 	Introduces bool
+}
+
+// Floor returns the last entry of the leader's log, as it was when the stream began,
+// at or below bound.Index whose term is not above bound.Term: a log that holds bound
+// cannot agree with it beyond that. Below the purged entry nothing is known and it
+// returns zero.
+func (c *StartStream) Floor(bound LogID) LogID {
+	log := termRuns{purged: c.Purged, last: LogID{c.Purged.Term, max(c.Last, c.Purged.Index)}, runs: c.Terms}
+	// The term of the last entry before the leader's own, or its own entry if a run of
+	// its term is known.
+	for _, run := range c.Terms {
+		if run.Index <= log.last.Index {
+			log.last.Term = run.Term
+		} else {
+			log.last = run
+		}
+	}
+	return log.floor(bound)
 }
 
 // StopStream ends replication to a peer.

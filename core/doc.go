@@ -1,8 +1,9 @@
 // Package core is the Raft protocol of one group on one node, as a pure function.
 //
 // [Engine] takes one [Event] at a time and returns what is to be done as a list of [Command] values.
-// [Stream] does the same for the replication to one follower. Neither has a goroutine, a channel, a
-// clock, a logger or I/O, and the package imports only the standard library and package membership.
+// Package core/stream does the same for the replication to one follower. Neither has a goroutine, a
+// channel, a clock, a logger or I/O. This package imports only the standard library and package
+// membership, and core/stream only these and this one.
 // Time comes in with each event, and jitter comes from a generator that [Config] seeds. So the same
 // events give the same commands, and a simulator can replay a whole cluster.
 //
@@ -31,9 +32,9 @@
 // time, do not count as durable because of the first time. A write that was split is durable with
 // its last part.
 //
-//   - Code: core/writes.go, actors/log_actor.go
+//   - Code: core/writes.go, actors/disk/log_actor.go
 //   - Tests: TestWriteTracker, TestWriteTrackerAgainstModel, TestResetTakesBackWhatWasDurable,
-//     actors.TestLogActorSplits
+//     actors/disk.TestLogActorSplits
 //   - Scripts: append_aba
 //   - Mutants: "flushed watermark not clipped by truncation"
 //
@@ -58,10 +59,10 @@
 // match. A connection that broke sends the stream back to probing.
 //
 //   - Code: core/engine.go, core/append_entries.go, core/vote.go, core/election.go, core/command.go,
-//     core/stream.go, core/stream_probe.go, actors/log_actor.go
+//     core/stream/stream.go, core/stream/probe.go, actors/disk/log_actor.go
 //   - Tests: TestAnswerWaitsForLastWrite, TestAnswerIsCompleteWhenAttached, TestHeartbeatNeverWaits,
-//     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash, TestStreamConnectionBreaks,
-//     actors.TestLogActorReleasesOnlyWhatIsDurable
+//     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash,
+//     core/stream.TestStreamConnectionBreaks, actors/disk.TestLogActorReleasesOnlyWhatIsDurable
 //   - Scripts: vote_durability
 //   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is durable"
 //   - Checkers: ruleAckDurable, ruleVoteDurable
@@ -73,7 +74,7 @@
 // append removes entries only from the first one whose term differs. It never removes entries
 // because it ends before the log does.
 //
-//   - Code: core/append_entries.go, core/engine.go, core/stream.go
+//   - Code: core/append_entries.go, core/engine.go, core/stream/stream.go
 //   - Tests: TestCommitOnlyWhatIsProved, TestPaperFollowerCommits, TestPaperRequestsAreIdempotent
 //   - Scripts: heartbeat_proves_nothing
 //   - Mutants: "commit by a heartbeat that proves nothing"
@@ -84,9 +85,9 @@
 // another stream or of another incarnation is dropped. A higher term makes a leader step down if it
 // comes from a member under the incarnation that the group knows.
 //
-//   - Code: core/stream.go, core/heartbeat.go, core/engine.go
-//   - Tests: TestStaleAnswersAreDropped, TestStreamIgnoresStrangers, TestStaleHeartbeatNamesNoRound,
-//     TestPaperHigherTermIsAdopted
+//   - Code: core/stream/stream.go, core/heartbeat.go, core/engine.go
+//   - Tests: TestStaleAnswersAreDropped, core/stream.TestStreamIgnoresStrangers,
+//     TestStaleHeartbeatNamesNoRound, TestPaperHigherTermIsAdopted
 //   - Mutants: "stale answers of an earlier campaign counted"
 //   - Checkers: ruleMatch
 //
@@ -98,9 +99,9 @@
 // the writes of one group. A vote compares the accepted log, durable or not, and leaves when all of
 // that log is durable.
 //
-//   - Code: actors/log_actor.go, actors/node.go, core/vote.go
-//   - Tests: TestPaperVoteComparesAcceptedLog, actors.TestLogActorFailedWriteReleasesNothing,
-//     actors.TestLogActorCoalescesAndKeepsOrder, actors.TestStoreFailureStopsAllItsGroups,
+//   - Code: actors/disk/log_actor.go, actors/node.go, core/vote.go
+//   - Tests: TestPaperVoteComparesAcceptedLog, actors/disk.TestLogActorFailedWriteReleasesNothing,
+//     actors/disk.TestLogActorCoalescesAndKeepsOrder, actors.TestStoreFailureStopsAllItsGroups,
 //     troupe.TestDiskFails
 //   - Mutants: "failed write released"
 //
@@ -135,17 +136,18 @@
 // write touches. Entries that are not in memory can be read from the store. Each truncation or reset
 // raises the generation of the log. A read that was begun in another generation ends the stream.
 //
-//   - Code: actors/memory_log.go, core/stream.go
-//   - Tests: actors.TestMemoryLogServesWhatIsUnflushed, actors.TestMemoryLogGenerations,
-//     actors.TestMemoryLogLowestUnflushedOfSeveralWrites, actors.TestMemoryLogIsItsModel
+//   - Code: actors/memlog/log.go, core/stream/stream.go
+//   - Tests: actors/memlog.TestLogServesWhatIsUnflushed, actors/memlog.TestLogGenerations,
+//     actors/memlog.TestLogLowestUnflushedOfSeveralWrites, actors/memlog.TestLogIsItsModel
 //
 // # Rule 10: One append is one consistent read
 //
 // The entries of an append and the id of the entry before them come from the same read. A stream
 // that finds an entry of a newer term than its own ends: the log belongs to another leader.
 //
-//   - Code: core/stream.go, actors/memory_log.go
-//   - Tests: TestStreamEnds, TestStreamDropsOutdatedRead, actors.TestMemoryLogConcurrentReads
+//   - Code: core/stream/stream.go, actors/memlog/log.go
+//   - Tests: core/stream.TestStreamEnds, core/stream.TestStreamDropsOutdatedRead,
+//     actors/memlog.TestLogConcurrentReads
 //
 // # Rule 11: Pre-vote and check-quorum are always on
 //
@@ -163,8 +165,8 @@
 // does not adopt its term, and says how many milliseconds are left. The asker tries again then.
 //
 //   - Code: core/vote.go, core/election.go, core/check_quorum.go
-//   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestCandidateWaitsForItsVote,
-//     TestFruitlessCampaignsDouble, TestSlowDisksElect
+//   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestHungDiskRaisesNoTerms,
+//     TestCandidateWaitsForItsVote, TestFruitlessCampaignsDouble, TestSlowDisksElect
 //   - Scripts: pre_vote, check_quorum, slow_disks
 //   - Mutants: "doubling that never resets"
 //
@@ -193,11 +195,11 @@
 // quiet period is served, to the longer of what is left and the longest promise of this life. So
 // neither one long setting nor a loop of restarts makes every later start longer.
 //
-//   - Code: core/vote.go, core/election.go, actors/keeper.go, actors/promises.go, actors/start.go,
-//     storage/log_store.go
+//   - Code: core/vote.go, core/election.go, actors/disk/keeper.go, actors/disk/promises.go,
+//     actors/start.go, storage/log_store.go
 //   - Tests: TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode,
 //     TestQuietPeriodOutlastsPromotion, TestQuietPeriodDoesNotHoldAForming,
-//     actors.TestPromiseComesDown, actors.TestPromiseOfThisLifeStays,
+//     actors.TestPromiseComesDown, actors/disk.TestPromiseOfThisLifeStays,
 //     troupe.TestLongPromiseIsServedOnce, internal/simulation.TestLongPromiseComesDown,
 //     storage/badger.TestRefusedPromiseIsNotRecorded
 //   - Scripts: quiet_period_after_start
@@ -246,8 +248,8 @@
 // Bytes of other groups put it off for as long as they leave. A connection is not broken while its
 // peer waits for its disk or for a snapshot.
 //
-//   - Code: core/check_quorum.go, core/own_progress.go, core/stuck_entries.go, core/election.go, actors/timers.go,
-//     network/tcp/sent.go
+//   - Code: core/check_quorum.go, core/own_progress.go, core/stuck_entries.go, core/election.go,
+//     actors/timers.go, network/tcp/sent.go
 //   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
 //     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit,
@@ -270,7 +272,8 @@
 // troupe.Config can pin it.
 //
 //   - Code: core/identity.go, core/snapshot.go, network/tcp/handshake.go, network/tcp/proven.go,
-//     network/inproc/proven.go, network/internal/seen/seen.go, storage/log_store.go, actors/keeper.go
+//     network/inproc/proven.go, network/internal/seen/seen.go, storage/log_store.go,
+//     actors/disk/keeper.go
 //   - Tests: TestIdentity, TestEmptyNodeAdoptsCluster, TestEmptyGroupIsNotCaptured,
 //     TestAdoptionIsDurableBeforeTheFirstAck, actors.TestOutlivedStoreIsRefused,
 //     network/internal/seen.TestMeet, network/internal/seen.TestOvertaken,
@@ -285,8 +288,8 @@
 // joint change follows, in which the old incarnation counts only in the old half and the new one
 // only in the new half.
 //
-//   - Code: core/identity.go, core/vote.go, core/election.go, core/stream.go, core/stream_probe.go,
-//     core/read_index.go, core/configuration_change.go, membership/quorum.go
+//   - Code: core/identity.go, core/vote.go, core/election.go, core/stream/stream.go,
+//     core/stream/probe.go, core/read_index.go, core/configuration_change.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
 //     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation
@@ -425,11 +428,12 @@
 // be the test, because a follower that lags must accept a leader that was added by an entry which it
 // does not have.
 //
-//   - Code: core/identity.go, core/cluster_id.go, core/stream.go, actors/bootstrap.go,
+//   - Code: core/identity.go, core/cluster_id.go, core/stream/stream.go, actors/bootstrap.go,
 //     actors/proposals.go, actors/snapshots/sender.go
-//   - Tests: TestUnprovedMessagesCountForNothing, TestIntroductions, TestStreamIntroduces,
-//     TestForgedRefusal, TestOneHeartbeatDestroysNoCluster, TestLaggingFollowerAcceptsUnknownLeader,
-//     TestClusterIDIsNotPrinted, network/wire.TestClusterIsNotSent
+//   - Tests: TestUnprovedMessagesCountForNothing, TestIntroductions,
+//     core/stream.TestStreamIntroduces, TestForgedRefusal, TestOneHeartbeatDestroysNoCluster,
+//     TestLaggingFollowerAcceptsUnknownLeader, TestClusterIDIsNotPrinted,
+//     network/wire.TestClusterIsNotSent
 //   - Scripts: stranger
 //   - Mutants: "cluster id 0 accepted", "a refusal without the id heeded"
 //   - Checkers: ruleInTheClear
@@ -442,7 +446,7 @@
 // whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
 // and lines of the log: the actors call no logger, meter or tracer.
 //
-//   - Code: network/tcp/resolve.go, actors/log_actor.go, actors/apply_actor.go,
+//   - Code: network/tcp/resolve.go, actors/disk/log_actor.go, actors/apply_actor.go,
 //     actors/stage/shell.go, actors/observe/observer.go, events.go
 //   - Tests: network/tcp.TestResolveHangsAlone, troupe.TestEventQueueDropsTheOldest,
 //     actors/stage.TestShellWithCallsThatEndLater, actors/observe.TestObserverLosesAndCounts,
@@ -466,11 +470,11 @@
 //
 //   - Code: network/wire/proof.go, network/tcp/proofs.go, network/tcp/proven.go,
 //     network/tcp/handshake.go, network/tcp/accept.go, network/inproc/proven.go,
-//     network/internal/seen/seen.go, core/identity.go, core/stream.go
+//     network/internal/seen/seen.go, core/identity.go, core/stream/stream.go
 //   - Tests: TestNewLearnerHasNothingToProve, TestNewLearnerThatAnswersIsNotAsked,
 //     network/tcp.TestReplayedHelloProvesNothing, network/tcp.TestReflectedProofProvesNothing,
 //     network/tcp.TestProofsAreBounded, network/internal/seen.TestCheckRemembersNothing,
-//     network/wire.TestProofIsBoundToAllOfIt, actors.TestKeeperKeepsPeers
+//     network/wire.TestProofIsBoundToAllOfIt, actors/disk.TestKeeperKeepsPeers
 //   - Mutants: "an unproved ack counted", "an unproved counter kept", "an unproved address that
 //     replaces a known one", "a reflected proof accepted"
 //   - Checkers: ruleForgedAck
@@ -494,7 +498,7 @@
 //   - Tests: network/tcp.TestDarkLinkIsReplaced, network/tcp.TestRequestsAreAcknowledged,
 //     network/tcp.TestTwoSwap, network/tcp.TestAllMoveAndEachIsToldOneOther,
 //     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,
-//     network/tcp.TestResolveIsAskedAtEachDial, actors.TestKeeperKeepsPeers
+//     network/tcp.TestResolveIsAskedAtEachDial, actors/disk.TestKeeperKeepsPeers
 //
 // # Rule 31: A cluster begins only under the exclusive grants of all
 //

@@ -23,6 +23,15 @@ var (
 	ErrCorrupt = errors.New("troupe: stored data is damaged")
 )
 
+// Errors that answer a read of the log.
+var (
+	// ErrCompacted: the log no longer holds the entries.
+	ErrCompacted = errors.New("core: the log no longer holds the entries")
+	// ErrLogChanged: the log is not the one that the stream's leader wrote: it
+	// was truncated or reset, or holds entries of a newer term (rules 9, 10).
+	ErrLogChanged = errors.New("core: the log was changed by a newer leader")
+)
+
 // MayHaveHappened reports whether a write that failed with err may have been
 // carried out all the same, now or later. It is true for errors that say so
 // themselves, and false for nil and for errors of a request that never began.

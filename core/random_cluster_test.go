@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"flag"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	. "github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -74,10 +76,10 @@ type randomNode struct {
 func (n *randomNode) now() Instant { return n.c.now + n.c.now/1000*n.drift }
 
 type randomStream struct {
-	*Stream
+	*stream.Stream
 	peer   Identity
 	id     uint64
-	wanted *StreamOutput
+	wanted *stream.Output
 }
 
 // randomLog holds the entries above base.
@@ -159,7 +161,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	for _, n := range c.nodes {
 		n.start()
 	}
-	b := &Bootstrap{Cluster: clusterID(77), Members: members, AskLimit: time.Hour}
+	b := &Bootstrap{Cluster: ClusterOf(77), Members: members, AskLimit: time.Hour}
 	c.nodes[0].step(b)
 	if b.Err != nil {
 		panic(b.Err)
@@ -232,7 +234,7 @@ func (c *randomCluster) deliver() {
 	if r, ok := m.(*AppendResponse); ok {
 		for _, s := range to.streams {
 			if s.id == r.Stream && s.peer == r.From {
-				to.stepStream(s, r)
+				to.stepStream(s, stream.Answered{Response: r})
 			}
 		}
 		return
@@ -283,7 +285,7 @@ func (c *randomCluster) lose(a, b NodeID) {
 		n.step(&PeerDown{Node: pair[1], Class: ClassControl})
 		for _, s := range n.sortedStreams() {
 			if s.peer.ID == pair[1] {
-				n.stepStream(s, &StreamDown{})
+				n.stepStream(s, &stream.Down{})
 			}
 		}
 	}
@@ -311,7 +313,7 @@ func (c *randomCluster) heal() {
 		}
 	}
 	// A crash may have come before the first write was durable.
-	c.nodes[0].step(&Bootstrap{Cluster: clusterID(77), Members: c.members, AskLimit: time.Hour})
+	c.nodes[0].step(&Bootstrap{Cluster: ClusterOf(77), Members: c.members, AskLimit: time.Hour})
 	target := len(c.committed) + 1
 	for range 60000 {
 		c.turn()
@@ -433,12 +435,12 @@ func (c *randomCluster) send(m Message) bool {
 }
 
 func (n *randomNode) step(ev Event) {
-	mayWait := mayWait(n.engine, ev)
+	mayWait := MayWait(n.engine, ev)
 	n.engine.Step(n.now(), ev, &n.out)
 	if err := n.engine.CheckInvariants(); err != nil {
 		panic(fmt.Sprintf("node %d after %T: %v", n.id.ID, ev, err))
 	}
-	if err := checkWaited(n.engine, ev, mayWait, &n.out); err != nil {
+	if err := CheckWaited(n.engine, ev, mayWait, &n.out); err != nil {
 		panic(err)
 	}
 	n.carryOut()
@@ -471,25 +473,24 @@ func (n *randomNode) do(cmd Command) {
 	case *CancelTimer:
 		delete(n.timers, cmd.Timer)
 	case *StartStream:
-		n.streams[cmd.Peer.Identity] = &randomStream{peer: cmd.Peer.Identity, id: cmd.Stream, Stream: NewStream(StreamConfig{
-			Group: 1, Cluster: n.engine.hard.Cluster, Introduces: cmd.Introduces, Self: n.id, Peer: cmd.Peer.Identity, Term: cmd.Term, ID: cmd.Stream,
-			Terms: cmd.Terms, Purged: cmd.Purged, Last: cmd.Last, MessageBytesMax: 1 << 16,
+		n.streams[cmd.Peer.Identity] = &randomStream{peer: cmd.Peer.Identity, id: cmd.Stream, Stream: stream.New(stream.Config{
+			Start: *cmd, Group: 1, Cluster: n.engine.Hard().Cluster, Self: n.id, MessageBytesMax: 1 << 16,
 			EntriesPerMessageMax: 1 + n.c.rand.IntN(8), InflightMessagesMax: 1 + n.c.rand.IntN(4), InflightBytesMax: 1 << 16,
 		})}
 	case *StopStream:
 		delete(n.streams, cmd.Peer)
 	case *Replicate:
 		for _, s := range n.sortedStreams() {
-			n.stepStream(s, &StreamGrown{cmd.Last, cmd.Commit})
+			n.stepStream(s, &stream.Grown{Last: cmd.Last, Commit: cmd.Commit})
 		}
 	case *PeerAlive:
 		if s := n.streams[cmd.Peer]; s != nil && s.id == cmd.Stream {
-			n.stepStream(s, &StreamAlive{cmd.Match, cmd.Sent})
+			n.stepStream(s, &stream.Alive{Match: cmd.Match, Sent: cmd.Sent})
 		}
 	case *Apply:
 		n.apply(cmd.UpTo)
 	case *BuildSnapshot:
-		meta := SnapshotMeta{LogID: n.c.committed[n.applied-1], Cluster: clusterID(77), Configuration: n.engine.ConfigurationAt(n.applied)}
+		meta := SnapshotMeta{LogID: n.c.committed[n.applied-1], Cluster: ClusterOf(77), Configuration: n.engine.ConfigurationAt(n.applied)}
 		n.snapshot = meta
 		n.step(&SnapshotBuilt{Meta: meta})
 	case *SendSnapshot:
@@ -498,12 +499,12 @@ func (n *randomNode) do(cmd Command) {
 		ok := to.alive && n.c.rand.IntN(3) > 0
 		meta := n.snapshot
 		if ok {
-			head := Header{Group: 1, Cluster: clusterID(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
+			head := Header{Group: 1, Cluster: ClusterOf(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
 			to.step(arrived(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true}, to.engine))
 		}
 		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok})
 		if s := n.streams[cmd.Peer.Identity]; s != nil && s.id == cmd.Stream {
-			n.stepStream(s, &StreamSnapshotSent{meta.LogID, ok})
+			n.stepStream(s, &stream.SnapshotSent{LogID: meta.LogID, OK: ok})
 		}
 	case *ReceiveChunk:
 		c := cmd.Chunk
@@ -554,15 +555,15 @@ func (n *randomNode) sortedStreams() []*randomStream {
 	return list
 }
 
-func (n *randomNode) stepStream(s *randomStream, ev StreamEvent) {
-	var out StreamOutput
+func (n *randomNode) stepStream(s *randomStream, ev stream.Event) {
+	var out stream.Output
 	s.Step(n.now(), ev, &out)
 	n.streamOutput(s, &out)
 }
 
-func (n *randomNode) streamOutput(s *randomStream, out *StreamOutput) {
-	if s.match >= s.next {
-		panic(fmt.Sprintf("stream of node %d to %v: match %d >= next %d", n.id.ID, s.peer, s.match, s.next))
+func (n *randomNode) streamOutput(s *randomStream, out *stream.Output) {
+	if s.Match() >= s.Next() {
+		panic(fmt.Sprintf("stream of node %d to %v: match %d >= next %d", n.id.ID, s.peer, s.Match(), s.Next()))
 	}
 	if out.Want {
 		o := *out
@@ -581,7 +582,7 @@ func (n *randomNode) streamOutput(s *randomStream, out *StreamOutput) {
 		n.step(&HigherTerm{s.peer, out.HigherTerm})
 	}
 	if out.Send != nil && n.streams[s.peer] == s {
-		n.stepStream(s, &StreamSent{n.c.send(out.Send)})
+		n.stepStream(s, &stream.Sent{OK: n.c.send(out.Send)})
 	}
 }
 
@@ -596,7 +597,7 @@ func (n *randomNode) pumpStreams() {
 			continue
 		}
 		s.wanted = nil
-		read := &StreamRead{}
+		read := &stream.Read{}
 		if w.First-1 == n.accepted.base.Index {
 			read.Prev = n.accepted.base
 		} else if e, ok := n.accepted.at(w.First - 1); ok {

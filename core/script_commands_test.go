@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -6,20 +6,13 @@ import (
 	"strings"
 	"time"
 
+	. "github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
 
-// testConfig is the configuration of the engines of this package's tests.
-func testConfig(self Identity) Config {
-	return Config{
-		Group: 1, Self: self, Seed: uint64(self.ID),
-		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, UncommittedBytesMax: 1 << 20},
-	}
-}
-
 func (w *world) scriptNodes(a scriptArgs) error {
 	for id := NodeID(1); id <= NodeID(scriptNumber(a.words[0])); id++ {
-		cfg := testConfig(worldIdentity(id))
+		cfg := TestConfig(WorldIdentity(id))
 		for k, v := range a.keys {
 			switch k {
 			case "quiet-period":
@@ -56,14 +49,14 @@ func (w *world) scriptCluster(a scriptArgs) error {
 	}
 	var c membership.Configuration
 	for _, id := range w.ids() {
-		c.Members = append(c.Members, membership.Member{Identity: worldIdentity(id)})
+		c.Members = append(c.Members, membership.Member{Identity: WorldIdentity(id)})
 		if int(id) <= len(w.nodes)-learners {
-			c.Voters = append(c.Voters, worldIdentity(id))
+			c.Voters = append(c.Voters, WorldIdentity(id))
 		}
 	}
 	first := Entry{LogID: LogID{1, 1}, Kind: EntryConfiguration, Data: c.Encode()}
 	for _, n := range w.nodes {
-		n.disk = worldLog{hard: HardState{Term: 1, Cluster: worldCluster}, commit: 1, entries: []Entry{first}}
+		n.disk = worldLog{hard: HardState{Term: 1, Cluster: WorldCluster}, commit: 1, entries: []Entry{first}}
 	}
 	return nil
 }
@@ -91,7 +84,7 @@ func (w *world) scriptStart(a scriptArgs) error {
 
 func (w *world) scriptBootstrap(a scriptArgs) error {
 	ids := w.listed(a.words)
-	b := bootstrapOf(ids...)
+	b := BootstrapOf(ids...)
 	by := ids[0]
 	for k, v := range a.keys {
 		switch k {
@@ -166,11 +159,11 @@ func (w *world) scriptSleep(a scriptArgs) error {
 func (w *world) scriptTimeout(a scriptArgs) error {
 	for _, id := range w.listed(a.words) {
 		n := w.nodes[id]
-		if n.engine.electionTimer.at == 0 {
+		if n.engine.Deadline(TimerElection) == 0 {
 			w.printf("%d has no election timer", id)
 			continue
 		}
-		w.advance([]NodeID{id}, max(n.engine.electionTimer.at.Sub(n.now), 0))
+		w.advance([]NodeID{id}, max(n.engine.Deadline(TimerElection).Sub(n.now), 0))
 	}
 	return nil
 }
@@ -178,7 +171,7 @@ func (w *world) scriptTimeout(a scriptArgs) error {
 func (w *world) scriptExpire(a scriptArgs) error {
 	for _, id := range w.listed(a.words) {
 		n := w.nodes[id]
-		n.now = max(n.now, n.engine.promise.until, n.engine.quietPeriodEnd())
+		n.now = max(n.now, n.engine.QuietUntil())
 	}
 	return nil
 }
@@ -189,14 +182,14 @@ func (w *world) scriptElect(a scriptArgs) error {
 	w.stabilize(w.ids())
 	for _, n := range w.nodes {
 		if n.up {
-			n.now = max(n.now, n.engine.promise.until, n.engine.quietPeriodEnd())
+			n.now = max(n.now, n.engine.QuietUntil())
 		}
 	}
 	if err := w.scriptTimeout(scriptArgs{words: a.words[:1]}); err != nil {
 		return err
 	}
 	w.stabilize(w.ids())
-	if w.nodes[id].engine.role != RoleLeader {
+	if w.nodes[id].engine.Role() != RoleLeader {
 		return fmt.Errorf("node %d was not elected", id)
 	}
 	return nil
@@ -265,7 +258,7 @@ func (w *world) scriptDrop(a scriptArgs) error {
 			drop := most != 0 && match(m)
 			if drop {
 				most--
-				w.printf("%d->%d lost: %s", from, to, printMessage(m))
+				w.printf("%d->%d lost: %s", from, to, PrintMessage(m))
 			}
 			return drop
 		})
@@ -277,7 +270,7 @@ func (w *world) scriptQueue(scriptArgs) error {
 	for _, from := range w.ids() {
 		for _, to := range w.ids() {
 			for _, m := range w.links[worldLink{from, to}] {
-				w.printf("%d->%d on the way: %s", from, to, printMessage(m))
+				w.printf("%d->%d on the way: %s", from, to, PrintMessage(m))
 			}
 		}
 	}
@@ -302,7 +295,7 @@ func (w *world) scriptCopy(a scriptArgs) error {
 
 func (w *world) scriptInject(a scriptArgs) error {
 	m := w.copies[a.words[0]]
-	w.printf("%d->%d again: %s", m.Head().From.ID, m.Head().To.ID, printMessage(m))
+	w.printf("%d->%d again: %s", m.Head().From.ID, m.Head().To.ID, PrintMessage(m))
 	w.nodes[m.Head().To.ID].receive(m)
 	return nil
 }

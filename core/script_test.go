@@ -1,8 +1,7 @@
-package core
+package core_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,9 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write what the scripts of testdata print as what is expected of them")
+	. "github.com/trouperaft/troupe/core"
+)
 
 // TestScripts plays the scripts of testdata. A script is a story in blocks:
 // comments and commands, a line of dashes, and what must come out, up to an empty
@@ -30,33 +29,14 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := playScript(t, string(data))
-			if *rewrite {
+			if *Rewrite {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			compareScripts(t, path, string(data), got)
+			CompareScripts(t, path, string(data), got)
 		})
-	}
-}
-
-// compareScripts shows the first line that differs, with what comes before it.
-func compareScripts(t *testing.T, path, want, got string) {
-	t.Helper()
-	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
-	for i := range max(len(w), len(g)) {
-		var a, b string
-		if i < len(w) {
-			a = w[i]
-		}
-		if i < len(g) {
-			b = g[i]
-		}
-		if a != b || i >= len(w) || i >= len(g) {
-			t.Errorf("%s:%d: after\n%s\nwant %q\ngot  %q", path, i+1, strings.Join(w[max(0, i-6):min(i, len(w))], "\n"), a, b)
-			return
-		}
 	}
 }
 

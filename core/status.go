@@ -40,6 +40,21 @@ type EngineStatus struct {
 	Peers []PeerStatus
 }
 
+// StreamMode is what a stream is doing.
+type StreamMode uint8
+
+const (
+	// StreamProbe: looking for where the logs agree, one message at a time.
+	StreamProbe StreamMode = iota
+	// StreamReplicate: sending ahead of the answers.
+	StreamReplicate
+	// StreamSnapshot: the peer needs a snapshot first.
+	StreamSnapshot
+)
+
+// String returns "probe", "replicate" or "snapshot".
+func (m StreamMode) String() string { return [...]string{"probe", "replicate", "snapshot"}[m] }
+
 // PeerStatus is what a leader knows of another member.
 type PeerStatus struct {
 	Identity

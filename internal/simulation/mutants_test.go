@@ -113,13 +113,13 @@ var mutants = []mutant{
 		"./core TestIdentity",
 	},
 	{
-		"failed write released", "rule 6", "actors/log_actor.go",
+		"failed write released", "rule 6", "actors/disk/log_actor.go",
 		"\t\tl.giveUp(err)\n\t\treturn\n",
 		"",
 		bySeeds,
 	},
 	{
-		"promise given before it stands on the disk", "rule 13", "actors/promises.go",
+		"promise given before it stands on the disk", "rule 13", "actors/disk/promises.go",
 		"if err := p.store.RecordPromise(ctx, d); err != nil {",
 		"if err := ctx.Err(); err != nil {",
 		bySeeds,
@@ -167,9 +167,9 @@ var mutants = []mutant{
 		bySeeds,
 	},
 	{
-		"an unproved ack counted", "rule 29", "core/stream.go",
+		"an unproved ack counted", "rule 29", "core/stream/stream.go",
 		"if !m.Cluster.IsZero() && m.Cluster == s.cfg.Cluster && !m.Introduces {",
-		"if m.From == s.cfg.Peer {",
+		"if m.From == s.cfg.Start.Peer.Identity {",
 		bySeeds,
 	},
 	{
@@ -179,8 +179,8 @@ var mutants = []mutant{
 		"./network/internal/seen TestCheckRemembersNothing",
 	},
 	{
-		"a promise lowered before the quiet period is over", "rule 13", "actors/keeper.go",
-		"left := max(k.quietPeriod-k.env.Now().Sub(k.begun), 0)",
+		"a promise lowered before the quiet period is over", "rule 13", "actors/disk/keeper.go",
+		"left := max(k.quietPeriod-k.needs.Env.Now().Sub(k.begun), 0)",
 		"left := time.Duration(0)",
 		byPromises,
 	},

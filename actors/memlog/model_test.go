@@ -1,4 +1,4 @@
-package actors
+package memlog
 
 import (
 	"math/rand/v2"
@@ -7,14 +7,14 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// TestMemoryLogIsItsModel compares the in-memory log with a plain slice, over
+// TestLogIsItsModel compares the in-memory log with a plain slice, over
 // batches of all sizes, truncations and evictions: each read is what the slice
 // holds, within its bounds, and nothing that was handed out or given is ever
 // written again.
-func TestMemoryLogIsItsModel(t *testing.T) {
+func TestLogIsItsModel(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		tl := newMemoryLog(20_000, core.LogID{}, core.LogID{}, 0)
+		tl := New(20_000, core.LogID{}, core.LogID{}, 0)
 		var model []core.Entry
 		type held struct{ seen, want []core.Entry }
 		var kept []held
@@ -40,10 +40,10 @@ func TestMemoryLogIsItsModel(t *testing.T) {
 				hold(w.Append)
 				model = append(model, w.Append...)
 			}
-			tl.submit(w)
+			tl.Submit(w)
 			if r.IntN(3) == 0 {
-				tl.flushed(w.IOID)
-				tl.setApplied(core.Index(max(0, len(model)-200)))
+				tl.Flushed(w.IOID)
+				tl.SetApplied(core.Index(max(0, len(model)-200)))
 			}
 			hold(checkMemoryRead(t, r, tl, model))
 			if held := core.SizeOf(model[tl.first-1:]); tl.bytes != held || int(tl.end) != len(model)+1 {
@@ -61,7 +61,7 @@ func TestMemoryLogIsItsModel(t *testing.T) {
 }
 
 // checkMemoryRead reads at random and compares with the model.
-func checkMemoryRead(t *testing.T, r *rand.Rand, tl *memoryLog, model []core.Entry) []core.Entry {
+func checkMemoryRead(t *testing.T, r *rand.Rand, tl *Log, model []core.Entry) []core.Entry {
 	t.Helper()
 	if int(tl.first) > len(model) {
 		return nil
@@ -69,28 +69,28 @@ func checkMemoryRead(t *testing.T, r *rand.Rand, tl *memoryLog, model []core.Ent
 	first := tl.first + core.Index(r.IntN(len(model)-int(tl.first)+1))
 	last := first + core.Index(r.IntN(len(model)-int(first)+1))
 	bytesMax := 1 + r.IntN(30_000)
-	read := tl.readForStream(tl.now(), first, last, bytesMax)
-	if !read.served {
+	read := tl.ReadForStream(tl.Generation(), first, last, bytesMax)
+	if !read.Served {
 		if first == tl.first {
 			return nil // the term before it has to be read
 		}
 		t.Fatalf("entries %d to %d are in memory and not served: %+v", first, last, read)
 	}
-	if len(read.entries) == 0 || len(read.entries) > int(last-first)+1 {
-		t.Fatalf("%d entries from %d to %d", len(read.entries), first, last)
+	if len(read.Entries) == 0 || len(read.Entries) > int(last-first)+1 {
+		t.Fatalf("%d entries from %d to %d", len(read.Entries), first, last)
 	}
-	for i, e := range read.entries {
+	for i, e := range read.Entries {
 		if e.LogID != model[int(first)-1+i].LogID {
 			t.Fatalf("entry %d is %v, want %v", i, e.LogID, model[int(first)-1+i].LogID)
 		}
 	}
-	if len(read.entries) > 1 && core.SizeOf(read.entries) > bytesMax {
-		t.Fatalf("%d bytes, at most %d", core.SizeOf(read.entries), bytesMax)
+	if len(read.Entries) > 1 && core.SizeOf(read.Entries) > bytesMax {
+		t.Fatalf("%d bytes, at most %d", core.SizeOf(read.Entries), bytesMax)
 	}
-	if n := len(read.entries); n < gatherEntriesMin && n < int(last-first)+1 {
-		if size := core.SizeOf(read.entries) + model[int(first)-1+n].Size(); size <= bytesMax {
+	if n := len(read.Entries); n < gatherEntriesMin && n < int(last-first)+1 {
+		if size := core.SizeOf(read.Entries) + model[int(first)-1+n].Size(); size <= bytesMax {
 			t.Fatalf("%d entries of %d, and the next one fits: %d bytes of %d", n, last-first+1, size, bytesMax)
 		}
 	}
-	return read.entries
+	return read.Entries
 }

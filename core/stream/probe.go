@@ -1,6 +1,10 @@
-package core
+package stream
 
-import "time"
+import (
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+)
 
 // This file is about a stream that probes: it looks for where the logs agree (Raft
 // 5.3, end), and what it finds may be that the peer has lost data (rule 18).
@@ -24,24 +28,24 @@ const (
 const denialsToTell = 2
 
 // probe looks for where the logs agree, from next on.
-func (s *Stream) probe(next Index) {
-	s.mode, s.probing, s.next, s.resends = StreamProbe, false, next, 0
+func (s *Stream) probe(next core.Index) {
+	s.mode, s.probing, s.next, s.resends = core.StreamProbe, false, next, 0
 	s.inflight, s.bytes = s.inflight[:0], 0
 }
 
 // refused goes back to where the logs can agree (Raft 5.3, end): the peer's hint
-// skips its entries of newer terms, floor skips this log's, so that each probe
+// skips its entries of newer terms, Floor skips this log's, so that each probe
 // settles at least one term.
-func (s *Stream) refused(now Instant, m *AppendResponse, out *StreamOutput) {
+func (s *Stream) refused(now core.Instant, m *core.AppendResponse, out *Output) {
 	switch s.mode {
-	case StreamSnapshot:
+	case core.StreamSnapshot:
 		return
-	case StreamReplicate:
+	case core.StreamReplicate:
 		if m.Rejected.Index <= s.match {
 			return
 		}
 		s.probe(s.match + 1)
-	case StreamProbe:
+	case core.StreamProbe:
 		if !s.probing || m.Rejected.Index != s.next-1 {
 			return
 		}
@@ -51,8 +55,8 @@ func (s *Stream) refused(now Instant, m *AppendResponse, out *StreamOutput) {
 		}
 	}
 	agreed := m.Hint.Index
-	if m.Hint.Term != s.cfg.Term {
-		agreed = s.log.floor(m.Hint).Index
+	if m.Hint.Term != s.cfg.Start.Term {
+		agreed = s.cfg.Start.Floor(m.Hint).Index
 	}
 	s.probe(max(min(agreed+1, m.Rejected.Index), s.match+1))
 }
@@ -70,14 +74,14 @@ func (s *Stream) resendWait() time.Duration {
 // had acknowledged. Nothing below is looked for, because who lost what it promised
 // to keep cannot be trusted with any of it (rule 18). It is asked again from time
 // to time: its operator may bring the right disk back.
-func (s *Stream) deny(now Instant, out *StreamOutput) {
+func (s *Stream) deny(now core.Instant, out *Output) {
 	s.probing, s.denied = false, max(now, 1)
 	s.denials++
 	out.LostData = s.denials >= denialsToTell
 }
 
 // denialOver reports whether the wait after the last denial has passed.
-func (s *Stream) denialOver(now Instant) bool {
+func (s *Stream) denialOver(now core.Instant) bool {
 	wait := denialWaitMax
 	if shift := s.denials - 1; shift < 7 {
 		wait = min(denialWaitMin<<shift, denialWaitMax)

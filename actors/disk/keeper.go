@@ -1,4 +1,4 @@
-package actors
+package disk
 
 import (
 	"context"
@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 )
 
-// keeper makes durable what a node keeps beside its groups' logs.
+// Keeper makes durable what a node keeps beside its groups' logs. Begin begins its life
+// and Stop ends it. Nobody waits for what it is told.
 //
 //	OWNS      what was learned of peers until it is durable; the lease promise of
 //	          the life before, while it comes down
@@ -25,9 +27,9 @@ import (
 //	WAITS ON  the store
 //	BOUND     one record for each peer
 //	DIES WITH the node
-type keeper struct {
+type Keeper struct {
 	stage.Shell
-	keeperNeeds
+	needs KeeperNeeds
 	inbox keeperInbox
 
 	// wanted is what is to be done.
@@ -38,11 +40,16 @@ type keeper struct {
 	timer       stage.Timer
 }
 
-// keeperNeeds is what the keeper is given.
-type keeperNeeds struct {
-	home     // of the node: a failure stops all groups on the store
-	store    storage.LogStore
-	promises *promises
+// KeeperNeeds is what the keeper is given.
+type KeeperNeeds struct {
+	Env      stage.Environment
+	Watch    *observe.Watch // of the node
+	Store    storage.LogStore
+	Promises *Promises
+	// Failed stops all groups on the store.
+	Failed func(error)
+	// Ended is called at the actor's end.
+	Ended func()
 }
 
 // keeperInbox has notes alone, each of which has its place: so it is bounded by the
@@ -94,18 +101,20 @@ func (b *keeperInbox) takeInto(n *keeperNotes) {
 	})
 }
 
-func newKeeper(needs keeperNeeds, header storage.Header) *keeper {
-	k := &keeper{keeperNeeds: needs, begun: needs.env.Now()}
+// NewKeeper makes the keeper of a node, whose quiet period begins now. The header is
+// that of the store at its opening.
+func NewKeeper(needs KeeperNeeds, header storage.Header) *Keeper {
+	k := &Keeper{needs: needs, begun: needs.Env.Now()}
 	if header.StartCounter > 1 {
 		k.quietPeriod = header.Promise
 	}
-	k.Shell = k.shell("keeper", k.step, k.finish)
+	k.Shell = stage.Shell{Env: needs.Env, Name: "keeper", Next: k.step, Closing: k.finish, Failed: needs.Failed, Ended: needs.Ended}
 	k.inbox.Wake = k.Wake
 	return k
 }
 
-// begin starts the actor, and the quiet period's end with it.
-func (k *keeper) begin() {
+// Begin starts the actor, and with it lets the promise of the life before come down.
+func (k *Keeper) Begin() {
 	k.Start()
 	k.inbox.note(keeperNotes{begin: true})
 }
@@ -115,27 +124,29 @@ func (k *keeper) begin() {
 const lowerEvery = 2 * time.Second
 
 // pause is after what time the promise is lowered next.
-func (k *keeper) pause(left time.Duration) time.Duration {
+func (k *Keeper) pause(left time.Duration) time.Duration {
 	if left < 200*time.Millisecond {
 		return left
 	}
 	return min(left/2, lowerEvery)
 }
 
-func (k *keeper) learned(p network.Peer) {
+// Learned has what the network has proved of a peer kept: the newest of each.
+func (k *Keeper) Learned(p network.Peer) {
 	k.inbox.note(keeperNotes{peers: []storage.Peer{{Identity: p.Identity, StartCounter: p.StartCounter, Nonce: p.Nonce, Address: p.Address}}})
 }
 
-func (k *keeper) outlived(by membership.Identity) {
+// Outlived has the store refused: by has seen a later life of it (rule 17).
+func (k *Keeper) Outlived(by membership.Identity) {
 	k.inbox.note(keeperNotes{refusal: fmt.Sprintf("node %v has seen a later life of this store: this is an old copy of it", by)})
 }
 
 // step carries out one call of the store.
-func (k *keeper) step() bool {
+func (k *Keeper) step() bool {
 	k.inbox.takeInto(&k.wanted)
 	w := &k.wanted
 	if w.begin && k.quietPeriod > 0 {
-		k.timer = k.env.AfterFunc(k.pause(k.quietPeriod), func() { k.inbox.note(keeperNotes{lower: true}) })
+		k.timer = k.needs.Env.AfterFunc(k.pause(k.quietPeriod), func() { k.inbox.note(keeperNotes{lower: true}) })
 	}
 	w.begin = false
 	switch {
@@ -154,24 +165,24 @@ func (k *keeper) step() bool {
 	return true
 }
 
-func (k *keeper) keep(p storage.Peer) {
+func (k *Keeper) keep(p storage.Peer) {
 	var err error
-	k.Do(calls.Keep, func() { err = k.store.KeepPeer(context.Background(), p) }, func() {
+	k.Do(calls.Keep, func() { err = k.needs.Store.KeepPeer(context.Background(), p) }, func() {
 		if err != nil {
-			k.watch.Logger().Warn("what was learned of a peer cannot be kept", slog.Any("peer", p.Identity), slog.Any("error", err))
+			k.needs.Watch.Logger().Warn("what was learned of a peer cannot be kept", slog.Any("peer", p.Identity), slog.Any("error", err))
 		}
 	})
 }
 
 // lowerPromise records what is left of the promise of the life before, but never
 // less than was promised in this one (rule 13).
-func (k *keeper) lowerPromise() {
-	left := max(k.quietPeriod-k.env.Now().Sub(k.begun), 0)
+func (k *Keeper) lowerPromise() {
+	left := max(k.quietPeriod-k.needs.Env.Now().Sub(k.begun), 0)
 	var err error
-	k.Do(calls.Keep, func() { err = k.promises.lower(left) }, func() {
+	k.Do(calls.Keep, func() { err = k.needs.Promises.lower(left) }, func() {
 		switch {
 		case err != nil:
-			k.watch.Logger().Warn("the lease promise of the life before cannot be lowered", slog.Any("error", err))
+			k.needs.Watch.Logger().Warn("the lease promise of the life before cannot be lowered", slog.Any("error", err))
 		case left > 0:
 			k.timer.Reset(k.pause(left))
 		}
@@ -179,17 +190,17 @@ func (k *keeper) lowerPromise() {
 }
 
 // refuse marks the store as an old copy and stops everything on it (rule 17).
-func (k *keeper) refuse(reason string) {
+func (k *Keeper) refuse(reason string) {
 	var err error
 	k.Do(calls.Keep, func() {
-		err = k.promises.exclusive(func() error { return k.store.Refuse(context.Background(), reason) })
+		err = k.needs.Promises.Exclusive(func() error { return k.needs.Store.Refuse(context.Background(), reason) })
 	}, func() {
 		k.wanted.refusal = ""
-		k.failed(errors.Join(&storage.RefusedError{Store: "the log store", Reason: reason}, err))
+		k.needs.Failed(errors.Join(&storage.RefusedError{Store: "the log store", Reason: reason}, err))
 	})
 }
 
-func (k *keeper) finish() {
+func (k *Keeper) finish() {
 	k.inbox.Close()
 	if k.timer != nil {
 		k.timer.Stop()

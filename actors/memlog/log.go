@@ -1,4 +1,4 @@
-package actors
+package memlog
 
 import (
 	"fmt"
@@ -9,15 +9,15 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// memoryLog is the end of a group's log in memory. The core actor writes it,
-// streams and the apply actor read it, the log actor tells what is durable.
+// Log is the end of a group's log in memory. Make it by New. It may be used by many
+// goroutines, of which one calls Submit.
 //
 // It always holds everything from the lowest index that an unflushed write
 // touches (rule 9), so that what is not in it can be read from the store. Beyond
 // that it keeps entries up to a bound in bytes: first those go that are flushed
 // and applied; those that are only flushed stay up to twice the bound, so that a
 // machine that lags does not read the disk for every batch.
-type memoryLog struct {
+type Log struct {
 	bytesMax int
 
 	mu sync.RWMutex
@@ -47,12 +47,17 @@ type unflushedWrite struct {
 	lowest core.Index
 }
 
-func newMemoryLog(bytesMax int, purged, last core.LogID, applied core.Index) *memoryLog {
-	return &memoryLog{bytesMax: bytesMax, first: last.Index + 1, end: last.Index + 1, prev: last, purged: purged, applied: applied}
+// New returns a Log that holds nothing yet. The store has the entries behind purged up
+// to last; those up to applied are applied. bytesMax bounds what is kept, with the
+// exceptions above.
+func New(bytesMax int, purged, last core.LogID, applied core.Index) *Log {
+	return &Log{bytesMax: bytesMax, first: last.Index + 1, end: last.Index + 1, prev: last, purged: purged, applied: applied}
 }
 
-// submit takes a write that the core has decided, before anybody hears of it.
-func (m *memoryLog) submit(w *core.Write) {
+// Submit takes a write that was decided, before anybody hears of it. Readers get its
+// entries from now on, and must not change them. It panics if they do not follow the
+// last entry.
+func (m *Log) Submit(w *core.Write) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	lowest := core.Index(0)
@@ -69,7 +74,7 @@ func (m *memoryLog) submit(w *core.Write) {
 	}
 	if len(w.Append) > 0 {
 		if w.Append[0].Index != m.end {
-			panic(fmt.Sprintf("actors: entry %v is appended to a log that ends before %d", w.Append[0].LogID, m.end))
+			panic(fmt.Sprintf("memlog: entry %v is appended to a log that ends before %d", w.Append[0].LogID, m.end))
 		}
 		m.extend(w.Append)
 		if lowest == 0 {
@@ -90,7 +95,7 @@ func (m *memoryLog) submit(w *core.Write) {
 	m.evict()
 }
 
-func (m *memoryLog) truncate(from core.Index) {
+func (m *Log) truncate(from core.Index) {
 	if from < m.first {
 		m.begin(core.LogID{Index: from - 1})
 		return
@@ -114,7 +119,7 @@ func (m *memoryLog) truncate(from core.Index) {
 }
 
 // begin empties it; what follows prev is to come.
-func (m *memoryLog) begin(prev core.LogID) {
+func (m *Log) begin(prev core.LogID) {
 	m.chunks, m.bytes = nil, 0
 	m.prev, m.first, m.end = prev, prev.Index+1, prev.Index+1
 }
@@ -128,7 +133,7 @@ const chunkEntriesMin, chunkEntriesMax, chunkBytesPart = 16, 512, 4
 // copied.
 const adoptEntriesMin = 16
 
-func (m *memoryLog) extend(entries []core.Entry) {
+func (m *Log) extend(entries []core.Entry) {
 	m.end += core.Index(len(entries))
 	if size := core.SizeOf(entries); len(entries) >= adoptEntriesMin && size <= m.bytesMax/chunkBytesPart {
 		m.bytes += size
@@ -154,7 +159,7 @@ func (m *memoryLog) extend(entries []core.Entry) {
 
 // fill counts the bytes of the first entries until the last chunk has its part,
 // and returns their number.
-func (m *memoryLog) fill(entries []core.Entry) int {
+func (m *Log) fill(entries []core.Entry) int {
 	n, before := 0, m.lastBytes
 	for n < len(entries) && m.lastBytes <= m.bytesMax/chunkBytesPart {
 		m.lastBytes += entries[n].Size()
@@ -164,8 +169,8 @@ func (m *memoryLog) fill(entries []core.Entry) int {
 	return n
 }
 
-// flushed takes the watermark of durable writes.
-func (m *memoryLog) flushed(n core.IOID) {
+// Flushed takes the watermark of durable writes: n and all before it are.
+func (m *Log) Flushed(n core.IOID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	done := 0
@@ -176,23 +181,23 @@ func (m *memoryLog) flushed(n core.IOID) {
 	m.evict()
 }
 
-// progress returns what is applied, and up to where the log is durable.
-func (m *memoryLog) progress() (applied, flushed core.Index) {
+// Progress returns what is applied, and up to where the log is durable.
+func (m *Log) Progress() (applied, flushed core.Index) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.applied, m.durable()
 }
 
 // durable returns up to where the log is durable.
-func (m *memoryLog) durable() core.Index {
+func (m *Log) durable() core.Index {
 	if len(m.unflushed) > 0 {
 		return m.unflushed[0].lowest - 1
 	}
 	return m.end - 1
 }
 
-// setApplied says how far the state machine is.
-func (m *memoryLog) setApplied(i core.Index) {
+// SetApplied says that entries up to i are applied. A lower i says nothing.
+func (m *Log) SetApplied(i core.Index) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.applied = max(m.applied, i)
@@ -200,7 +205,7 @@ func (m *memoryLog) setApplied(i core.Index) {
 }
 
 // evict cuts off the oldest entries while there are too many bytes.
-func (m *memoryLog) evict() {
+func (m *Log) evict() {
 	if m.bytes <= m.bytesMax {
 		return
 	}
@@ -220,50 +225,54 @@ func (m *memoryLog) evict() {
 	}
 }
 
-// memoryRead is the answer of the memory to a read.
-type memoryRead struct {
-	// served: prev and entries are the answer. Otherwise err says that there is
-	// none, or the store has to be asked for entries up to storeLast.
-	served    bool
-	prev      core.LogID
-	entries   []core.Entry
-	err       error
-	storeLast core.Index
+// Read answers ReadForStream and ReadForApply.
+type Read struct {
+	// Served: Prev, the entry before the first, and Entries are the answer.
+	// Otherwise Err says that there is none, core.ErrCompacted or
+	// core.ErrLogChanged; or it is nil, and the store has to be asked for entries up
+	// to StoreLast. Then Prev is what was purged last.
+	Served    bool
+	Prev      core.LogID
+	Entries   []core.Entry
+	Err       error
+	StoreLast core.Index
 }
 
-// now returns the present generation.
-func (m *memoryLog) now() uint64 {
+// Generation returns the present generation: each truncation and reset begins another.
+func (m *Log) Generation() uint64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.generation
 }
 
-// readForStream reads the entry before first and entries from first up to last,
-// within bytesMax, at least one; none if last is first-1. It is one consistent read of a generation (rules 9, 10).
-func (m *memoryLog) readForStream(generation uint64, first, last core.Index, bytesMax int) memoryRead {
+// ReadForStream reads the entry before first and entries from first up to last,
+// within bytesMax, at least one; none if last is first-1. It is one consistent read
+// of a generation (rules 9, 10).
+func (m *Log) ReadForStream(generation uint64, first, last core.Index, bytesMax int) Read {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	switch {
 	case m.generation != generation || first > m.end || last >= m.end:
-		return memoryRead{err: core.ErrLogChanged}
+		return Read{Err: core.ErrLogChanged}
 	case first > m.first:
-		return memoryRead{served: true, prev: m.at(first - 1).LogID, entries: m.gather(first, last, bytesMax)}
+		return Read{Served: true, Prev: m.at(first - 1).LogID, Entries: m.gather(first, last, bytesMax)}
 	case first == m.first && (m.prev.Term != 0 || m.prev.Index == 0):
-		return memoryRead{served: true, prev: m.prev, entries: m.gather(first, last, bytesMax)}
+		return Read{Served: true, Prev: m.prev, Entries: m.gather(first, last, bytesMax)}
 	case first == m.first && m.prev.Index == m.purged.Index:
-		return memoryRead{served: true, prev: m.purged, entries: m.gather(first, last, bytesMax)}
+		return Read{Served: true, Prev: m.purged, Entries: m.gather(first, last, bytesMax)}
 	case first <= m.purged.Index:
-		return memoryRead{err: core.ErrCompacted}
+		return Read{Err: core.ErrCompacted}
 	case first-1 == m.purged.Index && last < first:
-		return memoryRead{served: true, prev: m.purged}
+		return Read{Served: true, Prev: m.purged}
 	}
-	return memoryRead{storeLast: min(last, m.first-1), prev: m.purged}
+	return Read{StoreLast: min(last, m.first-1), Prev: m.purged}
 }
 
-// settleStoreRead judges what the store returned for a readForStream: whether
+// SettleStoreRead judges what the store returned for a ReadForStream: whether
 // prev and the entries behind it are still this generation's. It learns prev,
-// which a truncation made the memory forget.
-func (m *memoryLog) settleStoreRead(generation uint64, first core.Index, prev core.LogID) error {
+// which a truncation made the memory forget. The error is core.ErrLogChanged or
+// core.ErrCompacted.
+func (m *Log) SettleStoreRead(generation uint64, first core.Index, prev core.LogID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -278,51 +287,52 @@ func (m *memoryLog) settleStoreRead(generation uint64, first core.Index, prev co
 	return nil
 }
 
-// readForApply reads from first on, or says up to where the store is to be
-// asked. Committed entries are of every generation.
-func (m *memoryLog) readForApply(first, last core.Index, entriesMax, bytesMax int) memoryRead {
+// ReadForApply reads committed entries from first up to last, within entriesMax and
+// bytesMax, at least one. It may return fewer than there are. Committed entries are
+// of every generation. Prev is not set.
+func (m *Log) ReadForApply(first, last core.Index, entriesMax, bytesMax int) Read {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	last = min(last, first+core.Index(entriesMax)-1)
 	switch {
 	case first < m.first && first <= m.purged.Index:
-		return memoryRead{err: core.ErrCompacted}
+		return Read{Err: core.ErrCompacted}
 	case first < m.first:
-		return memoryRead{storeLast: min(last, m.first-1)}
+		return Read{StoreLast: min(last, m.first-1)}
 	case last >= m.end:
-		return memoryRead{err: core.ErrLogChanged}
+		return Read{Err: core.ErrLogChanged}
 	}
-	return memoryRead{served: true, entries: m.slice(first, last, bytesMax)}
+	return Read{Served: true, Entries: m.slice(first, last, bytesMax)}
 }
 
-// purgedUpTo returns what the log no longer holds.
-func (m *memoryLog) purgedUpTo() core.LogID {
+// Purged returns the last entry that the log no longer holds.
+func (m *Log) Purged() core.LogID {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.purged
 }
 
-// size returns the bytes of the entries that are held.
-func (m *memoryLog) size() int {
+// Size returns the bytes of the entries that are held.
+func (m *Log) Size() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.bytes
 }
 
 // chunk returns the chunk that holds i, which is in memory.
-func (m *memoryLog) chunk(i core.Index) []core.Entry {
+func (m *Log) chunk(i core.Index) []core.Entry {
 	n := sort.Search(len(m.chunks), func(n int) bool { return m.chunks[n][0].Index > i })
 	return m.chunks[n-1]
 }
 
-func (m *memoryLog) at(i core.Index) *core.Entry {
+func (m *Log) at(i core.Index) *core.Entry {
 	chunk := m.chunk(i)
 	return &chunk[i-chunk[0].Index]
 }
 
 // slice returns entries from first to last, as many as fit into bytesMax and
 // stand in one chunk, at least one.
-func (m *memoryLog) slice(first, last core.Index, bytesMax int) []core.Entry {
+func (m *Log) slice(first, last core.Index, bytesMax int) []core.Entry {
 	if last < first {
 		return nil
 	}
@@ -334,7 +344,7 @@ func (m *memoryLog) slice(first, last core.Index, bytesMax int) []core.Entry {
 
 // gather returns entries like slice, but those of several small chunks together:
 // a message is worth a copy.
-func (m *memoryLog) gather(first, last core.Index, bytesMax int) []core.Entry {
+func (m *Log) gather(first, last core.Index, bytesMax int) []core.Entry {
 	part := m.slice(first, last, bytesMax)
 	next := first + core.Index(len(part))
 	if len(part) == 0 || len(part) >= gatherEntriesMin || next > last || part[len(part)-1].Index != m.chunkEnd(first) {
@@ -360,7 +370,7 @@ func (m *memoryLog) gather(first, last core.Index, bytesMax int) []core.Entry {
 const gatherEntriesMin = 64
 
 // chunkEnd returns the last index of the chunk that holds i.
-func (m *memoryLog) chunkEnd(i core.Index) core.Index {
+func (m *Log) chunkEnd(i core.Index) core.Index {
 	chunk := m.chunk(i)
 	return chunk[len(chunk)-1].Index
 }

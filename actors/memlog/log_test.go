@@ -1,4 +1,4 @@
-package actors
+package memlog
 
 import (
 	"errors"
@@ -20,59 +20,59 @@ func entriesOf(term core.Term, first, last core.Index, size int) []core.Entry {
 }
 
 // readAll reads from memory until last, or until it serves no more.
-func readAll(tl *memoryLog, generation uint64, first, last core.Index) (core.LogID, int) {
-	r := tl.readForStream(generation, first, last, 1<<30)
-	prev, n := r.prev, 0
-	for r.served && len(r.entries) > 0 {
-		n += len(r.entries)
-		if first += core.Index(len(r.entries)); first > last {
+func readAll(tl *Log, generation uint64, first, last core.Index) (core.LogID, int) {
+	r := tl.ReadForStream(generation, first, last, 1<<30)
+	prev, n := r.Prev, 0
+	for r.Served && len(r.Entries) > 0 {
+		n += len(r.Entries)
+		if first += core.Index(len(r.Entries)); first > last {
 			break
 		}
-		r = tl.readForStream(generation, first, last, 1<<30)
+		r = tl.ReadForStream(generation, first, last, 1<<30)
 	}
 	return prev, n
 }
 
 func id(term core.Term, i core.Index) core.LogID { return core.LogID{Term: term, Index: i} }
 
-func TestMemoryLogServesWhatIsUnflushed(t *testing.T) {
-	tl := newMemoryLog(1000, core.LogID{}, id(1, 10), 10)
-	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 11, 30, 100)})
-	g := tl.now()
+func TestLogServesWhatIsUnflushed(t *testing.T) {
+	tl := New(1000, core.LogID{}, id(1, 10), 10)
+	tl.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 11, 30, 100)})
+	g := tl.Generation()
 	if prev, n := readAll(tl, g, 11, 30); prev != id(1, 10) || n != 20 {
 		t.Fatalf("nothing may be evicted before it is durable: %d entries after %v", n, prev)
 	}
-	tl.flushed(1)
+	tl.Flushed(1)
 	// 2,000 bytes, nothing applied: up to twice the bound stays.
-	if r := tl.readForStream(g, 11, 30, 1<<20); !r.served {
+	if r := tl.ReadForStream(g, 11, 30, 1<<20); !r.Served {
 		t.Fatalf("what is not applied stays up to twice the bound: %+v", r)
 	}
-	tl.setApplied(15)
-	if r := tl.readForStream(g, 11, 11, 1<<20); r.served || r.storeLast != 11 {
+	tl.SetApplied(15)
+	if r := tl.ReadForStream(g, 11, 11, 1<<20); r.Served || r.StoreLast != 11 {
 		t.Fatalf("want entry 11 from the store: %+v", r)
 	}
-	if r := tl.readForStream(g, 16, 30, 1<<20); !r.served || r.prev != id(1, 15) {
+	if r := tl.ReadForStream(g, 16, 30, 1<<20); !r.Served || r.Prev != id(1, 15) {
 		t.Fatalf("want entry 16 from memory: %+v", r)
 	}
-	tl.setApplied(30)
+	tl.SetApplied(30)
 	if prev, n := readAll(tl, g, 21, 30); prev != id(1, 20) || n != 10 {
 		t.Fatalf("want the last 1,000 bytes in memory: %d entries after %v", n, prev)
 	}
-	if r := tl.readForStream(g, 20, 30, 1<<20); r.served || r.storeLast != 20 {
+	if r := tl.ReadForStream(g, 20, 30, 1<<20); r.Served || r.StoreLast != 20 {
 		t.Fatalf("want entry 20 from the store: %+v", r)
 	}
 	// An unflushed write far above twice the bound stays.
-	tl.submit(&core.Write{IOID: 2, Append: entriesOf(1, 31, 70, 100)})
+	tl.Submit(&core.Write{IOID: 2, Append: entriesOf(1, 31, 70, 100)})
 	if prev, n := readAll(tl, g, 31, 70); prev != id(1, 30) || n != 40 {
 		t.Fatalf("rule 9: %d entries after %v", n, prev)
 	}
 }
 
-// TestMemoryLogLetsGo of what it has evicted, also where large entries follow
+// TestLogLetsGo of what it has evicted, also where large entries follow
 // small ones: chunks keep a part of the bound more at most.
-func TestMemoryLogLetsGo(t *testing.T) {
+func TestLogLetsGo(t *testing.T) {
 	const size, held, small, large = 16 << 10, 16, 1530, 400
-	tl := newMemoryLog(held*size, core.LogID{}, core.LogID{}, 0)
+	tl := New(held*size, core.LogID{}, core.LogID{}, 0)
 	var data []weak.Pointer[byte]
 	for i := core.Index(1); i <= small+large; i++ {
 		entries := entriesOf(1, i, i, core.EntryOverheadBytes)
@@ -80,9 +80,9 @@ func TestMemoryLogLetsGo(t *testing.T) {
 			entries = entriesOf(1, i, i, size)
 			data = append(data, weak.Make(&entries[0].Data[0]))
 		}
-		tl.submit(&core.Write{IOID: core.IOID(i), Append: entries})
-		tl.flushed(core.IOID(i))
-		tl.setApplied(i)
+		tl.Submit(&core.Write{IOID: core.IOID(i), Append: entries})
+		tl.Flushed(core.IOID(i))
+		tl.SetApplied(i)
 	}
 	runtime.GC()
 	kept := 0
@@ -97,86 +97,86 @@ func TestMemoryLogLetsGo(t *testing.T) {
 	runtime.KeepAlive(tl)
 }
 
-func TestMemoryLogBoundsARead(t *testing.T) {
-	tl := newMemoryLog(1<<20, core.LogID{}, core.LogID{}, 0)
-	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
+func TestLogBoundsARead(t *testing.T) {
+	tl := New(1<<20, core.LogID{}, core.LogID{}, 0)
+	tl.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
 	for _, test := range []struct {
 		first, last core.Index
 		bytes, want int
 	}{{1, 10, 1, 1}, {1, 10, 250, 2}, {1, 10, 300, 3}, {4, 3, 100, 0}, {11, 10, 100, 0}} {
-		r := tl.readForStream(0, test.first, test.last, test.bytes)
-		if !r.served || len(r.entries) != test.want || r.prev.Index != test.first-1 {
-			t.Errorf("%+v: %d entries after %v", test, len(r.entries), r.prev)
+		r := tl.ReadForStream(0, test.first, test.last, test.bytes)
+		if !r.Served || len(r.Entries) != test.want || r.Prev.Index != test.first-1 {
+			t.Errorf("%+v: %d entries after %v", test, len(r.Entries), r.Prev)
 		}
 	}
-	if r := tl.readForApply(2, 10, 3, 1<<20); !r.served || len(r.entries) != 3 || r.entries[0].Index != 2 {
+	if r := tl.ReadForApply(2, 10, 3, 1<<20); !r.Served || len(r.Entries) != 3 || r.Entries[0].Index != 2 {
 		t.Errorf("for apply: %+v", r)
 	}
 }
 
-func TestMemoryLogGenerations(t *testing.T) {
-	tl := newMemoryLog(1<<20, core.LogID{}, id(1, 5), 0)
-	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 6, 10, 100)})
-	g := tl.now()
-	old := tl.readForStream(g, 6, 10, 1<<20)
-	tl.submit(&core.Write{IOID: 2, TruncateFrom: 8, Append: entriesOf(2, 8, 12, 100)})
-	if r := tl.readForStream(g, 6, 7, 1<<20); !errors.Is(r.err, core.ErrLogChanged) {
+func TestLogGenerations(t *testing.T) {
+	tl := New(1<<20, core.LogID{}, id(1, 5), 0)
+	tl.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 6, 10, 100)})
+	g := tl.Generation()
+	old := tl.ReadForStream(g, 6, 10, 1<<20)
+	tl.Submit(&core.Write{IOID: 2, TruncateFrom: 8, Append: entriesOf(2, 8, 12, 100)})
+	if r := tl.ReadForStream(g, 6, 7, 1<<20); !errors.Is(r.Err, core.ErrLogChanged) {
 		t.Errorf("a truncation raises the generation: %+v", r)
 	}
-	if err := tl.settleStoreRead(g, 6, id(1, 5)); !errors.Is(err, core.ErrLogChanged) {
+	if err := tl.SettleStoreRead(g, 6, id(1, 5)); !errors.Is(err, core.ErrLogChanged) {
 		t.Errorf("a store read of the old generation: %v", err)
 	}
-	if len(old.entries) == 0 {
+	if len(old.Entries) == 0 {
 		t.Fatal("nothing was read")
 	}
-	for i, e := range old.entries {
+	for i, e := range old.Entries {
 		if e.Term != 1 || e.Index != core.Index(6+i) {
 			t.Errorf("what a reader holds was overwritten: %v", e.LogID)
 		}
 	}
-	g = tl.now()
-	if r := tl.readForStream(g, 9, 12, 1<<20); !r.served || r.prev != id(2, 8) {
+	g = tl.Generation()
+	if r := tl.ReadForStream(g, 9, 12, 1<<20); !r.Served || r.Prev != id(2, 8) {
 		t.Errorf("after the truncation: %+v", r)
 	}
 
 	// Below what is in memory: the entry before has to be read.
-	tl.submit(&core.Write{IOID: 3, TruncateFrom: 3, Append: entriesOf(3, 3, 4, 100)})
-	g = tl.now()
-	if r := tl.readForStream(g, 3, 4, 1<<20); r.served || r.err != nil || r.storeLast != 2 {
+	tl.Submit(&core.Write{IOID: 3, TruncateFrom: 3, Append: entriesOf(3, 3, 4, 100)})
+	g = tl.Generation()
+	if r := tl.ReadForStream(g, 3, 4, 1<<20); r.Served || r.Err != nil || r.StoreLast != 2 {
 		t.Errorf("the entry before is only in the store: %+v", r)
 	}
-	if err := tl.settleStoreRead(g, 3, id(1, 2)); err != nil {
+	if err := tl.SettleStoreRead(g, 3, id(1, 2)); err != nil {
 		t.Error(err)
 	}
-	if r := tl.readForStream(g, 3, 4, 1<<20); !r.served || r.prev != id(1, 2) || len(r.entries) != 2 {
+	if r := tl.ReadForStream(g, 3, 4, 1<<20); !r.Served || r.Prev != id(1, 2) || len(r.Entries) != 2 {
 		t.Errorf("it was learned: %+v", r)
 	}
 
-	tl.submit(&core.Write{IOID: 4, Reset: id(4, 100)})
-	if r := tl.readForStream(g, 3, 4, 1<<20); !errors.Is(r.err, core.ErrLogChanged) {
+	tl.Submit(&core.Write{IOID: 4, Reset: id(4, 100)})
+	if r := tl.ReadForStream(g, 3, 4, 1<<20); !errors.Is(r.Err, core.ErrLogChanged) {
 		t.Errorf("a reset raises the generation: %+v", r)
 	}
-	g = tl.now()
-	if r := tl.readForStream(g, 101, 100, 1<<20); !r.served || r.prev != id(4, 100) {
+	g = tl.Generation()
+	if r := tl.ReadForStream(g, 101, 100, 1<<20); !r.Served || r.Prev != id(4, 100) {
 		t.Errorf("after the reset: %+v", r)
 	}
-	if r := tl.readForStream(g, 100, 100, 1<<20); !errors.Is(r.err, core.ErrCompacted) {
+	if r := tl.ReadForStream(g, 100, 100, 1<<20); !errors.Is(r.Err, core.ErrCompacted) {
 		t.Errorf("before the reset's entry: %+v", r)
 	}
-	if r := tl.readForApply(4, 100, 10, 1<<20); !errors.Is(r.err, core.ErrCompacted) {
+	if r := tl.ReadForApply(4, 100, 10, 1<<20); !errors.Is(r.Err, core.ErrCompacted) {
 		t.Errorf("for apply, before the reset's entry: %+v", r)
 	}
 }
 
-func TestMemoryLogLowestUnflushedOfSeveralWrites(t *testing.T) {
-	tl := newMemoryLog(100, core.LogID{}, core.LogID{}, 0)
-	tl.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
-	tl.submit(&core.Write{IOID: 2, TruncateFrom: 4, Append: entriesOf(2, 4, 10, 100)})
-	tl.submit(&core.Write{IOID: 3, Append: entriesOf(2, 11, 12, 100)})
-	tl.setApplied(12)
+func TestLogLowestUnflushedOfSeveralWrites(t *testing.T) {
+	tl := New(100, core.LogID{}, core.LogID{}, 0)
+	tl.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 10, 100)})
+	tl.Submit(&core.Write{IOID: 2, TruncateFrom: 4, Append: entriesOf(2, 4, 10, 100)})
+	tl.Submit(&core.Write{IOID: 3, Append: entriesOf(2, 11, 12, 100)})
+	tl.SetApplied(12)
 	for i, want := range []core.Index{1, 4, 11, 12} {
 		if i > 0 {
-			tl.flushed(core.IOID(i))
+			tl.Flushed(core.IOID(i))
 		}
 		if tl.first != want {
 			t.Errorf("after flush %d the in-memory log begins at %d, want %d", i, tl.first, want)
@@ -184,19 +184,19 @@ func TestMemoryLogLowestUnflushedOfSeveralWrites(t *testing.T) {
 	}
 }
 
-func TestMemoryLogRefusesAGap(t *testing.T) {
+func TestLogRefusesAGap(t *testing.T) {
 	defer func() {
 		if recover() == nil {
 			t.Error("a gap was not noticed")
 		}
 	}()
-	newMemoryLog(100, core.LogID{}, id(1, 5), 0).submit(&core.Write{IOID: 1, Append: entriesOf(1, 7, 7, 100)})
+	New(100, core.LogID{}, id(1, 5), 0).Submit(&core.Write{IOID: 1, Append: entriesOf(1, 7, 7, 100)})
 }
 
-// TestMemoryLogConcurrentReads lets readers check every read while the log
+// TestLogConcurrentReads lets readers check every read while the log
 // grows, is truncated and evicted.
-func TestMemoryLogConcurrentReads(t *testing.T) {
-	tl := newMemoryLog(2000, core.LogID{}, core.LogID{}, 0)
+func TestLogConcurrentReads(t *testing.T) {
+	tl := New(2000, core.LogID{}, core.LogID{}, 0)
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 4 {
@@ -207,16 +207,16 @@ func TestMemoryLogConcurrentReads(t *testing.T) {
 					return
 				default:
 				}
-				g := tl.now()
+				g := tl.Generation()
 				tl.mu.RLock()
 				first, end := tl.first, tl.end
 				tl.mu.RUnlock()
-				r := tl.readForStream(g, first+1, end-1, 1500)
-				if !r.served {
+				r := tl.ReadForStream(g, first+1, end-1, 1500)
+				if !r.Served {
 					continue
 				}
-				before := r.prev
-				for _, e := range r.entries {
+				before := r.Prev
+				for _, e := range r.Entries {
 					if e.Index != before.Index+1 || e.Term < before.Term {
 						t.Errorf("%v follows %v", e.LogID, before)
 						return
@@ -237,9 +237,9 @@ func TestMemoryLogConcurrentReads(t *testing.T) {
 		last += 20
 		ioid++
 		w.IOID = ioid
-		tl.submit(w)
-		tl.flushed(ioid)
-		tl.setApplied(last - 5)
+		tl.Submit(w)
+		tl.Flushed(ioid)
+		tl.SetApplied(last - 5)
 	}
 	close(done)
 	readers.Wait()

@@ -1,4 +1,4 @@
-package actors
+package disk
 
 import (
 	"context"
@@ -8,10 +8,11 @@ import (
 	"github.com/trouperaft/troupe/storage"
 )
 
-// promises is the record of the longest promise that may be alive (rule 13), and
+// Promises is the record of the longest promise that may be alive (rule 13), and
 // keeps the store's one writer alone: the log actor writes, a promise is recorded
-// where a group is started, and the keeper lowers it.
-type promises struct {
+// where a group is started, and the keeper lowers it. Its methods block as long as the
+// store does.
+type Promises struct {
 	store storage.LogStore
 	mu    sync.Mutex
 	// recorded is at most what the store has, longest the longest lease promise of
@@ -19,15 +20,21 @@ type promises struct {
 	recorded, longest time.Duration
 }
 
-// exclusive runs a call of the store's writing side.
-func (p *promises) exclusive(call func() error) error {
+// NewPromises returns the record of a store, whose header says recorded.
+func NewPromises(store storage.LogStore, recorded time.Duration) *Promises {
+	return &Promises{store: store, recorded: recorded}
+}
+
+// Exclusive runs a call of the store's writing side.
+func (p *Promises) Exclusive(call func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return call()
 }
 
-// raise records a promise before it can be given.
-func (p *promises) raise(ctx context.Context, d time.Duration) error {
+// Raise records a promise before it can be given. If it fails the promise must not be
+// given.
+func (p *Promises) Raise(ctx context.Context, d time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d > p.recorded {
@@ -42,7 +49,7 @@ func (p *promises) raise(ctx context.Context, d time.Duration) error {
 
 // lower records that of the promise of the life before only so much is left. What
 // was promised in this life stays.
-func (p *promises) lower(left time.Duration) error {
+func (p *Promises) lower(left time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := max(left, p.longest)
@@ -55,8 +62,8 @@ func (p *promises) lower(left time.Duration) error {
 	return p.store.RecordPromise(context.Background(), d)
 }
 
-// alive returns for how long a promise may be alive that was given in this process.
-func (p *promises) alive() time.Duration {
+// Alive returns for how long a promise may be alive that was given in this process.
+func (p *Promises) Alive() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.recorded

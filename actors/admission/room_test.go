@@ -1,9 +1,23 @@
-package actors
+package admission
 
 import (
 	"sync"
 	"testing"
 )
+
+// waiter is who asks for room in these tests.
+type waiter struct {
+	room Request[*waiter]
+	n    int           // its number, where that counts
+	got  chan struct{} // is sent to when it has its room, where that counts
+}
+
+// ask lets a new one ask.
+func ask(r *Room[*waiter], bytes int, wait bool) Outcome { return (&waiter{}).ask(r, bytes, wait) }
+
+func (w *waiter) ask(r *Room[*waiter], bytes int, wait bool) Outcome {
+	return r.Acquire(&w.room, w, bytes, wait)
+}
 
 func TestAdmissionBoundsEntriesAndBytes(t *testing.T) {
 	for _, test := range []struct {
@@ -20,11 +34,11 @@ func TestAdmissionBoundsEntriesAndBytes(t *testing.T) {
 		{"entries of the node", 10, 1000, []int{10, 10, 10}, 1, 1, 0},
 		{"bytes of the node", 10, 1000, []int{10, 10, 10}, 2, 0, 20},
 	} {
-		node := &admission{entriesMax: test.nodeEntriesMax, bytesMax: test.nodeBytesMax}
-		c := &admission{entriesMax: test.entries, bytesMax: test.bytes, parent: node}
+		node := New[*waiter](Limits{EntriesMax: test.nodeEntriesMax, BytesMax: test.nodeBytesMax}, nil, nil)
+		c := New[*waiter](Limits{EntriesMax: test.entries, BytesMax: test.bytes}, node, nil)
 		taken := 0
 		for _, bytes := range test.ask {
-			if c.acquire(&Proposal{}, bytes, false) == admissionGranted {
+			if ask(c, bytes, false) == Granted {
 				taken++
 			}
 		}
@@ -36,65 +50,65 @@ func TestAdmissionBoundsEntriesAndBytes(t *testing.T) {
 
 func TestAdmissionServesInOrder(t *testing.T) {
 	var granted []int
-	c := &admission{entriesMax: 1, bytesMax: 100, parent: &admission{}}
-	c.granted = func(p *Proposal) { granted = append(granted, len(p.Data)) }
-	var ps []*Proposal
+	node := New[*waiter](Limits{}, nil, nil)
+	c := New(Limits{EntriesMax: 1, BytesMax: 100}, node, func(w *waiter) { granted = append(granted, w.n) })
+	var ps []*waiter
 	for i := range 4 {
-		p := &Proposal{Data: make([]byte, i)}
-		want := admissionQueued
+		p := &waiter{n: i}
+		want := Queued
 		if i == 0 {
-			want = admissionGranted
+			want = Granted
 		}
-		if got := c.acquire(p, 10, true); got != want {
+		if got := p.ask(c, 10, true); got != want {
 			t.Fatalf("proposal %d: outcome %d, want %d", i, got, want)
 		}
 		ps = append(ps, p)
 	}
-	if c.acquire(&Proposal{}, 10, false) != admissionRefused {
+	if ask(c, 10, false) != Refused {
 		t.Error("somebody jumped the queue")
 	}
-	if !c.cancel(ps[2]) || c.cancel(ps[2]) {
+	if !c.Cancel(&ps[2].room) || c.Cancel(&ps[2].room) {
 		t.Error("a waiter is cancelled exactly once")
 	}
-	c.release(1, 10)
-	c.release(1, 10)
+	c.Release(1, 10)
+	c.Release(1, 10)
 	if len(granted) != 2 || granted[0] != 1 || granted[1] != 3 {
 		t.Errorf("granted to %v, want 1 then 3", granted)
 	}
-	c.release(1, 10)
-	if n, b := c.inflight(); n != 0 || b != 0 {
+	c.Release(1, 10)
+	if n, b := c.Inflight(); n != 0 || b != 0 {
 		t.Errorf("%d entries, %d bytes are left", n, b)
 	}
-	c.acquire(ps[0], 10, true)
-	c.acquire(ps[1], 10, true)
-	if left := c.close(); len(left) != 1 || left[0] != ps[1] {
+	ps[0].ask(c, 10, true)
+	ps[1].ask(c, 10, true)
+	if left := c.Close(); len(left) != 1 || left[0] != ps[1] {
 		t.Errorf("closing left %v", left)
 	}
-	if c.acquire(&Proposal{}, 1, true) != admissionClosed {
+	if ask(c, 1, true) != Closed {
 		t.Error("room after the end")
 	}
-	c.release(1, 10)
+	c.Release(1, 10)
 }
 
 func TestGroupsTakeTurnsAtTheNodesRoom(t *testing.T) {
-	node := &admission{entriesMax: 1}
+	node := New[*waiter](Limits{EntriesMax: 1}, nil, nil)
 	var granted []string
-	group := func(name string) *admission {
-		return &admission{entriesMax: 10, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted = append(granted, name) }}
+	group := func(name string) *Room[*waiter] {
+		return New(Limits{EntriesMax: 10, BytesMax: 1000}, node, func(*waiter) { granted = append(granted, name) })
 	}
 	a, b := group("a"), group("b")
-	if a.acquire(&Proposal{}, 10, true) != admissionGranted {
+	if ask(a, 10, true) != Granted {
 		t.Fatal("no room at first")
 	}
-	b.acquire(&Proposal{}, 10, true)
-	a.acquire(&Proposal{}, 10, true)
-	a.release(1, 10)
-	b.release(1, 10)
-	a.release(1, 10)
+	ask(b, 10, true)
+	ask(a, 10, true)
+	a.Release(1, 10)
+	b.Release(1, 10)
+	a.Release(1, 10)
 	if len(granted) != 2 || granted[0] != "b" && granted[0] != "a" || granted[0] == granted[1] {
 		t.Errorf("granted to %v, want both", granted)
 	}
-	if n, bytes := node.inflight(); n != 0 || bytes != 0 {
+	if n, bytes := node.Inflight(); n != 0 || bytes != 0 {
 		t.Errorf("the node keeps %d entries, %d bytes", n, bytes)
 	}
 }
@@ -105,37 +119,35 @@ func TestRoomReturnedTwicePanics(t *testing.T) {
 			t.Error("nothing noticed")
 		}
 	}()
-	c := &admission{entriesMax: 1, bytesMax: 10, parent: &admission{}}
-	c.acquire(&Proposal{}, 5, false)
-	c.release(1, 5)
-	c.release(1, 5)
+	c := New(Limits{EntriesMax: 1, BytesMax: 10}, New[*waiter](Limits{}, nil, nil), nil)
+	ask(c, 5, false)
+	c.Release(1, 5)
+	c.Release(1, 5)
 }
 
 func TestAdmissionUnderLoad(t *testing.T) {
-	node := &admission{entriesMax: 12, bytesMax: 500}
+	node := New[*waiter](Limits{EntriesMax: 12, BytesMax: 500}, nil, nil)
 	var wg sync.WaitGroup
 	for range 3 {
-		c := &admission{entriesMax: 8, bytesMax: 300, parent: node}
-		c.granted = func(p *Proposal) { p.Completed(p) }
+		c := New(Limits{EntriesMax: 8, BytesMax: 300}, node, func(w *waiter) { w.got <- struct{}{} })
 		for range 8 {
 			wg.Go(func() {
-				got := make(chan struct{}, 1)
-				p := &Proposal{Completed: func(*Proposal) { got <- struct{}{} }}
+				p := &waiter{got: make(chan struct{}, 1)}
 				for i := range 500 {
 					bytes := 10 + i%30
-					if c.acquire(p, bytes, true) == admissionQueued {
-						<-got
+					if p.ask(c, bytes, true) == Queued {
+						<-p.got
 					}
-					if n, b := c.inflight(); n > 8 || b > 300 {
+					if n, b := c.Inflight(); n > 8 || b > 300 {
 						t.Errorf("%d entries, %d bytes are taken", n, b)
 					}
-					c.release(1, bytes)
+					c.Release(1, bytes)
 				}
 			})
 		}
 	}
 	wg.Wait()
-	if n, b := node.inflight(); n != 0 || b != 0 {
+	if n, b := node.Inflight(); n != 0 || b != 0 {
 		t.Errorf("the node keeps %d entries, %d bytes", n, b)
 	}
 }
@@ -143,26 +155,26 @@ func TestAdmissionUnderLoad(t *testing.T) {
 // TestGroupsTakeTurnsHoweverLongTheirLines: a group with many who wait leaves the
 // node's room to another group after each of them.
 func TestGroupsTakeTurnsHoweverLongTheirLines(t *testing.T) {
-	node := &admission{entriesMax: 1}
+	node := New[*waiter](Limits{EntriesMax: 1}, nil, nil)
 	var granted string
-	var holder *admission
-	group := func(name string) *admission {
-		c := &admission{entriesMax: 100, bytesMax: 1000, parent: node}
-		c.granted = func(*Proposal) { granted, holder = granted+name, c }
+	var holder *Room[*waiter]
+	group := func(name string) *Room[*waiter] {
+		var c *Room[*waiter]
+		c = New(Limits{EntriesMax: 100, BytesMax: 1000}, node, func(*waiter) { granted, holder = granted+name, c })
 		return c
 	}
 	a, b, c := group("a"), group("b"), group("c")
 	holder = a
-	a.acquire(&Proposal{}, 10, false)
+	ask(a, 10, false)
 	for range 4 {
-		b.acquire(&Proposal{}, 10, true)
+		ask(b, 10, true)
 	}
 	for range 2 {
-		a.acquire(&Proposal{}, 10, true)
+		ask(a, 10, true)
 	}
-	c.acquire(&Proposal{}, 10, true)
+	ask(c, 10, true)
 	for range 7 {
-		holder.release(1, 10)
+		holder.Release(1, 10)
 	}
 	if want := "bacbabb"; granted != want {
 		t.Errorf("granted to %s, want %s", granted, want)
@@ -172,26 +184,26 @@ func TestGroupsTakeTurnsHoweverLongTheirLines(t *testing.T) {
 // TestTurnsAreKept: who needs more than came back keeps its turn, and others who
 // need less do not pass it.
 func TestTurnsAreKept(t *testing.T) {
-	node := &admission{bytesMax: 100}
+	node := New[*waiter](Limits{BytesMax: 100}, nil, nil)
 	granted := ""
-	group := func(name string) *admission {
-		return &admission{entriesMax: 100, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted += name }}
+	group := func(name string) *Room[*waiter] {
+		return New(Limits{EntriesMax: 100, BytesMax: 1000}, node, func(*waiter) { granted += name })
 	}
 	a, b, c := group("a"), group("b"), group("c")
-	a.acquire(&Proposal{}, 50, false)
-	a.acquire(&Proposal{}, 50, false)
-	b.acquire(&Proposal{}, 80, true)
-	c.acquire(&Proposal{}, 20, true)
-	c.acquire(&Proposal{}, 20, true)
-	a.release(1, 50)
+	ask(a, 50, false)
+	ask(a, 50, false)
+	ask(b, 80, true)
+	ask(c, 20, true)
+	ask(c, 20, true)
+	a.Release(1, 50)
 	if granted != "" {
 		t.Errorf("granted to %s, want nobody: there is no room for the first", granted)
 	}
-	a.release(1, 50)
+	a.Release(1, 50)
 	if granted != "bc" {
 		t.Errorf("granted to %s, want b, and c with what is left", granted)
 	}
-	b.release(1, 80)
+	b.Release(1, 80)
 	if granted != "bcc" {
 		t.Errorf("granted to %s, want c's second one too", granted)
 	}

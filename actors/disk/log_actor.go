@@ -1,4 +1,4 @@
-package actors
+package disk
 
 import (
 	"context"
@@ -6,15 +6,16 @@ import (
 	"slices"
 
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 )
 
-// logActor writes the logs of all groups on a store.
+// LogActor writes the logs of all groups on a store. Start begins its life and Stop
+// ends it, when every group has left.
 //
 //	OWNS      the store's write side; each group's queue of writes
 //	RECEIVES  writes in each group's order; groups that leave
@@ -23,27 +24,20 @@ import (
 //	WAITS ON  the store's sync
 //	BOUND     the groups' uncommitted bytes and the leaders' windows
 //	DIES WITH the node; a failed write stops all groups of the store
-type logActor struct {
+type LogActor struct {
 	stage.Shell
-	inbox   stage.Inbox[logItem]
-	store   storage.LogStore
-	limits  storage.Limits
-	network network.Network
-	// exclusive keeps the store's one writer alone: the promise is recorded
-	// where a group is started, and lowered by the keeper.
-	exclusive func(func() error) error
-	// storeFailed stops all groups.
-	storeFailed func(error)
-	watch       *observe.Watch // of the node
+	needs  LogNeeds
+	inbox  stage.Inbox[logItem]
+	limits storage.Limits
 
 	// active are the logs with writes to do, in the order in which they came.
-	active []*groupLog
+	active []*GroupLog
 	// round is what the batch under way carries, in order.
-	round []*groupLog
-	order []*groupLog // fill's
+	round []*GroupLog
+	order []*GroupLog // fill's
 	batch storage.Batch
 	// logs are the groups of the batch's operations.
-	logs  []*groupLog
+	logs  []*GroupLog
 	span  observe.Span // of the store's write
 	bytes int
 	count int
@@ -55,16 +49,41 @@ type logActor struct {
 	writeErr               error
 }
 
-// groupLog is one group's stream of writes. The log actor owns what is below.
-type groupLog struct {
-	group     membership.GroupID
-	memoryLog *memoryLog
-	watch     *observe.Watch
-	// flushed takes the watermark of durable writes.
-	flushed func(core.IOID)
-	// known is the cluster that the network was told of. cluster is the one that
-	// the round under way writes, zero if it writes none.
-	known, cluster core.ClusterID
+// LogNeeds is what the log actor is given.
+type LogNeeds struct {
+	Env     stage.Environment
+	Watch   *observe.Watch // of the node
+	Store   storage.LogStore
+	Network Network
+	// Exclusive keeps the store's one writer alone: the promise is recorded
+	// where a group is started, and lowered by the keeper.
+	Exclusive func(func() error) error
+	// StoreFailed stops all groups.
+	StoreFailed func(error)
+	// Ended is called at the actor's end.
+	Ended func()
+}
+
+// Network is what the log actor uses of network.Network.
+type Network interface {
+	Send(core.Message) bool
+	SetCluster(membership.GroupID, core.ClusterID)
+}
+
+// GroupLog is one group's stream of writes. Whoever makes it fills in the exported
+// fields before its first write. From then on the log actor owns it.
+type GroupLog struct {
+	Group     membership.GroupID
+	MemoryLog *memlog.Log
+	Watch     *observe.Watch
+	// Flushed takes the watermark of durable writes. The actor calls it, once a
+	// round.
+	Flushed func(core.IOID)
+	// Known is the cluster that the network was told of.
+	Known core.ClusterID
+
+	// cluster is the one that the round under way writes, zero if it writes none.
+	cluster core.ClusterID
 
 	queue []core.Write
 	// part is how many entries of the first write are written already: a write
@@ -86,25 +105,37 @@ type groupLog struct {
 
 // logItem is a write, or a group's leave.
 type logItem struct {
-	log   *groupLog
+	log   *GroupLog
 	write core.Write
 	leave func()
 	// drop: the group has failed, what is queued is not written any more.
 	drop bool
 }
 
-func newLogActor(env stage.Environment, store storage.LogStore, net network.Network, exclusive func(func() error) error, storeFailed func(error), ended func()) *logActor {
-	l := &logActor{store: store, limits: store.Limits(), network: net, exclusive: exclusive, storeFailed: storeFailed}
-	l.Shell = stage.Shell{Env: env, Name: "log", Next: l.step, Closing: l.finish, Failed: l.broke, Ended: ended}
-	l.inbox.Wake = l.Wake
+// NewLogActor makes the one log actor of a store.
+func NewLogActor(needs LogNeeds) *LogActor {
+	l := &LogActor{needs: needs, limits: needs.Store.Limits()}
+	l.Shell = stage.Shell{Env: needs.Env, Name: "log", Next: l.step, Closing: l.finish, Failed: l.broke, Ended: needs.Ended}
+	l.inbox.Wake, l.inbox.Meter = l.Wake, needs.Watch.Inbox(observe.ActorLog)
 	write := l.write
-	l.callWrite = func() { l.writeErr = l.exclusive(write) }
+	l.callWrite = func() { l.writeErr = needs.Exclusive(write) }
 	l.callWritten = l.written
 	return l
 }
 
+// Write queues a write behind those that the group has handed over before. It is lost
+// if the store has failed.
+func (l *LogActor) Write(g *GroupLog, w *core.Write) { l.inbox.Put(logItem{log: g, write: *w}, true) }
+
+// Leave ends a group's writes: left is called, by the actor, when what is queued is
+// durable. drop: the group has failed, and what is queued is not written any more.
+// Leave reports false, and left is not called, if the actor has ended.
+func (l *LogActor) Leave(g *GroupLog, drop bool, left func()) bool {
+	return l.inbox.Put(logItem{log: g, leave: left, drop: drop}, true)
+}
+
 // step writes one batch of all that piled up.
-func (l *logActor) step() bool {
+func (l *LogActor) step() bool {
 	for _, item := range l.inbox.Take() {
 		l.accept(item)
 	}
@@ -121,27 +152,27 @@ func (l *logActor) step() bool {
 	return len(l.active) > 0
 }
 
-func (l *logActor) written() {
+func (l *LogActor) written() {
 	if err := l.writeErr; err != nil {
 		l.giveUp(err)
 		return
 	}
-	observe.Wrote{Span: l.span, Entries: l.count, Bytes: l.bytes}.Tell(l.watch)
+	observe.Wrote{Span: l.span, Entries: l.count, Bytes: l.bytes}.Tell(l.needs.Watch)
 	l.settle()
 }
 
 // write writes the batch. A store that panics has failed like one that says so.
-func (l *logActor) write() (err error) {
+func (l *LogActor) write() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &stage.PanicError{Actor: l.Name, Value: r, Stack: debug.Stack()}
 		}
 	}()
-	l.span = observe.Writing{}.Begin(l.watch)
-	return l.store.Write(context.Background(), &l.batch)
+	l.span = observe.Writing{}.Begin(l.needs.Watch)
+	return l.needs.Store.Write(context.Background(), &l.batch)
 }
 
-func (l *logActor) accept(item logItem) {
+func (l *LogActor) accept(item logItem) {
 	g := item.log
 	switch {
 	case item.leave != nil:
@@ -162,12 +193,12 @@ func (l *logActor) accept(item logItem) {
 	}
 }
 
-func (l *logActor) forget(g *groupLog) {
+func (l *LogActor) forget(g *GroupLog) {
 	g.queue, g.part = nil, 0
-	l.active = slices.DeleteFunc(l.active, func(o *groupLog) bool { return o == g })
+	l.active = slices.DeleteFunc(l.active, func(o *GroupLog) bool { return o == g })
 }
 
-func (l *logActor) left(g *groupLog) {
+func (l *LogActor) left(g *GroupLog) {
 	leave := g.leave
 	g.leave = nil
 	leave()
@@ -176,7 +207,7 @@ func (l *logActor) left(g *groupLog) {
 // fill makes a batch within the store's limits: groups with a hard state to save
 // first (rule 6: priority is between groups, never within one), each with a
 // share of the bytes, then whatever still fits.
-func (l *logActor) fill() {
+func (l *LogActor) fill() {
 	l.batch.Operations, l.logs = l.batch.Operations[:0], l.logs[:0]
 	l.round, l.bytes, l.count = l.round[:0], 0, 0
 	order := l.order[:0]
@@ -196,10 +227,10 @@ func (l *logActor) fill() {
 	for _, g := range order {
 		l.take(g, l.limits.BatchBytesMax)
 	}
-	l.active = slices.DeleteFunc(l.active, func(g *groupLog) bool { return len(g.queue) == 0 })
+	l.active = slices.DeleteFunc(l.active, func(g *GroupLog) bool { return len(g.queue) == 0 })
 	// Who found no room, an entry larger than its share for one, comes first the
 	// next time, when one always fits.
-	slices.SortStableFunc(l.active, func(a, b *groupLog) int {
+	slices.SortStableFunc(l.active, func(a, b *GroupLog) int {
 		switch {
 		case a.inRound == b.inRound:
 			return 0
@@ -210,12 +241,12 @@ func (l *logActor) fill() {
 	})
 }
 
-func (g *groupLog) savesHardState() bool {
+func (g *GroupLog) savesHardState() bool {
 	return slices.ContainsFunc(g.queue, func(w core.Write) bool { return w.SaveHardState })
 }
 
 // take moves writes of a group into the batch until that carries bytesMax.
-func (l *logActor) take(g *groupLog, bytesMax int) {
+func (l *LogActor) take(g *GroupLog, bytesMax int) {
 	taken := 0
 	for taken < len(g.queue) {
 		w := &g.queue[taken]
@@ -251,7 +282,7 @@ func (l *logActor) take(g *groupLog, bytesMax int) {
 
 // fitting counts the entries that the batch still has room for. One always fits
 // into an empty batch.
-func (l *logActor) fitting(entries []core.Entry, bytesMax int) int {
+func (l *LogActor) fitting(entries []core.Entry, bytesMax int) int {
 	n := 0
 	for n < len(entries) && l.count < l.limits.BatchEntriesMax {
 		size := entries[n].Size()
@@ -267,7 +298,7 @@ func (l *logActor) fitting(entries []core.Entry, bytesMax int) int {
 
 // add puts a part of a write into the batch, into the group's last operation
 // where the order of an operation's fields allows it.
-func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bool) {
+func (l *LogActor) add(g *GroupLog, w *core.Write, entries []core.Entry, last bool) {
 	if w.Empty() {
 		return
 	}
@@ -280,7 +311,7 @@ func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bo
 	}
 	if g.op < 0 {
 		g.op, g.owned = len(l.batch.Operations), false
-		l.batch.Operations = append(l.batch.Operations, storage.Operation{Group: g.group})
+		l.batch.Operations = append(l.batch.Operations, storage.Operation{Group: g.Group})
 		l.logs = append(l.logs, g)
 	}
 	op := &l.batch.Operations[g.op]
@@ -315,23 +346,23 @@ func (l *logActor) add(g *groupLog, w *core.Write, entries []core.Entry, last bo
 
 // settle releases what the round made durable (rule 3) and tells each group
 // once.
-func (l *logActor) settle() {
+func (l *LogActor) settle() {
 	for i := range l.batch.Operations {
 		g := l.logs[i]
-		observe.Durable{Span: l.span, Entries: l.batch.Operations[i].Append, BatchEntries: l.count, BatchBytes: l.bytes, Submitted: g.submitted}.Tell(g.watch)
+		observe.Durable{Span: l.span, Entries: l.batch.Operations[i].Append, BatchEntries: l.count, BatchBytes: l.bytes, Submitted: g.submitted}.Tell(g.Watch)
 		g.submitted = 0
 	}
 	for _, g := range l.round {
 		l.prove(g)
 		for _, m := range g.then {
-			observe.Released{Message: m}.Tell(g.watch)
-			l.network.Send(m)
+			observe.Released{Message: m}.Tell(g.Watch)
+			l.needs.Network.Send(m)
 		}
 		clear(g.then)
 		g.then = g.then[:0]
 		if g.upTo != 0 {
-			g.memoryLog.flushed(g.upTo)
-			g.flushed(g.upTo)
+			g.MemoryLog.Flushed(g.upTo)
+			g.Flushed(g.upTo)
 		}
 		if g.leave != nil && len(g.queue) == 0 {
 			l.left(g)
@@ -342,17 +373,17 @@ func (l *logActor) settle() {
 
 // prove lets the network prove a cluster that the group has adopted, now that
 // this is durable and before it acknowledges anything (rule 29).
-func (l *logActor) prove(g *groupLog) {
-	if !g.cluster.IsZero() && g.cluster != g.known {
-		g.known = g.cluster
-		l.network.SetCluster(g.group, g.cluster)
+func (l *LogActor) prove(g *GroupLog) {
+	if !g.cluster.IsZero() && g.cluster != g.Known {
+		g.Known = g.cluster
+		l.needs.Network.SetCluster(g.Group, g.cluster)
 	}
 	g.cluster = core.ClusterID{}
 }
 
 // giveUp ends the store's life: nothing is released, nothing tried again, and
 // every group stops (rule 6).
-func (l *logActor) giveUp(cause error) {
+func (l *LogActor) giveUp(cause error) {
 	l.lost = true
 	logs := append(slices.Clone(l.active), l.round...)
 	l.active, l.round = nil, nil
@@ -362,16 +393,16 @@ func (l *logActor) giveUp(cause error) {
 			l.left(g)
 		}
 	}
-	l.storeFailed(cause)
+	l.needs.StoreFailed(cause)
 }
 
 // broke takes a panic. The actor stays, so that groups can leave.
-func (l *logActor) broke(cause error) {
+func (l *LogActor) broke(cause error) {
 	l.giveUp(cause)
 	l.Survive()
 }
 
-func (l *logActor) finish() {
+func (l *LogActor) finish() {
 	for _, item := range l.inbox.Close() {
 		if item.leave != nil {
 			item.leave()

@@ -1,4 +1,4 @@
-package actors
+package disk
 
 import (
 	"context"
@@ -8,17 +8,16 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
 // sentNetwork notes what is sent.
 type sentNetwork struct {
-	network.Network
 	mu   sync.Mutex
 	sent []core.Message
 }
@@ -29,6 +28,19 @@ func (n *sentNetwork) Send(m core.Message) bool {
 	n.sent = append(n.sent, m)
 	return true
 }
+
+func (n *sentNetwork) SetCluster(membership.GroupID, core.ClusterID) {}
+
+// entriesOf makes entries of a term from first to last, each of size bytes.
+func entriesOf(term core.Term, first, last core.Index, size int) []core.Entry {
+	var entries []core.Entry
+	for i := first; i <= last; i++ {
+		entries = append(entries, core.Entry{LogID: id(term, i), Kind: core.EntryCommand, Data: make([]byte, size-core.EntryOverheadBytes)})
+	}
+	return entries
+}
+
+func id(term core.Term, i core.Index) core.LogID { return core.LogID{Term: term, Index: i} }
 
 // scriptedStore notes the batches, with narrow limits.
 type scriptedStore struct {
@@ -75,16 +87,19 @@ type logRig struct {
 	env     *stagetest.Hand
 	store   *scriptedStore
 	net     *sentNetwork
-	actor   *logActor
-	logs    map[membership.GroupID]*groupLog
+	actor   *LogActor
+	logs    map[membership.GroupID]*GroupLog
 	flushed []string
 	lost    error
 }
 
 func newLogRig(limits storage.Limits) *logRig {
-	r := &logRig{env: stagetest.NewHand(), net: &sentNetwork{}, logs: map[membership.GroupID]*groupLog{}}
+	r := &logRig{env: stagetest.NewHand(), net: &sentNetwork{}, logs: map[membership.GroupID]*GroupLog{}}
 	r.store = &scriptedStore{Store: memory.New(1), limits: limits}
-	r.actor = newLogActor(r.env, r.store, r.net, func(f func() error) error { return f() }, func(err error) { r.lost = err }, func() {})
+	r.actor = NewLogActor(LogNeeds{
+		Env: r.env, Store: r.store, Network: r.net, Exclusive: func(f func() error) error { return f() },
+		StoreFailed: func(err error) { r.lost = err }, Ended: func() {},
+	})
 	r.actor.inbox.Wake = func() {}
 	r.actor.Start()
 	return r
@@ -93,17 +108,23 @@ func newLogRig(limits storage.Limits) *logRig {
 func (r *logRig) write(group membership.GroupID, w core.Write) {
 	g := r.logs[group]
 	if g == nil {
-		g = &groupLog{group: group, memoryLog: newMemoryLog(1<<30, core.LogID{}, core.LogID{}, 0)}
-		g.flushed = func(id core.IOID) { r.flushed = append(r.flushed, fmt.Sprintf("%d:%d", group, id)) }
+		g = &GroupLog{Group: group, MemoryLog: memlog.New(1<<30, core.LogID{}, core.LogID{}, 0)}
+		g.Flushed = func(id core.IOID) { r.flushed = append(r.flushed, fmt.Sprintf("%d:%d", group, id)) }
 		r.logs[group] = g
 	}
-	g.memoryLog.submit(&w)
-	r.actor.inbox.Put(logItem{log: g, write: w}, true)
+	g.MemoryLog.Submit(&w)
+	r.actor.Write(g, &w)
+}
+
+// work lets the actor work until it has nothing to do.
+func (r *logRig) work() {
+	r.actor.Wake()
+	r.env.Settle()
 }
 
 // run carries out the calls until there is none.
 func (r *logRig) run() {
-	work(r.env, &r.actor.Shell)
+	r.work()
 	for r.env.Calls() > 0 {
 		r.env.Finish()
 	}
@@ -141,9 +162,9 @@ func TestLogActorReleasesOnlyWhatIsDurable(t *testing.T) {
 	r := newLogRig(wide)
 	answer := func(n core.Index) []core.Message { return []core.Message{&core.AppendResponse{Match: n}} }
 	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100), Then: answer(1)})
-	work(r.env, &r.actor.Shell)
+	r.work()
 	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100), Then: answer(2)})
-	work(r.env, &r.actor.Shell)
+	r.work()
 	if len(r.net.sent) != 0 || len(r.flushed) != 0 || r.env.Calls() != 1 {
 		t.Fatalf("%d sent, %v flushed, %d calls before the first write is durable", len(r.net.sent), r.flushed, r.env.Calls())
 	}
@@ -181,7 +202,7 @@ func TestLogActorSplits(t *testing.T) {
 			r := newLogRig(test.limits)
 			r.write(1, core.Write{IOID: 1, SaveHardState: true, HardState: core.HardState{Term: 1}, Append: entriesOf(1, 1, 10, 100), Purge: id(1, 1),
 				Then: []core.Message{&core.AppendResponse{}}})
-			work(r.env, &r.actor.Shell)
+			r.work()
 			for n := 1; r.env.Calls() > 0; n++ {
 				if len(r.net.sent) != 0 || len(r.flushed) != 0 {
 					t.Errorf("a split write is durable with its last part, not after part %d", n-1)
@@ -224,7 +245,7 @@ func TestLogActorFailedWriteReleasesNothing(t *testing.T) {
 			r.run()
 			r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100)})
 			left := 0
-			r.actor.inbox.Put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
+			r.actor.Leave(r.logs[1], true, func() { left++ })
 			r.run()
 			if r.lost == nil || !strings.Contains(r.lost.Error(), "the disk is gone") {
 				t.Errorf("the cause is %v", r.lost)
@@ -242,11 +263,11 @@ func TestLogActorFailedWriteReleasesNothing(t *testing.T) {
 func TestLogActorLetsAGroupLeave(t *testing.T) {
 	r := newLogRig(wide)
 	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 1, 100)})
-	work(r.env, &r.actor.Shell)
+	r.work()
 	r.write(1, core.Write{IOID: 2, Append: entriesOf(1, 2, 2, 100)})
 	left := 0
-	r.actor.inbox.Put(logItem{log: r.logs[1], leave: func() { left++ }}, true)
-	work(r.env, &r.actor.Shell)
+	r.actor.Leave(r.logs[1], false, func() { left++ })
+	r.work()
 	if left != 0 {
 		t.Fatal("the group left while its writes were under way")
 	}
@@ -257,9 +278,42 @@ func TestLogActorLetsAGroupLeave(t *testing.T) {
 	r.expect(t, "batches", r.store.batches, "group 1 append 1-1", "group 1 append 2-2")
 
 	r.write(1, core.Write{IOID: 3, Append: entriesOf(1, 3, 3, 100)})
-	r.actor.inbox.Put(logItem{log: r.logs[1], leave: func() { left++ }, drop: true}, true)
+	r.actor.Leave(r.logs[1], true, func() { left++ })
 	r.run()
 	if left != 2 || len(r.store.batches) != 2 {
 		t.Errorf("a failed group's queue is dropped: left %d times, %d batches", left, len(r.store.batches))
 	}
+}
+
+// TestLargeEntryIsNotStarved: an entry above its group's share of a batch is
+// written however much another group has.
+func TestLargeEntryIsNotStarved(t *testing.T) {
+	r := newLogRig(storage.Limits{EntryBytesMax: 400, BatchBytesMax: 400, BatchEntriesMax: 1000})
+	index, ioid := core.Index(0), core.IOID(0)
+	busy := func() {
+		for range 8 {
+			index, ioid = index+1, ioid+1
+			e := core.Entry{LogID: core.LogID{Term: 1, Index: index}, Kind: core.EntryCommand, Data: make([]byte, 52)}
+			r.write(1, core.Write{IOID: ioid, Append: []core.Entry{e}})
+		}
+	}
+	busy()
+	large := core.Entry{LogID: core.LogID{Term: 1, Index: 1}, Kind: core.EntryCommand, Data: make([]byte, 252)}
+	r.write(2, core.Write{IOID: 1, Append: []core.Entry{large}})
+	r.store.onWrite = func(n int) error {
+		if n < 50 {
+			busy()
+		}
+		return nil
+	}
+	r.run()
+	for i, batch := range r.store.batches {
+		if len(batch) >= 7 && fmt.Sprint(batch[:7]) == "group 2" {
+			if i > 2 {
+				t.Errorf("written in batch %d", i)
+			}
+			return
+		}
+	}
+	t.Errorf("not among the first operations of a batch: %q", r.store.batches[:3])
 }

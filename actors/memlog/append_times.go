@@ -1,4 +1,4 @@
-package actors
+package memlog
 
 import (
 	"slices"
@@ -9,10 +9,11 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// appendTimes remembers when the log grew, so that an index tells for how long
+// AppendTimes remembers when the log grew, so that an index tells for how long
 // its entry has been there. The marks are spaced, and thinned out with age, so
-// that a bounded number reaches back to the beginning of the role in the term.
-type appendTimes struct {
+// that a bounded number reaches back to the beginning of the role in the term. The
+// zero value is ready. It may be used by many goroutines, of which one calls Note.
+type AppendTimes struct {
 	mu    sync.Mutex
 	marks []appendMark
 }
@@ -32,8 +33,8 @@ const (
 	appendTimePrecision = 8
 )
 
-// note takes the states before and after a burst of the core that ended at now.
-func (t *appendTimes) note(before, after *core.EngineStatus, now core.Instant) {
+// Note takes the states before and after some steps of the engine that ended at now.
+func (t *AppendTimes) Note(before, after *core.EngineStatus, now core.Instant) {
 	if before.Role != after.Role || before.Term != after.Term || len(t.marks) == 0 {
 		// What was appended before is as old as that.
 		t.mu.Lock()
@@ -56,7 +57,7 @@ func (t *appendTimes) note(before, after *core.EngineStatus, now core.Instant) {
 }
 
 // truncate drops the marks of entries behind last. The first stays.
-func (t *appendTimes) truncate(last core.Index) {
+func (t *AppendTimes) truncate(last core.Index) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := len(t.marks)
@@ -68,7 +69,7 @@ func (t *appendTimes) truncate(last core.Index) {
 
 // thin drops the marks without which a time is given wrong by an eighth at most:
 // so many remain as the logarithm of the time that they cover. The first stays.
-func (t *appendTimes) thin(now core.Instant) {
+func (t *AppendTimes) thin(now core.Instant) {
 	kept := t.marks[:1]
 	for i := 1; i < len(t.marks); i++ {
 		if i+1 < len(t.marks) {
@@ -86,8 +87,9 @@ func (t *appendTimes) thin(now core.Instant) {
 	t.marks = kept
 }
 
-// appended returns when the entry at i was appended, or a little earlier.
-func (t *appendTimes) appended(i core.Index) core.Instant {
+// Appended returns when the entry at i was appended, or a little earlier: 0 if nothing
+// was noted.
+func (t *AppendTimes) Appended(i core.Index) core.Instant {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := sort.Search(len(t.marks), func(n int) bool { return t.marks[n].first > i })
