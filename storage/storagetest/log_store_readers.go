@@ -142,11 +142,13 @@ func readersBesidePurges(h *home) {
 }
 
 // Bounds of what runs beside each other: so many writes at least, until each
-// reader has read so often.
+// reader has read so often; and so many writes at most without a read, however
+// long a reader does not get the processor.
 const (
-	besideWritesMin = 60
-	besideReadsMin  = 30
-	besideReaders   = 2
+	besideWritesMin      = 60
+	besideWritesAheadMax = 20
+	besideReadsMin       = 30
+	besideReaders        = 2
 )
 
 // beside runs read on two goroutines while write runs on this one, until there
@@ -156,32 +158,49 @@ func (h *home) beside(read func() error, write func(int)) {
 	var readers sync.WaitGroup
 	var reading atomic.Int32 // readers that have not read often enough yet
 	reading.Store(besideReaders)
-	stop := make(chan struct{})
+	stop, progress := make(chan struct{}), make(chan struct{}, 1)
 	failed := make(chan error, besideReaders)
-	for range besideReaders {
-		readers.Go(func() {
-			for n := 1; ; n++ {
-				err := read()
-				if n == besideReadsMin || err != nil && n < besideReadsMin {
-					reading.Add(-1)
-				}
-				if err != nil {
-					failed <- err
-					return
-				}
-				select {
-				case <-stop:
-					return
-				default:
-				}
+	reader := func() {
+		for n := 1; ; n++ {
+			err := read()
+			if n == besideReadsMin || err != nil && n < besideReadsMin {
+				reading.Add(-1)
 			}
-		})
+			if err != nil {
+				failed <- err
+			}
+			select {
+			case progress <- struct{}{}: // after the error, which ends the writes
+			default:
+			}
+			if err != nil {
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}
+	for range besideReaders {
+		readers.Go(reader)
 	}
 	func() {
 		defer readers.Wait()
 		defer close(stop)
-		for i := 0; i < besideWritesMin || reading.Load() > 0; i++ {
+		ahead := 0
+		for i := 0; len(failed) == 0 && (i < besideWritesMin || reading.Load() > 0); i++ {
 			write(i)
+			if ahead++; ahead == besideWritesAheadMax {
+				<-progress
+				ahead = 0
+			}
+			select {
+			case <-progress:
+				ahead = 0
+			default:
+			}
 		}
 	}()
 	select {

@@ -104,7 +104,7 @@ func eachPartAlone(h *home) {
 		{"a commit", storage.Operation{Commit: 3}},
 		{"a hard state", storage.Operation{HardState: &core.HardState{Term: 2, Vote: peer(1, 1).Identity}}},
 		{"a truncation", storage.Operation{TruncateFrom: 15}},
-		{"an append", storage.Operation{Append: commands(2, 15, 1, 10)}},
+		{"an append", storage.Operation{Append: commands(2, 15, 10, 20)}},
 		{"a purge", storage.Operation{Purge: id(1, 5)}},
 		{"a reset", storage.Operation{Reset: id(2, 40)}},
 		{"another commit", storage.Operation{Commit: 40}},
