@@ -252,7 +252,7 @@ func TestOrderlyStopAnswersEveryWaiter(t *testing.T) {
 		t.Errorf("Err after an orderly stop: %v", err)
 	}
 	allRoomReturned(t, leader.group)
-	follower.group.Kill(func(error) { stopped <- struct{}{} })
+	follower.group.Stop(func(error) { stopped <- struct{}{} })
 	await(t, stopped, "the follower's group to stop")
 	for _, err := range floods[1].settle(t) {
 		if !errors.Is(err, core.ErrStopped) && !core.MayHaveHappened(err) {
