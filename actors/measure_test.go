@@ -224,20 +224,20 @@ func TestAllInstrumentsAreThere(t *testing.T) {
 		if row.Kind == metrics.Histogram {
 			continue
 		}
-		points := found[row.Name]
+		points := found[string(row.ID)]
 		if len(points) == 0 {
-			t.Errorf("%s is not there", row.Name)
+			t.Errorf("%s is not there", row.ID)
 			continue
 		}
 		want := 1
 		for _, a := range row.Attributes {
 			want *= max(len(a.Values), 1)
 			if _, ok := points[0].set.Value(attribute.Key(a.Key)); !ok {
-				t.Errorf("%s lacks the attribute %s: %v", row.Name, a.Key, points[0].set)
+				t.Errorf("%s lacks the attribute %s: %v", row.ID, a.Key, points[0].set)
 			}
 		}
 		if len(points) != want || points[0].set.Len() != len(row.Attributes)+1 {
-			t.Errorf("%s has %d series with %d attributes, want %d with %d", row.Name, len(points), points[0].set.Len(), want, len(row.Attributes)+1)
+			t.Errorf("%s has %d series with %d attributes, want %d with %d", row.ID, len(points), points[0].set.Len(), want, len(row.Attributes)+1)
 		}
 	}
 	if n := sum(found["raft.leader.missing"]).sum; n != 1 {
