@@ -8,7 +8,7 @@ import (
 // admission bounds what is admitted and not yet answered, in entries and in bytes:
 // a group's own, under those of its node. Whoever finds no room may wait: first
 // come, first served within a group, and groups take turns at the node's
-// (takeTurns).
+// (takeTurns). While anybody waits, who comes later gets no room before him.
 //
 // No lock is held while a waiter is called. Locks are taken from a group upwards.
 type admission struct {
@@ -22,9 +22,10 @@ type admission struct {
 	waiters        proposalList
 	closed         bool
 	// starving, of a node: groups whose first waiter found no room here, in the
-	// order of their turns. starves, of a group: it stands there, which the node's
-	// lock guards.
+	// order of their turns. turns counts those that have their turn now. starves,
+	// of a group: it stands there, which the node's lock guards.
 	starving []*admission
+	turns    int
 	starves  bool
 }
 
@@ -46,7 +47,7 @@ func (a *admission) acquire(p *Proposal, bytes int, wait bool) admissionOutcome 
 	switch {
 	case a.closed:
 		return admissionClosed
-	case a.waiters.empty() && a.takeLocked(bytes, false) == roomTaken:
+	case a.waiters.empty() && a.takeLocked(bytes, attempt{waits: wait}) == roomTaken:
 		p.roomBytes = bytes
 		return admissionGranted
 	case !wait:
@@ -69,6 +70,7 @@ func (a *admission) cancel(p *Proposal) bool {
 	a.mu.Unlock()
 	if found {
 		a.grantAll() // the next one may need less
+		a.leaveTurn()
 	}
 	return found
 }
@@ -86,11 +88,18 @@ func (a *admission) release(entries, bytes int) {
 	}
 }
 
+// leaveTurn lets the others go on if the waiter that the group's turn at the node
+// was for has left.
+func (a *admission) leaveTurn() {
+	if a.parent != nil {
+		a.parent.takeTurns()
+	}
+}
+
 // close refuses everything from now on and returns those who wait. Room that
 // is taken may still be returned.
 func (a *admission) close() []*Proposal {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.closed = true
 	var left []*Proposal
 	for p := a.waiters.first; p != nil; p = a.waiters.first {
@@ -98,6 +107,8 @@ func (a *admission) close() []*Proposal {
 		p.roomBytes = 0
 		left = append(left, p)
 	}
+	a.mu.Unlock()
+	a.leaveTurn()
 	return left
 }
 
@@ -112,20 +123,29 @@ func (a *admission) grantAll() {
 // no room or nobody waits for it. A group whose turn finds no room keeps it, so
 // that nobody is passed over because he needs more.
 func (a *admission) takeTurns() {
-	for {
+	for group := a.nextTurn(); group != nil; group = a.nextTurn() {
+		found := group.grant(true)
 		a.mu.Lock()
-		if len(a.starving) == 0 {
-			a.mu.Unlock()
-			return
-		}
-		group := a.starving[0]
-		a.starving = slices.Delete(a.starving, 0, 1)
-		group.starves = false
+		a.turns--
 		a.mu.Unlock()
-		if group.grant(true) == roomMissingAbove {
+		if found == roomMissingAbove {
 			return // whoever returns room goes on
 		}
 	}
+}
+
+// nextTurn takes the group whose turn it is out of the line, nil if nobody starves.
+func (a *admission) nextTurn() *admission {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.starving) == 0 {
+		return nil
+	}
+	group := a.starving[0]
+	a.starving = slices.Delete(a.starving, 0, 1)
+	group.starves = false
+	a.turns++
+	return group
 }
 
 // grant gives the first waiter what it needs, in its group's turn at the node or
@@ -137,7 +157,7 @@ func (a *admission) grant(turn bool) room {
 		a.mu.Unlock()
 		return roomMissingHere
 	}
-	if found := a.takeLocked(p.roomBytes, turn); found != roomTaken {
+	if found := a.takeLocked(p.roomBytes, attempt{turn: turn, waits: true}); found != roomTaken {
 		a.mu.Unlock()
 		return found
 	}
@@ -162,13 +182,16 @@ const (
 	roomMissingAbove
 )
 
-// takeLocked takes room for one entry here and above, or nowhere. turn: the group
-// has its turn at the node.
-func (a *admission) takeLocked(bytes int, turn bool) room {
+// attempt says who asks for room. turn: it is the group's turn at the node. waits:
+// without room it waits for it.
+type attempt struct{ turn, waits bool }
+
+// takeLocked takes room for one entry here and above, or nowhere.
+func (a *admission) takeLocked(bytes int, by attempt) room {
 	if a.entriesMax > 0 && a.entries >= a.entriesMax || a.bytesMax > 0 && a.entries > 0 && a.bytes+bytes > a.bytesMax {
 		return roomMissingHere
 	}
-	if a.parent != nil && !a.parent.takeFor(a, bytes, turn) {
+	if a.parent != nil && !a.parent.takeFor(a, bytes, by) {
 		return roomMissingAbove
 	}
 	a.entries++
@@ -176,16 +199,18 @@ func (a *admission) takeLocked(bytes int, turn bool) room {
 	return roomTaken
 }
 
-// takeFor takes room at the node for a group. If there is none now the group
-// lines up in the same moment, so that it misses nothing that is returned. The
-// group's lock is held.
-func (a *admission) takeFor(group *admission, bytes int, turn bool) bool {
+// takeFor takes room at the node for a group: in its turn, or while nobody has
+// one or waits for it. A group that gets none and waits lines up in the same
+// moment, so that it misses nothing that is returned. The group's lock is held.
+func (a *admission) takeFor(group *admission, bytes int, by attempt) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.takeLocked(bytes, false) == roomTaken {
+	if (by.turn || a.turns == 0 && len(a.starving) == 0) && a.takeLocked(bytes, attempt{}) == roomTaken {
 		return true
 	}
-	a.lineUp(group, turn)
+	if by.waits {
+		a.lineUp(group, by.turn)
+	}
 	return false
 }
 

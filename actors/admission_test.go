@@ -196,3 +196,56 @@ func TestTurnsAreKept(t *testing.T) {
 		t.Errorf("granted to %s, want c's second one too", granted)
 	}
 }
+
+// TestWhoComesLaterWaits: while a group waits for more of the node's room than there
+// is, others that need less do not take it, whether they wait or not.
+func TestWhoComesLaterWaits(t *testing.T) {
+	for name, leave := range map[string]func(g *admission, p *Proposal){
+		"it gets its room":  func(*admission, *Proposal) {},
+		"it gives up":       func(g *admission, p *Proposal) { g.cancel(p) },
+		"its group is over": func(g *admission, _ *Proposal) { g.close() },
+	} {
+		node := &admission{bytesMax: 100}
+		granted := ""
+		group := func(name string) *admission {
+			return &admission{entriesMax: 100, bytesMax: 1000, parent: node, granted: func(*Proposal) { granted += name }}
+		}
+		a, b, c, d := group("a"), group("b"), group("c"), group("d")
+		a.acquire(&Proposal{}, 50, false)
+		a.acquire(&Proposal{}, 30, false)
+		large := &Proposal{}
+		if b.acquire(large, 80, true) != admissionQueued {
+			t.Fatal("there is room")
+		}
+		if c.acquire(&Proposal{}, 20, true) != admissionQueued {
+			t.Errorf("%s: who came later got the room that another one waits for", name)
+		}
+		if d.acquire(&Proposal{}, 20, false) != admissionRefused {
+			t.Errorf("%s: who does not wait got the room that another one waits for", name)
+		}
+		leave(b, large)
+		want := "c"
+		if granted == "" {
+			a.release(1, 50)
+			a.release(1, 30)
+			want = "bc"
+		}
+		if granted != want {
+			t.Errorf("%s: granted to %q, want %q", name, granted, want)
+		}
+	}
+}
+
+// TestWhoDoesNotWaitHoldsUpNobody: a group that was refused and does not wait has no
+// turn for which others would wait.
+func TestWhoDoesNotWaitHoldsUpNobody(t *testing.T) {
+	node := &admission{bytesMax: 100}
+	a, b := &admission{parent: node}, &admission{parent: node}
+	a.acquire(&Proposal{}, 50, false)
+	if a.acquire(&Proposal{}, 80, false) != admissionRefused {
+		t.Fatal("there is room")
+	}
+	if b.acquire(&Proposal{}, 20, true) != admissionGranted {
+		t.Error("there is room, and nobody waits")
+	}
+}

@@ -19,12 +19,16 @@ import (
 //
 //	OWNS      the stream
 //	RECEIVES  how far the log reaches and is committed; the follower's answers,
-//	          straight from the network; signs of life from the core
+//	          straight from the network; from the core the follower's
+//	          heartbeats' answers, lost connections and the end of a snapshot
 //	SENDS     entries to the follower; to the core the newest match, that a
-//	          snapshot is needed, and that the follower has lost data
-//	WAITS ON  nothing, but the store where the in-memory log has no entries
-//	BOUND     the stream's window
-//	DIES WITH the leader's term, the membership of its follower, the group
+//	          snapshot is needed, that the follower has lost data, and that it
+//	          is in a higher term
+//	WAITS ON  the log store, where the in-memory log has no entries
+//	BOUND     what is on its way, and so its answers, by the stream's window; one
+//	          message of entries is read at a time
+//	DIES WITH the leader's term, the membership of its follower, the group; an
+//	          error of the store stops the group
 type replicationActor struct {
 	stage.Shell
 	replicationNeeds
