@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/settingstest"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/wire"
@@ -68,6 +69,10 @@ func TestConfigIsValidated(t *testing.T) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
+	settingstest.Negative(t, Config{Address: "127.0.0.1:0"}, func(c Config) error {
+		_, err := c.withDefaults()
+		return err
+	})
 }
 
 // TestGarbage: what is no frame of this protocol closes its connection, is
