@@ -124,7 +124,7 @@ type readBatch struct {
 
 func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{applyNeeds: needs, applied: applied, appliedTime: appliedTime, config: config}
-	a.Shell = a.shell("apply", a.step, a.finish)
+	a.Shell = a.Home.Shell("apply", a.step, a.finish)
 	a.inbox.Wake, a.inbox.Meter = a.Wake, a.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a

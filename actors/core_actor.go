@@ -133,7 +133,7 @@ type applyMail interface {
 
 func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c := &coreActor{coreNeeds: needs, engine: engine}
-	c.Shell = c.shell("core", c.step, c.finish)
+	c.Shell = c.Home.Shell("core", c.step, c.finish)
 	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	return c

@@ -95,11 +95,11 @@ func (b *keeperInbox) takeInto(n *keeperNotes) {
 }
 
 func newKeeper(needs keeperNeeds, header storage.Header) *keeper {
-	k := &keeper{keeperNeeds: needs, begun: needs.env.Now()}
+	k := &keeper{keeperNeeds: needs, begun: needs.Env.Now()}
 	if header.StartCounter > 1 {
 		k.quietPeriod = header.Promise
 	}
-	k.Shell = k.shell("keeper", k.step, k.finish)
+	k.Shell = k.Home.Shell("keeper", k.step, k.finish)
 	k.inbox.Wake = k.Wake
 	return k
 }
@@ -135,7 +135,7 @@ func (k *keeper) step() bool {
 	k.inbox.takeInto(&k.wanted)
 	w := &k.wanted
 	if w.begin && k.quietPeriod > 0 {
-		k.timer = k.env.AfterFunc(k.pause(k.quietPeriod), func() { k.inbox.note(keeperNotes{lower: true}) })
+		k.timer = k.Env.AfterFunc(k.pause(k.quietPeriod), func() { k.inbox.note(keeperNotes{lower: true}) })
 	}
 	w.begin = false
 	switch {
@@ -166,7 +166,7 @@ func (k *keeper) keep(p storage.Peer) {
 // lowerPromise records what is left of the promise of the life before, but never
 // less than was promised in this one (rule 13).
 func (k *keeper) lowerPromise() {
-	left := max(k.quietPeriod-k.env.Now().Sub(k.begun), 0)
+	left := max(k.quietPeriod-k.Env.Now().Sub(k.begun), 0)
 	var err error
 	k.Do(calls.Keep, func() { err = k.promises.lower(left) }, func() {
 		switch {
@@ -185,7 +185,7 @@ func (k *keeper) refuse(reason string) {
 		err = k.promises.exclusive(func() error { return k.store.Refuse(context.Background(), reason) })
 	}, func() {
 		k.wanted.refusal = ""
-		k.failed(errors.Join(&storage.RefusedError{Store: "the log store", Reason: reason}, err))
+		k.Failed(errors.Join(&storage.RefusedError{Store: "the log store", Reason: reason}, err))
 	})
 }
 

@@ -95,7 +95,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	n.log.watch = observed.Watch()
 	n.log.inbox.Meter = n.log.watch.Inbox(observe.ActorLog)
 	n.keeper = newKeeper(keeperNeeds{
-		home:  home{env: n.env, watch: observed.Watch(), failed: n.storeFailed, ended: n.keeperEnded},
+		home:  home{stage.Home{Env: n.env, Failed: n.storeFailed, Ended: n.keeperEnded}, observed.Watch()},
 		store: cfg.Store, promises: &n.promises,
 	}, header)
 	n.keeper.begin()

@@ -111,7 +111,7 @@ func newReplicationActor(needs replicationNeeds, c *core.StartStream) *replicati
 		MessageBytesMax: a.cfg.MessageBytesMax, EntriesPerMessageMax: a.cfg.EntriesPerMessageMax,
 		InflightMessagesMax: a.cfg.WindowMessagesMax, InflightBytesMax: a.cfg.WindowBytesMax,
 	})
-	a.Shell = a.shell("replication", a.step, a.finish)
+	a.Shell = a.Home.Shell("replication", a.step, a.finish)
 	a.figures.toPeer = a.toPeer(a.key.peer.ID)
 	a.inbox.Wake, a.inbox.Meter, a.watch = a.Wake, a.watch.Inbox(observe.ActorReplication), a.watch.Stream(a.key.peer)
 	return a

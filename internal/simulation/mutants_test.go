@@ -180,7 +180,7 @@ var mutants = []mutant{
 	},
 	{
 		"a promise lowered before the quiet period is over", "rule 13", "actors/keeper.go",
-		"left := max(k.quietPeriod-k.env.Now().Sub(k.begun), 0)",
+		"left := max(k.quietPeriod-k.Env.Now().Sub(k.begun), 0)",
 		"left := time.Duration(0)",
 		byPromises,
 	},
