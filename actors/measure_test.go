@@ -15,6 +15,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/metrics"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
 )
 
@@ -248,6 +249,22 @@ func TestAllInstrumentsAreThere(t *testing.T) {
 		if len(points) > 0 && points[0].count == 0 {
 			t.Errorf("%s is observed after the end of the node", name)
 		}
+	}
+}
+
+// logging is a network that has lost lines of its log.
+type logging struct{ network.Network }
+
+func (logging) LinesDropped() int64 { return 7 }
+
+// TestLinesThatTheNetworkLost asserts that the node counts them with its own.
+func TestLinesThatTheNetworkLost(t *testing.T) {
+	m, provider := newMeters(t)
+	h := newHost(t, inproc.NewHub(), 1, nil)
+	h.meter, h.around = provider, func(n network.Network) network.Network { return logging{n} }
+	h.start()
+	if n := sum(m.read()["raft.observations.dropped"], metrics.KeyKind, "line").sum; n != 7 {
+		t.Errorf("%v lines are lost, want 7", n)
 	}
 }
 
