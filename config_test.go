@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/internal/settingstest"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -26,7 +27,7 @@ func TestConfigValidate(t *testing.T) {
 		{"endless election time-out", func(c *Config) { c.ElectionTimeout = 25 * time.Hour }, "ElectionTimeout", "24h"},
 		{"heartbeats as rare as elections", func(c *Config) { c.HeartbeatInterval = time.Second }, "HeartbeatInterval", "third"},
 		{"heartbeats at a third", func(c *Config) { c.ElectionTimeout, c.HeartbeatInterval = 300*time.Millisecond, 100*time.Millisecond }, "", ""},
-		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "negative"},
+		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "not positive"},
 		{"hung before the election", func(c *Config) { c.HungLimit = 500 * time.Millisecond }, "HungLimit", "less than ElectionTimeout"},
 		{"negative limit", func(c *Config) { c.WindowMessagesMax = -1 }, "WindowMessagesMax", "not positive"},
 		{"command larger than the flight", func(c *Config) { c.InflightBytesMax = mib }, "InflightBytesMax", "CommandBytesMax"},
@@ -126,6 +127,14 @@ func TestNodeConfigValidate(t *testing.T) {
 	if err := right.Validate(); !errors.As(err, &owner) || owner.Owner != 1 {
 		t.Errorf("another node's log: %v", err)
 	}
+}
+
+// TestNegativeSettings asserts that each number that can be negative has a rule.
+func TestNegativeSettings(t *testing.T) {
+	settingstest.Negative(t, Config{StateMachine: anyMachine{}}, Config.Validate)
+	type network struct{ Network }
+	type snapshots struct{ SnapshotStore }
+	settingstest.Negative(t, NodeConfig{ID: 1, Network: network{}, Log: ownedLog{node: 1}, Snapshots: snapshots{}}, NodeConfig.Validate)
 }
 
 // ownedLog is a store of which only the header is asked.

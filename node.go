@@ -190,6 +190,7 @@ func (n *Node) Address() string { return n.config.Network.Address() }
 // writes what was accepted, and closes the network. Afterwards the log store may be
 // closed. If ctx ends first, Shutdown returns an error that wraps ctx.Err(), and the
 // node goes on stopping. Shutdown and Kill may be called again, and concurrently.
+// Leaders hand over to nobody yet, as with [Raft.Shutdown].
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.beginStop()
 	select {
@@ -200,14 +201,13 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Kill stops the node as Shutdown does, except that no leader hands over. It returns
-// when everything has stopped.
+// Kill is Shutdown without a limit: it returns when everything has stopped.
 func (n *Node) Kill() {
 	n.beginStop()
 	<-n.stopped
 }
 
-// Close is Shutdown without a time limit, for those who collect closers.
+// Close is Kill for those who collect closers.
 func (n *Node) Close() error { return n.Shutdown(context.Background()) }
 
 func (n *Node) beginStop() {

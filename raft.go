@@ -47,8 +47,11 @@ func (r *Raft) Err() error { return r.group.Err() }
 // ctx.Err(), and the group goes on stopping. Otherwise it returns nil, or what
 // Err says if the group had failed. Shutdown and Kill may be called again, and
 // concurrently.
+//
+// A leader hands over to nobody yet: the other members elect another one when
+// their election time-out has passed.
 func (r *Raft) Shutdown(ctx context.Context) error {
-	r.beginStop(r.group.Stop)
+	r.beginStop()
 	select {
 	case <-r.stopped:
 	case <-ctx.Done():
@@ -62,22 +65,20 @@ func (r *Raft) Shutdown(ctx context.Context) error {
 	return r.Err()
 }
 
-// Kill stops the group as Shutdown does, except that a leader does not hand
-// over. It returns when everything has stopped. The other members notice it by
-// their election time-out.
+// Kill is Shutdown without a limit: it returns when everything has stopped.
 func (r *Raft) Kill() {
-	r.beginStop(r.group.Kill)
+	r.beginStop()
 	<-r.stopped
 	if r.ownsNode {
 		r.node.Kill()
 	}
 }
 
-// beginStop begins to stop the group by stop, the first time that it is called;
-// stopped is closed at the end.
-func (r *Raft) beginStop(stop func(done func(error))) {
+// beginStop begins to stop the group, the first time that it is called; stopped
+// is closed at the end.
+func (r *Raft) beginStop() {
 	r.stop.Do(func() {
-		stop(func(error) {
+		r.group.Stop(func(error) {
 			r.node.release(r)
 			close(r.stopped)
 		})

@@ -23,12 +23,15 @@ import (
 //	          applied index
 //	RECEIVES  how far to apply; pending proposals; reads that wait for an
 //	          index; requests for a view and for an installation
-//	SENDS     each result to its proposal; what was applied, to the core;
+//	SENDS     each result to its proposal, and the end of each read; to the core
+//	          what was applied, a view, and that a snapshot is installed;
 //	          results of forwarded proposals to the network
-//	WAITS ON  the state machine, and the store where the in-memory log has no
-//	WAITS ON  entries
-//	BOUND admission; the follower's backlog is in the store, not here
-//	DIES WITH the group; an error or a panic of the machine stops the group
+//	WAITS ON  the state machine; the log store where the in-memory log has no
+//	          entries; the snapshot store while a snapshot is installed
+//	BOUND     pending proposals by InflightProposalsMax and InflightBytesMax, reads
+//	          by InflightProposalsMax; entries to apply are in the log, not here
+//	DIES WITH the group; an error or a panic of the machine, and an error of a
+//	          store, stop the group
 type applyActor struct {
 	stage.Shell
 	applyNeeds
@@ -124,7 +127,7 @@ type readBatch struct {
 
 func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{applyNeeds: needs, applied: applied, appliedTime: appliedTime, config: config}
-	a.Shell = a.shell("apply", a.step, a.finish)
+	a.Shell = a.Home.Shell("apply", a.step, a.finish)
 	a.inbox.Wake, a.inbox.Meter = a.Wake, a.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	return a

@@ -16,15 +16,21 @@ import (
 //
 //	OWNS      the engine, its timers, the proposals that wait for a leader or
 //	          were forwarded to one, the reads that have no index yet, a
-//	          bootstrap under way; it starts and stops streams and transfers
-//	RECEIVES  proposals, reads, the messages of other nodes, and notices: durable,
-//	          matched, applied, timer, snapshot built, sent, received, installed
-//	SENDS     what the engine commands: writes to the log actor, pending
-//	          proposals and the commit index to the apply actor, notices to
-//	          the streams, messages to the network; a status and events to
-//	          whoever watches
+//	          bootstrap under way, results that the network did not take yet;
+//	          it starts and stops streams and transfers
+//	RECEIVES  proposals, reads, bootstraps, and that their callers wait no longer;
+//	          the messages of other nodes, and lost connections; notices:
+//	          durable, matched, applied, timer, snapshot built, sent, received,
+//	          installed; views of the machine; results that were not sent
+//	SENDS     what the engine commands: writes to the log actor; pending
+//	          proposals, confirmed reads and the commit index to the apply
+//	          actor; notices to the streams; messages to the network; a status
+//	          and events to whoever watches
 //	WAITS ON  nothing
-//	BOUND admission; the senders' windows; one notice for each request
+//	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax;
+//	          messages by the windows of their senders; 1,024 messages with
+//	          results that were not sent, the oldest of which are dropped;
+//	          bootstraps by their callers; one notice for each request
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
 	stage.Shell
@@ -130,7 +136,7 @@ type applyMail interface {
 
 func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c := &coreActor{coreNeeds: needs, engine: engine}
-	c.Shell = c.shell("core", c.step, c.finish)
+	c.Shell = c.Home.Shell("core", c.step, c.finish)
 	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	return c

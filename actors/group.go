@@ -122,9 +122,6 @@ func (g *Group) Stop(done func(error)) {
 	g.end(nil)
 }
 
-// Kill stops the group like Stop, without handing leadership over.
-func (g *Group) Kill(done func(error)) { g.Stop(done) }
-
 // Done is closed when the group has stopped.
 func (g *Group) Done() <-chan struct{} { return g.life.done }
 

@@ -83,9 +83,13 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if n.env == nil {
 		n.env = stage.Production()
 	}
-	observed, err := observe.New(observe.Config{
+	observing := observe.Config{
 		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing, Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups,
-	})
+	}
+	if n, logs := out.Network.(network.Logging); logs {
+		observing.LinesDropped = n.LinesDropped
+	}
+	observed, err := observe.New(observing)
 	if err != nil {
 		return nil, err
 	}

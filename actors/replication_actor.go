@@ -21,12 +21,16 @@ import (
 //
 //	OWNS      the stream
 //	RECEIVES  how far the log reaches and is committed; the follower's answers,
-//	          straight from the network; signs of life from the core
+//	          straight from the network; from the core the follower's
+//	          heartbeats' answers, lost connections and the end of a snapshot
 //	SENDS     entries to the follower; to the core the newest match, that a
-//	          snapshot is needed, and that the follower has lost data
-//	WAITS ON  nothing, but the store where the in-memory log has no entries
-//	BOUND     the stream's window
-//	DIES WITH the leader's term, the membership of its follower, the group
+//	          snapshot is needed, that the follower has lost data, and that it
+//	          is in a higher term
+//	WAITS ON  the log store, where the in-memory log has no entries
+//	BOUND     what is on its way, and so its answers, by the stream's window; one
+//	          message of entries is read at a time
+//	DIES WITH the leader's term, the membership of its follower, the group; an
+//	          error of the store stops the group
 type replicationActor struct {
 	stage.Shell
 	replicationNeeds
@@ -108,7 +112,7 @@ func newReplicationActor(needs replicationNeeds, c *core.StartStream) *replicati
 		MessageBytesMax: a.cfg.MessageBytesMax, EntriesPerMessageMax: a.cfg.EntriesPerMessageMax,
 		InflightMessagesMax: a.cfg.WindowMessagesMax, InflightBytesMax: a.cfg.WindowBytesMax,
 	})
-	a.Shell = a.shell("replication", a.step, a.finish)
+	a.Shell = a.Home.Shell("replication", a.step, a.finish)
 	a.figures.toPeer = a.toPeer(a.key.peer.ID)
 	a.inbox.Wake, a.inbox.Meter, a.watch = a.Wake, a.watch.Inbox(observe.ActorReplication), a.watch.Stream(a.key.peer)
 	return a

@@ -12,6 +12,7 @@ import (
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -57,7 +58,7 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 
 // wire makes the group's actors, and gives each what it needs of the others.
 func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64) {
-	n, life := g.node, home{env: g.env, watch: g.watch, failed: g.fail, ended: g.memberEnded}
+	n, life := g.node, home{stage.Home{Env: g.env, Failed: g.fail, Ended: g.memberEnded}, g.watch}
 	network := n.cfg.Network
 	answers := &resultSender{
 		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, send: network.Send,
@@ -71,7 +72,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		admission: g.admission, underWay: &g.reads, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
 	}, engine)
 	applies := life
-	applies.ended = g.applyEnded
+	applies.Ended = g.applyEnded
 	g.apply = newApplyActor(applyNeeds{
 		home: applies, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx,
 		memoryLog: g.memoryLog, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cluster: g.seen.cluster,
@@ -83,10 +84,10 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		send: network.Send, toPeer: n.inflightTo, core: g.core, changing: &g.seen.changing,
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
-		ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
-		Env: g.env, Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.ctx,
+		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
+		Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.ctx,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
-		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn, Ended: g.memberEnded, Failed: g.fail,
+		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
 	g.log.Flushed = g.core.inbox.noteFlushed

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/internal/settingstest"
 )
 
 // The tests of rules_*_test.go are about single rules of safety, by number. Rules that
@@ -279,6 +282,7 @@ func TestConfigValidate(t *testing.T) {
 		"HungLimit":           func(c *Config) { c.HungLimit = c.ElectionTimeout - 1 },
 		"QuietPeriod":         func(c *Config) { c.QuietPeriod = -1 },
 		"UncommittedBytesMax": func(c *Config) { c.UncommittedBytesMax = 0 },
+		"between 10ms and":    func(c *Config) { c.ElectionTimeout, c.HeartbeatInterval = 9*time.Millisecond, time.Millisecond },
 	} {
 		c := testConfig(rigPeers[0])
 		if err := c.Validate(); err != nil {
@@ -289,4 +293,9 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
+}
+
+// TestNegativeSettings asserts that each number that can be negative has a rule.
+func TestNegativeSettings(t *testing.T) {
+	settingstest.Negative(t, testConfig(rigPeers[0]), func(c Config) error { return c.Validate() })
 }

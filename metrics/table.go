@@ -39,7 +39,6 @@ const (
 // Row describes one instrument.
 type Row struct {
 	ID   ID
-	Name string
 	Kind Kind
 	// Unit is "s", "By" or what is counted, in braces.
 	Unit string
@@ -101,15 +100,8 @@ var (
 	outcome   = Attribute{KeyOutcome, Outcomes}
 )
 
-// Table returns a row for each instrument, in the order of their IDs. It is the
-// caller's.
-func Table() []Row {
-	rows := slices.Clone(table[1:])
-	for i := range rows {
-		rows[i].ID = ID(i + 1)
-	}
-	return rows
-}
+// Table returns a row for each instrument. It is the caller's.
+func Table() []Row { return slices.Clone(table) }
 
 // PerGroup reports whether the row has a series for each group.
 func (r *Row) PerGroup() bool {
@@ -119,7 +111,7 @@ func (r *Row) PerGroup() bool {
 // PrometheusName is the name that OpenTelemetry's exporter for Prometheus gives
 // the instrument's family.
 func (r *Row) PrometheusName() string {
-	name := strings.ReplaceAll(r.Name, ".", "_")
+	name := strings.ReplaceAll(string(r.ID), ".", "_")
 	switch r.Unit {
 	case seconds:
 		name += "_seconds"
@@ -160,5 +152,14 @@ func powers(first, factor float64, n int) []float64 {
 	return bounds
 }
 
+// folds are those of the table.
+var folds = func() map[ID]Fold {
+	all := make(map[ID]Fold, len(table))
+	for i := range table {
+		all[table[i].ID] = table[i].Fold
+	}
+	return all
+}()
+
 // FoldOf says how the instrument's values of many groups become one.
-func FoldOf(id ID) Fold { return table[id].Fold }
+func FoldOf(id ID) Fold { return folds[id] }

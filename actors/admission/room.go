@@ -8,7 +8,8 @@ import (
 // Room bounds what is admitted and not yet answered, in entries and in bytes: a
 // group's own, under those of its node. Whoever finds no room may wait: first
 // come, first served within a group, and groups take turns at the node's
-// (takeTurns). Make it by New.
+// (takeTurns). While anybody waits, who comes later gets no room before him. Make it
+// by New.
 //
 // No lock is held while a waiter is called. Locks are taken from a group upwards.
 type Room[T any] struct {
@@ -22,9 +23,10 @@ type Room[T any] struct {
 	waiters        line[T]
 	closed         bool
 	// starving, of a node: groups whose first waiter found no room here, in the
-	// order of their turns. starves, of a group: it stands there, which the node's
-	// lock guards.
+	// order of their turns. turns counts those that have their turn now. starves,
+	// of a group: it stands there, which the node's lock guards.
 	starving []*Room[T]
+	turns    int
 	starves  bool
 }
 
@@ -65,7 +67,7 @@ func (a *Room[T]) Acquire(r *Request[T], of T, bytes int, wait bool) Outcome {
 	switch {
 	case a.closed:
 		return Closed
-	case a.waiters.empty() && a.takeLocked(bytes, false) == taken:
+	case a.waiters.empty() && a.takeLocked(bytes, attempt{waits: wait}) == taken:
 		r.bytes = bytes
 		return Granted
 	case !wait:
@@ -88,6 +90,7 @@ func (a *Room[T]) Cancel(r *Request[T]) bool {
 	a.mu.Unlock()
 	if found {
 		a.grantAll() // the next one may need less
+		a.leaveTurn()
 	}
 	return found
 }
@@ -106,11 +109,18 @@ func (a *Room[T]) Release(entries, bytes int) {
 	}
 }
 
+// leaveTurn lets the others go on if the waiter that the group's turn at the node
+// was for has left.
+func (a *Room[T]) leaveTurn() {
+	if a.parent != nil {
+		a.parent.takeTurns()
+	}
+}
+
 // Close refuses everything from now on and returns those who wait. Room that
 // is taken may still be returned.
 func (a *Room[T]) Close() []T {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.closed = true
 	var left []T
 	for r := a.waiters.first; r != nil; r = a.waiters.first {
@@ -118,6 +128,8 @@ func (a *Room[T]) Close() []T {
 		r.bytes = 0
 		left = append(left, r.of)
 	}
+	a.mu.Unlock()
+	a.leaveTurn()
 	return left
 }
 
@@ -132,20 +144,29 @@ func (a *Room[T]) grantAll() {
 // no room or nobody waits for it. A group whose turn finds no room keeps it, so
 // that nobody is passed over because he needs more.
 func (a *Room[T]) takeTurns() {
-	for {
+	for group := a.nextTurn(); group != nil; group = a.nextTurn() {
+		found := group.grant(true)
 		a.mu.Lock()
-		if len(a.starving) == 0 {
-			a.mu.Unlock()
-			return
-		}
-		group := a.starving[0]
-		a.starving = slices.Delete(a.starving, 0, 1)
-		group.starves = false
+		a.turns--
 		a.mu.Unlock()
-		if group.grant(true) == missingAbove {
+		if found == missingAbove {
 			return // whoever returns room goes on
 		}
 	}
+}
+
+// nextTurn takes the group whose turn it is out of the line, nil if nobody starves.
+func (a *Room[T]) nextTurn() *Room[T] {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.starving) == 0 {
+		return nil
+	}
+	group := a.starving[0]
+	a.starving = slices.Delete(a.starving, 0, 1)
+	group.starves = false
+	a.turns++
+	return group
 }
 
 // grant gives the first waiter what it needs, in its group's turn at the node or
@@ -157,7 +178,7 @@ func (a *Room[T]) grant(turn bool) finding {
 		a.mu.Unlock()
 		return missingHere
 	}
-	if found := a.takeLocked(r.bytes, turn); found != taken {
+	if found := a.takeLocked(r.bytes, attempt{turn: turn, waits: true}); found != taken {
 		a.mu.Unlock()
 		return found
 	}
@@ -181,13 +202,16 @@ const (
 	missingAbove
 )
 
-// takeLocked takes room for one entry here and above, or nowhere. turn: the group
-// has its turn at the node.
-func (a *Room[T]) takeLocked(bytes int, turn bool) finding {
+// attempt says who asks for room. turn: it is the group's turn at the node. waits:
+// without room it waits for it.
+type attempt struct{ turn, waits bool }
+
+// takeLocked takes room for one entry here and above, or nowhere.
+func (a *Room[T]) takeLocked(bytes int, by attempt) finding {
 	if l := a.limits; l.EntriesMax > 0 && a.entries >= l.EntriesMax || l.BytesMax > 0 && a.entries > 0 && a.bytes+bytes > l.BytesMax {
 		return missingHere
 	}
-	if a.parent != nil && !a.parent.takeFor(a, bytes, turn) {
+	if a.parent != nil && !a.parent.takeFor(a, bytes, by) {
 		return missingAbove
 	}
 	a.entries++
@@ -195,16 +219,18 @@ func (a *Room[T]) takeLocked(bytes int, turn bool) finding {
 	return taken
 }
 
-// takeFor takes room at the node for a group. If there is none now the group
-// lines up in the same moment, so that it misses nothing that is returned. The
-// group's lock is held.
-func (a *Room[T]) takeFor(group *Room[T], bytes int, turn bool) bool {
+// takeFor takes room at the node for a group: in its turn, or while nobody has
+// one or waits for it. A group that gets none and waits lines up in the same
+// moment, so that it misses nothing that is returned. The group's lock is held.
+func (a *Room[T]) takeFor(group *Room[T], bytes int, by attempt) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.takeLocked(bytes, false) == taken {
+	if (by.turn || a.turns == 0 && len(a.starving) == 0) && a.takeLocked(bytes, attempt{}) == taken {
 		return true
 	}
-	a.lineUp(group, turn)
+	if by.waits {
+		a.lineUp(group, by.turn)
+	}
 	return false
 }
 

@@ -208,3 +208,56 @@ func TestTurnsAreKept(t *testing.T) {
 		t.Errorf("granted to %s, want c's second one too", granted)
 	}
 }
+
+// TestWhoComesLaterWaits: while a group waits for more of the node's room than there
+// is, others that need less do not take it, whether they wait or not.
+func TestWhoComesLaterWaits(t *testing.T) {
+	for name, leave := range map[string]func(g *Room[*waiter], w *waiter){
+		"it gets its room":  func(*Room[*waiter], *waiter) {},
+		"it gives up":       func(g *Room[*waiter], w *waiter) { g.Cancel(&w.room) },
+		"its group is over": func(g *Room[*waiter], _ *waiter) { g.Close() },
+	} {
+		node := New[*waiter](Limits{BytesMax: 100}, nil, nil)
+		granted := ""
+		group := func(name string) *Room[*waiter] {
+			return New(Limits{EntriesMax: 100, BytesMax: 1000}, node, func(*waiter) { granted += name })
+		}
+		a, b, c, d := group("a"), group("b"), group("c"), group("d")
+		ask(a, 50, false)
+		ask(a, 30, false)
+		large := &waiter{}
+		if large.ask(b, 80, true) != Queued {
+			t.Fatal("there is room")
+		}
+		if ask(c, 20, true) != Queued {
+			t.Errorf("%s: who came later got the room that another one waits for", name)
+		}
+		if ask(d, 20, false) != Refused {
+			t.Errorf("%s: who does not wait got the room that another one waits for", name)
+		}
+		leave(b, large)
+		want := "c"
+		if granted == "" {
+			a.Release(1, 50)
+			a.Release(1, 30)
+			want = "bc"
+		}
+		if granted != want {
+			t.Errorf("%s: granted to %q, want %q", name, granted, want)
+		}
+	}
+}
+
+// TestWhoDoesNotWaitHoldsUpNobody: a group that was refused and does not wait has no
+// turn for which others would wait.
+func TestWhoDoesNotWaitHoldsUpNobody(t *testing.T) {
+	node := New[*waiter](Limits{BytesMax: 100}, nil, nil)
+	a, b := New[*waiter](Limits{}, node, nil), New[*waiter](Limits{}, node, nil)
+	ask(a, 50, false)
+	if ask(a, 80, false) != Refused {
+		t.Fatal("there is room")
+	}
+	if ask(b, 20, true) != Granted {
+		t.Error("there is room, and nobody waits")
+	}
+}

@@ -247,7 +247,7 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.ProposalsInflight, int64(s.InflightProposals))
 	put(metrics.ProposalsInflightSize, int64(s.InflightBytes))
 	put(metrics.ProposalsWaiting, int64(s.WaitingProposals))
-	own := core.PeerStatus{Identity: s.Self, Lag: s.FlushLag}
+	own := core.PeerStatus{Identity: s.Self, Lag: s.FlushLag, LostData: s.UnknownToGroup}
 	if s.Flushed < s.Last {
 		own.LagEntries = uint64(s.Last - s.Flushed)
 	}
@@ -259,6 +259,7 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 		put(metrics.PeerInflightMessages, int64(p.InflightMessages), peer)
 		put(metrics.PeerInflightSize, int64(p.InflightBytes), peer)
 		put(metrics.PeerAge, sinceStart(p.LastContact), peer)
+		put(metrics.PeerLostData, truth(p.LostData), peer)
 		put(metrics.PeerRefusals, int64(p.SendErrors), peer)
 	}
 }

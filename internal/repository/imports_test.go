@@ -22,7 +22,7 @@ var floors = []struct {
 	{"contracts and their implementations", []string{"storage", "network", "metrics", "tracing"}},
 	{"actors", []string{"actors"}},
 	{"troupe", []string{""}},
-	{"users", []string{"troupetest", "examples"}},
+	{"users", []string{"examples"}},
 }
 
 // libraries says which packages alone may import a library directly, their
@@ -32,7 +32,7 @@ var libraries = []struct {
 	allowed []string
 }{
 	{"github.com/asynkron/protoactor-go", []string{"actors/stage"}},
-	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples"}},
+	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples/kv/internal/machine"}},
 	{"google.golang.org/protobuf", []string{"network", "tracing/otlp"}},
 	{"google.golang.org/grpc", []string{"tracing/otlp", "examples"}},
 	{"go.opentelemetry.io/otel/exporters", []string{"tracing/otlp", "metrics/prometheus"}},
@@ -150,7 +150,7 @@ var rooms = map[string][]string{
 	"actors/admission":       {},
 	"actors/memlog":          {"core"},
 	"actors/calls":           {"actors/stage"},
-	"actors/observe":         {"actors/calls", "actors/stage", "core", "membership", "metrics", "network", "tracing"},
+	"actors/observe":         {"actors/calls", "actors/stage", "core", "internal/foreign", "membership", "metrics", "network", "tracing"},
 	"actors/disk":            {"actors/calls", "actors/memlog", "actors/observe", "actors/stage", "core", "membership", "network", "storage"},
 	"actors/snapshots":       {"actors/calls", "actors/observe", "actors/stage", "core", "membership", "storage"},
 }
