@@ -178,7 +178,7 @@ func (c *coreActor) step() bool {
 	c.proposals.pump()
 	c.reads.ask(c)
 	observe.Burst{Engine: c.engine, Now: c.now}.Tell(c.watch)
-	if changing := c.engine.Changing(); changing != c.seen.changing.Load() {
+	if changing := c.engine.WaitsForMatches(); changing != c.seen.changing.Load() {
 		c.seen.changing.Store(changing)
 	}
 	if c.logNotice.hasEntries() {

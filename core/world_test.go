@@ -546,7 +546,7 @@ func (w *world) advance(ids []NodeID, d time.Duration) {
 		wait := d
 		for _, id := range ids {
 			n := w.nodes[id]
-			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
+			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
 				if a, ok := n.timers[timer]; ok && n.up && (next == nil && a.At.Sub(n.now) <= wait || a.At.Sub(n.now) < wait) {
 					next, which, wait = n, timer, max(a.At.Sub(n.now), 0)
 				}
@@ -572,6 +572,8 @@ func (n *worldNode) fire(timer Timer) {
 		deadline = n.engine.heartbeatTimer.at
 	case TimerForming:
 		deadline = n.engine.forming.timer.at
+	case TimerTransfer:
+		deadline = n.engine.transferTimer.at
 	}
 	if deadline != 0 && deadline <= n.now {
 		n.w.printf("%d %v timer", n.id.ID, timer)

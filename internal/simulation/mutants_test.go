@@ -90,8 +90,8 @@ var mutants = []mutant{
 	},
 	{
 		"own vote asked for before it is durable", "rule 3", "core/election.go",
-		"w.Then = e.voteRequests(false)",
-		"for _, m := range e.voteRequests(false) {\n\t\te.out.send(m)\n\t}",
+		"w.Then = e.voteRequests(false, transfer)",
+		"for _, m := range e.voteRequests(false, transfer) {\n\t\te.out.send(m)\n\t}",
 		bySeeds,
 	},
 	{
@@ -209,7 +209,7 @@ var mutants = []mutant{
 		"./network/tcp TestLearnedAddressesArePassedOn",
 	},
 	{
-		"doubling that never resets", "rule 11", "core/election.go",
+		"doubling that never resets", "rule 11", "core/election_deadline.go",
 		"e.election.fruitless, e.election.ended, e.election.waits = 0, \"\", \"\"",
 		"e.election.ended, e.election.waits = \"\", \"\"",
 		"./core TestFruitlessCampaignsDouble",
