@@ -84,10 +84,13 @@ type TransferLeadership struct {
 	ByHand bool
 }
 
-// TransferCancelled says that nobody waits for a TransferLeadership any more: it
-// ends without a TransferEnded. If nobody else waits for it and the target was not
-// told yet, nothing is handed over.
-type TransferCancelled struct{ ID uint64 }
+// TransferCancelled says that whoever asked for a TransferLeadership waits no more:
+// its TransferEnded comes at once, with Cause and whether it may have happened. If
+// nobody else waits for it and the target was not told yet, nothing is handed over.
+type TransferCancelled struct {
+	ID    uint64
+	Cause error
+}
 
 // TimerFired says that a timer came due. A firing whose generation is not that
 // of the timer's last ArmTimer is ignored.

@@ -396,11 +396,19 @@ func (e *Engine) takeAsked(which func(a *askedTransfer) bool) []askedTransfer {
 }
 
 func (e *Engine) onTransferCancelled(ev *TransferCancelled) {
-	t := &e.transfer
-	e.takeAsked(func(a *askedTransfer) bool { return a.id == ev.ID })
-	waits := len(t.waiters)
-	t.waiters = slices.DeleteFunc(t.waiters, func(w transferWaiter) bool { return w.from.IsZero() && w.id == ev.ID })
-	if waits > 0 && len(t.waiters) == 0 && t.phase == transferCatchingUp {
+	t, w := &e.transfer, transferWaiter{id: ev.ID}
+	for _, a := range e.takeAsked(func(a *askedTransfer) bool { return a.id == ev.ID }) {
+		e.endWaiter(w, &TransferError{Reason: TransferTimedOut, To: a.to, Leader: e.leader.ID, Sent: true, Cause: ev.Cause})
+	}
+	i := slices.Index(t.waiters, w)
+	if i < 0 {
+		return
+	}
+	t.waiters = slices.Delete(t.waiters, i, i+1)
+	err := e.transferTooLate(TransferTimedOut)
+	err.To, err.Cause = t.to.ID, ev.Cause
+	e.endWaiter(w, err)
+	if len(t.waiters) == 0 && t.phase == transferCatchingUp {
 		e.failTransfer(&TransferError{Reason: TransferTimedOut, Leader: e.leader.ID, Text: "nobody waits for it any more"})
 	}
 }

@@ -91,7 +91,13 @@ type TransferError struct {
 	Sent bool
 	// Text says more, for people; it may be empty.
 	Text string
+	// Cause is why whoever asked waits no more, the error of a context for instance;
+	// nil if that is not why.
+	Cause error
 }
+
+// Unwrap returns the cause.
+func (e *TransferError) Unwrap() error { return e.Cause }
 
 // Error implements error.
 func (e *TransferError) Error() string {
@@ -110,6 +116,9 @@ func (e *TransferError) why() string {
 	}
 	if e.Text != "" {
 		text += ": " + e.Text
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
 	}
 	if e.MayHaveHappened() {
 		text += "; it may happen yet"

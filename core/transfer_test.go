@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -368,23 +369,33 @@ func TestTransferIsCancelled(t *testing.T) {
 	r.propose("x")
 	r.transferTo(2)
 	r.step(&TransferLeadership{ID: 8, To: 2})
-	if r.step(&TransferCancelled{7}); r.e.transfer.phase != transferCatchingUp {
+	cancel := func(r *rig, id uint64) { r.step(&TransferCancelled{id, context.Canceled}) }
+	if cancel(r, 7); r.e.transfer.phase != transferCatchingUp {
 		t.Fatal("another still waits for it")
 	}
-	if r.step(&TransferCancelled{8}); r.e.transfer.phase != transferNone || !r.e.ready() || r.ended() != nil {
+	r.failed(TransferTimedOut, 2, false)
+	if !errors.Is(r.ended().Err, context.Canceled) {
+		t.Errorf("%v", r.ended().Err)
+	}
+	if cancel(r, 8); r.e.transfer.phase != transferNone || !r.e.ready() || r.ended() == nil || r.ended().ID != 8 {
 		t.Fatalf("%q", r.lines())
 	}
 	if r.match(2, 3); r.told(2) {
 		t.Error("told all the same")
 	}
 	r.transferTo(2)
-	if r.step(&TransferCancelled{7}); r.e.transfer.phase != transferTold {
+	if cancel(r, 7); r.e.transfer.phase != transferTold {
 		t.Error("who was told campaigns all the same")
+	}
+	r.failed(TransferTimedOut, 2, true)
+	if cancel(r, 7); r.ended() != nil {
+		t.Errorf("ended twice: %q", r.lines())
 	}
 	// What was passed on is forgotten.
 	f := newRig(t, rigOptions{}).follow(2)
 	f.transferTo(3)
-	f.step(&TransferCancelled{7})
+	cancel(f, 7)
+	f.failed(TransferTimedOut, 3, true)
 	f.from(2, 2, &TransferResponse{ID: 1, Leader: 3, LeaderTerm: 3})
 	if f.ended() != nil {
 		t.Errorf("%q", f.lines())
