@@ -13,7 +13,8 @@ import (
 //
 //	OWNS      the engine, its timers, the proposals that wait for a leader or
 //	          were forwarded to one, the reads that have no index yet, a
-//	          bootstrap under way; it starts and stops streams and transfers
+//	          bootstrap, elections by hand and transfers of leadership under way;
+//	          it starts and stops streams and transfers of snapshots
 //	RECEIVES  proposals, reads, the messages of other nodes, and notices: durable,
 //	          matched, applied, timer, snapshot built, sent, received, installed
 //	SENDS     what the engine commands: writes to the log actor, pending

@@ -241,7 +241,7 @@
 //     TestLeaderLeavesInATransfer, TestSecondTransfer, TestRenewTerm, TestHandOverByPriority,
 //     TestHandOverRests, TestPreferredNodeWithAHangingDisk
 //   - Scripts: transfer, transfer_refused, transfer_target_dies, transfer_quorum_lost,
-//     transfer_forwarded, priority
+//     transfer_forwarded, transfer_forgotten_promise, priority
 //   - Not yet: to end what the application runs while it leads
 //
 // # Rule 15: What was said comes before what timed out

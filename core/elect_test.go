@@ -171,8 +171,8 @@ func TestPauseElections(t *testing.T) {
 			t.Fatalf("a %v", r.e.role)
 		}
 	}
-	if s := r.e.Status(); !s.Paused || s.NoLeader != "waits for its elections, which are paused, to go on" {
-		t.Errorf("%v, %q", s.Paused, s.NoLeader)
+	if s := r.e.Status(); !s.ElectionsPaused || s.NoLeader != "waits for its elections, which are paused, to go on" {
+		t.Errorf("%v, %q", s.ElectionsPaused, s.NoLeader)
 	}
 	r.from(3, 3, &VoteRequest{ElectionTerm: 3, Campaign: 1, Last: LogID{2, 9}})
 	if r.e.hard.Vote != rigPeers[2] {

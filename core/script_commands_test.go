@@ -411,10 +411,10 @@ func (n *worldNode) printStatus() {
 	if s.TransferringTo != 0 {
 		line += fmt.Sprintf(", transferring to %d", s.TransferringTo)
 	}
-	if s.Renews {
+	if s.NeedsNewTerm {
 		line += ", needs a new term"
 	}
-	if s.Paused {
+	if s.ElectionsPaused {
 		line += ", paused"
 	}
 	if s.UnknownToGroup {

@@ -22,14 +22,14 @@ type EngineStatus struct {
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
 
-	// Paused: this node's elections are paused (PauseElections). OthersPaused: this
+	// ElectionsPaused: this node's elections are paused (PauseElections). OthersPaused: this
 	// node leads, and the elections of every other voter are: nobody takes over.
-	Paused, OthersPaused bool
+	ElectionsPaused, OthersPaused bool
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
 	TransferringTo NodeID
-	// Renews: this leader has given up its lease for a transfer that failed, and will
+	// NeedsNewTerm: this leader has given up its lease for a transfer that failed, and will
 	// have one again in a new term.
-	Renews bool
+	NeedsNewTerm bool
 
 	// Configuration is the one in force.
 	Configuration ConfigurationAt
@@ -119,7 +119,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
-		Paused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, Renews: e.renews(),
+		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
 	}
 	if e.role == RoleLeader && e.transfer.phase != transferNone {
 		s.TransferringTo = e.transfer.to.ID
@@ -177,6 +177,6 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
-		s.Paused != o.Paused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.Renews != o.Renews ||
+		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }

@@ -105,7 +105,7 @@ func TestTransferIsRefused(t *testing.T) {
 			}
 			r.transferTo(test.to)
 			r.failed(test.reason, test.to, false)
-			if !r.e.ready() || r.e.transfer.phase != transferNone || r.e.Status().Renews || r.propose("y").Err != nil {
+			if !r.e.ready() || r.e.transfer.phase != transferNone || r.e.Status().NeedsNewTerm || r.propose("y").Err != nil {
 				t.Error("it does not go on as before")
 			}
 		})
@@ -221,8 +221,8 @@ func TestTransferTimesOut(t *testing.T) {
 		if r.failed(TransferTimedOut, 2, told); r.now.Sub(begun) != r.e.cfg.ElectionTimeout || !r.e.ready() {
 			t.Errorf("told %v: after %v, admits: %v", told, r.now.Sub(begun), r.e.ready())
 		}
-		if r.e.Status().Renews != told {
-			t.Errorf("told %v: needs a new term: %v", told, r.e.Status().Renews)
+		if r.e.Status().NeedsNewTerm != told {
+			t.Errorf("told %v: needs a new term: %v", told, r.e.Status().NeedsNewTerm)
 		}
 	}
 	// A broken connection tells sooner. Another class, or another node, does not.
@@ -259,7 +259,7 @@ func TestTargetRefuses(t *testing.T) {
 		}
 		r.from(2, 2, &TimeoutNowResponse{Transfer: r.e.transfer.number, Unfit: unfit})
 		r.failed(reason, 2, false)
-		if !r.e.Status().Renews {
+		if !r.e.Status().NeedsNewTerm {
 			t.Error("its lease is gone, and it says nothing of that")
 		}
 	}
@@ -540,8 +540,8 @@ func TestRenewTerm(t *testing.T) {
 	}
 	r.flush()
 	r.from(3, 3, &VoteResponse{ElectionTerm: 3, Campaign: r.e.election.campaign, Granted: true})
-	if s := r.e.Status(); s.Role != RoleLeader || s.Renews || r.e.election.counts[ElectionToRenew][ElectionWon] != 1 {
-		t.Errorf("a %v, needs a new term: %v; %v", s.Role, s.Renews, r.e.election.counts)
+	if s := r.e.Status(); s.Role != RoleLeader || s.NeedsNewTerm || r.e.election.counts[ElectionToRenew][ElectionWon] != 1 {
+		t.Errorf("a %v, needs a new term: %v; %v", s.Role, s.NeedsNewTerm, r.e.election.counts)
 	}
 	if r.e.transferTimer.at != 0 {
 		r.fire(TimerTransfer)
@@ -555,7 +555,7 @@ func TestRenewTerm(t *testing.T) {
 	r.fire(TimerTransfer)
 	first := r.e.election.campaign
 	granted(r, 2, false)
-	if granted(r, 3, false); r.e.role != RoleLeader || !r.e.Status().Renews {
+	if granted(r, 3, false); r.e.role != RoleLeader || !r.e.Status().NeedsNewTerm {
 		t.Fatalf("a %v that was refused", r.e.role)
 	}
 	if granted(r, 3, true); r.e.role != RoleLeader {
