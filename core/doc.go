@@ -172,7 +172,9 @@
 //     TestFruitlessCampaignsDouble, TestSlowDisksElect, TestPriorityDeadlines,
 //     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections
 //   - Scripts: pre_vote, check_quorum, slow_disks, elect
-//   - Mutants: "doubling that never resets"
+//   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
+//     campaigns with the others"
+//   - Checkers: ruleElected
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
 //
@@ -186,7 +188,8 @@
 //   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign,
 //     TestElectWaitsForPromises
 //   - Scripts: pre_candidates_depose
-//   - Mutants: "promise forgotten"
+//   - Mutants: "promise forgotten", "an election by hand within the own promise", "a deadline within
+//     the own promise"
 //   - Checkers: rulePromise
 //   - Not yet: the leader's lease. It will last as long as a joint quorum promised, counted from when
 //     the leader sent the heartbeats, less the drift of the clocks. Only real answers of its term
@@ -242,6 +245,14 @@
 //     TestHandOverRests, TestPreferredNodeWithAHangingDisk
 //   - Scripts: transfer, transfer_refused, transfer_target_dies, transfer_quorum_lost,
 //     transfer_forwarded, transfer_forgotten_promise, priority
+//   - Mutants: "told before it has the log", "the flag of a transfer in every campaign", "a transfer
+//     that succeeds before anything is committed", "vote inside a promise without the transfer flag's
+//     term check", "a leader that heeds the flag of whom it did not tell", "TimeoutNow of another term
+//     heeded", "a target that campaigns though it is unfit", "proposals admitted during a transfer",
+//     "no new term after a transfer that failed", "a hand-over that is tried again at once",
+//     "leadership for who has just left by rule 16"
+//   - Checkers: ruleToldByLeader, ruleToldLog, ruleFlag, ruleFlagTerm, ruleTransferred,
+//     ruleTransferError
 //   - Not yet: to end what the application runs while it leads
 //
 // # Rule 15: What was said comes before what timed out
