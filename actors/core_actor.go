@@ -16,9 +16,10 @@ import (
 //
 //	OWNS      the engine, its timers, the proposals that wait for a leader or
 //	          were forwarded to one, the reads that have no index yet, a
-//	          bootstrap under way, results that the network did not take yet;
-//	          it starts and stops streams and transfers
-//	RECEIVES  proposals, reads, bootstraps, and that their callers wait no longer;
+//	          bootstrap, elections by hand and transfers of leadership under
+//	          way, results that the network did not take yet; it starts and
+//	          stops streams and transfers of snapshots
+//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, and that their callers wait no longer;
 //	          the messages of other nodes, and lost connections; notices:
 //	          durable, matched, applied, timer, snapshot built, sent, received,
 //	          installed; views of the machine; results that were not sent
@@ -46,6 +47,7 @@ type coreActor struct {
 	reads     readsInCore
 	// bootstraps wait for the bootstrap under way.
 	bootstraps []*bootstrapRequest
+	leadership leadershipRequests
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -56,8 +58,8 @@ type coreActor struct {
 	commitNotice stage.Timer
 	// applyTo is told once a burst, at its end.
 	applyTo core.Index
-	// waitsForFlush is what the inbox was told last.
-	waitsForFlush bool
+	// waitsForFlush and waitsForMatches are what the inbox was told last.
+	waitsForFlush, waitsForMatches bool
 	// Events that every burst has use for.
 	flushed  core.Flushed
 	applied  core.Applied
@@ -185,9 +187,6 @@ func (c *coreActor) step() bool {
 	c.proposals.pump()
 	c.reads.ask(c)
 	observe.Burst{Engine: c.engine, Now: c.now}.Tell(c.watch)
-	if changing := c.engine.Changing(); changing != c.seen.changing.Load() {
-		c.seen.changing.Store(changing)
-	}
 	if c.logNotice.hasEntries() {
 		c.notifyStreams()
 	}
@@ -195,9 +194,10 @@ func (c *coreActor) step() bool {
 	c.tellApply()
 	c.armRetry()
 	c.publish()
-	if waits := c.engine.WaitsForFlush(); waits != c.waitsForFlush {
-		c.waitsForFlush = waits
-		c.inbox.attend(waits)
+	c.leadership.tellEnded()
+	if flush, matches := c.engine.WaitsForFlush(), c.engine.WaitsForMatches(); flush != c.waitsForFlush || matches != c.waitsForMatches {
+		c.waitsForFlush, c.waitsForMatches = flush, matches
+		c.inbox.attend(flush, matches)
 	}
 	return false // whatever comes next wakes it
 }
@@ -246,6 +246,16 @@ func (c *coreActor) handle(item any) {
 		c.beginBootstrap(item)
 	case *cancelBootstrap:
 		c.cancelBootstrap(item.id)
+	case *electRequest:
+		c.elect(item)
+	case *cancelElect:
+		c.leadership.leaveElect(item.request)
+	case *transferRequest:
+		c.transfer(item)
+	case *cancelTransfer:
+		c.cancelTransfer(item)
+	case *pauseRequest:
+		c.pauseElections(item)
 	case *unsentResults:
 		c.proposals.keepUnsent(item.m)
 	case *commitNoticeDue:
@@ -377,6 +387,12 @@ func (c *coreActor) finish() {
 			_ = item.view.Close()
 		case *bootstrapRequest:
 			item.done(cause)
+		case *electRequest:
+			item.done(0, cause)
+		case *transferRequest:
+			item.done(Handover{}, cause)
+		case *pauseRequest:
+			item.done(cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -385,6 +401,7 @@ func (c *coreActor) finish() {
 	c.proposals.finish(cause)
 	c.reads.finish(c, cause)
 	c.endBootstraps(cause)
+	c.leadership.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
 }

@@ -64,6 +64,10 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.dial(cmd.Members)
 	case *core.BootstrapEnded:
 		c.endBootstraps(cmd.Err)
+	case *core.ElectEnded:
+		c.leadership.electEnded(cmd)
+	case *core.TransferEnded:
+		c.leadership.transferEnded(cmd)
 	case *core.ConfigurationChanged:
 		c.onConfiguration(cmd.At)
 	case *core.Notice:

@@ -169,6 +169,16 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 			return nil
 		})
 		s.held.noRoom = true
+	case errors.Is(err, core.ErrTransferring):
+		// What other nodes have forwarded waits for the outcome here: sent back, it
+		// would come again at once.
+		s.failWaiting(func(p *Proposal) error {
+			if p.FailWithoutLeader && !p.isRemote() {
+				return core.ErrTransferring
+			}
+			return nil
+		})
+		s.held.noRoom = true
 	case errors.Is(err, core.ErrTermChanged):
 		s.failWaiting(func(p *Proposal) error {
 			if p.ExpectedTerm == expected {

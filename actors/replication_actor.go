@@ -67,8 +67,6 @@ type replicationNeeds struct {
 	// bytes.
 	toPeer func(membership.NodeID) *atomic.Int64
 	core   coreMail
-	// changing: the configuration is to change, so that every match counts.
-	changing *atomic.Bool
 }
 
 // streamInbox is a replication actor's inbox. How far the log has grown is not
@@ -138,7 +136,7 @@ func (a *replicationActor) step() bool {
 	if a.matched > 0 {
 		a.newMatch.Store(uint64(a.matched))
 		// What is committed without it may wait.
-		a.core.noteMatched(a.matched > a.grown.Commit || a.changing.Load())
+		a.core.noteMatched(a.matched > a.grown.Commit)
 		a.matched = 0
 	}
 	a.figures.put(a.stream)

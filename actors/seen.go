@@ -16,7 +16,6 @@ type seen struct {
 
 	clusterID   atomic.Pointer[core.ClusterID]
 	term        atomic.Uint64
-	changing    atomic.Bool // core.Engine.Changing
 	published   publishedStatus
 	appendTimes memlog.AppendTimes
 	watchers    listeners[Status]

@@ -81,7 +81,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.cfg.Store,
-		send: network.Send, toPeer: n.inflightTo, core: g.core, changing: &g.seen.changing,
+		send: network.Send, toPeer: n.inflightTo, core: g.core,
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
 		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,

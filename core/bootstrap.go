@@ -37,11 +37,17 @@ func (e *Engine) checkBootstrap(members []membership.Member) error {
 	return e.checkSize(members)
 }
 
-// checkMembers holds each member against the limits of package membership.
+// checkMembers holds each member against the limits of package membership. The
+// range of priorities is held here and not where configurations are decoded: one
+// that is stored has to be read.
 func checkMembers(members []membership.Member) error {
 	for i := range members {
-		if err := members[i].Validate(); err != nil {
+		m := &members[i]
+		if err := m.Validate(); err != nil {
 			return &BootstrapError{Reason: err.Error()}
+		}
+		if m.Priority > membership.PriorityMax {
+			return &BootstrapError{Node: m.ID, Reason: fmt.Sprintf("has the Priority %d: it is 0 for the normal one, or %d to %d", m.Priority, membership.PriorityLast, membership.PriorityMax)}
 		}
 	}
 	return nil
@@ -61,8 +67,8 @@ func (e *Engine) checkSize(members []membership.Member) error {
 // way, as soon as the step before is committed and the leader has committed in
 // its own term (rules 21, 22).
 func (e *Engine) continueChange() {
-	if e.role != RoleLeader {
-		return
+	if e.role != RoleLeader || e.transfer.phase != transferNone {
+		return // the target of a transfer is to have the whole log
 	}
 	at := e.configs.latest()
 	c := &at.Configuration

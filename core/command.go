@@ -156,6 +156,23 @@ type ReadFailed struct {
 	Err error
 }
 
+// ElectEnded answers an Elect. Err is nil if this node leads Term, else an
+// *ElectError.
+type ElectEnded struct {
+	ID   uint64
+	Term Term
+	Err  error
+}
+
+// TransferEnded answers a TransferLeadership. Err is nil if Leader has committed an
+// entry of Term, which it leads; else a *TransferError or a *NotLeaderError.
+type TransferEnded struct {
+	ID     uint64
+	Leader NodeID
+	Term   Term
+	Err    error
+}
+
 // BreakConnection breaks a connection whose peer answers on others only
 // (rule 16).
 type BreakConnection struct {
@@ -246,6 +263,17 @@ const (
 	// Peer has ended early and will be tried again; Text says why where it is
 	// known.
 	NoticeSnapshotFailed
+	// NoticeTransferStarted: this node, which leads Term, begins to hand over to Peer.
+	NoticeTransferStarted
+	// NoticeTransferred: the leadership that this node had in Term is handed over to
+	// Peer.
+	NoticeTransferred
+	// NoticeTransferFailed: this node led Term, and its hand-over to Peer has failed;
+	// Text says why.
+	NoticeTransferFailed
+	// NoticeElectionsPaused: the elections of every other voter of the group that this
+	// node leads are paused: nobody takes over if it fails.
+	NoticeElectionsPaused
 	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
 	NoticeFailed
 
@@ -269,6 +297,10 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeSnapshotSent:         "snapshot sent",
 	NoticeSnapshotInstalled:    "snapshot installed",
 	NoticeSnapshotFailed:       "snapshot failed",
+	NoticeTransferStarted:      "transfer started",
+	NoticeTransferred:          "leadership transferred",
+	NoticeTransferFailed:       "transfer failed",
+	NoticeElectionsPaused:      "elections are paused everywhere",
 	NoticeFailed:               "the group has failed",
 }
 
@@ -314,6 +346,8 @@ func (*ReceiveChunk) isCommand()         {}
 func (*InstallSnapshot) isCommand()      {}
 func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
+func (*ElectEnded) isCommand()           {}
+func (*TransferEnded) isCommand()        {}
 func (*BreakConnection) isCommand()      {}
 func (*Changed) isCommand()              {}
 func (*DialMembers) isCommand()          {}

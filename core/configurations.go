@@ -147,9 +147,11 @@ func (e *Engine) takeConfigurations(entries []Entry) {
 // (rule 23).
 func (e *Engine) configurationChanged() {
 	e.tellConfiguration()
+	e.takeStanding()
 	switch e.role {
 	case RoleLeader:
 		e.syncPeers()
+		e.checkTransferTarget()
 	case RoleFollower, RoleLearner, RoleNone:
 		e.role = e.idleRole()
 		if e.electionTimer.at == 0 {

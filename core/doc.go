@@ -164,11 +164,19 @@
 // term. Under a lease promise or in the quiet period (rules 12 and 13) a node refuses a request,
 // does not adopt its term, and says how many milliseconds are left. The asker tries again then.
 //
-//   - Code: core/vote.go, core/election.go, core/check_quorum.go
+// Voters of a higher priority draw earlier deadlines. A voter of the last priority waits for four
+// election time-outs more than the others. An election by hand keeps all of this, and the lease
+// promise and quiet period of the node that is asked.
+//
+//   - Code: core/vote.go, core/election.go, core/election_deadline.go, core/priority.go, core/elect.go,
+//     core/check_quorum.go
 //   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestHungDiskRaisesNoTerms,
-//     TestCandidateWaitsForItsVote, TestFruitlessCampaignsDouble, TestSlowDisksElect
-//   - Scripts: pre_vote, check_quorum, slow_disks
-//   - Mutants: "doubling that never resets"
+//     TestCandidateWaitsForItsVote, TestFruitlessCampaignsDouble, TestSlowDisksElect, TestPriorityDeadlines,
+//     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections
+//   - Scripts: pre_vote, check_quorum, slow_disks, elect
+//   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
+//     campaigns with the others"
+//   - Checkers: ruleElected
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
 //
@@ -177,10 +185,13 @@
 // differ between nodes, because each follower names its own. Clocks count the time for which the
 // machine was suspended, if the system tells it.
 //
-//   - Code: core/heartbeat.go, core/vote.go, core/election.go, actors/stage/clock_linux.go
-//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign
+//   - Code: core/heartbeat.go, core/vote.go, core/election_deadline.go, core/election.go,
+//     actors/stage/clock_linux.go
+//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign,
+//     TestElectWaitsForPromises
 //   - Scripts: pre_candidates_depose
-//   - Mutants: "promise forgotten"
+//   - Mutants: "promise forgotten", "an election by hand within the own promise", "a deadline within
+//     the own promise"
 //   - Checkers: rulePromise
 //   - Not yet: the leader's lease. It will last as long as a joint quorum promised, counted from when
 //     the leader sent the heartbeats, less the drift of the clocks. Only real answers of its term
@@ -206,7 +217,6 @@
 //   - Mutants: "promise given before it stands on the disk", "a promise lowered before the quiet
 //     period is over", "quiet period for voters only"
 //   - Checkers: rulePromiseHeader, rulePromise
-//   - Not yet: the exception for a transfer of leadership (rule 14)
 //
 // # Rule 14: A transfer of leadership overrides promises, in its own term only
 //
@@ -214,11 +224,38 @@
 // once and without a pre-vote. Its flag overrides lease promise and quiet period, at the target and
 // at the voters, only while their own durable term is T. A target refuses while it installs a
 // snapshot, has yet to catch up (rule 16), is paused, is a learner, or lacks the state of its
-// machine (rule 24). A voter's own state does not matter. Before it is sent, the leader has stopped
-// admitting proposals, has given up its lease, and has ended what the application runs while it
-// leads. Lease reads of that term become ReadIndex reads, also if the transfer fails.
+// machine (rule 24). A voter's own state does not matter. The leader itself knows whom it sent
+// TimeoutNow to, and heeds the flag of no other.
 //
-//   - Not yet: all of it. VoteRequest has room for the flag, and nothing sets or heeds it.
+// Before it is sent, the leader has stopped admitting proposals, the target holds the whole log, and
+// the leader has given up its lease. Lease reads of that term become ReadIndex reads, also if the
+// transfer fails. Such a leader admits again at once. An election time-out later it asks for
+// pre-votes while it leads on, and wins a new term. The argument for the flag is in
+// guide/decisions.md.
+//
+// A leader hands over by itself to the best voter of a higher priority. It does not while the
+// configuration changes or a snapshot is on its way, for ten minutes after it was given the
+// leadership by hand, and to each target for a time that doubles after a hand-over failed. A node
+// that left office by rule 16 says in the answers to heartbeats that it wants no leadership, for five
+// minutes at first, and twice as long each time.
+//
+//   - Code: core/leadership_transfer.go, core/timeout_now.go, core/vote.go, core/hand_over.go,
+//     core/fitness.go, core/leader_state.go
+//   - Tests: TestTimeoutNow, TestTransferFlagReleasesPromises, TestTransferTellsWhoHasAll,
+//     TestTransferIsRefused, TestTransferWithinAConfiguration, TestTransferTimesOut, TestTargetRefuses,
+//     TestLeaderLeavesInATransfer, TestSecondTransfer, TestRenewTerm, TestHandOverByPriority,
+//     TestHandOverRests, TestPreferredNodeWithAHangingDisk
+//   - Scripts: transfer, transfer_refused, transfer_target_dies, transfer_quorum_lost,
+//     transfer_forwarded, transfer_forgotten_promise, priority
+//   - Mutants: "told before it has the log", "the flag of a transfer in every campaign", "a transfer
+//     that succeeds before anything is committed", "vote inside a promise without the transfer flag's
+//     term check", "a leader that heeds the flag of whom it did not tell", "TimeoutNow of another term
+//     heeded", "a target that campaigns though it is unfit", "proposals admitted during a transfer",
+//     "no new term after a transfer that failed", "a hand-over that is tried again at once",
+//     "leadership for who has just left by rule 16"
+//   - Checkers: ruleToldByLeader, ruleToldLog, ruleFlag, ruleFlagTerm, ruleTransferred,
+//     ruleTransferError
+//   - Not yet: to end what the application runs while it leads
 //
 // # Rule 15: What was said comes before what timed out
 //

@@ -15,6 +15,9 @@ var (
 	ErrTermChanged = errors.New("troupe: the expected term is over")
 	// ErrNotReady: this node leads, and the cluster is still being formed.
 	ErrNotReady = errors.New("troupe: the cluster is still being formed")
+	// ErrTransferring: the leader hands over to another node, and the request did not
+	// want to wait for that.
+	ErrTransferring = errors.New("troupe: the leadership is being transferred")
 	// ErrNoCluster: this group belongs to no cluster yet: it waits for a bootstrap,
 	// or for a leader that brings it in. Nothing happened.
 	ErrNoCluster = errors.New("troupe: the group belongs to no cluster yet")
@@ -32,8 +35,9 @@ var (
 	ErrLogChanged = errors.New("core: the log was changed by a newer leader")
 )
 
-// MayHaveHappened reports whether a write that failed with err may have been
-// carried out all the same, now or later. It is true for errors that say so
+// MayHaveHappened reports whether a write or a transfer of leadership that failed
+// with err may have been carried out all the same, now or later. It is true for
+// errors that say so
 // themselves, and false for nil and for errors of a request that never began.
 func MayHaveHappened(err error) bool {
 	var m interface{ MayHaveHappened() bool }

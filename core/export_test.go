@@ -52,6 +52,8 @@ func (e *Engine) Deadline(timer Timer) Instant {
 		return e.heartbeatTimer.at
 	case TimerForming:
 		return e.forming.timer.at
+	case TimerTransfer:
+		return e.transferTimer.at
 	}
 	return e.electionTimer.at
 }

@@ -38,16 +38,20 @@ func (e *Engine) onHeartbeatTimer() {
 		l.own.note(e.now, e.writes.flushed, e.applied, e.commit, e.appliedBehindPeers())
 		if why, flush, apply := e.hung(); why != "" {
 			l.catchUpFlush, l.catchUpApply = max(l.catchUpFlush, flush), max(l.catchUpApply, apply)
+			e.standBack()
 			e.becomeFollower(e.hard.Term, Identity{}, why)
 			return
 		}
 		if why := e.entriesStuck(); why != "" {
+			e.standBack()
 			e.becomeFollower(e.hard.Term, Identity{}, why)
 			e.letOthersCampaign()
 			return
 		}
 		e.breakHungConnections()
 		e.askSilentPeers()
+		e.tellOthersPaused()
+		e.handOverByPriority()
 	} else {
 		e.forgiveStuck()
 	}
@@ -84,6 +88,7 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		r.Match = e.durableMatch()
 		r.Applied = e.applied
 		r.Accepted = e.proved
+		r.Unfit = e.unfitNow()
 	}
 	r.Header = e.head(m.From)
 	e.out.send(r)
@@ -100,7 +105,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	p.lostData = false
 	p.denies = p.denies && m.Match < p.match
-	p.answered = e.now
+	p.answered, p.unfit = e.now, m.Unfit
 	// Nobody applies what is not committed: more than that is not believed.
 	p.applied = max(p.applied, min(m.Applied, e.commit))
 	if m.Round >= p.round {

@@ -36,6 +36,12 @@ type leaderState struct {
 	// catchUpFlush and catchUpApply are what a node that stepped down for its
 	// disk or machine must reach before it campaigns.
 	catchUpFlush, catchUpApply Index
+
+	// handedTo is whom this node last told to campaign in this term (rule 14), zero
+	// if nobody: from then on it answers no reads alone, until it has won a new term.
+	handedTo Identity
+	// othersPaused: the elections of all other voters are paused.
+	othersPaused bool
 }
 
 // peer is another member, seen by the leader.
@@ -53,6 +59,8 @@ type peer struct {
 	round     uint64
 	roundSent Instant
 	applied   Index
+	// unfit is why it is not to be handed the leadership, as it said last.
+	unfit Unfit
 	// snapshot: a snapshot is on its way. pinned is its index.
 	snapshot bool
 	pinned   Index
@@ -109,6 +117,7 @@ func (e *Engine) becomeLeader() {
 	}
 	e.election.end(ElectionWon)
 	e.election.stop()
+	e.restAfterTransfer()
 	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
@@ -119,12 +128,15 @@ func (e *Engine) becomeLeader() {
 	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
 	e.syncPeers()
 	e.leaderChanged()
+	e.electedByHand()
 	e.beginRound()
 	e.setHeartbeatTimer()
 }
 
-// stepDown ends what only a leader does. The caller sets the new role.
-func (e *Engine) stepDown(why string) {
+// stepDown ends what only a leader does. The caller sets the new role, and the term
+// if it is higher.
+func (e *Engine) stepDown(why string, term Term) {
+	e.giveUpLease()
 	for _, p := range e.leaderState.peers {
 		e.out.add(&StopStream{p.Identity, p.stream})
 	}
@@ -134,7 +146,13 @@ func (e *Engine) stepDown(why string) {
 	e.out.add(&Notice{Kind: NoticeSteppedDown, Peer: e.cfg.Self, Term: e.hard.Term, Text: why})
 	e.role = RoleFollower
 	e.failLeaderReads()
+	e.leaveTransfer(why, term)
 }
+
+// giveUpLease ends whatever lets this leader, or anybody on its node, answer a read
+// without asking a quorum. It comes before TimeoutNow leaves and before any other
+// step of leaving office (rule 14), and is not taken back in this term.
+func (e *Engine) giveUpLease() {}
 
 // appendOwn appends entries of the leader's own: it stamps them, streams them at
 // once, and counts itself only when they are durable (rule 2).
@@ -181,8 +199,10 @@ func (e *Engine) syncPeers() {
 }
 
 // ready reports whether this node admits proposals: not before a bootstrap is
-// complete (rule 19).
-func (e *Engine) ready() bool { return e.role == RoleLeader && !e.configs.bootstrapping(e.commit) }
+// complete (rule 19), and not while it hands over (rule 14).
+func (e *Engine) ready() bool {
+	return e.role == RoleLeader && e.transfer.phase == transferNone && !e.configs.bootstrapping(e.commit)
+}
 
 // onPropose appends proposals to the log of a leader.
 func (e *Engine) onPropose(ev *Propose) {
@@ -193,6 +213,9 @@ func (e *Engine) onPropose(ev *Propose) {
 		return
 	case ev.ExpectedTerm != 0 && ev.ExpectedTerm != e.hard.Term:
 		ev.Err = ErrTermChanged
+		return
+	case e.transfer.phase != transferNone:
+		ev.Err = ErrTransferring
 		return
 	case !e.ready():
 		ev.Err = ErrNotReady

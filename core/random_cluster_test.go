@@ -39,11 +39,12 @@ type randomCluster struct {
 	// watch, if set, sees every command before it is carried out.
 	watch func(n *randomNode, cmd Command)
 
-	installs, crashes, truncations int
+	installs, crashes, truncations, transfers int
+	requests                                  uint64
 }
 
 // randomCounts tells whether the schedules did what they are for.
-type randomCounts struct{ committed, elections, installs, crashes, truncations int }
+type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers int }
 
 type randomLink struct {
 	from, to NodeID
@@ -69,6 +70,8 @@ type randomNode struct {
 	applied  Index
 	streams  map[Identity]*randomStream
 	cfg      Config
+	// events are the one that is being carried out and those that wait for it.
+	events []Event
 	// drift is by how many thousandths this node's clock is fast.
 	drift Instant
 }
@@ -146,10 +149,11 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	}()
 	size := []int{1, 3, 3, 3, 5}[r.IntN(5)]
 	keep, every := uint64(r.IntN(20)), uint64(r.IntN(3)*10)
+	priorities := [][]uint32{{0}, {membership.PriorityLast, 0, 200}, {1, 2, 3, 4}}[r.IntN(3)]
 	var members []membership.Member
 	for i := 1; i <= size; i++ {
 		id := Identity{ID: NodeID(i), Incarnation: membership.Incarnation(100 + i)}
-		members = append(members, membership.Member{Identity: id, Address: fmt.Sprint("n", i)})
+		members = append(members, membership.Member{Identity: id, Address: fmt.Sprint("n", i), Priority: priorities[r.IntN(len(priorities))]})
 		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
 				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second,
@@ -175,6 +179,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	counts.installs += c.installs
 	counts.crashes += c.crashes
 	counts.truncations += c.truncations
+	counts.transfers += c.transfers
 	return !t.Failed()
 }
 
@@ -196,6 +201,8 @@ func (c *randomCluster) turn() {
 		n.pumpStreams()
 	case p < 900:
 		c.propose(n)
+	case p < 905 && c.faulty:
+		c.ask(n)
 	case p < 970 || !c.faulty:
 		c.advance(time.Duration(c.rand.IntN(c.pace)) * time.Millisecond)
 	case p < 982:
@@ -206,6 +213,22 @@ func (c *randomCluster) turn() {
 		n.crash()
 	case !n.alive:
 		n.start()
+	}
+}
+
+// ask asks a node for an election, a transfer or a pause.
+func (c *randomCluster) ask(n *randomNode) {
+	if !n.alive {
+		return
+	}
+	c.requests++
+	switch c.rand.IntN(4) {
+	case 0:
+		n.step(&Elect{c.requests})
+	case 1:
+		n.step(&PauseElections{c.rand.IntN(3) == 0})
+	default:
+		n.step(&TransferLeadership{ID: c.requests, To: NodeID(c.rand.IntN(len(c.nodes) + 1)), ByHand: c.rand.IntN(2) == 0})
 	}
 }
 
@@ -252,7 +275,7 @@ func b2i(b bool) int {
 func (c *randomCluster) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 	for _, n := range c.nodes {
-		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
+		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
 			if at, ok := n.timers[timer]; ok && n.alive && at.At <= n.now() {
 				delete(n.timers, timer)
 				n.step(&TimerFired{timer, at.Generation})
@@ -311,6 +334,7 @@ func (c *randomCluster) heal() {
 		if !n.alive {
 			n.start()
 		}
+		n.step(&PauseElections{})
 	}
 	// A crash may have come before the first write was durable.
 	c.nodes[0].step(&Bootstrap{Cluster: ClusterOf(77), Members: c.members, AskLimit: time.Hour})
@@ -434,7 +458,20 @@ func (c *randomCluster) send(m Message) bool {
 	return true
 }
 
+// step gives the engine an event and carries out what it wants. What comes of that
+// at once waits until all of it is carried out: commands have an order.
 func (n *randomNode) step(ev Event) {
+	n.events = append(n.events, ev)
+	if len(n.events) > 1 {
+		return
+	}
+	for len(n.events) > 0 {
+		n.stepNow(n.events[0])
+		n.events = n.events[1:]
+	}
+}
+
+func (n *randomNode) stepNow(ev Event) {
 	mayWait := MayWait(n.engine, ev)
 	n.engine.Step(n.now(), ev, &n.out)
 	if err := n.engine.CheckInvariants(); err != nil {
@@ -518,6 +555,9 @@ func (n *randomNode) do(cmd Command) {
 		n.step(&SnapshotInstalled{cmd.Meta.LogID})
 	case *Notice:
 		n.c.trace("node %d: %+v", n.id.ID, *cmd)
+		if cmd.Kind == NoticeTransferred {
+			n.c.transfers++
+		}
 		if cmd.Kind == NoticeElected {
 			if other, twice := n.c.leaders[cmd.Term]; twice && other != n.id {
 				panic(fmt.Sprintf("nodes %v and %v were elected in term %d", other, n.id, cmd.Term))

@@ -219,6 +219,7 @@ func (e *Engine) failOldReads() {
 // broke.
 func (e *Engine) onPeerDown(ev *PeerDown) {
 	e.noteUnreachable(ev)
+	e.transferPeerDown(ev)
 	if ev.Class == ClassControl && ev.Node == e.leader.ID && e.role != RoleLeader {
 		for _, a := range e.reads.asked {
 			e.reads.failing = append(e.reads.failing, a.id)

@@ -149,7 +149,7 @@ func mayWait(e *Engine, ev Event) bool {
 	case *Flushed:
 		return !e.WaitsForFlush()
 	case *Matched:
-		return ev.Match <= e.commit && !e.Changing()
+		return ev.Match <= e.commit && !e.WaitsForMatches()
 	case *Applied:
 		return true
 	}
@@ -228,6 +228,8 @@ func (r *rig) fire(timer Timer) []string {
 		d = &r.e.heartbeatTimer
 	case TimerForming:
 		d = &r.e.forming.timer
+	case TimerTransfer:
+		d = &r.e.transferTimer
 	}
 	if d.armed == 0 {
 		r.t.Fatalf("the %v timer is not armed", timer)

@@ -29,7 +29,7 @@ func (w *world) scriptNodes(a scriptArgs) error {
 				w.limits.InflightMessagesMax = int(scriptNumber(v))
 			case "entries":
 				w.limits.EntriesPerMessageMax = int(scriptNumber(v))
-			case "learners":
+			case "learners", "priorities":
 			default:
 				return fmt.Errorf("no option %s", k)
 			}
@@ -47,9 +47,17 @@ func (w *world) scriptCluster(a scriptArgs) error {
 	if n, ok := a.keys["learners"]; ok {
 		learners = int(scriptNumber(n))
 	}
+	var priorities []string
+	if list, ok := a.keys["priorities"]; ok {
+		priorities = strings.Split(list, ",")
+	}
 	var c membership.Configuration
-	for _, id := range w.ids() {
-		c.Members = append(c.Members, membership.Member{Identity: WorldIdentity(id)})
+	for i, id := range w.ids() {
+		m := membership.Member{Identity: WorldIdentity(id)}
+		if i < len(priorities) {
+			m.Priority = uint32(scriptNumber(priorities[i]))
+		}
+		c.Members = append(c.Members, m)
 		if int(id) <= len(w.nodes)-learners {
 			c.Voters = append(c.Voters, WorldIdentity(id))
 		}
@@ -124,6 +132,33 @@ func (w *world) scriptRead(a scriptArgs) error {
 	n.reads++
 	w.printf("%d asks for read %d", n.id.ID, n.reads)
 	n.step(&ReadRequest{n.reads})
+	return nil
+}
+
+func (w *world) scriptCampaign(a scriptArgs) error {
+	for _, id := range w.listed(a.words) {
+		n := w.nodes[id]
+		n.reads++
+		w.printf("%d is asked to campaign", id)
+		n.step(&Elect{n.reads})
+	}
+	return nil
+}
+
+func (w *world) scriptPause(a scriptArgs) error {
+	w.nodes[NodeID(scriptNumber(a.words[0]))].step(&PauseElections{a.words[1] == "on"})
+	return nil
+}
+
+func (w *world) scriptTransfer(a scriptArgs) error {
+	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
+	to := NodeID(0)
+	if word, ok := a.keys["to"]; ok {
+		to = NodeID(scriptNumber(word))
+	}
+	n.reads++
+	w.printf("%d is asked to transfer to %d", n.id.ID, to)
+	n.step(&TransferLeadership{ID: n.reads, To: to, ByHand: true})
 	return nil
 }
 
@@ -209,6 +244,8 @@ var scriptKinds = map[string]func(Message) bool{
 	"read-answer":      func(m Message) bool { _, ok := m.(*ReadIndexResponse); return ok },
 	"identify":         func(m Message) bool { _, ok := m.(*IdentifyRequest); return ok },
 	"identify-answer":  func(m Message) bool { _, ok := m.(*IdentifyResponse); return ok },
+	"timeout-now":      func(m Message) bool { _, ok := m.(*TimeoutNow); return ok },
+	"transfer-answer":  func(m Message) bool { _, ok := m.(*TransferResponse); return ok },
 	"refusal":          func(m Message) bool { _, ok := m.(*Refusal); return ok },
 }
 
@@ -363,6 +400,15 @@ func (n *worldNode) printStatus() {
 	}
 	if s.Bootstrapping {
 		line += ", forming"
+	}
+	if s.TransferringTo != 0 {
+		line += fmt.Sprintf(", transferring to %d", s.TransferringTo)
+	}
+	if s.NeedsNewTerm {
+		line += ", needs a new term"
+	}
+	if s.ElectionsPaused {
+		line += ", paused"
 	}
 	if s.UnknownToGroup {
 		line += ", unknown to its group"

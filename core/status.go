@@ -22,6 +22,15 @@ type EngineStatus struct {
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
 
+	// ElectionsPaused: this node's elections are paused (PauseElections). OthersPaused: this
+	// node leads, and the elections of every other voter are: nobody takes over.
+	ElectionsPaused, OthersPaused bool
+	// TransferringTo is whom this leader hands over to, 0 if to nobody.
+	TransferringTo NodeID
+	// NeedsNewTerm: this leader has given up its lease for a transfer that failed, and will
+	// have one again in a new term.
+	NeedsNewTerm bool
+
 	// Configuration is the one in force.
 	Configuration ConfigurationAt
 	// Bootstrapping: the cluster is not yet what it was asked to be. WaitsFor are
@@ -69,6 +78,8 @@ type PeerStatus struct {
 	// LostData: another incarnation answers in its place, or it no longer holds
 	// what it had acknowledged. It is to be replaced.
 	LostData bool
+	// Unfit is why it is not to be handed the leadership, as far as it said.
+	Unfit Unfit
 
 	// What follows is not the engine's to know: who runs the streams fills it
 	// in when the status is asked for.
@@ -123,6 +134,10 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
+		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
+	}
+	if e.role == RoleLeader && e.transfer.phase != transferNone {
+		s.TransferringTo = e.transfer.to.ID
 	}
 	if e.leader.IsZero() {
 		s.NoLeader = e.election.waits
@@ -137,7 +152,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		s.UnknownToGroup = !member
 	}
 	for _, p := range e.leaderState.peers {
-		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies})
+		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit})
 	}
 	s.WaitsFor, s.Peers = waitsFor, peers
 }
@@ -177,5 +192,6 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
+		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }

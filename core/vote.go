@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // promise is the lease promise of this node: what it may not do for a while
 // (rules 11 to 13).
@@ -35,6 +38,15 @@ func (e *Engine) promiseLeft(candidate Identity) time.Duration {
 	return max(until, e.quietPeriodEnd()).Sub(e.now)
 }
 
+// released carries out rule 14 at a voter: the leader of T has given up its lease
+// and asked for this one campaign, so that no promise stands against a vote in T+1.
+// It counts only where this node's own durable term is T. A leader knows by itself
+// whom it told to campaign.
+func (e *Engine) released(m *VoteRequest) bool {
+	return m.Transfer && !m.Pre && m.ElectionTerm == e.hard.Term+1 && e.writes.durable(0, e.hard.Term) &&
+		(e.role != RoleLeader || e.leaderState.handedTo == m.From)
+}
+
 // onVoteRequest answers a vote or pre-vote. Rule 20: whatever one's own
 // configuration says, it gets an answer, because it may be out of date.
 func (e *Engine) onVoteRequest(m *VoteRequest) {
@@ -45,7 +57,7 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		e.out.send(r)
 		return
 	}
-	if left := e.promiseLeft(m.From); left > 0 || e.empty() {
+	if left := e.promiseLeft(m.From); left > 0 && !e.released(m) || e.empty() {
 		// Rule 11: refused without adopting the term. Rule 19: an empty node
 		// does not vote.
 		r.WaitMillis = millisUp(left)
@@ -54,7 +66,11 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		return
 	}
 	if !m.Pre && m.ElectionTerm > e.hard.Term {
-		e.becomeFollower(m.ElectionTerm, Identity{}, "another campaigns")
+		why := "another campaigns"
+		if e.role == RoleLeader && e.leaderState.handedTo == m.From {
+			why = fmt.Sprintf("hands over to node %d", m.From.ID)
+		}
+		e.becomeFollower(m.ElectionTerm, Identity{}, why)
 	}
 	// Raft 5.4.1, and rule 6: the accepted log is compared, not only what is
 	// durable; the answer then waits for all of it.

@@ -537,7 +537,7 @@ func (w *world) advance(ids []NodeID, d time.Duration) {
 		wait := d
 		for _, id := range ids {
 			n := w.nodes[id]
-			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
+			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
 				if a, ok := n.timers[timer]; ok && n.up && (next == nil && a.At.Sub(n.now) <= wait || a.At.Sub(n.now) < wait) {
 					next, which, wait = n, timer, max(a.At.Sub(n.now), 0)
 				}

@@ -81,7 +81,7 @@ var (
 	Classes          = []string{"control", "bulk", "snapshot"}
 	Directions       = []string{"sent", "received"}
 	Operations       = []string{"build", "send", "receive", "install"}
-	ElectionReasons  = []string{"timeout", "start"}
+	ElectionReasons  = []string{"timeout", "start", "by_hand", "transfer", "renewal"}
 	ElectionOutcomes = []string{"won", "lost", "superseded", "expired"}
 	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}

@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -431,15 +430,6 @@ func (n *soakNode) up() error {
 		n.where.Store(&where)
 	}
 	return err
-}
-
-// unusedAddress is freeAddress for those who are not the test's own goroutine.
-func unusedAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (n *soakNode) down() {

@@ -91,6 +91,7 @@ func (c *checker) expected(w *work, err error) {
 		large     *core.TooLargeError
 	)
 	switch {
+	case errors.Is(err, core.ErrTransferring) && w.proposal != nil && w.proposal.FailWithoutLeader:
 	case errors.As(err, &notLeader), errors.As(err, &unknown), errors.As(err, &lost):
 	case errors.As(err, &fatal):
 		if !w.life.disk.failing {
@@ -124,4 +125,5 @@ func (c *checker) answeredAll(l *life) {
 			return
 		}
 	}
+	c.answeredRequests(l)
 }

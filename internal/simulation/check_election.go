@@ -75,6 +75,7 @@ func (c *checker) hardState(d *disk, o *storage.Operation) {
 		c.fail(ruleTermBack, "the disk of %v: from %d to %d", d.identity, was.Term, h.Term)
 	}
 	c.belongs(d, h)
+	c.flagCounts(d, was, h)
 	if !h.Vote.IsZero() {
 		c.casts(d.identity, h.Term, h.Vote)
 		if h.Cluster.IsZero() {
@@ -96,11 +97,12 @@ func (c *checker) casts(voter membership.Identity, term core.Term, candidate mem
 
 // asked checks a request for votes: the own vote is durable.
 func (c *checker) asked(l *life, m *core.VoteRequest) {
+	c.flags(l, m)
 	if m.Pre {
 		return
 	}
 	c.voteDurable(l, m.ElectionTerm, l.identity())
-	c.keepsPromise(l, m.ElectionTerm, l.identity(), m.Transfer)
+	c.keepsPromise(l, m.ElectionTerm, l.identity())
 }
 
 // voted checks an answer to such a request.
@@ -118,7 +120,7 @@ func (c *checker) voted(l *life, m *core.VoteResponse) {
 		return
 	}
 	c.voteDurable(l, m.ElectionTerm, m.To)
-	c.keepsPromise(l, m.ElectionTerm, m.To, false)
+	c.keepsPromise(l, m.ElectionTerm, m.To)
 }
 
 func (c *checker) voteDurable(l *life, term core.Term, candidate membership.Identity) {
@@ -143,12 +145,13 @@ func (c *checker) promised(l *life, m *core.HeartbeatResponse) {
 	c.promises[l.identity()] = promise{m.To, m.Term, until}
 }
 
-func (c *checker) keepsPromise(l *life, term core.Term, candidate membership.Identity, transfer bool) {
+func (c *checker) keepsPromise(l *life, term core.Term, candidate membership.Identity) {
 	p, ok := c.promises[l.identity()]
 	sole := l.status.Configuration.Configuration.IsSoleVoter(l.identity())
 	// A vote of an earlier term may leave late: who leads that term by it cannot
 	// commit anything any more.
-	if ok && !transfer && !sole && term > p.term && p.leader != candidate && c.sim.clock.now < p.until {
+	released := c.flagged[vote{candidate, term}] // rule 14
+	if ok && !released && !sole && term > p.term && p.leader != candidate && c.sim.clock.now < p.until {
 		c.fail(rulePromise, "%v votes for %v in term %d, %v before its promise to %v ends", l, candidate, term, p.until.Sub(c.sim.clock.now), p.leader)
 	}
 }

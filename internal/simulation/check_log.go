@@ -92,6 +92,8 @@ func (c *checker) sent(l *life, m core.Message) {
 		c.asked(l, m)
 	case *core.VoteResponse:
 		c.voted(l, m)
+	case *core.TimeoutNow:
+		c.tells(l, m)
 	case *core.Heartbeat:
 		c.leads(m.Term, m.From)
 	case *core.HeartbeatResponse:

@@ -21,6 +21,9 @@ type checker struct {
 	votes   map[vote]membership.Identity
 	// promises not to vote for others.
 	promises map[membership.Identity]promise
+	// told are who was told to campaign in a term (rule 14), and flagged the
+	// candidates that asked for votes with the flag.
+	told, flagged map[vote]bool
 	// entries is every entry that was ever written or sent.
 	entries map[core.LogID]entryFacts
 
@@ -95,7 +98,7 @@ type fact struct {
 
 func newChecker(s *sim) *checker {
 	return &checker{
-		sim: s, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
+		sim: s, told: map[vote]bool{}, flagged: map[vote]bool{}, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
 		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]uint64{},
 	}
 }

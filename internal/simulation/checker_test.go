@@ -114,6 +114,38 @@ func TestCheckersCanFail(t *testing.T) {
 			s.votes(1, 3, 3)
 			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 3, 3), ElectionTerm: 3, Granted: true})
 		},
+		ruleToldByLeader: func(s scene) {
+			s.check.sent(s.life(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
+		},
+		ruleToldLog: func(s scene) {
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.status(1, leader, 2, 0)
+			s.write(1, appends(2, 1, 2))
+			s.write(2, appends(2, 1, 1))
+			s.check.sent(s.life(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
+		},
+		ruleFlag: func(s scene) {
+			s.votes(1, 3, 1)
+			s.check.sent(s.life(1), &core.VoteRequest{Header: s.head(1, 2, 3), ElectionTerm: 3, Transfer: true})
+		},
+		ruleFlagTerm: func(s scene) {
+			s.nodes[0].disk.promise = 1 << 40
+			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+			s.check.flagged[vote{s.id(3), 4}] = true
+			s.votes(1, 2, 2)
+			s.votes(1, 4, 3)
+		},
+		ruleTransferred: func(s scene) {
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.status(1, leader, 2, 0)
+			s.check.transferred(s.life(3), actors.Transfer{To: 1}, actors.Handover{Leader: 1, Term: 2})
+		},
+		ruleTransferError: func(s scene) { s.check.notTransferred(s.life(1), context.Canceled) },
+		ruleElected: func(s scene) {
+			s.check.electedByHand(s.life(1), 2)
+		},
 		ruleTermBack: func(s scene) {
 			s.votes(1, 5, 1)
 			s.votes(1, 4, 1)

@@ -10,6 +10,9 @@
 //   - partitions, also one-way, lost connections and delays;
 //   - crashes that lose all that was not yet durable, and torn writes;
 //   - slow, hung and failing disks, paused processes, an emptied directory;
+//   - an operator that transfers the leadership, lets nodes campaign, pauses their
+//     elections, and stops them after they have handed over; members of different
+//     priorities;
 //   - a stranger that forges messages of every kind, and a squatter that answers in
 //     the place of a member that is down.
 //

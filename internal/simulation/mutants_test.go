@@ -90,8 +90,8 @@ var mutants = []mutant{
 	},
 	{
 		"own vote asked for before it is durable", "rule 3", "core/election.go",
-		"w.Then = e.voteRequests(false)",
-		"for _, m := range e.voteRequests(false) {\n\t\te.out.send(m)\n\t}",
+		"w.Then = e.voteRequests(false, transfer)",
+		"for _, m := range e.voteRequests(false, transfer) {\n\t\te.out.send(m)\n\t}",
 		bySeeds,
 	},
 	{
@@ -209,7 +209,7 @@ var mutants = []mutant{
 		"./network/tcp TestLearnedAddressesArePassedOn",
 	},
 	{
-		"doubling that never resets", "rule 11", "core/election.go",
+		"doubling that never resets", "rule 11", "core/election_deadline.go",
 		"e.election.fruitless, e.election.ended, e.election.waits = 0, \"\", \"\"",
 		"e.election.ended, e.election.waits = \"\", \"\"",
 		"./core TestFruitlessCampaignsDouble",
@@ -219,6 +219,96 @@ var mutants = []mutant{
 		"b = append(b, byte(role), byte(s.Class))",
 		"b = append(b, byte(role+1)&2, byte(s.Class))",
 		"./network/tcp TestReflectedProofProvesNothing",
+	},
+	{
+		"told before it has the log", "rule 14", "core/leadership_transfer.go",
+		"if p == nil || p.match < e.log.last.Index {",
+		"if p == nil {",
+		bySeeds,
+	},
+	{
+		"the flag of a transfer in every campaign", "rule 14", "core/election.go",
+		"w.Then = e.voteRequests(false, transfer)",
+		"w.Then = e.voteRequests(false, true)",
+		bySeeds,
+	},
+	{
+		"a transfer that succeeds before anything is committed", "rule 14", "core/leadership_transfer.go",
+		"if term, ok := e.log.term(e.commit); !ok || term != e.hard.Term {",
+		"if e.commit == 0 {",
+		"./core TestLeaderLeavesInATransfer",
+	},
+	{
+		"vote inside a promise without the transfer flag's term check", "rule 14", "core/vote.go",
+		"!m.Pre && m.ElectionTerm == e.hard.Term+1 && e.writes.durable(0, e.hard.Term) &&",
+		"!m.Pre &&",
+		"./core TestTransferFlagReleasesPromises",
+	},
+	{
+		"a leader that heeds the flag of whom it did not tell", "rule 14", "core/vote.go",
+		"(e.role != RoleLeader || e.leaderState.handedTo == m.From)",
+		"m.From != e.cfg.Self",
+		"./core TestTransferFlagReleasesPromises",
+	},
+	{
+		"TimeoutNow of another term heeded", "rule 14", "core/timeout_now.go",
+		"inTerm := m.Header.Term == e.hard.Term && e.writes.durable(0, e.hard.Term)",
+		"inTerm := m.Header.Term <= e.hard.Term && e.writes.durable(0, e.hard.Term)",
+		"./core TestTimeoutNow",
+	},
+	{
+		"a target that campaigns though it is unfit", "rule 14", "core/timeout_now.go",
+		"!e.mayEverCampaign() || e.unfit() != Fit {",
+		"!e.mayEverCampaign() {",
+		"./core TestTimeoutNow",
+	},
+	{
+		"proposals admitted during a transfer", "rule 14", "core/leader_state.go",
+		"return e.role == RoleLeader && e.transfer.phase == transferNone && !e.configs",
+		"return e.role == RoleLeader && !e.configs",
+		"./core TestTransferTellsWhoHasAll",
+	},
+	{
+		"no new term after a transfer that failed", "rule 14", "core/leadership_transfer.go",
+		"e.handOver.renewAt = e.now.Add(e.cfg.ElectionTimeout)\n\t}\n\te.setTransferTimer()",
+		"_ = e.now\n\t}\n\te.setTransferTimer()",
+		"./core TestRenewTerm",
+	},
+	{
+		"a hand-over that is tried again at once", "rule 14", "core/hand_over.go",
+		"return b != nil && now < b.until",
+		"return b != nil && now < 0",
+		"./core TestHandOverRests",
+	},
+	{
+		"leadership for who has just left by rule 16", "rule 14", "core/fitness.go",
+		"if u == Fit && e.now < e.handOver.standsBack.until {",
+		"if u == Fit && e.now < 0 {",
+		"./core TestPreferredNodeWithAHangingDisk",
+	},
+	{
+		"an election by hand within the own promise", "rule 12", "core/elect.go",
+		"case e.whyBound() != \"\":",
+		"case e.now < 0:",
+		"./core TestElectWaitsForPromises",
+	},
+	{
+		"a deadline within the own promise", "rule 12", "core/election_deadline.go",
+		"begin := max(e.now.Add(wait), e.promise.until, e.quietPeriodEnd())",
+		"begin := e.now.Add(wait)",
+		"./core TestQuietPeriodAndSoleVoter",
+	},
+	{
+		"a paused node that campaigns", "rule 11", "core/fitness.go",
+		"case e.election.paused:",
+		"case e.now < 0:",
+		"./core TestPauseElections",
+	},
+	{
+		"a last node that campaigns with the others", "rule 11", "core/priority.go",
+		"first += lastWaitTimeouts * timeout",
+		"_ = timeout",
+		"./core TestPriorityDeadlines",
 	},
 }
 

@@ -45,7 +45,8 @@ type life struct {
 	dead, paused, stopping bool
 	held                   []func()
 	status                 actors.Status
-	work                   []*work // of clients, that it has not answered yet
+	work                   []*work    // of clients, that it has not answered yet
+	requests               []*request // of the operator
 }
 
 func (l *life) String() string {

@@ -42,6 +42,11 @@ type plan struct {
 	apply         span
 	snapshotWrite span
 
+	// priorities are the members', and handsEvery is how often the operator does
+	// something on average, 0 if never.
+	priorities []uint32
+	handsEvery time.Duration
+
 	faultsFor      time.Duration
 	faultEvery     time.Duration
 	faultsEarly    bool // also while the cluster is being formed
@@ -85,6 +90,7 @@ func drawPlan(r *rand.Rand) plan {
 	p.burst = pick(r, 1, 1, 1, 4, 20)
 	p.payload = pick(r, 0, 16, 200)
 	p.fillerBytes = pick(r, 0, 100, 3000)
+	p.drawPriorities(r)
 	return p
 }
 

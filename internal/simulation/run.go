@@ -36,6 +36,9 @@ type Result struct {
 	Faults, Elections, Lives, Snapshots, Restores int
 	// Forged messages were sent by a stranger.
 	Forged int
+	// Hands is what an operator asked for, Transferred and ElectedByHand what of it
+	// succeeded.
+	Hands, Transferred, ElectedByHand int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
 }
@@ -49,7 +52,7 @@ func Run(seed uint64, options Options) Result {
 	r := Result{
 		Seed: seed, Failure: s.check.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
 		Faults: s.faults.count, Elections: s.check.elections, Snapshots: s.check.snapshots, Restores: s.check.restores, Entries: len(s.check.history),
-		Forged: s.check.forged,
+		Forged: s.check.forged, Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
 	}
 	for _, n := range s.nodes {
 		r.Lives += n.count
@@ -72,6 +75,7 @@ func newSim(seed uint64, options Options) *sim {
 	s.fabric = &fabric{sim: s, rand: generator(6)}
 	s.check = newChecker(s)
 	s.faults = newFaults(s, generator(7))
+	s.operator = newOperator(s, generator(8))
 	for i := range s.plan.nodes {
 		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
 		n.disk = s.newDisk(n.id)
@@ -102,8 +106,10 @@ func (s *sim) story() {
 		}
 		s.faults.later()
 	}
+	s.operator.later()
 	s.until(s.clock.now.Add(s.plan.faultsFor), func() bool { return false })
 	s.faults.heal()
+	s.operator.heals()
 	if !s.until(s.clock.now.Add(s.patience()), s.serves) {
 		s.check.fail("liveness: the healed cluster does not come to rest", "%s", s.summary())
 		return
@@ -151,7 +157,11 @@ func (s *sim) bootstrap() {
 func (s *sim) members() []membership.Member {
 	var members []membership.Member
 	for _, n := range s.nodes {
-		members = append(members, membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)})
+		m := membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)}
+		if int(n.id) <= len(s.plan.priorities) { // a test may have other nodes than the plan
+			m.Priority = s.plan.priorities[n.id-1]
+		}
+		members = append(members, m)
 	}
 	return members
 }

@@ -20,6 +20,8 @@ type sim struct {
 	nodes   []*node
 	clients []*client
 	faults  *faults
+	// operator moves the leadership about.
+	operator *operator
 
 	// Each concern draws from a generator of its own.
 	scheduling, delays, clientRand, lives *rand.Rand

@@ -63,6 +63,17 @@ func toProto(m core.Message) (proto.Message, error) {
 			WaitMillis: m.WaitMillis, SameList: m.SameList,
 			KnownNode: uint64(m.Known.ID), KnownIncarnation: uint64(m.Known.Incarnation),
 		}, nil
+	case *core.TimeoutNow:
+		return &pb.TimeoutNow{Header: h, Transfer: m.Transfer, ByHand: m.ByHand, Trace: traceToProto(m.Trace)}, nil
+	case *core.TimeoutNowResponse:
+		return &pb.TimeoutNowResponse{Header: h, Transfer: m.Transfer, Unfit: uint32(m.Unfit)}, nil
+	case *core.TransferRequest:
+		return &pb.TransferRequest{Header: h, Id: m.ID, Target: uint64(m.Target), Trace: traceToProto(m.Trace)}, nil
+	case *core.TransferResponse:
+		return &pb.TransferResponse{
+			Header: h, Id: m.ID, Reason: uint32(m.Reason), Target: uint64(m.Target), Leader: uint64(m.Leader),
+			LeaderTerm: uint64(m.LeaderTerm), Sent: m.Sent, Text: validUTF8(m.Text),
+		}, nil
 	case *core.Refusal:
 		if !knownReason(uint32(m.Reason)) {
 			return nil, fmt.Errorf("wire: a refusal for reason %d", m.Reason)
@@ -134,6 +145,38 @@ func decodeProto(kind Kind, payload []byte) (core.Message, error) {
 			Known: core.Identity{ID: core.NodeID(p.KnownNode), Incarnation: membership.Incarnation(p.KnownIncarnation)},
 		}, err
 	}
+	return decodeTransfer(kind, payload)
+}
+
+// decodeTransfer is decodeProto for what is said in a transfer of leadership.
+func decodeTransfer(kind Kind, payload []byte) (core.Message, error) {
+	switch kind {
+	case KindTimeoutNow:
+		var p pb.TimeoutNow
+		err := parse(payload, &p)
+		return &core.TimeoutNow{Header: headerFromProto(p.Header), Transfer: p.Transfer, ByHand: p.ByHand, Trace: traceOf(p.Trace)}, err
+	case KindTimeoutNowResponse:
+		var p pb.TimeoutNowResponse
+		err := parse(payload, &p)
+		if err == nil {
+			err = small("unfit", p.Unfit)
+		}
+		return &core.TimeoutNowResponse{Header: headerFromProto(p.Header), Transfer: p.Transfer, Unfit: core.Unfit(p.Unfit)}, err
+	case KindTransferRequest:
+		var p pb.TransferRequest
+		err := parse(payload, &p)
+		return &core.TransferRequest{Header: headerFromProto(p.Header), ID: p.Id, Target: core.NodeID(p.Target), Trace: traceOf(p.Trace)}, err
+	case KindTransferResponse:
+		var p pb.TransferResponse
+		err := parse(payload, &p)
+		if err == nil {
+			err = small("reason", p.Reason)
+		}
+		return &core.TransferResponse{
+			Header: headerFromProto(p.Header), ID: p.Id, Reason: core.TransferReason(p.Reason), Target: core.NodeID(p.Target),
+			Leader: core.NodeID(p.Leader), LeaderTerm: core.Term(p.LeaderTerm), Sent: p.Sent, Text: p.Text,
+		}, err
+	}
 	return nil, malformed("unknown kind")
 }
 
@@ -144,6 +187,15 @@ func parse(payload []byte, p proto.Message) error {
 	if m, ok := p.(interface{ GetHeader() *pb.Header }); ok {
 		var cluster core.ClusterID
 		return exactly("introduction", cluster[:], m.GetHeader().GetIntroduction())
+	}
+	return nil
+}
+
+// small refuses what does not fit into a byte. One that fits and is not known is a
+// later version's, and is handed on.
+func small(name string, v uint32) error {
+	if v > 1<<8-1 {
+		return malformed("%s is out of range", name)
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func (m *moments) load() error {
 	}
 	return m.one(now, func(g *groupModel) error {
 		if err := sameState(got, g.state()); err != nil {
-			return fmt.Errorf("Load: %w", err)
+			return fmt.Errorf("in Load: %w", err)
 		}
 		return nil
 	})

@@ -1,4 +1,4 @@
-// The messages between nodes, version 2 of the protocol.
+// The messages between nodes, version 3 of the protocol.
 //
 // A reader skips fields that it does not know, so later versions may add some.
 // A change that an old reader must not skip raises Hello.required_version.
@@ -777,6 +777,8 @@ type HeartbeatResponse struct {
 	Match         uint64                 `protobuf:"varint,5,opt,name=match,proto3" json:"match,omitempty"`
 	Applied       uint64                 `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`
 	Accepted      uint64                 `protobuf:"varint,7,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// core.Unfit; absent if the sender may be handed the leadership.
+	Unfit         uint32 `protobuf:"varint,8,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +858,13 @@ func (x *HeartbeatResponse) GetApplied() uint64 {
 func (x *HeartbeatResponse) GetAccepted() uint64 {
 	if x != nil {
 		return x.Accepted
+	}
+	return 0
+}
+
+func (x *HeartbeatResponse) GetUnfit() uint32 {
+	if x != nil {
+		return x.Unfit
 	}
 	return 0
 }
@@ -1956,6 +1965,307 @@ func (x *ForwardedResult) GetError() string {
 	return ""
 }
 
+type TimeoutNow struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Header   *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Transfer uint64                 `protobuf:"varint,2,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	ByHand   bool                   `protobuf:"varint,3,opt,name=by_hand,json=byHand,proto3" json:"by_hand,omitempty"`
+	// See trace.go; absent if the transfer is not traced.
+	Trace         []byte `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeoutNow) Reset() {
+	*x = TimeoutNow{}
+	mi := &file_troupe_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeoutNow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeoutNow) ProtoMessage() {}
+
+func (x *TimeoutNow) ProtoReflect() protoreflect.Message {
+	mi := &file_troupe_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeoutNow.ProtoReflect.Descriptor instead.
+func (*TimeoutNow) Descriptor() ([]byte, []int) {
+	return file_troupe_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *TimeoutNow) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *TimeoutNow) GetTransfer() uint64 {
+	if x != nil {
+		return x.Transfer
+	}
+	return 0
+}
+
+func (x *TimeoutNow) GetByHand() bool {
+	if x != nil {
+		return x.ByHand
+	}
+	return false
+}
+
+func (x *TimeoutNow) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+type TimeoutNowResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Header   *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Transfer uint64                 `protobuf:"varint,2,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	// core.Unfit; absent if the sender is not in the term of the TimeoutNow.
+	Unfit         uint32 `protobuf:"varint,3,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeoutNowResponse) Reset() {
+	*x = TimeoutNowResponse{}
+	mi := &file_troupe_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeoutNowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeoutNowResponse) ProtoMessage() {}
+
+func (x *TimeoutNowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_troupe_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeoutNowResponse.ProtoReflect.Descriptor instead.
+func (*TimeoutNowResponse) Descriptor() ([]byte, []int) {
+	return file_troupe_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TimeoutNowResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *TimeoutNowResponse) GetTransfer() uint64 {
+	if x != nil {
+		return x.Transfer
+	}
+	return 0
+}
+
+func (x *TimeoutNowResponse) GetUnfit() uint32 {
+	if x != nil {
+		return x.Unfit
+	}
+	return 0
+}
+
+type TransferRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Id     uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Absent: the best.
+	Target uint64 `protobuf:"varint,3,opt,name=target,proto3" json:"target,omitempty"`
+	// See trace.go; absent if the transfer is not traced.
+	Trace         []byte `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferRequest) Reset() {
+	*x = TransferRequest{}
+	mi := &file_troupe_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferRequest) ProtoMessage() {}
+
+func (x *TransferRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_troupe_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
+func (*TransferRequest) Descriptor() ([]byte, []int) {
+	return file_troupe_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *TransferRequest) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *TransferRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *TransferRequest) GetTarget() uint64 {
+	if x != nil {
+		return x.Target
+	}
+	return 0
+}
+
+func (x *TransferRequest) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+type TransferResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Id     uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	// core.TransferReason; absent if the transfer has succeeded.
+	Reason        uint32 `protobuf:"varint,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Target        uint64 `protobuf:"varint,4,opt,name=target,proto3" json:"target,omitempty"`
+	Leader        uint64 `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"`
+	LeaderTerm    uint64 `protobuf:"varint,6,opt,name=leader_term,json=leaderTerm,proto3" json:"leader_term,omitempty"`
+	Sent          bool   `protobuf:"varint,7,opt,name=sent,proto3" json:"sent,omitempty"`
+	Text          string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferResponse) Reset() {
+	*x = TransferResponse{}
+	mi := &file_troupe_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferResponse) ProtoMessage() {}
+
+func (x *TransferResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_troupe_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
+func (*TransferResponse) Descriptor() ([]byte, []int) {
+	return file_troupe_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *TransferResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *TransferResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *TransferResponse) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *TransferResponse) GetTarget() uint64 {
+	if x != nil {
+		return x.Target
+	}
+	return 0
+}
+
+func (x *TransferResponse) GetLeader() uint64 {
+	if x != nil {
+		return x.Leader
+	}
+	return 0
+}
+
+func (x *TransferResponse) GetLeaderTerm() uint64 {
+	if x != nil {
+		return x.LeaderTerm
+	}
+	return 0
+}
+
+func (x *TransferResponse) GetSent() bool {
+	if x != nil {
+		return x.Sent
+	}
+	return false
+}
+
+func (x *TransferResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 type Refusal struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	Header           *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
@@ -1968,7 +2278,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_troupe_proto_msgTypes[25]
+	mi := &file_troupe_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2290,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[25]
+	mi := &file_troupe_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2303,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{25}
+	return file_troupe_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Refusal) GetHeader() *Header {
@@ -2085,7 +2395,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12\x16\n" +
-	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\xe7\x01\n" +
+	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\xfd\x01\n" +
 	"\x11HeartbeatResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
@@ -2093,7 +2403,8 @@ const file_troupe_proto_rawDesc = "" +
 	"\x0epromise_millis\x18\x04 \x01(\rR\rpromiseMillis\x12\x14\n" +
 	"\x05match\x18\x05 \x01(\x04R\x05match\x12\x18\n" +
 	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x1a\n" +
-	"\baccepted\x18\a \x01(\x04R\baccepted\"\x92\x02\n" +
+	"\baccepted\x18\a \x01(\x04R\baccepted\x12\x14\n" +
+	"\x05unfit\x18\b \x01(\rR\x05unfit\"\x92\x02\n" +
 	"\rAppendEntries\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12,\n" +
@@ -2186,7 +2497,32 @@ const file_troupe_proto_rawDesc = "" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12/\n" +
 	"\x06log_id\x18\x03 \x01(\v2\x18.troupe.network.v1.LogIDR\x05logId\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\fR\x05value\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error\"\xa6\x01\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\x8a\x01\n" +
+	"\n" +
+	"TimeoutNow\x121\n" +
+	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x1a\n" +
+	"\btransfer\x18\x02 \x01(\x04R\btransfer\x12\x17\n" +
+	"\aby_hand\x18\x03 \x01(\bR\x06byHand\x12\x14\n" +
+	"\x05trace\x18\x04 \x01(\fR\x05trace\"y\n" +
+	"\x12TimeoutNowResponse\x121\n" +
+	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x1a\n" +
+	"\btransfer\x18\x02 \x01(\x04R\btransfer\x12\x14\n" +
+	"\x05unfit\x18\x03 \x01(\rR\x05unfit\"\x82\x01\n" +
+	"\x0fTransferRequest\x121\n" +
+	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06target\x18\x03 \x01(\x04R\x06target\x12\x14\n" +
+	"\x05trace\x18\x04 \x01(\fR\x05trace\"\xe6\x01\n" +
+	"\x10TransferResponse\x121\n" +
+	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\rR\x06reason\x12\x16\n" +
+	"\x06target\x18\x04 \x01(\x04R\x06target\x12\x16\n" +
+	"\x06leader\x18\x05 \x01(\x04R\x06leader\x12\x1f\n" +
+	"\vleader_term\x18\x06 \x01(\x04R\n" +
+	"leaderTerm\x12\x12\n" +
+	"\x04sent\x18\a \x01(\bR\x04sent\x12\x12\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"\xa6\x01\n" +
 	"\aRefusal\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x1d\n" +
@@ -2206,34 +2542,38 @@ func file_troupe_proto_rawDescGZIP() []byte {
 	return file_troupe_proto_rawDescData
 }
 
-var file_troupe_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_troupe_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_troupe_proto_goTypes = []any{
-	(*Hello)(nil),             // 0: troupe.network.v1.Hello
-	(*Verdict)(nil),           // 1: troupe.network.v1.Verdict
-	(*Proof)(nil),             // 2: troupe.network.v1.Proof
-	(*Addresses)(nil),         // 3: troupe.network.v1.Addresses
-	(*Address)(nil),           // 4: troupe.network.v1.Address
-	(*LogID)(nil),             // 5: troupe.network.v1.LogID
-	(*Header)(nil),            // 6: troupe.network.v1.Header
-	(*VoteRequest)(nil),       // 7: troupe.network.v1.VoteRequest
-	(*VoteResponse)(nil),      // 8: troupe.network.v1.VoteResponse
-	(*Heartbeat)(nil),         // 9: troupe.network.v1.Heartbeat
-	(*HeartbeatResponse)(nil), // 10: troupe.network.v1.HeartbeatResponse
-	(*AppendEntries)(nil),     // 11: troupe.network.v1.AppendEntries
-	(*EntryTrace)(nil),        // 12: troupe.network.v1.EntryTrace
-	(*AppendResponse)(nil),    // 13: troupe.network.v1.AppendResponse
-	(*SnapshotMeta)(nil),      // 14: troupe.network.v1.SnapshotMeta
-	(*SnapshotChunk)(nil),     // 15: troupe.network.v1.SnapshotChunk
-	(*SnapshotResponse)(nil),  // 16: troupe.network.v1.SnapshotResponse
-	(*ReadIndexRequest)(nil),  // 17: troupe.network.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil), // 18: troupe.network.v1.ReadIndexResponse
-	(*IdentifyRequest)(nil),   // 19: troupe.network.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),  // 20: troupe.network.v1.IdentifyResponse
-	(*ProposeRequest)(nil),    // 21: troupe.network.v1.ProposeRequest
-	(*ForwardedProposal)(nil), // 22: troupe.network.v1.ForwardedProposal
-	(*ProposeResponse)(nil),   // 23: troupe.network.v1.ProposeResponse
-	(*ForwardedResult)(nil),   // 24: troupe.network.v1.ForwardedResult
-	(*Refusal)(nil),           // 25: troupe.network.v1.Refusal
+	(*Hello)(nil),              // 0: troupe.network.v1.Hello
+	(*Verdict)(nil),            // 1: troupe.network.v1.Verdict
+	(*Proof)(nil),              // 2: troupe.network.v1.Proof
+	(*Addresses)(nil),          // 3: troupe.network.v1.Addresses
+	(*Address)(nil),            // 4: troupe.network.v1.Address
+	(*LogID)(nil),              // 5: troupe.network.v1.LogID
+	(*Header)(nil),             // 6: troupe.network.v1.Header
+	(*VoteRequest)(nil),        // 7: troupe.network.v1.VoteRequest
+	(*VoteResponse)(nil),       // 8: troupe.network.v1.VoteResponse
+	(*Heartbeat)(nil),          // 9: troupe.network.v1.Heartbeat
+	(*HeartbeatResponse)(nil),  // 10: troupe.network.v1.HeartbeatResponse
+	(*AppendEntries)(nil),      // 11: troupe.network.v1.AppendEntries
+	(*EntryTrace)(nil),         // 12: troupe.network.v1.EntryTrace
+	(*AppendResponse)(nil),     // 13: troupe.network.v1.AppendResponse
+	(*SnapshotMeta)(nil),       // 14: troupe.network.v1.SnapshotMeta
+	(*SnapshotChunk)(nil),      // 15: troupe.network.v1.SnapshotChunk
+	(*SnapshotResponse)(nil),   // 16: troupe.network.v1.SnapshotResponse
+	(*ReadIndexRequest)(nil),   // 17: troupe.network.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),  // 18: troupe.network.v1.ReadIndexResponse
+	(*IdentifyRequest)(nil),    // 19: troupe.network.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),   // 20: troupe.network.v1.IdentifyResponse
+	(*ProposeRequest)(nil),     // 21: troupe.network.v1.ProposeRequest
+	(*ForwardedProposal)(nil),  // 22: troupe.network.v1.ForwardedProposal
+	(*ProposeResponse)(nil),    // 23: troupe.network.v1.ProposeResponse
+	(*ForwardedResult)(nil),    // 24: troupe.network.v1.ForwardedResult
+	(*TimeoutNow)(nil),         // 25: troupe.network.v1.TimeoutNow
+	(*TimeoutNowResponse)(nil), // 26: troupe.network.v1.TimeoutNowResponse
+	(*TransferRequest)(nil),    // 27: troupe.network.v1.TransferRequest
+	(*TransferResponse)(nil),   // 28: troupe.network.v1.TransferResponse
+	(*Refusal)(nil),            // 29: troupe.network.v1.Refusal
 }
 var file_troupe_proto_depIdxs = []int32{
 	2,  // 0: troupe.network.v1.Verdict.proofs:type_name -> troupe.network.v1.Proof
@@ -2264,12 +2604,16 @@ var file_troupe_proto_depIdxs = []int32{
 	6,  // 25: troupe.network.v1.ProposeResponse.header:type_name -> troupe.network.v1.Header
 	24, // 26: troupe.network.v1.ProposeResponse.results:type_name -> troupe.network.v1.ForwardedResult
 	5,  // 27: troupe.network.v1.ForwardedResult.log_id:type_name -> troupe.network.v1.LogID
-	6,  // 28: troupe.network.v1.Refusal.header:type_name -> troupe.network.v1.Header
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	6,  // 28: troupe.network.v1.TimeoutNow.header:type_name -> troupe.network.v1.Header
+	6,  // 29: troupe.network.v1.TimeoutNowResponse.header:type_name -> troupe.network.v1.Header
+	6,  // 30: troupe.network.v1.TransferRequest.header:type_name -> troupe.network.v1.Header
+	6,  // 31: troupe.network.v1.TransferResponse.header:type_name -> troupe.network.v1.Header
+	6,  // 32: troupe.network.v1.Refusal.header:type_name -> troupe.network.v1.Header
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_troupe_proto_init() }
@@ -2283,7 +2627,7 @@ func file_troupe_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_troupe_proto_rawDesc), len(file_troupe_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
