@@ -166,7 +166,7 @@ func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupCo
 	return GroupConfig{
 		Group: group, StateMachine: machine,
 		Settings: core.Settings{
-			ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second, UncommittedBytesMax: 64 << 20,
+			ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 64 << 20,
 		},
 		CommandBytesMax: 1 << 20, InflightProposalsMax: 4096, InflightBytesMax: 64 << 20,
 		LogCacheBytesMax: 64 << 20,

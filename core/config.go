@@ -21,6 +21,10 @@ type Settings struct {
 	// behind while others advance, and its entries may stand still on their way to
 	// the others (rule 16).
 	HungLimit time.Duration
+	// ClockDriftMax is by how much the rates of the clocks of two members may differ,
+	// as a part of 1: what one of them promises for a time counts for the others for
+	// so much less of it (rules 12, 31). From 0 to less than 1.
+	ClockDriftMax float64
 
 	// UncommittedBytesMax bounds the leader's uncommitted entries.
 	UncommittedBytesMax int
@@ -45,6 +49,9 @@ type Config struct {
 	// promise of its last life may be alive (rule 13). 0 in the first life of a
 	// store.
 	QuietPeriod time.Duration
+	// ClockStops: the clock stands still while the machine is suspended, so that a
+	// lease might outlast the promises behind it. Then there is none.
+	ClockStops bool
 	// ConfigurationBytesMax bounds the size of a configuration
 	// (membership.Configuration.SizeBytes), so that entries and messages hold it;
 	// 0 is no bound.
@@ -67,6 +74,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("core: HeartbeatInterval %v is not between 0 and a third of ElectionTimeout %v", c.HeartbeatInterval, c.ElectionTimeout)
 	case c.HungLimit < c.ElectionTimeout:
 		return fmt.Errorf("core: HungLimit %v is below ElectionTimeout %v", c.HungLimit, c.ElectionTimeout)
+	case !(c.ClockDriftMax >= 0 && c.ClockDriftMax < 1):
+		return fmt.Errorf("core: ClockDriftMax %v is not between 0 and 1", c.ClockDriftMax)
 	case c.QuietPeriod < 0:
 		return fmt.Errorf("core: QuietPeriod %v is negative", c.QuietPeriod)
 	case c.UncommittedBytesMax <= 0:

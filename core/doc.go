@@ -175,14 +175,22 @@
 // differ between nodes, because each follower names its own. Clocks count the time for which the
 // machine was suspended, if the system tells it.
 //
-//   - Code: core/heartbeat.go, core/vote.go, core/election.go, actors/stage/clock_linux.go
-//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign
-//   - Scripts: pre_candidates_depose
+// The leader's lease is the time in which nobody else can have been elected. For each voter the
+// leader takes the latest sum of two times: when it began a round that the voter answered, and what
+// that answer promised, less the drift of the clocks. The lease lasts as long as a joint quorum of
+// these. Only real answers of the term that is led count. A new peer has promised nothing, and
+// learners never count. The lease begins with the first commit of the term, and ends with the
+// leadership. Reads use it if they ask for it. Linearizable reads never do. If the clock stands still
+// while the machine is suspended, there is no lease.
+//
+//   - Code: core/heartbeat.go, core/vote.go, core/election.go, core/lease.go,
+//     actors/stage/clock_linux.go
+//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign,
+//     TestLeaseIsWhatAQuorumPromised, TestLeaseCountsRealAnswers, TestLeaseFollowsTheConfiguration,
+//     TestLeaseReads, TestLeaseEnds, TestRandomSchedules
+//   - Scripts: pre_candidates_depose, lease_read
 //   - Mutants: "promise forgotten"
 //   - Checkers: rulePromise
-//   - Not yet: the leader's lease. It will last as long as a joint quorum promised, counted from when
-//     the leader sent the heartbeats, less the drift of the clocks. Only real answers of its term
-//     will count. Linearizable reads never use it.
 //
 // # Rule 13: A start begins with a quiet period
 //

@@ -154,7 +154,7 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 	case *TimerFired:
 		e.onTimer(ev)
 	case *ReadRequest:
-		e.onRead(ev.ID)
+		e.onRead(heldRead{ev.ID, ev.Lease})
 	case *LostData:
 		e.onLostData(ev)
 	case *PeerProgress:

@@ -56,7 +56,12 @@ type BootstrapCancelled struct{}
 // ReadRequest asks for a read index. It is answered by a ReadReady or a
 // ReadFailed command with the same ID, at once or later. An ID is used once in
 // the life of an engine.
-type ReadRequest struct{ ID uint64 }
+type ReadRequest struct {
+	ID uint64
+	// Lease: the leader may answer by its lease while that lasts (rule 12). Where it
+	// does not, the read joins a round as any other does.
+	Lease bool
+}
 
 // TimerFired says that a timer came due. A firing whose generation is not that
 // of the timer's last ArmTimer is ignored.

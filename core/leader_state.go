@@ -20,8 +20,14 @@ type leaderState struct {
 	begun    Instant
 	identify uint64
 
-	round  uint64
-	rounds []roundSent
+	// round is the last that was begun, at begunRound; rounds are some of them.
+	round      uint64
+	begunRound Instant
+	rounds     []roundSent
+	// lease is until when a joint quorum has promised to elect nobody else (rule 12).
+	// leaseGivenUp: it is not to be used any more in this term.
+	lease        Instant
+	leaseGivenUp bool
 	// streams numbers streams over all terms of this engine.
 	streams uint64
 
@@ -48,11 +54,16 @@ type peer struct {
 	link
 	// seen is when a new learner answered that can prove nothing yet (rule 29).
 	seen Instant
-	// round is the last one that it answered, roundSent when a round was begun
-	// that it answered: the later of all.
+	// round is the last one that it answered, roundSent when a round was begun that
+	// it answered, and promised until when it elects nobody else, less drift: the
+	// latest of all that it really answered in this term, 0 if there is none.
 	round     uint64
 	roundSent Instant
-	applied   Index
+	promised  Instant
+	// grace is when this node began to lead it. Check-quorum takes that for an answer,
+	// and nothing else does.
+	grace   Instant
+	applied Index
 	// snapshot: a snapshot is on its way. pinned is its index.
 	snapshot bool
 	pinned   Index
@@ -125,6 +136,7 @@ func (e *Engine) becomeLeader() {
 
 // stepDown ends what only a leader does. The caller sets the new role.
 func (e *Engine) stepDown(why string) {
+	e.endLease()
 	for _, p := range e.leaderState.peers {
 		e.out.add(&StopStream{p.Identity, p.stream})
 	}
@@ -163,7 +175,7 @@ func (e *Engine) syncPeers() {
 		p := e.leaderState.peer(m.Identity)
 		if p == nil {
 			e.leaderState.streams++
-			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, roundSent: e.now}
+			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, grace: e.now}
 			runs := e.log.clone()
 			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.leaderState.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.
@@ -178,6 +190,7 @@ func (e *Engine) syncPeers() {
 		}
 	}
 	e.leaderState.peers = peers
+	e.renewLease()
 }
 
 // ready reports whether this node admits proposals: not before a bootstrap is

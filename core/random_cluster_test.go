@@ -38,10 +38,12 @@ type randomCluster struct {
 	watch func(n *randomNode, cmd Command)
 
 	installs, crashes, truncations int
+	// leases counts the steps in which somebody held a lease.
+	leases int
 }
 
 // randomCounts tells whether the schedules did what they are for.
-type randomCounts struct{ committed, elections, installs, crashes, truncations int }
+type randomCounts struct{ committed, elections, installs, crashes, truncations, leases int }
 
 type randomLink struct {
 	from, to NodeID
@@ -69,6 +71,9 @@ type randomNode struct {
 	cfg      Config
 	// drift is by how many thousandths this node's clock is fast.
 	drift Instant
+	// later are events that came while the commands of a step were carried out.
+	stepping bool
+	later    []Event
 }
 
 func (n *randomNode) now() Instant { return n.c.now + n.c.now/1000*n.drift }
@@ -148,9 +153,11 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	for i := 1; i <= size; i++ {
 		id := Identity{ID: NodeID(i), Incarnation: membership.Incarnation(100 + i)}
 		members = append(members, membership.Member{Identity: id, Address: fmt.Sprint("n", i)})
-		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, cfg: Config{
+		// Rule 12: no two clocks or time-outs need to be equal.
+		timeout := []time.Duration{1000, 1000, 1500, 2500}[r.IntN(4)] * time.Millisecond
+		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, drift: Instant(r.IntN(101) - 50), cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
-				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second,
+				ElectionTimeout: timeout, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, ClockDriftMax: 0.1,
 				UncommittedBytesMax: 1 << 20, KeepEntries: keep, SnapshotEntries: every,
 			},
 		}})
@@ -173,6 +180,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	counts.installs += c.installs
 	counts.crashes += c.crashes
 	counts.truncations += c.truncations
+	counts.leases += c.leases
 	return !t.Failed()
 }
 
@@ -303,7 +311,8 @@ func (c *randomCluster) propose(n *randomNode) {
 
 // heal ends all faults: the cluster must converge and commit something new.
 func (c *randomCluster) heal() {
-	c.faulty, c.pace = false, 150
+	// So slow a clock that heartbeats are delivered as fast as they come.
+	c.faulty, c.pace = false, 60
 	clear(c.down)
 	for _, n := range c.nodes {
 		if !n.alive {
@@ -433,6 +442,11 @@ func (c *randomCluster) send(m Message) bool {
 }
 
 func (n *randomNode) step(ev Event) {
+	if n.stepping {
+		// What a command brings about comes behind the commands after it.
+		n.later = append(n.later, ev)
+		return
+	}
 	mayWait := mayWait(n.engine, ev)
 	n.engine.Step(n.now(), ev, &n.out)
 	if err := n.engine.CheckInvariants(); err != nil {
@@ -441,14 +455,38 @@ func (n *randomNode) step(ev Event) {
 	if err := checkWaited(n.engine, ev, mayWait, &n.out); err != nil {
 		panic(err)
 	}
+	n.c.checkLeases()
 	n.carryOut()
+}
+
+// checkLeases: rule 12: who holds a lease knows all that is committed, anywhere.
+func (c *randomCluster) checkLeases() {
+	for _, n := range c.nodes {
+		if !n.alive || n.now() >= n.engine.Readable().Lease {
+			continue
+		}
+		c.leases++
+		for _, o := range c.nodes {
+			if o.alive && o.engine.commit > n.engine.commit {
+				panic(fmt.Sprintf("node %v holds the lease of term %d until %v and has committed %d; node %v has %d in term %d",
+					n.id, n.engine.hard.Term, n.engine.Readable().Lease.Sub(n.now()), n.engine.commit, o.id, o.engine.commit, o.engine.hard.Term))
+			}
+		}
+	}
 }
 
 func (n *randomNode) carryOut() {
 	commands := slices.Clone(n.out.Commands)
 	n.out = Output{}
+	n.stepping = true
 	for _, cmd := range commands {
 		n.do(cmd)
+	}
+	n.stepping = false
+	if len(n.later) > 0 {
+		ev := n.later[0]
+		n.later = n.later[1:]
+		n.step(ev)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func testConfig(self Identity) Config {
 	return Config{
 		Group: 1, Self: self, Seed: uint64(self.ID),
-		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, UncommittedBytesMax: 1 << 20},
+		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 1 << 20},
 	}
 }
 
@@ -129,9 +129,20 @@ func (w *world) scriptPropose(a scriptArgs) error {
 func (w *world) scriptRead(a scriptArgs) error {
 	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
 	n.reads++
-	w.printf("%d asks for read %d", n.id.ID, n.reads)
-	n.step(&ReadRequest{n.reads})
+	lease := len(a.words) > 1 && a.words[1] == "lease"
+	w.printf("%d asks for read %d%s", n.id.ID, n.reads, map[bool]string{true: " by the lease"}[lease])
+	n.step(&ReadRequest{ID: n.reads, Lease: lease})
 	return nil
+}
+
+func (n *worldNode) printLease() {
+	if left := n.engine.Readable().Lease.Sub(n.now); left > 0 {
+		n.w.printf("%d holds the lease for another %v, commit %d", n.id.ID, left, n.engine.Readable().Commit)
+	} else if why := n.engine.whyNoLease(); why != "" {
+		n.w.printf("%d has no lease: %s", n.id.ID, why)
+	} else {
+		n.w.printf("%d has no lease: it has run out", n.id.ID)
+	}
 }
 
 // timeAndNodes splits "[nodes] duration".

@@ -150,7 +150,7 @@ var mutants = []mutant{
 	},
 	{
 		"a first entry after a grant has run out", "rule 31", "core/forming.go",
-		"return f.attempt != 0 && e.now.Sub(f.asked) >= f.length-f.length/driftDivisor",
+		"return f.attempt != 0 && e.now.Sub(f.asked) >= e.lessDrift(f.length)",
 		"return f.attempt != 0 && e.now < 0",
 		byFormings,
 	},

@@ -94,7 +94,7 @@ func (p *plan) drawLimits(r *rand.Rand) {
 	const commandMax = 400
 	g := &p.group
 	g.Group = 1
-	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
+	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit, g.ClockDriftMax = p.election, p.heartbeat, p.hung, 0.1
 	g.CommandBytesMax = commandMax
 	g.InflightProposalsMax = pick(r, 4, 16, 1000)
 	g.InflightBytesMax = pick(r, 2000, 1<<20)
