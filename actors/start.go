@@ -179,6 +179,7 @@ func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
 		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
 		Settings:              cfg.Settings,
 		QuietPeriod:           n.quietPeriod(cfg.ElectionTimeout, again),
+		ClockStops:            n.env.ClockStops(),
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
 		Volatile:              storage.IsVolatile(cfg.StateMachine),
 	}

@@ -26,6 +26,9 @@ func (e *environment) Now() stage.Instant {
 	return stage.Instant(e.base) + stage.Instant(passed+passed/1000*e.drift)
 }
 
+// ClockStops implements stage.Environment: a pause is no standstill of the clock.
+func (e *environment) ClockStops() bool { return false }
+
 // wallStart is the wall clock at the beginning of each run.
 const wallStart = int64(1_700_000_000_000_000_000)
 
