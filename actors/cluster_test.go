@@ -310,12 +310,19 @@ func members(ids ...membership.NodeID) []membership.Member {
 // newCluster starts hosts 1 to n and forms a cluster of them.
 func newCluster(t *testing.T, n int, configure func(*GroupConfig)) []*host {
 	t.Helper()
+	return newClusterOf(t, n, configure, nil)
+}
+
+// newClusterOf is newCluster with something around the network of each host.
+func newClusterOf(t *testing.T, n int, configure func(*GroupConfig), around func(network.Network) network.Network) []*host {
+	t.Helper()
 	hub := inproc.NewHub()
 	var hosts []*host
 	var ids []membership.NodeID
 	for i := range n {
 		id := membership.NodeID(i + 1)
 		h := newHost(t, hub, id, configure)
+		h.around = around
 		h.start()
 		hosts = append(hosts, h)
 		ids = append(ids, id)

@@ -99,6 +99,8 @@ type coreNeeds struct {
 	underWay  *readCount
 	answers   *resultSender
 	stopCause func() error
+	// readable is what reads are answered by without the core.
+	readable *readable
 	// checkInvariants checks the engine's invariants after every step.
 	checkInvariants bool
 }
@@ -120,6 +122,8 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
+	// forget lets go of a read that was cancelled.
+	forget(*Read)
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
@@ -249,6 +253,7 @@ func (c *coreActor) handle(item any) {
 		c.onRetry()
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
+		c.readable.show(c.engine.Readable())
 		c.execute()
 	case core.Event:
 		c.stepEngine(item)
@@ -261,8 +266,10 @@ func (c *coreActor) handle(item any) {
 }
 
 // stepEngine steps the engine and carries out its commands before the next step.
+// What reads are answered by is shown before any of them.
 func (c *coreActor) stepEngine(ev core.Event) {
 	c.engine.Step(c.now, ev, &c.out)
+	c.readable.show(c.engine.Readable())
 	c.execute()
 }
 
@@ -351,6 +358,7 @@ func (c *coreActor) publish() {
 // ends too.
 func (c *coreActor) finish() {
 	left := c.inbox.Close()
+	c.readable.lease.Store(0)
 	for i := range c.timers {
 		c.timers[i].cancel()
 	}

@@ -33,6 +33,7 @@ const (
 	EntriesApplied
 	LogAppended
 	Reads
+	ReadsLocal
 	Elections
 	LeaderChanges
 	Snapshots
@@ -66,6 +67,8 @@ const (
 	ProposalsInflightSize
 	ProposalsWaiting
 	ReadsInflight
+	LeaseRemaining
+	QuorumAge
 
 	idsEnd
 )
@@ -134,8 +137,10 @@ var table = [idsEnd]Row{
 		When: onRead, Attributes: []Attribute{group}},
 	LogAppended: {Name: "raft.log.appended", Kind: Counter, Unit: bytes, Description: "Bytes of the entries appended to this node's log.",
 		When: onRead, Attributes: []Attribute{group}},
-	Reads: {Name: "raft.reads", Kind: Counter, Unit: "{read}", Description: "Linearizable reads by how they ended.",
+	Reads: {Name: "raft.reads", Kind: Counter, Unit: "{read}", Description: "Reads by how they ended.",
 		When: onRead, Attributes: []Attribute{group, {KeyOutcome, ReadOutcomes}}},
+	ReadsLocal: {Name: "raft.reads.local", Kind: Counter, Unit: "{read}", Description: "Reads that were answered at once, without a message: by the lease, or because the state was current enough.",
+		When: onRead, Attributes: []Attribute{group, {KeyMode, LocalModes}}},
 	Elections: {Name: "raft.elections", Kind: Counter, Unit: "{election}", Description: "Elections that this node began, by their reason and by how they ended.",
 		When: onRead, Attributes: []Attribute{group, {KeyReason, ElectionReasons}, {KeyOutcome, ElectionOutcomes}}},
 	LeaderChanges: {Name: "raft.leader.changes", Kind: Counter, Unit: "{change}", Description: "Leaders that this node has come to know, each of another node or term than the one before.",
@@ -191,6 +196,10 @@ var table = [idsEnd]Row{
 		When: onRead, Attributes: []Attribute{group}},
 	ProposalsWaiting: {Name: "raft.proposals.waiting", Kind: Gauge, Unit: "{proposal}", Description: "Proposals that wait for room to be admitted.",
 		When: onRead, Attributes: []Attribute{group}},
-	ReadsInflight: {Name: "raft.reads.inflight", Kind: Gauge, Unit: "{read}", Description: "Linearizable reads that are under way on this node.",
+	ReadsInflight: {Name: "raft.reads.inflight", Kind: Gauge, Unit: "{read}", Description: "Reads that wait on this node.",
 		When: onRead, Attributes: []Attribute{group}},
+	LeaseRemaining: {Name: "raft.lease.remaining", Kind: Gauge, Unit: seconds, Description: "Time for which the lease of this node still lasts; 0 without one, and where it does not lead.",
+		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
+	QuorumAge: {Name: "raft.quorum.contact.age", Kind: Gauge, Unit: seconds, Description: "Time since the newest round of heartbeats began that a quorum has answered, since the group's start if none has, on the leader; 0 on others.",
+		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
 }
