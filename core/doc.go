@@ -164,9 +164,9 @@
 //
 //   - Code: core/vote.go, core/election.go, core/check_quorum.go
 //   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestCandidateWaitsForItsVote,
-//     TestFruitlessCampaignsDouble, TestSlowDisksElect
+//     TestFruitlessCampaignsDouble, TestSlowDisksElect, TestCheckQuorumCountsNoLearner
 //   - Scripts: pre_vote, check_quorum, slow_disks
-//   - Mutants: "doubling that never resets"
+//   - Mutants: "doubling that never resets", "check-quorum that counts learners"
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
 //
@@ -183,14 +183,18 @@
 // leadership. Reads use it if they ask for it. Linearizable reads never do. If the clock stands still
 // while the machine is suspended, there is no lease.
 //
-//   - Code: core/heartbeat.go, core/vote.go, core/election.go, core/lease.go,
-//     actors/stage/clock_linux.go
+//   - Code: core/heartbeat.go, core/vote.go, core/election.go, core/lease.go, actors/readable.go,
+//     actors/stage/clock_linux.go, actors/stage/clock_other.go
 //   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign,
 //     TestLeaseIsWhatAQuorumPromised, TestLeaseCountsRealAnswers, TestLeaseFollowsTheConfiguration,
-//     TestLeaseReads, TestLeaseEnds, TestRandomSchedules
+//     TestLeaseReads, TestLeaseEnds, TestRandomSchedules, actors.TestCommitIsReadBehindTheLease,
+//     actors.TestShownBeforeItIsTold, actors.TestCommitIsShownBeforeItIsTold,
+//     actors.TestLeaseReadsAskNobody, internal/simulation.TestDriftBeyondTheBound
 //   - Scripts: pre_candidates_depose, lease_read
-//   - Mutants: "promise forgotten"
-//   - Checkers: rulePromise
+//   - Mutants: "promise forgotten", "lease from the wrong send time", "lease without the drift",
+//     "lease from the grace value of a new peer", "lease of a peer added a moment ago", "lease that
+//     counts learners", "commit loaded before the lease check", "a lease shown until its end was told"
+//   - Checkers: rulePromise, ruleStaleLease
 //
 // # Rule 13: A start begins with a quiet period
 //
@@ -343,8 +347,8 @@
 // three things hold. First, every incoming voter has durably acknowledged, in this term and under
 // its incarnation, the entry that made it a learner. So no voter is ever empty. Second, each of them
 // lags by less than a bound. Third, each half has a quorum of members that answered a round of this
-// term within the last election time-out. The three things are required for the joint entry of a
-// bootstrap too. The next change starts only when the last one is committed and the leader has
+// term which began within the last election time-out. The three things are required for the joint
+// entry of a bootstrap too. The next change starts only when the last one is committed and the leader has
 // committed an entry of its own term.
 //
 //   - Code: core/bootstrap.go, core/commit.go
@@ -414,13 +418,21 @@
 // configuration that is in force then. Every heartbeat is a round, and numbers are not used again.
 // Followers and learners ask the leader only for the index, and read their own state machine.
 //
-//   - Code: core/read_index.go, core/heartbeat.go
+// A bound on staleness is an echo. A node notes its clock and asks the leader. The leader answers
+// with its commit index when a round that began after the question, or its lease, has shown that it
+// still led. The request's number, which is never used again, stands for what the clock showed. When
+// the node has applied that index, its state is as current as the moment of the question.
+//
+//   - Code: core/read_index.go, core/heartbeat.go, core/lease.go, actors/read.go, actors/reads.go,
+//     actors/apply_actor.go
 //   - Tests: TestPaperBlankEntryBeforeReads, TestPaperReadNeedsRound, TestReadRounds,
-//     TestStaleHeartbeatNamesNoRound, TestLearnerLetsGoOfSilentLeader
+//     TestStaleHeartbeatNamesNoRound, TestLearnerLetsGoOfSilentLeader, TestLeaseEnds,
+//     actors.TestReadsWaitForTheirIndex, actors.TestFreshState, actors.TestStaleReadsWithoutALeader,
+//     troupe.TestTooStale
 //   - Scripts: read_index, read_on_follower, read_stale_answer
-//   - Mutants: "read without a round of confirmation"
-//   - Checkers: ruleStaleRead, ruleReadEarly
-//   - Not yet: lease reads, and reads with a bound on staleness
+//   - Mutants: "read without a round of confirmation", "round joined after it began", "lease before
+//     the first commit of the term", "stale bound from the local clock only"
+//   - Checkers: ruleStaleRead, ruleReadEarly, ruleTooStale, ruleAtLeast
 //
 // # Rule 27: A message counts only with the cluster id
 //

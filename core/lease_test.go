@@ -143,19 +143,19 @@ func TestLeaseFollowsTheConfiguration(t *testing.T) {
 
 	all := []NodeID{1, 2, 3, 4, 5}
 	r.changed([]NodeID{1, 2, 3}, nil, all)
-	round = r.beat(0)
+	round = r.beat(100 * time.Millisecond)
 	r.answered(4, round, time.Minute)
 	r.answered(5, round, time.Minute)
-	r.wantLease(900*time.Millisecond, "learners 4 5 promise")
+	r.wantLease(800*time.Millisecond, "learners 4 5 promise")
 
 	r.changed([]NodeID{1, 4, 5}, []NodeID{1, 2, 3}, all)
-	r.wantLease(900*time.Millisecond, "1 4 5 and 1 2 3, of both halves")
+	r.wantLease(800*time.Millisecond, "1 4 5 and 1 2 3, of both halves")
 	r.answered(4, r.beat(100*time.Millisecond), time.Minute)
-	r.wantLease(800*time.Millisecond, "the half of 1 2 3 has not answered")
+	r.wantLease(700*time.Millisecond, "the half of 1 2 3 has not answered")
 	r.changed([]NodeID{2, 3, 4}, nil, []NodeID{2, 3, 4})
-	r.wantLease(800*time.Millisecond, "a leader that does not vote")
+	r.wantLease(700*time.Millisecond, "a leader that does not vote")
 	r.changed([]NodeID{1, 3}, nil, []NodeID{1, 3})
-	r.wantLease(350*time.Millisecond, "1 3")
+	r.wantLease(250*time.Millisecond, "1 3")
 
 	// Who comes anew is no one who promised, whatever was promised before.
 	r.changed([]NodeID{1, 4}, nil, []NodeID{1, 4})

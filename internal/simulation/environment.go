@@ -52,6 +52,11 @@ func (e *environment) System() *stage.System { return e.life.sim.system }
 // real is how much virtual time passes while the node's clock shows d.
 func (e *environment) real(d time.Duration) time.Duration { return d - d/1000*time.Duration(e.drift) }
 
+// realMost is how much virtual time passes at most while the node's clock shows d.
+func (e *environment) realMost(d time.Duration) time.Duration {
+	return time.Duration(float64(d)/(1+float64(e.drift)/1000)) + microsecond
+}
+
 func (e *environment) AfterFunc(d time.Duration, f func()) stage.Timer {
 	return &timer{e, e.life.sim.clock.after(e.real(d), e.life, f)}
 }
