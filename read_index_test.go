@@ -3,6 +3,7 @@ package troupe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -23,6 +24,31 @@ func TestEveryReadMode(t *testing.T) {
 					t.Errorf("%v on node %d: %q at %d, %v, after a write at %v", mode, m.id, m.machine.content(), index, err, result.LogID)
 				}
 			}
+		}
+	}
+}
+
+// TestReadsOutliveTheirLeader asserts that reads which were asked of a leader that is
+// gone are asked again, and see what it had acknowledged.
+func TestReadsOutliveTheirLeader(t *testing.T) {
+	c := formed(t, 3, config())
+	leader, follower := c.leader(), c.follower()
+	result := leader.propose(t, "a")
+	leader.raft.Kill()
+	answers := make(chan error, 3)
+	for _, mode := range []troupe.ReadMode{troupe.Linearizable, troupe.Lease, troupe.Stale(time.Nanosecond)} {
+		ctx := within(t, 20*time.Second)
+		go func() {
+			index, err := follower.raft.ReadIndex(ctx, mode)
+			if err == nil && (index < result.LogID.Index || len(follower.machine.content()) == 0) {
+				err = fmt.Errorf("%v: at %d, after a write at %v", mode, index, result.LogID)
+			}
+			answers <- err
+		}()
+	}
+	for range cap(answers) {
+		if err := <-answers; err != nil {
+			t.Error(err)
 		}
 	}
 }

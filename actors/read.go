@@ -25,6 +25,11 @@ const (
 	ReadAtLeast
 )
 
+// String returns "linearizable", "lease", "stale" or "at_least".
+func (m ReadMode) String() string {
+	return [...]string{"linearizable", "lease", "stale", "at_least"}[m]
+}
+
 // Read is a read of the state machine: Completed is called when this node's machine
 // is as current as the mode asks for. Its owner changes like that of a Proposal.
 type Read struct {

@@ -14,6 +14,7 @@ type readsInCore struct {
 	waiting, byLease readChain
 	asked            []askedReads
 	lastID           uint64
+	request          core.ReadRequest
 	// asking are those of the request that the engine is just told of.
 	asking readChain
 }
@@ -57,7 +58,8 @@ func (r *readsInCore) askFor(c *coreActor, waiting *readChain, lease bool) {
 			observe.ReadAsked{Span: read.span}.Tell(c.watch)
 		}
 	}
-	c.stepEngine(&core.ReadRequest{ID: r.lastID, Lease: lease})
+	r.request = core.ReadRequest{ID: r.lastID, Lease: lease}
+	c.stepEngine(&r.request)
 	r.asking = readChain{}
 }
 

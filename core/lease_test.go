@@ -167,6 +167,27 @@ func TestLeaseFollowsTheConfiguration(t *testing.T) {
 	r.wantLease(900*time.Millisecond, "alone")
 }
 
+// TestReadsInAJointConfiguration: rule 26: a round is confirmed by a quorum of each
+// half of the configuration in force then.
+func TestReadsInAJointConfiguration(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	all := []NodeID{1, 2, 3, 4, 5}
+	r.changed([]NodeID{1, 2, 3}, nil, all)
+	r.changed([]NodeID{1, 4, 5}, []NodeID{1, 2, 3}, all)
+	r.answered(2, r.beat(0), time.Second)
+	r.answered(4, r.e.leaderState.round, time.Second)
+	r.step(&ReadRequest{ID: 1})
+	for _, step := range []struct {
+		id   NodeID
+		want bool
+	}{{2, false}, {3, false}, {4, true}} {
+		r.answered(step.id, r.e.leaderState.round, time.Second)
+		if _, ready := find[*ReadReady](r); ready != step.want {
+			t.Errorf("node %d has answered: ready %t", step.id, ready)
+		}
+	}
+}
+
 // TestCheckQuorumCountsNoLearner: learners that answer keep nobody in office.
 func TestCheckQuorumCountsNoLearner(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()

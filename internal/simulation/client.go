@@ -54,7 +54,7 @@ type work struct {
 
 func (w *work) String() string {
 	if w.isRead {
-		return fmt.Sprintf("a %s read of client %d", readNames[w.read.Mode], w.client.number)
+		return fmt.Sprintf("a %v read of client %d", w.read.Mode, w.client.number)
 	}
 	return fmt.Sprintf("command %d of client %d", w.command.id, w.client.number)
 }
@@ -155,9 +155,6 @@ func (c *client) writes(l *life, impatient bool, finished func(*work)) *work {
 	l.group.Propose(p)
 	return w
 }
-
-// readNames are of the modes, in their order.
-var readNames = [...]string{"linearizable", "lease", "stale", "at-least"}
 
 // drawRead draws how current a read has to be.
 func (c *client) drawRead(l *life) *actors.Read {
