@@ -151,7 +151,8 @@ func (c *coreActor) step() bool {
 		return false
 	}
 	if !urgent {
-		// Proposals alone woke it: one yield lets the other clients come along.
+		// Proposals or reads alone woke it: one yield lets the other clients come along.
+		// Reads that come together share a round.
 		c.Env.Yield()
 	}
 	items, notices, urgent := c.inbox.takeAll()

@@ -242,7 +242,8 @@ func (g *Group) ReadIndex(r *Read) {
 			return
 		}
 	}
-	if !g.core.inbox.Put(r, true) {
+	// As a proposal it may wait for others to come along.
+	if !g.core.inbox.Put(r, false) {
 		g.reads.finish(r, stageCore, 0, g.stopCause())
 	}
 }
