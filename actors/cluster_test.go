@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/goleak"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -126,6 +127,7 @@ type host struct {
 	meter       metric.MeterProvider
 	foldsGroups bool
 	around      func(network.Network) network.Network
+	env         stage.Environment // nil: production's
 }
 
 func address(id membership.NodeID) string { return fmt.Sprintf("host-%d", id) }
@@ -153,7 +155,7 @@ func (h *host) start() {
 	}
 	h.node, err = NewNode(NodeConfig{
 		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: n,
-		CheckInvariants: true, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
+		Environment: h.env, CheckInvariants: true, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
 	})
 	if err != nil {
 		h.t.Fatal(err)

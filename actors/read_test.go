@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -177,6 +178,33 @@ func TestLeaseReadsAskNobody(t *testing.T) {
 	readOf(t, follower.group, &Read{Mode: ReadStale, StaleMax: 1})
 	if n := asked.Load() - before; n != 2 {
 		t.Errorf("a read of a state that is older than a nanosecond asked %d times", n-1)
+	}
+}
+
+// stoppingClock is an environment whose clock stands still while the machine sleeps.
+type stoppingClock struct{ stage.Environment }
+
+func (stoppingClock) ClockStops() bool { return true }
+
+// TestNoLeaseWhereTheClockStops: lease reads take a round there, and the status says
+// why.
+func TestNoLeaseWhereTheClockStops(t *testing.T) {
+	h := newHost(t, inproc.NewHub(), 1, nil)
+	h.env = stoppingClock{stage.Production()}
+	h.start()
+	if err := bootstrap(t, h.group, patience, members(1)...); err != nil {
+		t.Fatal(err)
+	}
+	leaderOf(t, []*host{h})
+	p := call(t, h.group, &Proposal{Data: []byte("x"), WaitForRoom: true})
+	if r := (&Read{Mode: ReadLease}); h.group.ReadNow(r) {
+		t.Error("a lease on a clock that stops")
+	}
+	if r := readOf(t, h.group, &Read{Mode: ReadLease}); r.Err != nil || r.Index < p.LogID.Index {
+		t.Errorf("a lease read: %+v", r)
+	}
+	if s := h.group.Status(); s.LeaseLeft != 0 || !strings.Contains(s.NoLease, "stands still") {
+		t.Errorf("the status says %v, %q", s.LeaseLeft, s.NoLease)
 	}
 }
 

@@ -150,6 +150,8 @@ func (e *Engine) configurationChanged() {
 	switch e.role {
 	case RoleLeader:
 		e.syncPeers()
+		// Rule 26: by the configuration in force now. A smaller quorum may have answered.
+		e.confirmReads()
 	case RoleFollower, RoleLearner, RoleNone:
 		e.role = e.idleRole()
 		if e.electionTimer.at == 0 {

@@ -186,6 +186,18 @@ func TestReadsInAJointConfiguration(t *testing.T) {
 			t.Errorf("node %d has answered: ready %t", step.id, ready)
 		}
 	}
+
+	// A read that waits for a quorum does not wait for a smaller one, which has
+	// answered, to do so again.
+	r = newRig(t, rigOptions{voters: 5}).lead()
+	r.answered(2, r.beat(0), time.Second)
+	r.answered(3, r.e.leaderState.round, time.Second)
+	r.step(&ReadRequest{ID: 2})
+	r.answered(2, r.e.leaderState.round, time.Second)
+	r.changed([]NodeID{1, 2, 3}, nil, all)
+	if ready, ok := find[*ReadReady](r); !ok || ready.ID != 2 {
+		t.Errorf("two of three have answered: %q", r.lines())
+	}
 }
 
 // TestCheckQuorumCountsNoLearner: learners that answer keep nobody in office.
@@ -232,6 +244,8 @@ func TestLeaseReads(t *testing.T) {
 	// Others ask the leader once, and say that a lease will do.
 	other := newRig(t, rigOptions{}).follow(2)
 	other.expect(other.step(&ReadRequest{ID: 1, Lease: true}), "send ->2 T2 read index by the lease?")
+	learner := newRig(t, rigOptions{learner: true}).follow(2)
+	learner.expect(learner.step(&ReadRequest{ID: 1, Lease: true}), "send ->2 T2 read index by the lease?")
 	held := newRig(t, rigOptions{})
 	held.expect(held.step(&ReadRequest{ID: 1, Lease: true}))
 	held.follow(2)
