@@ -43,6 +43,11 @@ type Config struct {
 	// machine has stayed behind the others', or its entries have stood still on
 	// their way to them. At least ElectionTimeout. Default ten ElectionTimeout.
 	HungLimit time.Duration
+	// ClockDriftMax is by how much the rates of any two members' clocks may differ, as
+	// a part of 1: more than 0 and less than 1. Where they differ by more, [Lease]
+	// reads may miss writes, and nothing else is wrong. Default 0.1, which is a
+	// thousand times what the clock of a healthy machine does.
+	ClockDriftMax float64
 
 	// CommandBytesMax is the largest command. Default 4 MiB.
 	CommandBytesMax int
@@ -91,6 +96,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.ElectionTimeout, time.Second)
 	orDefault(&c.HeartbeatInterval, c.ElectionTimeout/10)
 	orDefault(&c.HungLimit, 10*c.ElectionTimeout)
+	orDefault(&c.ClockDriftMax, 0.1)
 	orDefault(&c.CommandBytesMax, 4*mib)
 	orDefault(&c.InflightProposalsMax, 4096)
 	orDefault(&c.InflightBytesMax, 64*mib)
@@ -189,6 +195,7 @@ func (c *Config) forActors() actors.GroupConfig {
 			ElectionTimeout:     c.ElectionTimeout,
 			HeartbeatInterval:   c.HeartbeatInterval,
 			HungLimit:           c.HungLimit,
+			ClockDriftMax:       c.ClockDriftMax,
 			UncommittedBytesMax: c.UncommittedBytesMax,
 			SnapshotEntries:     orOff(c.SnapshotEntries),
 			SnapshotLogBytes:    orOff(c.SnapshotLogBytes),

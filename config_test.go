@@ -2,6 +2,7 @@ package troupe
 
 import (
 	"errors"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -29,6 +30,10 @@ func TestConfigValidate(t *testing.T) {
 		{"heartbeats at a third", func(c *Config) { c.ElectionTimeout, c.HeartbeatInterval = 300*time.Millisecond, 100*time.Millisecond }, "", ""},
 		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "not positive"},
 		{"hung before the election", func(c *Config) { c.HungLimit = 500 * time.Millisecond }, "HungLimit", "less than ElectionTimeout"},
+		{"clocks that differ by all", func(c *Config) { c.ClockDriftMax = 1 }, "ClockDriftMax", "less than 1"},
+		{"negative drift", func(c *Config) { c.ClockDriftMax = -0.1 }, "ClockDriftMax", "-0.1"},
+		{"no number for a drift", func(c *Config) { c.ClockDriftMax = math.NaN() }, "ClockDriftMax", "NaN"},
+		{"clocks that differ by half", func(c *Config) { c.ClockDriftMax = 0.5 }, "", ""},
 		{"negative limit", func(c *Config) { c.WindowMessagesMax = -1 }, "WindowMessagesMax", "not positive"},
 		{"command larger than the flight", func(c *Config) { c.InflightBytesMax = mib }, "InflightBytesMax", "CommandBytesMax"},
 		{"command larger than the uncommitted", func(c *Config) { c.UncommittedBytesMax = mib }, "UncommittedBytesMax", "CommandBytesMax"},
@@ -64,6 +69,8 @@ func TestConfigReachesTheActors(t *testing.T) {
 			field.SetInt(int64(i + 1))
 		case field.CanUint():
 			field.SetUint(uint64(i + 1))
+		case field.CanFloat():
+			field.SetFloat(float64(i + 1))
 		case field.Type() == reflect.TypeFor[ClusterID]():
 			field.Set(reflect.ValueOf(ClusterID{byte(i + 1)}))
 		default:

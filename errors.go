@@ -59,6 +59,14 @@ type (
 	//
 	//   - Text: what it has heard, for people.
 	ContradictionError = core.ContradictionError
+	// TooStaleError: the state of this node is older than a read allows, and could
+	// not be brought up to date in time.
+	//
+	//   - Age: how long ago the state is known to have been current, -1 if that is
+	//     not known;
+	//   - LagEntries: by how many entries the state machine is behind, if that is why;
+	//   - Cause: why the read has ended, the error of a context for instance.
+	TooStaleError = core.TooStaleError
 	// BootstrapError: a bootstrap was refused, and nothing was written.
 	//
 	//   - Node: the member that stands in the way, 0 if none does;
@@ -96,10 +104,11 @@ type (
 // happen.
 func MayHaveHappened(err error) bool { return core.MayHaveHappened(err) }
 
-// ConfigError names the field of a configuration and the rule that its value
-// breaks.
+// ConfigError names the field of a configuration, or the argument of a call, and the
+// rule that its value breaks.
 type ConfigError struct {
-	// Field is written with its struct, as in "Config.HeartbeatInterval".
+	// Field is written with its struct, as in "Config.HeartbeatInterval"; or it is
+	// the function that made the argument, as in "Stale".
 	Field string
 	Rule  string
 }

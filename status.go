@@ -42,6 +42,15 @@ type Status struct {
 	// LastContact is how long ago this node last heard of its leader: 0 on the
 	// leader itself, -1 if it never did.
 	LastContact time.Duration
+	// LastQuorumContact is how long ago this node, as the leader, sent the newest
+	// heartbeats that a quorum has answered. It is -1 on other nodes, and if there are
+	// none in this term.
+	LastQuorumContact time.Duration
+	// Lease is for how long this node, as the leader, may still answer [Lease] reads by
+	// itself, and no other node can be elected. While it is 0 on the leader, NoLease
+	// says why, for people, and those reads take a round of heartbeats.
+	Lease   time.Duration
+	NoLease string
 
 	// Last is the index of the newest entry of this node's log, Committed the
 	// newest that it knows to be committed, Applied the newest that its state
@@ -168,6 +177,7 @@ func statusOf(s actors.Status) Status {
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
 		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
+		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,

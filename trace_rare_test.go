@@ -169,6 +169,37 @@ func TestTraceOfARead(t *testing.T) {
 	}
 }
 
+// TestTraceOfALeaseRead asserts that a read which waits for nobody has the same tree,
+// and says its mode.
+func TestTraceOfALeaseRead(t *testing.T) {
+	c := newTraced(t, 3, config(), nobody)
+	c.form(t)
+	leader, follower := c.leader(), c.follower()
+	err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Lease > 0 && s.Applied == s.Last })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var traces, want []string
+	for _, m := range []*member{leader, follower} {
+		ctx, id := sampledCaller(within(t, 20*time.Second), true)
+		if _, err := m.raft.ReadIndex(ctx, troupe.Lease); err != nil {
+			t.Fatal(err)
+		}
+		traces = append(traces, id)
+		tree := fmt.Sprintf("raft.read internal at %[1]d\n  raft.read.apply_wait internal at %[1]d\n  raft.read.confirm internal at %[1]d\n", m.id)
+		if m != leader {
+			tree += fmt.Sprintf("    raft.read.index server at %d peer %d\n", leader.id, m.id)
+		}
+		want = append(want, tree)
+	}
+	c.wait(t, traces, want...)
+	for _, s := range c.collector.Spans() {
+		if s.Name == "raft.read" && (s.Attributes["raft.mode"] != "lease" || s.Attributes["raft.index"] == nil) {
+			t.Errorf("%s at %s says %v", s.Name, s.Instance, s.Attributes)
+		}
+	}
+}
+
 // TestTraceOfASnapshot asserts the trace of a snapshot that is sent to a member
 // which was away for too long, over both nodes.
 func TestTraceOfASnapshot(t *testing.T) {

@@ -22,7 +22,8 @@ import (
 //	          in the order of the log; the configuration in force at the
 //	          applied index
 //	RECEIVES  how far to apply; pending proposals; reads that wait for an
-//	          index; requests for a view and for an installation
+//	          index, and which of them do so no more; requests for a view and
+//	          for an installation
 //	SENDS     each result to its proposal, and the end of each read; to the core
 //	          what was applied, a view, and that a snapshot is installed;
 //	          results of forwarded proposals to the network
@@ -43,10 +44,11 @@ type applyActor struct {
 	target      core.Index
 
 	pending []pendingProposals
+	// reads wait for their index.
+	reads []readBatch
 	// decided are proposals that have their result and are not answered yet.
 	decided  []decidedProposal
 	answered stage.Answers
-	reads    []readBatch
 	install  *core.SnapshotMeta
 	view     bool
 	// fetched was read from the store and is to be applied next.
@@ -73,6 +75,8 @@ type applyNeeds struct {
 	underWay  *readCount
 	answers   *resultSender
 	core      coreMail
+	// readable is told what the machine has applied.
+	readable *readable
 	// stopCause is what waiters are told at the end.
 	stopCause func() error
 	// entriesMax and bytesMax bound one Apply.
@@ -101,6 +105,7 @@ type applyItem struct {
 	upTo    core.Index
 	pending pendingProposals
 	read    readBatch
+	forget  *Read
 	view    bool
 	install *core.SnapshotMeta
 }
@@ -121,7 +126,9 @@ func (s *pendingProposals) next() (core.LogID, *Proposal) {
 // readBatch is reads that wait until index is applied.
 type readBatch struct {
 	index core.Index
-	reads []*Read
+	reads readChain
+	// since is when they were asked for: everything that was acknowledged before is
+	// at index or below. It is 0 if nothing is known of that.
 	since core.Instant
 }
 
@@ -130,6 +137,7 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 	a.Shell = a.Home.Shell("apply", a.step, a.finish)
 	a.inbox.Wake, a.inbox.Meter = a.Wake, a.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
+	a.readable.applied.Store(uint64(applied.Index))
 	return a
 }
 
@@ -139,6 +147,7 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
 func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
 func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
+func (a *applyActor) forget(r *Read)                    { a.inbox.Put(applyItem{forget: r}, true) }
 func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
 func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
 
@@ -146,6 +155,7 @@ func (a *applyActor) step() bool {
 	for _, item := range a.inbox.Take() {
 		a.accept(item)
 	}
+	a.serveReads()
 	switch {
 	case a.install != nil:
 		a.restore()
@@ -168,9 +178,11 @@ func (a *applyActor) accept(item applyItem) {
 	if !item.pending.proposals.empty() {
 		a.pending = append(a.pending, item.pending)
 	}
-	if len(item.read.reads) > 0 {
+	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
-		a.serveReads()
+	}
+	if item.forget != nil {
+		a.forgetRead(item.forget)
 	}
 	a.view = a.view || item.view
 	if item.install != nil {
@@ -254,6 +266,7 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
 	a.memoryLog.SetApplied(last.Index)
+	a.readable.applied.Store(uint64(last.Index))
 	a.settle(entries, values)
 	a.serveReads()
 	a.core.noteApplied(last.LogID)
@@ -367,9 +380,24 @@ func (a *applyActor) serveReads() {
 			kept = append(kept, b)
 			continue
 		}
-		observe.ReadsServed{Since: b.since}.Tell(a.watch)
-		for _, r := range b.reads {
+		if b.since != 0 {
+			a.readable.isCurrent(b.since)
+			observe.ReadsServed{Since: b.since}.Tell(a.watch)
+		}
+		for r := b.reads.pop(); r != nil; r = b.reads.pop() {
 			a.underWay.finish(r, stageApply, b.index, nil)
+		}
+	}
+	clear(a.reads[len(kept):])
+	a.reads = kept
+}
+
+// forgetRead lets go of a read that was cancelled.
+func (a *applyActor) forgetRead(r *Read) {
+	kept := a.reads[:0]
+	for _, b := range a.reads {
+		if b.reads.remove(r); !b.reads.empty() {
+			kept = append(kept, b)
 		}
 	}
 	clear(a.reads[len(kept):])
@@ -398,6 +426,8 @@ func (a *applyActor) restore() {
 	meta := *a.install
 	a.install = nil
 	var err error
+	// Meanwhile the machine may be neither what it was nor what it will be.
+	a.readable.applied.Store(0)
 	span := observe.Restoring{Meta: &meta}.Begin(a.watch)
 	a.Do(calls.Restore, func() { err = a.readSnapshot(meta) }, func() {
 		observe.Restored{Span: span, Meta: &meta, Err: err}.Tell(a.watch)
@@ -409,6 +439,7 @@ func (a *applyActor) restore() {
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
 		a.memoryLog.SetApplied(meta.Index)
+		a.readable.applied.Store(uint64(meta.Index))
 		a.settleJump(meta.LogID)
 		a.serveReads()
 		a.core.put(&core.SnapshotInstalled{LogID: meta.LogID})
@@ -435,6 +466,7 @@ func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
 
 // finish answers whoever still waits: what was appended here may yet happen.
 func (a *applyActor) finish() {
+	a.readable.applied.Store(0)
 	for _, item := range a.inbox.Close() {
 		a.acceptLast(item)
 	}
@@ -447,7 +479,7 @@ func (a *applyActor) finish() {
 	}
 	a.pending = nil
 	for _, b := range a.reads {
-		for _, r := range b.reads {
+		for r := b.reads.pop(); r != nil; r = b.reads.pop() {
 			a.underWay.finish(r, stageApply, 0, cause)
 		}
 	}
@@ -459,7 +491,7 @@ func (a *applyActor) acceptLast(item applyItem) {
 	if !item.pending.proposals.empty() {
 		a.pending = append(a.pending, item.pending)
 	}
-	if len(item.read.reads) > 0 {
+	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
 	}
 }

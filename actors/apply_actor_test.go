@@ -47,7 +47,7 @@ func newApplyRig(t *testing.T) *applyRig {
 	r.apply = newApplyActor(applyNeeds{
 		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(),
 		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
-		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{},
+		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{}, readable: &readable{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
@@ -178,22 +178,35 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 func TestReadsWaitForTheirIndex(t *testing.T) {
 	r := newApplyRig(t)
 	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
-	wait := func(index core.Index) {
+	wait := func(index core.Index) *Read {
 		read := &Read{Completed: func(read *Read) {
-			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.apply.applied.Index))
+			r.answers = append(r.answers, fmt.Sprintf("read %d at %d, current at %d", read.Index, r.apply.applied.Index, r.apply.readable.current.Load()))
 		}}
 		read.stage.Store(stageApply)
-		r.apply.inbox.Put(applyItem{read: readBatch{index, []*Read{read}, 0}}, true)
+		batch := readBatch{index: index, since: core.Instant(10 * index)}
+		batch.reads.push(read)
+		r.apply.serve(batch)
+		return read
 	}
 	wait(3)
 	wait(0)
 	wait(2)
 	r.run()
-	r.expect(t, "read 0 at 0")
+	r.expect(t, "read 0 at 0, current at 0")
 	r.apply.entriesMax = 1
+	// Who was cancelled is not kept until its index comes.
+	r.apply.forget(wait(9))
 	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
-	r.expect(t, "read 2 at 2", "read 3 at 3")
+	r.expect(t, "read 2 at 2, current at 20", "read 3 at 3, current at 30")
+	if len(r.apply.reads) != 0 {
+		t.Errorf("%d reads are kept", len(r.apply.reads))
+	}
+	// The state was current when the read was asked for, and an older one brings
+	// nothing back.
+	wait(2)
+	r.run()
+	r.expect(t, "read 2 at 4, current at 30")
 }
 
 // TestErrorsSurviveTheWire: what a forwarded proposal is told means the same as

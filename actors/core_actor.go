@@ -110,6 +110,8 @@ type coreNeeds struct {
 	underWay  *readCount
 	answers   *resultSender
 	stopCause func() error
+	// readable is what reads are answered by without the core.
+	readable *readable
 	// checkInvariants checks the engine's invariants after every step.
 	checkInvariants bool
 }
@@ -131,6 +133,8 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
+	// forget lets go of a read that was cancelled.
+	forget(*Read)
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
@@ -157,7 +161,8 @@ func (c *coreActor) step() bool {
 	if !woken {
 		return false
 	}
-	// If proposals alone woke it, the other clients come along.
+	// If proposals or reads alone woke it, the other clients come along. Reads that
+	// come together share a round.
 	c.inbox.Gather(c.Env)
 	items, notices, urgent := c.inbox.takeAll()
 	if urgent {
@@ -266,6 +271,7 @@ func (c *coreActor) handle(item any) {
 		c.onRetry()
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
+		c.readable.show(c.engine.Readable())
 		c.execute()
 	case core.Event:
 		c.stepEngine(item)
@@ -278,8 +284,10 @@ func (c *coreActor) handle(item any) {
 }
 
 // stepEngine steps the engine and carries out its commands before the next step.
+// What reads are answered by is shown before any of them.
 func (c *coreActor) stepEngine(ev core.Event) {
 	c.engine.Step(c.now, ev, &c.out)
+	c.readable.show(c.engine.Readable())
 	c.execute()
 }
 
@@ -368,6 +376,7 @@ func (c *coreActor) publish() {
 // ends too.
 func (c *coreActor) finish() {
 	left := c.inbox.Close()
+	c.readable.lease.Store(0)
 	for i := range c.timers {
 		c.timers[i].cancel()
 	}

@@ -39,6 +39,7 @@ type Group struct {
 	log       *disk.GroupLog
 	admission *admission.Room[*Proposal]
 	reads     readCount
+	readable  readable
 	seen      seen
 	events    listeners[Event]
 	final     atomic.Pointer[Status]
@@ -215,6 +216,7 @@ func (g *Group) finished() {
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
 	// Who has stopped neither leads nor knows who does.
 	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
+	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
 	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
 		last.Role = core.RoleFollower
 	}

@@ -122,7 +122,11 @@ func TestElectAndPause(t *testing.T) {
 		})
 		await(t, done, "the pause")
 	}
-	until(t, rest[0].group, "a leader", func(s Status) bool { return s.Leader != 0 })
+	for _, h := range rest {
+		until(t, h.group, "a leader, and its own vote", func(s Status) bool {
+			return s.Leader != 0 && s.Configuration.Configuration.IsVoter(h.node.Identity()) && !s.Configuration.Configuration.Joint()
+		})
+	}
 	var refused *core.ElectError
 	if _, err := elect(rest[0]); !errors.As(err, &refused) || refused.Reason != core.ElectUnderLeader {
 		t.Errorf("under a leader: %v", err)

@@ -93,24 +93,6 @@ const (
 	stageDone
 )
 
-// Read is a linearizable read: Completed is called when this node's state
-// machine has applied all that was committed anywhere when ReadIndex was called.
-// Its owner changes like that of a Proposal.
-type Read struct {
-	// Completed is called exactly once for each ReadIndex. It must not block.
-	Completed func(*Read)
-
-	// Index is the read index, and Err why there is none. Valid from Completed
-	// on.
-	Index core.Index
-	Err   error
-
-	stage atomic.Uint32
-	// span is of the read, from watch, which is told how it goes.
-	span  observe.Span
-	watch *observe.Watch
-}
-
 // isRemote reports whether another node waits for the answer.
 func (p *Proposal) isRemote() bool { return !p.from.IsZero() }
 
@@ -169,16 +151,4 @@ func (p *Proposal) ended(id core.LogID, err error) {
 		observe.Completed{Span: p.span, ID: id, Err: err}.Tell(p.watch)
 		p.span = observe.Span{}
 	}
-}
-
-// finish completes r likewise.
-func (r *Read) finish(from uint32, index core.Index, err error) bool {
-	if !r.stage.CompareAndSwap(from, stageDone) {
-		return false
-	}
-	r.Index, r.Err = index, err
-	observe.ReadEnded{Span: r.span, Index: index, Err: err}.Tell(r.watch)
-	r.span = observe.Span{}
-	r.Completed(r)
-	return true
 }

@@ -51,6 +51,7 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 	g.seen.term.Store(uint64(state.HardState.Term))
 	g.admission = admission.New(admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, n.admission, g.enter)
 	g.reads.most = int64(cfg.InflightProposalsMax)
+	g.readable.env = g.env
 	g.memoryLog = memlog.New(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
 	g.log = &disk.GroupLog{Group: cfg.Group, MemoryLog: g.memoryLog, Watch: watch, Known: state.HardState.Cluster}
 	return g
@@ -69,14 +70,14 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
 		write:     func(w *core.Write) { log.Write(g.log, w) },
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
-		admission: g.admission, underWay: &g.reads, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
+		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
 	}, engine)
 	applies := life
 	applies.Ended = g.applyEnded
 	g.apply = newApplyActor(applyNeeds{
 		home: applies, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx,
 		memoryLog: g.memoryLog, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cluster: g.seen.cluster,
-		admission: g.admission, underWay: &g.reads, answers: answers, core: g.core, stopCause: g.stopCause,
+		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{
@@ -183,6 +184,7 @@ func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
 		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
 		Settings:              cfg.Settings,
 		QuietPeriod:           n.quietPeriod(cfg.ElectionTimeout, again),
+		ClockStops:            n.env.ClockStops(),
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
 		Volatile:              storage.IsVolatile(cfg.StateMachine),
 	}

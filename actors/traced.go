@@ -12,9 +12,10 @@ func (g *Group) Trace(ctx context.Context, p *Proposal) {
 	p.span = observe.Proposing{Ctx: ctx, Bytes: len(p.Data)}.Begin(g.watch)
 }
 
-// TraceRead decides, before ReadIndex, whether the read is traced, as Trace does.
+// TraceRead decides, before ReadNow and ReadIndex, whether the read is traced, as
+// Trace does.
 func (g *Group) TraceRead(ctx context.Context, r *Read) {
-	r.span = observe.Reading{Ctx: ctx}.Begin(g.watch)
+	r.span = observe.Reading{Ctx: ctx, Mode: r.Mode.String()}.Begin(g.watch)
 }
 
 // BootstrapTrace is the span of a bootstrap, from the question to the complete

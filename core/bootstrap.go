@@ -149,19 +149,26 @@ func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 			waits = append(waits, Waiting{m.ID, behind})
 		case e.log.last.Index-p.match > catchUpEntriesMax:
 			waits = append(waits, Waiting{m.ID, fmt.Sprintf("is a learner, %d entries behind", e.log.last.Index-p.match)})
-		case !quorum && !e.answersNow(p):
+		case !quorum && !e.answeredRound(p):
 			waits = append(waits, Waiting{m.ID, "has not answered within an election time-out"})
 		}
 	}
 	return waits
 }
 
-// answering is 1 for who has answered a round of this term lately.
+// answering is 1 for who has answered a round that was begun in this term lately.
 func (e *Engine) answering(id Identity) uint64 {
-	if p := e.leaderState.peer(id); id == e.cfg.Self || p != nil && e.answersNow(p) {
+	if p := e.leaderState.peer(id); id == e.cfg.Self || p != nil && e.answeredRound(p) {
 		return 1
 	}
 	return 0
+}
+
+// answeredRound reports whether a peer has answered a round of this term that was
+// begun within the last election time-out. What check-quorum grants a new peer is no
+// answer (rule 21).
+func (e *Engine) answeredRound(p *peer) bool {
+	return p.roundSent != 0 && e.now.Sub(p.roundSent) <= e.cfg.ElectionTimeout
 }
 
 // exchangeWanted carries out the end of rule 31: while only the beginner votes,

@@ -21,6 +21,10 @@ type Settings struct {
 	// behind while others advance, and its entries may stand still on their way to
 	// the others (rule 16). At least ElectionTimeout.
 	HungLimit time.Duration
+	// ClockDriftMax is by how much the rates of the clocks of two members may differ,
+	// as a part of 1: what one of them promises for a time counts for the others for
+	// so much less of it (rules 12, 31). From 0 to less than 1.
+	ClockDriftMax float64
 
 	// UncommittedBytesMax bounds the leader's uncommitted entries; positive.
 	UncommittedBytesMax int
@@ -49,6 +53,8 @@ func (s *Settings) Check() (field, rule string) {
 		return "HeartbeatInterval", fmt.Sprintf("%v is more than a third of ElectionTimeout %v", s.HeartbeatInterval, s.ElectionTimeout)
 	case s.HungLimit < s.ElectionTimeout:
 		return "HungLimit", fmt.Sprintf("%v is less than ElectionTimeout %v", s.HungLimit, s.ElectionTimeout)
+	case !(s.ClockDriftMax >= 0 && s.ClockDriftMax < 1):
+		return "ClockDriftMax", fmt.Sprintf("%v is not from 0 to less than 1", s.ClockDriftMax)
 	case s.UncommittedBytesMax <= 0:
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
 	}
@@ -68,6 +74,9 @@ type Config struct {
 	// promise of its last life may be alive (rule 13). 0 in the first life of a
 	// store.
 	QuietPeriod time.Duration
+	// ClockStops: the clock stands still while the machine is suspended, so that a
+	// lease might outlast the promises behind it. Then there is none.
+	ClockStops bool
 	// ConfigurationBytesMax bounds the size of a configuration
 	// (membership.Configuration.SizeBytes), so that entries and messages hold it;
 	// 0 is no bound.

@@ -152,6 +152,8 @@ func (e *Engine) configurationChanged() {
 	case RoleLeader:
 		e.syncPeers()
 		e.checkTransferTarget()
+		// Rule 26: by the configuration in force now. A smaller quorum may have answered.
+		e.confirmReads()
 	case RoleFollower, RoleLearner, RoleNone:
 		e.role = e.idleRole()
 		if e.electionTimer.at == 0 {

@@ -172,10 +172,11 @@
 //     core/check_quorum.go
 //   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestHungDiskRaisesNoTerms,
 //     TestCandidateWaitsForItsVote, TestFruitlessCampaignsDouble, TestSlowDisksElect, TestPriorityDeadlines,
-//     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections
+//     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections,
+//     TestCheckQuorumCountsNoLearner
 //   - Scripts: pre_vote, check_quorum, slow_disks, elect
 //   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
-//     campaigns with the others"
+//     campaigns with the others", "check-quorum that counts learners"
 //   - Checkers: ruleElected
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
@@ -185,37 +186,43 @@
 // differ between nodes, because each follower names its own. Clocks count the time for which the
 // machine was suspended, if the system tells it.
 //
-//   - Code: core/heartbeat.go, core/vote.go, core/election_deadline.go, core/election.go,
-//     actors/stage/clock_linux.go
-//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign,
-//     TestElectWaitsForPromises
-//   - Scripts: pre_candidates_depose
+// The leader's lease is the time in which nobody else can have been elected: what a joint quorum of
+// voters promised in answers of this term, counted from when the leader began the round, less the
+// drift of the clocks (core/lease.go). It begins with the first commit of the term. Linearizable
+// reads never use it. Where the clock stands still while the machine is suspended there is none.
+//
+//   - Code: core/heartbeat.go, core/vote.go, core/election_deadline.go, core/election.go, core/lease.go,
+//     actors/readable.go, actors/stage/clock_linux.go, actors/stage/clock_other.go
+//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign, TestElectWaitsForPromises,
+//     TestLeaseIsWhatAQuorumPromised, TestLeaseCountsRealAnswers, TestLeaseFollowsTheConfiguration,
+//     TestLeaseReads, TestLeaseEnds, TestRandomSchedules, actors.TestCommitIsReadBehindTheLease,
+//     actors.TestShownBeforeItIsTold, actors.TestCommitIsShownBeforeItIsTold, actors.TestLeaseReadsAskNobody,
+//     internal/simulation.TestDriftBeyondTheBound
+//   - Scripts: pre_candidates_depose, lease_read
 //   - Mutants: "promise forgotten", "an election by hand within the own promise", "a deadline within
-//     the own promise"
-//   - Checkers: rulePromise
-//   - Not yet: the leader's lease. It will last as long as a joint quorum promised, counted from when
-//     the leader sent the heartbeats, less the drift of the clocks. Only real answers of its term
-//     will count. Linearizable reads never use it.
+//     the own promise", "lease from the wrong send time", "lease without the drift",
+//     "lease from the grace value of a new peer", "lease of a peer added a moment ago", "lease that
+//     counts learners", "commit loaded before the lease check", "a lease shown until its end was told"
+//   - Checkers: rulePromise, ruleStaleLease
 //
 // # Rule 13: A start begins with a quiet period
 //
 // The longest lease promise that may be alive is in the header of the store before it is first
 // given. After a start a node neither votes nor campaigns, pre-votes included, for the longer of
-// that promise and its configured one, whatever its configuration of members says. Only a node that
-// is the sole voter of every configuration that it knows is exempt. The record comes down as the
-// quiet period is served, to the longer of what is left and the longest promise of this life. So
-// neither one long setting nor a loop of restarts makes every later start longer.
+// that promise and its configured one, whatever its configuration of members says. Only the sole
+// voter of every configuration that it knows is exempt. The record comes down as the period is
+// served, to the longer of what is left and the longest promise of this life. So no setting and no
+// loop of restarts makes every later start longer.
 //
 //   - Code: core/vote.go, core/election.go, actors/disk/keeper.go, actors/disk/promises.go,
 //     actors/start.go, storage/log_store.go
-//   - Tests: TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode,
-//     TestQuietPeriodOutlastsPromotion, TestQuietPeriodDoesNotHoldAForming,
-//     actors.TestPromiseComesDown, actors/disk.TestPromiseOfThisLifeStays,
+//   - Tests: TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode, TestQuietPeriodOutlastsPromotion,
+//     TestQuietPeriodDoesNotHoldAForming, actors.TestPromiseComesDown, actors/disk.TestPromiseOfThisLifeStays,
 //     troupe.TestLongPromiseIsServedOnce, internal/simulation.TestLongPromiseComesDown,
 //     storage/badger.TestRefusedPromiseIsNotRecorded
 //   - Scripts: quiet_period_after_start
-//   - Mutants: "promise given before it stands on the disk", "a promise lowered before the quiet
-//     period is over", "quiet period for voters only"
+//   - Mutants: "promise given before it stands on the disk", "quiet period for voters only",
+//     "a promise lowered before the quiet period is over"
 //   - Checkers: rulePromiseHeader, rulePromise
 //
 // # Rule 14: A transfer of leadership overrides promises, in its own term only
@@ -375,8 +382,8 @@
 // three things hold. First, every incoming voter has durably acknowledged, in this term and under
 // its incarnation, the entry that made it a learner. So no voter is ever empty. Second, each of them
 // lags by less than a bound. Third, each half has a quorum of members that answered a round of this
-// term within the last election time-out. The three things are required for the joint entry of a
-// bootstrap too. The next change starts only when the last one is committed and the leader has
+// term which began within the last election time-out. The three things are required for the joint
+// entry of a bootstrap too. The next change starts only when the last one is committed and the leader has
 // committed an entry of its own term.
 //
 //   - Code: core/bootstrap.go, core/commit.go
@@ -446,13 +453,21 @@
 // configuration that is in force then. Every heartbeat is a round, and numbers are not used again.
 // Followers and learners ask the leader only for the index, and read their own state machine.
 //
-//   - Code: core/read_index.go, core/heartbeat.go
+// A bound on staleness is an echo. A node notes its clock and asks the leader. The leader answers
+// with its commit index when a round that began after the question, or its lease, has shown that it
+// still led. The request's number, which is never used again, stands for what the clock showed. When
+// the node has applied that index, its state is as current as the moment of the question.
+//
+//   - Code: core/read_index.go, core/heartbeat.go, core/lease.go, actors/read.go, actors/reads.go,
+//     actors/apply_actor.go
 //   - Tests: TestPaperBlankEntryBeforeReads, TestPaperReadNeedsRound, TestReadRounds,
-//     TestStaleHeartbeatNamesNoRound, TestLearnerLetsGoOfSilentLeader
+//     TestStaleHeartbeatNamesNoRound, TestLearnerLetsGoOfSilentLeader, TestLeaseEnds,
+//     actors.TestReadsWaitForTheirIndex, actors.TestFreshState, actors.TestStaleReadsWithoutALeader,
+//     troupe.TestTooStale
 //   - Scripts: read_index, read_on_follower, read_stale_answer
-//   - Mutants: "read without a round of confirmation"
-//   - Checkers: ruleStaleRead, ruleReadEarly
-//   - Not yet: lease reads, and reads with a bound on staleness
+//   - Mutants: "read without a round of confirmation", "round joined after it began", "lease before
+//     the first commit of the term", "stale bound from the local clock only"
+//   - Checkers: ruleStaleRead, ruleReadEarly, ruleTooStale, ruleAtLeast
 //
 // # Rule 27: A message counts only with the cluster id
 //

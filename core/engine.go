@@ -159,7 +159,7 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 	case *TimerFired:
 		e.onTimer(ev)
 	case *ReadRequest:
-		e.onRead(ev.ID)
+		e.onRead(heldRead{ev.ID, ev.Lease})
 	case *Elect:
 		e.onElect(ev)
 	case *PauseElections:

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors that carry no data. None of them leaves a write in doubt.
@@ -100,6 +101,39 @@ type TooLargeError struct{ Size, Max int }
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("troupe: a command of %d bytes, at most %d", e.Size, e.Max)
 }
+
+// TooStaleError: the state of this node is older than the read allows, and could not
+// be brought up to date in time.
+type TooStaleError struct {
+	// Age is how long ago the state is known to have been current, -1 if that is not
+	// known.
+	Age time.Duration
+	// LagEntries, if not 0, is by how many entries the state machine is behind the
+	// index of a read that does not allow that.
+	LagEntries uint64
+	// Cause is why the read has ended, nil for a lag.
+	Cause error
+}
+
+// Error implements error.
+func (e *TooStaleError) Error() string {
+	text := "troupe: too stale: "
+	switch {
+	case e.LagEntries > 0:
+		text += fmt.Sprintf("the state machine is %d entries behind", e.LagEntries)
+	case e.Age < 0:
+		text += "it is not known that the state was ever current"
+	default:
+		text += fmt.Sprintf("the state was current %v ago", e.Age)
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *TooStaleError) Unwrap() error { return e.Cause }
 
 // BootstrapError: a bootstrap was refused, and nothing was written.
 type BootstrapError struct {

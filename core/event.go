@@ -56,7 +56,12 @@ type BootstrapCancelled struct{}
 // ReadRequest asks for a read index. It is answered by a ReadReady or a
 // ReadFailed command with the same ID, at once or later. An ID is used once in
 // the life of an engine.
-type ReadRequest struct{ ID uint64 }
+type ReadRequest struct {
+	ID uint64
+	// Lease: the leader may answer by its lease while that lasts (rule 12). Where it
+	// does not, the read joins a round as any other does.
+	Lease bool
+}
 
 // Elect asks for a campaign of this node, now or when its own lease promise and
 // quiet period end. An ElectEnded command with the same ID tells what came of it,

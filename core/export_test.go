@@ -58,6 +58,9 @@ func (e *Engine) Deadline(timer Timer) Instant {
 	return e.electionTimer.at
 }
 
+// WhyNoLease says why no read may be answered by the lease.
+func (e *Engine) WhyNoLease() string { return e.whyNoLease() }
+
 // QuietUntil is when the engine's own promise and its quiet period are over.
 func (e *Engine) QuietUntil() Instant { return max(e.promise.until, e.quietPeriodEnd()) }
 

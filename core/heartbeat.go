@@ -18,6 +18,8 @@ const roundsRemembered = 64
 func (e *Engine) beginRound() {
 	l := &e.leaderState
 	l.round++
+	l.begunRound = e.now
+	e.renewLease()
 	l.remember(roundSent{l.round, e.now}, 2*e.cfg.ElectionTimeout/roundsRemembered)
 	for _, p := range l.peers {
 		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: l.round, Stream: p.stream, Commit: e.commit})
@@ -115,7 +117,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	sent, known := e.leaderState.sentAt(m.Round)
 	if known {
-		p.roundSent = max(p.roundSent, sent)
+		e.takePromise(p, sent, m.PromiseMillis)
 		if min(p.match, m.Match) < e.log.last.Index || p.snapshot {
 			// A stream whose peer has everything waits for nothing: an idle
 			// group does not wake its replication actors. A peer that was

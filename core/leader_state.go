@@ -20,8 +20,14 @@ type leaderState struct {
 	begun    Instant
 	identify uint64
 
-	round  uint64
-	rounds []roundSent
+	// round is the last that was begun, at begunRound; rounds are some of them.
+	round      uint64
+	begunRound Instant
+	rounds     []roundSent
+	// lease is until when a joint quorum has promised to elect nobody else (rule 12).
+	// leaseGivenUp: it is not to be used any more in this term.
+	lease        Instant
+	leaseGivenUp bool
 	// streams numbers streams over all terms of this engine.
 	streams uint64
 
@@ -54,11 +60,16 @@ type peer struct {
 	link
 	// seen is when a new learner answered that can prove nothing yet (rule 29).
 	seen Instant
-	// round is the last one that it answered, roundSent when a round was begun
-	// that it answered: the later of all.
+	// round is the last one that it answered, roundSent when a round was begun that
+	// it answered, and promised until when it elects nobody else, less drift: the
+	// latest of all that it really answered in this term, 0 if there is none.
 	round     uint64
 	roundSent Instant
-	applied   Index
+	promised  Instant
+	// grace is when this node began to lead it. Check-quorum takes that for an answer,
+	// and nothing else does.
+	grace   Instant
+	applied Index
 	// unfit is why it is not to be handed the leadership, as it said last.
 	unfit Unfit
 	// snapshot: a snapshot is on its way. pinned is its index.
@@ -136,7 +147,7 @@ func (e *Engine) becomeLeader() {
 // stepDown ends what only a leader does. The caller sets the new role, and the term
 // if it is higher.
 func (e *Engine) stepDown(why string, term Term) {
-	e.giveUpLease()
+	e.endLease()
 	for _, p := range e.leaderState.peers {
 		e.out.add(&StopStream{p.Identity, p.stream})
 	}
@@ -148,11 +159,6 @@ func (e *Engine) stepDown(why string, term Term) {
 	e.failLeaderReads()
 	e.leaveTransfer(why, term)
 }
-
-// giveUpLease ends whatever lets this leader, or anybody on its node, answer a read
-// without asking a quorum. It comes before TimeoutNow leaves and before any other
-// step of leaving office (rule 14), and is not taken back in this term.
-func (e *Engine) giveUpLease() {}
 
 // appendOwn appends entries of the leader's own: it stamps them, streams them at
 // once, and counts itself only when they are durable (rule 2).
@@ -181,7 +187,7 @@ func (e *Engine) syncPeers() {
 		p := e.leaderState.peer(m.Identity)
 		if p == nil {
 			e.leaderState.streams++
-			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, roundSent: e.now}
+			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, grace: e.now}
 			runs := e.log.clone()
 			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.leaderState.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.
@@ -196,6 +202,7 @@ func (e *Engine) syncPeers() {
 		}
 	}
 	e.leaderState.peers = peers
+	e.renewLease()
 }
 
 // ready reports whether this node admits proposals: not before a bootstrap is

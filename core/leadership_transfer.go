@@ -212,7 +212,7 @@ func (e *Engine) tellTargetWhenReady() {
 	if p == nil || p.match < e.log.last.Index {
 		return
 	}
-	e.giveUpLease()
+	e.endLease()
 	e.leaderState.handedTo = t.to
 	t.phase, t.until = transferTold, e.now.Add(e.cfg.ElectionTimeout)
 	e.setTransferTimer()

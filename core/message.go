@@ -252,6 +252,8 @@ type SnapshotResponse struct {
 type ReadIndexRequest struct {
 	Header
 	ID uint64
+	// Lease: the leader may answer by its lease, without a round.
+	Lease bool
 	// Trace is that of a read behind it, zero if none is traced.
 	Trace TraceContext
 }

@@ -70,7 +70,7 @@ func printMessage(m Message) string {
 	case *SnapshotResponse:
 		return fmt.Sprintf("%ssnapshot %s", t, yes(m.Refused, "refused: "+m.Reason, fmt.Sprintf("taken up to %d", m.Offset)))
 	case *ReadIndexRequest:
-		return t + "read index?"
+		return t + yes(m.Lease, "read index by the lease?", "read index?")
 	case *ReadIndexResponse:
 		return t + yes(m.OK, fmt.Sprintf("read index %d", m.Index), "read index refused")
 	case *IdentifyRequest:

@@ -41,10 +41,12 @@ type randomCluster struct {
 
 	installs, crashes, truncations, transfers int
 	requests                                  uint64
+	// leases counts the steps in which somebody held a lease.
+	leases int
 }
 
 // randomCounts tells whether the schedules did what they are for.
-type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers int }
+type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers, leases int }
 
 type randomLink struct {
 	from, to NodeID
@@ -154,9 +156,11 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	for i := 1; i <= size; i++ {
 		id := Identity{ID: NodeID(i), Incarnation: membership.Incarnation(100 + i)}
 		members = append(members, membership.Member{Identity: id, Address: fmt.Sprint("n", i), Priority: priorities[r.IntN(len(priorities))]})
-		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, cfg: Config{
+		// Rule 12: no two clocks or time-outs need to be equal.
+		timeout := []time.Duration{1000, 1000, 1500, 2500}[r.IntN(4)] * time.Millisecond
+		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, drift: Instant(r.IntN(101) - 50), cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
-				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second,
+				ElectionTimeout: timeout, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, ClockDriftMax: 0.1,
 				UncommittedBytesMax: 1 << 20, KeepEntries: keep, SnapshotEntries: every,
 			},
 		}})
@@ -180,6 +184,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	counts.crashes += c.crashes
 	counts.truncations += c.truncations
 	counts.transfers += c.transfers
+	counts.leases += c.leases
 	return !t.Failed()
 }
 
@@ -328,7 +333,8 @@ func (c *randomCluster) propose(n *randomNode) {
 
 // heal ends all faults: the cluster must converge and commit something new.
 func (c *randomCluster) heal() {
-	c.faulty, c.pace = false, 150
+	// So slow a clock that heartbeats are delivered as fast as they come.
+	c.faulty, c.pace = false, 60
 	clear(c.down)
 	for _, n := range c.nodes {
 		if !n.alive {
@@ -480,7 +486,24 @@ func (n *randomNode) stepNow(ev Event) {
 	if err := CheckWaited(n.engine, ev, mayWait, &n.out); err != nil {
 		panic(err)
 	}
+	n.c.checkLeases()
 	n.carryOut()
+}
+
+// checkLeases: rule 12: who holds a lease knows all that is committed, anywhere.
+func (c *randomCluster) checkLeases() {
+	for _, n := range c.nodes {
+		if !n.alive || n.now() >= n.engine.Readable().Lease {
+			continue
+		}
+		c.leases++
+		for _, o := range c.nodes {
+			if o.alive && o.engine.CommitIndex() > n.engine.CommitIndex() {
+				panic(fmt.Sprintf("node %v holds the lease of term %d until %v and has committed %d; node %v has %d in term %d",
+					n.id, n.engine.Hard().Term, n.engine.Readable().Lease.Sub(n.now()), n.engine.CommitIndex(), o.id, o.engine.CommitIndex(), o.engine.Hard().Term))
+			}
+		}
+	}
 }
 
 func (n *randomNode) carryOut() {

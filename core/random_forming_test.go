@@ -89,7 +89,7 @@ func newFormingCluster(t *testing.T, seed uint64, counts *formingCounts) *formin
 		f.members = append(f.members, membership.Member{Identity: Identity{ID: id.ID}, Address: fmt.Sprint("n", i)})
 		f.nodes = append(f.nodes, &randomNode{c: f.randomCluster, id: id, drift: Instant(r.IntN(91) - 45), cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
-				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, UncommittedBytesMax: 1 << 20,
+				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 1 << 20,
 			},
 		}})
 		f.asked = append(f.asked, r.IntN(2) == 0)

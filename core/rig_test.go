@@ -44,7 +44,7 @@ func worldIdentity(id NodeID) Identity {
 func testConfig(self Identity) Config {
 	return Config{
 		Group: 1, Self: self, Seed: uint64(self.ID),
-		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, UncommittedBytesMax: 1 << 20},
+		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 1 << 20},
 	}
 }
 

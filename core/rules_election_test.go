@@ -208,7 +208,7 @@ func TestSlowPeerIsHeard(t *testing.T) {
 	r.propose("x") // which node 3 lacks: its stream waits for signs of life
 	for id := uint64(1); id <= 1000; id++ {
 		r.now = r.now.Add(100 * time.Microsecond)
-		r.step(&ReadRequest{id})
+		r.step(&ReadRequest{ID: id})
 		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Match: 2})
 	}
 	if r.e.leaderState.round < far+900 {

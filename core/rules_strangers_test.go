@@ -53,7 +53,7 @@ func TestUnprovedMessagesCountForNothing(t *testing.T) {
 						if r.e.empty() {
 							continue // another test's
 						}
-						r.step(&ReadRequest{1})
+						r.step(&ReadRequest{ID: 1})
 						before := fingerprint(r.e)
 						m := unproved(r.e, from, kind)
 						h := claim
@@ -170,7 +170,7 @@ func TestNewLearnerHasNothingToProve(t *testing.T) {
 		return &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream, PromiseMillis: 1000, Match: r.e.log.last.Index, Applied: 99}
 	}
 	r := learnerRig(t)
-	r.step(&ReadRequest{1})
+	r.step(&ReadRequest{ID: 1})
 	r.now = r.now.Add(10 * time.Millisecond)
 	p := r.e.leaderState.peer(rigPeers[3])
 	before := *p

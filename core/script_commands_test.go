@@ -130,8 +130,9 @@ func (w *world) scriptPropose(a scriptArgs) error {
 func (w *world) scriptRead(a scriptArgs) error {
 	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
 	n.reads++
-	w.printf("%d asks for read %d", n.id.ID, n.reads)
-	n.step(&ReadRequest{n.reads})
+	lease := len(a.words) > 1 && a.words[1] == "lease"
+	w.printf("%d asks for read %d%s", n.id.ID, n.reads, map[bool]string{true: " by the lease"}[lease])
+	n.step(&ReadRequest{ID: n.reads, Lease: lease})
 	return nil
 }
 
@@ -160,6 +161,16 @@ func (w *world) scriptTransfer(a scriptArgs) error {
 	w.printf("%d is asked to transfer to %d", n.id.ID, to)
 	n.step(&TransferLeadership{ID: n.reads, To: to, ByHand: true})
 	return nil
+}
+
+func (n *worldNode) printLease() {
+	if left := n.engine.Readable().Lease.Sub(n.now); left > 0 {
+		n.w.printf("%d holds the lease for another %v, commit %d", n.id.ID, left, n.engine.Readable().Commit)
+	} else if why := n.engine.WhyNoLease(); why != "" {
+		n.w.printf("%d has no lease: %s", n.id.ID, why)
+	} else {
+		n.w.printf("%d has no lease: it has run out", n.id.ID)
+	}
 }
 
 // timeAndNodes splits "[nodes] duration".

@@ -85,7 +85,7 @@ var scriptCommands = map[string]scriptCommand{
 	// configuration, "terms 2 1 1 4" writes a log of entries of these terms onto
 	// a disk; "start" lets them live.
 	"nodes": (*world).scriptNodes, "cluster": (*world).scriptCluster, "terms": (*world).scriptTerms, "start": (*world).scriptStart,
-	// Requests of users.
+	// Requests of users; "read 1 lease" may be answered by the lease.
 	"bootstrap": (*world).scriptBootstrap, "propose": (*world).scriptPropose, "read": (*world).scriptRead,
 	// "campaign 2" is an election by hand, "pause 2 on" pauses those of node 2, and
 	// "transfer 1 to=2" hands the leadership over.
@@ -116,6 +116,7 @@ var scriptCommands = map[string]scriptCommand{
 	// Everything that can happen without the clock; and what there is to see.
 	"stabilize": func(w *world, a scriptArgs) error { w.stabilize(w.listed(a.words)); return nil },
 	"status":    eachNode((*worldNode).printStatus),
+	"lease":     eachNode((*worldNode).printLease),
 	"log":       eachNode((*worldNode).printLog),
 	"machine":   eachNode(func(n *worldNode) { n.w.printf("%d has applied %v", n.id.ID, n.machine) }),
 }

@@ -15,6 +15,13 @@ type EngineStatus struct {
 	// Heard is when this node, as a follower or a learner, last heard of a
 	// leader, on its own clock; 0 if it never did.
 	Heard Instant
+	// Lease is until when no other node can lead, on this node's clock (rule 12), on
+	// the leader. Where it is 0, NoLease says why there is none, for people.
+	Lease   Instant
+	NoLease string
+	// QuorumHeard is when the newest round was begun that a quorum has answered in
+	// this term, on the leader; 0 if none was.
+	QuorumHeard Instant
 	// NoLeader says, while no leader is known, what this node's attempt at an
 	// election waits for, and what the one before ended for; "" if it made none. It
 	// is for people.
@@ -142,6 +149,10 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 	if e.leader.IsZero() {
 		s.NoLeader = e.election.waits
 	}
+	if e.role == RoleLeader {
+		s.Lease, s.NoLease = e.leaseEnd(), e.whyNoLease()
+		s.QuorumHeard = Instant(e.quorumOf(uint64(max(e.now, 0)), func(p *peer) uint64 { return uint64(max(p.roundSent, 0)) }))
+	}
 	if s.Bootstrapping {
 		waitsFor = e.changeWaits(waitsFor)
 	} else if e.forming.running {
@@ -193,5 +204,5 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
-		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || s.NoLease != o.NoLease || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }

@@ -81,7 +81,7 @@ func TestGuideHasTheTable(t *testing.T) {
 }
 
 func isLabel(word string) bool {
-	for _, key := range []string{KeyNode, KeyGroup, KeyPeer, KeyActor, KeyClass, KeyDirection, KeyOperation, KeyOutcome, KeyReason, KeyRole} {
+	for _, key := range []string{KeyNode, KeyGroup, KeyPeer, KeyActor, KeyClass, KeyDirection, KeyOperation, KeyOutcome, KeyMode, KeyReason, KeyRole} {
 		if strings.ReplaceAll(key, ".", "_") == word {
 			return true
 		}

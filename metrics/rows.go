@@ -33,6 +33,7 @@ const (
 	EntriesApplied      ID = "raft.entries.applied"
 	LogAppended         ID = "raft.log.appended"
 	Reads               ID = "raft.reads"
+	ReadsLocal          ID = "raft.reads.local"
 	Elections           ID = "raft.elections"
 	LeaderChanges       ID = "raft.leader.changes"
 	Snapshots           ID = "raft.snapshots"
@@ -67,6 +68,8 @@ const (
 	ProposalsInflightSize ID = "raft.proposals.inflight.size"
 	ProposalsWaiting      ID = "raft.proposals.waiting"
 	ReadsInflight         ID = "raft.reads.inflight"
+	LeaseRemaining        ID = "raft.lease.remaining"
+	QuorumAge             ID = "raft.quorum.contact.age"
 )
 
 // InboxSampling: one in so many calls of an actor is recorded in InboxWait and
@@ -133,8 +136,10 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: LogAppended, Kind: Counter, Unit: bytes, Description: "Bytes of the entries appended to this node's log.",
 		When: onRead, Attributes: []Attribute{group}},
-	{ID: Reads, Kind: Counter, Unit: "{read}", Description: "Linearizable reads by how they ended.",
+	{ID: Reads, Kind: Counter, Unit: "{read}", Description: "Reads by how they ended.",
 		When: onRead, Attributes: []Attribute{group, {KeyOutcome, ReadOutcomes}}},
+	{ID: ReadsLocal, Kind: Counter, Unit: "{read}", Description: "Reads that were answered at once, without a message: by the lease, or because the state was current enough.",
+		When: onRead, Attributes: []Attribute{group, {KeyMode, LocalModes}}},
 	{ID: Elections, Kind: Counter, Unit: "{election}", Description: "Elections that this node began, by their reason and by how they ended.",
 		When: onRead, Attributes: []Attribute{group, {KeyReason, ElectionReasons}, {KeyOutcome, ElectionOutcomes}}},
 	{ID: LeaderChanges, Kind: Counter, Unit: "{change}", Description: "Leaders that this node has come to know, each of another node or term than the one before.",
@@ -192,6 +197,10 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: ProposalsWaiting, Kind: Gauge, Unit: "{proposal}", Description: "Proposals that wait for room to be admitted.",
 		When: onRead, Attributes: []Attribute{group}},
-	{ID: ReadsInflight, Kind: Gauge, Unit: "{read}", Description: "Linearizable reads that are under way on this node.",
+	{ID: ReadsInflight, Kind: Gauge, Unit: "{read}", Description: "Reads that wait on this node.",
 		When: onRead, Attributes: []Attribute{group}},
+	{ID: LeaseRemaining, Kind: Gauge, Unit: seconds, Description: "Time for which the lease of this node still lasts; 0 without one, and where it does not lead.",
+		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
+	{ID: QuorumAge, Kind: Gauge, Unit: seconds, Description: "Time since the newest round of heartbeats began that a quorum has answered, since the group's start if none has, on the leader; 0 on others.",
+		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
 }

@@ -71,6 +71,7 @@ const (
 	KeyDirection = "raft.direction"
 	KeyOperation = "raft.operation"
 	KeyOutcome   = "raft.outcome"
+	KeyMode      = "raft.mode"
 	KeyReason    = "raft.reason"
 	KeyRole      = "raft.role"
 )
@@ -85,6 +86,7 @@ var (
 	ElectionOutcomes = []string{"won", "lost", "superseded", "expired"}
 	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}
+	LocalModes       = []string{"lease", "stale", "at_least"}
 	Outcomes         = []string{"done", "failed"}
 	Observations     = []string{"line", "span", "measurement"}
 	Roles            = []string{"follower", "pre-candidate", "candidate", "leader", "learner", "none"}

@@ -28,6 +28,8 @@ const (
 	LastIndexKey  = attribute.Key("raft.last_index")
 	// OutcomeKey says in one word how it ended.
 	OutcomeKey = attribute.Key("raft.outcome")
+	// ModeKey says how current a read has to be.
+	ModeKey = attribute.Key("raft.mode")
 	// ReasonKey says in a few words why something was given up or refused.
 	ReasonKey = attribute.Key("raft.reason")
 	// MembersKey is how many members there are to be.

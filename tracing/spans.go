@@ -53,9 +53,9 @@ var (
 
 // The spans of everything else.
 var (
-	// Read is a linearizable read's way to its index.
+	// Read is a read's way to its index.
 	Read = &SpanType{"raft.read", trace.SpanKindInternal, under{""}, byProposer,
-		attributes{NodeKey, GroupKey, IndexKey}, nil}
+		attributes{NodeKey, GroupKey, ModeKey, IndexKey}, nil}
 	// ReadConfirm is the wait for the leader to be sure that it leads.
 	ReadConfirm = &SpanType{"raft.read.confirm", trace.SpanKindInternal, under{"raft.read"}, byProposer,
 		attributes{NodeKey, GroupKey, IndexKey}, events{EventAgain, EventConfirmed}}

@@ -43,8 +43,12 @@ type (
 		Last    core.LogID
 		Read    Span
 	}
-	// Reading: a client reads, and is traced as one who proposes.
-	Reading struct{ Ctx context.Context }
+	// Reading: a client reads, and is traced as one who proposes. Mode says how current
+	// it wants to be.
+	Reading struct {
+		Ctx  context.Context
+		Mode string
+	}
 	// Writing: the store is about to write a batch.
 	Writing struct{}
 	// Applying: the state machine is about to apply entries.

@@ -124,8 +124,11 @@ type (
 	}
 	// ReadsServed: reads that were asked for together at Since are served.
 	ReadsServed struct{ Since core.Instant }
-	// ReadEnded: it has ended, at Index if that is not 0.
+	// ReadEnded: it has ended, at Index if that is not 0. Local: without waiting for
+	// anybody, by Mode, which is a place in metrics.LocalModes.
 	ReadEnded struct {
+		Local bool
+		Mode  int
 		Span  Span
 		Index core.Index
 		Err   error

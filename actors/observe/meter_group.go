@@ -42,6 +42,7 @@ type groupMeter struct {
 		forwarded [2]atomic.Int64
 		overloads [3]atomic.Int64
 		reads     [3]atomic.Int64
+		local     [3]atomic.Int64
 		snapshots [snapshotOperations][2]atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
@@ -157,11 +158,14 @@ func (m *groupMeter) wasApplied(e *Applied) {
 	}
 }
 
-func (m *groupMeter) readEnded(err error) {
+func (m *groupMeter) readEnded(e *ReadEnded) {
 	switch {
-	case err == nil:
+	case e.Err == nil:
 		m.counts.reads[readServed].Add(1)
-	case errors.Is(err, core.ErrOverloaded):
+		if e.Local {
+			m.counts.local[e.Mode].Add(1)
+		}
+	case errors.Is(e.Err, core.ErrOverloaded):
 		m.counts.reads[readOverloaded].Add(1)
 	default:
 		m.counts.reads[readEnded].Add(1)
@@ -211,6 +215,7 @@ func (m *groupMeter) observe(k *sink) {
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])
+	counted(metrics.ReadsLocal, metrics.KeyMode, metrics.LocalModes, c.local[:])
 	for i, name := range metrics.Operations {
 		counted(metrics.Snapshots, metrics.KeyOutcome, metrics.Outcomes, c.snapshots[i][:], attribute.String(metrics.KeyOperation, name))
 	}
@@ -238,6 +243,12 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.Term, int64(s.Term))
 	put(metrics.LeaderMissing, truth(s.Leader == 0))
 	put(metrics.LeaderAge, sinceStart(s.LastContact))
+	lease, quorum := int64(0), int64(0)
+	if s.Role == core.RoleLeader {
+		lease, quorum = int64(max(s.Lease.Sub(now), 0)), int64(now.Sub(max(s.QuorumHeard, m.started)))
+	}
+	put(metrics.LeaseRemaining, lease)
+	put(metrics.QuorumAge, max(quorum, 0))
 	put(metrics.IndexLast, int64(s.Last))
 	put(metrics.IndexFlushed, int64(s.Flushed))
 	put(metrics.IndexCommitted, int64(s.Committed))

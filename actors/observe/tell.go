@@ -119,7 +119,7 @@ func (e Applied) Tell(w *Watch) {
 // Tell tells w of e.
 func (e ReadEnded) Tell(w *Watch) {
 	if m := w.ofGroup(); m != nil {
-		m.readEnded(e.Err)
+		m.readEnded(&e)
 	}
 	if t := w.traced(); t != nil {
 		t.readEnded(&e)

@@ -8,9 +8,12 @@ import "time"
 // actor's alone. None blocks but Do. The costs are production's.
 type Environment interface {
 	// Now reads the node's monotonic clock. It counts the time for which the
-	// machine was suspended and is never before the last reading. It costs about
-	// as much as time.Now, and a system call once a second.
+	// machine was suspended, unless ClockStops, and is never before the last reading.
+	// It costs about as much as time.Now, and a system call once a second.
 	Now() Instant
+	// ClockStops reports whether Now stands still while the machine is suspended, or
+	// whether nobody knows. The answer is always the same.
+	ClockStops() bool
 	// WallTime is nanoseconds since 1970 UTC. It may jump.
 	WallTime() int64
 	// Rand draws a random number.

@@ -37,6 +37,8 @@ func (production) Now() Instant {
 	}
 }
 
+func (production) ClockStops() bool { return clockStops }
+
 func (production) WallTime() int64 { return time.Now().UnixNano() }
 
 func (production) Rand() uint64 { return rand.Uint64() }

@@ -8,8 +8,6 @@ import (
 	"io"
 	"runtime"
 	"time"
-
-	"github.com/trouperaft/troupe"
 )
 
 // measureAndPrint does one run.
@@ -173,7 +171,7 @@ func (l *load) result(before, after *reading) result {
 	if s.readPercent > 0 {
 		n := after.reads - before.reads
 		r.Reads = &readResult{
-			Mode: troupe.Linearizable.String(), Percent: s.readPercent, Operations: n, PerSecond: float64(n) / seconds,
+			Mode: s.readMode().String(), At: s.readAt, Percent: s.readPercent, Operations: n, PerSecond: float64(n) / seconds,
 			P50us: reads.quantile(.5), P99us: reads.quantile(.99), P999us: reads.quantile(.999),
 			WriteP50us: writes.quantile(.5), WriteP99us: writes.quantile(.99), WriteP999us: writes.quantile(.999),
 		}

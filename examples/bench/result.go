@@ -39,6 +39,7 @@ type result struct {
 // readResult splits the operations of a run with reads.
 type readResult struct {
 	Mode        string  `json:"mode"`
+	At          string  `json:"at"`
 	Percent     int     `json:"percent"`
 	Operations  uint64  `json:"ops"`
 	PerSecond   float64 `json:"ops_per_sec"`

@@ -74,8 +74,10 @@ func TestCommands(t *testing.T) {
 			}
 		}
 		for _, reader := range c.nodes {
-			if got := reader.mustKV("get", key); got != value {
-				t.Fatalf("get: %q, want %q", got, value)
+			for _, read := range [][]string{nil, {"--read", "lease"}, {"--read", "stale", "--max-staleness", "1us"}} {
+				if got := reader.mustKV(append([]string{"get", key}, read...)...); got != value {
+					t.Fatalf("get %v: %q, want %q", read, got, value)
+				}
 			}
 		}
 	}
@@ -347,6 +349,9 @@ func TestEmptiedMember(t *testing.T) {
 			})
 			wantCode(t, voter, "PUT", "/kv/k?timeout=300ms", "2", 504, api.Timeout)
 			wantCode(t, voter, "GET", "/kv/k?timeout=300ms", "", 504, api.Timeout)
+			wantCode(t, voter, "GET", "/kv/k?read=lease&timeout=300ms", "", 504, api.Timeout)
+			wantCode(t, voter, "GET", "/kv/k?read=stale&max_staleness=1ms&timeout=300ms", "", 503, api.TooStale)
+			wantCode(t, voter, "GET", "/kv/k?read=stale&min_index=1", "", 200, "")
 			wantCode(t, voter, "GET", "/kv/k?read=stale", "", 200, "")
 			if store == "memory" {
 				// The leader would come back emptied as well.

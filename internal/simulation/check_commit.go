@@ -72,6 +72,21 @@ func (c *checker) commits(l *life, before, now *actors.Status) {
 		c.advances = append(c.advances, advance{i, now.Term})
 	}
 	c.certain[i] = id
+	c.moves = append(c.moves, move{c.sim.clock.now, i})
+}
+
+// committedAt returns what was known to be committed at an instant.
+func (c *checker) committedAt(at core.Instant) core.Index {
+	next, _ := slices.BinarySearchFunc(c.moves, at, func(m move, at core.Instant) int {
+		if m.at <= at {
+			return -1
+		}
+		return 1
+	})
+	if next == 0 {
+		return 0
+	}
+	return c.moves[next-1].index
 }
 
 // matches checks what a leader believes of the others: a follower of its term

@@ -121,7 +121,8 @@ type introduction struct {
 
 // introduced checks a message that tells the cluster id in the clear: it is for
 // a learner of the leader's configuration that has acknowledged nothing, or had
-// not when its transfer of a snapshot was decided on.
+// not when its transfer of a snapshot was decided on. The acknowledgement that the
+// core has from a heartbeat may make it a voter before its stream hears of it.
 func (c *checker) introduced(l *life, m core.Message) {
 	to, st := m.Head().To, &l.status
 	k := &st.Configuration.Configuration
@@ -140,8 +141,10 @@ func (c *checker) introduced(l *life, m core.Message) {
 		told = "who votes"
 	}
 	for i := range st.Peers {
-		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) && c.longAcknowledged(introduction{l, st.Term, to}) {
-			told = "who has acknowledged"
+		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) {
+			if told = ""; c.longAcknowledged(introduction{l, st.Term, to}) {
+				told = "who has acknowledged"
+			}
 		}
 	}
 	if told != "" {

@@ -37,6 +37,8 @@ type checker struct {
 	// of the last: a quorum of it held everything up to committed.
 	advances    []advance
 	committedBy membership.Configuration
+	// moves are all moves of committed, with their times.
+	moves []move
 	// matched is up to where an incarnation has acknowledged the log of a term's
 	// leader.
 	matched map[vote]core.Index
@@ -70,6 +72,12 @@ type vote struct {
 type advance struct {
 	to core.Index
 	in core.Term
+}
+
+// move is when an index was known to be committed.
+type move struct {
+	at    core.Instant
+	index core.Index
 }
 
 // promise is the lease promise that a heartbeat's answer gave: no vote for

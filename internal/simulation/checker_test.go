@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/trouperaft/troupe/actors"
@@ -316,9 +317,21 @@ func TestCheckersCanFail(t *testing.T) {
 			s.apply(1, e)
 			s.check.acknowledgedWrite(w, e.LogID, []byte("another"))
 		},
-		ruleStaleRead: func(s scene) {
+		ruleStaleRead:  func(s scene) { s.readsBehind(actors.ReadLinearizable) },
+		ruleStaleLease: func(s scene) { s.readsBehind(actors.ReadLease) },
+		ruleTooStale: func(s scene) {
+			// What was committed in time has to be there, and nothing later.
+			s.check.moves = []move{{10, 2}, {20, 4}, {30, 9}}
+			for at, want := range map[core.Instant]core.Index{9: 0, 10: 2, 19: 2, 20: 4, 29: 4, 30: 9, 31: 9} {
+				if got := s.check.committedAt(at); got != want {
+					panic(fmt.Sprintf("at %d %d was committed, not %d", at, want, got))
+				}
+			}
+			s.readsBehind(actors.ReadStale)
+		},
+		ruleAtLeast: func(s scene) {
 			w := s.work()
-			w.floor = 4
+			w.read.Mode, w.read.AtLeast = actors.ReadAtLeast, 4
 			s.life(1).machine.state.applied.Index = 5
 			s.check.served(w, 3)
 		},
@@ -352,5 +365,14 @@ func TestCheckersCanFail(t *testing.T) {
 }
 
 func (s scene) work() *work {
-	return &work{client: &client{sim: s.sim}, life: s.life(1), command: command{id: 9}}
+	return &work{client: &client{sim: s.sim}, life: s.life(1), command: command{id: 9}, read: &actors.Read{}}
+}
+
+// readsBehind serves a read at 3 where 4 was committed when it began, or as long
+// before as it may be stale.
+func (s scene) readsBehind(mode actors.ReadMode) {
+	w := s.work()
+	w.read.Mode, w.floor = mode, 4
+	s.life(1).machine.state.applied.Index = 5
+	s.check.served(w, 3)
 }

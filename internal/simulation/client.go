@@ -21,6 +21,10 @@ type client struct {
 	seen [keys]uint64
 
 	writesDone, readsDone int
+	// readsOf are the reads that were served, by their mode, and local those of them
+	// that waited for nobody.
+	readsOf [4]int
+	local   int
 }
 
 // work is one operation of a client at one life of a node.
@@ -30,7 +34,8 @@ type work struct {
 	command command // of a write
 	key     uint8   // of a read
 	isRead  bool
-	// floor is what was known to be committed when it began.
+	// floor is what was known to be committed when it began; of a stale read, so long
+	// before that as it may be behind.
 	floor    core.Index
 	tooLarge bool
 
@@ -49,7 +54,7 @@ type work struct {
 
 func (w *work) String() string {
 	if w.isRead {
-		return fmt.Sprintf("a read of client %d", w.client.number)
+		return fmt.Sprintf("a %v read of client %d", w.read.Mode, w.client.number)
 	}
 	return fmt.Sprintf("command %d of client %d", w.command.id, w.client.number)
 }
@@ -87,7 +92,7 @@ func (c *client) begin() {
 			continue
 		}
 		if chance(r, 30) {
-			c.reads(l, uint8(r.IntN(keys)), true, finished)
+			c.reads(l, c.drawRead(l), uint8(r.IntN(keys)), true, finished)
 		} else {
 			c.writes(l, true, finished)
 		}
@@ -117,7 +122,7 @@ func (s *sim) askDeposed(term core.Term) {
 func (c *client) asksNow(l *life) {
 	if !c.stopped && !l.stopping {
 		c.open++
-		c.reads(l, 0, true, func(*work) { c.over() })
+		c.reads(l, c.drawRead(l), 0, true, func(*work) { c.over() })
 	}
 }
 
@@ -151,12 +156,38 @@ func (c *client) writes(l *life, impatient bool, finished func(*work)) *work {
 	return w
 }
 
-// reads asks for a linearizable read.
-func (c *client) reads(l *life, key uint8, impatient bool, finished func(*work)) *work {
-	w := &work{client: c, life: l, isRead: true, key: key, floor: c.sim.check.committed, finished: finished}
-	w.read = &actors.Read{Completed: w.mayRead}
+// drawRead draws how current a read has to be.
+func (c *client) drawRead(l *life) *actors.Read {
+	s, r := c.sim, c.sim.clientRand
+	read := &actors.Read{}
+	switch n := r.IntN(100); {
+	case n < s.plan.leaseReads:
+		read.Mode = actors.ReadLease
+	case n < s.plan.leaseReads+s.plan.staleReads:
+		read.Mode = actors.ReadStale
+		read.StaleMax = pick(r, 1, 200*microsecond, 2*millisecond, s.plan.election/4, 2*s.plan.election)
+	case n < s.plan.leaseReads+s.plan.staleReads+5:
+		read.Mode = actors.ReadAtLeast
+		read.AtLeast = l.status.Committed + core.Index(r.IntN(3))
+	}
+	if chance(r, 5) {
+		read.LimitLag, read.LagMax = true, uint64(r.IntN(5))
+	}
+	return read
+}
+
+// reads asks for a read.
+func (c *client) reads(l *life, read *actors.Read, key uint8, impatient bool, finished func(*work)) *work {
+	w := &work{client: c, life: l, isRead: true, key: key, read: read, floor: c.sim.check.committed, finished: finished}
+	if read.Mode == actors.ReadStale {
+		w.floor = c.sim.check.committedAt(c.sim.clock.now.Add(-l.environment.realMost(read.StaleMax)))
+	}
+	read.Completed = w.mayRead
 	c.started(w, impatient)
 	l.group.ReadIndex(w.read)
+	if w.completed && w.err == nil {
+		c.local++
+	}
 	return w
 }
 
@@ -217,6 +248,7 @@ func (w *work) mayRead(r *actors.Read) {
 	} else {
 		s.check.served(w, r.Index)
 		w.client.readsDone++
+		w.client.readsOf[w.read.Mode]++
 		w.client.seen[w.key] = w.life.machine.state.registers[w.key]
 	}
 	s.trace.add(traceClient, uint64(w.life.node.id), uint64(w.client.number), uint64(r.Index), 3)

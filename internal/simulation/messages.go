@@ -40,7 +40,7 @@ func digest(m core.Message) uint64 {
 	case *core.SnapshotResponse:
 		values(8, m.Stream, m.Transfer, m.Offset, truth(m.Refused))
 	case *core.ReadIndexRequest:
-		values(9, m.ID)
+		values(9, m.ID, truth(m.Lease))
 	case *core.ReadIndexResponse:
 		values(10, m.ID, truth(m.OK), uint64(m.Index))
 	case *core.IdentifyRequest:

@@ -150,7 +150,7 @@ var mutants = []mutant{
 	},
 	{
 		"a first entry after a grant has run out", "rule 31", "core/forming.go",
-		"return f.attempt != 0 && e.now.Sub(f.asked) >= f.length-f.length/driftDivisor",
+		"return f.attempt != 0 && e.now.Sub(f.asked) >= e.lessDrift(f.length)",
 		"return f.attempt != 0 && e.now < 0",
 		byFormings,
 	},
@@ -309,6 +309,72 @@ var mutants = []mutant{
 		"first += lastWaitTimeouts * timeout",
 		"_ = timeout",
 		"./core TestPriorityDeadlines",
+	},
+	{
+		"lease from the wrong send time", "rule 12", "core/lease.go",
+		"p.promised = max(p.promised, sent.Add(",
+		"p.promised = max(p.promised, e.now.Add(",
+		bySeeds,
+	},
+	{
+		"lease without the drift", "rule 12", "core/lease.go",
+		"return d - time.Duration(float64(d)*e.cfg.ClockDriftMax)",
+		"return d",
+		"./core TestLeaseIsWhatAQuorumPromised",
+	},
+	{
+		"lease before the first commit of the term", "rule 26", "core/lease.go",
+		"case e.commit < l.first:",
+		"case e.now < 0:",
+		bySeeds,
+	},
+	{
+		"lease from the grace value of a new peer", "rule 12", "core/lease.go",
+		"return uint64(max(p.promised, 0)) }))",
+		"return uint64(max(p.promised, p.grace.Add(e.lessDrift(e.cfg.ElectionTimeout)), 0)) }))",
+		"./core TestLeaseCountsRealAnswers",
+	},
+	{
+		"lease of a peer added a moment ago", "rule 12", "core/leader_state.go",
+		"\te.leaderState.peers = peers\n\te.renewLease()\n",
+		"\te.leaderState.peers = peers\n",
+		"./core TestLeaseFollowsTheConfiguration",
+	},
+	{
+		"lease that counts learners", "rule 12", "core/lease.go",
+		"return Instant(e.quorumOf(uint64(max(own, 0)), func(p *peer) uint64 { return uint64(max(p.promised, 0)) }))",
+		"c := e.configs.latest().Configuration.Clone()\n\tfor c.Voters = c.Voters[:0]; len(c.Voters) < len(c.Members); {\n\t\tc.Voters = append(c.Voters, c.Members[len(c.Voters)].Identity)\n\t}\n\treturn Instant(c.QuorumValue(func(id Identity) uint64 {\n\t\tif p := l.peer(id); p != nil {\n\t\t\treturn uint64(max(p.promised, 0))\n\t\t}\n\t\treturn uint64(max(own, 0))\n\t}))",
+		"./core TestLeaseFollowsTheConfiguration",
+	},
+	{
+		"check-quorum that counts learners", "rule 11", "core/check_quorum.go",
+		"heard := Instant(e.configs.latest().Configuration.QuorumValue(func(id Identity) uint64 {",
+		"c := e.configs.latest().Configuration.Clone()\n\tfor c.Voters = c.Voters[:0]; len(c.Voters) < len(c.Members); {\n\t\tc.Voters = append(c.Voters, c.Members[len(c.Voters)].Identity)\n\t}\n\theard := Instant(c.QuorumValue(func(id Identity) uint64 {",
+		"./core TestCheckQuorumCountsNoLearner",
+	},
+	{
+		"round joined after it began", "rule 26", "core/read_index.go",
+		"r.index, r.round = e.commit, e.leaderState.round+1",
+		"r.index, r.round = e.commit, max(e.leaderState.round, 1)",
+		bySeeds,
+	},
+	{
+		"stale bound from the local clock only", "rule 26", "actors/apply_actor.go",
+		"a.readable.isCurrent(b.since)",
+		"a.readable.isCurrent(instant(a.env))",
+		bySeeds,
+	},
+	{
+		"commit loaded before the lease check", "rule 12", "actors/readable.go",
+		"\tlease := core.Instant(r.lease.Load())\n",
+		"\tcommit := core.Index(r.commit.Load())\n\tdefer func() { index = commit }()\n\tlease := core.Instant(r.lease.Load())\n",
+		"./actors TestCommitIsReadBehindTheLease",
+	},
+	{
+		"a lease shown until its end was told", "rule 12", "actors/core_actor.go",
+		"\tc.readable.show(c.engine.Readable())\n\tc.execute()\n}",
+		"\tc.execute()\n\tc.readable.show(c.engine.Readable())\n}",
+		"./actors TestShownBeforeItIsTold",
 	},
 }
 

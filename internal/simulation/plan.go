@@ -55,8 +55,10 @@ type plan struct {
 	think          span
 	clientPatience span
 	burst          int // proposals that a client makes at once
-	payload        int // bytes, at most
-	fillerBytes    int // that a snapshot carries beside the state
+	// leaseReads and staleReads are how many of 100 reads are such.
+	leaseReads, staleReads int
+	payload                int // bytes, at most
+	fillerBytes            int // that a snapshot carries beside the state
 }
 
 func pick[T any](r *rand.Rand, choices ...T) T { return choices[r.IntN(len(choices))] }
@@ -89,6 +91,7 @@ func drawPlan(r *rand.Rand) plan {
 	p.clientPatience = span{p.election / 4, p.election * time.Duration(pick(r, 1, 4, 20))}
 	p.burst = pick(r, 1, 1, 1, 4, 20)
 	p.payload = pick(r, 0, 16, 200)
+	p.leaseReads, p.staleReads = pick(r, 10, 30, 60), pick(r, 10, 30)
 	p.fillerBytes = pick(r, 0, 100, 3000)
 	p.drawPriorities(r)
 	return p
@@ -100,7 +103,7 @@ func (p *plan) drawLimits(r *rand.Rand) {
 	const commandMax = 400
 	g := &p.group
 	g.Group = 1
-	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
+	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit, g.ClockDriftMax = p.election, p.heartbeat, p.hung, 0.1
 	g.CommandBytesMax = commandMax
 	g.InflightProposalsMax = pick(r, 4, 16, 1000)
 	g.InflightBytesMax = pick(r, 2000, 1<<20)

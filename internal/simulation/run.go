@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -41,11 +42,16 @@ type Result struct {
 	Hands, Transferred, ElectedByHand int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
+	// ReadsOf are the reads by their mode, and Local those that waited for nobody.
+	ReadsOf [4]int
+	Local   int
 }
 
 // Run runs the cluster that a seed describes.
-func Run(seed uint64, options Options) Result {
-	s := newSim(seed, options)
+func Run(seed uint64, options Options) Result { return newSim(seed, options).run(seed) }
+
+// run runs the cluster of the plan.
+func (s *sim) run(seed uint64) Result {
 	s.trace.say("seed %d: %+v", seed, s.plan)
 	s.story()
 	s.trace.add(traceVerdict, 0, s.steps)
@@ -60,6 +66,10 @@ func Run(seed uint64, options Options) Result {
 	for _, c := range s.clients {
 		r.Writes += c.writesDone
 		r.Reads += c.readsDone
+		r.Local += c.local
+		for mode, n := range c.readsOf {
+			r.ReadsOf[mode] += n
+		}
 	}
 	return r
 }
@@ -219,7 +229,7 @@ func (s *sim) epilogue() {
 		if !n.emptied {
 			waiting += 2
 			s.insist(func(done func(*work)) { c.writes(n.life, false, done) }, func() { waiting-- })
-			s.insist(func(done func(*work)) { c.reads(n.life, 0, false, done) }, func() { waiting-- })
+			s.insist(func(done func(*work)) { c.reads(n.life, &actors.Read{}, 0, false, done) }, func() { waiting-- })
 		}
 	}
 	if !s.until(s.clock.now.Add(s.patience()), func() bool { return waiting == 0 }) {

@@ -49,7 +49,7 @@ func toProto(m core.Message) (proto.Message, error) {
 			Refused: m.Refused, Reason: validUTF8(m.Reason),
 		}, nil
 	case *core.ReadIndexRequest:
-		return &pb.ReadIndexRequest{Header: h, Id: m.ID, Trace: traceToProto(m.Trace)}, nil
+		return &pb.ReadIndexRequest{Header: h, Id: m.ID, Lease: m.Lease, Trace: traceToProto(m.Trace)}, nil
 	case *core.ReadIndexResponse:
 		return &pb.ReadIndexResponse{Header: h, Id: m.ID, Ok: m.OK, Index: uint64(m.Index)}, nil
 	case *core.IdentifyRequest:
@@ -112,7 +112,7 @@ func decodeProto(kind Kind, payload []byte) (core.Message, error) {
 	case KindReadIndexRequest:
 		var p pb.ReadIndexRequest
 		err := parse(payload, &p)
-		return &core.ReadIndexRequest{Header: headerFromProto(p.Header), ID: p.Id, Trace: traceOf(p.Trace)}, err
+		return &core.ReadIndexRequest{Header: headerFromProto(p.Header), ID: p.Id, Lease: p.Lease, Trace: traceOf(p.Trace)}, err
 	case KindReadIndexResponse:
 		var p pb.ReadIndexResponse
 		err := parse(payload, &p)

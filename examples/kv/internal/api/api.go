@@ -4,7 +4,7 @@
 //	PUT    /kv/{key}           body: the value              200 Written
 //	DELETE /kv/{key}                                        200 Written
 //	POST   /kv/{key}/cas       body: Swap                   200 Swapped
-//	GET    /kv/{key}           ?read=linearizable|stale     200 the value
+//	GET    /kv/{key}           see below                    200 the value
 //	POST   /cluster/init       body: Init                   200 Init
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
@@ -14,6 +14,15 @@
 // The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
 // value is any bytes, up to 1 MiB, whatever the content type. HEAD is allowed
 // wherever GET is.
+//
+// GET /kv/{key} takes these parameters:
+//
+//	read=linearizable   sees everything that was acknowledged before: the default
+//	read=lease          the same, as long as clocks run within the bound on drift
+//	read=stale          sees what this node has
+//	max_staleness=D     of a stale read: sees everything that was acknowledged D
+//	                    before; more than 0 and at most StalenessMax
+//	min_index=N         sees the write whose answer had that index
 //
 // Each request takes ?timeout=D, with D as in "2s" or "300ms", more than 0 and
 // at most TimeoutMax. Without it TimeoutDefault applies. Every answer other
@@ -34,6 +43,9 @@ const (
 	TimeoutDefault = 5 * time.Second
 	TimeoutMax     = 5 * time.Minute
 )
+
+// StalenessMax is how old a stale read with a bound may be at most.
+const StalenessMax = 24 * time.Hour
 
 // Written answers a write: the entry that holds it.
 type Written struct {
@@ -87,7 +99,14 @@ type Status struct {
 	// LastContact is how many seconds ago the node heard of its leader, 0 on the
 	// leader; absent if it never did.
 	LastContact *float64 `json:"last_contact_seconds,omitempty"`
-	Members     []Member `json:"members"`
+	// LeaseMillis is for how long the leader's lease still lasts, 0 without one. Then
+	// NoLease says why, on the leader.
+	LeaseMillis int64  `json:"lease_ms"`
+	NoLease     string `json:"no_lease,omitempty"`
+	// LastQuorumContact is how many seconds ago the leader sent the newest heartbeats
+	// that a quorum has answered; absent on others, and if there are none.
+	LastQuorumContact *float64 `json:"last_quorum_contact_seconds,omitempty"`
+	Members           []Member `json:"members"`
 	// Peers, on the leader, are the other members as it sees them.
 	Peers []Peer `json:"peers,omitempty"`
 	Joint bool   `json:"joint"`
@@ -100,7 +119,8 @@ type Status struct {
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
 	// Contradiction is what the node has heard that no correct member can say:
-	// it answers no linearizable reads until it is restarted. Absent if there is none.
+	// it answers no reads but stale ones without a bound until it is restarted. Absent
+	// if there is none.
 	Contradiction string `json:"contradiction,omitempty"`
 	// Fatal is why the group has failed on this node, empty if it has not.
 	Fatal string `json:"fatal,omitempty"`
@@ -172,9 +192,12 @@ const (
 	// Forming: time ran out before the cluster was complete. The error says for
 	// whom it waits, and why.
 	Forming Code = "forming"
-	// Contradiction: the node answers no linearizable reads, for what it holds may
-	// not be what was acknowledged. Others may answer.
-	Contradiction  Code = "contradiction"
+	// Contradiction: the node answers no reads but stale ones without a bound, for what
+	// it holds may not be what was acknowledged. Others may answer.
+	Contradiction Code = "contradiction"
+	// TooStale: no leader said in time what is current, and the node's state is older
+	// than the read allows.
+	TooStale       Code = "too_stale"
 	UnknownOutcome Code = "unknown_outcome"
 	Stopped        Code = "stopped"
 	Timeout        Code = "timeout"
@@ -194,7 +217,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
-	case NoLeader, NoCluster, Forming, Contradiction, UnknownOutcome, Stopped:
+	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped:
 		return http.StatusServiceUnavailable
 	case Timeout:
 		return http.StatusGatewayTimeout

@@ -57,7 +57,7 @@ func newDelete() *cobra.Command {
 }
 
 func newGet() *cobra.Command {
-	var read string
+	var read client.Read
 	command := request("get KEY", "Write the value of a key to standard output", cobra.ExactArgs(1), func(c *cobra.Command, to *client.Client, args []string) error {
 		value, err := to.Get(c.Context(), args[0], read)
 		if err != nil {
@@ -70,7 +70,9 @@ func newGet() *cobra.Command {
 		_, err = c.OutOrStdout().Write(value)
 		return err
 	})
-	command.Flags().StringVar(&read, "read", "linearizable", "linearizable or stale")
+	command.Flags().StringVar(&read.Mode, "read", "linearizable", "linearizable, lease or stale")
+	command.Flags().DurationVar(&read.MaxStaleness, "max-staleness", 0, "of a stale read: how old the node's state may be; 0 for no bound")
+	command.Flags().Uint64Var(&read.MinIndex, "min-index", 0, "see at least the write that was answered with this index")
 	return command
 }
 

@@ -61,6 +61,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Joint:          c.Joint(),
 		Forming:        status.Bootstrapping,
 		UnknownToGroup: status.UnknownToGroup,
+		LeaseMillis:    status.Lease.Milliseconds(),
+		NoLease:        status.NoLease,
 		Fatal:          fatal(s.raft.Err()),
 	}
 	for _, m := range c.Members {
@@ -71,6 +73,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	}
 	if status.LastContact >= 0 {
 		answer.LastContact = new(status.LastContact.Seconds())
+	}
+	if status.LastQuorumContact >= 0 {
+		answer.LastQuorumContact = new(status.LastQuorumContact.Seconds())
 	}
 	for i := range status.Peers {
 		answer.Peers = append(answer.Peers, peer(&status.Peers[i]))

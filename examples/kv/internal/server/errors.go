@@ -24,6 +24,7 @@ func (s *Server) describe(err error) *api.Error {
 		refused   *troupe.BootstrapError
 		forming   *troupe.FormingError
 		doubtful  *troupe.ContradictionError
+		stale     *troupe.TooStaleError
 	)
 	switch {
 	case errors.As(err, &forming):
@@ -40,6 +41,8 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.BadRequest
 	case errors.Is(err, troupe.ErrNoCluster):
 		e.Code, e.Message = api.NoCluster, noCluster(status)
+	case errors.As(err, &stale):
+		e.Code = api.TooStale
 	case errors.As(err, &doubtful):
 		e.Code = api.Contradiction
 	case errors.Is(err, troupe.ErrOverloaded):

@@ -19,7 +19,7 @@ import (
 // Raft is the part of *troupe.Raft that the server uses.
 type Raft interface {
 	Propose(ctx context.Context, command []byte, options ...troupe.ProposeOption) (troupe.Result, error)
-	ReadIndex(ctx context.Context, mode troupe.ReadMode) (troupe.Index, error)
+	ReadIndex(ctx context.Context, mode troupe.ReadMode, options ...troupe.ReadOption) (troupe.Index, error)
 	Bootstrap(ctx context.Context, members ...troupe.Member) error
 	Status() troupe.Status
 	Err() error
