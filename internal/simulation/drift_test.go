@@ -21,14 +21,14 @@ func (e *environment) runs(drift int64) {
 }
 
 // calm is a cluster of three without faults, formed, whose clients have stopped.
-func calm(t *testing.T, seed uint64, system *stage.System) *sim {
+func calm(t *testing.T, seed uint64, system *stage.System, bound float64) *sim {
 	t.Helper()
 	s := newSim(seed, Options{Trace: traceWriter(), System: system})
 	s.rebuilt(3, func() bool { return true })
 	p := &s.plan
 	p.driftPercent, p.stall, p.netDelay, p.write = 0, 0, span{20 * microsecond, millisecond}, span{10 * microsecond, millisecond}
 	p.heartbeat = p.election / 10
-	p.group.HeartbeatInterval = p.heartbeat
+	p.group.HeartbeatInterval, p.group.ClockDriftMax = p.heartbeat, bound
 	for _, n := range s.nodes {
 		n.start()
 	}
@@ -39,29 +39,52 @@ func calm(t *testing.T, seed uint64, system *stage.System) *sim {
 	return s
 }
 
-// deposedReads cuts the leader off, and lets it be asked until somebody else has
-// committed something and the leader knows of that. The leader's clock is so much too
-// slow, and the others' so much too fast. It returns what the checkers found.
-func deposedReads(t *testing.T, seed uint64, system *stage.System, drift int64, mode actors.ReadMode) *Failure {
+// deposing is how a leader is deposed that is asked until it knows of that.
+type deposing struct {
+	name string
+	// bound is that on drift.
+	bound float64
+	// drift is by how many thousandths the leader's clock is too slow, and the others'
+	// too fast.
+	drift int64
+	// slow is for how many tenths of an election time-out answers to the leader are on
+	// their way. Then they still come when it is cut off.
+	slow time.Duration
+	mode actors.ReadMode
+	// stale: some reads are.
+	stale bool
+}
+
+// run cuts the leader off, and lets it be asked until somebody else has committed
+// something. It returns what the checkers found.
+func (d *deposing) run(t *testing.T, seed uint64, system *stage.System) *Failure {
 	t.Helper()
-	s := calm(t, seed, system)
-	s.until(s.clock.now.Add(3*s.plan.election), func() bool { return false })
+	s := calm(t, seed, system, d.bound)
 	deposed := s.leader()
 	for _, n := range s.nodes {
+		s.fabric.slow[n.id][deposed.node.id] += d.slow * s.plan.election / 10
+	}
+	s.until(s.clock.now.Add(3*s.plan.election), func() bool { return false })
+	if s.leader() != deposed {
+		return nil // it went by itself
+	}
+	for _, n := range s.nodes {
 		if n.life == deposed {
-			n.life.environment.runs(-drift)
+			n.life.environment.runs(-d.drift)
 			continue
 		}
-		n.life.environment.runs(drift)
-		s.fabric.block(n.id, deposed.node.id)
+		n.life.environment.runs(d.drift)
 		s.fabric.block(deposed.node.id, n.id)
+		if d.slow == 0 {
+			s.fabric.block(n.id, deposed.node.id)
+		}
 	}
 	committed := s.check.committed
 	var ask func()
 	ask = func() {
 		c := s.clients[0]
 		c.open++
-		c.reads(deposed, &actors.Read{Mode: mode, AtLeast: 1}, 0, true, func(*work) { c.over() })
+		c.reads(deposed, &actors.Read{Mode: d.mode, AtLeast: 1}, 0, true, func(*work) { c.over() })
 		s.clock.after(s.plan.election/50, deposed, ask)
 	}
 	s.clients[0].stopped = true
@@ -70,7 +93,7 @@ func deposedReads(t *testing.T, seed uint64, system *stage.System, drift int64, 
 		return s.check.committed > committed && deposed.status.Role != core.RoleLeader
 	})
 	if s.check.failure == nil && s.check.committed == committed {
-		t.Errorf("drift %d: nobody took over: %s", seed, s.summary())
+		t.Errorf("%s: drift %d: nobody took over: %s", d.name, seed, s.summary())
 	}
 	return s.check.failure
 }
@@ -84,30 +107,27 @@ func TestDriftBeyondTheBound(t *testing.T) {
 		seeds = 10
 	}
 	system := stage.NewSystem()
-	for _, test := range []struct {
-		name  string
-		drift int64 // of either side, in thousandths
-		mode  actors.ReadMode
-		stale bool
-	}{
-		{"lease, within the bound", 50, actors.ReadLease, false},
-		{"lease, beyond it", 500, actors.ReadLease, true},
-		{"linearizable, beyond it", 500, actors.ReadLinearizable, false},
-		{"up to an index, beyond it", 500, actors.ReadAtLeast, false},
+	for _, d := range []deposing{
+		{name: "lease, within the bound", bound: 0.1, drift: 50, mode: actors.ReadLease},
+		{name: "lease, within a wide bound", bound: 0.41, drift: 250, mode: actors.ReadLease},
+		{name: "lease, within the bound, slow answers", bound: 0.1, drift: 50, slow: 6, mode: actors.ReadLease},
+		{name: "lease, beyond the bound", bound: 0.1, drift: 500, mode: actors.ReadLease, stale: true},
+		{name: "linearizable, beyond the bound", bound: 0.1, drift: 500, mode: actors.ReadLinearizable},
+		{name: "up to an index, beyond the bound", bound: 0.1, drift: 500, mode: actors.ReadAtLeast},
 	} {
 		stale := 0
 		for seed := *firstFlag; seed < *firstFlag+seeds; seed++ {
-			switch f := deposedReads(t, seed, system, test.drift, test.mode); {
+			switch f := d.run(t, seed, system); {
 			case f == nil:
-			case test.stale && f.Rule == ruleStaleLease:
+			case d.stale && f.Rule == ruleStaleLease:
 				stale++
 			default:
-				t.Errorf("%s: drift %d: %v", test.name, seed, f)
+				t.Errorf("%s: drift %d: %v\nreplay: go test ./internal/simulation -run TestDriftBeyondTheBound -args -first=%d -trace", d.name, seed, f, seed)
 			}
 		}
-		t.Logf("%s: %d of %d clusters had a stale read", test.name, stale, seeds)
-		if test.stale && stale < int(seeds)/4 {
-			t.Errorf("%s: the checker is blind", test.name)
+		t.Logf("%s: %d of %d clusters had a stale read", d.name, stale, seeds)
+		if d.stale && stale < int(seeds)/4 {
+			t.Errorf("%s: the checker is blind", d.name)
 		}
 	}
 }

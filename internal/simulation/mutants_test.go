@@ -28,6 +28,7 @@ const (
 	bySeeds    = "./internal/simulation TestSeeds"
 	byFormings = "./internal/simulation TestFormings"
 	byPromises = "./internal/simulation TestLongPromiseComesDown"
+	byDrift    = "./internal/simulation TestDriftBeyondTheBound"
 )
 
 var (
@@ -314,13 +315,13 @@ var mutants = []mutant{
 		"lease from the wrong send time", "rule 12", "core/lease.go",
 		"p.promised = max(p.promised, sent.Add(",
 		"p.promised = max(p.promised, e.now.Add(",
-		bySeeds,
+		byDrift,
 	},
 	{
 		"lease without the drift", "rule 12", "core/lease.go",
 		"return d - time.Duration(float64(d)*e.cfg.ClockDriftMax)",
 		"return d",
-		"./core TestLeaseIsWhatAQuorumPromised",
+		byDrift,
 	},
 	{
 		"lease before the first commit of the term", "rule 26", "core/lease.go",
