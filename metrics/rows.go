@@ -35,6 +35,7 @@ const (
 	Reads
 	Elections
 	LeaderChanges
+	Transfers
 	Snapshots
 	GroupFailures
 	NetworkBytes
@@ -140,6 +141,8 @@ var table = [idsEnd]Row{
 		When: onRead, Attributes: []Attribute{group, {KeyReason, ElectionReasons}, {KeyOutcome, ElectionOutcomes}}},
 	LeaderChanges: {Name: "raft.leader.changes", Kind: Counter, Unit: "{change}", Description: "Leaders that this node has come to know, each of another node or term than the one before.",
 		When: onRead, Attributes: []Attribute{group}},
+	Transfers: {Name: "raft.transfers", Kind: Counter, Unit: "{transfer}", Description: "Transfers of leadership from this node to another, by hand or not, by how they ended.",
+		When: onRead, Attributes: []Attribute{group, outcome}},
 	Snapshots: {Name: "raft.snapshots", Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	GroupFailures: {Name: "raft.group.failures", Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",
