@@ -170,10 +170,12 @@
 //     core/check_quorum.go
 //   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestCandidateWaitsForItsVote,
 //     TestFruitlessCampaignsDouble, TestSlowDisksElect, TestPriorityDeadlines,
-//     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections
+//     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections,
+//     TestReturnFromPartition, TestCutOffInsideACampaign, TestFreesStuckCandidate,
+//     TestRemovedMemberDisturbsNobody, TestPartialPartitions, TestFailover
 //   - Scripts: pre_vote, check_quorum, slow_disks, elect
 //   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
-//     campaigns with the others"
+//     campaigns with the others", "a campaign without a pre-vote", "no check of the quorum"
 //   - Checkers: ruleElected
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
