@@ -99,6 +99,7 @@ func (r *Raft) transfer(ctx context.Context, t actors.Transfer) error {
 		handover actors.Handover
 		err      error
 	}
+	t.Trace = r.group.TraceTransfer(ctx, t.To)
 	answers := make(chan answer, 1)
 	cancel := r.group.TransferLeadership(t, func(h actors.Handover, err error) { answers <- answer{h, err} })
 	var a answer
@@ -108,6 +109,7 @@ func (r *Raft) transfer(ctx context.Context, t actors.Transfer) error {
 		cancel(ctx.Err())
 		a = <-answers // at once
 	}
+	t.Trace.End(a.handover, a.err)
 	if a.err != nil {
 		return a.err
 	}

@@ -261,6 +261,10 @@ func (c *coreActor) handle(item any) {
 		c.cancelTransfer(item)
 	case *pauseRequest:
 		c.pauseElections(item)
+	case *core.TransferRequest:
+		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
+	case *core.TimeoutNow:
+		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *unsentResults:
 		c.proposals.keepUnsent(item.m)
 	case *commitNoticeDue:

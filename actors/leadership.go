@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -37,6 +38,8 @@ type Transfer struct {
 	// ByHand: somebody wants it so. The automatic hand-over to a higher priority
 	// rests for a while after it.
 	ByHand bool
+	// Trace is that of who asks, zero if it is not traced.
+	Trace TransferTrace
 }
 
 // Handover is a transfer that has succeeded: Leader leads Term.
@@ -111,7 +114,14 @@ func (c *coreActor) transfer(r *transferRequest) {
 	l.lastID++
 	r.id = l.lastID
 	l.transfers = append(l.transfers, r)
-	c.stepEngine(&core.TransferLeadership{ID: r.id, To: r.To, Not: slices.Clone(r.Not), ByHand: r.ByHand})
+	c.stepFor(observe.Asking{Context: r.Trace.span.Context}, &core.TransferLeadership{ID: r.id, To: r.To, Not: slices.Clone(r.Not), ByHand: r.ByHand})
+}
+
+// stepFor steps the engine for somebody whose trace goes on in what comes of it.
+func (c *coreActor) stepFor(asking observe.Asking, ev core.Event) {
+	asking.Tell(c.watch)
+	c.stepEngine(ev)
+	observe.Asking{}.Tell(c.watch)
 }
 
 func (c *coreActor) cancelTransfer(item *cancelTransfer) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/metrics"
 )
 
 // transfer asks for one and waits for its end.
@@ -202,4 +203,23 @@ func TestLeadershipRequestsEndWithTheGroup(t *testing.T) {
 			t.Errorf("after the end: %v", err)
 		}
 	}
+}
+
+// TestMeteredTransfers counts transfers, and the elections that they bring.
+func TestMeteredTransfers(t *testing.T) {
+	hosts, m := newMeteredCluster(t, 3, calm)
+	leader := leaderOf(t, hosts)
+	target := others(hosts, leader)[0]
+	if _, err := transfer(t, leader.group, 99); err == nil {
+		t.Fatal("to nobody")
+	}
+	if _, err := transfer(t, leader.group, target.id); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the counts", func() bool {
+		found := m.read()
+		return sum(found["raft.transfers"], metrics.KeyNode, fmt.Sprint(leader.id), metrics.KeyOutcome, "done").sum == 1 &&
+			sum(found["raft.transfers"], metrics.KeyOutcome, "failed").sum == 0 &&
+			sum(found["raft.elections"], metrics.KeyNode, fmt.Sprint(target.id), metrics.KeyReason, "transfer", metrics.KeyOutcome, "won").sum == 1
+	})
 }

@@ -173,10 +173,12 @@
 //   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestHungDiskRaisesNoTerms,
 //     TestCandidateWaitsForItsVote, TestFruitlessCampaignsDouble, TestSlowDisksElect, TestPriorityDeadlines,
 //     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections,
-//     TestCheckQuorumCountsNoLearner
+//     TestCheckQuorumCountsNoLearner, TestReturnFromPartition, TestCutOffInsideACampaign, TestFailover,
+//     TestFreesStuckCandidate, TestRemovedMemberDisturbsNobody, TestPartialPartitions
 //   - Scripts: pre_vote, check_quorum, slow_disks, elect
 //   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
-//     campaigns with the others", "check-quorum that counts learners"
+//     campaigns with the others", "check-quorum that counts learners", "a campaign without a
+//     pre-vote", "no check of the quorum"
 //   - Checkers: ruleElected
 //
 // # Rule 12: The answer to a heartbeat is a lease promise

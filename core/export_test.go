@@ -1,9 +1,16 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/trouperaft/troupe/membership"
+)
 
 // The tests of whole clusters run the streams too. Package stream imports this one, so
 // they stand outside it. This is what they need of the inside.
+
+// RaceEnabled: the race detector runs.
+const RaceEnabled = raceEnabled
 
 var (
 	BootstrapOf    = bootstrapOf
@@ -60,6 +67,25 @@ func (e *Engine) Deadline(timer Timer) Instant {
 
 // WhyNoLease says why no read may be answered by the lease.
 func (e *Engine) WhyNoLease() string { return e.whyNoLease() }
+
+// LeaderIdentity is whom the engine follows, CampaignID its present campaign, and
+// FirstOfTerm the first index of its own term if it leads.
+func (e *Engine) LeaderIdentity() Identity { return e.leader }
+func (e *Engine) CampaignID() uint64       { return e.election.campaign }
+func (e *Engine) FirstOfTerm() Index       { return e.leaderState.first }
+
+// TermAt is the term of an entry of the log.
+func (e *Engine) TermAt(i Index) (Term, bool) { return e.log.term(i) }
+
+// Transferring reports whether the leadership is being handed over.
+func (e *Engine) Transferring() bool { return e.transfer.phase != transferNone }
+
+// AppendConfiguration has the leader append a configuration, whatever the rules are.
+func (e *Engine) AppendConfiguration(c *membership.Configuration, out *Output) {
+	e.out = out
+	e.appendConfiguration(c)
+	e.finish()
+}
 
 // QuietUntil is when the engine's own promise and its quiet period are over.
 func (e *Engine) QuietUntil() Instant { return max(e.promise.until, e.quietPeriodEnd()) }

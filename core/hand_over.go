@@ -32,6 +32,8 @@ type handOver struct {
 	// for a new term, 0 if it need not; renewing: it asks.
 	renewAt  Instant
 	renewing bool
+	// counts are the transfers that have succeeded and that have failed.
+	counts [2]uint64
 }
 
 // backOff is a wait that doubles.
@@ -52,6 +54,7 @@ func (b *backOff) again(now Instant, least, most time.Duration) {
 
 // failed notes that a hand-over to a node has failed.
 func (h *handOver) failed(to Identity, now Instant) {
+	h.counts[1]++
 	if h.failures == nil {
 		h.failures = map[Identity]*backOff{}
 	}
@@ -68,7 +71,10 @@ func (h *handOver) failed(to Identity, now Instant) {
 	b.again(now, failedWaitMin, failedWaitMax)
 }
 
-func (h *handOver) succeeded(to Identity) { delete(h.failures, to) }
+func (h *handOver) succeeded(to Identity) {
+	h.counts[0]++
+	delete(h.failures, to)
+}
 
 func (h *handOver) waitsFor(id Identity, now Instant) bool {
 	b := h.failures[id]

@@ -182,6 +182,9 @@ type Progress struct {
 	AppendedBytes, GrowthBytes uint64
 
 	Elections ElectionCounts
+	// Transfers are those of this node's leadership that have ended: that have
+	// succeeded, and that have failed.
+	Transfers [2]uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -192,7 +195,7 @@ func (e *Engine) Progress() Progress {
 	return Progress{
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
-		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts,
+		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
 	}
 }
 

@@ -309,6 +309,9 @@ func TestLeaderLeavesInATransfer(t *testing.T) {
 	if c := r.ended(); c == nil || c.Err != nil || c.Leader != 2 || c.Term != 3 {
 		t.Errorf("%q", r.lines())
 	}
+	if counts := r.e.Progress().Transfers; counts != [2]uint64{1, 0} {
+		t.Errorf("counts %v", counts)
+	}
 	if n, ok := find[*Notice](r); !ok || n.Kind != NoticeTransferred || n.Peer != rigPeers[1] || n.Term != 2 {
 		t.Errorf("notices: %q", r.lines())
 	}
@@ -325,7 +328,7 @@ func TestLeaderLeavesInATransfer(t *testing.T) {
 	r = ask(2)
 	left := r.now
 	r.fire(TimerTransfer)
-	if r.failed(TransferTimedOut, 2, true); r.now.Sub(left) != r.e.cfg.ElectionTimeout {
+	if r.failed(TransferTimedOut, 2, true); r.now.Sub(left) != r.e.cfg.ElectionTimeout || r.e.Progress().Transfers != [2]uint64{0, 1} {
 		t.Errorf("after %v", r.now.Sub(left))
 	}
 }

@@ -36,6 +36,7 @@ const (
 	ReadsLocal          ID = "raft.reads.local"
 	Elections           ID = "raft.elections"
 	LeaderChanges       ID = "raft.leader.changes"
+	Transfers           ID = "raft.transfers"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -144,6 +145,8 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, {KeyReason, ElectionReasons}, {KeyOutcome, ElectionOutcomes}}},
 	{ID: LeaderChanges, Kind: Counter, Unit: "{change}", Description: "Leaders that this node has come to know, each of another node or term than the one before.",
 		When: onRead, Attributes: []Attribute{group}},
+	{ID: Transfers, Kind: Counter, Unit: "{transfer}", Description: "Transfers of leadership from this node to another, by hand or not, by how they ended.",
+		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	{ID: GroupFailures, Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",

@@ -66,6 +66,8 @@ const (
 	EventCampaign = "raft.campaign"
 	// EventVote: PeerKey answered.
 	EventVote = "raft.vote"
+	// EventTold: the target has the whole log, and was told to campaign.
+	EventTold = "raft.told"
 	// EventBegun: the cluster exists, and its members are brought in.
 	EventBegun = "raft.begun"
 	// EventPromise, EventLog, EventSnapshot, EventMachine: what was read.

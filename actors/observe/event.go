@@ -45,6 +45,12 @@ type (
 	}
 	// Changed: the role, term or leader is another.
 	Changed struct{ *core.Changed }
+	// Asking: the span of this node, or if Remote of another, for which the engine is
+	// about to be stepped; zero when it has been.
+	Asking struct {
+		Context core.TraceContext
+		Remote  bool
+	}
 	// Committed: the log is committed up to Index.
 	Committed struct{ Index core.Index }
 	// Received: a message for the group came in, and the core does not have it yet.
@@ -195,6 +201,13 @@ type (
 	Bootstrapped struct {
 		Span Span
 		Err  error
+	}
+	// LeadershipMoved: Leader leads Term, as was asked for; or Err says why not.
+	LeadershipMoved struct {
+		Span   Span
+		Leader membership.NodeID
+		Term   core.Term
+		Err    error
 	}
 	// Built: a snapshot is written; or Err says why not.
 	Built struct {

@@ -21,7 +21,8 @@ func (w *Watch) noticed(n *core.Notice) {
 // noticeLevel is a warning for what an operator should look into.
 func noticeLevel(kind core.NoticeKind) slog.Level {
 	switch kind {
-	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed:
+	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed,
+		core.NoticeTransferFailed, core.NoticeElectionsPaused:
 		return slog.LevelWarn
 	case core.NoticeFailed:
 		return slog.LevelError

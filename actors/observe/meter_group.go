@@ -44,6 +44,7 @@ type groupMeter struct {
 		reads     [3]atomic.Int64
 		local     [3]atomic.Int64
 		snapshots [snapshotOperations][2]atomic.Int64
+		transfers [len(core.Progress{}.Transfers)]atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -122,6 +123,11 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 			for outcome, n := range p.Elections[reason] {
 				m.counts.elections[reason][outcome].Store(int64(n))
 			}
+		}
+	}
+	if p.Transfers != b.Transfers {
+		for outcome, n := range p.Transfers {
+			m.counts.transfers[outcome].Store(int64(n))
 		}
 	}
 	m.stages.mu.Lock()
@@ -212,6 +218,7 @@ func (m *groupMeter) observe(k *sink) {
 	put(metrics.LogAppended, c.bytes.Load())
 	put(metrics.LogGrowth, c.growth.Load())
 	put(metrics.LeaderChanges, c.leaders.Load())
+	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])

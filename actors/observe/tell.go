@@ -229,6 +229,20 @@ func (e Changed) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e Asking) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.asking(&e)
+	}
+}
+
+// Tell tells w of e.
+func (e LeadershipMoved) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.leadershipMoved(&e)
+	}
+}
+
+// Tell tells w of e.
 func (e Streams) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.replicates(e.Peers)

@@ -377,6 +377,18 @@ var mutants = []mutant{
 		"\tc.execute()\n\tc.readable.show(c.engine.Readable())\n}",
 		"./actors TestShownBeforeItIsTold",
 	},
+	{
+		"a campaign without a pre-vote", "rule 11", "core/election.go",
+		"\tif e.tally() == membership.Won {\n\t\te.campaignForTerm(false)\n\t\treturn\n\t}\n\tfor",
+		"\tif e.now > 0 {\n\t\te.campaignForTerm(false)\n\t\treturn\n\t}\n\tfor",
+		"./core TestReturnFromPartition",
+	},
+	{
+		"no check of the quorum", "rule 11", "core/check_quorum.go",
+		"return e.now.Sub(heard) > e.cfg.ElectionTimeout",
+		"return e.now.Sub(heard) > 1000*e.cfg.ElectionTimeout",
+		"./core TestPartialPartitions",
+	},
 }
 
 // TestMutantsApply asserts that every mutant changes the code as it stands, those

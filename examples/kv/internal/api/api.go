@@ -6,6 +6,8 @@
 //	POST   /kv/{key}/cas       body: Swap                   200 Swapped
 //	GET    /kv/{key}           see below                    200 the value
 //	POST   /cluster/init       body: Init                   200 Init
+//	POST   /cluster/transfer   body: Transfer               200 Leadership
+//	POST   /cluster/elect      the asked node campaigns     200 Leadership
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
@@ -73,10 +75,23 @@ type Init struct {
 	Members []InitMember `json:"members"`
 }
 
-// InitMember is a node and the raft address by which the others reach it.
+// InitMember is a node and the raft address by which the others reach it. Priority
+// says how much it is wanted as the leader, from 1 to 1000; 0 or absent is 100.
 type InitMember struct {
-	ID      uint64 `json:"id"`
-	Address string `json:"address"`
+	ID       uint64 `json:"id"`
+	Address  string `json:"address"`
+	Priority uint32 `json:"priority,omitempty"`
+}
+
+// Transfer asks for the leadership to be handed to a node; 0 or absent is the best.
+type Transfer struct {
+	To uint64 `json:"to"`
+}
+
+// Leadership says who leads.
+type Leadership struct {
+	Leader uint64 `json:"leader"`
+	Term   uint64 `json:"term"`
 }
 
 // Status is what a node says of itself. It is there before the node is part of
@@ -96,6 +111,13 @@ type Status struct {
 	CommitIndex   uint64 `json:"commit_index"`
 	AppliedIndex  uint64 `json:"applied_index"`
 	SnapshotIndex uint64 `json:"snapshot_index"`
+	// Priority is how much the node is wanted as the leader, 0 if it is no member.
+	Priority uint32 `json:"priority"`
+	// TransferringTo is whom this leader hands over to, 0 if to nobody.
+	TransferringTo uint64 `json:"transferring_to"`
+	// NeedsNewTerm: this leader has told another node to campaign, in vain, and will
+	// win a new term soon.
+	NeedsNewTerm bool `json:"needs_new_term,omitempty"`
 	// LastContact is how many seconds ago the node heard of its leader, 0 on the
 	// leader; absent if it never did.
 	LastContact *float64 `json:"last_contact_seconds,omitempty"`
@@ -135,9 +157,10 @@ type Waiting struct {
 // Member is one node of the cluster. While a node that lost its data is being
 // replaced, it may stand there twice.
 type Member struct {
-	ID      uint64 `json:"id"`
-	Address string `json:"address"`
-	Kind    string `json:"kind"`
+	ID       uint64 `json:"id"`
+	Address  string `json:"address"`
+	Kind     string `json:"kind"`
+	Priority uint32 `json:"priority"`
 }
 
 // Peer is what the leader knows of another member.
@@ -161,6 +184,8 @@ type Peer struct {
 	// LostData: another incarnation answers in its place, or it no longer holds what
 	// it had acknowledged; it is to be replaced.
 	LostData bool `json:"lost_data,omitempty"`
+	// Unfit is why it is not to be handed the leadership; absent if it may be.
+	Unfit string `json:"unfit,omitempty"`
 }
 
 // Health answers a probe.
@@ -201,6 +226,12 @@ const (
 	UnknownOutcome Code = "unknown_outcome"
 	Stopped        Code = "stopped"
 	Timeout        Code = "timeout"
+	// TransferFailed: the leadership was not handed over, as far as is known. The
+	// reason is one of those of the README.
+	TransferFailed Code = "transfer_failed"
+	// ElectionFailed: the node was asked to campaign, and does not lead. It has a
+	// reason too.
+	ElectionFailed Code = "election_failed"
 	// Internal is an error that the server has no other name for: its log says
 	// more. No write ends like that.
 	Internal Code = "internal"
@@ -213,6 +244,8 @@ func (c Code) HTTPStatus() int {
 		return http.StatusBadRequest
 	case NotFound:
 		return http.StatusNotFound
+	case TransferFailed, ElectionFailed:
+		return http.StatusConflict
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
@@ -230,11 +263,13 @@ type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"error"`
 	// MayHaveHappened: what was asked for may have been carried out, or may be
-	// yet. It is true with UnknownOutcome and Forming, and false with every other
-	// code.
+	// yet. It is true with UnknownOutcome and Forming, may be true with
+	// TransferFailed, and is false with every other code.
 	MayHaveHappened bool `json:"may_have_happened"`
 	// Leader is the node that leads as far as the asked one knows, or 0.
 	Leader uint64 `json:"leader"`
+	// Reason is a word for why, with TransferFailed and ElectionFailed.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Error implements error.

@@ -190,7 +190,8 @@ func openMachine(s *settings, logger *slog.Logger) (machine.Machine, error) {
 	return machine.OpenBadger(filepath.Join(s.data, "machine"), logger)
 }
 
-// close stops the group in order, then closes what it stood on. A group that
+// close stops the group in order, a leader after it has handed over, then closes
+// what it stood on. A group that
 // has failed has said so; that is no failure of its end.
 func (n *node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)

@@ -115,6 +115,24 @@ func (c *Client) Init(ctx context.Context, members []api.InitMember) error {
 	return c.exchange(ctx, http.MethodPost, "/cluster/init", request, &api.Init{})
 }
 
+// Transfer hands the leadership to a node, 0 for the best.
+func (c *Client) Transfer(ctx context.Context, to uint64) (api.Leadership, error) {
+	var answer api.Leadership
+	request, err := json.Marshal(api.Transfer{To: to})
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/cluster/transfer", request, &answer)
+	return answer, err
+}
+
+// Elect lets the server's node campaign.
+func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
+	var answer api.Leadership
+	err := c.exchange(ctx, http.MethodPost, "/cluster/elect", nil, &answer)
+	return answer, err
+}
+
 // Status asks the server for its status.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	var answer api.Status

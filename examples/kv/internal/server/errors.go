@@ -25,14 +25,22 @@ func (s *Server) describe(err error) *api.Error {
 		forming   *troupe.FormingError
 		doubtful  *troupe.ContradictionError
 		stale     *troupe.TooStaleError
+		transfer  *troupe.TransferError
+		elect     *troupe.ElectError
 	)
 	switch {
+	case errors.As(err, &transfer):
+		e.Code, e.Reason, e.MayHaveHappened = api.TransferFailed, transferReasons[transfer.Reason], transfer.MayHaveHappened()
+	case errors.As(err, &elect):
+		e.Code, e.Reason = api.ElectionFailed, electReasons[elect.Reason]
 	case errors.As(err, &forming):
 		e.Code, e.MayHaveHappened = api.Forming, true
 	case troupe.MayHaveHappened(err):
 		e.Code, e.MayHaveHappened = api.UnknownOutcome, true
 	case errors.As(err, &sent):
 		e.Code, e.Message = sent.Code, sent.Message
+	case errors.Is(err, troupe.ErrTransferring):
+		e.Code = api.NoLeader
 	case errors.As(err, &failed), errors.Is(err, troupe.ErrStopped), errors.Is(err, machine.ErrClosed):
 		e.Code = api.Stopped
 	case errors.As(err, &large):
