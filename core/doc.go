@@ -59,11 +59,13 @@
 //
 //   - Code: core/engine.go, core/append_entries.go, core/vote.go, core/election.go, core/command.go,
 //     core/stream.go, core/stream_probe.go, actors/log_actor.go
-//   - Tests: TestAnswerWaitsForLastWrite, TestAnswerIsCompleteWhenAttached, TestHeartbeatNeverWaits,
-//     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash, TestStreamConnectionBreaks,
-//     actors.TestLogActorReleasesOnlyWhatIsDurable
+//   - Tests: TestAnswerWaitsForLastWrite, TestAnswerIsCompleteWhenAttached,
+//     TestHeartbeatNeverWaits, TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash,
+//     TestStreamConnectionBreaks, actors.TestLogActorReleasesOnlyWhatIsDurable,
+//     TestRepeatedVoteIsDurable
 //   - Scripts: vote_durability
-//   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is durable"
+//   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is
+//     durable", "a repeated vote before it is durable"
 //   - Checkers: ruleAckDurable, ruleVoteDurable
 //
 // # Rule 4: A follower commits only what is proved equal
@@ -85,9 +87,10 @@
 // comes from a member under the incarnation that the group knows.
 //
 //   - Code: core/stream.go, core/heartbeat.go, core/engine.go
-//   - Tests: TestStaleAnswersAreDropped, TestStreamIgnoresStrangers, TestStaleHeartbeatNamesNoRound,
-//     TestPaperHigherTermIsAdopted
-//   - Mutants: "stale answers of an earlier campaign counted"
+//   - Tests: TestStaleAnswersAreDropped, TestStreamIgnoresStrangers,
+//     TestStaleHeartbeatNamesNoRound, TestPaperHigherTermIsAdopted, TestStaleMatchesAreDropped,
+//     TestStaleHeartbeatRenewsNoPromise
+//   - Mutants: "stale answers of an earlier campaign counted", "a match of an ended stream counted"
 //   - Checkers: ruleMatch
 //
 // # Rule 6: A failed write is final
@@ -164,9 +167,9 @@
 //
 //   - Code: core/vote.go, core/election.go, core/check_quorum.go
 //   - Tests: TestPromise, TestHungDiskGrantsNoPreVote, TestCandidateWaitsForItsVote,
-//     TestFruitlessCampaignsDouble, TestSlowDisksElect
+//     TestFruitlessCampaignsDouble, TestSlowDisksElect, TestQuorumCountsFromTheSending
 //   - Scripts: pre_vote, check_quorum, slow_disks
-//   - Mutants: "doubling that never resets"
+//   - Mutants: "doubling that never resets", "a quorum counted from when its answers came"
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
 //
@@ -176,9 +179,11 @@
 // machine was suspended, if the system tells it.
 //
 //   - Code: core/heartbeat.go, core/vote.go, core/election.go, actors/stage/clock_linux.go
-//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign
+//   - Tests: TestPromise, TestPromiseInMilliseconds, TestOwnPromiseBindsCampaign,
+//     TestPromiseIsToWhomItWasGiven, TestStaleHeartbeatRenewsNoPromise
 //   - Scripts: pre_candidates_depose
-//   - Mutants: "promise forgotten"
+//   - Mutants: "promise forgotten", "a promise to whoever leads now", "a promise renewed by a
+//     heartbeat of an old term"
 //   - Checkers: rulePromise
 //   - Not yet: the leader's lease. It will last as long as a joint quorum promised, counted from when
 //     the leader sent the heartbeats, less the drift of the clocks. Only real answers of its term
@@ -202,7 +207,8 @@
 //     storage/badger.TestRefusedPromiseIsNotRecorded
 //   - Scripts: quiet_period_after_start
 //   - Mutants: "promise given before it stands on the disk", "a promise lowered before the quiet
-//     period is over", "quiet period for voters only"
+//     period is over", "quiet period for voters only", "a quiet period judged by the latest
+//     configuration"
 //   - Checkers: rulePromiseHeader, rulePromise
 //   - Not yet: the exception for a transfer of leadership (rule 14)
 //
@@ -289,7 +295,7 @@
 //     core/read_index.go, core/configuration_change.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
-//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation
+//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation, TestStaleMatchesAreDropped
 //   - Scripts: emptied_member
 //   - Mutants: "message for another incarnation accepted"
 //   - Checkers: ruleEmptied
@@ -340,8 +346,11 @@
 // committed an entry of its own term.
 //
 //   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges
+//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges,
+//     TestChangeWaitsForTheOwnTerm, TestExchangeWaitsForTheOwnTerm
 //   - Scripts: bootstrap_three, wanted_member_wiped
+//   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
+//     term"
 //   - Not yet: changes on request, with NotCaughtUpError for who is not ready. A half that dies after
 //     the joint entry needs an offline recovery, which is not there either.
 //
@@ -352,8 +361,9 @@
 // down when the configuration without it is committed.
 //
 //   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestRemovedLeader
+//   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit
 //   - Scripts: bootstrap_interrupted
+//   - Mutants: "a removed leader that leaves before the commit"
 //   - Not yet: Removed, the notice to a member that was removed. It will carry the LogID of a
 //     committed configuration, will be heeded only if that is above the receiver's own latest one,
 //     and will never delete data.
@@ -365,7 +375,8 @@
 // gets the addresses again. At the start the store tells which of its entries are configurations.
 //
 //   - Code: core/configurations.go, core/leader_state.go, actors/core_commands.go
-//   - Tests: TestConfigurationRollsBack, TestLostConfiguration
+//   - Tests: TestConfigurationRollsBack, TestLostConfiguration, TestSnapshotForgetsNoPredecessor
+//   - Mutants: "a predecessor forgotten at a snapshot"
 //
 // # Rule 24: A snapshot replaces the log only if it is newer
 //

@@ -220,6 +220,78 @@ var mutants = []mutant{
 		"b = append(b, byte(role+1)&2, byte(s.Class))",
 		"./network/tcp TestReflectedProofProvesNothing",
 	},
+	{
+		"a repeated vote before it is durable", "rule 3", "core/vote.go",
+		"if e.hard.Vote != candidate {",
+		"if e.hard.Vote == candidate {\n\t\tr.Header = e.head(candidate)\n\t\te.out.send(r)\n\t\treturn\n\t} else {",
+		"./core TestRepeatedVoteIsDurable",
+	},
+	{
+		"a match of an ended stream counted", "rule 5", "core/commit.go",
+		"p.stream != ev.Stream {\n\t\treturn\n\t}\n\te.match(",
+		"ev.Stream == 0 {\n\t\treturn\n\t}\n\te.match(",
+		"./core TestStaleMatchesAreDropped",
+	},
+	{
+		"a quorum counted from when its answers came", "rule 11", "core/heartbeat.go",
+		"p.roundSent = max(p.roundSent, sent)",
+		"p.roundSent = max(p.roundSent, sent, e.now)",
+		"./core TestQuorumCountsFromTheSending",
+	},
+	{
+		"a promise to whoever leads now", "rule 12", "core/vote.go",
+		"if candidate != e.promise.to {",
+		"if candidate != e.leader {",
+		"./core TestPromiseIsToWhomItWasGiven",
+	},
+	{
+		"a promise renewed by a heartbeat of an old term", "rule 12", "core/heartbeat.go",
+		"r := &HeartbeatResponse{Stream: m.Stream}\n",
+		"r := &HeartbeatResponse{Stream: m.Stream}\n\te.promise.until, e.promise.to = e.now.Add(e.cfg.ElectionTimeout), m.From\n",
+		"./core TestStaleHeartbeatRenewsNoPromise",
+	},
+	{
+		"a quiet period judged by the latest configuration", "rule 13", "core/vote.go",
+		"if e.configs.everySoleVoter(e.cfg.Self) {\n\t\treturn 0",
+		"if e.configs.latest().Configuration.IsSoleVoter(e.cfg.Self) {\n\t\treturn 0",
+		"./core TestQuietPeriodAndSoleVoter",
+	},
+	{
+		"a change before a commit in the own term", "rule 21", "core/bootstrap.go",
+		"at.Index > e.commit || e.commit < e.leaderState.first {\n\t\treturn\n",
+		"at.Index > e.commit {\n\t\treturn\n",
+		"./core TestChangeWaitsForTheOwnTerm",
+	},
+	{
+		"an exchange before a commit in the own term", "rule 21", "core/bootstrap.go",
+		"at.Index > e.commit || e.commit < e.leaderState.first {\n\t\treturn true",
+		"at.Index > e.commit {\n\t\treturn true",
+		"./core TestExchangeWaitsForTheOwnTerm",
+	},
+	{
+		"a removed leader that leaves before the commit", "rule 22", "core/commit.go",
+		"if latest.Index <= c && !latest",
+		"if latest.Index > 0 && !latest",
+		"./core TestRemovedLeaderStaysForTheCommit",
+	},
+	{
+		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot.go",
+		"e.configs.forget(min(s.newest.Index, e.commit))",
+		"e.configs.forget(e.log.last.Index)",
+		"./core TestSnapshotForgetsNoPredecessor",
+	},
+	{
+		"a contradiction at the purged entry", "Raft 5.4", "core/append_entries.go",
+		"id.Index < e.log.purged.Index || e.log.holds(id)",
+		"id.Index <= e.log.purged.Index || e.log.holds(id)",
+		"./core TestContradictionAtThePurgedEntry",
+	},
+	{
+		"times that begin anew behind a snapshot", "Entry.Time", "core/engine.go",
+		"e.lastTime = max(state.LastTime, state.Snapshot.Time)",
+		"e.lastTime = state.LastTime",
+		"./core TestTimesGoOnWhereTheLastLeaderWas",
+	},
 }
 
 // TestMutantsApply asserts that every mutant changes the code as it stands, those
