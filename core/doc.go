@@ -232,7 +232,10 @@
 //
 //   - Code: actors/core_actor.go, core/timers.go, core/forming.go, core/stuck_entries.go,
 //     network/tcp/pace.go
-//   - Tests: TestLateTimers, TestSleepDuringAForming, network/tcp.TestHeldUpProcessBlamesNobody
+//   - Tests: TestLateTimers, TestSleepDuringAForming, network/tcp.TestHeldUpProcessBlamesNobody,
+//     actors.TestTimersComeAfterWhatWasSaid, actors.TestNowIsReadAfterTheInbox
+//   - Mutants: "timers before what was said", "a timer before what was taken with it", "now before
+//     the inbox is taken"
 //
 // # Rule 16: A leader that cannot work steps down
 //
@@ -351,6 +354,7 @@
 //   - Scripts: bootstrap_three, wanted_member_wiped
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
 //     term"
+//   - Checkers: ruleChangeEarly
 //   - Not yet: changes on request, with NotCaughtUpError for who is not ready. A half that dies after
 //     the joint entry needs an offline recovery, which is not there either.
 //
@@ -393,8 +397,10 @@
 //   - Code: core/snapshot.go, core/engine.go, core/election.go, actors/snapshots/receiver.go,
 //     actors/apply_actor.go
 //   - Tests: TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
-//     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart
+//     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart,
+//     actors.TestSnapshotSaysWhatItIsOf
 //   - Scripts: crash_during_install, snapshot_is_not_newer, snapshot_at_last_index
+//   - Mutants: "the configuration of a restored snapshot forgotten"
 //   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
 //   - Not yet: to start with a whole log and a machine that lacks the purged part, and to ask the
 //     leader for a snapshot of the machine alone. Today such a state is ErrCorrupt.
@@ -405,8 +411,10 @@
 // log after it is kept for its receiver, up to a number of entries.
 //
 //   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go
-//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp
+//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp,
+//     actors/snapshots.TestTransferResumesOnTheSameSnapshot
 //   - Scripts: slow_follower_after_compaction
+//   - Mutants: "a transfer resumed on another content"
 //   - Checkers: rulePurge
 //   - Not yet: bounds in bytes and in time since the last progress
 //

@@ -290,7 +290,67 @@ var mutants = []mutant{
 		"times that begin anew behind a snapshot", "Entry.Time", "core/engine.go",
 		"e.lastTime = max(state.LastTime, state.Snapshot.Time)",
 		"e.lastTime = state.LastTime",
+		bySeeds,
+	},
+	{
+		"times that begin anew behind a received snapshot", "Entry.Time", "core/snapshot.go",
+		"e.lastTime = max(e.lastTime, m.Time)",
+		"_ = m.Time",
 		"./core TestTimesGoOnWhereTheLastLeaderWas",
+	},
+	{
+		"a snapshot without the time of its entry", "Entry.Time", "actors/apply_actor.go",
+		"Time: a.appliedTime, Cluster",
+		"Cluster",
+		bySeeds,
+	},
+	{
+		"the time of a restored snapshot forgotten", "Entry.Time", "actors/apply_actor.go",
+		"a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration",
+		"a.applied, a.config = meta.LogID, meta.Configuration",
+		"./actors TestSnapshotSaysWhatItIsOf",
+	},
+	{
+		"the time of what was applied not asked for at a start", "Entry.Time", "actors/start.go",
+		"g.wire(engine, state.Applied, appliedTime)",
+		"_ = appliedTime\n\tg.wire(engine, state.Applied, 0)",
+		"./actors TestStartKnowsWhatWasApplied",
+	},
+	{
+		"the configuration of a restored snapshot forgotten", "rule 24", "actors/apply_actor.go",
+		"a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration",
+		"a.applied, a.appliedTime = meta.LogID, meta.Time",
+		bySeeds,
+	},
+	{
+		"a slot completed by its index", "Raft 5.3", "actors/apply_actor.go",
+		"if s.first.Term < e.Term {",
+		"if s.first.Index == e.Index {\n\t\t\t\ts.first.Term = e.Term\n\t\t\t}\n\t\t\tif s.first.Term < e.Term {",
+		bySeeds,
+	},
+	{
+		"timers before what was said", "rule 15", "actors/core_actor.go",
+		"\tfor _, item := range items {\n\t\tc.handle(item)\n\t}\n\tif notices.matched",
+		"\tfor _, item := range items {\n\t\tif due, ok := item.(*timerDue); ok {\n\t\t\tc.fire(due.timer)\n\t\t}\n\t}\n\tfor _, item := range items {\n\t\tc.handle(item)\n\t}\n\tif notices.matched",
+		"./actors TestTimersComeAfterWhatWasSaid",
+	},
+	{
+		"a timer before what was taken with it", "rule 15", "actors/core_actor.go",
+		"c.due = append(c.due, item.timer)",
+		"c.fire(item.timer)",
+		"./actors TestTimersComeAfterWhatWasSaid",
+	},
+	{
+		"now before the inbox is taken", "rule 15", "actors/core_actor.go",
+		"\titems, notices, urgent := c.inbox.takeAll()\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n\t// Rule 15: now is read after the inbox was swapped out, and timers come\n\t// after everything that was said before they fired.\n\tc.now = instant(c.Env)\n",
+		"\tc.now = instant(c.Env)\n\titems, notices, urgent := c.inbox.takeAll()\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n",
+		"./actors TestNowIsReadAfterTheInbox",
+	},
+	{
+		"a transfer resumed on another content", "rule 25", "actors/snapshots/receiver.go",
+		"return a.LogID == b.LogID && a.SizeBytes == b.SizeBytes && a.Checksum == b.Checksum",
+		"return a.LogID == b.LogID",
+		"./actors/snapshots TestTransferResumesOnTheSameSnapshot",
 	},
 }
 
