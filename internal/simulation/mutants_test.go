@@ -320,7 +320,7 @@ var mutants = []mutant{
 		"the configuration of a restored snapshot forgotten", "rule 24", "actors/apply_actor.go",
 		"a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration",
 		"a.applied, a.appliedTime = meta.LogID, meta.Time",
-		bySeeds,
+		"./actors TestSnapshotSaysWhatItIsOf",
 	},
 	{
 		"a slot completed by its index", "Raft 5.3", "actors/apply_actor.go",
