@@ -132,6 +132,21 @@ func TestPendingProposalsAreDecidedByWhatIsApplied(t *testing.T) {
 	}
 }
 
+// TestSlotIsOfATerm: an entry of an older term may come to stand where this node has
+// appended its own: a leader of a newer term has it, and brings it along. It is not
+// what was proposed here, which is lost when an entry of that term is applied.
+func TestSlotIsOfATerm(t *testing.T) {
+	r := newApplyRig(t)
+	r.handOver(id(3, 5), 2, core.Identity{})
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: append(entriesOf(1, 1, 6, 100), entriesOf(4, 7, 7, 100)...)})
+	r.apply.inbox.Put(applyItem{upTo: 6}, true)
+	r.run()
+	r.expect(t)
+	r.apply.inbox.Put(applyItem{upTo: 7}, true)
+	r.run()
+	r.expect(t, "3.5: lost", "3.6: lost")
+}
+
 func TestPendingProposalsThatASnapshotOvertakes(t *testing.T) {
 	r := newApplyRig(t)
 	r.handOver(id(1, 2), 2, core.Identity{})

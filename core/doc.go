@@ -62,9 +62,11 @@
 //     core/stream/stream.go, core/stream/probe.go, actors/disk/log_actor.go
 //   - Tests: TestAnswerWaitsForLastWrite, TestAnswerIsCompleteWhenAttached, TestHeartbeatNeverWaits,
 //     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash,
-//     core/stream.TestStreamConnectionBreaks, actors/disk.TestLogActorReleasesOnlyWhatIsDurable
+//     core/stream.TestStreamConnectionBreaks, actors/disk.TestLogActorReleasesOnlyWhatIsDurable,
+//     TestRepeatedVoteIsDurable
 //   - Scripts: vote_durability
-//   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is durable"
+//   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is
+//     durable", "a repeated vote before it is durable"
 //   - Checkers: ruleAckDurable, ruleVoteDurable
 //
 // # Rule 4: A follower commits only what is proved equal
@@ -87,8 +89,9 @@
 //
 //   - Code: core/stream/stream.go, core/heartbeat.go, core/engine.go
 //   - Tests: TestStaleAnswersAreDropped, core/stream.TestStreamIgnoresStrangers,
-//     TestStaleHeartbeatNamesNoRound, TestPaperHigherTermIsAdopted
-//   - Mutants: "stale answers of an earlier campaign counted"
+//     TestStaleHeartbeatNamesNoRound, TestPaperHigherTermIsAdopted, TestStaleMatchesAreDropped,
+//     TestStaleHeartbeatRenewsNoPromise
+//   - Mutants: "stale answers of an earlier campaign counted", "a match of an ended stream counted"
 //   - Checkers: ruleMatch
 //
 // # Rule 6: A failed write is final
@@ -174,11 +177,12 @@
 //     TestCandidateWaitsForItsVote, TestFruitlessCampaignsDouble, TestSlowDisksElect, TestPriorityDeadlines,
 //     TestLastLeadsWhenNobodyElseCan, TestElect, TestElectIsRefused, TestElectEnds, TestPauseElections,
 //     TestCheckQuorumCountsNoLearner, TestReturnFromPartition, TestCutOffInsideACampaign, TestFailover,
-//     TestFreesStuckCandidate, TestRemovedMemberDisturbsNobody, TestPartialPartitions
+//     TestFreesStuckCandidate, TestRemovedMemberDisturbsNobody, TestPartialPartitions,
+//     TestQuorumCountsFromTheSending
 //   - Scripts: pre_vote, check_quorum, slow_disks, elect
 //   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
 //     campaigns with the others", "check-quorum that counts learners", "a campaign without a
-//     pre-vote", "no check of the quorum"
+//     pre-vote", "no check of the quorum", "a quorum counted from when its answers came"
 //   - Checkers: ruleElected
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
@@ -199,12 +203,14 @@
 //     TestLeaseIsWhatAQuorumPromised, TestLeaseCountsRealAnswers, TestLeaseFollowsTheConfiguration,
 //     TestLeaseReads, TestLeaseEnds, TestRandomSchedules, actors.TestCommitIsReadBehindTheLease,
 //     actors.TestShownBeforeItIsTold, actors.TestCommitIsShownBeforeItIsTold, actors.TestLeaseReadsAskNobody,
-//     internal/simulation.TestDriftBeyondTheBound
+//     internal/simulation.TestDriftBeyondTheBound, TestPromiseIsToWhomItWasGiven,
+//     TestStaleHeartbeatRenewsNoPromise
 //   - Scripts: pre_candidates_depose, lease_read
 //   - Mutants: "promise forgotten", "an election by hand within the own promise", "a deadline within
 //     the own promise", "lease from the wrong send time", "lease without the drift",
 //     "lease from the grace value of a new peer", "lease of a peer added a moment ago", "lease that
-//     counts learners", "commit loaded before the lease check", "a lease shown until its end was told"
+//     counts learners", "commit loaded before the lease check", "a lease shown until its end was told",
+//     "a promise to whoever leads now", "a promise renewed by a heartbeat of an old term"
 //   - Checkers: rulePromise, ruleStaleLease
 //
 // # Rule 13: A start begins with a quiet period
@@ -224,7 +230,8 @@
 //     storage/badger.TestRefusedPromiseIsNotRecorded
 //   - Scripts: quiet_period_after_start
 //   - Mutants: "promise given before it stands on the disk", "quiet period for voters only",
-//     "a promise lowered before the quiet period is over"
+//     "a promise lowered before the quiet period is over", "a quiet period judged by the latest
+//     configuration"
 //   - Checkers: rulePromiseHeader, rulePromise
 //
 // # Rule 14: A transfer of leadership overrides promises, in its own term only
@@ -274,7 +281,10 @@
 //
 //   - Code: actors/core_actor.go, core/timers.go, core/forming.go, core/stuck_entries.go,
 //     network/tcp/pace.go
-//   - Tests: TestLateTimers, TestSleepDuringAForming, network/tcp.TestHeldUpProcessBlamesNobody
+//   - Tests: TestLateTimers, TestSleepDuringAForming, network/tcp.TestHeldUpProcessBlamesNobody,
+//     actors.TestTimersComeAfterWhatWasSaid, actors.TestNowIsReadAfterTheInbox
+//   - Mutants: "timers before what was said", "a timer before what was taken with it", "now before
+//     the inbox is taken"
 //
 // # Rule 16: A leader that cannot work steps down
 //
@@ -338,7 +348,7 @@
 //     core/stream/probe.go, core/read_index.go, core/configuration_change.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
-//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation
+//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation, TestStaleMatchesAreDropped
 //   - Scripts: emptied_member
 //   - Mutants: "message for another incarnation accepted"
 //   - Checkers: ruleEmptied
@@ -389,8 +399,12 @@
 // committed an entry of its own term.
 //
 //   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges
+//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges,
+//     TestChangeWaitsForTheOwnTerm, TestExchangeWaitsForTheOwnTerm
 //   - Scripts: bootstrap_three, wanted_member_wiped
+//   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
+//     term"
+//   - Checkers: ruleChangeEarly
 //   - Not yet: changes on request, with NotCaughtUpError for who is not ready. A half that dies after
 //     the joint entry needs an offline recovery, which is not there either.
 //
@@ -401,8 +415,9 @@
 // down when the configuration without it is committed.
 //
 //   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestRemovedLeader
+//   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit
 //   - Scripts: bootstrap_interrupted
+//   - Mutants: "a removed leader that leaves before the commit"
 //   - Not yet: Removed, the notice to a member that was removed. It will carry the LogID of a
 //     committed configuration, will be heeded only if that is above the receiver's own latest one,
 //     and will never delete data.
@@ -414,7 +429,8 @@
 // gets the addresses again. At the start the store tells which of its entries are configurations.
 //
 //   - Code: core/configurations.go, core/leader_state.go, actors/core_commands.go
-//   - Tests: TestConfigurationRollsBack, TestLostConfiguration
+//   - Tests: TestConfigurationRollsBack, TestLostConfiguration, TestSnapshotForgetsNoPredecessor
+//   - Mutants: "a predecessor forgotten at a snapshot"
 //
 // # Rule 24: A snapshot replaces the log only if it is newer
 //
@@ -431,8 +447,10 @@
 //   - Code: core/snapshot.go, core/engine.go, core/election.go, actors/snapshots/receiver.go,
 //     actors/apply_actor.go
 //   - Tests: TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
-//     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart
+//     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart,
+//     actors.TestSnapshotSaysWhatItIsOf
 //   - Scripts: crash_during_install, snapshot_is_not_newer, snapshot_at_last_index
+//   - Mutants: "the configuration of a restored snapshot forgotten"
 //   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
 //   - Not yet: to start with a whole log and a machine that lacks the purged part, and to ask the
 //     leader for a snapshot of the machine alone. Today such a state is ErrCorrupt.
@@ -443,8 +461,10 @@
 // log after it is kept for its receiver, up to a number of entries.
 //
 //   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go
-//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp
+//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp,
+//     actors/snapshots.TestTransferResumesOnTheSameSnapshot
 //   - Scripts: slow_follower_after_compaction
+//   - Mutants: "a transfer resumed on another content"
 //   - Checkers: rulePurge
 //   - Not yet: bounds in bytes and in time since the last progress
 //

@@ -386,6 +386,32 @@ func TestExchangeOfAWantedMember(t *testing.T) {
 	}
 }
 
+// TestExchangeWaitsForTheOwnTerm: rules 21 and 31: an exchange is a change like any
+// other: a beginner that was started again first commits an entry of its own term.
+func TestExchangeWaitsForTheOwnTerm(t *testing.T) {
+	founding, err := foundingConfiguration(rigPeers[0], bootstrapOf(1, 2, 3).Members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := rigState(rigOptions{commit: 1, applied: 1})
+	s.Configurations = []ConfigurationAt{{LogID{1, 1}, founding}}
+	r := newRigOf(t, s, nil)
+	r.flush()
+	if r.e.role != RoleLeader || r.e.commit != 1 || r.e.log.last != (LogID{2, 2}) {
+		t.Fatalf("a %v with commit %d of %v", r.e.role, r.e.commit, r.e.log.last)
+	}
+	m := &IdentifyRequest{ID: 1, Attempt: 5, LengthMillis: 10_000, List: membership.FoundingOf(bootstrapOf(1, 2, 3).Members)}
+	*m.Head() = Header{Group: 1, From: Identity{ID: 3, Incarnation: 0x99}, To: Identity{ID: 1}}
+	if r.step(m); r.e.log.last != (LogID{2, 2}) {
+		t.Errorf("the log goes on to %v before 2.2 is committed", r.e.log.last)
+	}
+	r.flush() // the blank entry, and then that the others are learners
+	r.flush()
+	if r.step(m); r.e.configs.latest().Configuration.Wanted[2].Identity != m.From {
+		t.Errorf("not exchanged: %q", r.lines())
+	}
+}
+
 // TestJointEntryOfABootstrapNeedsAQuorumThatAnswers: rule 21: three of five acknowledged
 // their admission and are silent; with the fifth the new half has no quorum that could
 // commit the joint entry, and the single voter's cluster could do nothing more.

@@ -199,6 +199,9 @@ func (c *checker) extend(l *life, e *core.Entry, state *machineState, result []b
 		c.fail(ruleMachineSafety, "%v applies %v where %v is committed", l, e.LogID, id)
 	}
 	f := fact{id: e.LogID, content: contentOf(e), chain: state.chain, registers: state.registers, result: result}
+	if e.Kind == core.EntryConfiguration {
+		c.brought(e)
+	}
 	if e.Kind == core.EntryCommand {
 		f.work = c.happened(l, e)
 	}
@@ -219,6 +222,7 @@ func (c *checker) snapshotCommitted(d *disk, meta core.SnapshotMeta, content []b
 		c.fail(ruleSnapshot, "%v on the disk of %v contains %v", meta.LogID, d.identity, s.applied)
 	}
 	c.state(d.identity, &s, content)
+	c.describes(d.identity, &meta)
 }
 
 // state checks a state that came out of a snapshot.

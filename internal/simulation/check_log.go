@@ -71,7 +71,9 @@ func (c *checker) entry(e *core.Entry, before core.LogID) {
 	known, ok := c.entries[e.LogID]
 	switch {
 	case !ok:
-		c.entries[e.LogID] = entryFacts{content, before}
+		c.entries[e.LogID] = entryFacts{content, before, e.Time}
+		c.timeGoesOn(e, before)
+		c.changes(e)
 		if !c.cluster.IsZero() && bytes.Contains(e.Data, c.cluster[:]) {
 			c.fail(ruleInTheClear, "in the entry %v", e.LogID)
 		}

@@ -46,6 +46,8 @@ type checker struct {
 	// history is what was applied anywhere, from index 1 on.
 	history []fact
 	works   map[uint64]*work
+	// configurations are those that were applied, in order.
+	configurations []core.ConfigurationAt
 
 	// cluster is the one that there is, zero before it is begun. granted are all
 	// grants that ever stood on a disk (rule 31), held is how long the last may not
@@ -92,6 +94,7 @@ type promise struct {
 type entryFacts struct {
 	content uint64
 	before  core.LogID
+	time    int64
 }
 
 // fact is one applied entry and what came of it.
