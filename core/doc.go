@@ -76,10 +76,11 @@
 // append removes entries only from the first one whose term differs. It never removes entries
 // because it ends before the log does.
 //
-//   - Code: core/append_entries.go, core/engine.go, core/stream/stream.go
-//   - Tests: TestCommitOnlyWhatIsProved, TestPaperFollowerCommits, TestPaperRequestsAreIdempotent
+//   - Code: core/append_entries.go, core/engine.go, core/stream/stream.go, core/read_index.go
+//   - Tests: TestCommitOnlyWhatIsProved, TestPaperFollowerCommits, TestPaperRequestsAreIdempotent,
+//     TestReadIndexOfAnotherTerm
 //   - Scripts: heartbeat_proves_nothing
-//   - Mutants: "commit by a heartbeat that proves nothing"
+//   - Mutants: "commit by a heartbeat that proves nothing", "commit by a read index of another term"
 //
 // # Rule 5: Old answers do not count
 //

@@ -194,9 +194,12 @@ func (e *Engine) onReadIndexResponse(m *ReadIndexResponse) {
 		e.reads.failing = append(e.reads.failing, a.id)
 		return
 	}
-	// A read index is committed, as the leader's notice of it would say: the
-	// reader need not wait for those.
-	e.followCommit(m.Index)
+	if m.Header.Term == e.hard.Term {
+		// A read index is committed, as the leader's notice of it would say: the
+		// reader need not wait for those. Rule 4: what was proved in this term says
+		// nothing of the log in which the same node, in another term, has committed.
+		e.followCommit(m.Index)
+	}
 	e.answerRead(pendingRead{id: a.id, index: m.Index})
 }
 

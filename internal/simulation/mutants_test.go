@@ -521,6 +521,12 @@ var mutants = []mutant{
 		"return a.LogID == b.LogID",
 		"./actors/snapshots TestTransferResumesOnTheSameSnapshot",
 	},
+	{
+		"commit by a read index of another term", "rule 4", "core/read_index.go",
+		"if m.Header.Term == e.hard.Term {",
+		"if m.Header.Term != 0 {",
+		"./core TestReadIndexOfAnotherTerm",
+	},
 }
 
 // TestMutantsApply asserts that every mutant changes the code as it stands, those
