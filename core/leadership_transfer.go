@@ -170,7 +170,7 @@ func (e *Engine) targetIdentity(to NodeID) (Identity, TransferReason) {
 // is known to.
 func (e *Engine) whyNoTarget(p *peer) TransferReason {
 	switch {
-	case !e.answersNow(p), p.lostData, p.denies:
+	case !e.answersNow(p) && !e.notAskedYet(p), p.lostData, p.denies:
 		return TransferUnreachable
 	case p.unfit == UnfitPaused:
 		return TransferPaused
@@ -182,6 +182,12 @@ func (e *Engine) whyNoTarget(p *peer) TransferReason {
 		return TransferLagging
 	}
 	return 0
+}
+
+// notAskedYet reports whether this leadership is too young for the silence of a peer to
+// mean anything. If it is gone the transfer times out.
+func (e *Engine) notAskedYet(p *peer) bool {
+	return p.answered == 0 && e.now.Sub(e.leaderState.begun) <= e.cfg.ElectionTimeout
 }
 
 // bestTarget finds the voter that is to lead in this one's place: of the highest
