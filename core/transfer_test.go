@@ -86,6 +86,11 @@ func TestTransferIsRefused(t *testing.T) {
 				r.answerRound(3, 2)
 			}
 		}, TransferUnreachable},
+		"its connection broke": {2, func(r *rig) {
+			r.step(&PeerDown{Node: 3, Class: ClassControl})
+			r.step(&PeerDown{Node: 2, Class: ClassControl})
+			r.answerRound(3, 2)
+		}, TransferUnreachable},
 		"lost its data": {2, func(r *rig) { r.step(&LostData{rigPeers[1], 1}) }, TransferUnreachable},
 		"paused":        {2, unfit(UnfitPaused), TransferPaused},
 		"installing":    {2, unfit(UnfitInstalling), TransferInstalling},
@@ -117,6 +122,16 @@ func TestTransferIsRefused(t *testing.T) {
 	young := newRig(t, rigOptions{}).lead()
 	if young.transferTo(3); young.ended() != nil {
 		t.Errorf("just elected: %q", young.lines())
+	}
+	young = newRig(t, rigOptions{}).lead()
+	young.transferTo(0)
+	young.failed(TransferNoTarget, 0, false)
+	// One that answers again is there again.
+	again := leadAnswered(t, rigOptions{})
+	again.step(&PeerDown{Node: 2, Class: ClassControl})
+	again.answerRound(2, 2)
+	if again.transferTo(2); again.ended() != nil {
+		t.Errorf("it is back: %q", again.lines())
 	}
 	// Far behind is one more than this.
 	r := leadAnswered(t, rigOptions{})
