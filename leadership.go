@@ -173,6 +173,10 @@ func (r *Raft) handOver(ctx context.Context) error {
 	if err := r.PauseElections(ctx, true); err != nil {
 		return err
 	}
+	// Who was just elected does not know yet who is there.
+	young, cancel := context.WithTimeout(ctx, r.config.ElectionTimeout)
+	_ = r.Wait(young, heardOfAVoter)
+	cancel()
 	t := actors.Transfer{}
 	for {
 		err := r.transfer(ctx, t)
@@ -182,6 +186,21 @@ func (r *Raft) handOver(ctx context.Context) error {
 		}
 		t.Not = append(t.Not, failed.To)
 	}
+}
+
+// heardOfAVoter reports whether any other voter has answered the leader, or there is
+// none, or this node does not lead.
+func heardOfAVoter(s Status) bool {
+	others := false
+	for i := range s.Peers {
+		if s.Configuration.IsVoter(s.Peers[i].Identity) {
+			others = true
+			if s.Peers[i].LastContact >= 0 {
+				return true
+			}
+		}
+	}
+	return s.Role != RoleLeader || !others
 }
 
 // Drain hands over the leadership of all groups that this node leads, at the same

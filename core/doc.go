@@ -242,7 +242,8 @@
 // at the voters, only while their own durable term is T. A target refuses while it installs a
 // snapshot, has yet to catch up (rule 16), is paused, is a learner, or lacks the state of its
 // machine (rule 24). A voter's own state does not matter. The leader itself knows whom it sent
-// TimeoutNow to, and heeds the flag of no other.
+// TimeoutNow to, and heeds the flag of no other. Whoever votes or campaigns by the flag forgets the
+// promises of this life: no lease is built on them any more.
 //
 // Before it is sent, the leader has stopped admitting proposals, the target holds the whole log, and
 // the leader has given up its lease. Lease reads of that term become ReadIndex reads, also if the
@@ -258,7 +259,7 @@
 //
 //   - Code: core/leadership_transfer.go, core/timeout_now.go, core/vote.go, core/hand_over.go,
 //     core/fitness.go, core/leader_state.go
-//   - Tests: TestTimeoutNow, TestTransferFlagReleasesPromises, TestTransferTellsWhoHasAll,
+//   - Tests: TestTimeoutNow, TestTransferFlagReleasesPromises, TestHandedOnAtOnce, TestTransferTellsWhoHasAll,
 //     TestTransferIsRefused, TestTransferWithinAConfiguration, TestTransferTimesOut, TestTargetRefuses,
 //     TestLeaderLeavesInATransfer, TestSecondTransfer, TestRenewTerm, TestHandOverByPriority,
 //     TestHandOverRests, TestPreferredNodeWithAHangingDisk
@@ -269,7 +270,7 @@
 //     term check", "a leader that heeds the flag of whom it did not tell", "TimeoutNow of another term
 //     heeded", "a target that campaigns though it is unfit", "proposals admitted during a transfer",
 //     "no new term after a transfer that failed", "a hand-over that is tried again at once",
-//     "leadership for who has just left by rule 16"
+//     "leadership for who has just left by rule 16", "a promise that outlives a hand-over"
 //   - Checkers: ruleToldByLeader, ruleToldLog, ruleFlag, ruleFlagTerm, ruleTransferred,
 //     ruleTransferError
 //   - Not yet: to end what the application runs while it leads

@@ -121,6 +121,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.promise.quietPeriodEnd = now.Add(cfg.QuietPeriod)
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
+	e.transfer.nextWireID = e.rand.Uint64() >> 1
 	e.election.votes = make(map[Identity]bool)
 	return e, nil
 }

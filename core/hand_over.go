@@ -107,7 +107,7 @@ func (e *Engine) handOverByPriority() {
 	}
 	member, _ := e.configs.latest().Configuration.Member(e.cfg.Self)
 	best := e.bestTarget(func(p *peer) bool {
-		return p.Rank() > member.Rank() && p.unfit == Fit && !e.handOver.waitsFor(p.Identity, e.now)
+		return p.Rank() > member.Rank() && e.answersNow(p) && p.unfit == Fit && !e.handOver.waitsFor(p.Identity, e.now)
 	})
 	if best != nil {
 		e.startTransfer(best.Identity, false)

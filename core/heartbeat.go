@@ -107,7 +107,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	p.lostData = false
 	p.denies = p.denies && m.Match < p.match
-	p.answered, p.unfit = e.now, m.Unfit
+	p.answered, p.down, p.unfit = e.now, false, m.Unfit
 	// Nobody applies what is not committed: more than that is not believed.
 	p.applied = max(p.applied, min(m.Applied, e.commit))
 	if m.Round >= p.round {

@@ -70,6 +70,8 @@ type peer struct {
 	// and nothing else does.
 	grace   Instant
 	applied Index
+	// down: its control connection broke, and it has not answered since.
+	down bool
 	// unfit is why it is not to be handed the leadership, as it said last.
 	unfit Unfit
 	// snapshot: a snapshot is on its way. pinned is its index.

@@ -129,7 +129,8 @@ func (e *Engine) startTransfer(target Identity, byHand bool, waiters ...transfer
 // transferTarget finds whom to hand over to: the node that is asked for, or the best.
 func (e *Engine) transferTarget(to NodeID, not []NodeID) (Identity, *TransferError) {
 	if to == 0 {
-		best := e.bestTarget(func(p *peer) bool { return !slices.Contains(not, p.ID) })
+		// Only somebody who is known to be there: a wrong guess would cost a time-out.
+		best := e.bestTarget(func(p *peer) bool { return e.answersNow(p) && !slices.Contains(not, p.ID) })
 		if best == nil {
 			return Identity{}, &TransferError{Reason: TransferNoTarget, Leader: e.cfg.Self.ID}
 		}
@@ -170,7 +171,7 @@ func (e *Engine) targetIdentity(to NodeID) (Identity, TransferReason) {
 // is known to.
 func (e *Engine) whyNoTarget(p *peer) TransferReason {
 	switch {
-	case !e.answersNow(p), p.lostData, p.denies:
+	case !e.answersNow(p) && !e.notAskedYet(p), p.down, p.lostData, p.denies:
 		return TransferUnreachable
 	case p.unfit == UnfitPaused:
 		return TransferPaused
@@ -182,6 +183,12 @@ func (e *Engine) whyNoTarget(p *peer) TransferReason {
 		return TransferLagging
 	}
 	return 0
+}
+
+// notAskedYet reports whether this leadership is too young for the silence of a peer to
+// mean anything. If it is gone the transfer times out.
+func (e *Engine) notAskedYet(p *peer) bool {
+	return p.answered == 0 && e.now.Sub(e.leaderState.begun) <= e.cfg.ElectionTimeout
 }
 
 // bestTarget finds the voter that is to lead in this one's place: of the highest
@@ -248,6 +255,9 @@ func (e *Engine) transferPeerDown(ev *PeerDown) {
 	t := &e.transfer
 	if ev.Class != ClassControl {
 		return
+	}
+	for _, p := range e.leaderState.peers {
+		p.down = p.down || p.ID == ev.Node
 	}
 	if (t.phase == transferCatchingUp || t.phase == transferTold) && ev.Node == t.to.ID {
 		e.failTransfer(e.transferTooLate(TransferUnreachable))

@@ -89,6 +89,7 @@ func TestHandOverByPriority(t *testing.T) {
 		"to the next if it is sick": {[]uint32{0, 150, 200}, unfit(UnfitSick), 2},
 		"not to who stands back":    {[]uint32{0, 0, 200}, unfit(UnfitStandsBack), 0},
 		"not to who is paused":      {[]uint32{0, 0, 200}, unfit(UnfitPaused), 0},
+		"not before it answers":     {[]uint32{0, 0, 200}, func(r *rig) { r.e.leaderState.peer(rigPeers[2]).answered = 0 }, 0},
 		"not while a snapshot goes": {[]uint32{0, 0, 200}, func(r *rig) { r.e.leaderState.peer(rigPeers[1]).snapshot = true }, 0},
 		"not in a change": {[]uint32{0, 0, 200}, func(r *rig) {
 			c := r.e.configs.latest().Configuration.Clone()

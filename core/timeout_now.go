@@ -21,6 +21,7 @@ func (e *Engine) onTimeoutNow(m *TimeoutNow) {
 		e.out.send(r)
 		return
 	}
+	e.forgetPromise()
 	e.election.reason, e.election.byHand = ElectionByTransfer, m.ByHand
 	e.campaignForTerm(true)
 }

@@ -137,3 +137,43 @@ func TestTransferFlagReleasesPromises(t *testing.T) {
 		}
 	}
 }
+
+// TestHandedOnAtOnce: a node that was handed the leadership, and hands it on within its
+// promise to the leader before it, gives its vote also if it has heard of the new term
+// before it is asked. Its promise is forgotten, its quiet period is not.
+func TestHandedOnAtOnce(t *testing.T) {
+	for _, quiet := range []bool{false, true} {
+		r := newRig(t, rigOptions{term: 4, configure: func(c *Config) {
+			if quiet {
+				c.QuietPeriod = time.Minute
+			}
+		}}).follow(4)
+		r.from(2, 4, &TimeoutNow{})
+		r.flush()
+		r.from(2, 5, &VoteResponse{ElectionTerm: 5, Campaign: r.e.election.campaign, Granted: true})
+		r.flush()
+		for _, p := range r.e.leaderState.peers {
+			r.match(p.ID, r.e.log.last.Index)
+			r.answerRound(p.ID, r.e.log.last.Index)
+		}
+		if r.transferTo(3); r.e.role != RoleLeader || r.e.transfer.phase != transferTold {
+			t.Fatalf("a %v: %q", r.e.role, r.lines())
+		}
+		r.from(3, 6, &HeartbeatResponse{})
+		if r.e.hard.Term != 6 || r.e.role != RoleFollower {
+			t.Fatalf("a %v of T%d", r.e.role, r.e.hard.Term)
+		}
+		r.flush()
+		r.from(3, 6, &VoteRequest{ElectionTerm: 6, Campaign: 1, Last: r.e.log.last, Transfer: true})
+		if voted := r.e.hard.Vote == rigPeers[2]; voted == quiet {
+			t.Errorf("quiet period %v: voted %v; %q", quiet, voted, r.lines())
+		}
+	}
+	// A voter, likewise: should the campaign fail, it is free for the next.
+	v := newRig(t, rigOptions{term: 4}).follow(4)
+	v.from(3, 5, &VoteRequest{ElectionTerm: 5, Campaign: 1, Last: LogID{4, 9}, Transfer: true})
+	v.flush()
+	if v.from(2, 6, &VoteRequest{ElectionTerm: 6, Campaign: 1, Last: LogID{4, 9}}); v.e.hard.Vote != rigPeers[1] {
+		t.Errorf("the next campaign: %q", v.lines())
+	}
+}

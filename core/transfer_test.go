@@ -74,14 +74,22 @@ func TestTransferIsRefused(t *testing.T) {
 		prepare func(r *rig)
 		reason  TransferReason
 	}{
-		"itself":         {1, nil, TransferToItself},
-		"no member":      {9, nil, TransferUnknownMember},
-		"never answered": {2, func(r *rig) { r.e.leaderState.peers[0].answered = 0 }, TransferUnreachable},
+		"itself":    {1, nil, TransferToItself},
+		"no member": {9, nil, TransferUnknownMember},
+		"never answered": {2, func(r *rig) {
+			r.now = r.now.Add(r.e.cfg.ElectionTimeout + 1)
+			r.e.leaderState.peers[0].answered = 0
+		}, TransferUnreachable},
 		"silent now": {2, func(r *rig) {
 			for range 11 {
 				r.fire(TimerHeartbeat)
 				r.answerRound(3, 2)
 			}
+		}, TransferUnreachable},
+		"its connection broke": {2, func(r *rig) {
+			r.step(&PeerDown{Node: 3, Class: ClassControl})
+			r.step(&PeerDown{Node: 2, Class: ClassControl})
+			r.answerRound(3, 2)
 		}, TransferUnreachable},
 		"lost its data": {2, func(r *rig) { r.step(&LostData{rigPeers[1], 1}) }, TransferUnreachable},
 		"paused":        {2, unfit(UnfitPaused), TransferPaused},
@@ -95,7 +103,7 @@ func TestTransferIsRefused(t *testing.T) {
 		"a snapshot on its way": {2, func(r *rig) { r.e.leaderState.peers[0].snapshot = true }, TransferLagging},
 		"nobody is left": {0, func(r *rig) {
 			unfit(UnfitPaused)(r)
-			r.e.leaderState.peers[1].answered = 0
+			r.respond(3, &HeartbeatResponse{Match: 2, Accepted: 2, Unfit: UnfitSick})
 		}, TransferNoTarget},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +117,21 @@ func TestTransferIsRefused(t *testing.T) {
 				t.Error("it does not go on as before")
 			}
 		})
+	}
+	// Who was just elected has not heard of anybody yet, and may hand over all the same.
+	young := newRig(t, rigOptions{}).lead()
+	if young.transferTo(3); young.ended() != nil {
+		t.Errorf("just elected: %q", young.lines())
+	}
+	young = newRig(t, rigOptions{}).lead()
+	young.transferTo(0)
+	young.failed(TransferNoTarget, 0, false)
+	// One that answers again is there again.
+	again := leadAnswered(t, rigOptions{})
+	again.step(&PeerDown{Node: 2, Class: ClassControl})
+	again.answerRound(2, 2)
+	if again.transferTo(2); again.ended() != nil {
+		t.Errorf("it is back: %q", again.lines())
 	}
 	// Far behind is one more than this.
 	r := leadAnswered(t, rigOptions{})
@@ -399,7 +422,7 @@ func TestTransferIsCancelled(t *testing.T) {
 	f.transferTo(3)
 	cancel(f, 7)
 	f.failed(TransferTimedOut, 3, true)
-	f.from(2, 2, &TransferResponse{ID: 1, Leader: 3, LeaderTerm: 3})
+	f.from(2, 2, &TransferResponse{ID: f.e.transfer.nextWireID, Leader: 3, LeaderTerm: 3})
 	if f.ended() != nil {
 		t.Errorf("%q", f.lines())
 	}

@@ -47,6 +47,12 @@ func (e *Engine) released(m *VoteRequest) bool {
 		(e.role != RoleLeader || e.leaderState.handedTo == m.From)
 }
 
+// forgetPromise: what this node has promised in this life, it has promised to the
+// leader that handed over, or to one before. None of them has a lease any more, so that
+// nothing stands against a vote in the terms to come either, should the campaign fail.
+// The quiet period stays: what the life before promised is not known.
+func (e *Engine) forgetPromise() { e.promise.until = 0 }
+
 // onVoteRequest answers a vote or pre-vote. Rule 20: whatever one's own
 // configuration says, it gets an answer, because it may be out of date.
 func (e *Engine) onVoteRequest(m *VoteRequest) {
@@ -57,7 +63,8 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		e.out.send(r)
 		return
 	}
-	if left := e.promiseLeft(m.From); left > 0 && !e.released(m) || e.empty() {
+	released := e.released(m)
+	if left := e.promiseLeft(m.From); left > 0 && !released || e.empty() {
 		// Rule 11: refused without adopting the term. Rule 19: an empty node
 		// does not vote.
 		r.WaitMillis = millisUp(left)
@@ -86,6 +93,9 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		r.Header = e.head(m.From)
 		e.out.send(r)
 		return
+	}
+	if released {
+		e.forgetPromise()
 	}
 	e.grantVote(m.From, r)
 }

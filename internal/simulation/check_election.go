@@ -150,8 +150,11 @@ func (c *checker) keepsPromise(l *life, term core.Term, candidate membership.Ide
 	sole := l.status.Configuration.Configuration.IsSoleVoter(l.identity())
 	// A vote of an earlier term may leave late: who leads that term by it cannot
 	// commit anything any more.
-	released := c.flagged[vote{candidate, term}] // rule 14
-	if ok && !released && !sole && term > p.term && p.leader != candidate && c.sim.clock.now < p.until {
+	if ok && c.flagged[vote{candidate, term}] && term > p.term {
+		delete(c.promises, l.identity()) // rule 14: nothing is built on it any more
+		return
+	}
+	if ok && !sole && term > p.term && p.leader != candidate && c.sim.clock.now < p.until {
 		c.fail(rulePromise, "%v votes for %v in term %d, %v before its promise to %v ends", l, candidate, term, p.until.Sub(c.sim.clock.now), p.leader)
 	}
 }

@@ -378,6 +378,12 @@ var mutants = []mutant{
 		"./actors TestShownBeforeItIsTold",
 	},
 	{
+		"a promise that outlives a hand-over", "rule 14", "core/vote.go",
+		"func (e *Engine) forgetPromise() { e.promise.until = 0 }",
+		"func (e *Engine) forgetPromise() {}",
+		"./core TestHandedOnAtOnce",
+	},
+	{
 		"a campaign without a pre-vote", "rule 11", "core/election.go",
 		"\tif e.tally() == membership.Won {\n\t\te.campaignForTerm(false)\n\t\treturn\n\t}\n\tfor",
 		"\tif e.now > 0 {\n\t\te.campaignForTerm(false)\n\t\treturn\n\t}\n\tfor",
