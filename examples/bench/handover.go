@@ -122,7 +122,7 @@ func measureHandovers(ctx context.Context, s *handoverSettings, stderr io.Writer
 		base = append(base, gap)
 	}
 	g := c.groups[0]
-	done, begun := w.done(), time.Now()
+	done, failed, begun := w.done(), w.errors(), time.Now()
 	for range s.rounds {
 		var took time.Duration
 		gap, err := w.watch(ctx, s.window, func() error {
@@ -143,7 +143,7 @@ func measureHandovers(ctx context.Context, s *handoverSettings, stderr io.Writer
 	}
 	r = handoverResult{
 		Mode: s.mode, Store: s.store, Nodes: s.nodes, Clients: s.clients, PayloadBytes: s.payloadBytes, Rounds: s.rounds,
-		Errors: w.errors(), PerSecond: float64(w.done()-done) / time.Since(begun).Seconds(),
+		Errors: w.errors() - failed, PerSecond: float64(w.done()-done) / time.Since(begun).Seconds(),
 	}
 	for _, list := range [][]time.Duration{gaps, base, transfers} {
 		slices.Sort(list)
