@@ -264,13 +264,14 @@
 //     TestLeaderLeavesInATransfer, TestSecondTransfer, TestRenewTerm, TestHandOverByPriority,
 //     TestHandOverRests, TestPreferredNodeWithAHangingDisk
 //   - Scripts: transfer, transfer_refused, transfer_target_dies, transfer_quorum_lost,
-//     transfer_forwarded, transfer_forgotten_promise, priority
+//     transfer_forwarded, transfer_forgotten_promise, transfer_ends_lease, priority
 //   - Mutants: "told before it has the log", "the flag of a transfer in every campaign", "a transfer
 //     that succeeds before anything is committed", "vote inside a promise without the transfer flag's
 //     term check", "a leader that heeds the flag of whom it did not tell", "TimeoutNow of another term
 //     heeded", "a target that campaigns though it is unfit", "proposals admitted during a transfer",
 //     "no new term after a transfer that failed", "a hand-over that is tried again at once",
-//     "leadership for who has just left by rule 16", "a promise that outlives a hand-over"
+//     "leadership for who has just left by rule 16", "a promise that outlives a hand-over", "a lease
+//     kept over a transfer"
 //   - Checkers: ruleToldByLeader, ruleToldLog, ruleFlag, ruleFlagTerm, ruleTransferred,
 //     ruleTransferError
 //   - Not yet: to end what the application runs while it leads

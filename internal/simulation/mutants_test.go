@@ -222,6 +222,12 @@ var mutants = []mutant{
 		"./network/tcp TestReflectedProofProvesNothing",
 	},
 	{
+		"a lease kept over a transfer", "rule 14", "core/leadership_transfer.go",
+		"e.endLease()\n\te.leaderState.handedTo = t.to",
+		"e.leaderState.handedTo = t.to",
+		"./core TestScripts",
+	},
+	{
 		"told before it has the log", "rule 14", "core/leadership_transfer.go",
 		"if p == nil || p.match < e.log.last.Index {",
 		"if p == nil {",
