@@ -7,17 +7,15 @@ import (
 	"go/parser"
 	"go/token"
 	"path"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
 
 // The limits are a little above the habits (500 and 70): a file or a function
-// beyond them holds two ideas. A package doc is a page: core's lists the rules.
+// beyond them holds two ideas.
 const (
 	fileLinesMax     = 600
-	docLinesMax      = 1000
 	functionLinesMax = 80
 	testLinesMax     = 900
 )
@@ -40,11 +38,8 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 		}
 		test := strings.HasSuffix(s.path, "_test.go")
 		limit := fileLinesMax
-		switch {
-		case test:
+		if test {
 			limit = testLinesMax
-		case filepath.Base(s.path) == "doc.go":
-			limit = docLinesMax
 		}
 		if n := s.lines(); n > limit {
 			t.Errorf("%s has %d lines, at most %d: do two ideas live there?", s.path, n, limit)
