@@ -83,7 +83,8 @@ const (
 // with [FailWithoutLeader], or with [ExpectedTerm].
 //
 // Otherwise the error is a *TransferError that says why, or a *NotLeaderError if this
-// node knows no leader. If the target was told to campaign, [MayHaveHappened] says that
+// node knows no leader or asked one that leads no more, or ErrStopped or a *FatalError
+// if the group does not run here. If the target was told to campaign, [MayHaveHappened] says that
 // it may lead yet. The leader goes on at once; one that had told its target wins a new
 // term soon. A leader that was given the leadership this way keeps it for ten minutes,
 // even if another has a higher priority.
@@ -113,9 +114,11 @@ func (r *Raft) transfer(ctx context.Context, t actors.Transfer) error {
 	if a.err != nil {
 		return a.err
 	}
-	// The answer of another node may be faster than the new leader's first word. It
-	// has happened, whatever becomes of this wait.
-	_ = r.Wait(ctx, func(s Status) bool { return s.Term >= a.handover.Term && s.Leader != 0 })
+	if !t.Own {
+		// The answer of another node may be faster than the new leader's first word. It
+		// has happened, whatever becomes of this wait.
+		_ = r.Wait(ctx, func(s Status) bool { return s.Term >= a.handover.Term && s.Leader != 0 })
+	}
 	return nil
 }
 
@@ -177,7 +180,7 @@ func (r *Raft) handOver(ctx context.Context) error {
 	young, cancel := context.WithTimeout(ctx, r.config.ElectionTimeout)
 	_ = r.Wait(young, heardOfAVoter)
 	cancel()
-	t := actors.Transfer{}
+	t := actors.Transfer{Own: true}
 	for {
 		err := r.transfer(ctx, t)
 		var failed *TransferError
@@ -220,11 +223,13 @@ func (n *Node) Drain(ctx context.Context) error {
 	var all sync.WaitGroup
 	for i, r := range groups {
 		all.Go(func() {
-			if failed[i] = r.PauseElections(ctx, true); failed[i] == nil {
-				failed[i] = r.handOver(ctx)
+			err := r.PauseElections(ctx, true)
+			if err == nil {
+				err = r.handOver(ctx)
 			}
-			if failed[i] != nil {
-				failed[i] = fmt.Errorf("group %d: %w", r.config.Group, failed[i])
+			var fatal *FatalError
+			if err != nil && !errors.Is(err, ErrStopped) && !errors.As(err, &fatal) { // what does not run leads nothing
+				failed[i] = fmt.Errorf("group %d: %w", r.config.Group, err)
 			}
 		})
 	}

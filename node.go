@@ -193,7 +193,6 @@ func (n *Node) Address() string { return n.config.Network.Address() }
 // network. Afterwards the log store may be closed. If ctx ends first, Shutdown returns
 // an error that wraps ctx.Err(), and the node goes on stopping. Shutdown and Kill may
 // be called again, and concurrently.
-// Leaders hand over to nobody yet, as with [Raft.Shutdown].
 func (n *Node) Shutdown(ctx context.Context) error {
 	_ = n.Drain(ctx) // who cannot is noticed by its silence
 	n.beginStop()
@@ -212,7 +211,7 @@ func (n *Node) Kill() {
 	<-n.stopped
 }
 
-// Close is Kill for those who collect closers.
+// Close is Shutdown without a time limit, for those who collect closers.
 func (n *Node) Close() error { return n.Shutdown(context.Background()) }
 
 func (n *Node) beginStop() {

@@ -31,7 +31,9 @@ var Lease = ReadMode{mode: actors.ReadLease}
 
 // Stale reads may miss what was acknowledged within max before they began, and see
 // everything that was acknowledged earlier. They are answered at once where the state
-// is current enough, and otherwise ask the leader, for all reads that wait together.
+// is current enough, and otherwise ask the leader, for all reads that wait together. On
+// systems other than Linux, where nothing tells for how long the machine was suspended,
+// they ask each time.
 // No clock of another node counts for the bound. max is more than 0, and at most 24
 // hours.
 func Stale(max time.Duration) ReadMode { return ReadMode{mode: actors.ReadStale, max: max} }

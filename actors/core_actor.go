@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"slices"
+
 	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
@@ -43,6 +45,7 @@ type coreActor struct {
 
 	timers    [timersMax]engineTimer
 	due       []core.Timer // of this burst
+	burst     []any        // what is left of it: a panic comes between
 	proposals proposalsInCore
 	reads     readsInCore
 	// bootstraps wait for the bootstrap under way.
@@ -165,6 +168,7 @@ func (c *coreActor) step() bool {
 	// come together share a round.
 	c.inbox.Gather(c.Env)
 	items, notices, urgent := c.inbox.takeAll()
+	c.burst = items
 	if urgent {
 		c.proposals.progress()
 	}
@@ -175,7 +179,8 @@ func (c *coreActor) step() bool {
 		c.flushed.IOID = notices.flushed
 		c.stepEngine(&c.flushed)
 	}
-	for _, item := range items {
+	for i, item := range items {
+		c.burst = items[i+1:]
 		c.handle(item)
 	}
 	if notices.matched {
@@ -390,7 +395,7 @@ func (c *coreActor) finish() {
 		}
 	}
 	cause := c.stopCause()
-	for _, item := range left {
+	for _, item := range slices.Concat(c.burst, left) {
 		switch item := item.(type) {
 		case *Proposal:
 			c.proposals.accept(item)

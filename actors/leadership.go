@@ -17,6 +17,7 @@ type leadershipRequests struct {
 	lastID    uint64
 	elects    []*electRequest
 	transfers []*transferRequest
+	pauses    []*pauseRequest
 	// ended are told at the end of the burst, when the status shows what they are
 	// told.
 	ended []func()
@@ -38,6 +39,8 @@ type Transfer struct {
 	// ByHand: somebody wants it so. The automatic hand-over to a higher priority
 	// rests for a while after it.
 	ByHand bool
+	// Own: only if this node leads.
+	Own bool
 	// Trace is that of who asks, zero if it is not traced.
 	Trace TransferTrace
 }
@@ -105,8 +108,11 @@ func (c *coreActor) elect(r *electRequest) {
 }
 
 func (c *coreActor) pauseElections(r *pauseRequest) {
+	l := &c.leadership
+	l.pauses = append(l.pauses, r)
 	c.stepEngine(&core.PauseElections{Paused: r.paused})
-	c.leadership.ended = append(c.leadership.ended, func() { r.done(nil) })
+	l.pauses = l.pauses[:0]
+	l.ended = append(l.ended, func() { r.done(nil) })
 }
 
 func (c *coreActor) transfer(r *transferRequest) {
@@ -114,7 +120,7 @@ func (c *coreActor) transfer(r *transferRequest) {
 	l.lastID++
 	r.id = l.lastID
 	l.transfers = append(l.transfers, r)
-	c.stepFor(observe.Asking{Context: r.Trace.span.Context}, &core.TransferLeadership{ID: r.id, To: r.To, Not: slices.Clone(r.Not), ByHand: r.ByHand})
+	c.stepFor(observe.Asking{Context: r.Trace.span.Context}, &core.TransferLeadership{ID: r.id, To: r.To, Not: slices.Clone(r.Not), ByHand: r.ByHand, Own: r.Own})
 }
 
 // stepFor steps the engine for somebody whose trace goes on in what comes of it.
@@ -173,5 +179,8 @@ func (l *leadershipRequests) finish(cause error) {
 		}
 		r.done(Handover{}, err)
 	}
-	l.elects, l.transfers = nil, nil
+	for _, r := range l.pauses {
+		r.done(cause)
+	}
+	l.elects, l.transfers, l.pauses = nil, nil, nil
 }

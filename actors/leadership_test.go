@@ -223,3 +223,28 @@ func TestMeteredTransfers(t *testing.T) {
 			sum(found["raft.elections"], metrics.KeyNode, fmt.Sprint(target.id), metrics.KeyReason, "transfer", metrics.KeyOutcome, "won").sum == 1
 	})
 }
+
+// TestPanicAnswersTheRestOfItsBurst: who came behind the item that breaks the core is
+// answered like those who came before it, and so is whoever cancels afterwards.
+func TestPanicAnswersTheRestOfItsBurst(t *testing.T) {
+	hosts := newCluster(t, 3, nil)
+	g := leaderOf(t, hosts).group
+	const asked = 5
+	answers := make(chan error, 2*asked)
+	g.core.inbox.Leave(struct{}{}) // nothing that it knows
+	cancel := g.TransferLeadership(Transfer{}, func(_ Handover, err error) { answers <- err })
+	g.Elect(func(_ core.Term, err error) { answers <- err })
+	g.PauseElections(true, func(err error) { answers <- err })
+	g.ReadIndex(&Read{Completed: func(r *Read) { answers <- r.Err }})
+	g.Propose(&Proposal{Data: []byte("x"), Completed: func(p *Proposal) { answers <- p.Err }})
+	await(t, g.Done(), "the end of the group")
+	cancel(core.ErrStopped)
+	if n := len(answers); n != asked {
+		t.Fatalf("%d answers to %d requests", n, asked)
+	}
+	for range asked {
+		if err := <-answers; err == nil {
+			t.Error("a request of a group that failed has succeeded")
+		}
+	}
+}

@@ -51,21 +51,20 @@ func (r *readable) show(now core.Readable) {
 	}
 }
 
-// byLease returns the read index of a read that begins now, if the lease holds, and
-// the instant at which it did.
+// byLease returns the read index of a read that begins now, if the lease holds, and an
+// instant: everything that was acknowledged before it, anywhere, is at the index or
+// below.
 //
-// The order of the three readings is what makes it right. If the lease that is read
-// first holds at the instant that is read second, then it held when it was read, and
-// no other node had committed anything by then: what was acknowledged before the read
-// began was committed here, and shown. The commit index is read last, so it is no
-// older than that. Read before the lease it could be that of a time before this node
-// was elected.
+// The order of the three readings is what makes it right. The clock is read first. A
+// lease that is seen after that and lasts longer was not given up before that instant,
+// so no other node had committed anything by then that this one has not: either it led
+// already, or it has committed an entry of its own term since, which comes after all
+// that others committed. The commit index is read last, so it is no older than the
+// lease. Read before the lease it could be that of a time before this node was elected.
 func (r *readable) byLease() (index core.Index, at core.Instant, holds bool) {
+	at = instant(r.env)
 	lease := core.Instant(r.lease.Load())
-	if lease == 0 {
-		return 0, 0, false
-	}
-	if at = instant(r.env); at >= lease {
+	if at >= lease {
 		return 0, 0, false
 	}
 	return core.Index(r.commit.Load()), at, true
@@ -89,8 +88,12 @@ func (r *readable) isCurrent(at core.Instant) {
 
 // fresh returns what the machine has applied, if that is everything that was
 // acknowledged most ago or earlier. What it is known to have it keeps, so that the
-// instant is read first.
+// instant is read first. Where the clock stands still while the machine is suspended,
+// nothing tells how long ago it was.
 func (r *readable) fresh(most time.Duration) (core.Index, bool) {
+	if r.env.ClockStops() {
+		return 0, false
+	}
 	current := core.Instant(r.current.Load())
 	if current == 0 || instant(r.env).Sub(current) > most {
 		return 0, false

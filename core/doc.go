@@ -210,7 +210,8 @@
 //   - Mutants: "promise forgotten", "an election by hand within the own promise", "a deadline within
 //     the own promise", "lease from the wrong send time", "lease without the drift",
 //     "lease from the grace value of a new peer", "lease of a peer added a moment ago", "lease that
-//     counts learners", "commit loaded before the lease check", "a lease shown until its end was told",
+//     counts learners", "commit loaded before the lease check",
+//     "a lease looked at before the clock", "a lease shown until its end was told",
 //     "a promise to whoever leads now", "a promise renewed by a heartbeat of an old term"
 //   - Checkers: rulePromise, ruleStaleLease
 //

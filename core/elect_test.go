@@ -232,3 +232,19 @@ func TestOthersPaused(t *testing.T) {
 		t.Error("a sole voter has no others")
 	}
 }
+
+// TestElectBehindTheQuietPeriodEnds: when the leader that was taken for gone is heard
+// again, whoever waits for the quiet period's end is told that it lives.
+func TestElectBehindTheQuietPeriodEnds(t *testing.T) {
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.QuietPeriod = 5 * time.Second }}).follow(2)
+	r.flush()
+	r.now = r.now.Add(r.e.cfg.ElectionTimeout + time.Millisecond)
+	if r.step(&Elect{1}); r.electEnded() != nil {
+		t.Fatalf("it does not wait: %q", r.lines())
+	}
+	r.from(2, 2, &Heartbeat{Round: 2, Stream: 1})
+	var refused *ElectError
+	if ended := r.electEnded(); ended == nil || !errors.As(ended.Err, &refused) || refused.Reason != ElectUnderLeader {
+		t.Errorf("%q", r.lines())
+	}
+}

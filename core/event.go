@@ -87,6 +87,8 @@ type TransferLeadership struct {
 	// ByHand: somebody wants it so. The automatic hand-over to a higher priority
 	// rests for a while after it.
 	ByHand bool
+	// Own: only if this node leads. Otherwise it ends with a *NotLeaderError.
+	Own bool
 }
 
 // TransferCancelled says that whoever asked for a TransferLeadership waits no more:

@@ -21,6 +21,9 @@ type transfer struct {
 	number  uint64
 	byHand  bool
 	waiters []transferWaiter
+	// wanted: somebody asked for it. One that the leader began by itself goes on when
+	// those who joined it wait no more.
+	wanted bool
 	// until is when this phase has taken too long.
 	until Instant
 
@@ -74,8 +77,8 @@ func (e *Engine) onTransferLeadership(ev *TransferLeadership) {
 	switch {
 	case e.role == RoleLeader:
 		e.beginTransfer(w, ev.To, ev.Not, ev.ByHand)
-	case e.leader.IsZero():
-		e.out.add(&TransferEnded{ID: ev.ID, Term: e.hard.Term, Err: &NotLeaderError{Term: e.hard.Term}})
+	case ev.Own || e.leader.IsZero():
+		e.out.add(&TransferEnded{ID: ev.ID, Term: e.hard.Term, Err: &NotLeaderError{Leader: e.leader.ID, Term: e.hard.Term}})
 	default:
 		t := &e.transfer
 		t.nextWireID++
@@ -119,6 +122,7 @@ func (e *Engine) beginTransfer(w transferWaiter, to NodeID, not []NodeID, byHand
 func (e *Engine) startTransfer(target Identity, byHand bool, waiters ...transferWaiter) {
 	t := &e.transfer
 	t.phase, t.to, t.term, t.byHand, t.waiters = transferCatchingUp, target, e.hard.Term, byHand, waiters
+	t.wanted = len(waiters) > 0
 	t.number++
 	t.until = e.now.Add(e.cfg.ElectionTimeout)
 	e.setTransferTimer()
@@ -418,7 +422,7 @@ func (e *Engine) onTransferCancelled(ev *TransferCancelled) {
 	err := e.transferTooLate(TransferTimedOut)
 	err.To, err.Cause = t.to.ID, ev.Cause
 	e.endWaiter(w, err)
-	if len(t.waiters) == 0 && t.phase == transferCatchingUp {
+	if len(t.waiters) == 0 && t.wanted && t.phase == transferCatchingUp {
 		e.failTransfer(&TransferError{Reason: TransferTimedOut, Leader: e.leader.ID, Text: "nobody waits for it any more"})
 	}
 }

@@ -607,3 +607,27 @@ func TestRenewTerm(t *testing.T) {
 		t.Errorf("paused: a %v; %q", r.e.role, r.lines())
 	}
 }
+
+// TestJoinedHandOverGoesOn: a hand-over that the leader began by itself does not end
+// because somebody who joined it waits no more.
+func TestJoinedHandOverGoesOn(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	r.propose("a") // which nobody has yet
+	r.e.startTransfer(rigPeers[1], false)
+	r.step(&TransferLeadership{ID: 1, To: 2})
+	r.step(&TransferCancelled{ID: 1})
+	if ended, told := find[*TransferEnded](r); !told || ended.ID != 1 || r.e.transfer.phase != transferCatchingUp {
+		t.Errorf("phase %d: %q", r.e.transfer.phase, r.lines())
+	}
+}
+
+// TestOwnTransferIsNotPassedOn: who wants to be rid of the leadership does not move
+// that of somebody else.
+func TestOwnTransferIsNotPassedOn(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(2)
+	r.step(&TransferLeadership{ID: 1, Own: true})
+	var notLeader *NotLeaderError
+	if ended, told := find[*TransferEnded](r); !told || !errors.As(ended.Err, &notLeader) || notLeader.Leader != 2 || len(r.last) != 1 {
+		t.Errorf("%q", r.lines())
+	}
+}

@@ -373,8 +373,14 @@ var mutants = []mutant{
 	},
 	{
 		"commit loaded before the lease check", "rule 12", "actors/readable.go",
-		"\tlease := core.Instant(r.lease.Load())\n",
-		"\tcommit := core.Index(r.commit.Load())\n\tdefer func() { index = commit }()\n\tlease := core.Instant(r.lease.Load())\n",
+		"\tat = instant(r.env)\n",
+		"\tcommit := core.Index(r.commit.Load())\n\tdefer func() { index = commit }()\n\tat = instant(r.env)\n",
+		"./actors TestCommitIsReadBehindTheLease",
+	},
+	{
+		"a lease looked at before the clock", "rule 12", "actors/readable.go",
+		"\tat = instant(r.env)\n\tlease := core.Instant(r.lease.Load())\n",
+		"\tlease := core.Instant(r.lease.Load())\n\tat = instant(r.env)\n",
 		"./actors TestCommitIsReadBehindTheLease",
 	},
 	{
@@ -511,8 +517,8 @@ var mutants = []mutant{
 	},
 	{
 		"timers before what was said", "rule 15", "actors/core_actor.go",
-		"\tfor _, item := range items {\n\t\tc.handle(item)\n\t}\n\tif notices.matched",
-		"\tfor _, item := range items {\n\t\tif due, ok := item.(*timerDue); ok {\n\t\t\tc.fire(due.timer)\n\t\t}\n\t}\n\tfor _, item := range items {\n\t\tc.handle(item)\n\t}\n\tif notices.matched",
+		"\tfor i, item := range items {\n\t\tc.burst = items[i+1:]\n",
+		"\tfor _, item := range items {\n\t\tif due, ok := item.(*timerDue); ok {\n\t\t\tc.fire(due.timer)\n\t\t}\n\t}\n\tfor i, item := range items {\n\t\tc.burst = items[i+1:]\n",
 		"./actors TestTimersComeAfterWhatWasSaid",
 	},
 	{
@@ -523,8 +529,8 @@ var mutants = []mutant{
 	},
 	{
 		"now before the inbox is taken", "rule 15", "actors/core_actor.go",
-		"\titems, notices, urgent := c.inbox.takeAll()\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n\t// Rule 15: now is read after the inbox was swapped out, and timers come\n\t// after everything that was said before they fired.\n\tc.now = instant(c.Env)\n",
-		"\tc.now = instant(c.Env)\n\titems, notices, urgent := c.inbox.takeAll()\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n",
+		"\titems, notices, urgent := c.inbox.takeAll()\n\tc.burst = items\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n\t// Rule 15: now is read after the inbox was swapped out, and timers come\n\t// after everything that was said before they fired.\n\tc.now = instant(c.Env)\n",
+		"\tc.now = instant(c.Env)\n\titems, notices, urgent := c.inbox.takeAll()\n\tc.burst = items\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n",
 		"./actors TestNowIsReadAfterTheInbox",
 	},
 	{
