@@ -76,8 +76,8 @@ const (
 // lack few entries, the one of the highest [Member.Priority]. Any node may be asked:
 // the leader does it.
 //
-// The leader stops admitting proposals, lets the target have the rest of the log, and
-// tells it to campaign. TransferLeadership returns nil when the target has committed
+// The leader lets the target catch up, stops admitting proposals when it is near, and
+// tells it to campaign when it has the whole log. TransferLeadership returns nil when the target has committed
 // an entry as the leader. Then this node's [Status] shows that leader, or a later one.
 // Writes wait meanwhile, for a few milliseconds. They fail only if they want to:
 // with [FailWithoutLeader], or with [ExpectedTerm].

@@ -260,7 +260,7 @@
 //
 //   - Code: core/leadership_transfer.go, core/timeout_now.go, core/vote.go, core/hand_over.go,
 //     core/fitness.go, core/leader_state.go
-//   - Tests: TestTimeoutNow, TestTransferFlagReleasesPromises, TestHandedOnAtOnce, TestTransferTellsWhoHasAll,
+//   - Tests: TestTimeoutNow, TestTransferFlagReleasesPromises, TestHandedOnAtOnce, TestTransferTellsWhoHasAll, TestTransferGoesOnAdmitting,
 //     TestTransferIsRefused, TestTransferWithinAConfiguration, TestTransferTimesOut, TestTargetRefuses,
 //     TestLeaderLeavesInATransfer, TestSecondTransfer, TestRenewTerm, TestHandOverByPriority,
 //     TestHandOverRests, TestPreferredNodeWithAHangingDisk

@@ -210,7 +210,7 @@ func (e *Engine) syncPeers() {
 // ready reports whether this node admits proposals: not before a bootstrap is
 // complete (rule 19), and not while it hands over (rule 14).
 func (e *Engine) ready() bool {
-	return e.role == RoleLeader && e.transfer.phase == transferNone && !e.configs.bootstrapping(e.commit)
+	return e.role == RoleLeader && e.transfer.admits() && !e.configs.bootstrapping(e.commit)
 }
 
 // onPropose appends proposals to the log of a leader.
@@ -223,7 +223,7 @@ func (e *Engine) onPropose(ev *Propose) {
 	case ev.ExpectedTerm != 0 && ev.ExpectedTerm != e.hard.Term:
 		ev.Err = ErrTermChanged
 		return
-	case e.transfer.phase != transferNone:
+	case !e.transfer.admits():
 		ev.Err = ErrTransferring
 		return
 	case !e.ready():

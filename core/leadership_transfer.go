@@ -18,8 +18,10 @@ type transfer struct {
 	// term is the one that this node led.
 	term Term
 	// number tells this node's transfers apart.
-	number  uint64
-	byHand  bool
+	number uint64
+	byHand bool
+	// closed: nothing is admitted any more.
+	closed  bool
 	waiters []transferWaiter
 	// wanted: somebody asked for it. One that the leader began by itself goes on when
 	// those who joined it wait no more.
@@ -37,8 +39,8 @@ type transferPhase uint8
 
 const (
 	transferNone transferPhase = iota
-	// transferCatchingUp: the leader admits nothing, and the target gets the rest of
-	// the log.
+	// transferCatchingUp: the target gets the rest of the log. When it is near, the
+	// leader admits nothing more.
 	transferCatchingUp
 	// transferTold: the target was told to campaign.
 	transferTold
@@ -63,8 +65,11 @@ type askedTransfer struct {
 }
 
 const (
-	// transferLagMax is how many entries a target may lack: proposals wait for them.
-	transferLagMax = 4096
+	// transferLagMax is how many entries a target may lack, and transferNearMax how many
+	// of them proposals wait for: until it is as near as that, the leader goes on
+	// admitting.
+	transferLagMax  = 1 << 16
+	transferNearMax = 1 << 10
 	// askedTimeouts is for how many election time-outs the leader's answer is waited
 	// for: it ends each of the three phases of its own within one.
 	askedTimeouts = 4
@@ -118,12 +123,18 @@ func (e *Engine) beginTransfer(w transferWaiter, to NodeID, not []NodeID, byHand
 	e.startTransfer(target, byHand, w)
 }
 
-// startTransfer stops admitting, and tells the target as soon as it has the log.
+// admits reports whether proposals are admitted, as far as a transfer is concerned.
+func (t *transfer) admits() bool {
+	return t.phase == transferNone || t.phase == transferCatchingUp && !t.closed
+}
+
+// startTransfer tells the target as soon as it has the log.
 func (e *Engine) startTransfer(target Identity, byHand bool, waiters ...transferWaiter) {
 	t := &e.transfer
 	t.phase, t.to, t.term, t.byHand, t.waiters = transferCatchingUp, target, e.hard.Term, byHand, waiters
 	t.wanted = len(waiters) > 0
 	t.number++
+	t.closed = false
 	t.until = e.now.Add(e.cfg.ElectionTimeout)
 	e.setTransferTimer()
 	e.out.add(&Notice{Kind: NoticeTransferStarted, Peer: target, Term: e.hard.Term})
@@ -211,16 +222,20 @@ func (e *Engine) bestTarget(wanted func(p *peer) bool) *peer {
 	return best
 }
 
-// tellTargetWhenReady tells the target to campaign when it holds the whole log,
-// durably. Rule 14: before that leaves, this node has stopped admitting and given up
-// its lease.
+// tellTargetWhenReady stops admitting when the target is near, and tells it to campaign
+// when it holds the whole log, durably. Rule 14: before that leaves, this node has
+// stopped admitting and given up its lease.
 func (e *Engine) tellTargetWhenReady() {
 	t := &e.transfer
 	if t.phase != transferCatchingUp {
 		return
 	}
 	p := e.leaderState.peer(t.to)
-	if p == nil || p.match < e.log.last.Index {
+	if p == nil {
+		return
+	}
+	t.closed = t.closed || e.log.last.Index-p.match <= transferNearMax
+	if p.match < e.log.last.Index {
 		return
 	}
 	e.endLease()

@@ -96,9 +96,7 @@ func TestTransferIsRefused(t *testing.T) {
 		"installing":    {2, unfit(UnfitInstalling), TransferInstalling},
 		"sick":          {2, unfit(UnfitSick), TransferSick},
 		"far behind": {2, func(r *rig) {
-			for range transferLagMax + 1 {
-				r.propose("x")
-			}
+			r.lag(transferLagMax + 1)
 		}, TransferLagging},
 		"a snapshot on its way": {2, func(r *rig) { r.e.leaderState.peers[0].snapshot = true }, TransferLagging},
 		"nobody is left": {0, func(r *rig) {
@@ -107,7 +105,7 @@ func TestTransferIsRefused(t *testing.T) {
 		}, TransferNoTarget},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := leadAnswered(t, rigOptions{})
+			r := leadAnswered(t, rigOptions{configure: func(c *Config) { c.UncommittedBytesMax = 1 << 30 }})
 			if test.prepare != nil {
 				test.prepare(r)
 			}
@@ -134,10 +132,8 @@ func TestTransferIsRefused(t *testing.T) {
 		t.Errorf("it is back: %q", again.lines())
 	}
 	// Far behind is one more than this.
-	r := leadAnswered(t, rigOptions{})
-	for range transferLagMax {
-		r.propose("x")
-	}
+	r := leadAnswered(t, rigOptions{configure: func(c *Config) { c.UncommittedBytesMax = 1 << 30 }})
+	r.lag(transferLagMax)
 	if r.transferTo(2); r.ended() != nil {
 		t.Errorf("%d entries behind: %q", transferLagMax, r.lines())
 	}
@@ -226,6 +222,40 @@ func TestTransferTellsWhoHasAll(t *testing.T) {
 	}
 	if r.answerRound(2, 4); r.told(2) {
 		t.Error("told twice")
+	}
+}
+
+// lag appends so many entries.
+func (r *rig) lag(n int) {
+	r.t.Helper()
+	if p := r.propose(slices.Repeat([]string{""}, n)...); p.Err != nil {
+		r.t.Fatal(p.Err)
+	}
+}
+
+// TestTransferGoesOnAdmitting: while the target is far behind, the leader admits; when it
+// is near, it does not, and the target gets what there is.
+func TestTransferGoesOnAdmitting(t *testing.T) {
+	r := leadAnswered(t, rigOptions{configure: func(c *Config) { c.UncommittedBytesMax = 1 << 30 }})
+	r.lag(3 * transferNearMax)
+	if r.transferTo(2); !r.e.ready() {
+		t.Fatal("it admits nothing, and the target is far behind")
+	}
+	last := r.e.log.last.Index
+	if p := r.propose("x"); p.Err != nil || r.told(2) {
+		t.Fatal(p.Err)
+	}
+	if r.match(2, last-transferNearMax); !r.e.ready() {
+		t.Error("one too far, and it admits nothing")
+	}
+	if r.match(2, last-transferNearMax+1); r.e.ready() || r.told(2) {
+		t.Error("the target is near, and it admits")
+	}
+	if p := r.propose("y"); !errors.Is(p.Err, ErrTransferring) {
+		t.Error(p.Err)
+	}
+	if r.match(2, last+1); !r.told(2) {
+		t.Errorf("%q", r.lines())
 	}
 }
 

@@ -229,8 +229,8 @@ var mutants = []mutant{
 	},
 	{
 		"told before it has the log", "rule 14", "core/leadership_transfer.go",
-		"if p == nil || p.match < e.log.last.Index {",
-		"if p == nil {",
+		"if p.match < e.log.last.Index {",
+		"if e.now < 0 {",
 		bySeeds,
 	},
 	{
@@ -271,7 +271,7 @@ var mutants = []mutant{
 	},
 	{
 		"proposals admitted during a transfer", "rule 14", "core/leader_state.go",
-		"return e.role == RoleLeader && e.transfer.phase == transferNone && !e.configs",
+		"return e.role == RoleLeader && e.transfer.admits() && !e.configs",
 		"return e.role == RoleLeader && !e.configs",
 		"./core TestTransferTellsWhoHasAll",
 	},
