@@ -59,6 +59,8 @@ type Engine struct {
 	leaderState leaderState
 	transfer    transfer
 	handOver    handOver
+	health      health
+	departed    departed
 	reads       reads
 	snapshots   snapshots
 
@@ -119,6 +121,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 		e.commit = min(e.commit, e.log.last.Index)
 	}
 	e.promise.quietPeriodEnd = now.Add(cfg.QuietPeriod)
+	e.health.ledUntil = now
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
 	e.transfer.nextWireID = e.rand.Uint64() >> 1
@@ -214,6 +217,9 @@ func (e *Engine) finish() {
 		e.out.add(c)
 	}
 	if target := e.applyTarget(); target > e.issued.apply && e.snapshots.installing == nil {
+		if e.applied >= e.issued.apply {
+			e.health.machineSince = e.now
+		}
 		e.issued.apply = target
 		c := e.out.applies.next()
 		c.UpTo = target
