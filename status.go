@@ -35,6 +35,17 @@ type Status struct {
 	// that came to nothing. It answers no read alone until it has won a new term, which
 	// it does soon.
 	NeedsNewTerm bool
+	// Unfit is why this node is not to be handed the leadership. It is what the leader
+	// is told.
+	Unfit Unfit
+	// Leaving says, for people, why this node, as the leader, leaves office as soon as
+	// another voter can lead: its disk or its state machine hangs. "" if it stays.
+	Leaving string
+	// LeftOffice says, for people, why this node no longer leads LeftTerm, the last term
+	// that it led since its group was started. They are "" and 0 if it has not left
+	// office.
+	LeftOffice string
+	LeftTerm   Term
 	// ElectionsPaused: this node neither campaigns nor is handed the leadership.
 	// OthersPaused: this node leads, and that is so for every other voter: nobody takes
 	// over if it fails.
@@ -149,8 +160,9 @@ const (
 type Unfit = core.Unfit
 
 // Why a voter is not to be handed the leadership: nothing is known against it; its
-// elections are paused; it installs a snapshot; its disk hangs, or it has to catch up
-// with what it left office for; it is well again, and has left office for its disk,
+// elections are paused; it installs a snapshot; its disk hangs, its state machine has
+// finished nothing for HungLimit, or it has to catch up with what it left office for;
+// it is well again, and has left office for its disk,
 // its machine or its links not long ago.
 const (
 	Fit             = core.Fit
@@ -176,6 +188,7 @@ func statusOf(s actors.Status) Status {
 		Group: s.Group, Self: s.Self,
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
 		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
+		Unfit: s.Unfit, Leaving: s.Leaving, LeftOffice: s.LeftOffice, LeftTerm: s.LeftTerm,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,

@@ -85,11 +85,15 @@ func (e *Engine) checkOffice() (left bool) {
 	l.caretaker = l.caretaker && e.ailment() != Fit
 	why, departure := e.cannotWork()
 	if why == "" {
+		if l.leaving.why != "" {
+			e.out.add(&Notice{Kind: NoticeWorksAgain, Peer: e.cfg.Self, Term: e.hard.Term})
+		}
 		l.leaving = leaving{}
 		return false
 	}
 	if l.leaving.why == "" || l.leaving.departure != departure {
 		l.leaving.why, l.leaving.departure = why, departure
+		e.out.add(&Notice{Kind: NoticeCannotWork, Peer: e.cfg.Self, Term: e.hard.Term, Text: why})
 	}
 	if e.bestTarget(e.answersNow) == nil {
 		l.leaving.since = 0

@@ -77,7 +77,11 @@ var (
 	// TransferLead is the leader's part of it, and all of one that the leader begins by
 	// itself.
 	TransferLead = &SpanType{"raft.transfer.lead", trace.SpanKindInternal, under{"raft.transfer", ""}, byLeader,
-		attributes{NodeKey, GroupKey, PeerKey, TermKey}, events{EventTold}}
+		attributes{NodeKey, GroupKey, PeerKey, TermKey, ReasonKey}, events{EventTold}}
+	// StepDown is a leader's way out of office, from when it was found that it cannot
+	// work, if that is why.
+	StepDown = &SpanType{"raft.step_down", trace.SpanKindInternal, under{""}, byLeader,
+		attributes{NodeKey, GroupKey, TermKey, ReasonKey, OutcomeKey}, events{EventAbandoned}}
 	// SnapshotBuild is the writing of a snapshot.
 	SnapshotBuild = &SpanType{"raft.snapshot.build", trace.SpanKindInternal, under{""}, byAny,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
@@ -119,6 +123,6 @@ func Spans() []*SpanType {
 	return []*SpanType{
 		Propose, ProposeForwarded, Queue, Forward, LogAppend, Replicate, Append, Commit, Apply,
 		Read, ReadConfirm, ReadIndex, ReadApplyWait,
-		Election, Vote, Transfer, TransferLead, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
+		Election, Vote, Transfer, TransferLead, StepDown, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
 	}
 }
