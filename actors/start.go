@@ -68,7 +68,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	log := n.log
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
-		write:     func(w *core.Write) { log.Write(g.log, w) },
+		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
 	}, engine)

@@ -299,8 +299,9 @@
 // Such a leader goes on leading while no voter that may lead answers. Else it hands over to the best
 // (rule 14), and if nobody has taken over within a limit it leaves office. It may campaign again when
 // its disk or machine has caught up. A voter that installs a snapshot, has a write that is out for
-// longer than an election time-out, or a machine that has had something to apply for a limit and
-// finished nothing, says so in the answers to heartbeats, and is not handed the leadership.
+// longer than an election time-out, be it another group's on the same disk, or a machine that has had
+// something to apply for a limit and finished nothing, says so in the answers to heartbeats, and is
+// not handed the leadership.
 //
 // Not to campaign is a delay, not a ban, because nobody else may have the entries that a leader
 // needs. A node whose disk works campaigns although it is not well when it has heard no leader for
@@ -320,10 +321,12 @@
 // peer waits for its disk or for a snapshot.
 //
 //   - Code: core/leave_office.go, core/health.go, core/fitness.go, core/own_progress.go,
-//     core/stuck_entries.go, core/election.go, actors/timers.go, network/tcp/sent.go
+//     core/stuck_entries.go, core/election.go, actors/core_actor.go, actors/disk/log_actor.go,
+//     actors/timers.go, network/tcp/sent.go
 //   - Tests: TestHungMachine, TestLeaderThatCannotWork, TestLeaderThatIsWellAgain, TestSuccessor,
 //     TestMachineStands, TestNotToCampaignIsADelay, TestCaretaker, TestSickLeaderThatIsAhead,
-//     TestDepartures, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
+//     TestDepartures, TestStoreHangs, actors.TestSharedDiskHangs, actors.TestAllDisksHang,
+//     actors.TestHungDiskIsNoTarget, TestPreferredNodeWithAHangingDisk, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
 //     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit,
 //     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
@@ -331,6 +334,6 @@
 //   - Mutants: "a hung machine that keeps its leader", "a leader that leaves without a hand-over", "a
 //     leader that leaves though nobody else can lead", "not to campaign is a ban", "a campaign in
 //     spite of a hung disk", "a caretaker that admits", "a caretaker that leaves without a successor",
-//     "a machine that stands still and is fit"
+//     "a machine that stands still and is fit", "leadership for who waits behind a hung write of others"
 //   - Not yet: who lacks the purged part of its machine (rule 24) does not start at all
 package core

@@ -176,6 +176,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onLostData(ev)
 	case *PeerProgress:
 		e.onPeerProgress(ev)
+	case *StoreBusy:
+		e.health.storeBusy = ev.Since
 	case *HigherTerm:
 		e.onHigherTerm(ev.From, ev.Term)
 	case *Bootstrap:

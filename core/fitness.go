@@ -47,9 +47,18 @@ func (e *Engine) unfit() Unfit {
 
 // unfitNow is what a leader is told of this node.
 func (e *Engine) unfitNow() Unfit {
-	u := e.unfit()
+	u := e.unfitTarget()
 	if u == Fit && e.now < e.handOver.standsBack.until {
 		return UnfitStandsBack
+	}
+	return u
+}
+
+// unfitTarget is why this node would not campaign for its leader.
+func (e *Engine) unfitTarget() Unfit {
+	u := e.unfit()
+	if u == Fit && e.storeHangs() {
+		return UnfitSick
 	}
 	return u
 }

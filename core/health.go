@@ -10,6 +10,9 @@ type health struct {
 	// machineSince is when the state machine last finished something, or got work
 	// while it had none. restoringSince is when the last restore began.
 	machineSince, restoringSince Instant
+	// storeBusy is since when a write of the store has been under way that takes long,
+	// 0 if there is none.
+	storeBusy Instant
 	// ledUntil is when this node last led, or else its start.
 	ledUntil Instant
 	// catchUpFlush and catchUpApply are what a leader that left office for its disk or
@@ -31,6 +34,14 @@ func (e *Engine) catchingUp() bool {
 // longer than a limit, and finished nothing.
 func (e *Engine) machineStands() bool {
 	return e.applied < e.issued.apply && e.snapshots.installing == nil && e.now.Sub(e.health.machineSince) > e.cfg.HungLimit
+}
+
+// storeHangs reports whether a write of the store, of whatever group, has been under
+// way for longer than an election time-out. A group that has nothing to write is not
+// handed the leadership then: its vote would wait behind that. It votes and campaigns as
+// before, because disks that are slower than the time-out must still elect (rule 11).
+func (e *Engine) storeHangs() bool {
+	return e.health.storeBusy != 0 && e.now.Sub(e.health.storeBusy) > e.cfg.ElectionTimeout
 }
 
 // ailment is what keeps this node from a leader's work, Fit if nothing does.

@@ -229,6 +229,43 @@ func TestMachineStands(t *testing.T) {
 	}
 }
 
+// TestStoreHangs: where another group's write keeps the disk for longer than an election
+// time-out, this group is not handed the leadership, though it has nothing to write. It
+// votes and campaigns as before.
+func TestStoreHangs(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(1)
+	says := func() Unfit {
+		t.Helper()
+		r.from(2, 1, &Heartbeat{Round: 2, Stream: 1})
+		m, _ := sent[*HeartbeatResponse](r)
+		return m.Unfit
+	}
+	r.step(&StoreBusy{Since: r.now})
+	r.now = r.now.Add(time.Second)
+	within := says()
+	r.now++
+	after := says()
+	r.from(2, 1, &TimeoutNow{})
+	if m, ok := sent[*TimeoutNowResponse](r); !ok || m.Unfit != UnfitSick || within != Fit || after != UnfitSick {
+		t.Errorf("%v within the time-out, %v after it; %q", within, after, r.lines())
+	}
+	r.now = r.e.promise.until
+	r.from(3, 1, &VoteRequest{Pre: true, ElectionTerm: 2, Campaign: 1, Last: LogID{9, 9}})
+	if m, ok := sent[*VoteResponse](r); !ok || !m.Granted {
+		t.Errorf("%q", r.lines())
+	}
+	if r.preCampaign(); r.e.role != RolePreCandidate {
+		t.Errorf("a %v", r.e.role)
+	}
+	r = newRig(t, rigOptions{}).follow(1)
+	r.step(&StoreBusy{Since: r.now})
+	r.now = r.now.Add(time.Hour)
+	r.step(&StoreBusy{})
+	if got := says(); got != Fit {
+		t.Errorf("%v when it is over", got)
+	}
+}
+
 // TestNotToCampaignIsADelay: who is not well campaigns when it has heard of no leader
 // for four time-outs, if its disk works and somebody has not paused it; and during a
 // restore only if that takes longer than a limit (rule 24).

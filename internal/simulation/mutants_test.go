@@ -265,7 +265,7 @@ var mutants = []mutant{
 	},
 	{
 		"a target that campaigns though it is unfit", "rule 14", "core/timeout_now.go",
-		"!e.mayEverCampaign() || e.unfit() != Fit {",
+		"!e.mayEverCampaign() || e.unfitTarget() != Fit {",
 		"!e.mayEverCampaign() {",
 		"./core TestTimeoutNow",
 	},
@@ -346,6 +346,12 @@ var mutants = []mutant{
 		"case e.catchingUp(), e.diskHangs(), e.machineStands():",
 		"case e.catchingUp(), e.diskHangs():",
 		"./core TestMachineStands",
+	},
+	{
+		"leadership for who waits behind a hung write of others", "rule 16", "core/health.go",
+		"return e.health.storeBusy != 0 && ",
+		"return e.now < 0 && ",
+		"./actors TestHungDiskIsNoTarget",
 	},
 	{
 		"an election by hand within the own promise", "rule 12", "core/elect.go",
