@@ -20,8 +20,8 @@
 // bound on drift.
 //
 // At the end all faults are repaired, and the cluster has to converge and to serve.
-// TestFormings, TestLongPromiseComesDown and TestDriftBeyondTheBound run scenarios of
-// their own.
+// TestFormings, TestLongPromiseComesDown, TestDriftBeyondTheBound and TestSickNodeIsAhead
+// run scenarios of their own.
 //
 // The checkers see everything at once, as no node can: all disks, all messages, and
 // all that was applied anywhere. While the run goes on, they compare it with a
