@@ -121,7 +121,6 @@ func NewNode(config NodeConfig) (*Node, error) {
 		Tracing:              config.Tracing,
 		Meter:                config.Meter,
 		MeterFoldsGroups:     config.MeterFoldsGroups,
-		CheckInvariants:      config.CheckInvariants,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("troupe: node %d: %w", config.ID, err)
@@ -148,7 +147,11 @@ func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
 	if err := n.claim(raft); err != nil {
 		return nil, err
 	}
-	group, err := n.actors.Start(ctx, config.forActors())
+	started := config.forActors()
+	if n.config.CheckInvariants {
+		started.Witness = actors.Invariants{}
+	}
+	group, err := n.actors.Start(ctx, started)
 	if err != nil {
 		n.release(raft)
 		return nil, fmt.Errorf("troupe: group %d: %w", config.Group, err)

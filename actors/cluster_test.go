@@ -153,7 +153,7 @@ func (h *host) start() {
 	}
 	h.node, err = NewNode(NodeConfig{
 		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: n,
-		CheckInvariants: true, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
+		Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -179,6 +179,7 @@ func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupCo
 func (h *host) startGroup(group membership.GroupID, machine storage.StateMachine) *Group {
 	h.t.Helper()
 	cfg := groupConfig(group, machine)
+	cfg.Witness = Invariants{}
 	if h.configure != nil {
 		h.configure(&cfg)
 	}

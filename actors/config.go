@@ -40,8 +40,6 @@ type NodeConfig struct {
 	// each.
 	Meter            metric.MeterProvider
 	MeterFoldsGroups bool
-	// CheckInvariants checks each engine's invariants after every step.
-	CheckInvariants bool
 }
 
 // Validate names the field and the rule that it breaks.
@@ -98,6 +96,9 @@ type GroupConfig struct {
 
 	// Cluster, if not 0, is the only cluster that the group may belong to.
 	Cluster core.ClusterID
+
+	// Witness, if not nil, sees every step.
+	Witness Witness
 }
 
 // Validate names the field and the rule that it breaks. core.Config.Validate

@@ -99,8 +99,6 @@ type coreNeeds struct {
 	underWay  *readCount
 	answers   *resultSender
 	stopCause func() error
-	// checkInvariants checks the engine's invariants after every step.
-	checkInvariants bool
 }
 
 // coreNetwork is what the core uses of network.Network.
@@ -249,7 +247,7 @@ func (c *coreActor) handle(item any) {
 		c.onRetry()
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
-		c.execute()
+		c.execute(nil)
 	case core.Event:
 		c.stepEngine(item)
 		if m, ok := item.(core.Message); ok {
@@ -263,7 +261,7 @@ func (c *coreActor) handle(item any) {
 // stepEngine steps the engine and carries out its commands before the next step.
 func (c *coreActor) stepEngine(ev core.Event) {
 	c.engine.Step(c.now, ev, &c.out)
-	c.execute()
+	c.execute(ev)
 }
 
 // transferEnded lets the stream go on whose snapshot was sent, or was not.

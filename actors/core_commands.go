@@ -10,16 +10,16 @@ import (
 
 // execute carries out the commands of a step, in their order. What is only
 // a newer number is passed on at the end of the burst.
-func (c *coreActor) execute() {
+func (c *coreActor) execute(ev core.Event) {
 	for i := 0; i < len(c.out.Commands); i++ {
 		c.carryOut(c.out.Commands[i])
 	}
-	c.out.Reset()
-	if c.checkInvariants {
-		if err := c.engine.CheckInvariants(); err != nil {
+	if w := c.cfg.Witness; w != nil {
+		if err := w.Stepped(c.engine, ev, c.out.Commands); err != nil {
 			panic(fmt.Errorf("an invariant is broken: %w", err))
 		}
 	}
+	c.out.Reset()
 }
 
 func (c *coreActor) carryOut(cmd core.Command) {

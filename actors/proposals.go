@@ -120,7 +120,7 @@ func (s *proposalsInCore) propose() {
 		c.engine.Step(c.now, &s.event, &c.out)
 		s.admitted(s.event.First, s.event.Admitted)
 		clear(entries[s.event.Admitted:]) // the log keeps the array, and not these
-		c.execute()
+		c.execute(&s.event)
 		err := s.event.Err
 		s.event = core.Propose{}
 		if err != nil {

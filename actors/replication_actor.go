@@ -146,6 +146,9 @@ func (a *replicationActor) pump(ev core.StreamEvent) {
 	now := instant(a.Env)
 	for ev != nil && !a.over {
 		a.stream.Step(now, ev, &a.out)
+		if w := a.cfg.Witness; w != nil {
+			w.Streamed(a.stream, ev, &a.out)
+		}
 		a.report()
 		ev = nil
 		switch {

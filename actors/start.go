@@ -65,7 +65,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
 		write:     func(w *core.Write) { log.inbox.Put(logItem{log: g.log, write: *w}, true) },
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
-		admission: g.admission, underWay: &g.reads, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
+		admission: g.admission, underWay: &g.reads, answers: answers, stopCause: g.stopCause,
 	}, engine)
 	applies := life
 	applies.ended = g.applyEnded
