@@ -36,7 +36,7 @@ type hold struct {
 
 // belongs checks the cluster and the grant of a hard state that is being
 // written.
-func (c *checker) belongs(d *disk, h *core.HardState) {
+func (c *checker) belongs(d *store, h *core.HardState) {
 	was := &d.hard
 	if g := &h.Grant; !g.IsZero() {
 		c.granted[grant{d.identity, g.To, g.Attempt}] = true
@@ -61,13 +61,13 @@ func (c *checker) belongs(d *disk, h *core.HardState) {
 
 // begins checks that all have granted the attempt that stands on the disk, or
 // had before their directories were lost. A single node asks nobody.
-func (c *checker) begins(d *disk) {
+func (c *checker) begins(d *store) {
 	for _, n := range c.sim.nodes {
 		if n.id == d.identity.ID {
 			continue
 		}
 		granted := false
-		for _, other := range c.disks {
+		for _, other := range c.stores {
 			if g := d.hard.Grant; other.identity.ID == n.id && g.To == d.identity && c.granted[grant{other.identity, g.To, g.Attempt}] {
 				granted = true
 			}
@@ -92,8 +92,8 @@ func (c *checker) asks(m *core.IdentifyRequest) {
 // at least as long as its clock may need for what was asked, unless it is released
 // or the same beginner asks for another attempt. That it is renewed is not looked
 // at.
-func (c *checker) askedFor(l *life, m *core.IdentifyRequest) {
-	p := pair{l.identity(), m.From}
+func (c *checker) askedFor(r *replica, m *core.IdentifyRequest) {
+	p := pair{r.identity(), m.From}
 	switch held := c.held[p]; {
 	case m.Attempt == 0:
 	case m.Release:
@@ -106,15 +106,15 @@ func (c *checker) askedFor(l *life, m *core.IdentifyRequest) {
 
 // grants checks that a grant that is sent was durable. That of an attempt which
 // is over may have been released before the disk took it: nobody waits for it.
-func (c *checker) grants(l *life, m *core.IdentifyResponse) {
-	if m.Granted && c.attempts[m.To] == m.Attempt && !c.granted[grant{l.identity(), m.To, m.Attempt}] {
-		c.fail(ruleGrantDurable, "%v grants attempt %d of %v", l, m.Attempt, m.To)
+func (c *checker) grants(r *replica, m *core.IdentifyResponse) {
+	if m.Granted && c.attempts[m.To] == m.Attempt && !c.granted[grant{r.identity(), m.To, m.Attempt}] {
+		c.fail(ruleGrantDurable, "%v grants attempt %d of %v", r, m.Attempt, m.To)
 	}
 }
 
 // introduction is who may be told the cluster's id by whom.
 type introduction struct {
-	by   *life
+	by   *replica
 	term core.Term
 	to   membership.Identity
 }
@@ -122,8 +122,8 @@ type introduction struct {
 // introduced checks a message that tells the cluster id in the clear: it is for
 // a learner of the leader's configuration that has acknowledged nothing, or had
 // not when its transfer of a snapshot was decided on.
-func (c *checker) introduced(l *life, m core.Message) {
-	to, st := m.Head().To, &l.status
+func (c *checker) introduced(r *replica, m core.Message) {
+	to, st := m.Head().To, &r.status
 	k := &st.Configuration.Configuration
 	_, member := k.Member(to)
 	_, entries := m.(*core.AppendEntries)
@@ -140,12 +140,12 @@ func (c *checker) introduced(l *life, m core.Message) {
 		told = "who votes"
 	}
 	for i := range st.Peers {
-		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) && c.longAcknowledged(introduction{l, st.Term, to}) {
+		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) && c.longAcknowledged(introduction{r, st.Term, to}) {
 			told = "who has acknowledged"
 		}
 	}
 	if told != "" {
-		c.fail(ruleInTheClear, "%v tells it to %v, %s: %s", l, to, told, describe(m))
+		c.fail(ruleInTheClear, "%v tells it to %v, %s: %s", r, to, told, describe(m))
 	}
 }
 

@@ -93,12 +93,13 @@ func (f *faults) lasts() time.Duration {
 // someone draws a node.
 func (f *faults) someone() *node { return f.sim.nodes[f.rand.IntN(len(f.sim.nodes))] }
 
-// leader returns who leads the highest term, or anybody.
+// leader returns who leads the highest term of a group, or anybody.
 func (f *faults) leader() *node {
 	found, term := f.someone(), core.Term(0)
+	g := f.sim.groups[f.rand.IntN(len(f.sim.groups))]
 	for _, n := range f.sim.nodes {
-		if l := n.life; l != nil && !l.dead && l.status.Role == core.RoleLeader && l.status.Term > term {
-			found, term = n, l.status.Term
+		if r := g.on(n); r != nil && r.status.Role == core.RoleLeader && r.status.Term > term {
+			found, term = n, r.status.Term
 		}
 	}
 	return found
@@ -147,11 +148,11 @@ func (f *faults) begin(k faultKind) {
 	case faultEmptied:
 		f.empty(n)
 	case faultStranger:
-		if s.formed { // before that, whoever comes first forms the cluster
+		if s.formed() { // before that, whoever comes first forms the cluster
 			f.stranger.talks(s.clock.now.Add(2 * f.lasts()))
 		}
 	case faultSquatter:
-		if s.formed {
+		if s.formed() {
 			f.crash(n)
 			s.fabric.squat(n, chance(f.rand, 30))
 		}
@@ -277,16 +278,16 @@ func (f *faults) crash(n *node) {
 
 // elected ends a leader while its first entries are on their way, as long as
 // there is churn: what it leaves behind are logs that differ (Raft, figure 8).
-func (f *faults) elected(l *life) {
+func (f *faults) elected(r *replica) {
 	if f.churn == 0 {
 		return
 	}
 	p := &f.sim.plan
 	soon := time.Duration(f.rand.Int64N(int64(2 * (p.write.high + 3*p.netDelay.high))))
-	f.sim.clock.after(soon, l, func() {
-		if f.churn > 0 && !l.dead {
+	f.sim.clock.after(soon, r.life, func() {
+		if f.churn > 0 && !r.dead {
 			f.sim.trace.say("churn")
-			f.crash(l.node)
+			f.crash(r.node)
 		}
 	})
 }
@@ -312,7 +313,9 @@ func (l *life) resume() {
 	if chance(l.sim.clientRand, 50) {
 		// The process still believes what it believed before: the best moment
 		// to ask it something.
-		l.sim.clients[0].asksNow(l)
+		for _, r := range l.replicas {
+			r.group.clients[0].asksNow(r)
+		}
 	}
 	for _, run := range held {
 		l.sim.clock.after(1, l, run)
@@ -354,7 +357,7 @@ func (f *faults) empty(n *node) {
 	for _, m := range s.nodes {
 		emptied += int(truth(m.emptied))
 	}
-	if !s.formed || n.emptied || emptied >= (len(s.nodes)-1)/2 {
+	if !s.formed() || n.emptied || emptied >= (len(s.nodes)-1)/2 {
 		return
 	}
 	if n.life != nil {
@@ -391,18 +394,20 @@ func (n *node) stop(stopped func()) {
 	once := false
 	l.actors.Stop(func() {
 		if once {
-			s.check.fail("stop: its end was reported twice", "%v", l)
+			s.fail("stop: its end was reported twice", "%v", l)
 		}
 		once = true
-		if err := l.group.Err(); err != nil && !l.disk.failing {
-			s.check.fail(ruleGroupFailed, "%v: %v", l, err)
+		for _, r := range l.replicas {
+			if err := r.raft.Err(); err != nil && !l.disk.failing {
+				s.fail(ruleGroupFailed, "%v: %v", r, err)
+			}
 		}
 		// What Stop has called may still be in the actor that called it.
 		s.clock.after(0, nil, func() {
 			if l.dead {
 				return
 			}
-			s.check.answeredAll(l)
+			l.answeredAll()
 			l.crash()
 			stopped()
 		})

@@ -106,8 +106,8 @@ func (f *forming) run() error {
 	limit := f.calm.Add(30 * time.Minute)
 	formed := s.until(limit, f.formed)
 	switch {
-	case s.check.failure != nil:
-		return s.check.failure
+	case s.failure != nil:
+		return s.failure
 	case !formed:
 		return fmt.Errorf("is not formed %v after all had healed: %s%s", limit.Sub(f.calm), s.summary(), f.waits())
 	}
@@ -135,10 +135,10 @@ func (c *script) call(l *life) {
 	s := c.forming.sim
 	ended := false
 	c.open++
-	cancel := l.group.Bootstrap(c.forming.list, c.ask, func(err error) {
+	cancel := l.replicas[0].raft.Bootstrap(c.forming.list, c.ask, func(err error) {
 		s.trace.say("%v: bootstrap ends with %v", l, err)
 		if ended {
-			s.check.fail("forming: a call ended twice", "%v", l)
+			s.fail("forming: a call ended twice", "%v", l)
 		}
 		ended = true
 		c.open--
@@ -228,7 +228,7 @@ func (f *forming) crash(n *node, lasts time.Duration) bool {
 // loses more has to be replaced.
 func (f *forming) wipe(n *node, lasts time.Duration) {
 	s := f.sim
-	if !n.disk.hard.Cluster.IsZero() || !f.crash(n, lasts) || !n.disk.hard.Cluster.IsZero() {
+	if !n.disk.of(1).hard.Cluster.IsZero() || !f.crash(n, lasts) || !n.disk.of(1).hard.Cluster.IsZero() {
 		return
 	}
 	n.disk = s.newDisk(n.id)
@@ -251,7 +251,7 @@ func (f *forming) heal() {
 // more.
 func (f *forming) formed() bool {
 	s := f.sim
-	if !s.formed || s.clock.now < f.calm {
+	if !s.formed() || s.clock.now < f.calm {
 		return false
 	}
 	for i, n := range s.nodes {
@@ -259,8 +259,9 @@ func (f *forming) formed() bool {
 		if l == nil || l.dead || !f.scripts[i].in || f.scripts[i].open > 0 {
 			return false
 		}
-		k := &l.status.Configuration.Configuration
-		if l.status.Bootstrapping || l.status.Cluster != s.check.cluster || len(k.Voters) != len(s.nodes) || !k.IsVoter(l.identity()) {
+		r := l.replicas[0]
+		k := &r.status.Configuration.Configuration
+		if r.status.Bootstrapping || r.status.Cluster != s.groups[0].check.cluster || len(k.Voters) != len(s.nodes) || !k.IsVoter(r.identity()) {
 			return false
 		}
 	}
@@ -272,7 +273,7 @@ func (f *forming) waits() string {
 	text := ""
 	for i, n := range f.sim.nodes {
 		if l := n.life; l != nil && !l.dead {
-			text += fmt.Sprintf("\n\tn%d in %v, %d calls open, cluster %v, grant %+v, waits for %v", n.id, f.scripts[i].in, f.scripts[i].open, l.status.Cluster, n.disk.hard.Grant, l.group.Status().WaitsFor)
+			text += fmt.Sprintf("\n\tn%d in %v, %d calls open, cluster %v, grant %+v, waits for %v", n.id, f.scripts[i].in, f.scripts[i].open, l.replicas[0].status.Cluster, n.disk.of(1).hard.Grant, l.replicas[0].raft.Status().WaitsFor)
 		}
 	}
 	return text

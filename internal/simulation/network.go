@@ -61,15 +61,16 @@ type pipe struct {
 	event      *event // delivers the first flight, nil if there is none or it waits
 	waits      bool   // for the link to be unblocked
 	stalled    bool   // nothing moves in it for a while, whatever moves beside it
-	// proved is the cluster that its sender has proved to know, as far as the
-	// receiver has read.
-	proved core.ClusterID
+	// proved are the clusters that its sender has proved to know, of each group,
+	// as far as the receiver has read.
+	proved clusters
 }
 
-// flight is a message under way, or a proof. Without either it is the end of
-// the connection.
+// flight is a message under way, or the proof of a group. Without either it is
+// the end of the connection.
 type flight struct {
 	message core.Message
+	group   membership.GroupID
 	proof   core.ClusterID
 	digest  uint64
 	at      core.Instant // not before
@@ -86,10 +87,10 @@ type endpoint struct {
 	out, in   [nodesMax + 1][core.Classes + 1]*connection
 	reported  [nodesMax + 1][core.Classes + 1]bool
 	redial    [nodesMax + 1][core.Classes + 1]core.Instant
-	// cluster is that of SetCluster, known what was proved of others.
-	cluster core.ClusterID
-	known   map[membership.Identity]network.Peer
-	sent    [nodesMax + 1][core.Classes + 1]uint64
+	// clusters are those of SetCluster, known what was proved of others.
+	clusters clusters
+	known    map[membership.Identity]network.Peer
+	sent     [nodesMax + 1][core.Classes + 1]uint64
 }
 
 var _ network.Network = (*endpoint)(nil)
@@ -127,11 +128,11 @@ func (n *endpoint) Send(m core.Message) bool {
 	}
 	stranger := h.To.ID == strangerID && m.Response()
 	if h.From != n.local.Identity || h.To.ID < 1 || h.To.ID > nodesMax && !stranger || h.To.ID == n.local.ID {
-		s.check.fail("network: a message that nobody may send", "%v sends %T from %v to %v", n.life, m, h.From, h.To)
+		s.fail("network: a message that nobody may send", "%v sends %T from %v to %v", n.life, m, h.From, h.To)
 		return false
 	}
 	d := digest(m)
-	s.check.sent(n.life, m)
+	n.life.replicas[h.Group-1].sent(m)
 	ok := !stranger && n.send(m, d)
 	sent := uint64(0)
 	if ok {
@@ -266,9 +267,10 @@ func (c *connection) close() {
 	c.back.append(flight{})
 }
 
-// push takes a message, unless the window is full.
+// push takes a message, unless the window is full, which all groups share.
 func (p *pipe) push(m core.Message, d uint64) bool {
-	if len(p.flights) >= p.connection.fabric.sim.plan.netWindow {
+	s := p.connection.fabric.sim
+	if len(p.flights) >= s.plan.netWindow*len(s.groups) {
 		return false
 	}
 	p.append(flight{message: m, digest: d})
@@ -321,21 +323,22 @@ func (p *pipe) deliver(receiver *endpoint) {
 	}
 	s := c.fabric.sim
 	if f.message == nil {
-		p.proved = f.proof
+		p.proved[f.group] = f.proof
 		s.trace.add(traceConnection, uint64(p.from), uint64(p.to), uint64(c.class), 3)
 		receiver.learn(c)
 		return
 	}
 	c.other(receiver).sent[p.to][c.class] += uint64(network.SizeBytes(f.message))
 	if digest(f.message) != f.digest {
-		s.check.fail("network: a message was changed after it was sent", "from n%d to n%d: %s", p.from, p.to, describe(f.message))
+		s.fail("network: a message was changed after it was sent", "from n%d to n%d: %s", p.from, p.to, describe(f.message))
 	}
 	s.trace.add(traceDeliver, uint64(p.to), uint64(p.from), f.digest)
 	if s.trace.on() {
 		s.trace.say("from n%d: %s", p.from, describe(f.message))
 	}
 	if m, ok := f.message.(*core.IdentifyRequest); ok && receiver.life != nil {
-		s.check.askedFor(receiver.life, m)
+		r := receiver.life.replicas[m.Group-1]
+		r.group.check.askedFor(r, m)
 	}
 	receiver.handler.Receive(c.other(receiver).local.Identity, p.received(receiver, f.message))
 }

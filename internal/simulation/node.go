@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,7 +8,6 @@ import (
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/storage"
 )
 
 // node is one machine of the cluster: it keeps a disk over its lives.
@@ -38,14 +36,11 @@ type life struct {
 	environment *environment
 	endpoint    *endpoint
 	actors      *actors.Node
-	group       *actors.Group
-	machine     *machine
+	replicas    []*replica // of the groups, in their order
 	calls       []*call
 
 	dead, paused, stopping bool
 	held                   []func()
-	status                 actors.Status
-	work                   []*work // of clients, that it has not answered yet
 }
 
 func (l *life) String() string {
@@ -56,12 +51,6 @@ func (l *life) String() string {
 }
 
 func (l *life) identity() membership.Identity { return l.disk.identity }
-
-// newDisk makes an empty directory.
-func (s *sim) newDisk(id core.NodeID) *disk {
-	incarnation := membership.Incarnation(s.lives.Uint64() | 1)
-	return &disk{identity: membership.Identity{ID: id, Incarnation: incarnation}, limits: s.plan.limits, check: s.check}
-}
 
 // start begins a life of the node.
 func (n *node) start() {
@@ -83,20 +72,18 @@ func (n *node) start() {
 		l.environment.drift = int64(s.lives.IntN(20*p+1) - 10*p)
 	}
 	l.endpoint = &endpoint{fabric: s.fabric, life: l}
-	l.machine = &machine{life: l}
-	var machine storage.StateMachine = volatileMachine{machine: l.machine}
-	if !s.plan.volatile[n.id-1] {
-		l.machine.state = n.disk.machine
-		machine = durableMachine{l.machine}
+	for _, g := range s.groups {
+		r := &replica{life: l, group: g, store: l.disk.of(g.id)}
+		r.machine = &machine{replica: r}
+		l.replicas = append(l.replicas, r)
 	}
 	s.trace.add(traceLife, uint64(n.id), uint64(n.count), 1, uint64(n.disk.identity.Incarnation))
-	s.trace.say("%v starts: hard state %+v, log %v to %v, snapshot %v, machine %v", l, n.disk.hard, n.disk.purged, n.disk.last(), n.disk.newestSnapshot().LogID, l.machine.state.applied)
-	if err := l.run(machine); err != nil {
-		s.check.fail("start: a node does not start on what its disk holds", "%v: %v", l, err)
+	if err := l.run(); err != nil {
+		s.fail("start: a node does not start on what its disk holds", "%v: %v", l, err)
 	}
 }
 
-func (l *life) run(machine storage.StateMachine) (err error) {
+func (l *life) run() (err error) {
 	s := l.sim
 	l.actors, err = actors.NewNode(actors.NodeConfig{
 		ID: l.node.id, Store: l.disk, Snapshots: snapshotStore{l.disk}, Network: l.endpoint, Environment: l.environment,
@@ -105,56 +92,52 @@ func (l *life) run(machine storage.StateMachine) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg := s.plan.group
-	cfg.StateMachine, cfg.Witness = machine, actors.Invariants{}
-	l.group, err = l.actors.Start(context.Background(), cfg)
-	if err != nil {
-		return err
+	for _, r := range l.replicas {
+		if err := r.run(); err != nil {
+			return err
+		}
 	}
-	s.check.began(l)
-	l.group.Watch(l.watched)
-	l.group.Events(func(e actors.Event) {
-		s.trace.add(traceStatus, uint64(l.node.id), uint64(e.Kind), uint64(e.Term), uint64(e.Peer.ID))
-		s.trace.say("%v: notice %d term %d peer %v known %v index %d %s", l, e.Kind, e.Term, e.Peer, e.Known, e.Index, e.Text)
-		s.check.noticed(l, &e.Notice)
-	})
-	l.watched(l.group.Status())
 	return nil
 }
 
-// watched takes a new status.
-func (l *life) watched(status actors.Status) {
-	s := l.sim
-	s.trace.add(traceStatus, uint64(l.node.id), uint64(status.Role), uint64(status.Term), uint64(status.Leader), uint64(status.Last), uint64(status.Committed),
-		uint64(status.Applied), uint64(status.Flushed), uint64(status.Purged), uint64(status.SnapshotIndex), uint64(status.Configuration.Index))
-	if s.trace.on() {
-		s.trace.say("%v: %v of term %d, leader %d, last %d flushed %d committed %d applied %d, snapshot %d purged %d, %v: %v", l, status.Role, status.Term, status.Leader,
-			status.Last, status.Flushed, status.Committed, status.Applied, status.SnapshotIndex, status.Purged, status.Configuration.LogID, status.Configuration.Configuration.String())
+// observe looks, after whatever the life did, whether a group of it has failed.
+func (l *life) observe() {
+	if l.stopping {
+		return
 	}
-	s.check.status(l, &l.status, &status)
-	l.status = status
+	for _, r := range l.replicas {
+		err := r.failed()
+		switch {
+		case err == nil:
+			continue
+		case l.disk.failing && errors.Is(err, errDiskFailed):
+			l.lost()
+		default:
+			r.group.check.fail(ruleGroupFailed, "%v: %v", r, err)
+		}
+		return
+	}
 }
 
-// observe looks, after whatever the life did, whether its group has failed.
-func (l *life) observe() {
-	if l.group == nil || l.stopping {
-		return
+// lost ends a life whose disk has failed, when all its groups have ended. Whoever
+// runs the node starts it again.
+func (l *life) lost() {
+	for _, r := range l.replicas {
+		if r.failed() == nil {
+			return
+		}
 	}
-	select {
-	case <-l.group.Done():
-	default:
-		return
+	l.sim.trace.add(traceLife, uint64(l.node.id), uint64(l.number), 2)
+	l.answeredAll()
+	l.crash()
+	l.node.restartAfter(l.sim.plan.election)
+}
+
+// answeredAll checks that a life that has stopped has answered everybody.
+func (l *life) answeredAll() {
+	for _, r := range l.replicas {
+		r.group.check.answeredAll(r)
 	}
-	err := l.group.Err()
-	if l.disk.failing && errors.Is(err, errDiskFailed) {
-		// As it should be; whoever runs the node starts it again.
-		l.sim.trace.add(traceLife, uint64(l.node.id), uint64(l.number), 2)
-		l.sim.check.answeredAll(l)
-		l.crash()
-		l.node.restartAfter(l.sim.plan.election)
-		return
-	}
-	l.sim.check.fail(ruleGroupFailed, "%v: %v", l, err)
 }
 
 // crash ends the process in the middle of whatever it does.
@@ -167,10 +150,11 @@ func (l *life) crash() {
 	l.dead, l.held = true, nil
 	l.tear()
 	s.fabric.leave(l.endpoint)
-	s.trace.say("%v ends: hard state %+v, log %v to %v, snapshot %v", l, l.disk.hard, l.disk.purged, l.disk.last(), l.disk.newestSnapshot().LogID)
-	s.check.ended(l)
-	for _, w := range l.work {
-		w.abandoned()
+	for _, r := range l.replicas {
+		s.trace.say("%v ends: hard state %+v, log %v to %v, snapshot %v", r, r.store.hard, r.store.purged, r.store.last(), r.store.newestSnapshot().LogID)
+		for _, w := range r.work {
+			w.abandoned()
+		}
+		r.work = nil
 	}
-	l.work = nil
 }

@@ -21,6 +21,7 @@ func (s span) draw(r *rand.Rand) time.Duration {
 // plan is what a seed draws before a run begins.
 type plan struct {
 	nodes    int
+	groups   int
 	volatile []bool // of each node's state machine
 
 	election, heartbeat, hung time.Duration
@@ -36,7 +37,7 @@ type plan struct {
 	stalls span
 
 	netDelay      span
-	netWindow     int  // messages in flight on a connection
+	netWindow     int  // messages in flight on a connection, for each group
 	queueOnDial   bool // what is sent while a connection is being made waits for it
 	write, read   span
 	apply         span
@@ -64,6 +65,7 @@ const microsecond = time.Microsecond
 func drawPlan(r *rand.Rand) plan {
 	var p plan
 	p.nodes = pick(r, 1, 3, 3, 3, 3, 3, 3, 5, 5, 5)
+	p.groups = pick(r, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3)
 	for range p.nodes {
 		p.volatile = append(p.volatile, chance(r, 60))
 	}
@@ -93,7 +95,6 @@ func drawPlan(r *rand.Rand) plan {
 func (p *plan) drawLimits(r *rand.Rand) {
 	const commandMax = 400
 	g := &p.group
-	g.Group = 1
 	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
 	g.CommandBytesMax = commandMax
 	g.InflightProposalsMax = pick(r, 4, 16, 1000)

@@ -9,10 +9,11 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// rebuilt gives a simulation other nodes, with empty directories.
+// rebuilt gives a simulation of one group other nodes, with empty directories.
 func (s *sim) rebuilt(nodes int, volatile func() bool) {
+	s.plan.groups, s.groups = 1, s.groups[:1]
 	s.plan.nodes, s.plan.volatile = nodes, nil
-	s.nodes, s.check.disks = nil, nil
+	s.nodes = nil
 	for i := range nodes {
 		s.plan.volatile = append(s.plan.volatile, volatile())
 		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
@@ -81,13 +82,13 @@ func (p *longPromise) left() time.Duration {
 func (p *longPromise) run() error {
 	s := p.sim
 	p.live(p.long)
-	s.bootstrap()
+	s.groups[0].bootstrap()
 	if !s.until(s.clock.now.Add(20*p.long), s.serves) {
 		return p.failed("the cluster is not formed: ")
 	}
 	p.passes(span{0, p.long}.draw(p.rand))
 	p.crash()
-	mistake, elections := s.clock.now, s.check.elections
+	mistake, elections := s.clock.now, s.groups[0].check.elections
 	if p.left() != p.long {
 		return p.failed("the disks know of promises of %v, not %v: ", p.left(), p.long)
 	}
@@ -108,7 +109,7 @@ func (p *longPromise) run() error {
 			return p.failed("after %d lives a promise of %v is left: ", p.lives, p.left())
 		}
 	}
-	if s.check.elections > elections && s.clock.now.Sub(mistake) < p.long*9/10 {
+	if s.groups[0].check.elections > elections && s.clock.now.Sub(mistake) < p.long*9/10 {
 		return p.failed("somebody was elected within %v: ", s.clock.now.Sub(mistake))
 	}
 	p.live(p.short)
@@ -120,8 +121,8 @@ func (p *longPromise) run() error {
 
 func (p *longPromise) failed(format string, arguments ...any) error {
 	switch {
-	case p.sim.check.failure != nil:
-		return p.sim.check.failure
+	case p.sim.failure != nil:
+		return p.sim.failure
 	case format == "":
 		return nil
 	}

@@ -1,0 +1,108 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/trouperaft/troupe/actors"
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// replica is one group on one life of a node.
+type replica struct {
+	*life
+	group   *group
+	store   *store
+	raft    *actors.Group
+	machine *machine
+	status  actors.Status
+	work    []*work // of clients, that it has not answered yet
+}
+
+// errNoCause is the end of a group that nobody has stopped and that names no cause.
+var errNoCause = errors.New("simulation: a group has ended by itself")
+
+func (r *replica) String() string {
+	if len(r.sim.groups) == 1 {
+		return r.life.String()
+	}
+	return fmt.Sprintf("%v group %d", r.life, r.group.id)
+}
+
+// run starts the group on a life whose node runs.
+func (r *replica) run() error {
+	s, n := r.sim, r.node
+	var machine storage.StateMachine = volatileMachine{machine: r.machine}
+	if !s.plan.volatile[n.id-1] {
+		r.machine.state = r.store.machine
+		machine = durableMachine{r.machine}
+	}
+	s.trace.say("%v starts: hard state %+v, log %v to %v, snapshot %v, machine %v", r, r.store.hard, r.store.purged, r.store.last(), r.store.newestSnapshot().LogID, r.machine.state.applied)
+	cfg := s.plan.group
+	cfg.Group, cfg.StateMachine, cfg.Witness = r.group.id, machine, actors.Invariants{}
+	raft, err := r.actors.Start(context.Background(), cfg)
+	if err != nil {
+		return err
+	}
+	r.raft = raft
+	r.group.check.began(r)
+	r.raft.Watch(r.watched)
+	r.raft.Events(func(e actors.Event) {
+		s.trace.add(traceStatus, uint64(n.id), uint64(r.group.id), uint64(e.Kind), uint64(e.Term), uint64(e.Peer.ID))
+		s.trace.say("%v: notice %d term %d peer %v known %v index %d %s", r, e.Kind, e.Term, e.Peer, e.Known, e.Index, e.Text)
+		r.group.check.noticed(r, &e.Notice)
+	})
+	r.watched(r.raft.Status())
+	return nil
+}
+
+// watched takes a new status.
+func (r *replica) watched(status actors.Status) {
+	s := r.sim
+	s.trace.add(traceStatus, uint64(r.node.id), uint64(r.group.id), uint64(status.Role), uint64(status.Term), uint64(status.Leader), uint64(status.Last), uint64(status.Committed),
+		uint64(status.Applied), uint64(status.Flushed), uint64(status.Purged), uint64(status.SnapshotIndex), uint64(status.Configuration.Index))
+	if s.trace.on() {
+		s.trace.say("%v: %v of term %d, leader %d, last %d flushed %d committed %d applied %d, snapshot %d purged %d, %v: %v", r, status.Role, status.Term, status.Leader,
+			status.Last, status.Flushed, status.Committed, status.Applied, status.SnapshotIndex, status.Purged, status.Configuration.LogID, status.Configuration.Configuration.String())
+	}
+	r.group.check.status(r, &r.status, &status)
+	r.status = status
+}
+
+// sent takes note of a message that leaves.
+func (r *replica) sent(m core.Message) { r.group.check.sent(r, m) }
+
+// failed returns why the group has ended by itself, nil if it has not.
+func (r *replica) failed() error {
+	if r.raft == nil {
+		return nil
+	}
+	select {
+	case <-r.raft.Done():
+	default:
+		return nil
+	}
+	if err := r.raft.Err(); err != nil {
+		return err
+	}
+	return errNoCause
+}
+
+// summary tells where the replica stands.
+func (r *replica) summary() string {
+	st := &r.status
+	text := fmt.Sprintf("%v (emptied %v): %v of term %d, leader %d, ready %v, last %d flushed %d committed %d applied %d, snapshot %d purged %d, %s; machine %v; %d calls, %d works", r, r.node.emptied,
+		st.Role, st.Term, st.Leader, st.Ready, st.Last, st.Flushed, st.Committed, st.Applied, st.SnapshotIndex, st.Purged, st.Configuration.Configuration.String(),
+		r.machine.state.applied, len(r.calls), len(r.work))
+	for _, p := range st.Peers {
+		text += fmt.Sprintf("\n\t\tpeer %d match %d snapshot %v lost data %v", p.ID, p.Match, p.Snapshot, p.LostData)
+	}
+	return text
+}
+
+// leads reports whether the replica leads and admits writes.
+func (r *replica) leads() bool {
+	return !r.dead && r.status.Role == core.RoleLeader && r.status.Ready
+}
