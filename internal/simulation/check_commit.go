@@ -40,8 +40,8 @@ func (c *checker) status(r *replica, before, now *actors.Status) {
 	if leads(now) {
 		c.matches(r, now)
 	}
-	if k := &now.Configuration.Configuration; leads(now) && !now.Bootstrapping && len(k.Voters) == len(c.sim.nodes) && !k.Joint() {
-		c.group.formed = true
+	if leads(now) && c.group.isFormed(now) {
+		c.group.formed, c.group.voters = true, now.Configuration.Configuration.Voters
 	}
 }
 

@@ -16,10 +16,8 @@ func quiet(t *testing.T) *sim {
 	s.plan.groups, s.groups = 1, s.groups[:1]
 	s.plan.nodes, s.plan.driftPercent, s.plan.stall = 3, 0, 0
 	s.plan.limits = storage.Limits{EntryBytesMax: 100, BatchBytesMax: 1000, BatchEntriesMax: 10}
-	s.nodes = nil
-	for i := range 3 {
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
+	s.newNodes()
+	for _, n := range s.nodes {
 		n.disk.open()
 		n.life = &life{sim: s, node: n, disk: n.disk, number: 1}
 		r := &replica{life: n.life, group: s.groups[0], store: n.disk.of(1)}
@@ -27,7 +25,6 @@ func quiet(t *testing.T) *sim {
 		n.life.replicas = []*replica{r}
 		n.life.environment = &environment{life: n.life}
 		n.life.endpoint = &endpoint{fabric: s.fabric, life: n.life}
-		s.nodes = append(s.nodes, n)
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/core"
@@ -349,15 +350,16 @@ func (f *faults) device(k faultKind, n *node) {
 	}
 }
 
-// empty replaces the directory of a node by a new one. A minority may lose its
-// directory: more would be the end of the cluster, whatever it does.
+// empty replaces the directory of a node by a new one. A minority of each group's
+// voters may lose its directory: more would be the end of the group, whatever it
+// does. Who has not joined yet loses nothing.
 func (f *faults) empty(n *node) {
 	s := f.sim
-	emptied := 0
-	for _, m := range s.nodes {
-		emptied += int(truth(m.emptied))
+	if !s.formed() {
+		f.wipe(n)
+		return
 	}
-	if !s.formed() || n.emptied || emptied >= (len(s.nodes)-1)/2 {
+	if n.emptied || !s.all(func(g *group) bool { return g.canLose(n) }) {
 		return
 	}
 	if n.life != nil {
@@ -366,6 +368,22 @@ func (f *faults) empty(n *node) {
 	n.emptied = true
 	n.disk = s.newDisk(n.id)
 	s.trace.say("n%d is emptied, and is now %v", n.id, n.disk.identity)
+	n.restartAfter(f.lasts())
+}
+
+// wipe empties the directory of a node that belongs to no cluster yet.
+func (f *faults) wipe(n *node) {
+	s := f.sim
+	joined := func(g *group) bool { return g.inherited || !n.disk.of(g.id).hard.Cluster.IsZero() }
+	if slices.ContainsFunc(s.groups, joined) || n.life == nil {
+		return
+	}
+	n.life.crash()
+	if !slices.ContainsFunc(s.groups, joined) { // it may have joined with its last write
+		n.disk = s.newDisk(n.id)
+		n.member = n.disk.identity
+		s.trace.say("n%d is wiped, and is now %v", n.id, n.disk.identity)
+	}
 	n.restartAfter(f.lasts())
 }
 

@@ -232,6 +232,7 @@ func (f *forming) wipe(n *node, lasts time.Duration) {
 		return
 	}
 	n.disk = s.newDisk(n.id)
+	n.member = n.disk.identity
 	f.scripts[n.id-1].wiped = true
 	f.wiped++
 	s.trace.say("n%d is wiped, and is now %v", n.id, n.disk.identity)

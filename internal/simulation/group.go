@@ -3,6 +3,7 @@ package simulation
 import (
 	"time"
 
+	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -17,8 +18,11 @@ type group struct {
 	id      membership.GroupID
 	check   *checker
 	clients []*client
-	// formed: the group consists of all its members.
+	// inherited: it was there before the run.
+	inherited bool
+	// formed: the group consists of all its members, whose voters are these.
 	formed bool
+	voters []membership.Identity
 }
 
 // newGroups makes the groups of the plan.
@@ -56,25 +60,64 @@ func (g *group) leader() *replica {
 	return found
 }
 
+// begin lets the group begin: it is there, or nodes are asked to form it.
+func (g *group) begin() {
+	s := g.sim
+	switch s.plan.beginnings[g.id-1] {
+	case begunBefore:
+	case begunByOne:
+		g.bootstrap(s.nodes[s.lives.IntN(len(s.nodes))])
+	case begunBySeveral:
+		for _, n := range s.nodes {
+			if chance(s.lives, 70) {
+				g.bootstrap(n)
+			}
+		}
+		g.bootstrap(s.nodes[0])
+	}
+}
+
 // bootstrap asks a node to form the group, until it is formed.
-func (g *group) bootstrap() {
+func (g *group) bootstrap(n *node) {
 	s := g.sim
 	members := s.members()
-	first := s.nodes[s.lives.IntN(len(s.nodes))]
 	var ask func()
 	ask = func() {
 		if g.formed {
 			return
 		}
-		if r := g.on(first); r != nil && !r.stopping {
+		if r := g.on(n); r != nil && !r.stopping {
 			r.raft.Bootstrap(members, s.plan.election, func(err error) {
-				s.trace.add(traceClient, uint64(first.id), uint64(g.id), truth(err == nil))
-				s.trace.say("bootstrap of group %d: %v", g.id, err)
+				s.trace.add(traceClient, uint64(n.id), uint64(g.id), truth(err == nil))
+				s.trace.say("n%d: bootstrap of group %d: %v", n.id, g.id, err)
 			})
 		}
-		s.clock.after(3*s.plan.election, nil, ask)
+		s.clock.after(3*s.plan.election+span{0, s.plan.election}.draw(s.lives), nil, ask)
 	}
-	s.clock.after(millisecond, nil, ask)
+	s.clock.after(span{0, 2 * millisecond}.draw(s.lives), nil, ask)
+}
+
+// isFormed reports whether what a leader says is a group that has what was asked
+// for: nothing is on its way any more, and it is committed.
+func (g *group) isFormed(st *actors.Status) bool {
+	k := &st.Configuration.Configuration
+	return !st.Bootstrapping && !k.Joint() && st.Committed >= st.Configuration.Index && (g.inherited || len(k.Voters) == len(g.sim.nodes))
+}
+
+// counts reports whether a node is a member to the leader.
+func (g *group) counts(leader *replica, n *node) bool {
+	_, member := leader.status.Configuration.Configuration.Member(n.member)
+	return member
+}
+
+// canLose reports whether a node's directory may be lost as well: a majority of the
+// voters keeps theirs.
+func (g *group) canLose(n *node) bool {
+	lost := 0
+	for _, id := range g.voters {
+		lost += int(truth(g.sim.nodes[id.ID-1].emptied || id.ID == n.id))
+	}
+	return lost <= (len(g.voters)-1)/2
 }
 
 // serves reports whether the group is formed and led.
@@ -97,7 +140,7 @@ func (g *group) converged() bool {
 		if r == nil || r.stopping {
 			return false
 		}
-		if n.emptied {
+		if n.emptied || !g.counts(leader, n) {
 			continue
 		}
 		if r.machine.state != leader.machine.state || r.machine.state.applied.Index != leader.status.Last || r.status.Flushed != leader.status.Last {
@@ -120,11 +163,12 @@ func (g *group) askDeposed(term core.Term) {
 	}
 }
 
-// emptiedKnow reports whether each emptied node says that its group does not
+// emptiedKnow reports whether each emptied member says that its group does not
 // know it, and holds nothing.
 func (g *group) emptiedKnow() bool {
+	leader := g.leader()
 	for _, n := range g.sim.nodes {
-		if r := g.on(n); n.emptied && (!r.raft.Status().UnknownToGroup || r.status.Last > 0) {
+		if leader == nil || n.emptied && g.counts(leader, n) && !g.on(n).raft.Status().UnknownToGroup || n.emptied && g.on(n).status.Last > 0 {
 			return false
 		}
 	}

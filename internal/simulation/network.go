@@ -12,7 +12,7 @@ import (
 )
 
 // nodesMax is the largest cluster, with nodes from 1 to nodesMax.
-const nodesMax = 5
+const nodesMax = 7
 
 // Causes of a lost connection.
 var (

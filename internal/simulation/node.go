@@ -18,13 +18,26 @@ type node struct {
 	life *life // nil or dead while it is down
 	// count is how many lives it had.
 	count int
-	// emptied: its directory was lost, so its group does not count it.
+	// member is who it is to its groups. emptied: its directory was lost, so they
+	// do not count it.
+	member  membership.Identity
 	emptied bool
 
 	diskSlow, machineSlow   int
 	diskHangs, machineHangs core.Instant
 	// restarting: an event will start it again.
 	restarting bool
+}
+
+// newNodes makes the nodes of the plan, with empty directories.
+func (s *sim) newNodes() {
+	s.nodes = nil
+	for i := range s.plan.nodes {
+		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
+		n.disk = s.newDisk(n.id)
+		n.member = n.disk.identity
+		s.nodes = append(s.nodes, n)
+	}
 }
 
 // life is one process: from a start to a crash or a stop.

@@ -20,9 +20,11 @@ func (s span) draw(r *rand.Rand) time.Duration {
 
 // plan is what a seed draws before a run begins.
 type plan struct {
-	nodes    int
-	groups   int
-	volatile []bool // of each node's state machine
+	nodes  int
+	groups int
+	// beginnings are those of the groups.
+	beginnings [groupsMax]beginning
+	volatile   []bool // of each node's state machine
 
 	election, heartbeat, hung time.Duration
 	group                     actors.GroupConfig // without its state machine
@@ -55,6 +57,15 @@ type plan struct {
 	fillerBytes    int // that a snapshot carries beside the state
 }
 
+// beginning is how a group comes to be there.
+type beginning int
+
+const (
+	begunByOne     beginning = iota // one node is asked to form it
+	begunBySeveral                  // several nodes are
+	begunBefore                     // it was there before the run
+)
+
 func pick[T any](r *rand.Rand, choices ...T) T { return choices[r.IntN(len(choices))] }
 
 func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
@@ -64,8 +75,11 @@ const microsecond = time.Microsecond
 
 func drawPlan(r *rand.Rand) plan {
 	var p plan
-	p.nodes = pick(r, 1, 3, 3, 3, 3, 3, 3, 5, 5, 5)
+	p.nodes = pick(r, 1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7)
 	p.groups = pick(r, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3)
+	for i := range p.groups {
+		p.beginnings[i] = pick(r, begunByOne, begunByOne, begunBySeveral, begunBefore, begunBefore)
+	}
 	for range p.nodes {
 		p.volatile = append(p.volatile, chance(r, 60))
 	}
@@ -117,7 +131,7 @@ func (p *plan) drawLimits(r *rand.Rand) {
 	p.limits = storage.Limits{EntryBytesMax: 1 << 20, BatchBytesMax: 1<<20 + 48, BatchEntriesMax: pick(r, 1, 2, 10, 10_000)}
 	if chance(r, 30) {
 		// Room for one largest entry; configurations are larger than commands.
-		p.limits.EntryBytesMax, p.limits.BatchBytesMax = 2000, 2048
+		p.limits.EntryBytesMax, p.limits.BatchBytesMax = 3000, 3048
 	}
 }
 
@@ -167,7 +181,7 @@ func (p *plan) drawFaults(r *rand.Rand) {
 // drawChurn makes a seed of short reigns only: entries travel one at a time, and
 // leaders end while the first of them are on their way (Raft, figure 8).
 func (p *plan) drawChurn(r *rand.Rand) {
-	p.nodes = 5
+	p.nodes = pick(r, 5, 5, 7)
 	for len(p.volatile) < p.nodes {
 		p.volatile = append(p.volatile, true)
 	}

@@ -5,21 +5,16 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
-	"github.com/trouperaft/troupe/core"
 )
 
 // rebuilt gives a simulation of one group other nodes, with empty directories.
 func (s *sim) rebuilt(nodes int, volatile func() bool) {
 	s.plan.groups, s.groups = 1, s.groups[:1]
 	s.plan.nodes, s.plan.volatile = nodes, nil
-	s.nodes = nil
-	for i := range nodes {
+	for range nodes {
 		s.plan.volatile = append(s.plan.volatile, volatile())
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
-		s.nodes = append(s.nodes, n)
 	}
+	s.newNodes()
 }
 
 // longPromise is a cluster that once had a long election time-out, by mistake,
@@ -82,7 +77,7 @@ func (p *longPromise) left() time.Duration {
 func (p *longPromise) run() error {
 	s := p.sim
 	p.live(p.long)
-	s.groups[0].bootstrap()
+	s.groups[0].bootstrap(s.nodes[s.lives.IntN(len(s.nodes))])
 	if !s.until(s.clock.now.Add(20*p.long), s.serves) {
 		return p.failed("the cluster is not formed: ")
 	}

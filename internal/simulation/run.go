@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/actors/stage"
-	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -66,26 +65,31 @@ func Run(seed uint64, options Options) Result {
 }
 
 func newSim(seed uint64, options Options) *sim {
-	generator := func(concern uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, concern)) }
-	s := &sim{plan: drawPlan(generator(1)), system: options.System}
+	s := &sim{seed: seed, system: options.System}
+	s.plan = drawPlan(s.generator(1))
 	if s.system == nil {
 		s.system = stage.NewSystem()
 	}
 	s.trace = trace{clock: &s.clock, lines: options.Trace}
-	s.scheduling, s.delays, s.clientRand, s.lives = generator(2), generator(3), generator(4), generator(5)
-	s.fabric = &fabric{sim: s, rand: generator(6)}
+	s.scheduling, s.delays, s.clientRand, s.lives = s.generator(2), s.generator(3), s.generator(4), s.generator(5)
+	s.fabric = &fabric{sim: s, rand: s.generator(6)}
 	s.newGroups()
-	s.faults = newFaults(s, generator(7))
-	for i := range s.plan.nodes {
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
-		s.nodes = append(s.nodes, n)
-	}
+	s.faults = newFaults(s, s.generator(7))
+	s.newNodes()
 	return s
 }
 
+// generator draws for one concern.
+func (s *sim) generator(concern uint64) *rand.Rand { return rand.New(rand.NewPCG(s.seed, concern)) }
+
 // story is the run from its beginning to its end.
 func (s *sim) story() {
+	past := s.generator(8)
+	for i, g := range s.groups {
+		if s.plan.beginnings[i] == begunBefore {
+			g.inherit(past)
+		}
+	}
 	for _, n := range s.nodes {
 		n.start()
 	}
@@ -98,7 +102,7 @@ func (s *sim) story() {
 		s.faults.later()
 	}
 	for _, g := range s.groups {
-		g.bootstrap()
+		g.begin()
 	}
 	if !s.plan.faultsEarly {
 		if !s.until(s.clock.now.Add(s.patience()), s.formed) {
@@ -161,9 +165,9 @@ func (s *sim) converged() bool { return s.all((*group).converged) }
 func (s *sim) epilogue() {
 	waiting := 0
 	for _, g := range s.groups {
-		c := g.clients[0]
+		c, leader := g.clients[0], g.leader()
 		for _, n := range s.nodes {
-			if r := g.on(n); !n.emptied {
+			if r := g.on(n); !n.emptied && g.counts(leader, n) {
 				waiting += 2
 				s.insist(func(done func(*work)) { c.writes(r, false, done) }, func() { waiting-- })
 				s.insist(func(done func(*work)) { c.reads(r, 0, false, done) }, func() { waiting-- })

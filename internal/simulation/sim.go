@@ -11,6 +11,7 @@ import (
 
 // sim is one run.
 type sim struct {
+	seed   uint64
 	plan   plan
 	clock  clock
 	trace  trace

@@ -20,7 +20,7 @@ func (f *fabric) squat(n *node, empty bool) {
 		return
 	}
 	e := &endpoint{fabric: f}
-	e.local.Identity = f.sim.groups[0].check.stores[n.id-1].identity // the first, the member's
+	e.local.Identity = n.member
 	e.handler = &squatter{e, empty}
 	f.squatters[n.id] = e
 }
