@@ -488,11 +488,15 @@
 // turns, and a newer SetAddress drops the learned one. Names are resolved at each dial. An address
 // from an unproved connection is dialled last, and that dial must prove it.
 //
-//   - Code: network/tcp/suspect.go, network/tcp/addresses.go, network/tcp/link.go,
+// A learner that hears of no leader asks all members who they are. It asks nobody for votes, so
+// after a move it would dial nobody otherwise, and would never be found.
+//
+//   - Code: core/election.go, network/tcp/suspect.go, network/tcp/addresses.go, network/tcp/link.go,
 //     network/tcp/connection.go, network/tcp/proven.go, network/tcp/resolve.go,
 //     network/inproc/network.go, storage/log_store.go
-//   - Tests: network/tcp.TestDarkLinkIsReplaced, network/tcp.TestRequestsAreAcknowledged,
-//     network/tcp.TestTwoSwap, network/tcp.TestAllMoveAndEachIsToldOneOther,
+//   - Tests: TestLearnerShowsItself, network/tcp.TestDarkLinkIsReplaced,
+//     network/tcp.TestRequestsAreAcknowledged, network/tcp.TestTwoSwap,
+//     network/tcp.TestAllMoveAndEachIsToldOneOther,
 //     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,
 //     network/tcp.TestResolveIsAskedAtEachDial, actors.TestKeeperKeepsPeers
 //
