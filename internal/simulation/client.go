@@ -2,8 +2,10 @@ package simulation
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
@@ -181,6 +183,7 @@ func (w *work) wrote(p *actors.Proposal) {
 	}
 	if p.Err != nil {
 		check.failedWrite(w, p.Err)
+		s.sawFailedWrite(p.Err)
 	} else {
 		check.acknowledgedWrite(w, p.LogID, p.Value)
 		w.client.writesDone++
@@ -243,4 +246,20 @@ func (w *work) abandoned() {
 		w.replica.sim.clock.cancel(w.patience)
 	}
 	w.finished(w)
+}
+
+// sawFailedWrite counts what clients are told of writes that were appended.
+func (s *sim) sawFailedWrite(err error) {
+	var (
+		unknown *core.UnknownOutcomeError
+		lost    *core.LostError
+	)
+	switch {
+	case errors.As(err, &lost):
+		s.saw(proposalLost)
+	case errors.As(err, &unknown) && strings.Contains(err.Error(), "a snapshot took the place"):
+		s.saw(proposalOvertaken)
+	case errors.As(err, &unknown):
+		s.saw(outcomeUnknown)
+	}
 }

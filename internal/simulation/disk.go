@@ -172,8 +172,13 @@ func (d *disk) Write(_ context.Context, batch *storage.Batch) error {
 		d.sim.fail("disk: a batch over the limits", "%v", err)
 		return err
 	}
+	several := slices.ContainsFunc(batch.Operations, func(o storage.Operation) bool { return o.Group != batch.Operations[0].Group })
+	if several {
+		d.sim.saw(groupsInABatch)
+	}
 	for i := range batch.Operations {
 		if err := d.spend(); err != nil {
+			d.sawFailure(err, i > 0, several)
 			return err
 		}
 		o := &batch.Operations[i]
@@ -183,6 +188,20 @@ func (d *disk) Write(_ context.Context, batch *storage.Batch) error {
 		}
 	}
 	return nil
+}
+
+// sawFailure counts what became of a batch: nothing of it is there, or the first
+// part.
+func (d *disk) sawFailure(err error, part, several bool) {
+	switch {
+	case errors.Is(err, errDiskFailed):
+		d.sim.saw(failedWrite)
+	case part:
+		d.sim.saw(tornBatch)
+		if several {
+			d.sim.saw(groupsInATornBatch)
+		}
+	}
 }
 
 func (d *disk) fits(batch *storage.Batch) error {

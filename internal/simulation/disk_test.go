@@ -22,9 +22,10 @@ func quiet(t *testing.T) *sim {
 		n.life = &life{sim: s, node: n, disk: n.disk, number: 1}
 		r := &replica{life: n.life, group: s.groups[0], store: n.disk.of(1)}
 		r.machine = &machine{replica: r}
+		r.witness = newWitness(r)
 		n.life.replicas = []*replica{r}
 		n.life.environment = &environment{life: n.life}
-		n.life.endpoint = &endpoint{fabric: s.fabric, life: n.life}
+		n.life.endpoint = &endpoint{fabric: s.fabric, life: n.life, address: n.address}
 	}
 	return s
 }

@@ -30,6 +30,7 @@ const (
 	faultDiskFails
 	faultMachineHangs
 	faultEmptied
+	faultMove
 	faultStranger
 	faultSquatter
 	faultKinds
@@ -38,7 +39,7 @@ const (
 var faultNames = [faultKinds]string{
 	"partition", "leader isolated", "one way blocked", "links blocked", "connection lost", "delay", "stalled connection", "crash", "crash of the leader", "crash of all", "churn", "orderly stop",
 	"pause", "slow disk", "hung disk", "failing disk", "hung state machine", "emptied directory",
-	"stranger", "squatter",
+	"move", "stranger", "squatter",
 }
 
 // faults lets things go wrong until they heal.
@@ -50,6 +51,7 @@ type faults struct {
 	undo   []func() // of the faults that last
 	churn  int      // while it is not 0, leaders do not live long
 	count  int
+	left   []string // addresses that nobody uses any more
 
 	stranger *stranger
 }
@@ -148,6 +150,8 @@ func (f *faults) begin(k faultKind) {
 		f.pause(pick(f.rand, n, f.leader()))
 	case faultEmptied:
 		f.empty(n)
+	case faultMove:
+		f.move(n)
 	case faultStranger:
 		if s.formed() { // before that, whoever comes first forms the cluster
 			f.stranger.talks(s.clock.now.Add(2 * f.lasts()))
@@ -359,7 +363,7 @@ func (f *faults) empty(n *node) {
 		f.wipe(n)
 		return
 	}
-	if n.emptied || !s.all(func(g *group) bool { return g.canLose(n) }) {
+	if n.emptied || !s.found(n) || !s.all(func(g *group) bool { return g.canLose(n) }) {
 		return
 	}
 	if n.life != nil {

@@ -159,6 +159,7 @@ func (g *group) askDeposed(term core.Term) {
 		if r == nil || r.stopping || r.paused || r.status.Role != core.RoleLeader || r.status.Term >= term || !chance(s.clientRand, 50) {
 			continue
 		}
+		s.saw(deposedAsked)
 		s.clock.after(0, r.life, func() { g.clients[0].asksNow(r) })
 	}
 }

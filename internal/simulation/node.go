@@ -12,10 +12,12 @@ import (
 
 // node is one machine of the cluster: it keeps a disk over its lives.
 type node struct {
-	sim  *sim
-	id   core.NodeID
-	disk *disk
-	life *life // nil or dead while it is down
+	sim *sim
+	id  core.NodeID
+	// address is where it listens.
+	address string
+	disk    *disk
+	life    *life // nil or dead while it is down
 	// count is how many lives it had.
 	count int
 	// member is who it is to its groups. emptied: its directory was lost, so they
@@ -33,7 +35,7 @@ type node struct {
 func (s *sim) newNodes() {
 	s.nodes = nil
 	for i := range s.plan.nodes {
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
+		n := &node{sim: s, id: core.NodeID(i + 1), address: address(core.NodeID(i + 1)), diskSlow: 1, machineSlow: 1}
 		n.disk = s.newDisk(n.id)
 		n.member = n.disk.identity
 		s.nodes = append(s.nodes, n)
@@ -84,7 +86,7 @@ func (n *node) start() {
 	if p := s.plan.driftPercent; p > 0 {
 		l.environment.drift = int64(s.lives.IntN(20*p+1) - 10*p)
 	}
-	l.endpoint = &endpoint{fabric: s.fabric, life: l}
+	l.endpoint = &endpoint{fabric: s.fabric, life: l, address: n.address}
 	for _, g := range s.groups {
 		r := &replica{life: l, group: g, store: l.disk.of(g.id)}
 		r.machine = &machine{replica: r}
@@ -161,6 +163,11 @@ func (l *life) crash() {
 	s := l.sim
 	s.trace.add(traceLife, uint64(l.node.id), uint64(l.number), 0)
 	l.dead, l.held = true, nil
+	for _, r := range l.replicas {
+		if r.witness != nil {
+			r.witness.crashes()
+		}
+	}
 	l.tear()
 	s.fabric.leave(l.endpoint)
 	for _, r := range l.replicas {

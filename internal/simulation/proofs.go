@@ -5,7 +5,6 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/network"
 )
 
 // Rule 29 in the simulation. A proof is a flight like any other: it keeps its
@@ -91,22 +90,6 @@ func (p *pipe) provesAny(receiver *endpoint) bool {
 		}
 	}
 	return false
-}
-
-// learn tells the handler of a life that has proved itself and is new.
-func (n *endpoint) learn(c *connection) {
-	peer := c.other(n)
-	if n.closed || !c.from(peer).provesAny(n) {
-		return
-	}
-	known := n.known[peer.local.Identity]
-	if known.Nonce == peer.local.Nonce || known.StartCounter > peer.local.StartCounter {
-		return
-	}
-	learned := network.Peer{Local: peer.local, Address: address(peer.local.ID)}
-	n.known[peer.local.Identity] = learned
-	n.fabric.sim.trace.add(traceConnection, uint64(n.local.ID), uint64(peer.local.ID), peer.local.StartCounter, 2)
-	n.handler.Learned(learned)
 }
 
 // received is m as the receiver is given it: its cluster is what was proved, else

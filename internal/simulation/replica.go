@@ -17,6 +17,7 @@ type replica struct {
 	store   *store
 	raft    *actors.Group
 	machine *machine
+	witness *witness
 	status  actors.Status
 	work    []*work // of clients, that it has not answered yet
 }
@@ -41,7 +42,8 @@ func (r *replica) run() error {
 	}
 	s.trace.say("%v starts: hard state %+v, log %v to %v, snapshot %v, machine %v", r, r.store.hard, r.store.purged, r.store.last(), r.store.newestSnapshot().LogID, r.machine.state.applied)
 	cfg := s.plan.group
-	cfg.Group, cfg.StateMachine, cfg.Witness = r.group.id, machine, actors.Invariants{}
+	r.witness = newWitness(r)
+	cfg.Group, cfg.StateMachine, cfg.Witness = r.group.id, machine, r.witness
 	raft, err := r.actors.Start(context.Background(), cfg)
 	if err != nil {
 		return err

@@ -38,6 +38,8 @@ type Result struct {
 	Forged int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
+	// Situations counts what was met.
+	Situations [situations]int
 }
 
 // Run runs the cluster that a seed describes.
@@ -48,7 +50,7 @@ func Run(seed uint64, options Options) Result {
 	s.trace.add(traceVerdict, 0, s.steps)
 	r := Result{
 		Seed: seed, Failure: s.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
-		Groups: len(s.groups), Faults: s.faults.count, Forged: s.faults.stranger.forged,
+		Groups: len(s.groups), Faults: s.faults.count, Forged: s.faults.stranger.forged, Situations: s.seen,
 	}
 	for _, n := range s.nodes {
 		r.Lives += n.count

@@ -52,6 +52,7 @@ func TestSeeds(t *testing.T) {
 		lock   sync.Mutex
 		sum    Result
 		kinds  [nodesMax + 1]int
+		met    [situations]int // the seeds that met each situation
 		begun  = time.Now()
 		ran    int
 	)
@@ -71,6 +72,9 @@ func TestSeeds(t *testing.T) {
 				ran++
 				sum.add(&r)
 				kinds[r.Nodes]++
+				for x, times := range r.Situations {
+					met[x] += int(truth(times > 0))
+				}
 				lock.Unlock()
 				if r.Failure != nil {
 					failed.Store(true)
@@ -86,6 +90,9 @@ func TestSeeds(t *testing.T) {
 	t.Logf("a seed on average: %.1f simulated seconds, %.0f events, %.0f entries, %.0f writes acknowledged, %.0f reads, %.1f elections, %.1f faults, %.1f lives, %.1f snapshots, %.1f restores, %.1f forged messages",
 		sum.Simulated.Seconds()/n, float64(sum.Events)/n, float64(sum.Entries)/n, float64(sum.Writes)/n, float64(sum.Reads)/n, float64(sum.Elections)/n,
 		float64(sum.Faults)/n, float64(sum.Lives)/n, float64(sum.Snapshots)/n, float64(sum.Restores)/n, float64(sum.Forged)/n)
+	for x := range situation(situations) {
+		t.Logf("%5d seeds, %7d times: %v", met[x], sum.Situations[x], x)
+	}
 	if !failed.Load() && count >= 50 && (sum.Writes == 0 || sum.Reads == 0 || sum.Restores == 0 || sum.Faults == 0 || sum.Forged == 0) {
 		t.Error("the seeds try nothing")
 	}
@@ -109,4 +116,7 @@ func (r *Result) add(o *Result) {
 	r.Lives += o.Lives
 	r.Snapshots += o.Snapshots
 	r.Restores += o.Restores
+	for x := range o.Situations {
+		r.Situations[x] += o.Situations[x]
+	}
 }

@@ -22,6 +22,8 @@ type sim struct {
 	faults *faults
 	// failure is what a checker found first.
 	failure *Failure
+	// seen counts the situations.
+	seen [situations]int
 
 	// Each concern draws from a generator of its own.
 	scheduling, delays, clientRand, lives *rand.Rand

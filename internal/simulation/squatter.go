@@ -19,7 +19,7 @@ func (f *fabric) squat(n *node, empty bool) {
 	if f.squatters[n.id] != nil {
 		return
 	}
-	e := &endpoint{fabric: f}
+	e := &endpoint{fabric: f, address: n.address}
 	e.local.Identity = n.member
 	e.handler = &squatter{e, empty}
 	f.squatters[n.id] = e

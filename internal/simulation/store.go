@@ -19,6 +19,8 @@ type store struct {
 	entries   []core.Entry // from purged.Index+1 on
 	snapshots []*snapshot
 	machine   machineState
+	// removed are the entries that a truncation has removed.
+	removed map[core.LogID]bool
 }
 
 func (d *store) last() core.LogID {
@@ -51,6 +53,7 @@ func (d *store) carryOut(o *storage.Operation) error {
 			return fmt.Errorf("truncated from %d, purged up to %v", from, d.purged)
 		}
 		if from <= d.last().Index {
+			d.remove(d.entries[from-d.purged.Index-1:])
 			d.entries = d.entries[:from-d.purged.Index-1]
 		}
 	}
@@ -59,6 +62,9 @@ func (d *store) carryOut(o *storage.Operation) error {
 			return fmt.Errorf("appended %v, where %d follows", o.Append[i].LogID, want)
 		}
 		check.stored(d, &o.Append[i])
+		if d.removed[o.Append[i].LogID] {
+			d.sim.saw(writtenAgain)
+		}
 		d.entries = append(d.entries, o.Append[i])
 	}
 	if o.Purge.Index > d.purged.Index {
@@ -72,6 +78,16 @@ func (d *store) carryOut(o *storage.Operation) error {
 	d.commit = max(d.commit, o.Commit)
 	check.wrote(d, o)
 	return nil
+}
+
+// remove takes note of entries that are truncated.
+func (d *store) remove(entries []core.Entry) {
+	if d.removed == nil {
+		d.removed = make(map[core.LogID]bool)
+	}
+	for i := range entries {
+		d.removed[entries[i].LogID] = true
+	}
 }
 
 // newestSnapshot returns what the newest snapshot says of itself.

@@ -68,6 +68,7 @@ func (g *stranger) sends(r *replica) {
 		g.sim.trace.say("forged, from %v: %s", h.From, describe(m))
 	}
 	g.forged++
+	g.sim.saw(forgedMessage)
 	before := r.store.hard.Cluster
 	g.sim.let(r.life, func() { r.endpoint.handler.Receive(h.From, m) })
 	if h.Introduces && h.Cluster == before {

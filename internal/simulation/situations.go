@@ -1,0 +1,213 @@
+package simulation
+
+// situation is something that may happen to a cluster, and in which some rule
+// decides. A run counts each where it happens. A situation that no seed meets
+// leaves its rule untried, whatever else the seeds try.
+type situation int
+
+// Elections, promises and quiet periods.
+const (
+	voteInPromise situation = iota
+	voteInQuietPeriod
+	leaderInQuietPeriod
+	termInPromise
+	leaderlessInPromise
+	preVoteByHungDisk
+	slowOwnVote
+	voteBehindEntries
+	candidateSuperseded
+	rivals
+	lateVote
+	electionExpired
+	electionLost
+	electionsInARow
+	wonEarlierLife
+	lateTimer
+	quorumLost
+	deposed
+	diskHung
+	machineHung
+	entriesStuck
+	deposedAsked
+
+	// The log.
+	truncationBelowFlush
+	writtenAgain
+	configurationTruncated
+	heldEntries
+	shortAppend
+	conflict
+	refusedAppend
+	earlierTerm
+	earlierTermHeld
+	ahead
+	behindDisk
+	unproved
+	splitWrite
+	tornBatch
+	failedWrite
+	noRoom
+
+	// Streams.
+	matchOfEndedStream
+	answerOfEarlierTerm
+	newerLeadersLog
+	probeSentAgain
+	startedAnew
+	windowFull
+	connectionBroken
+
+	// Snapshots.
+	snapshotOvertaken
+	commitInInstall
+	chunkInInstall
+	crashInInstall
+	installAtStart
+	installAnswerLost
+	transferResumed
+	transferReplaced
+	transferOfLeaderThatEnds
+	snapshotToStranger
+	snapshotNotBuiltYet
+	purgeHeldBack
+	jointSnapshot
+	jointSnapshotInstalled
+	jointSnapshotAtStart
+	proposalOvertaken
+
+	// Members.
+	readInJoint
+	commitInJoint
+	electedInJoint
+	halfOfJoint
+	jointFinishedByAnother
+	leaderOutside
+	leaderLeaves
+	bootstrapContinued
+	wantedExchanged
+	twoBeginners
+	lowerIDFirst
+	grantOverRestart
+	dataLost
+	memberMoved
+	movedByHint
+	squatterAnswers
+	forgedMessage
+
+	// Reads and proposals.
+	readBeforeCommit
+	readBehindRound
+	readOfLeaderThatEnds
+	proposalLost
+	outcomeUnknown
+
+	// Several groups on a node.
+	groupsInABatch
+	groupsInATornBatch
+
+	situations int = iota
+)
+
+// situationTable names and explains them.
+var situationTable = [situations]struct{ name, meaning string }{
+	voteInPromise:       {"a vote asked for inside a lease promise", "it is refused, and the term is not adopted (rule 11)"},
+	voteInQuietPeriod:   {"a vote asked for inside a quiet period", "the last life may have promised, so nobody gets it (rule 13)"},
+	leaderInQuietPeriod: {"a leader heard inside a quiet period", "it is followed and promised: only votes are out of the question"},
+	termInPromise:       {"a higher term adopted inside the own promise", "a leader of a later term is followed, whatever was promised to the last"},
+	leaderlessInPromise: {"a leader lost inside the own promise", "the next campaign waits for the end of it (rule 12)"},
+	preVoteByHungDisk:   {"a pre-vote asked of a disk that hangs", "who could not make the vote durable grants none (rule 11)"},
+	slowOwnVote:         {"a vote for itself that takes longer than an election time-out", "the candidate's time begins when it is durable (rule 11)"},
+	voteBehindEntries:   {"a vote behind entries that are not durable", "it compared them, so it waits for them (rule 6)"},
+	candidateSuperseded: {"a candidate that hears the leader of its term", "it follows, and counts no vote any more"},
+	rivals:              {"two candidates of one term", "a node votes once in a term"},
+	lateVote:            {"a vote for an earlier campaign", "it does not count in this one (rule 5)"},
+	electionExpired:     {"an election that nobody wins in time", "the next one waits longer"},
+	electionLost:        {"an election that a majority refuses", "the candidate follows again before its time is over"},
+	electionsInARow:     {"a third election without a leader", "the waits have doubled (rule 11)"},
+	wonEarlierLife:      {"a start in a term that an earlier life has won", "the node does not lead it again (rule 7)"},
+	lateTimer:           {"a timer that fires an election time-out too late", "what was said meanwhile is heard first (rule 15)"},
+	quorumLost:          {"a leader whom no quorum answers", "it steps down within an election time-out (check-quorum)"},
+	deposed:             {"a leader that hears of a higher term", "it steps down at once"},
+	diskHung:            {"a leader whose disk hangs", "it leaves when the others have gone on without it (rule 16)"},
+	machineHung:         {"a leader whose state machine hangs", "it leaves when a voter has applied more (rule 16)"},
+	entriesStuck:        {"a leader whose entries no quorum accepts", "its heartbeats pass and its entries do not (rule 16)"},
+	deposedAsked:        {"a deposed leader that is asked to read", "a later term has committed, and it does not know of it yet"},
+
+	truncationBelowFlush:   {"a truncation below a pending flush", "what becomes durable is not what the log holds any more (rule 1)"},
+	writtenAgain:           {"an entry that is written, removed and written again", "the same term and index, of which the first may be reported durable late"},
+	configurationTruncated: {"a truncated configuration", "the one before it is in force again (rule 23)"},
+	heldEntries:            {"an append of entries that the log holds", "nothing is written, and yet the answer waits for what is"},
+	shortAppend:            {"an append that ends before the log does", "what is behind it stays (rule 4)"},
+	conflict:               {"an append whose entries conflict with the log", "the log is cut at the first entry of another term"},
+	refusedAppend:          {"an append refused for an entry of another term", "the leader goes back, a term with each probe (Raft 5.3)"},
+	earlierTerm:            {"entries of an earlier term committed behind the leader's first", "its own commit is what commits them (Raft 5.4.2)"},
+	earlierTermHeld:        {"an entry of an earlier term that a quorum holds", "it is not committed by that (Raft, figure 8)"},
+	ahead:                  {"a commit ahead of the leader's own disk", "the others' disks decide, and its own does not count (rule 2)"},
+	behindDisk:             {"a durable machine that waits for its disk", "it is not applied beyond what is durable here (rule 8)"},
+	unproved:               {"a heartbeat that tells a commit beyond what is proved", "the follower commits only what an append has proved (rule 4)"},
+	splitWrite:             {"a write that is larger than a batch", "it is durable with its last part (rule 1)"},
+	tornBatch:              {"a batch of which a crash keeps the first part", "nobody was told of it"},
+	failedWrite:            {"a failed write", "it releases nothing and stops the groups of the disk (rule 6)"},
+	noRoom:                 {"a leader without room for proposals", "too much is uncommitted, and it refuses more"},
+
+	matchOfEndedStream:  {"a match of an ended stream", "an answer to an earlier stream to the same follower (rule 5)"},
+	answerOfEarlierTerm: {"a heartbeat's answer of an earlier term", "it confirms nothing in this one (rule 5)"},
+	newerLeadersLog:     {"a stream whose log another leader has taken", "its read is of another generation, or term, and it ends (rules 9, 10)"},
+	probeSentAgain:      {"a probe that is sent again", "it or its answer may be lost"},
+	startedAnew:         {"a follower that starts anew under a live stream", "its log has to be proved again (rule 4)"},
+	windowFull:          {"a full window", "the stream waits for answers"},
+	connectionBroken:    {"a bulk connection broken by the leader", "heartbeats are answered on theirs, and entries are not (rule 16)"},
+
+	snapshotOvertaken:        {"a snapshot that the log has overtaken", "it is acknowledged and not installed (rule 24)"},
+	commitInInstall:          {"a commit that advances during an install", "nothing is applied before the machine is restored (rule 24)"},
+	chunkInInstall:           {"a snapshot that comes during an install", "it is refused"},
+	crashInInstall:           {"a crash during an install", "any step of it may have to be repeated"},
+	installAtStart:           {"a start that finishes an install", "the file was durable, and the log was not reset (rule 24)"},
+	installAnswerLost:        {"an install whose answer is lost", "the leader does not know, and asks again"},
+	transferResumed:          {"a transfer that resumes", "it goes on where an earlier one of the same snapshot ended (rule 25)"},
+	transferReplaced:         {"a transfer of another snapshot in the middle of one", "the unfinished one is dropped (rule 25)"},
+	transferOfLeaderThatEnds: {"a leader that ends while it sends a snapshot", "the next leader may have another one"},
+	snapshotToStranger:       {"a snapshot for a node that knows no cluster", "with it a new learner adopts the cluster (rule 17)"},
+	snapshotNotBuiltYet:      {"a snapshot that is needed and not built yet", "the follower waits for it"},
+	purgeHeldBack:            {"a purge that a transfer holds back", "the log behind a snapshot on its way is kept for its receiver (rule 25)"},
+	jointSnapshot:            {"a snapshot with a joint configuration", "both halves stand in it"},
+	jointSnapshotInstalled:   {"an install of a snapshot with a joint configuration", "the log is empty, and the joint configuration is in force (rule 24)"},
+	jointSnapshotAtStart:     {"a start from a snapshot with a joint configuration", "only the snapshot tells it: the entry is purged"},
+	proposalOvertaken:        {"a proposal that a snapshot overtakes", "nobody here knows what became of it"},
+
+	readInJoint:            {"a read confirmed in a joint configuration", "a quorum of each half has to answer the round (rule 26)"},
+	commitInJoint:          {"a commit in a joint configuration", "a quorum of each half has to hold it"},
+	electedInJoint:         {"an election won in a joint configuration", "a quorum of each half has to vote for it"},
+	halfOfJoint:            {"an entry that one half of a joint configuration holds", "it is not committed before the other half holds it"},
+	jointFinishedByAnother: {"a joint configuration finished by another leader", "whoever is elected goes on with the change (rule 22)"},
+	leaderOutside:          {"a leader that is no voter of the next configuration", "it does not count itself there (rule 22)"},
+	leaderLeaves:           {"a leader that has led itself out", "it steps down when the configuration without it is committed (rule 22)"},
+	bootstrapContinued:     {"a bootstrap continued by another life or leader", "the wanted members are brought in (rule 19)"},
+	wantedExchanged:        {"a wanted member that lost its data before it joined", "its new incarnation takes its place (rule 31)"},
+	twoBeginners:           {"two beginners at once", "each has an attempt under way (rule 31)"},
+	lowerIDFirst:           {"a beginner that lets a lower id go first", "it gives up its attempt for good (rule 31)"},
+	grantOverRestart:       {"a start with the grant of an earlier life", "it lives on, counted from the start (rule 31)"},
+	dataLost:               {"a member that is found to have lost its data", "it is told of and not counted (rule 18)"},
+	memberMoved:            {"a member found at another address", "it was learned from a connection on which it proved itself (rule 30)"},
+	movedByHint:            {"a member found by another's hint", "a proved peer has passed its address on (rule 30)"},
+	squatterAnswers:        {"a squatter that answers for a member", "it proves nothing, and nothing counts (rule 29)"},
+	forgedMessage:          {"a forged message", "whoever sent it does not know the cluster (rule 27)"},
+
+	readBeforeCommit:     {"a read before the leader's first commit", "it waits for that (rule 26)"},
+	readBehindRound:      {"a read while a round is under way", "it joins the next one (rule 26)"},
+	readOfLeaderThatEnds: {"a read whose leader ends", "it is asked again"},
+	proposalLost:         {"a proposal that certainly never happens", "an entry of a newer term stands in its place"},
+	outcomeUnknown:       {"a proposal of unknown outcome", "it was appended, and nobody knows what became of it"},
+
+	groupsInABatch:     {"a batch of several groups", "one sync makes all of it durable"},
+	groupsInATornBatch: {"a torn batch of several groups", "one group's write is durable, and the other's is not"},
+}
+
+// String returns the situation's name.
+func (x situation) String() string { return situationTable[x].name }
+
+// saw counts a situation.
+func (s *sim) saw(x situation) {
+	s.seen[x]++
+	s.trace.say("situation: %v", x)
+}
