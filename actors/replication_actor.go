@@ -190,6 +190,9 @@ func (a *replicationActor) read(first, last core.Index, bytesMax int) core.Strea
 	}
 	answer := &core.StreamRead{Prev: r.prev}
 	a.Do(calls.Read, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
+		// What was said meanwhile comes first. It may make what was read useless, and
+		// a learner that has acknowledged something is told the id no more (rule 27).
+		a.step()
 		if err := a.memoryLog.settleStoreRead(a.generation, first, answer.Prev); err != nil {
 			answer.Err = err
 		}

@@ -426,10 +426,11 @@
 // does not have.
 //
 //   - Code: core/identity.go, core/cluster_id.go, core/stream.go, actors/bootstrap.go,
-//     actors/proposals.go, actors/snapshots/sender.go
+//     actors/proposals.go, actors/replication_actor.go, actors/snapshots/sender.go
 //   - Tests: TestUnprovedMessagesCountForNothing, TestIntroductions, TestStreamIntroduces,
 //     TestForgedRefusal, TestOneHeartbeatDestroysNoCluster, TestLaggingFollowerAcceptsUnknownLeader,
-//     TestClusterIDIsNotPrinted, network/wire.TestClusterIsNotSent
+//     TestClusterIDIsNotPrinted, actors.TestStreamHearsBeforeItSendsWhatItRead,
+//     network/wire.TestClusterIsNotSent
 //   - Scripts: stranger
 //   - Mutants: "cluster id 0 accepted", "a refusal without the id heeded"
 //   - Checkers: ruleInTheClear
