@@ -161,5 +161,5 @@ func (c *checker) longAcknowledged(i introduction) bool {
 		since = c.sim.clock.now
 		c.ackKnown[i] = since
 	}
-	return c.sim.clock.now.Sub(since) > c.sim.plan.election
+	return c.sim.clock.now.Sub(since) > c.sim.plan.electionMax()
 }

@@ -105,7 +105,10 @@ func (c *client) over() {
 
 // asksNow begins a read besides what the client does otherwise.
 func (c *client) asksNow(at *replica) {
-	if !c.stopped && !at.stopping {
+	if !c.stopped && !at.stopping && !at.leaving {
+		if at.status.Role == core.RoleLeader && at.status.Term < c.group.check.committedIn {
+			c.group.sim.saw(deposedAsked)
+		}
 		c.open++
 		c.reads(at, 0, true, func(*work) { c.over() })
 	}

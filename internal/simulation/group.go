@@ -37,12 +37,16 @@ func (s *sim) newGroups() {
 	}
 }
 
-// on returns the group's replica on a node, nil if the node is down.
+// on returns the group's replica on a node, nil if the node is down, or the group
+// does not run there.
 func (g *group) on(n *node) *replica {
 	if n.life == nil || n.life.dead {
 		return nil
 	}
-	return n.life.replicas[g.id-1]
+	if r := n.life.replicas[g.id-1]; !r.leaving {
+		return r
+	}
+	return nil
 }
 
 // leader returns the replica that leads and admits writes, nil if there is none or
@@ -159,7 +163,6 @@ func (g *group) askDeposed(term core.Term) {
 		if r == nil || r.stopping || r.paused || r.status.Role != core.RoleLeader || r.status.Term >= term || !chance(s.clientRand, 50) {
 			continue
 		}
-		s.saw(deposedAsked)
 		s.clock.after(0, r.life, func() { g.clients[0].asksNow(r) })
 	}
 }
@@ -199,7 +202,7 @@ func (g *group) silence(n *node) {
 	r := g.on(n)
 	// Only an event makes it look at its clock again.
 	cancel := r.raft.Bootstrap(s.members(), time.Hour, func(err error) { s.trace.say("bootstrap of group %d: %v", g.id, err) })
-	if !s.until(s.clock.now.Add(s.plan.election), func() bool { return !r.raft.Status().UnknownToGroup }) {
+	if !s.until(s.clock.now.Add(s.plan.electionMax()), func() bool { return !r.raft.Status().UnknownToGroup }) {
 		g.check.fail("identity: what nobody says any more is still believed", "%s", s.summary())
 	}
 	cancel()

@@ -13,19 +13,21 @@ import (
 // heritage is what a group has that was there before the run: a log in which a
 // change of membership was interrupted. Each disk holds a part of it, and some
 // hold a snapshot. The change is what an operator may have asked for: any members
-// may come, stay, leave or learn.
+// may come, stay, leave or learn. Behind that, short reigns may have left logs that
+// differ (Raft, figure 7).
 type heritage struct {
 	group *group
 	rand  *rand.Rand
-	// leader has written all of it, in heritageTerm the last part.
+	// leader has written log, in heritageTerm the last part.
 	leader membership.Identity
 	log    []core.Entry
 	// configurations are those in log, states the machine's after each entry.
 	configurations []core.ConfigurationAt
 	states         []machineState
 	committed      core.Index
-	// held is how many entries each node's disk has.
-	held []core.Index
+	// held is how many entries of log each node's disk has, parts are what they have.
+	held  []core.Index
+	parts []heritagePart
 }
 
 const heritageTerm core.Term = 2
@@ -38,11 +40,19 @@ func (g *group) inherit(r *rand.Rand) {
 	h.commit()
 	h.spread()
 	h.tell()
-	for i, n := range g.sim.nodes {
-		if held := h.held[i]; held > 0 {
-			h.fill(n.disk.of(g.id), held)
+	h.begin()
+	if len(h.configurations) == 1 && len(g.sim.nodes) >= 5 {
+		h.pendulum()
+	} else {
+		for range r.IntN(g.sim.plan.reigns + 1) {
+			h.reign()
 		}
-		n.disk.startCounter, n.disk.promise = 1, g.sim.plan.election
+	}
+	for i, n := range g.sim.nodes {
+		if h.held[i] > 0 {
+			h.fill(n.disk.of(g.id), &h.parts[i])
+		}
+		n.disk.startCounter, n.disk.promise = 1, g.sim.plan.electionMax()
 	}
 }
 
@@ -55,12 +65,19 @@ func (h *heritage) write() {
 		c.Members = append(c.Members, membership.Member{Identity: n.disk.identity, Address: address(n.id)})
 	}
 	c.Voters = h.some(c.Members)
+	changes := chance(r, 65)
+	if !changes {
+		c.Voters = c.Voters[:0]
+		for _, m := range c.Members {
+			c.Voters = append(c.Voters, m.Identity)
+		}
+	}
 	h.leader = c.Voters[r.IntN(len(c.Voters))]
 	h.configure(1, c)
 	h.blanks(1)
 	h.blanks(heritageTerm)
-	if chance(r, 15) {
-		return // only a configuration with learners
+	if !changes {
+		return
 	}
 	c.Outgoing, c.Voters = c.Voters, h.some(c.Members)
 	h.configure(heritageTerm, c)
@@ -170,6 +187,27 @@ func (h *heritage) spread() {
 	}
 }
 
+// begin gives each disk its part: who votes in the first configuration has voted for
+// the leader.
+func (h *heritage) begin() {
+	c, first := h.group.check, &h.configurations[0].Configuration
+	h.parts = make([]heritagePart, len(h.held))
+	for i, n := range h.group.sim.nodes {
+		p, id := &h.parts[i], n.disk.identity
+		if h.held[i] == 0 {
+			continue
+		}
+		p.log, p.term = h.log[:h.held[i]], heritageTerm
+		if first.IsVoter(id) {
+			p.vote = h.leader
+			c.casts(id, heritageTerm, h.leader)
+		}
+		if id != h.leader {
+			c.matched[vote{id, heritageTerm}] = h.held[i]
+		}
+	}
+}
+
 // tell lets the checker know what an onlooker would have seen.
 func (h *heritage) tell() {
 	c := h.group.check
@@ -191,32 +229,41 @@ func (h *heritage) tell() {
 	}
 }
 
-// fill gives a disk its first entries. Who votes in the first configuration has
-// voted for the leader, but for a minority.
-func (h *heritage) fill(d *store, held core.Index) {
-	r, c := h.rand, h.group.check
-	d.entries = slices.Clone(h.log[:held])
-	d.hard = core.HardState{Term: heritageTerm, Cluster: c.cluster}
-	if first := &h.configurations[0].Configuration; first.IsVoter(d.identity) {
-		d.hard.Vote = h.leader
-		c.casts(d.identity, heritageTerm, h.leader)
-	}
-	if d.identity != h.leader {
-		c.matched[vote{d.identity, heritageTerm}] = held
-	}
-	known := min(held, h.committed)
+// fill gives a disk its first entries.
+func (h *heritage) fill(d *store, p *heritagePart) {
+	r := h.rand
+	d.entries = slices.Clone(p.log)
+	d.remove(p.removed)
+	d.hard = core.HardState{Term: p.term, Vote: p.vote, Cluster: h.group.check.cluster}
+	known := min(h.committed, core.Index(len(p.log)))
 	d.commit = core.Index(r.IntN(int(known) + 1))
 	if chance(r, 60) {
-		h.snapshot(d, 1+core.Index(r.IntN(int(known))))
+		h.snapshot(d, h.snapshotAt(known))
 		purged := core.Index(r.IntN(int(d.newestSnapshot().Index) + 1))
+		if chance(r, 30) {
+			purged = d.newestSnapshot().Index
+		}
 		if purged > 0 {
 			d.purged = h.log[purged-1].LogID
 			d.entries = d.entries[purged:]
 		}
+	} else if known < h.committed && chance(r, 30) {
+		// It was installing it: the file was durable, and the log was not reset.
+		h.snapshot(d, known+1+core.Index(r.IntN(int(h.committed-known))))
 	}
 	if applied := r.IntN(int(known) + 1); applied > 0 {
 		d.machine = h.states[applied-1]
 	}
+}
+
+// snapshotAt draws up to where a snapshot reaches: often to a joint configuration.
+func (h *heritage) snapshotAt(known core.Index) core.Index {
+	for i := range h.configurations {
+		if at := &h.configurations[i]; at.Configuration.Joint() && at.Index <= known && chance(h.rand, 60) {
+			return at.Index
+		}
+	}
+	return 1 + core.Index(h.rand.IntN(int(known)))
 }
 
 // snapshot gives a disk a snapshot of the first entries.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
@@ -48,6 +49,7 @@ type life struct {
 	node        *node
 	disk        *disk
 	number      int
+	election    time.Duration // its election time-out
 	environment *environment
 	endpoint    *endpoint
 	actors      *actors.Node
@@ -77,7 +79,7 @@ func (n *node) start() {
 	n.count++
 	s.fabric.unsquat(n)
 	n.disk.open()
-	l := &life{sim: s, node: n, disk: n.disk, number: n.count}
+	l := &life{sim: s, node: n, disk: n.disk, number: n.count, election: s.plan.timeout(s.lives)}
 	n.life = l
 	l.environment = &environment{
 		life: l, start: s.clock.now, base: core.Instant(s.lives.Int64N(1 << 50)),
@@ -88,9 +90,7 @@ func (n *node) start() {
 	}
 	l.endpoint = &endpoint{fabric: s.fabric, life: l, address: n.address}
 	for _, g := range s.groups {
-		r := &replica{life: l, group: g, store: l.disk.of(g.id)}
-		r.machine = &machine{replica: r}
-		l.replicas = append(l.replicas, r)
+		l.replicas = append(l.replicas, l.newReplica(g))
 	}
 	s.trace.add(traceLife, uint64(n.id), uint64(n.count), 1, uint64(n.disk.identity.Incarnation))
 	if err := l.run(); err != nil {
@@ -138,7 +138,7 @@ func (l *life) observe() {
 // runs the node starts it again.
 func (l *life) lost() {
 	for _, r := range l.replicas {
-		if r.failed() == nil {
+		if !r.ended && r.failed() == nil {
 			return
 		}
 	}

@@ -133,21 +133,3 @@ func (d *disk) locates(n *node) bool {
 	}
 	return false
 }
-
-// move lets a node come back at another address: a new one, or one that another
-// has left. One node at a time is looked for: two would never find each other.
-func (f *faults) move(n *node) {
-	s := f.sim
-	if !s.formed() || n.emptied || slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
-		return
-	}
-	to := fmt.Sprintf("%s-%d", address(n.id), f.count)
-	if i := len(f.left); i > 0 && chance(f.rand, 50) {
-		to = f.left[i-1]
-		f.left = f.left[:i-1]
-	}
-	f.left = append(f.left, n.address)
-	n.address = to
-	s.trace.say("n%d moves to %s", n.id, to)
-	f.crash(n)
-}

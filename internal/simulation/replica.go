@@ -20,6 +20,57 @@ type replica struct {
 	witness *witness
 	status  actors.Status
 	work    []*work // of clients, that it has not answered yet
+	// leaving: the group stops while its process goes on, and ended: it has.
+	leaving, ended bool
+	// again: it ran before in this process.
+	again bool
+}
+
+// newReplica makes the replica of a group, which does not run yet.
+func (l *life) newReplica(g *group) *replica {
+	r := &replica{life: l, group: g, store: l.disk.of(g.id)}
+	r.machine = &machine{replica: r}
+	return r
+}
+
+// stop stops the group in order. It must answer everybody.
+func (r *replica) stop(stopped func()) {
+	s := r.sim
+	r.leaving = true
+	s.trace.add(traceLife, uint64(r.node.id), uint64(r.number), 4, uint64(r.group.id))
+	s.trace.say("%v stops", r)
+	r.raft.Stop(func(err error) {
+		if r.ended {
+			s.fail("stop: its end was reported twice", "%v", r)
+		}
+		r.ended = true
+		if err != nil && !r.disk.failing {
+			s.fail(ruleGroupFailed, "%v: %v", r, err)
+		}
+		// What Stop has called may still be in the actor that called it.
+		s.clock.after(0, r.life, func() {
+			r.group.check.answeredAll(r)
+			stopped()
+		})
+	})
+}
+
+// startGroups starts the groups that have stopped while the process went on.
+func (l *life) startGroups() {
+	if l.stopping || l.disk.failing {
+		return
+	}
+	for i, r := range l.replicas {
+		if !r.ended {
+			continue
+		}
+		r = l.newReplica(r.group)
+		r.again = true
+		l.replicas[i] = r
+		if err := r.run(); err != nil {
+			l.sim.fail("start: a group does not start on what its disk holds", "%v: %v", r, err)
+		}
+	}
 }
 
 // errNoCause is the end of a group that nobody has stopped and that names no cause.
@@ -44,6 +95,7 @@ func (r *replica) run() error {
 	cfg := s.plan.group
 	r.witness = newWitness(r)
 	cfg.Group, cfg.StateMachine, cfg.Witness = r.group.id, machine, r.witness
+	cfg.ElectionTimeout, cfg.HungLimit = r.election, max(cfg.HungLimit, r.election)
 	raft, err := r.actors.Start(context.Background(), cfg)
 	if err != nil {
 		return err
@@ -78,7 +130,7 @@ func (r *replica) sent(m core.Message) { r.group.check.sent(r, m) }
 
 // failed returns why the group has ended by itself, nil if it has not.
 func (r *replica) failed() error {
-	if r.raft == nil {
+	if r.raft == nil || r.leaving && r.raft.Err() == nil {
 		return nil
 	}
 	select {

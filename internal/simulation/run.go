@@ -38,7 +38,7 @@ type Result struct {
 	Forged int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
-	// Situations counts what was met.
+	// Situations counts the situations that were met.
 	Situations [situations]int
 }
 
@@ -131,17 +131,23 @@ func (s *sim) story() {
 	s.epilogue()
 }
 
-// patience is how long the healed cluster may take: some elections, and the
-// time to bring everybody up by the narrowest window.
+// patience is how long the healed cluster may take: some elections, and the time to
+// bring everybody up by the narrowest window. A group that is not formed yet may have
+// to wait until grants run out whose release was lost.
 func (s *sim) patience() time.Duration {
 	p := &s.plan
-	entry := 3*p.netDelay.high + 2*p.write.high + p.read.high + p.apply.high + p.stalls.high
+	write := max(p.write.high, p.slowWrite.high)
+	entry := 3*p.netDelay.high + 2*write + p.read.high + p.apply.high + p.stalls.high
 	chunks := 2 + (p.fillerBytes+machineStateBytes)/p.group.SnapshotChunkBytes
 	entries := 0
 	for _, g := range s.groups {
 		entries += len(g.check.history) + 500 + 4*chunks
 	}
-	return 60*p.election + time.Duration(entries)*entry
+	grants := time.Duration(0)
+	if !s.formed() {
+		grants = 5 * time.Minute
+	}
+	return 60*p.electionMax() + 100*write + time.Duration(entries)*entry + grants
 }
 
 // members is the list that the cluster is formed with.
@@ -157,6 +163,10 @@ func (s *sim) members() []membership.Member {
 func (s *sim) all(is func(*group) bool) bool {
 	return !slices.ContainsFunc(s.groups, func(g *group) bool { return !is(g) })
 }
+
+// begun reports whether nobody can be taken for a member by a group that is being
+// formed.
+func (s *sim) begun() bool { return s.all(func(g *group) bool { return g.formed || g.inherited }) }
 
 func (s *sim) formed() bool    { return s.all(func(g *group) bool { return g.formed }) }
 func (s *sim) serves() bool    { return s.all((*group).serves) }
@@ -213,7 +223,7 @@ func (s *sim) silence() {
 				s.fabric.block(m.id, n.id)
 			}
 		}
-		s.until(s.clock.now.Add(12*s.plan.election), func() bool { return false })
+		s.until(s.clock.now.Add(12*s.plan.electionMax()), func() bool { return false })
 		for _, g := range s.groups {
 			g.silence(n)
 		}

@@ -5,8 +5,8 @@ package simulation
 // leaves its rule untried, whatever else the seeds try.
 type situation int
 
-// Elections, promises and quiet periods.
 const (
+	// Elections, promises and quiet periods.
 	voteInPromise situation = iota
 	voteInQuietPeriod
 	leaderInQuietPeriod
@@ -51,7 +51,6 @@ const (
 	// Streams.
 	matchOfEndedStream
 	answerOfEarlierTerm
-	newerLeadersLog
 	probeSentAgain
 	startedAnew
 	windowFull
@@ -68,7 +67,6 @@ const (
 	transferReplaced
 	transferOfLeaderThatEnds
 	snapshotToStranger
-	snapshotNotBuiltYet
 	purgeHeldBack
 	jointSnapshot
 	jointSnapshotInstalled
@@ -105,10 +103,11 @@ const (
 	groupsInABatch
 	groupsInATornBatch
 
-	situations int = iota
+	situations = iota
 )
 
-// situationTable names and explains them.
+// situationTable names and explains them. The guide shows it, with what the seeds of
+// go test have met.
 var situationTable = [situations]struct{ name, meaning string }{
 	voteInPromise:       {"a vote asked for inside a lease promise", "it is refused, and the term is not adopted (rule 11)"},
 	voteInQuietPeriod:   {"a vote asked for inside a quiet period", "the last life may have promised, so nobody gets it (rule 13)"},
@@ -152,7 +151,6 @@ var situationTable = [situations]struct{ name, meaning string }{
 
 	matchOfEndedStream:  {"a match of an ended stream", "an answer to an earlier stream to the same follower (rule 5)"},
 	answerOfEarlierTerm: {"a heartbeat's answer of an earlier term", "it confirms nothing in this one (rule 5)"},
-	newerLeadersLog:     {"a stream whose log another leader has taken", "its read is of another generation, or term, and it ends (rules 9, 10)"},
 	probeSentAgain:      {"a probe that is sent again", "it or its answer may be lost"},
 	startedAnew:         {"a follower that starts anew under a live stream", "its log has to be proved again (rule 4)"},
 	windowFull:          {"a full window", "the stream waits for answers"},
@@ -168,7 +166,6 @@ var situationTable = [situations]struct{ name, meaning string }{
 	transferReplaced:         {"a transfer of another snapshot in the middle of one", "the unfinished one is dropped (rule 25)"},
 	transferOfLeaderThatEnds: {"a leader that ends while it sends a snapshot", "the next leader may have another one"},
 	snapshotToStranger:       {"a snapshot for a node that knows no cluster", "with it a new learner adopts the cluster (rule 17)"},
-	snapshotNotBuiltYet:      {"a snapshot that is needed and not built yet", "the follower waits for it"},
 	purgeHeldBack:            {"a purge that a transfer holds back", "the log behind a snapshot on its way is kept for its receiver (rule 25)"},
 	jointSnapshot:            {"a snapshot with a joint configuration", "both halves stand in it"},
 	jointSnapshotInstalled:   {"an install of a snapshot with a joint configuration", "the log is empty, and the joint configuration is in force (rule 24)"},
@@ -201,6 +198,20 @@ var situationTable = [situations]struct{ name, meaning string }{
 
 	groupsInABatch:     {"a batch of several groups", "one sync makes all of it durable"},
 	groupsInATornBatch: {"a torn batch of several groups", "one group's write is durable, and the other's is not"},
+}
+
+// situationSections are where the parts of the table begin.
+var situationSections = []struct {
+	first situation
+	title string
+}{
+	{voteInPromise, "Elections, promises and quiet periods"},
+	{truncationBelowFlush, "The log"},
+	{matchOfEndedStream, "Streams"},
+	{snapshotOvertaken, "Snapshots"},
+	{readInJoint, "Members"},
+	{readBeforeCommit, "Reads and proposals"},
+	{groupsInABatch, "Several groups on a node"},
 }
 
 // String returns the situation's name.

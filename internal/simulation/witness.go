@@ -83,7 +83,7 @@ func (w *witness) hears() {
 	case *core.Propose:
 		w.sees(noRoom, ev.Err == core.ErrOverloaded)
 	case *core.IdentifyRequest:
-		w.sees(twoBeginners, ev.Attempt != 0 && !ev.Release && w.votes.attempt)
+		w.sees(twoBeginners, ev.Attempt != 0 && !ev.Release && w.votes.attempt && w.before.Cluster.IsZero())
 	case *core.SnapshotChunk:
 		w.takesChunk(ev)
 	case *core.SnapshotReceived:
@@ -108,9 +108,6 @@ func (w *witness) commanded(c core.Command) {
 		w.leading.streams[c.Peer.ID] = c.Stream
 	case *core.StopStream:
 		w.leading.streams[c.Peer.ID] = 0
-	case *core.BuildSnapshot:
-		_, needed := w.event.(*core.SnapshotNeeded)
-		w.sees(snapshotNotBuiltYet, needed)
 	case *core.InstallSnapshot:
 		w.writes.installing = true
 	case *core.ReadReady:
@@ -133,6 +130,8 @@ func (w *witness) sends(m core.Message) {
 		w.begins = true
 	case *core.HeartbeatResponse:
 		w.promises(m)
+	case *core.SnapshotResponse:
+		w.sees(snapshotOvertaken, m.Refused && m.Reason == "not needed")
 	case *core.ReadIndexResponse:
 		w.sees(readInJoint, m.OK && w.leadsJoint())
 	case *core.AppendResponse:
@@ -169,7 +168,7 @@ func (w *witness) leadsJoint() bool {
 
 // changes looks at what a step has changed.
 func (w *witness) changes(counts core.ElectionCounts) {
-	w.elections(counts)
+	w.campaigns(counts)
 	w.logChanges()
 	switch w.event.(type) {
 	case *core.ReadRequest, *core.ReadIndexRequest:
@@ -186,17 +185,14 @@ func (w *witness) changes(counts core.ElectionCounts) {
 // starts looks at what a life begins with.
 func (w *witness) starts() {
 	d := w.store
-	if d.startCounter > 1 {
-		w.votes.quietEnd = w.now.Add(max(d.promise, w.sim.plan.election))
+	if d.startCounter > 1 || w.again {
+		w.votes.quietEnd = w.now.Add(max(d.promise, w.election))
 	}
 	w.sees(wonEarlierLife, d.hard.Vote == d.identity && w.group.check.leaders[d.hard.Term] == d.identity)
 	w.sees(grantOverRestart, !d.hard.Grant.IsZero() && d.hard.Grant.To != d.identity)
 	s := d.newestSnapshot()
 	w.sees(jointSnapshotAtStart, w.after.Configuration.Configuration.Joint() && s.Configuration.LogID == w.after.Configuration.LogID && d.purged.Index >= s.Configuration.Index)
 }
-
-// electionTimeout is the node's.
-func (w *witness) electionTimeout() time.Duration { return w.sim.plan.election }
 
 // late is by how much an event is later than it should be.
 func (w *witness) late(at core.Instant) time.Duration { return w.now.Sub(at) }

@@ -38,13 +38,13 @@ func (w *witness) adopts(m core.Message) {
 // fires looks at a timer. One whose time was moved may have been armed long ago.
 func (w *witness) fires(ev *core.TimerFired) {
 	at := w.votes.armed[ev.Timer]
-	w.sees(lateTimer, at != 0 && w.late(at) > w.electionTimeout())
+	w.sees(lateTimer, at != 0 && w.late(at) > w.election)
 }
 
 // askedForVote looks at a request that was answered, or will be.
 func (w *witness) askedForVote(m *core.VoteRequest) {
 	upToDate := m.Last.Index > w.before.Last
-	w.sees(preVoteByHungDisk, m.Pre && upToDate && w.writes.oldest(w.now) > w.electionTimeout())
+	w.sees(preVoteByHungDisk, m.Pre && upToDate && w.writes.oldest(w.now) > w.election)
 	w.sees(rivals, !m.Pre && w.before.Role == core.RoleCandidate && m.ElectionTerm == w.before.Term)
 }
 
@@ -72,8 +72,8 @@ func (w *witness) promises(m *core.HeartbeatResponse) {
 	w.votes.until, w.votes.to = w.now.Add(millis(m.PromiseMillis)), m.To.ID
 }
 
-// elections looks at how elections have ended, and terms have changed.
-func (w *witness) elections(counts core.ElectionCounts) {
+// campaigns looks at how elections have ended, and terms have changed.
+func (w *witness) campaigns(counts core.ElectionCounts) {
 	v := &w.votes
 	for reason := range counts {
 		for outcome, n := range counts[reason] {

@@ -102,8 +102,6 @@ func (w *witness) Streamed(stream *core.Stream, event core.StreamEvent, out *cor
 	is := stream.Mode()
 	w.leading.modes[stream] = is
 	switch ev := event.(type) {
-	case *core.StreamRead:
-		w.sees(newerLeadersLog, out.Ended)
 	case *core.StreamAlive:
 		w.sees(probeSentAgain, was == core.StreamProbe && is == core.StreamProbe && out.Want)
 		w.sees(startedAnew, was == core.StreamReplicate && is == core.StreamProbe)

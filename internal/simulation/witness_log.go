@@ -78,7 +78,7 @@ func (w *witness) flushes(n core.IOID) {
 	w.writes.pending = slices.Delete(pending, 0, done)
 	if own := w.votes.ownVote; own != 0 && own <= n {
 		w.votes.ownVote = 0
-		w.sees(slowOwnVote, w.before.Role == core.RoleCandidate && w.late(w.votes.at) > w.electionTimeout())
+		w.sees(slowOwnVote, w.before.Role == core.RoleCandidate && w.late(w.votes.at) > w.election)
 	}
 }
 

@@ -26,9 +26,7 @@ func (w *witness) takesChunk(m *core.SnapshotChunk) {
 
 // receives looks at a snapshot that is there.
 func (w *witness) receives(ev *core.SnapshotReceived) {
-	installs := w.after.SnapshotIndex == ev.Meta.Index && w.before.SnapshotIndex < ev.Meta.Index
-	w.sees(snapshotOvertaken, !installs && ev.Term == w.after.Term && !w.writes.installing)
-	if installs {
+	if w.after.SnapshotIndex == ev.Meta.Index && w.before.SnapshotIndex < ev.Meta.Index {
 		w.sees(jointSnapshotInstalled, ev.Meta.Configuration.Configuration.Joint())
 		w.sees(snapshotToStranger, w.before.Cluster.IsZero())
 	}
