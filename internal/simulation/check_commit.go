@@ -85,7 +85,7 @@ func (c *checker) matches(r *replica, now *actors.Status) {
 		}
 		own, ok := r.store.at(p.Match)
 		d := c.store(p.Identity)
-		if !ok || d == nil || d.hard.Term != now.Term || d.purged.Index >= p.Match {
+		if !ok || d == nil || d.hard.Term != now.Term || d.covers(p.Match) {
 			continue
 		}
 		if at, _ := d.at(p.Match); at != own {
@@ -115,7 +115,7 @@ func (c *checker) onQuorum(configuration *membership.Configuration, i core.Index
 }
 
 // heldBesides reports whether the disks of a quorum hold an entry, one disk not
-// being looked at. What a disk has purged is in its snapshot.
+// being looked at.
 func (c *checker) heldBesides(besides *store, configuration *membership.Configuration, id core.LogID) bool {
 	return configuration.QuorumValue(func(voter membership.Identity) uint64 {
 		d := c.store(voter)
@@ -123,7 +123,7 @@ func (c *checker) heldBesides(besides *store, configuration *membership.Configur
 			return 0
 		}
 		at, _ := d.at(id.Index)
-		return truth(at == id || d.purged.Index >= id.Index)
+		return truth(at == id || d.covers(id.Index))
 	}) == 1
 }
 

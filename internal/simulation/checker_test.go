@@ -365,3 +365,24 @@ func TestPromiseOverLives(t *testing.T) {
 		})
 	}
 }
+
+// TestSnapshotHoldsWhatTheLogLacks: a disk may have a snapshot and, until its log is
+// reset to it, older entries where the snapshot's are.
+func TestSnapshotHoldsWhatTheLogLacks(t *testing.T) {
+	for _, last := range []core.Index{1, 2} {
+		s := newScene(t)
+		s.votes(1, 2, 1)
+		s.votes(2, 2, 1)
+		s.write(1, appends(2, 1, 2))
+		s.write(2, appends(1, 1, 2))
+		s.nodes[1].disk.of(1).snapshots = []*snapshot{{meta: core.SnapshotMeta{LogID: core.LogID{Term: 2, Index: last}}}}
+		s.check.sent(s.replica(2), &core.AppendResponse{Header: s.head(2, 1, 2), Success: true, Match: 2})
+		now := actors.Status{}
+		now.Role, now.Term = core.RoleLeader, 2
+		now.Peers = []core.PeerStatus{{Identity: s.id(2), Match: 2}}
+		s.check.matches(s.replica(1), &now)
+		if found := s.failure != nil; found != (last < 2) {
+			t.Errorf("a snapshot up to %d: %v", last, s.failure)
+		}
+	}
+}

@@ -65,8 +65,8 @@ func (h *heritage) write() {
 		c.Members = append(c.Members, membership.Member{Identity: n.disk.identity, Address: address(n.id)})
 	}
 	c.Voters = h.some(c.Members)
-	changes := chance(r, 65)
-	if !changes {
+	unchanged := chance(r, h.group.sim.plan.unchanged)
+	if unchanged {
 		c.Voters = c.Voters[:0]
 		for _, m := range c.Members {
 			c.Voters = append(c.Voters, m.Identity)
@@ -76,7 +76,7 @@ func (h *heritage) write() {
 	h.configure(1, c)
 	h.blanks(1)
 	h.blanks(heritageTerm)
-	if !changes {
+	if unchanged {
 		return
 	}
 	c.Outgoing, c.Voters = c.Voters, h.some(c.Members)

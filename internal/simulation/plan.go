@@ -26,8 +26,10 @@ type plan struct {
 	groups int
 	// beginnings are those of the groups.
 	beginnings [groupsMax]beginning
-	reigns     int    // at most, that an inherited log has seen
-	volatile   []bool // of each node's state machine
+	// reigns is how many at most an inherited log has seen, unchanged is how many
+	// inherited groups in 100 are not in the middle of a change.
+	reigns, unchanged int
+	volatile          []bool // of each node's state machine
 
 	// election is the shortest election time-out. timeoutsVary: each life draws one
 	// of its own, up to electionMax.
@@ -111,7 +113,7 @@ func drawPlan(r *rand.Rand) plan {
 	for range p.nodes {
 		p.volatile = append(p.volatile, chance(r, 60))
 	}
-	p.reigns = 4
+	p.reigns, p.unchanged = 4, 35
 	p.election = time.Duration(60+r.IntN(240)) * millisecond
 	p.heartbeat = p.election / time.Duration(pick(r, 3, 4, 5, 10))
 	p.hung = p.election * time.Duration(pick(r, 1, 2, 4))

@@ -38,6 +38,14 @@ func (d *store) at(i core.Index) (core.LogID, bool) {
 	return d.entries[i-d.purged.Index-1].LogID, true
 }
 
+// covers reports whether a snapshot holds an index, whatever the log has there. The
+// log may lack it, or have an old entry: a machine that follows the commit index
+// builds a snapshot of what its log has not written yet, and the next start resets
+// the log to it (rule 24).
+func (d *store) covers(i core.Index) bool {
+	return d.purged.Index >= i || d.newestSnapshot().Index >= i
+}
+
 // carryOut does one operation, whole.
 func (d *store) carryOut(o *storage.Operation) error {
 	check := d.group.check

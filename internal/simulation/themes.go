@@ -53,7 +53,7 @@ func (p *plan) drawChurn(r *rand.Rand) {
 			p.beginnings[i] = begunBefore
 		}
 	}
-	p.reigns = 8
+	p.reigns, p.unchanged = 8, 70
 	p.faultsEarly = true
 	p.only(faultChurn)
 	p.faultEvery = p.election / 2
