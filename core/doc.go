@@ -250,7 +250,7 @@
 //     network/tcp/sent.go
 //   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
-//     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit,
+//     TestHungConnectionOfANewLearner, TestLeaderStaysBehindSlowDisks, TestAppliedIsAtMostTheCommit,
 //     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
 //   - Scripts: hung_disk
 //   - Not yet: to hand over by TimeoutNow before leaving, to stay while no healthy voter answers, and

@@ -112,6 +112,11 @@ func (e *Engine) entriesStuck() string {
 		}
 		return uint64(p.leftAt)
 	}))
+	if left >= e.now {
+		// There was nothing to carry. The limit begins when there is something again,
+		// and not when the last entry was accepted: a disk may take longer than that.
+		l.acceptedAt = e.now
+	}
 	if e.now.Sub(max(l.acceptedAt, left)) <= e.cfg.HungLimit {
 		return ""
 	}
