@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/core"
@@ -121,28 +122,27 @@ type introduction struct {
 
 // introduced checks a message that tells the cluster id in the clear: it is for
 // a learner of the leader's configuration that has acknowledged nothing, or had
-// not when its transfer of a snapshot was decided on.
+// not when its transfer of a snapshot was decided on. Who votes has acknowledged
+// something in this term, or never was such a learner in it.
 func (c *checker) introduced(r *replica, m core.Message) {
 	to, st := m.Head().To, &r.status
 	k := &st.Configuration.Configuration
 	_, member := k.Member(to)
 	_, entries := m.(*core.AppendEntries)
 	_, chunk := m.(*core.SnapshotChunk)
+	votes := k.IsVoter(to)
+	acknowledged := slices.ContainsFunc(st.Peers, func(p core.PeerStatus) bool { return p.Identity == to && p.Match > 0 })
 	told := ""
-	if !entries && !chunk {
-		told = "in such a message"
-	}
 	switch {
+	case !entries && !chunk:
+		told = "in such a message"
 	case st.Term > m.Head().Term || !leads(st): // what a leadership has left behind
 	case !member:
 		told = "who is no member"
-	case k.IsVoter(to):
+	case votes && !acknowledged:
 		told = "who votes"
-	}
-	for i := range st.Peers {
-		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) && c.longAcknowledged(introduction{r, st.Term, to}) {
-			told = "who has acknowledged"
-		}
+	case acknowledged && (entries || votes) && c.longAcknowledged(introduction{r, st.Term, to}):
+		told = "who has acknowledged"
 	}
 	if told != "" {
 		c.fail(ruleInTheClear, "%v tells it to %v, %s: %s", r, to, told, describe(m))

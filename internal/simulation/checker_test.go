@@ -386,3 +386,33 @@ func TestSnapshotHoldsWhatTheLogLacks(t *testing.T) {
 		}
 	}
 }
+
+// TestIntroductionOfAVoter: the stream to a learner that was just made a voter may
+// not have heard its acknowledgement yet. It does so within an election time-out.
+func TestIntroductionOfAVoter(t *testing.T) {
+	for name, test := range map[string]struct {
+		match  core.Index
+		wait   bool
+		broken bool
+	}{
+		"it never was a learner":   {0, false, true},
+		"it has just acknowledged": {2, false, false},
+		"it acknowledged long ago": {2, true, true},
+	} {
+		s := newScene(t)
+		s.votes(1, 2, 1)
+		s.votes(2, 2, 1)
+		s.status(1, core.RoleLeader, 2, 0)
+		s.replica(1).status.Peers = []core.PeerStatus{{Identity: s.id(2), Match: test.match}}
+		m := &core.AppendEntries{Header: s.head(1, 2, 2), Stream: 1}
+		m.Introduces = true
+		s.check.sent(s.replica(1), m)
+		if test.wait {
+			s.clock.now = s.clock.now.Add(s.plan.electionMax() + 1)
+			s.check.sent(s.replica(1), m)
+		}
+		if f := s.failure; (f != nil) != test.broken || f != nil && f.Rule != ruleInTheClear {
+			t.Errorf("%s: %v", name, f)
+		}
+	}
+}
