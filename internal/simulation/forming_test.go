@@ -62,7 +62,7 @@ func newForming(seed uint64) *forming {
 	p.heartbeat = p.election / 10
 	p.hung = 10 * p.election
 	g := &p.group
-	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
+	g.HeartbeatInterval, g.HungLimit = p.heartbeat, p.hung
 	f.within = pick(r, 0, 5*millisecond, 100*millisecond, 20_000*millisecond)
 	p.write = span{10 * microsecond, 5 * millisecond}
 	if chance(r, 25) {

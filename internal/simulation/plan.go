@@ -147,7 +147,7 @@ func drawPlan(r *rand.Rand) plan {
 func (p *plan) drawLimits(r *rand.Rand) {
 	const commandMax = 400
 	g := &p.group
-	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
+	g.HeartbeatInterval, g.HungLimit = p.heartbeat, p.hung
 	g.CommandBytesMax = commandMax
 	g.InflightProposalsMax = pick(r, 4, 16, 1000)
 	g.InflightBytesMax = pick(r, 2000, 1<<20)

@@ -34,7 +34,8 @@ func newLongPromise(seed uint64) *longPromise {
 	p.sim = newSim(seed, Options{Trace: traceWriter()})
 	s := p.sim
 	s.rebuilt(pick(r, 2, 3, 3), func() bool { return chance(r, 50) })
-	s.plan.election, s.plan.heartbeat, s.plan.hung = p.short, p.short/5, 2*p.long
+	s.plan.timeoutsVary = false
+	s.plan.heartbeat, s.plan.hung = p.short/5, 2*p.long
 	s.plan.group.HeartbeatInterval, s.plan.group.HungLimit = s.plan.heartbeat, s.plan.hung
 	s.plan.write = span{10 * microsecond, 5 * millisecond}
 	s.plan.netDelay = span{20 * microsecond, 2 * millisecond}
@@ -43,7 +44,7 @@ func newLongPromise(seed uint64) *longPromise {
 
 // live starts all nodes with an election time-out.
 func (p *longPromise) live(election time.Duration) {
-	p.sim.plan.group.ElectionTimeout = election
+	p.sim.plan.election = election
 	for _, n := range p.sim.nodes {
 		n.start()
 	}
