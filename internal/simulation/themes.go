@@ -17,13 +17,13 @@ func (p *plan) drawTheme(r *rand.Rand) {
 		p.drawChurn(r)
 	case n < 16:
 		p.drawSlowDisks(r)
-	case n < 26:
+	case n < 30:
 		p.drawTransfers(r)
-	case n < 31:
+	case n < 35:
 		p.drawStuckEntries(r)
-	case n < 40:
+	case n < 44:
 		p.drawForming(r)
-	case n < 49:
+	case n < 55:
 		p.drawLateAnswers(r)
 	}
 }
@@ -88,7 +88,7 @@ func (p *plan) drawSlowDisks(r *rand.Rand) {
 // while a snapshot is on its way.
 func (p *plan) drawTransfers(r *rand.Rand) {
 	p.atLeast(r, 3)
-	p.group.SnapshotEntries, p.group.KeepEntries = pick(r, uint64(5), 5, 20, 60), 0
+	p.group.SnapshotEntries, p.group.KeepEntries = pick(r, uint64(3), 5, 20, 60), 0
 	p.group.SnapshotChunkBytes, p.fillerBytes = 100, 3000
 	p.snapshotWrite.high = pick(r, 2*millisecond, 10*millisecond)
 	if chance(r, 50) {
@@ -97,7 +97,7 @@ func (p *plan) drawTransfers(r *rand.Rand) {
 	p.burst, p.think.high = max(p.burst, 4), 10*millisecond
 	p.clientPatience = span{5 * p.election, 20 * p.election}
 	p.only(faultPartition, faultIsolateLeader, faultConnection, faultCrash, faultPause)
-	p.weights[faultConnection], p.weights[faultIsolateLeader] = 4, 3
+	p.weights[faultConnection], p.weights[faultIsolateLeader] = 4, 5
 	p.faultClass = core.ClassSnapshot
 	p.faultEvery = p.election
 	p.faultsFor = 40 * p.election
