@@ -26,10 +26,11 @@ type grant struct {
 	attempt uint64
 }
 
-// pair is a node and a beginner that asks it, and hold which attempt was asked
-// for last, and until when its grant may not be replaced.
+// pair is a node and a beginner that asks it.
 type pair struct{ by, to membership.Identity }
 
+// hold is which attempt was asked for last, and until when its grants live: at the
+// node that gave one, it may not be replaced; at the beginner they count.
 type hold struct {
 	attempt uint64
 	until   core.Instant
@@ -79,13 +80,15 @@ func (c *checker) begins(d *store) {
 	}
 }
 
-// asks takes note of the attempt that a beginner makes, and of its end.
+// asks takes note of the attempt that a beginner makes, and of its end. It asks for
+// grants of the whole length and counts them for less, from when it first asked: a
+// tenth less, which is more than its clock may be slow.
 func (c *checker) asks(m *core.IdentifyRequest) {
-	if m.Attempt != 0 {
-		c.attempts[m.From] = m.Attempt
-	}
-	if m.Release {
+	switch {
+	case m.Release:
 		delete(c.attempts, m.From)
+	case m.Attempt != 0 && c.attempts[m.From].attempt != m.Attempt:
+		c.attempts[m.From] = hold{m.Attempt, c.sim.clock.now.Add(millis(m.LengthMillis))}
 	}
 }
 
@@ -106,9 +109,11 @@ func (c *checker) askedFor(r *replica, m *core.IdentifyRequest) {
 }
 
 // grants checks that a grant that is sent was durable. That of an attempt which
-// is over may have been released before the disk took it: nobody waits for it.
+// is over may have been released, or have run out, before the disk took it: nobody
+// waits for it.
 func (c *checker) grants(r *replica, m *core.IdentifyResponse) {
-	if m.Granted && c.attempts[m.To] == m.Attempt && !c.granted[grant{r.identity(), m.To, m.Attempt}] {
+	asked := c.attempts[m.To]
+	if m.Granted && asked.attempt == m.Attempt && c.sim.clock.now < asked.until && !c.granted[grant{r.identity(), m.To, m.Attempt}] {
 		c.fail(ruleGrantDurable, "%v grants attempt %d of %v", r, m.Attempt, m.To)
 	}
 }

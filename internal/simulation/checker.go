@@ -44,11 +44,11 @@ type checker struct {
 
 	// cluster is the one that there is, zero before it is begun. granted are all
 	// grants that ever stood on a disk (rule 31), held is how long the last may not
-	// be replaced, and attempts are those under way.
+	// be replaced, and attempts are those under way, until their grants have run out.
 	cluster  core.ClusterID
 	granted  map[grant]bool
 	held     map[pair]hold
-	attempts map[membership.Identity]uint64
+	attempts map[membership.Identity]hold
 	// ackKnown is since when a leader knows that a peer has acknowledged.
 	ackKnown map[introduction]core.Instant
 
@@ -107,7 +107,7 @@ type fact struct {
 func newChecker(g *group) *checker {
 	return &checker{
 		sim: g.sim, group: g, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
-		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]uint64{},
+		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]hold{},
 	}
 }
 

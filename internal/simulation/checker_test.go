@@ -230,7 +230,7 @@ func TestCheckersCanFail(t *testing.T) {
 			s.grants(2, 3, 8)
 		},
 		ruleGrantDurable: func(s scene) {
-			s.check.sent(s.replica(1), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7})
+			s.check.sent(s.replica(1), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7, LengthMillis: 1000})
 			s.check.sent(s.replica(2), &core.IdentifyResponse{Header: s.head(2, 1, 0), Attempt: 7, Granted: true})
 		},
 		ruleMachineSafety: func(s scene) {
@@ -413,6 +413,22 @@ func TestIntroductionOfAVoter(t *testing.T) {
 		}
 		if f := s.failure; (f != nil) != test.broken || f != nil && f.Rule != ruleInTheClear {
 			t.Errorf("%s: %v", name, f)
+		}
+	}
+}
+
+// TestGrantThatRanOut: a grant that its disk took too late, when another had taken
+// its place there, is told to a beginner that does not count it any more.
+func TestGrantThatRanOut(t *testing.T) {
+	for _, after := range []time.Duration{999 * millisecond, time.Second} {
+		s := newScene(t)
+		asks := &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7, LengthMillis: 1000}
+		s.check.sent(s.replica(1), asks)
+		s.clock.now = s.clock.now.Add(after)
+		s.check.sent(s.replica(1), asks) // again: it counts from the first time
+		s.check.sent(s.replica(2), &core.IdentifyResponse{Header: s.head(2, 1, 0), Attempt: 7, Granted: true})
+		if found := s.failure != nil; found != (after < time.Second) {
+			t.Errorf("after %v: %v", after, s.failure)
 		}
 	}
 }

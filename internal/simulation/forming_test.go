@@ -31,7 +31,8 @@ type forming struct {
 	scripts []*script
 	calm    core.Instant // from then on nothing goes wrong any more
 	wiped   int
-	slow    bool // a disk takes 2.5 s for each write
+	slow    bool  // a disk takes 2.5 s for each write
+	kinds   []int // of what goes wrong here
 }
 
 // script is what starts a node and calls Bootstrap until it gets nil.
@@ -63,6 +64,9 @@ func newForming(seed uint64) *forming {
 	p.hung = 10 * p.election
 	g := &p.group
 	g.HeartbeatInterval, g.HungLimit = p.heartbeat, p.hung
+	// These were drawn for another time-out, and for disks that are less slow.
+	p.netDelay.high, p.read.high = min(p.netDelay.high, p.election/8), min(p.read.high, millisecond/2)
+	p.slowDisks, p.timeoutsVary = 0, false
 	f.within = pick(r, 0, 5*millisecond, 100*millisecond, 20_000*millisecond)
 	p.write = span{10 * microsecond, 5 * millisecond}
 	if chance(r, 25) {
@@ -76,6 +80,8 @@ func newForming(seed uint64) *forming {
 			}
 		}
 	}
+	// As with faults, a random half of the kinds comes often.
+	f.kinds = r.Perm(troubleKinds)[:troubleKinds/2]
 	f.list = s.members()
 	f.calm = s.clock.now.Add(time.Millisecond)
 	return f
@@ -89,7 +95,7 @@ func (f *forming) run() error {
 			forming: f, node: n, ask: pick(r, s.plan.election, 3_000*millisecond, 30_000*millisecond, time.Hour), twice: chance(r, 20),
 			pause: pick(r, 10*millisecond, 300*millisecond, 3_000*millisecond),
 		}
-		if chance(r, 25) {
+		if chance(r, 40) {
 			c.patience = pick(r, 500*millisecond, 5_000*millisecond, 12_000*millisecond)
 			if f.slow { // whoever waits for less than some writes gets nowhere
 				c.patience = 30_000 * millisecond
@@ -186,10 +192,13 @@ func (f *forming) trouble(every time.Duration) {
 	})
 }
 
+// troubleKinds is how many kinds of trouble there are.
+const troubleKinds = 6
+
 func (f *forming) oneTrouble(n, other *node) {
 	s, r := f.sim, f.rand
 	lasts := span{0, pick(r, 50*millisecond, 1_000*millisecond, 12_000*millisecond)}.draw(r)
-	switch r.IntN(6) {
+	switch f.kinds[r.IntN(len(f.kinds))] {
 	case 0:
 		f.crash(n, lasts)
 	case 1:
