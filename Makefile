@@ -1,4 +1,5 @@
-# verify is what CI runs; it changes nothing. fix and tidy are the targets that do.
+# verify is what CI runs. It changes no file of the tree, and installs gcc where the race
+# detector lacks it. fix and tidy are the targets that change files.
 .PHONY: verify fix tidy
 
 verify:

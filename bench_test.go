@@ -71,3 +71,29 @@ func benchmarkPropose(b *testing.B, nodes, clients int) {
 	group.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 }
+
+// BenchmarkLeaseRead measures reads that the leader's lease answers.
+func BenchmarkLeaseRead(b *testing.B) {
+	hub := inproc.NewHub()
+	raft, err := troupe.Start(b.Context(),
+		troupe.NodeConfig{ID: 1, Network: hub.Network(address(1)), Log: memory.New(1), Snapshots: memory.NewSnapshots()},
+		troupe.Config{StateMachine: &counter{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer raft.Kill()
+	if err := raft.Bootstrap(b.Context(), troupe.At(1, address(1))); err != nil {
+		b.Fatal(err)
+	}
+	if err := raft.Wait(b.Context(), func(s troupe.Status) bool { return s.Lease > 0 && s.Applied == s.Last }); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if _, err := raft.ReadIndex(context.Background(), troupe.Lease); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}

@@ -2,11 +2,13 @@ package troupe
 
 import (
 	"errors"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/internal/settingstest"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -26,8 +28,12 @@ func TestConfigValidate(t *testing.T) {
 		{"endless election time-out", func(c *Config) { c.ElectionTimeout = 25 * time.Hour }, "ElectionTimeout", "24h"},
 		{"heartbeats as rare as elections", func(c *Config) { c.HeartbeatInterval = time.Second }, "HeartbeatInterval", "third"},
 		{"heartbeats at a third", func(c *Config) { c.ElectionTimeout, c.HeartbeatInterval = 300*time.Millisecond, 100*time.Millisecond }, "", ""},
-		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "negative"},
+		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "not positive"},
 		{"hung before the election", func(c *Config) { c.HungLimit = 500 * time.Millisecond }, "HungLimit", "less than ElectionTimeout"},
+		{"clocks that differ by all", func(c *Config) { c.ClockDriftMax = 1 }, "ClockDriftMax", "less than 1"},
+		{"negative drift", func(c *Config) { c.ClockDriftMax = -0.1 }, "ClockDriftMax", "-0.1"},
+		{"no number for a drift", func(c *Config) { c.ClockDriftMax = math.NaN() }, "ClockDriftMax", "NaN"},
+		{"clocks that differ by half", func(c *Config) { c.ClockDriftMax = 0.5 }, "", ""},
 		{"negative limit", func(c *Config) { c.WindowMessagesMax = -1 }, "WindowMessagesMax", "not positive"},
 		{"command larger than the flight", func(c *Config) { c.InflightBytesMax = mib }, "InflightBytesMax", "CommandBytesMax"},
 		{"command larger than the uncommitted", func(c *Config) { c.UncommittedBytesMax = mib }, "UncommittedBytesMax", "CommandBytesMax"},
@@ -63,6 +69,8 @@ func TestConfigReachesTheActors(t *testing.T) {
 			field.SetInt(int64(i + 1))
 		case field.CanUint():
 			field.SetUint(uint64(i + 1))
+		case field.CanFloat():
+			field.SetFloat(float64(i + 1))
 		case field.Type() == reflect.TypeFor[ClusterID]():
 			field.Set(reflect.ValueOf(ClusterID{byte(i + 1)}))
 		default:
@@ -129,6 +137,14 @@ func TestNodeConfigValidate(t *testing.T) {
 	if err := right.Validate(); !errors.As(err, &owner) || owner.Owner != 1 {
 		t.Errorf("another node's log: %v", err)
 	}
+}
+
+// TestNegativeSettings asserts that each number that can be negative has a rule.
+func TestNegativeSettings(t *testing.T) {
+	settingstest.Negative(t, Config{StateMachine: anyMachine{}}, Config.Validate)
+	type network struct{ Network }
+	type snapshots struct{ SnapshotStore }
+	settingstest.Negative(t, NodeConfig{ID: 1, Network: network{}, Log: ownedLog{node: 1}, Snapshots: snapshots{}}, NodeConfig.Validate)
 }
 
 // ownedLog is a store of which only the header is asked.

@@ -73,7 +73,7 @@
 //
 // # Stopping
 //
-// [Raft.Shutdown] and [Node.Shutdown] answer every waiting call before they
-// return. Whoever opened the stores closes them afterwards. A process that is
+// [Raft.Shutdown] and [Node.Shutdown] hand over what this node leads, and answer
+// every waiting call before they return. Whoever opened the stores closes them afterwards. A process that is
 // killed instead loses nothing that was acknowledged.
 package troupe

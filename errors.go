@@ -19,6 +19,9 @@ var (
 	ErrTermChanged = core.ErrTermChanged
 	// ErrNotReady: this node leads, and the cluster is still being formed.
 	ErrNotReady = core.ErrNotReady
+	// ErrTransferring: the leader hands over to another node, and the proposal did not
+	// want to wait for that. Nothing happened.
+	ErrTransferring = core.ErrTransferring
 	// ErrNoCluster: the group belongs to no cluster yet, and nothing happened.
 	// The group waits for [Raft.Bootstrap] here or elsewhere. If a context has
 	// ended meanwhile, the error wraps the error of the context too.
@@ -56,12 +59,39 @@ type (
 	//
 	//   - Text: what it has heard, for people.
 	ContradictionError = core.ContradictionError
+	// TooStaleError: the state of this node is older than a read allows, and could
+	// not be brought up to date in time.
+	//
+	//   - Age: how long ago the state is known to have been current, -1 if that is
+	//     not known;
+	//   - LagEntries: by how many entries the state machine is behind, if that is why;
+	//   - Cause: why the read has ended, the error of a context for instance.
+	TooStaleError = core.TooStaleError
 	// BootstrapError: a bootstrap was refused, and nothing was written.
 	//
 	//   - Node: the member that stands in the way, 0 if none does;
 	//   - Reason: what stands in the way, for people;
 	//   - Cause: what the network said, nil if it said nothing.
 	BootstrapError = core.BootstrapError
+	// TransferError: the leadership was not transferred, as far as is known.
+	//
+	//   - Reason: why, a TransferReason such as [TransferLagging];
+	//   - To: the node that was to lead, 0 if none was found;
+	//   - Leader: who leads, 0 if that is not known;
+	//   - Sent: To was told to campaign, and may do so even now: [MayHaveHappened];
+	//   - Text: more, for people;
+	//   - Cause: the error of the caller's context, if that is why.
+	TransferError = core.TransferError
+	// TransferReason is why a transfer failed.
+	TransferReason = core.TransferReason
+	// ElectError: an election by hand did not make this node the leader.
+	//
+	//   - Reason: why, an ElectRefusal such as [ElectUnderLeader];
+	//   - Leader: who leads, 0 if that is not why;
+	//   - Text: more, for people.
+	ElectError = core.ElectError
+	// ElectRefusal is why an election by hand has failed.
+	ElectRefusal = core.ElectRefusal
 	// WrongNodeError: a store was opened for another node than its own.
 	//
 	//   - Store: which one;
@@ -69,15 +99,16 @@ type (
 	WrongNodeError = storage.WrongNodeError
 )
 
-// MayHaveHappened reports whether a write that failed with err may have been
-// carried out all the same, now or later. It is false for nil: that write did
+// MayHaveHappened reports whether a write or a transfer that failed with err may
+// have been carried out all the same, now or later. It is false for nil: that did
 // happen.
 func MayHaveHappened(err error) bool { return core.MayHaveHappened(err) }
 
-// ConfigError names the field of a configuration and the rule that its value
-// breaks.
+// ConfigError names the field of a configuration, or the argument of a call, and the
+// rule that its value breaks.
 type ConfigError struct {
-	// Field is written with its struct, as in "Config.HeartbeatInterval".
+	// Field is written with its struct, as in "Config.HeartbeatInterval"; or it is
+	// the function that made the argument, as in "Stale".
 	Field string
 	Rule  string
 }

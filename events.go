@@ -92,6 +92,17 @@ const (
 	// EventSnapshotFailed: a snapshot could not be made, or its transfer to Peer has
 	// ended early and will be tried again; Text says why where it is known.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
+	// EventTransferStarted: this node leads Term, and begins to hand the leadership
+	// over to Peer.
+	EventTransferStarted = core.NoticeTransferStarted
+	// EventTransferred: the leadership that this node had in Term is Peer's now.
+	EventTransferred = core.NoticeTransferred
+	// EventTransferFailed: this node led Term, and could not hand the leadership over
+	// to Peer; Text says why.
+	EventTransferFailed = core.NoticeTransferFailed
+	// EventElectionsPaused: this node leads Term, and the elections of every other
+	// voter are paused: nobody takes over if it fails.
+	EventElectionsPaused = core.NoticeElectionsPaused
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )

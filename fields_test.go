@@ -72,7 +72,8 @@ func TestStatusTellsAll(t *testing.T) {
 	fill(reflect.ValueOf(&s).Elem(), &n)
 	got := statusOf(s)
 	told(t, reflect.ValueOf(got), map[string]any{
-		"Configuration": s.Configuration.Configuration, "ConfigurationAt": s.Configuration.LogID, "Peers": got.Peers,
+		"Configuration": s.Configuration.Configuration, "ConfigurationAt": s.Configuration.LogID, "Peers": got.Peers, "Lease": s.LeaseLeft,
+		"Priority": uint32(0), // of no member
 	}, reflect.ValueOf(s))
 	if len(got.Peers) != len(s.Peers) {
 		t.Fatalf("%d peers, want %d", len(got.Peers), len(s.Peers))

@@ -156,7 +156,9 @@ func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
 		n.release(raft)
 		return nil, fmt.Errorf("troupe: group %d: %w", config.Group, err)
 	}
-	raft.group = group
+	n.mu.Lock()
+	raft.group = group // Drain may look for it
+	n.mu.Unlock()
 	return raft, nil
 }
 
@@ -189,11 +191,13 @@ func (n *Node) Identity() Identity { return n.actors.Identity() }
 // Address is where other nodes reach this one, with the real port.
 func (n *Node) Address() string { return n.config.Network.Address() }
 
-// Shutdown stops all groups in order, then the node: it answers every waiting call,
-// writes what was accepted, and closes the network. Afterwards the log store may be
-// closed. If ctx ends first, Shutdown returns an error that wraps ctx.Err(), and the
-// node goes on stopping. Shutdown and Kill may be called again, and concurrently.
+// Shutdown stops all groups in order, then the node: it hands over what it leads, as
+// Drain does, answers every waiting call, writes what was accepted, and closes the
+// network. Afterwards the log store may be closed. If ctx ends first, Shutdown returns
+// an error that wraps ctx.Err(), and the node goes on stopping. Shutdown and Kill may
+// be called again, and concurrently.
 func (n *Node) Shutdown(ctx context.Context) error {
+	_ = n.Drain(ctx) // who cannot is noticed by its silence
 	n.beginStop()
 	select {
 	case <-n.stopped:
@@ -203,8 +207,8 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Kill stops the node as Shutdown does, except that no leader hands over. It returns
-// when everything has stopped.
+// Kill is Shutdown without a limit and without handing anything over: it returns when
+// everything has stopped.
 func (n *Node) Kill() {
 	n.beginStop()
 	<-n.stopped

@@ -45,7 +45,8 @@ func collect(options []ProposeOption) (o proposeOptions) {
 }
 
 // FailWithoutLeader does not wait for a leader. If none is known, Propose fails
-// at once with *NotLeaderError, or with ErrNoCluster if there is no cluster.
+// at once with *NotLeaderError, or with ErrNoCluster if there is no cluster. If this
+// node leads and hands over, Propose fails with ErrTransferring.
 func FailWithoutLeader() ProposeOption { return ProposeOption{kind: optionFailWithoutLeader} }
 
 // NoForwarding does not pass the command on. If this node does not lead,

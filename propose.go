@@ -42,49 +42,44 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 		// Logs and streams share an entry's data long after its answer.
 		command = slices.Clone(command)
 	}
-	p := newPendingProposal()
-	p.proposal.Data = command
-	p.proposal.ExpectedTerm = o.expectedTerm
-	p.proposal.NoForward = o.noForwarding
-	p.proposal.FailWithoutLeader = o.failWithoutLeader
-	p.proposal.WaitForRoom = !o.failWithoutRoom
-	r.group.Trace(ctx, &p.proposal)
-	r.group.Propose(&p.proposal)
-	if ctx.Done() == nil {
-		<-p.answered // without the price of a select
-		result, err := p.result()
-		p.recycle()
-		return result, err
-	}
-	select {
-	case <-p.answered:
-		result, err := p.result()
-		p.recycle()
-		return result, err
-	case <-ctx.Done():
+	p := pendingProposals.Get().(*actors.Proposal)
+	p.Data = command
+	p.ExpectedTerm = o.expectedTerm
+	p.NoForward = o.noForwarding
+	p.FailWithoutLeader = o.failWithoutLeader
+	p.WaitForRoom = !o.failWithoutRoom
+	r.group.Trace(ctx, p)
+	r.group.Propose(p)
+	if !p.Await(ctx.Done()) {
 		return r.abandon(ctx, p)
 	}
+	result, err := Result{LogID: p.LogID, Value: p.Value}, p.Err
+	p.Renew()
+	pendingProposals.Put(p)
+	return result, err
 }
+
+// pendingProposals are proposals to be used again: those that were answered. One
+// that was abandoned is never given back: its cancellation may still be on its
+// way, and would hit the next proposal.
+var pendingProposals = sync.Pool{New: func() any { return actors.NewProposal() }}
 
 // answerGrace is for how long a proposal whose context has ended waits for the
 // core actor to say whether it was appended. The actor never waits for
 // anything, so that the answer comes in microseconds.
 const answerGrace = 100 * time.Millisecond
 
-func (r *Raft) abandon(ctx context.Context, p *pendingProposal) (Result, error) {
-	r.group.Cancel(&p.proposal)
-	timer := time.NewTimer(answerGrace)
-	defer timer.Stop()
-	select {
-	case <-p.answered:
-	case <-timer.C:
+func (r *Raft) abandon(ctx context.Context, p *actors.Proposal) (Result, error) {
+	r.group.Cancel(p)
+	grace, cancel := context.WithTimeout(context.Background(), answerGrace)
+	defer cancel()
+	if !p.Await(grace.Done()) && p.Leave() {
 		return Result{}, &UnknownOutcomeError{Cause: ctx.Err()}
 	}
-	result, err := p.result()
 	switch {
-	case err == nil:
-		return result, nil
-	case MayHaveHappened(err):
+	case p.Err == nil:
+		return Result{LogID: p.LogID, Value: p.Value}, nil
+	case MayHaveHappened(p.Err):
 		return Result{}, &UnknownOutcomeError{Cause: ctx.Err()}
 	}
 	return Result{}, r.nothingDone(ctx.Err())
@@ -99,31 +94,4 @@ func (r *Raft) nothingDone(err error) error {
 		err = fmt.Errorf("%w: %w", ErrNoCluster, err)
 	}
 	return nothingDone(err)
-}
-
-// pendingProposal is one proposal's way to the actors and back.
-type pendingProposal struct {
-	proposal actors.Proposal
-	answered chan struct{} // takes one token for the one answer
-}
-
-var pendingProposals = sync.Pool{New: func() any {
-	p := &pendingProposal{answered: make(chan struct{}, 1)}
-	p.proposal.Completed = func(*actors.Proposal) { p.answered <- struct{}{} }
-	return p
-}}
-
-func newPendingProposal() *pendingProposal { return pendingProposals.Get().(*pendingProposal) }
-
-func (p *pendingProposal) result() (Result, error) {
-	return Result{LogID: p.proposal.LogID, Value: p.proposal.Value}, p.proposal.Err
-}
-
-// recycle gives a proposal back after its answer. One that was abandoned is
-// never given back: its cancellation may still be on its way, and would hit
-// the next proposal.
-func (p *pendingProposal) recycle() {
-	completed := p.proposal.Completed
-	p.proposal = actors.Proposal{Completed: completed}
-	pendingProposals.Put(p)
 }

@@ -42,13 +42,15 @@ func (r *Raft) Done() <-chan struct{} { return r.group.Done() }
 // failed, it is a *FatalError with the cause.
 func (r *Raft) Err() error { return r.group.Err() }
 
-// Shutdown stops the group in order: it answers every waiting call, and writes
-// what was accepted. If ctx ends first, it returns an error that wraps
-// ctx.Err(), and the group goes on stopping. Otherwise it returns nil, or what
-// Err says if the group had failed. Shutdown and Kill may be called again, and
-// concurrently.
+// Shutdown stops the group in order. A leader hands over first: to the best voter,
+// then to the next if that fails, until somebody leads, nobody is left, or ctx ends.
+// Then the group answers every waiting call, and writes what was accepted. If ctx
+// ends first, Shutdown returns an error that wraps ctx.Err(), and the group goes on
+// stopping. Otherwise it returns nil, or what Err says if the group had failed.
+// Shutdown and Kill may be called again, and concurrently.
 func (r *Raft) Shutdown(ctx context.Context) error {
-	r.beginStop(r.group.Stop)
+	_ = r.handOver(ctx) // who cannot is noticed by its silence
+	r.beginStop()
 	select {
 	case <-r.stopped:
 	case <-ctx.Done():
@@ -62,22 +64,22 @@ func (r *Raft) Shutdown(ctx context.Context) error {
 	return r.Err()
 }
 
-// Kill stops the group as Shutdown does, except that a leader does not hand
-// over. It returns when everything has stopped. The other members notice it by
-// their election time-out.
+// Kill stops the group as Shutdown does, except that a leader does not hand over. It
+// returns when everything has stopped. The other members notice it by their election
+// time-out.
 func (r *Raft) Kill() {
-	r.beginStop(r.group.Kill)
+	r.beginStop()
 	<-r.stopped
 	if r.ownsNode {
 		r.node.Kill()
 	}
 }
 
-// beginStop begins to stop the group by stop, the first time that it is called;
-// stopped is closed at the end.
-func (r *Raft) beginStop(stop func(done func(error))) {
+// beginStop begins to stop the group, the first time that it is called; stopped
+// is closed at the end.
+func (r *Raft) beginStop() {
 	r.stop.Do(func() {
-		stop(func(error) {
+		r.group.Stop(func(error) {
 			r.node.release(r)
 			close(r.stopped)
 		})

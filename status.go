@@ -24,11 +24,33 @@ type Status struct {
 	// attempt before it ended. It is "" if this node made no attempt.
 	Leader   NodeID
 	NoLeader string
-	// Ready: this node leads and admits proposals.
+	// Ready: this node leads and admits proposals. It does not while it hands over.
 	Ready bool
+	// Priority is this node's, a number from PriorityLast to PriorityMax; 0 if it is no
+	// member of the configuration in force.
+	Priority uint32
+	// TransferringTo is whom this leader hands over to, 0 if to nobody.
+	TransferringTo NodeID
+	// NeedsNewTerm: this leader has told another node to campaign, and leads on since
+	// that came to nothing. It answers no read alone until it has won a new term, which
+	// it does soon.
+	NeedsNewTerm bool
+	// ElectionsPaused: this node neither campaigns nor is handed the leadership.
+	// OthersPaused: this node leads, and that is so for every other voter: nobody takes
+	// over if it fails.
+	ElectionsPaused, OthersPaused bool
 	// LastContact is how long ago this node last heard of its leader: 0 on the
 	// leader itself, -1 if it never did.
 	LastContact time.Duration
+	// LastQuorumContact is how long ago this node, as the leader, sent the newest
+	// heartbeats that a quorum has answered. It is -1 on other nodes, and if there are
+	// none in this term.
+	LastQuorumContact time.Duration
+	// Lease is for how long this node, as the leader, may still answer [Lease] reads by
+	// itself, and no other node can be elected. While it is 0 on the leader, NoLease
+	// says why, for people, and those reads take a round of heartbeats.
+	Lease   time.Duration
+	NoLease string
 
 	// Last is the index of the newest entry of this node's log, Committed the
 	// newest that it knows to be committed, Applied the newest that its state
@@ -97,6 +119,8 @@ type PeerStatus struct {
 	// LostData: another incarnation answers in its place, or it no longer holds what
 	// it had acknowledged. It has to be replaced.
 	LostData bool
+	// Unfit is why the member is not to be handed the leadership, as far as it said.
+	Unfit Unfit
 	// Snapshot: a snapshot is on its way to the member, or waits for its turn.
 	// SnapshotBytes of SnapshotTotalBytes have arrived. Both are 0 while the snapshot
 	// waits, or if there is none.
@@ -121,12 +145,39 @@ const (
 	StreamSnapshot  = core.StreamSnapshot
 )
 
+// Unfit is why a voter is not to be handed the leadership. It prints as a few words.
+type Unfit = core.Unfit
+
+// Why a voter is not to be handed the leadership: nothing is known against it; its
+// elections are paused; it installs a snapshot; its disk hangs, or it has to catch up
+// with what it left office for; it is well again, and has left office for its disk,
+// its machine or its links not long ago.
+const (
+	Fit             = core.Fit
+	UnfitPaused     = core.UnfitPaused
+	UnfitInstalling = core.UnfitInstalling
+	UnfitSick       = core.UnfitSick
+	UnfitStandsBack = core.UnfitStandsBack
+)
+
+// priorityOf is the priority of a member, 0 if it is none.
+func priorityOf(c *Configuration, id Identity) uint32 {
+	m, member := c.Member(id)
+	if !member {
+		return 0
+	}
+	return m.Rank()
+}
+
 // statusOf makes a value of the caller's own of what a group says of itself,
 // which may be others' too.
 func statusOf(s actors.Status) Status {
 	return Status{
 		Group: s.Group, Self: s.Self,
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
+		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
+		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
+		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
@@ -145,7 +196,7 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 		own[i] = PeerStatus{
 			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
 			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
-			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData,
+			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 		}
 	}

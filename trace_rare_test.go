@@ -126,6 +126,49 @@ func TestTraceOfAnElection(t *testing.T) {
 	}
 }
 
+// TestTraceOfATransfer asserts the tree of a transfer that one node is asked for, another
+// carries out and a third wins, and that it is under the caller's span.
+func TestTraceOfATransfer(t *testing.T) {
+	c := newTraced(t, 3, slowElections(), nobody)
+	c.form(t)
+	leader, asked := c.leader(), c.follower()
+	target := c.members[slices.IndexFunc(c.members, func(m *member) bool { return m != leader && m != asked })]
+	ctx, id := sampledCaller(within(t, 20*time.Second), true)
+	if err := asked.raft.TransferLeadership(ctx, target.id); err != nil {
+		t.Fatal(err)
+	}
+	// One that fails says why.
+	again, failedID := sampledCaller(within(t, 20*time.Second), true)
+	if err := asked.raft.TransferLeadership(again, 9); err == nil {
+		t.Fatal("to nobody")
+	}
+	votes := fmt.Sprintf("      raft.vote server at %d peer %d\n", min(leader.id, asked.id), target.id) +
+		fmt.Sprintf("      raft.vote server at %d peer %d\n", max(leader.id, asked.id), target.id)
+	want := fmt.Sprintf("raft.transfer internal at %d peer %d\n  raft.transfer.lead internal at %d peer %d\n    raft.election internal at %d won\n",
+		asked.id, target.id, leader.id, target.id, target.id) + votes
+	c.wait(t, []string{id}, want)
+	for _, s := range c.collector.Spans() {
+		told := eventsAre(s, "raft.told")
+		if s.Name == "raft.transfer.lead" && (!told || s.Failed) {
+			t.Errorf("the leader's part says %+v", s)
+		}
+		if s.Name == "raft.transfer" && s.TraceID == id && (s.Failed || s.Attributes["raft.term"] != int64(target.raft.Status().Term)) {
+			t.Errorf("the asked node's part says %+v", s)
+		}
+	}
+	spans := c.stop(t)
+	inTable(t, spans)
+	failed := 0
+	for _, s := range spans {
+		if s.TraceID == failedID && s.Name == "raft.transfer" && s.Failed {
+			failed++
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d failed transfers", failed)
+	}
+}
+
 func won(spans []span, node troupe.NodeID) []span {
 	return slices.DeleteFunc(slices.Clone(spans), func(s span) bool {
 		return s.Name != "raft.election" || s.Instance != fmt.Sprint(node) || s.Attributes["raft.outcome"] != "won"
@@ -165,6 +208,37 @@ func TestTraceOfARead(t *testing.T) {
 		byLeader := s.Instance == fmt.Sprint(leader.id)
 		if s.Attributes["raft.index"] == nil || byLeader != (confirmed > 0) || confirmed > 2 || len(s.Events) != confirmed {
 			t.Errorf("%s at %s says %v, %v", s.Name, s.Instance, s.Attributes, s.Events)
+		}
+	}
+}
+
+// TestTraceOfALeaseRead asserts that a read which waits for nobody has the same tree,
+// and says its mode.
+func TestTraceOfALeaseRead(t *testing.T) {
+	c := newTraced(t, 3, config(), nobody)
+	c.form(t)
+	leader, follower := c.leader(), c.follower()
+	err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Lease > 0 && s.Applied == s.Last })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var traces, want []string
+	for _, m := range []*member{leader, follower} {
+		ctx, id := sampledCaller(within(t, 20*time.Second), true)
+		if _, err := m.raft.ReadIndex(ctx, troupe.Lease); err != nil {
+			t.Fatal(err)
+		}
+		traces = append(traces, id)
+		tree := fmt.Sprintf("raft.read internal at %[1]d\n  raft.read.apply_wait internal at %[1]d\n  raft.read.confirm internal at %[1]d\n", m.id)
+		if m != leader {
+			tree += fmt.Sprintf("    raft.read.index server at %d peer %d\n", leader.id, m.id)
+		}
+		want = append(want, tree)
+	}
+	c.wait(t, traces, want...)
+	for _, s := range c.collector.Spans() {
+		if s.Name == "raft.read" && (s.Attributes["raft.mode"] != "lease" || s.Attributes["raft.index"] == nil) {
+			t.Errorf("%s at %s says %v", s.Name, s.Instance, s.Attributes)
 		}
 	}
 }

@@ -58,7 +58,14 @@ func (c *tracedCluster) form(t *testing.T) {
 // replicates.
 func (c *tracedCluster) settle(t *testing.T) {
 	t.Helper()
-	last := c.leader().raft.Status().Last
+	var last troupe.Index
+	formed := func(s troupe.Status) bool {
+		last = s.Last
+		return s.Ready && !s.Bootstrapping && !s.Configuration.Joint() && s.Applied == s.Last
+	}
+	if err := c.leader().raft.Wait(within(t, 20*time.Second), formed); err != nil {
+		t.Fatal(err)
+	}
 	for _, m := range c.running() {
 		if err := m.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Applied >= last }); err != nil {
 			t.Fatal(err)

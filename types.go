@@ -26,8 +26,9 @@ type (
 	//
 	//   - Identity: its ID, and its Incarnation;
 	//   - Address: what the network dials to reach it;
-	//   - Priority, Tags: carried for the application. Nothing in this version reads
-	//     them.
+	//   - Priority: how much it is wanted as the leader, from [PriorityLast] to
+	//     [PriorityMax]. 0 is unset, and means [PriorityNormal];
+	//   - Tags: carried for the application. Nothing in this version reads them.
 	Member = membership.Member
 	// Configuration is the membership of a cluster at one entry of its log. Its
 	// methods look members up: Member, Kind, IsVoter, Joint and others. It prints as
@@ -46,6 +47,19 @@ type (
 	// ClusterID names a cluster: 128 random bits, made by bootstrap, which are a
 	// secret and print as a hash.
 	ClusterID = core.ClusterID
+)
+
+// Priorities of a member. A voter of a higher one is likelier to lead: it campaigns
+// earlier, and a leader of a lower one hands over to it within a heartbeat, unless
+// something stands against it.
+const (
+	// PriorityLast is the lowest. Such a voter campaigns only when nobody else has led
+	// for several election time-outs, and leads only until another can.
+	PriorityLast = membership.PriorityLast
+	// PriorityNormal is what an unset priority means.
+	PriorityNormal = membership.PriorityNormal
+	// PriorityMax is the highest.
+	PriorityMax = membership.PriorityMax
 )
 
 // Where things stand in the log: package core says more.

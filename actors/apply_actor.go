@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -20,13 +22,17 @@ import (
 //	          in the order of the log; the configuration in force at the
 //	          applied index
 //	RECEIVES  how far to apply; pending proposals; reads that wait for an
-//	          index; requests for a view and for an installation
-//	SENDS     each result to its proposal; what was applied, to the core;
+//	          index, and which of them do so no more; requests for a view and
+//	          for an installation
+//	SENDS     each result to its proposal, and the end of each read; to the core
+//	          what was applied, a view, and that a snapshot is installed;
 //	          results of forwarded proposals to the network
-//	WAITS ON  the state machine, and the store where the in-memory log has no
-//	WAITS ON  entries
-//	BOUND admission; the follower's backlog is in the store, not here
-//	DIES WITH the group; an error or a panic of the machine stops the group
+//	WAITS ON  the state machine; the log store where the in-memory log has no
+//	          entries; the snapshot store while a snapshot is installed
+//	BOUND     pending proposals by InflightProposalsMax and InflightBytesMax, reads
+//	          by InflightProposalsMax; entries to apply are in the log, not here
+//	DIES WITH the group; an error or a panic of the machine, and an error of a
+//	          store, stop the group
 type applyActor struct {
 	stage.Shell
 	applyNeeds
@@ -38,11 +44,13 @@ type applyActor struct {
 	target      core.Index
 
 	pending []pendingProposals
+	// reads wait for their index.
+	reads []readBatch
 	// decided are proposals that have their result and are not answered yet.
-	decided []decidedProposal
-	reads   []readBatch
-	install *core.SnapshotMeta
-	view    bool
+	decided  []decidedProposal
+	answered stage.Answers
+	install  *core.SnapshotMeta
+	view     bool
 	// fetched was read from the store and is to be applied next.
 	fetched []core.Entry
 	results resultBatches
@@ -59,14 +67,16 @@ type applyNeeds struct {
 	machine storage.StateMachine
 	// ctx ends when the group has failed.
 	ctx       context.Context
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	store     storage.LogStore
 	snapshots storage.SnapshotStore
 	cluster   func() core.ClusterID
-	admission *admission
+	admission *admission.Room[*Proposal]
 	underWay  *readCount
 	answers   *resultSender
 	core      coreMail
+	// readable is told what the machine has applied.
+	readable *readable
 	// stopCause is what waiters are told at the end.
 	stopCause func() error
 	// entriesMax and bytesMax bound one Apply.
@@ -95,6 +105,7 @@ type applyItem struct {
 	upTo    core.Index
 	pending pendingProposals
 	read    readBatch
+	forget  *Read
 	view    bool
 	install *core.SnapshotMeta
 }
@@ -115,15 +126,18 @@ func (s *pendingProposals) next() (core.LogID, *Proposal) {
 // readBatch is reads that wait until index is applied.
 type readBatch struct {
 	index core.Index
-	reads []*Read
+	reads readChain
+	// since is when they were asked for: everything that was acknowledged before is
+	// at index or below. It is 0 if nothing is known of that.
 	since core.Instant
 }
 
 func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{applyNeeds: needs, applied: applied, appliedTime: appliedTime, config: config}
-	a.Shell = a.shell("apply", a.step, a.finish)
+	a.Shell = a.Home.Shell("apply", a.step, a.finish)
 	a.inbox.Wake, a.inbox.Meter = a.Wake, a.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
+	a.readable.applied.Store(uint64(applied.Index))
 	return a
 }
 
@@ -133,6 +147,7 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
 func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
 func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
+func (a *applyActor) forget(r *Read)                    { a.inbox.Put(applyItem{forget: r}, true) }
 func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
 func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
 
@@ -140,6 +155,7 @@ func (a *applyActor) step() bool {
 	for _, item := range a.inbox.Take() {
 		a.accept(item)
 	}
+	a.serveReads()
 	switch {
 	case a.install != nil:
 		a.restore()
@@ -162,9 +178,11 @@ func (a *applyActor) accept(item applyItem) {
 	if !item.pending.proposals.empty() {
 		a.pending = append(a.pending, item.pending)
 	}
-	if len(item.read.reads) > 0 {
+	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
-		a.serveReads()
+	}
+	if item.forget != nil {
+		a.forgetRead(item.forget)
 	}
 	a.view = a.view || item.view
 	if item.install != nil {
@@ -175,16 +193,16 @@ func (a *applyActor) accept(item applyItem) {
 // fetch gets the next entries, from memory or from the store.
 func (a *applyActor) fetch() bool {
 	first := a.applied.Index + 1
-	r := a.memoryLog.readForApply(first, a.target, a.entriesMax, a.bytesMax)
+	r := a.memoryLog.ReadForApply(first, a.target, a.entriesMax, a.bytesMax)
 	switch {
-	case r.served:
-		a.apply(r.entries)
-	case errors.Is(r.err, core.ErrCompacted):
+	case r.Served:
+		a.apply(r.Entries)
+	case errors.Is(r.Err, core.ErrCompacted):
 		return false // a snapshot was received: it will be installed
-	case r.err != nil:
-		a.Fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.err))
+	case r.Err != nil:
+		a.Fail(fmt.Errorf("actors: entry %d is to be applied, and the log does not reach so far: %w", first, r.Err))
 	default:
-		a.fetchFromStore(first, r.storeLast)
+		a.fetchFromStore(first, r.StoreLast)
 	}
 	return true
 }
@@ -198,7 +216,7 @@ func (a *applyActor) fetchFromStore(first, last core.Index) {
 		switch {
 		case err == nil:
 			a.fetched = entries
-		case errors.Is(err, storage.ErrNotFound) && first <= a.memoryLog.purgedUpTo().Index:
+		case errors.Is(err, storage.ErrNotFound) && first <= a.memoryLog.Purged().Index:
 			// As above; the installation wakes it.
 		default:
 			a.Fail(fmt.Errorf("actors: entry %d is to be applied and cannot be read: %w", first, err))
@@ -247,7 +265,8 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 		a.config = core.ConfigurationAt{LogID: entries[i].LogID, Configuration: configuration}
 	}
 	a.applied, a.appliedTime = last.LogID, last.Time
-	a.memoryLog.setApplied(last.Index)
+	a.memoryLog.SetApplied(last.Index)
+	a.readable.applied.Store(uint64(last.Index))
 	a.settle(entries, values)
 	a.serveReads()
 	a.core.noteApplied(last.LogID)
@@ -336,19 +355,20 @@ func (a *applyActor) decide(p *Proposal, id core.LogID, value []byte, err error)
 func (a *applyActor) answer() {
 	bytes := 0
 	for i := range a.decided {
-		bytes += a.decided[i].p.roomBytes
+		bytes += a.decided[i].p.room.Bytes()
 	}
-	a.admission.release(len(a.decided), bytes)
+	a.admission.Release(len(a.decided), bytes)
 	for i := range a.decided {
 		e := &a.decided[i]
 		if !e.p.isRemote() {
-			e.p.finish(stageApply, e.id, e.value, e.err)
+			e.p.finishWith(&a.answered, stageApply, e.id, e.value, e.err)
 		} else if e.p.stage.CompareAndSwap(stageApply, stageDone) {
 			a.results.add(e.p, e.id, e.value, e.err)
 		}
 	}
 	clear(a.decided)
 	a.decided = a.decided[:0]
+	a.answered.Give()
 	a.results.send(a.answers)
 }
 
@@ -360,9 +380,24 @@ func (a *applyActor) serveReads() {
 			kept = append(kept, b)
 			continue
 		}
-		observe.ReadsServed{Since: b.since}.Tell(a.watch)
-		for _, r := range b.reads {
+		if b.since != 0 {
+			a.readable.isCurrent(b.since)
+			observe.ReadsServed{Since: b.since}.Tell(a.watch)
+		}
+		for r := b.reads.pop(); r != nil; r = b.reads.pop() {
 			a.underWay.finish(r, stageApply, b.index, nil)
+		}
+	}
+	clear(a.reads[len(kept):])
+	a.reads = kept
+}
+
+// forgetRead lets go of a read that was cancelled.
+func (a *applyActor) forgetRead(r *Read) {
+	kept := a.reads[:0]
+	for _, b := range a.reads {
+		if b.reads.remove(r); !b.reads.empty() {
+			kept = append(kept, b)
 		}
 	}
 	clear(a.reads[len(kept):])
@@ -391,6 +426,8 @@ func (a *applyActor) restore() {
 	meta := *a.install
 	a.install = nil
 	var err error
+	// Meanwhile the machine may be neither what it was nor what it will be.
+	a.readable.applied.Store(0)
 	span := observe.Restoring{Meta: &meta}.Begin(a.watch)
 	a.Do(calls.Restore, func() { err = a.readSnapshot(meta) }, func() {
 		observe.Restored{Span: span, Meta: &meta, Err: err}.Tell(a.watch)
@@ -401,7 +438,8 @@ func (a *applyActor) restore() {
 		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
-		a.memoryLog.setApplied(meta.Index)
+		a.memoryLog.SetApplied(meta.Index)
+		a.readable.applied.Store(uint64(meta.Index))
 		a.settleJump(meta.LogID)
 		a.serveReads()
 		a.core.put(&core.SnapshotInstalled{LogID: meta.LogID})
@@ -428,6 +466,7 @@ func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
 
 // finish answers whoever still waits: what was appended here may yet happen.
 func (a *applyActor) finish() {
+	a.readable.applied.Store(0)
 	for _, item := range a.inbox.Close() {
 		a.acceptLast(item)
 	}
@@ -440,7 +479,7 @@ func (a *applyActor) finish() {
 	}
 	a.pending = nil
 	for _, b := range a.reads {
-		for _, r := range b.reads {
+		for r := b.reads.pop(); r != nil; r = b.reads.pop() {
 			a.underWay.finish(r, stageApply, 0, cause)
 		}
 	}
@@ -452,7 +491,7 @@ func (a *applyActor) acceptLast(item applyItem) {
 	if !item.pending.proposals.empty() {
 		a.pending = append(a.pending, item.pending)
 	}
-	if len(item.read.reads) > 0 {
+	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
 	}
 }

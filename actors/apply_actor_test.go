@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
@@ -18,6 +20,17 @@ func work(env *stagetest.Hand, s *stage.Shell) {
 	s.Wake()
 	env.Settle()
 }
+
+// entriesOf makes entries of a term from first to last, each of size bytes.
+func entriesOf(term core.Term, first, last core.Index, size int) []core.Entry {
+	var entries []core.Entry
+	for i := first; i <= last; i++ {
+		entries = append(entries, core.Entry{LogID: id(term, i), Kind: core.EntryCommand, Data: make([]byte, size-core.EntryOverheadBytes)})
+	}
+	return entries
+}
+
+func id(term core.Term, i core.Index) core.LogID { return core.LogID{Term: term, Index: i} }
 
 // applyRig is an apply actor that a test steps by hand; nothing else of its
 // group runs.
@@ -32,9 +45,9 @@ func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
 	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
 	r.apply = newApplyActor(applyNeeds{
-		home: home{env: r.env}, group: 1, machine: &listMachine{}, ctx: t.Context(),
-		memoryLog: newMemoryLog(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
-		admission: &admission{entriesMax: 100, bytesMax: 1 << 20, parent: &admission{}}, underWay: &readCount{},
+		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(),
+		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
+		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{}, readable: &readable{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
@@ -52,7 +65,7 @@ func (r *applyRig) handOver(first core.LogID, n int, from core.Identity) {
 		p := &Proposal{from: from, id: uint64(at.Index), Completed: func(p *Proposal) {
 			r.answers = append(r.answers, fmt.Sprintf("%s: %s", name, outcome(p.Err)))
 		}}
-		r.apply.admission.acquire(p, 100, false)
+		r.apply.admission.Acquire(&p.room, p, 100, false)
 		p.stage.Store(stageApply)
 		held.proposals.push(p)
 		at.Index++
@@ -98,7 +111,7 @@ func TestPendingProposalsAreDecidedByWhatIsApplied(t *testing.T) {
 	log := entriesOf(1, 1, 3, 100)
 	log = append(log, entriesOf(2, 4, 5, 100)...)
 	log = append(log, entriesOf(3, 6, 7, 100)...)
-	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: log})
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: log})
 
 	r.apply.inbox.Put(applyItem{upTo: 3}, true)
 	r.run()
@@ -109,14 +122,29 @@ func TestPendingProposalsAreDecidedByWhatIsApplied(t *testing.T) {
 	r.apply.inbox.Put(applyItem{upTo: 6}, true)
 	r.run()
 	r.expect(t, "3.6: applied")
-	if n, _ := r.apply.admission.inflight(); n != 1 {
+	if n, _ := r.apply.admission.Inflight(); n != 1 {
 		t.Errorf("room for %d proposals is out, want 1", n)
 	}
 	r.apply.finish()
 	r.expect(t, "3.7: unknown")
-	if n, b := r.apply.admission.inflight(); n != 0 || b != 0 {
+	if n, b := r.apply.admission.Inflight(); n != 0 || b != 0 {
 		t.Errorf("room for %d proposals, %d bytes is out", n, b)
 	}
+}
+
+// TestSlotIsOfATerm: an entry of an older term may come to stand where this node has
+// appended its own: a leader of a newer term has it, and brings it along. It is not
+// what was proposed here, which is lost when an entry of that term is applied.
+func TestSlotIsOfATerm(t *testing.T) {
+	r := newApplyRig(t)
+	r.handOver(id(3, 5), 2, core.Identity{})
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: append(entriesOf(1, 1, 6, 100), entriesOf(4, 7, 7, 100)...)})
+	r.apply.inbox.Put(applyItem{upTo: 6}, true)
+	r.run()
+	r.expect(t)
+	r.apply.inbox.Put(applyItem{upTo: 7}, true)
+	r.run()
+	r.expect(t, "3.5: lost", "3.6: lost")
 }
 
 func TestPendingProposalsThatASnapshotOvertakes(t *testing.T) {
@@ -131,7 +159,7 @@ func TestPendingProposalsThatASnapshotOvertakes(t *testing.T) {
 	r.expect(t, "1.2: unknown", "1.3: unknown", "2.9: unknown", "2.10: unknown")
 	r.apply.settleJump(id(3, 10))
 	r.expect(t, "2.11: lost")
-	if n, _ := r.apply.admission.inflight(); n != 0 {
+	if n, _ := r.apply.admission.Inflight(); n != 0 {
 		t.Errorf("room for %d proposals is out", n)
 	}
 }
@@ -142,7 +170,7 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	r.handOver(id(1, 1), 2, a)
 	r.handOver(id(1, 3), 1, b)
 	r.handOver(id(1, 4), 1, a)
-	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
 	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
 	var got []string
@@ -157,30 +185,43 @@ func TestForwardedResultsAreBatched(t *testing.T) {
 	if want := "to 2: 1=1 2=1 4=1|to 3: 3=1"; strings.Join(got, "|") != want {
 		t.Errorf("sent %q, want %q", strings.Join(got, "|"), want)
 	}
-	if n, _ := r.apply.admission.inflight(); n != 0 {
+	if n, _ := r.apply.admission.Inflight(); n != 0 {
 		t.Errorf("room for %d proposals is out", n)
 	}
 }
 
 func TestReadsWaitForTheirIndex(t *testing.T) {
 	r := newApplyRig(t)
-	r.apply.memoryLog.submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
-	wait := func(index core.Index) {
+	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
+	wait := func(index core.Index) *Read {
 		read := &Read{Completed: func(read *Read) {
-			r.answers = append(r.answers, fmt.Sprintf("read %d at %d", read.Index, r.apply.applied.Index))
+			r.answers = append(r.answers, fmt.Sprintf("read %d at %d, current at %d", read.Index, r.apply.applied.Index, r.apply.readable.current.Load()))
 		}}
 		read.stage.Store(stageApply)
-		r.apply.inbox.Put(applyItem{read: readBatch{index, []*Read{read}, 0}}, true)
+		batch := readBatch{index: index, since: core.Instant(10 * index)}
+		batch.reads.push(read)
+		r.apply.serve(batch)
+		return read
 	}
 	wait(3)
 	wait(0)
 	wait(2)
 	r.run()
-	r.expect(t, "read 0 at 0")
+	r.expect(t, "read 0 at 0, current at 0")
 	r.apply.entriesMax = 1
+	// Who was cancelled is not kept until its index comes.
+	r.apply.forget(wait(9))
 	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()
-	r.expect(t, "read 2 at 2", "read 3 at 3")
+	r.expect(t, "read 2 at 2, current at 20", "read 3 at 3, current at 30")
+	if len(r.apply.reads) != 0 {
+		t.Errorf("%d reads are kept", len(r.apply.reads))
+	}
+	// The state was current when the read was asked for, and an older one brings
+	// nothing back.
+	wait(2)
+	r.run()
+	r.expect(t, "read 2 at 4, current at 30")
 }
 
 // TestErrorsSurviveTheWire: what a forwarded proposal is told means the same as

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/goleak"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
@@ -126,6 +127,7 @@ type host struct {
 	meter       metric.MeterProvider
 	foldsGroups bool
 	around      func(network.Network) network.Network
+	env         stage.Environment // nil: production's
 }
 
 func address(id membership.NodeID) string { return fmt.Sprintf("host-%d", id) }
@@ -153,7 +155,7 @@ func (h *host) start() {
 	}
 	h.node, err = NewNode(NodeConfig{
 		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: n,
-		Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
+		Environment: h.env, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -166,7 +168,7 @@ func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupCo
 	return GroupConfig{
 		Group: group, StateMachine: machine,
 		Settings: core.Settings{
-			ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second, UncommittedBytesMax: 64 << 20,
+			ElectionTimeout: 3 * time.Second, HeartbeatInterval: 50 * time.Millisecond, HungLimit: 20 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 64 << 20,
 		},
 		CommandBytesMax: 1 << 20, InflightProposalsMax: 4096, InflightBytesMax: 64 << 20,
 		LogCacheBytesMax: 64 << 20,
@@ -311,12 +313,19 @@ func members(ids ...membership.NodeID) []membership.Member {
 // newCluster starts hosts 1 to n and forms a cluster of them.
 func newCluster(t *testing.T, n int, configure func(*GroupConfig)) []*host {
 	t.Helper()
+	return newClusterOf(t, n, configure, nil)
+}
+
+// newClusterOf is newCluster with something around the network of each host.
+func newClusterOf(t *testing.T, n int, configure func(*GroupConfig), around func(network.Network) network.Network) []*host {
+	t.Helper()
 	hub := inproc.NewHub()
 	var hosts []*host
 	var ids []membership.NodeID
 	for i := range n {
 		id := membership.NodeID(i + 1)
 		h := newHost(t, hub, id, configure)
+		h.around = around
 		h.start()
 		hosts = append(hosts, h)
 		ids = append(ids, id)

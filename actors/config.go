@@ -53,8 +53,10 @@ func (c *NodeConfig) Validate() error {
 		return errors.New("actors: NodeConfig.Snapshots is missing")
 	case c.Network == nil:
 		return errors.New("actors: NodeConfig.Network is missing")
-	case c.InflightProposalsMax < 0 || c.InflightBytesMax < 0:
-		return errors.New("actors: a budget of NodeConfig is negative")
+	case c.InflightProposalsMax < 0:
+		return fmt.Errorf("actors: NodeConfig.InflightProposalsMax %d is negative", c.InflightProposalsMax)
+	case c.InflightBytesMax < 0:
+		return fmt.Errorf("actors: NodeConfig.InflightBytesMax %d is negative", c.InflightBytesMax)
 	}
 	return nil
 }
@@ -101,8 +103,7 @@ type GroupConfig struct {
 	Witness Witness
 }
 
-// Validate names the field and the rule that it breaks. core.Config.Validate
-// says the rest.
+// Validate names the field and the rule that it breaks.
 func (c *GroupConfig) Validate() error {
 	if c.Group == 0 {
 		return errors.New("actors: GroupConfig.Group is 0")
@@ -110,8 +111,8 @@ func (c *GroupConfig) Validate() error {
 	if c.StateMachine == nil {
 		return errors.New("actors: GroupConfig.StateMachine is missing")
 	}
-	if field, value := c.NotPositive(); field != "" {
-		return fmt.Errorf("actors: GroupConfig.%s %d is not positive", field, value)
+	if field, rule := c.Check(); field != "" {
+		return fmt.Errorf("actors: GroupConfig.%s %s", field, rule)
 	}
 	if size := c.CommandBytesMax + core.EntryOverheadBytes; size > c.InflightBytesMax {
 		return fmt.Errorf("actors: GroupConfig.InflightBytesMax %d has no room for one command of %d bytes", c.InflightBytesMax, c.CommandBytesMax)
@@ -119,8 +120,12 @@ func (c *GroupConfig) Validate() error {
 	return nil
 }
 
-// NotPositive returns the first bound that is not positive, "" if all are.
-func (c *GroupConfig) NotPositive() (field string, value int) {
+// Check returns the first number that is wrong, of the settings or a bound, and the
+// rule that it breaks; "" if none is.
+func (c *GroupConfig) Check() (field, rule string) {
+	if field, rule := c.Settings.Check(); field != "" {
+		return field, rule
+	}
 	for _, f := range []struct {
 		name  string
 		value int
@@ -128,7 +133,6 @@ func (c *GroupConfig) NotPositive() (field string, value int) {
 		{"CommandBytesMax", c.CommandBytesMax},
 		{"InflightProposalsMax", c.InflightProposalsMax},
 		{"InflightBytesMax", c.InflightBytesMax},
-		{"UncommittedBytesMax", c.UncommittedBytesMax},
 		{"LogCacheBytesMax", c.LogCacheBytesMax},
 		{"MessageBytesMax", c.MessageBytesMax},
 		{"EntriesPerMessageMax", c.EntriesPerMessageMax},
@@ -139,8 +143,8 @@ func (c *GroupConfig) NotPositive() (field string, value int) {
 		{"SnapshotChunkBytes", c.SnapshotChunkBytes},
 	} {
 		if f.value <= 0 {
-			return f.name, f.value
+			return f.name, fmt.Sprintf("%d is not positive", f.value)
 		}
 	}
-	return "", 0
+	return "", ""
 }

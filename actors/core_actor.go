@@ -1,10 +1,15 @@
 package actors
 
 import (
+	"slices"
+
+	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -13,15 +18,22 @@ import (
 //
 //	OWNS      the engine, its timers, the proposals that wait for a leader or
 //	          were forwarded to one, the reads that have no index yet, a
-//	          bootstrap under way; it starts and stops streams and transfers
-//	RECEIVES  proposals, reads, the messages of other nodes, and notices: durable,
-//	          matched, applied, timer, snapshot built, sent, received, installed
-//	SENDS     what the engine commands: writes to the log actor, pending
-//	          proposals and the commit index to the apply actor, notices to
-//	          the streams, messages to the network; a status and events to
-//	          whoever watches
+//	          bootstrap, elections by hand and transfers of leadership under
+//	          way, results that the network did not take yet; it starts and
+//	          stops streams and transfers of snapshots
+//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, and that their callers wait no longer;
+//	          the messages of other nodes, and lost connections; notices:
+//	          durable, matched, applied, timer, snapshot built, sent, received,
+//	          installed; views of the machine; results that were not sent
+//	SENDS     what the engine commands: writes to the log actor; pending
+//	          proposals, confirmed reads and the commit index to the apply
+//	          actor; notices to the streams; messages to the network; a status
+//	          and events to whoever watches
 //	WAITS ON  nothing
-//	BOUND admission; the senders' windows; one notice for each request
+//	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax;
+//	          messages by the windows of their senders; 1,024 messages with
+//	          results that were not sent, the oldest of which are dropped;
+//	          bootstraps by their callers; one notice for each request
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
 	stage.Shell
@@ -33,10 +45,12 @@ type coreActor struct {
 
 	timers    [timersMax]engineTimer
 	due       []core.Timer // of this burst
+	burst     []any        // what is left of it: a panic comes between
 	proposals proposalsInCore
 	reads     readsInCore
 	// bootstraps wait for the bootstrap under way.
 	bootstraps []*bootstrapRequest
+	leadership leadershipRequests
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -47,8 +61,8 @@ type coreActor struct {
 	commitNotice stage.Timer
 	// applyTo is told once a burst, at its end.
 	applyTo core.Index
-	// waitsForFlush is what the inbox was told last.
-	waitsForFlush bool
+	// waitsForFlush and waitsForMatches are what the inbox was told last.
+	waitsForFlush, waitsForMatches bool
 	// Events that every burst has use for.
 	flushed  core.Flushed
 	applied  core.Applied
@@ -85,7 +99,7 @@ type coreNeeds struct {
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
 	write     func(*core.Write)
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	apply     applyMail
 	// streams and jobs are the actors that the core starts and stops.
 	streams *streams
@@ -95,10 +109,12 @@ type coreNeeds struct {
 	status    func() Status
 	seen      *seen
 	notify    func(*core.Notice)
-	admission *admission
+	admission *admission.Room[*Proposal]
 	underWay  *readCount
 	answers   *resultSender
 	stopCause func() error
+	// readable is what reads are answered by without the core.
+	readable *readable
 }
 
 // coreNetwork is what the core uses of network.Network.
@@ -118,6 +134,8 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
+	// forget lets go of a read that was cancelled.
+	forget(*Read)
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
@@ -125,7 +143,7 @@ type applyMail interface {
 
 func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c := &coreActor{coreNeeds: needs, engine: engine}
-	c.Shell = c.shell("core", c.step, c.finish)
+	c.Shell = c.Home.Shell("core", c.step, c.finish)
 	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	return c
@@ -140,15 +158,15 @@ func (c *coreActor) noteMatched(counts bool)   { c.inbox.noteMatched(counts) }
 
 // step carries out one burst: everything that has piled up.
 func (c *coreActor) step() bool {
-	woken, urgent := c.inbox.Pending()
+	woken, _ := c.inbox.Pending()
 	if !woken {
 		return false
 	}
-	if !urgent {
-		// Proposals alone woke it: one yield lets the other clients come along.
-		c.Env.Yield()
-	}
+	// If proposals or reads alone woke it, the other clients come along. Reads that
+	// come together share a round.
+	c.inbox.Gather(c.Env)
 	items, notices, urgent := c.inbox.takeAll()
+	c.burst = items
 	if urgent {
 		c.proposals.progress()
 	}
@@ -159,7 +177,8 @@ func (c *coreActor) step() bool {
 		c.flushed.IOID = notices.flushed
 		c.stepEngine(&c.flushed)
 	}
-	for _, item := range items {
+	for i, item := range items {
+		c.burst = items[i+1:]
 		c.handle(item)
 	}
 	if notices.matched {
@@ -176,9 +195,6 @@ func (c *coreActor) step() bool {
 	c.proposals.pump()
 	c.reads.ask(c)
 	observe.Burst{Engine: c.engine, Now: c.now}.Tell(c.watch)
-	if changing := c.engine.Changing(); changing != c.seen.changing.Load() {
-		c.seen.changing.Store(changing)
-	}
 	if c.logNotice.hasEntries() {
 		c.notifyStreams()
 	}
@@ -186,9 +202,10 @@ func (c *coreActor) step() bool {
 	c.tellApply()
 	c.armRetry()
 	c.publish()
-	if waits := c.engine.WaitsForFlush(); waits != c.waitsForFlush {
-		c.waitsForFlush = waits
-		c.inbox.attend(waits)
+	c.leadership.tellEnded()
+	if flush, matches := c.engine.WaitsForFlush(), c.engine.WaitsForMatches(); flush != c.waitsForFlush || matches != c.waitsForMatches {
+		c.waitsForFlush, c.waitsForMatches = flush, matches
+		c.inbox.attend(flush, matches)
 	}
 	return false // whatever comes next wakes it
 }
@@ -237,6 +254,20 @@ func (c *coreActor) handle(item any) {
 		c.beginBootstrap(item)
 	case *cancelBootstrap:
 		c.cancelBootstrap(item.id)
+	case *electRequest:
+		c.elect(item)
+	case *cancelElect:
+		c.leadership.leaveElect(item.request)
+	case *transferRequest:
+		c.transfer(item)
+	case *cancelTransfer:
+		c.cancelTransfer(item)
+	case *pauseRequest:
+		c.pauseElections(item)
+	case *core.TransferRequest:
+		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
+	case *core.TimeoutNow:
+		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *unsentResults:
 		c.proposals.keepUnsent(item.m)
 	case *commitNoticeDue:
@@ -247,6 +278,7 @@ func (c *coreActor) handle(item any) {
 		c.onRetry()
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
+		c.readable.show(c.engine.Readable())
 		c.execute(nil)
 	case core.Event:
 		c.stepEngine(item)
@@ -259,8 +291,10 @@ func (c *coreActor) handle(item any) {
 }
 
 // stepEngine steps the engine and carries out its commands before the next step.
+// What reads are answered by is shown before any of them.
 func (c *coreActor) stepEngine(ev core.Event) {
 	c.engine.Step(c.now, ev, &c.out)
+	c.readable.show(c.engine.Readable())
 	c.execute(ev)
 }
 
@@ -268,7 +302,7 @@ func (c *coreActor) stepEngine(ev core.Event) {
 func (c *coreActor) transferEnded(ev *core.SnapshotSent) {
 	c.jobs.StreamStopped(ev.Peer, ev.Stream)
 	if s := c.streams.find(streamKey{ev.Peer, ev.Stream}); s != nil {
-		s.inbox.Put(&core.StreamSnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
+		s.inbox.Put(&stream.SnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
 	}
 }
 
@@ -276,7 +310,7 @@ func (c *coreActor) onPeerDown(ev *core.PeerDown) {
 	if ev.Class == core.ClassBulk {
 		for _, s := range c.streams.running {
 			if s.key.peer.ID == ev.Node {
-				s.inbox.Put(&core.StreamDown{}, true)
+				s.inbox.Put(&stream.Down{}, true)
 			}
 		}
 		c.proposals.onPeerDown(ev.Node)
@@ -339,7 +373,7 @@ func (c *coreActor) onRetry() {
 // first, and watchers are looked for behind it: one of the two sees the other.
 func (c *coreActor) publish() {
 	before, now := c.seen.published.put(c.engine.StatusInto)
-	c.seen.appendTimes.note(before, now, c.now)
+	c.seen.appendTimes.Note(before, now, c.now)
 	if c.seen.watchers.some() && now.Differs(before) {
 		c.seen.watchers.tell(c.status())
 	}
@@ -349,6 +383,7 @@ func (c *coreActor) publish() {
 // ends too.
 func (c *coreActor) finish() {
 	left := c.inbox.Close()
+	c.readable.lease.Store(0)
 	for i := range c.timers {
 		c.timers[i].cancel()
 	}
@@ -358,7 +393,7 @@ func (c *coreActor) finish() {
 		}
 	}
 	cause := c.stopCause()
-	for _, item := range left {
+	for _, item := range slices.Concat(c.burst, left) {
 		switch item := item.(type) {
 		case *Proposal:
 			c.proposals.accept(item)
@@ -368,6 +403,12 @@ func (c *coreActor) finish() {
 			_ = item.view.Close()
 		case *bootstrapRequest:
 			item.done(cause)
+		case *electRequest:
+			item.done(0, cause)
+		case *transferRequest:
+			item.done(Handover{}, cause)
+		case *pauseRequest:
+			item.done(cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -376,6 +417,7 @@ func (c *coreActor) finish() {
 	c.proposals.finish(cause)
 	c.reads.finish(c, cause)
 	c.endBootstraps(cause)
+	c.leadership.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -63,6 +64,10 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.dial(cmd.Members)
 	case *core.BootstrapEnded:
 		c.endBootstraps(cmd.Err)
+	case *core.ElectEnded:
+		c.leadership.electEnded(cmd)
+	case *core.TransferEnded:
+		c.leadership.transferEnded(cmd)
 	case *core.ConfigurationChanged:
 		c.onConfiguration(cmd.At)
 	case *core.Notice:
@@ -88,7 +93,7 @@ func (c *coreActor) submit(w *core.Write) {
 		c.seen.setCluster(w.HardState.Cluster)
 		c.seen.term.Store(uint64(w.HardState.Term))
 	}
-	c.memoryLog.submit(w)
+	c.memoryLog.Submit(w)
 	observe.Submitted{Write: w}.Tell(c.watch)
 	for _, message := range w.Then {
 		observe.Sending{Message: message, Waits: true}.Begin(c.watch)
@@ -123,7 +128,7 @@ func (c *coreActor) dial(members []membership.Member) {
 
 func (c *coreActor) peerAlive(cmd *core.PeerAlive) {
 	if s := c.streams.find(streamKey{cmd.Peer, cmd.Stream}); s != nil {
-		s.inbox.Put(&core.StreamAlive{Match: cmd.Match, Sent: cmd.Sent}, true)
+		s.inbox.Put(&stream.Alive{Match: cmd.Match, Sent: cmd.Sent}, true)
 	}
 }
 

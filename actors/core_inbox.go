@@ -20,8 +20,8 @@ type coreInbox struct {
 type coreNotices struct {
 	flushed core.IOID
 	applied core.LogID
-	// matched: streams know something new of their peers; one of them counts if
-	// it may move the commit index, or a change of the configuration.
+	// matched: streams know something new of their peers; one of them counts if it
+	// may move the commit index.
 	matched, counts bool
 }
 
@@ -40,19 +40,21 @@ func (n *coreNotices) count() int {
 type attention struct {
 	// flush: the engine waits for what is being written.
 	flush bool
+	// matches: the engine waits for what peers hold, also below the commit index.
+	matches bool
 	// status: somebody watches the status.
 	status bool
 }
 
 // wakes says which notice wakes the core: one that may change more than the
-// number that it is. A match does if it counts, a flush while the engine waits
-// for one, and whatever it is while somebody watches the status, in which all
+// number that it is. A match does if it counts or the engine waits for any, a flush
+// while the engine waits for one, and whatever it is while somebody watches the status, in which all
 // of it stands.
 //
 // A notice that woke the core goes on counting until it is taken. So the rule may
 // look at all notices whenever one of them, or the attention, changes.
 func (a attention) wakes(n *coreNotices) bool {
-	return n.counts || a.flush && n.flushed != 0 || a.status && n.count() > 0
+	return n.counts || a.matches && n.matched || a.flush && n.flushed != 0 || a.status && n.count() > 0
 }
 
 // noteFlushed takes the watermark of durable writes.
@@ -79,11 +81,11 @@ func (b *coreInbox) noteMatched(counts bool) {
 	})
 }
 
-// attend says whether flushes wake the core from now on. One that came before
-// and would have woken it does so now.
-func (b *coreInbox) attend(flush bool) {
+// attend says whether flushes and matches wake the core from now on. One that came
+// before and would have woken it does so now.
+func (b *coreInbox) attend(flush, matches bool) {
 	b.Note(func() bool {
-		b.attention.flush = flush
+		b.attention.flush, b.attention.matches = flush, matches
 		return b.attention.wakes(&b.notices)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 )
 
 // TestLogNotice: entries go in the burst that brought them, a commit index alone
@@ -18,7 +19,7 @@ func TestLogNotice(t *testing.T) {
 	}
 	taken := func(last, commit core.Index) {
 		t.Helper()
-		if g, ok := n.take(); !ok || g != (core.StreamGrown{Last: last, Commit: commit}) {
+		if g, ok := n.take(); !ok || g != (stream.Grown{Last: last, Commit: commit}) {
 			t.Errorf("taken: %+v, %v", g, ok)
 		}
 	}

@@ -10,9 +10,10 @@
 // bounds it, and with what it dies.
 //
 // The rooms below, from the bottom: stage is what any actor runs on, and alone
-// knows protoactor; calls names the kinds of calls that block; observe makes spans,
-// metrics and log lines of what actors tell; snapshots builds, sends and receives
-// snapshots.
+// knows protoactor; admission bounds what is under way; memlog is the end of a log in
+// memory; calls names the kinds of calls that block; observe makes spans, metrics and
+// log lines of what actors tell; disk writes the log store; snapshots builds, sends and
+// receives snapshots.
 //
 // The API is asynchronous: no call blocks but Node.Start and NewNode, which read
 // the disk, and completions are called from actors and must not block. Package

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/settingstest"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -252,7 +253,7 @@ func TestOrderlyStopAnswersEveryWaiter(t *testing.T) {
 		t.Errorf("Err after an orderly stop: %v", err)
 	}
 	allRoomReturned(t, leader.group)
-	follower.group.Kill(func(error) { stopped <- struct{}{} })
+	follower.group.Stop(func(error) { stopped <- struct{}{} })
 	await(t, stopped, "the follower's group to stop")
 	for _, err := range floods[1].settle(t) {
 		if !errors.Is(err, core.ErrStopped) && !core.MayHaveHappened(err) {
@@ -355,7 +356,6 @@ func TestConfigurationsAreChecked(t *testing.T) {
 		"Store":             func(c *NodeConfig) { c.Store = nil },
 		"Snapshots":         func(c *NodeConfig) { c.Snapshots = nil },
 		"Network":           func(c *NodeConfig) { c.Network = nil },
-		"budget":            func(c *NodeConfig) { c.InflightBytesMax = -1 },
 		"belongs to node 7": func(c *NodeConfig) { c.ID = 8 },
 	} {
 		cfg := base
@@ -364,6 +364,8 @@ func TestConfigurationsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
+	settingstest.Negative(t, base, func(c NodeConfig) error { return c.Validate() })
+	settingstest.Negative(t, groupConfig(2, &listMachine{}), func(c GroupConfig) error { return c.Validate() })
 	h := newHost(t, inproc.NewHub(), 1, nil)
 	h.start()
 	for want, change := range map[string]func(*GroupConfig){

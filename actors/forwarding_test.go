@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/disk"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -119,8 +120,8 @@ func TestQuietPeriod(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n := &Node{cfg: NodeConfig{ID: membership.NodeID(1), Store: store}, promises: promises{store: store, recorded: store.Header().Promise}}
-		if err := n.promises.raise(t.Context(), timeout); err != nil {
+		n := &Node{cfg: NodeConfig{ID: membership.NodeID(1), Store: store}, promises: disk.NewPromises(store, store.Header().Promise)}
+		if err := n.promises.Raise(t.Context(), timeout); err != nil {
 			t.Fatal(err)
 		}
 		if got := n.quietPeriod(timeout, test.again); got != test.want {

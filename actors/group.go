@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/disk"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
@@ -32,10 +35,11 @@ type Group struct {
 	apply     *applyActor
 	streams   *streams
 	jobs      *snapshots.Jobs
-	memoryLog *memoryLog
-	log       *groupLog
-	admission *admission
+	memoryLog *memlog.Log
+	log       *disk.GroupLog
+	admission *admission.Room[*Proposal]
 	reads     readCount
+	readable  readable
 	seen      seen
 	events    listeners[Event]
 	final     atomic.Pointer[Status]
@@ -62,30 +66,31 @@ type life struct {
 func (g *Group) Propose(p *Proposal) {
 	p.reset(g.watch)
 	if len(p.Data) > g.cfg.CommandBytesMax {
-		p.finish(stageCore, core.LogID{}, nil, &core.TooLargeError{Size: len(p.Data), Max: g.cfg.CommandBytesMax})
+		p.finish(stageRoom, core.LogID{}, nil, &core.TooLargeError{Size: len(p.Data), Max: g.cfg.CommandBytesMax})
 		return
 	}
-	switch g.admission.acquire(p, sizeOf(p.Data), p.WaitForRoom) {
-	case admissionGranted:
+	switch g.admission.Acquire(&p.room, p, sizeOf(p.Data), p.WaitForRoom) {
+	case admission.Granted:
 		g.enter(p)
-	case admissionRefused:
+	case admission.Refused:
 		observe.Overloaded{How: observe.OverloadRefused}.Tell(g.watch)
-		p.finish(stageCore, core.LogID{}, nil, core.ErrOverloaded)
-	case admissionClosed:
-		p.finish(stageCore, core.LogID{}, nil, g.stopCause())
-	case admissionQueued:
+		p.finish(stageRoom, core.LogID{}, nil, core.ErrOverloaded)
+	case admission.Closed:
+		p.finish(stageRoom, core.LogID{}, nil, g.stopCause())
+	case admission.Queued:
 		observe.Overloaded{How: observe.OverloadWaited}.Tell(g.watch) // enter follows
 	}
 }
 
 // enter hands a proposal that has its room to the core.
 func (g *Group) enter(p *Proposal) {
-	bytes := p.roomBytes
+	bytes := p.room.Bytes()
+	p.stage.Store(stageCore)
 	observe.Room{Span: p.span}.Tell(g.watch)
 	if g.core.inbox.Put(p, false) {
 		return
 	}
-	g.admission.release(1, bytes)
+	g.admission.Release(1, bytes)
 	p.finish(stageCore, core.LogID{}, nil, g.stopCause())
 }
 
@@ -101,7 +106,7 @@ func (g *Group) Cancel(p *Proposal) {
 
 // Inflight returns how many proposals are admitted and not yet answered, and
 // their size in bytes.
-func (g *Group) Inflight() (proposals, bytes int) { return g.admission.inflight() }
+func (g *Group) Inflight() (proposals, bytes int) { return g.admission.Inflight() }
 
 // Stop stops the group in order: every waiter is answered, the actors end, what
 // was written is durable, then done is called, with Err's error. Later calls
@@ -117,9 +122,6 @@ func (g *Group) Stop(done func(error)) {
 	g.life.mu.Unlock()
 	g.end(nil)
 }
-
-// Kill stops the group like Stop, without handing leadership over.
-func (g *Group) Kill(done func(error)) { g.Stop(done) }
 
 // Done is closed when the group has stopped.
 func (g *Group) Done() <-chan struct{} { return g.life.done }
@@ -171,7 +173,7 @@ func (g *Group) end(cause error) {
 	if begun {
 		return
 	}
-	for _, p := range g.admission.close() {
+	for _, p := range g.admission.Close() {
 		p.finish(stageRoom, core.LogID{}, nil, g.stopCause())
 	}
 	g.core.Stop()
@@ -199,7 +201,7 @@ func (g *Group) memberEnded() {
 // applyEnded lets the log go: what is queued is still written, unless the group
 // has failed.
 func (g *Group) applyEnded() {
-	if !g.node.log.inbox.Put(logItem{log: g.log, leave: g.finished, drop: g.Err() != nil}, true) {
+	if !g.node.log.Leave(g.log, g.Err() != nil, g.finished) {
 		g.finished()
 	}
 }
@@ -214,6 +216,7 @@ func (g *Group) finished() {
 	last.Stopped, last.Err, last.Ready = true, g.Err(), false
 	// Who has stopped neither leads nor knows who does.
 	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
+	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
 	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
 		last.Role = core.RoleFollower
 	}

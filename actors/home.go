@@ -6,17 +6,11 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// home is what every actor of a group is given, and the keeper of a node: what it runs in, whom it tells what
-// it does, who takes its failure and who is told of its end.
+// home is what every actor of a group is given: where it lives, and whom it tells
+// what it does.
 type home struct {
-	env    stage.Environment
-	watch  *observe.Watch
-	failed func(cause error)
-	ended  func()
-}
-
-func (h home) shell(name string, next func() bool, closing func()) stage.Shell {
-	return stage.Shell{Env: h.env, Name: name, Next: next, Closing: closing, Failed: h.failed, Ended: h.ended}
+	stage.Home
+	watch *observe.Watch
 }
 
 // instant reads the clock for the engine, whose instants the environment's are.

@@ -3,14 +3,11 @@ package actors
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -70,119 +67,6 @@ func TestPromiseComesDown(t *testing.T) {
 		case <-time.After(10 * promise):
 			t.Fatalf("it stays at %v", before)
 		}
-	}
-}
-
-// TestPromiseOfThisLifeStays: what was promised in this life is never lowered.
-func TestPromiseOfThisLifeStays(t *testing.T) {
-	store := &promiseStore{memory.New(1), make(chan time.Duration, 100)}
-	if err := errors.Join(store.Store.RecordPromise(t.Context(), time.Hour), store.Close(), store.Reopen()); err != nil {
-		t.Fatal(err)
-	}
-	n := keeperNode(t, store)
-	if err := n.promises.raise(t.Context(), 3*time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	for _, left := range []time.Duration{time.Hour, 10 * time.Minute, time.Minute, 0} {
-		if err := n.promises.lower(left); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var got []time.Duration
-	for len(store.recorded) > 0 {
-		got = append(got, <-store.recorded)
-	}
-	if want := []time.Duration{10 * time.Minute, 3 * time.Minute}; len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
-		t.Errorf("recorded %v, want %v", got, want)
-	}
-}
-
-// fickleStore records the first so many promises and then says that it has not.
-type fickleStore struct {
-	*memory.Store
-	fails    bool
-	recorded []time.Duration
-}
-
-func (s *fickleStore) RecordPromise(ctx context.Context, d time.Duration) error {
-	s.recorded = append(s.recorded, d)
-	if err := s.Store.RecordPromise(ctx, d); err != nil || !s.fails {
-		return err
-	}
-	return errors.New("no room")
-}
-
-// TestPromiseAfterAFailedLowering: rule 13: a store that fails may have recorded the
-// lower promise. One that lies between is recorded before it is given.
-func TestPromiseAfterAFailedLowering(t *testing.T) {
-	store := &fickleStore{Store: memory.New(1)}
-	p := &promises{store: store, recorded: time.Hour}
-	store.fails = true
-	if err := p.lower(time.Minute); err == nil {
-		t.Fatal("the failure is not told")
-	}
-	store.fails = false
-	if err := p.raise(t.Context(), 10*time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	if want := []time.Duration{time.Minute, 10 * time.Minute}; !slices.Equal(store.recorded, want) {
-		t.Errorf("recorded %v, want %v", store.recorded, want)
-	}
-}
-
-// keepingStore tells what of peers it has kept. Each call waits for a token.
-type keepingStore struct {
-	*memory.Store
-	tokens chan struct{}
-	kept   chan storage.Peer
-}
-
-func (s *keepingStore) KeepPeer(ctx context.Context, p storage.Peer) error {
-	<-s.tokens
-	defer func() { s.kept <- p }()
-	return s.Store.KeepPeer(ctx, p)
-}
-
-// TestKeeperKeepsPeers: rule 29: what was proved of a peer is there in the next
-// life of the node. While the store takes its time the newest of each peer waits,
-// and no more.
-func TestKeeperKeepsPeers(t *testing.T) {
-	store := &keepingStore{memory.New(1), make(chan struct{}, 10), make(chan storage.Peer, 10)}
-	n := keeperNode(t, store)
-	t.Cleanup(func() { close(store.tokens) })
-	peer := func(id membership.NodeID, address string) network.Peer {
-		return network.Peer{Local: network.Local{Identity: membership.Identity{ID: id, Incarnation: 20}, StartCounter: 3, Nonce: 5}, Address: address}
-	}
-	var got []string
-	kept := func() {
-		t.Helper()
-		store.tokens <- struct{}{}
-		select {
-		case p := <-store.kept:
-			got = append(got, fmt.Sprint(p.ID, " ", p.Address))
-		case <-time.After(patience):
-			t.Fatalf("kept %q, and nothing more", got)
-		}
-	}
-	handler{n}.Learned(peer(2, "first"))
-	kept()
-	handler{n}.Learned(peer(2, "second")) // is under way, or waits like the others
-	for i := range 1000 {
-		handler{n}.Learned(peer(2, fmt.Sprint(i)))
-		handler{n}.Learned(peer(3, fmt.Sprint(i)))
-	}
-	n.keeper.inbox.Note(func() bool {
-		if waiting := len(n.keeper.inbox.notes.peers); waiting > 2 {
-			t.Errorf("%d records wait for two peers", waiting)
-		}
-		return false
-	})
-	want := []network.Peer{peer(2, "999"), peer(3, "999")}
-	for !slices.Equal(n.knownPeers(), want) {
-		kept()
-	}
-	if len(got) > 4 {
-		t.Errorf("kept %q: more than the first, what was under way, and the newest of each", got)
 	}
 }
 

@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 )
 
 // logNotice is how far the log reaches and is committed, on its way to the streams.
 // New entries go at the end of the burst that brought them. A commit index alone
 // waits for more entries to travel with, for commitNoticeDelay at most.
 type logNotice struct {
-	pending core.StreamGrown
+	pending stream.Grown
 	// notified is the end of the log that all streams know of.
 	notified core.Index
 	// waits: a timer runs for a commit index alone.
@@ -25,19 +26,19 @@ const commitNoticeDelay = time.Millisecond
 
 // note takes what the engine says.
 func (n *logNotice) note(r *core.Replicate) {
-	n.pending = core.StreamGrown{Last: r.Last, Commit: r.Commit}
+	n.pending = stream.Grown{Last: r.Last, Commit: r.Commit}
 }
 
 // hasEntries reports whether there are entries that the streams do not know of.
 func (n *logNotice) hasEntries() bool { return n.pending.Last > n.notified }
 
 // take returns what the streams are to be told, ok is false if there is nothing.
-func (n *logNotice) take() (grown core.StreamGrown, ok bool) {
-	if n.pending == (core.StreamGrown{}) {
+func (n *logNotice) take() (grown stream.Grown, ok bool) {
+	if n.pending == (stream.Grown{}) {
 		return grown, false
 	}
 	grown = n.pending
-	n.notified, n.pending = grown.Last, core.StreamGrown{}
+	n.notified, n.pending = grown.Last, stream.Grown{}
 	return grown, true
 }
 
@@ -48,7 +49,7 @@ func (n *logNotice) streamStarts() { n.notified = 0 }
 // delay reports whether a timer has to be started for what is left, and takes it as
 // started.
 func (n *logNotice) delay() bool {
-	if n.waits || n.pending == (core.StreamGrown{}) {
+	if n.waits || n.pending == (stream.Grown{}) {
 		return false
 	}
 	n.waits = true

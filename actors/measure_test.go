@@ -15,6 +15,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/metrics"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
 )
 
@@ -224,20 +225,20 @@ func TestAllInstrumentsAreThere(t *testing.T) {
 		if row.Kind == metrics.Histogram {
 			continue
 		}
-		points := found[row.Name]
+		points := found[string(row.ID)]
 		if len(points) == 0 {
-			t.Errorf("%s is not there", row.Name)
+			t.Errorf("%s is not there", row.ID)
 			continue
 		}
 		want := 1
 		for _, a := range row.Attributes {
 			want *= max(len(a.Values), 1)
 			if _, ok := points[0].set.Value(attribute.Key(a.Key)); !ok {
-				t.Errorf("%s lacks the attribute %s: %v", row.Name, a.Key, points[0].set)
+				t.Errorf("%s lacks the attribute %s: %v", row.ID, a.Key, points[0].set)
 			}
 		}
 		if len(points) != want || points[0].set.Len() != len(row.Attributes)+1 {
-			t.Errorf("%s has %d series with %d attributes, want %d with %d", row.Name, len(points), points[0].set.Len(), want, len(row.Attributes)+1)
+			t.Errorf("%s has %d series with %d attributes, want %d with %d", row.ID, len(points), points[0].set.Len(), want, len(row.Attributes)+1)
 		}
 	}
 	if n := sum(found["raft.leader.missing"]).sum; n != 1 {
@@ -248,6 +249,22 @@ func TestAllInstrumentsAreThere(t *testing.T) {
 		if len(points) > 0 && points[0].count == 0 {
 			t.Errorf("%s is observed after the end of the node", name)
 		}
+	}
+}
+
+// logging is a network that has lost lines of its log.
+type logging struct{ network.Network }
+
+func (logging) LinesDropped() int64 { return 7 }
+
+// TestLinesThatTheNetworkLost asserts that the node counts them with its own.
+func TestLinesThatTheNetworkLost(t *testing.T) {
+	m, provider := newMeters(t)
+	h := newHost(t, inproc.NewHub(), 1, nil)
+	h.meter, h.around = provider, func(n network.Network) network.Network { return logging{n} }
+	h.start()
+	if n := sum(m.read()["raft.observations.dropped"], metrics.KeyKind, "line").sum; n != 7 {
+		t.Errorf("%v lines are lost, want 7", n)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/disk"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
@@ -25,10 +27,10 @@ type Node struct {
 	env       stage.Environment
 	logger    *slog.Logger
 	identity  membership.Identity
-	log       *logActor
+	log       *disk.LogActor
 	network   *outbox
 	observed  *observe.Node
-	admission *admission
+	admission *admission.Room[*Proposal]
 	gate      *snapshots.Gate
 	inflight  sync.Map // membership.NodeID -> *atomic.Int64
 	// unreachable is why nodes cannot be reached now by a control connection. The
@@ -37,8 +39,8 @@ type Node struct {
 	// table routes messages; it is replaced as a whole.
 	table atomic.Pointer[groupTable]
 
-	keeper   *keeper
-	promises promises
+	keeper   *disk.Keeper
+	promises *disk.Promises
 
 	mu sync.Mutex
 	// starting are groups that are being started, lived those that ever ran in
@@ -76,29 +78,34 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		identity:  membership.Identity{ID: header.Node, Incarnation: header.Incarnation},
 		starting:  make(map[membership.GroupID]bool),
 		lived:     make(map[membership.GroupID]bool),
-		admission: &admission{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax},
+		admission: admission.New[*Proposal](admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, nil, nil),
 	}
 	if n.env == nil {
 		n.env = stage.Production()
 	}
-	observed, err := observe.New(observe.Config{
+	observing := observe.Config{
 		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing, Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups,
-	})
+	}
+	if n, logs := out.Network.(network.Logging); logs {
+		observing.LinesDropped = n.LinesDropped
+	}
+	observed, err := observe.New(observing)
 	if err != nil {
 		return nil, err
 	}
 	n.observed, n.logger, out.watch = observed, observed.Watch().Logger(), observed.Watch()
-	n.promises.store, n.promises.recorded = cfg.Store, header.Promise
+	n.promises = disk.NewPromises(cfg.Store, header.Promise)
 	n.table.Store(&groupTable{})
 	n.gate = snapshots.NewGate(n.env.Rand())
-	n.log = newLogActor(n.env, cfg.Store, cfg.Network, n.promises.exclusive, n.storeFailed, n.logEnded)
-	n.log.watch = observed.Watch()
-	n.log.inbox.Meter = n.log.watch.Inbox(observe.ActorLog)
-	n.keeper = newKeeper(keeperNeeds{
-		home:  home{env: n.env, watch: observed.Watch(), failed: n.storeFailed, ended: n.keeperEnded},
-		store: cfg.Store, promises: &n.promises,
+	n.log = disk.NewLogActor(disk.LogNeeds{
+		Env: n.env, Watch: observed.Watch(), Store: cfg.Store, Network: cfg.Network,
+		Exclusive: n.promises.Exclusive, StoreFailed: n.storeFailed, Ended: n.logEnded,
+	})
+	n.keeper = disk.NewKeeper(disk.KeeperNeeds{
+		Env: n.env, Watch: observed.Watch(), Store: cfg.Store, Promises: n.promises,
+		Failed: n.storeFailed, Ended: n.keeperEnded,
 	}, header)
-	n.keeper.begin()
+	n.keeper.Begin()
 	n.log.Start()
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
 	if err := cfg.Network.Start(local, n.knownPeers(), handler{n}); err != nil {
@@ -256,7 +263,11 @@ func (n *Node) logEnded() {
 		return
 	}
 	var err error
-	n.env.Do(calls.Close, func() { err = n.cfg.Network.Close() }, func() { n.closed(err) })
+	n.env.Do(&stage.Call{
+		Kind: calls.Close,
+		Run:  func() { err = n.cfg.Network.Close() },
+		Done: func() { n.closed(err) },
+	})
 }
 
 func (n *Node) closed(err error) {
@@ -336,10 +347,10 @@ func (h handler) Connected(peer membership.Identity, class core.Class) {
 }
 
 // Learned has it kept.
-func (h handler) Learned(p network.Peer) { h.n.keeper.learned(p) }
+func (h handler) Learned(p network.Peer) { h.n.keeper.Learned(p) }
 
 // Outlived stops this node for good.
-func (h handler) Outlived(by membership.Identity) { h.n.keeper.outlived(by) }
+func (h handler) Outlived(by membership.Identity) { h.n.keeper.Outlived(by) }
 
 // Disconnected tells every group.
 func (h handler) Disconnected(node membership.NodeID, class core.Class, cause error) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -29,6 +31,7 @@ type Proposal struct {
 	WaitForRoom bool
 	// Completed is called exactly once for each Propose, from an actor or from
 	// within a method of the group. It must not block, and may propose again.
+	// A proposal made by NewProposal has none: see Await.
 	Completed func(*Proposal)
 
 	// LogID, Value and Err are the result, valid from Completed on. Value is
@@ -40,8 +43,8 @@ type Proposal struct {
 	// stage tells where the proposal is. From stageApply on it changes by
 	// comparing, so that it is completed once whoever comes first.
 	stage atomic.Uint32
-	// roomBytes is the room that it holds, 0 if none.
-	roomBytes int
+	// room is what it holds of admission.
+	room admission.Request[*Proposal]
 	// cancelled is the core actor's: Cancel came before the proposal did.
 	cancelled bool
 	// from and id are set for a proposal that another node forwarded here, and
@@ -56,11 +59,27 @@ type Proposal struct {
 	// Links of the one list, or chain, that the proposal is in.
 	next, prev *Proposal
 	list       *proposalList
+
+	answer *stage.Answer
 }
+
+// NewProposal returns a proposal for whose end one goroutine waits, with Await.
+func NewProposal() *Proposal { return &Proposal{answer: stage.NewAnswer()} }
+
+// Await returns true when p is completed, and false if done was closed before that.
+// Then the caller either waits again or calls Leave.
+func (p *Proposal) Await(done <-chan struct{}) bool { return p.answer.Await(done) }
+
+// Leave says, after an Await in vain, that nobody waits for p any more: it is
+// then the actors' for good. It reports false if p has been completed meanwhile.
+func (p *Proposal) Leave() bool { return p.answer.Leave() }
+
+// Renew makes a proposal that was completed as new.
+func (p *Proposal) Renew() { *p = Proposal{answer: p.answer} }
 
 // Stages of a proposal.
 const (
-	// stageRoom: it waits for room. 0 is a proposal that nobody has handed over.
+	// stageRoom: it has no room yet. 0 is a proposal that nobody has handed over.
 	stageRoom uint32 = iota + 1
 	// stageCore: it is in the core actor's inbox, or in its hands.
 	stageCore
@@ -74,24 +93,6 @@ const (
 	stageDone
 )
 
-// Read is a linearizable read: Completed is called when this node's state
-// machine has applied all that was committed anywhere when ReadIndex was called.
-// Its owner changes like that of a Proposal.
-type Read struct {
-	// Completed is called exactly once for each ReadIndex. It must not block.
-	Completed func(*Read)
-
-	// Index is the read index, and Err why there is none. Valid from Completed
-	// on.
-	Index core.Index
-	Err   error
-
-	stage atomic.Uint32
-	// span is of the read, from watch, which is told how it goes.
-	span  observe.Span
-	watch *observe.Watch
-}
-
 // isRemote reports whether another node waits for the answer.
 func (p *Proposal) isRemote() bool { return !p.from.IsZero() }
 
@@ -99,19 +100,42 @@ func (p *Proposal) isRemote() bool { return !p.from.IsZero() }
 func (p *Proposal) reset(w *observe.Watch) {
 	p.watch = w
 	p.LogID, p.Value, p.Err = core.LogID{}, nil, nil
-	p.roomBytes, p.cancelled, p.id = 0, false, 0
-	p.stage.Store(stageCore)
+	p.cancelled, p.id = false, 0
+	p.stage.Store(stageRoom)
 }
 
 // finish completes p, whose stage its holder knows to be from, unless somebody
 // did so first.
 func (p *Proposal) finish(from uint32, id core.LogID, value []byte, err error) bool {
+	if !p.decide(from, id, value, err) {
+		return false
+	}
+	if p.answer != nil {
+		p.answer.Give()
+	} else {
+		p.Completed(p)
+	}
+	return true
+}
+
+// finishWith is finish for one of many: its answer is given with the others.
+func (p *Proposal) finishWith(others *stage.Answers, from uint32, id core.LogID, value []byte, err error) {
+	switch {
+	case !p.decide(from, id, value, err):
+	case p.answer != nil:
+		others.Add(p.answer)
+	default:
+		p.Completed(p)
+	}
+}
+
+// decide sets the result, unless somebody did so first.
+func (p *Proposal) decide(from uint32, id core.LogID, value []byte, err error) bool {
 	if !p.stage.CompareAndSwap(from, stageDone) {
 		return false
 	}
 	p.LogID, p.Value, p.Err = id, value, err
 	p.ended(id, err)
-	p.Completed(p)
 	return true
 }
 
@@ -127,16 +151,4 @@ func (p *Proposal) ended(id core.LogID, err error) {
 		observe.Completed{Span: p.span, ID: id, Err: err}.Tell(p.watch)
 		p.span = observe.Span{}
 	}
-}
-
-// finish completes r likewise.
-func (r *Read) finish(from uint32, index core.Index, err error) bool {
-	if !r.stage.CompareAndSwap(from, stageDone) {
-		return false
-	}
-	r.Index, r.Err = index, err
-	observe.ReadEnded{Span: r.span, Index: index, Err: err}.Tell(r.watch)
-	r.span = observe.Span{}
-	r.Completed(r)
-	return true
 }

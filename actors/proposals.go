@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -118,6 +119,7 @@ func (s *proposalsInCore) propose() {
 		}
 		s.event = core.Propose{Entries: entries, Time: c.Env.WallTime(), ExpectedTerm: expected}
 		c.engine.Step(c.now, &s.event, &c.out)
+		c.readable.show(c.engine.Readable())
 		s.admitted(s.event.First, s.event.Admitted)
 		clear(entries[s.event.Admitted:]) // the log keeps the array, and not these
 		c.execute(&s.event)
@@ -168,6 +170,16 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 			return nil
 		})
 		s.held.noRoom = true
+	case errors.Is(err, core.ErrTransferring):
+		// What other nodes have forwarded waits for the outcome here: sent back, it
+		// would come again at once.
+		s.failWaiting(func(p *Proposal) error {
+			if p.FailWithoutLeader && !p.isRemote() {
+				return core.ErrTransferring
+			}
+			return nil
+		})
+		s.held.noRoom = true
 	case errors.Is(err, core.ErrTermChanged):
 		s.failWaiting(func(p *Proposal) error {
 			if p.ExpectedTerm == expected {
@@ -194,7 +206,7 @@ func (s *proposalsInCore) forward() {
 		s.batch = s.batch[:0]
 		bytes, traced := 0, 0
 		for p := s.waiting.first; p != nil; p = p.next {
-			if bytes += p.roomBytes; bytes > c.cfg.MessageBytesMax && len(m.Proposals) > 0 {
+			if bytes += p.room.Bytes(); bytes > c.cfg.MessageBytesMax && len(m.Proposals) > 0 {
 				break
 			}
 			s.lastID++
@@ -270,10 +282,10 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 		case c.changed.Role != core.RoleLeader:
 			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
 		default:
-			switch c.admission.acquire(p, sizeOf(f.Data), false) {
-			case admissionGranted:
+			switch c.admission.Acquire(&p.room, p, sizeOf(f.Data), false) {
+			case admission.Granted:
 				s.accept(p)
-			case admissionClosed:
+			case admission.Closed:
 				s.results.add(p, core.LogID{}, nil, c.stopCause())
 			default:
 				observe.Overloaded{How: observe.OverloadRefused}.Tell(c.watch)
@@ -353,7 +365,7 @@ func (s *proposalsInCore) cancel(p *Proposal) {
 	c := s.core
 	switch p.stage.Load() {
 	case stageRoom:
-		if c.admission.cancel(p) {
+		if c.admission.Cancel(&p.room) {
 			s.complete(p, stageRoom, core.LogID{}, nil, context.Canceled)
 			return
 		}
@@ -373,8 +385,8 @@ func (s *proposalsInCore) cancel(p *Proposal) {
 
 // complete returns the room of a proposal that the core holds, and ends it.
 func (s *proposalsInCore) complete(p *Proposal, from uint32, id core.LogID, value []byte, err error) {
-	if p.roomBytes > 0 {
-		s.core.admission.release(1, p.roomBytes)
+	if bytes := p.room.Bytes(); bytes > 0 {
+		s.core.admission.Release(1, bytes)
 	}
 	if p.isRemote() {
 		p.stage.Store(stageDone)

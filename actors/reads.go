@@ -2,75 +2,82 @@ package actors
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 )
 
-// readsInCore are the reads that have no index yet. Those of a burst share one
-// request, and no request is made while no leader is known: the engine would
-// keep each of them.
+// readsInCore are the reads that have no index yet. Those of a burst share a request,
+// one for those that a lease may answer and one for the others, and no request is made
+// while no leader is known: the engine would keep each of them.
 type readsInCore struct {
-	waiting []*Read
-	asked   []askedReads
-	lastID  uint64
+	waiting, byLease readChain
+	asked            []askedReads
+	lastID           uint64
+	request          core.ReadRequest
 	// asking are those of the request that the engine is just told of.
-	asking readsTogether
-}
-
-// readsTogether share one request.
-type readsTogether []*Read
-
-// traced returns the span of the first that is traced, which the request carries.
-func (r readsTogether) traced() observe.Span {
-	for _, read := range r {
-		if read.span.Traced() {
-			return read.span
-		}
-	}
-	return observe.Span{}
+	asking readChain
 }
 
 type askedReads struct {
 	id    uint64
-	reads []*Read
+	reads readChain
 	since core.Instant
 }
 
-func (r *readsInCore) accept(read *Read) { r.waiting = append(r.waiting, read) }
+func (r *readsInCore) accept(read *Read) {
+	if read.byLease() {
+		r.byLease.push(read)
+	} else {
+		r.waiting.push(read)
+	}
+}
 
-// ask begins one request for all that wait. An ID is never used again.
+// ask begins a request for all that wait.
 func (r *readsInCore) ask(c *coreActor) {
-	if len(r.waiting) == 0 || c.changed.Leader == 0 {
+	if c.changed.Leader == 0 {
 		return
 	}
+	if !r.waiting.empty() {
+		r.askFor(c, &r.waiting, false)
+	}
+	if !r.byLease.empty() {
+		r.askFor(c, &r.byLease, true)
+	}
+}
+
+// askFor begins one request. An ID is never used again. The engine, and the actor with
+// it, may put reads back into waiting meanwhile.
+func (r *readsInCore) askFor(c *coreActor, waiting *readChain, lease bool) {
+	reads := *waiting
+	*waiting = readChain{}
 	r.lastID++
-	r.asked = append(r.asked, askedReads{r.lastID, r.waiting, c.now})
-	r.asking, r.waiting = r.waiting, nil
-	if c.changed.Role == core.RoleLeader {
-		for _, read := range r.asking {
+	r.asked = append(r.asked, askedReads{r.lastID, reads, c.now})
+	if r.asking = reads; c.changed.Role == core.RoleLeader {
+		for read := reads.first; read != nil; read = read.next {
 			observe.ReadAsked{Span: read.span}.Tell(c.watch)
 		}
 	}
-	c.stepEngine(&core.ReadRequest{ID: r.lastID})
-	r.asking = nil
+	r.request = core.ReadRequest{ID: r.lastID, Lease: lease}
+	c.stepEngine(&r.request)
+	r.asking = readChain{}
 }
 
 // ready lets the apply actor serve the reads of a request.
 func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
-	reads, since := r.takeAsked(cmd.ID)
-	kept := reads[:0]
-	for _, read := range reads {
-		if read.stage.CompareAndSwap(stageCore, stageApply) {
-			kept = append(kept, read)
+	asked, since := r.takeAsked(cmd.ID)
+	batch := readBatch{index: cmd.Index, since: since}
+	for read := asked.pop(); read != nil; read = asked.pop() {
+		if err := read.lagging(cmd.Index, c.readable); err != nil {
+			c.underWay.finish(read, stageCore, 0, err)
+		} else if read.stage.CompareAndSwap(stageCore, stageApply) {
+			observe.ReadConfirmed{Span: read.span, Index: cmd.Index}.Tell(c.watch)
+			batch.reads.push(read)
 		}
 	}
-	for _, read := range kept {
-		observe.ReadConfirmed{Span: read.span, Index: cmd.Index}.Tell(c.watch)
-	}
-	if len(kept) > 0 && !c.apply.serve(readBatch{cmd.Index, kept, since}) {
-		for _, read := range kept {
+	reads := batch.reads
+	if !reads.empty() && !c.apply.serve(batch) {
+		for read := reads.pop(); read != nil; read = reads.pop() {
 			c.underWay.finish(read, stageApply, 0, c.stopCause())
 		}
 	}
@@ -80,98 +87,53 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 // burst.
 func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
 	reads, _ := r.takeAsked(cmd.ID)
-	if cmd.Err != nil {
-		for _, read := range reads {
+	for read := reads.pop(); read != nil; read = reads.pop() {
+		if cmd.Err != nil {
 			c.underWay.finish(read, stageCore, 0, cmd.Err)
+			continue
 		}
-		return
-	}
-	for _, read := range reads {
 		observe.ReadAgain{Span: read.span}.Tell(c.watch)
+		r.accept(read)
 	}
-	r.waiting = append(r.waiting, reads...)
 }
 
-func (r *readsInCore) takeAsked(id uint64) ([]*Read, core.Instant) {
+func (r *readsInCore) takeAsked(id uint64) (readChain, core.Instant) {
 	for i := range r.asked {
 		if r.asked[i].id == id {
 			asked := r.asked[i]
-			r.asked = append(r.asked[:i], r.asked[i+1:]...)
+			last := copy(r.asked[i:], r.asked[i+1:]) + i
+			r.asked[last] = askedReads{}
+			r.asked = r.asked[:last]
 			return asked.reads, asked.since
 		}
 	}
-	return nil, 0
+	return readChain{}, 0
 }
 
 // cancel ends a read wherever it is. A request whose reads have all gone stays
 // until the engine answers it.
 func (r *readsInCore) cancel(c *coreActor, read *Read) {
-	r.waiting = without(r.waiting, read)
+	if c.underWay.finish(read, stageApply, 0, context.Canceled) {
+		// The index that it waits for may never come.
+		c.apply.forget(read)
+		return
+	}
+	r.waiting.remove(read)
+	r.byLease.remove(read)
 	for i := range r.asked {
-		r.asked[i].reads = without(r.asked[i].reads, read)
+		r.asked[i].reads.remove(read)
 	}
-	if !c.underWay.finish(read, stageApply, 0, context.Canceled) {
-		c.underWay.finish(read, stageCore, 0, context.Canceled)
-	}
-}
-
-func without(reads []*Read, read *Read) []*Read {
-	for i := range reads {
-		if reads[i] == read {
-			return append(reads[:i], reads[i+1:]...)
-		}
-	}
-	return reads
+	c.underWay.finish(read, stageCore, 0, context.Canceled)
 }
 
 func (r *readsInCore) finish(c *coreActor, cause error) {
-	for _, read := range r.waiting {
+	all := r.waiting
+	all.append(r.byLease)
+	for _, a := range r.asked {
+		all.append(a.reads)
+	}
+	for read := all.pop(); read != nil; read = all.pop() {
 		c.underWay.finish(read, stageCore, 0, cause)
 	}
-	for _, a := range r.asked {
-		for _, read := range a.reads {
-			c.underWay.finish(read, stageCore, 0, cause)
-		}
-	}
-	r.waiting, r.asked = nil, nil
-}
-
-// readCount bounds the reads under way and completes them.
-type readCount struct {
-	inflight atomic.Int64
-	most     int64
-}
-
-// begin counts a read, and reports whether there is room for it.
-func (c *readCount) begin() bool { return c.inflight.Add(1) <= c.most }
-
-// finish completes a read that is at stage from, unless somebody did so first.
-func (c *readCount) finish(r *Read, from uint32, index core.Index, err error) bool {
-	if !r.finish(from, index, err) {
-		return false
-	}
-	c.inflight.Add(-1)
-	return true
-}
-
-// ReadIndex begins a linearizable read: see Read. It asks again until it has an
-// answer or CancelRead is called. With too many reads under way it ends at once
-// with core.ErrOverloaded.
-func (g *Group) ReadIndex(r *Read) {
-	r.Index, r.Err, r.watch = 0, nil, g.watch
-	r.stage.Store(stageCore)
-	if !g.reads.begin() {
-		g.reads.finish(r, stageCore, 0, core.ErrOverloaded)
-		return
-	}
-	if !g.core.inbox.Put(r, true) {
-		g.reads.finish(r, stageCore, 0, g.stopCause())
-	}
-}
-
-// CancelRead ends a read soon, with context.Canceled. r must not be used again.
-func (g *Group) CancelRead(r *Read) {
-	if !g.core.put(&cancelRead{r}) {
-		g.reads.finish(r, stageApply, 0, context.Canceled)
-	}
+	*r = readsInCore{lastID: r.lastID}
 }

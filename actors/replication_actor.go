@@ -7,41 +7,47 @@ import (
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
 
 // replicationActor replicates the log to one follower: a pump around
-// core.Stream.
+// stream.Stream.
 //
 //	OWNS      the stream
 //	RECEIVES  how far the log reaches and is committed; the follower's answers,
-//	          straight from the network; signs of life from the core
+//	          straight from the network; from the core the follower's
+//	          heartbeats' answers, lost connections and the end of a snapshot
 //	SENDS     entries to the follower; to the core the newest match, that a
-//	          snapshot is needed, and that the follower has lost data
-//	WAITS ON  nothing, but the store where the in-memory log has no entries
-//	BOUND     the stream's window
-//	DIES WITH the leader's term, the membership of its follower, the group
+//	          snapshot is needed, that the follower has lost data, and that it
+//	          is in a higher term
+//	WAITS ON  the log store, where the in-memory log has no entries
+//	BOUND     what is on its way, and so its answers, by the stream's window; one
+//	          message of entries is read at a time
+//	DIES WITH the leader's term, the membership of its follower, the group; an
+//	          error of the store stops the group
 type replicationActor struct {
 	stage.Shell
 	replicationNeeds
 	inbox streamInbox
 	key   streamKey
 
-	stream     *core.Stream
+	stream     *stream.Stream
 	generation uint64
-	out        core.StreamOutput
+	out        stream.Output
 	over       bool
 
 	matched core.Index // not yet told
 	figures streamFigures
-	grown   core.StreamGrown
+	grown   stream.Grown
 	// Events that every message has use for.
-	sent   core.StreamSent
-	served core.StreamRead
+	sent   stream.Sent
+	served stream.Read
 	// left is the core's: the bytes that it knows to have left to the peer.
 	left [core.Classes + 1]uint64
 	// newMatch is the match that the core has not taken yet, 0 if it has.
@@ -54,27 +60,25 @@ type replicationNeeds struct {
 	cfg       *GroupConfig
 	self      membership.Identity
 	cluster   func() core.ClusterID
-	memoryLog *memoryLog
+	memoryLog *memlog.Log
 	store     storage.LogStore
 	send      func(core.Message) bool
 	// toPeer is the sum of what all groups' streams have on their way to a node, in
 	// bytes.
 	toPeer func(membership.NodeID) *atomic.Int64
 	core   coreMail
-	// changing: the configuration is to change, so that every match counts.
-	changing *atomic.Bool
 }
 
 // streamInbox is a replication actor's inbox. How far the log has grown is not
 // an item: only the newest counts.
 type streamInbox struct {
-	stage.Inbox[core.StreamEvent]
-	grown core.StreamGrown
+	stage.Inbox[stream.Event]
+	grown stream.Grown
 	grew  bool
 }
 
 // grow takes how far the log has grown.
-func (b *streamInbox) grow(g core.StreamGrown) {
+func (b *streamInbox) grow(g stream.Grown) {
 	b.Note(func() bool {
 		b.grown, b.grew = g, true
 		return true
@@ -82,7 +86,7 @@ func (b *streamInbox) grow(g core.StreamGrown) {
 }
 
 // takeAll swaps out everything.
-func (b *streamInbox) takeAll() (events []core.StreamEvent, grown core.StreamGrown, grew bool) {
+func (b *streamInbox) takeAll() (events []stream.Event, grown stream.Grown, grew bool) {
 	events = b.TakeNoted(func(bool) int {
 		grown, grew, b.grew = b.grown, b.grew, false
 		if grew {
@@ -100,14 +104,13 @@ type streamKey struct {
 }
 
 func newReplicationActor(needs replicationNeeds, c *core.StartStream) *replicationActor {
-	a := &replicationActor{replicationNeeds: needs, key: streamKey{c.Peer.Identity, c.Stream}, generation: needs.memoryLog.now()}
-	a.stream = core.NewStream(core.StreamConfig{
-		Self: a.self, Peer: c.Peer.Identity, Group: a.cfg.Group, Cluster: a.cluster(), Introduces: c.Introduces,
-		Term: c.Term, ID: c.Stream, Terms: c.Terms, Purged: c.Purged, Last: c.Last,
+	a := &replicationActor{replicationNeeds: needs, key: streamKey{c.Peer.Identity, c.Stream}, generation: needs.memoryLog.Generation()}
+	a.stream = stream.New(stream.Config{
+		Start: *c, Group: a.cfg.Group, Cluster: a.cluster(), Self: a.self,
 		MessageBytesMax: a.cfg.MessageBytesMax, EntriesPerMessageMax: a.cfg.EntriesPerMessageMax,
 		InflightMessagesMax: a.cfg.WindowMessagesMax, InflightBytesMax: a.cfg.WindowBytesMax,
 	})
-	a.Shell = a.shell("replication", a.step, a.finish)
+	a.Shell = a.Home.Shell("replication", a.step, a.finish)
 	a.figures.toPeer = a.toPeer(a.key.peer.ID)
 	a.inbox.Wake, a.inbox.Meter, a.watch = a.Wake, a.watch.Inbox(observe.ActorReplication), a.watch.Stream(a.key.peer)
 	return a
@@ -133,7 +136,7 @@ func (a *replicationActor) step() bool {
 	if a.matched > 0 {
 		a.newMatch.Store(uint64(a.matched))
 		// What is committed without it may wait.
-		a.core.noteMatched(a.matched > a.grown.Commit || a.changing.Load())
+		a.core.noteMatched(a.matched > a.grown.Commit)
 		a.matched = 0
 	}
 	a.figures.put(a.stream)
@@ -142,7 +145,7 @@ func (a *replicationActor) step() bool {
 
 // pump steps the stream and carries out what it wants, until it wants nothing or
 // has to wait.
-func (a *replicationActor) pump(ev core.StreamEvent) {
+func (a *replicationActor) pump(ev stream.Event) {
 	now := instant(a.Env)
 	for ev != nil && !a.over {
 		a.stream.Step(now, ev, &a.out)
@@ -182,18 +185,18 @@ func (a *replicationActor) report() {
 
 // read answers the stream's wish from memory, or begins to read the store and
 // returns nil.
-func (a *replicationActor) read(first, last core.Index, bytesMax int) core.StreamEvent {
-	r := a.memoryLog.readForStream(a.generation, first, last, bytesMax)
-	if r.served || r.err != nil {
-		a.served = core.StreamRead{Prev: r.prev, Entries: r.entries, Err: r.err}
+func (a *replicationActor) read(first, last core.Index, bytesMax int) stream.Event {
+	r := a.memoryLog.ReadForStream(a.generation, first, last, bytesMax)
+	if r.Served || r.Err != nil {
+		a.served = stream.Read{Prev: r.Prev, Entries: r.Entries, Err: r.Err}
 		return &a.served
 	}
-	answer := &core.StreamRead{Prev: r.prev}
-	a.Do(calls.Read, func() { a.readStore(answer, first, r.storeLast, bytesMax) }, func() {
+	answer := &stream.Read{Prev: r.Prev}
+	a.Do(calls.Read, func() { a.readStore(answer, first, r.StoreLast, bytesMax) }, func() {
 		// What was said meanwhile comes first. It may make what was read useless, and
 		// a learner that has acknowledged something is told the id no more (rule 27).
 		a.step()
-		if err := a.memoryLog.settleStoreRead(a.generation, first, answer.Prev); err != nil {
+		if err := a.memoryLog.SettleStoreRead(a.generation, first, answer.Prev); err != nil {
 			answer.Err = err
 		}
 		switch {
@@ -211,7 +214,7 @@ func (a *replicationActor) read(first, last core.Index, bytesMax int) core.Strea
 
 // readStore reads the entry before first, whose purged id answer.Prev holds, and
 // those from first to last.
-func (a *replicationActor) readStore(answer *core.StreamRead, first, last core.Index, bytesMax int) {
+func (a *replicationActor) readStore(answer *stream.Read, first, last core.Index, bytesMax int) {
 	store, group := a.store, a.cfg.Group
 	if before := first - 1; before != answer.Prev.Index {
 		entries, err := store.Read(context.Background(), group, before, before, bytesMax)
@@ -248,7 +251,7 @@ type streamFigures struct {
 	onTheWay atomic.Int64
 }
 
-func (f *streamFigures) put(s *core.Stream) {
+func (f *streamFigures) put(s *stream.Stream) {
 	messages, bytes := s.Inflight()
 	onTheWay := int64(s.OnTheWay())
 	f.toPeer.Add(onTheWay - f.onTheWay.Swap(onTheWay))

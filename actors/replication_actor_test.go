@@ -5,9 +5,11 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -21,6 +23,13 @@ type streamRig struct {
 	actor *replicationActor
 }
 
+// deafMail is a core that takes everything and does nothing.
+type deafMail struct{}
+
+func (deafMail) put(any) bool           { return true }
+func (deafMail) noteApplied(core.LogID) {}
+func (deafMail) noteMatched(bool)       {}
+
 var rigCluster = core.ClusterID{1}
 
 func newStreamRig(t *testing.T) *streamRig {
@@ -32,10 +41,10 @@ func newStreamRig(t *testing.T) *streamRig {
 	cfg := groupConfig(1, nil)
 	cfg.EntriesPerMessageMax = 1
 	r.actor = newReplicationActor(replicationNeeds{
-		home: home{env: r.env}, cfg: &cfg, self: membership.Identity{ID: 1, Incarnation: 1}, cluster: func() core.ClusterID { return rigCluster },
-		memoryLog: newMemoryLog(1, core.LogID{}, log[2].LogID, 3), store: store, send: r.net.Send,
+		home: home{Home: stage.Home{Env: r.env}}, cfg: &cfg, self: membership.Identity{ID: 1, Incarnation: 1}, cluster: func() core.ClusterID { return rigCluster },
+		memoryLog: memlog.New(1, core.LogID{}, log[2].LogID, 3), store: store, send: r.net.Send,
 		toPeer: func(membership.NodeID) *atomic.Int64 { return new(atomic.Int64) },
-		core:   &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}}, changing: new(atomic.Bool),
+		core:   deafMail{},
 	}, &core.StartStream{
 		Peer: membership.Member{Identity: membership.Identity{ID: 2, Incarnation: 2}}, Stream: 1, Term: 1, Terms: []core.LogID{log[0].LogID}, Last: 3, Introduces: true,
 	})
@@ -44,7 +53,7 @@ func newStreamRig(t *testing.T) *streamRig {
 }
 
 // hears hands over what the learner says.
-func (r *streamRig) hears(ev core.StreamEvent) {
+func (r *streamRig) hears(ev stream.Event) {
 	r.actor.inbox.Put(ev, true)
 	work(r.env, &r.actor.Shell)
 }
@@ -61,16 +70,16 @@ func (r *streamRig) answer(success bool, match core.Index, cluster core.ClusterI
 // now.
 func TestStreamHearsBeforeItSendsWhatItRead(t *testing.T) {
 	r := newStreamRig(t)
-	r.hears(&core.StreamGrown{Last: 3}) // the probe behind the last entry, which memory knows
+	r.hears(&stream.Grown{Last: 3}) // the probe behind the last entry, which memory knows
 	if len(r.net.sent) != 1 || !r.net.sent[0].Head().Introduces {
 		t.Fatalf("the probe is %+v", r.net.sent)
 	}
-	r.hears(r.answer(false, 0, core.ClusterID{})) // it is empty: the first entry is read for it
+	r.hears(stream.Answered{Response: r.answer(false, 0, core.ClusterID{})}) // it is empty: the first entry is read for it
 	if r.env.Calls() != 1 {
 		t.Fatalf("%d calls of the store", r.env.Calls())
 	}
 	// A snapshot has brought it further than that.
-	r.hears(&core.StreamAlive{Match: 2, Sent: 1})
+	r.hears(&stream.Alive{Match: 2, Sent: 1})
 	r.env.Finish()
 	for r.env.Calls() > 0 {
 		r.env.Finish()

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -15,9 +16,8 @@ type seen struct {
 
 	clusterID   atomic.Pointer[core.ClusterID]
 	term        atomic.Uint64
-	changing    atomic.Bool // core.Engine.Changing
 	published   publishedStatus
-	appendTimes appendTimes
+	appendTimes memlog.AppendTimes
 	watchers    listeners[Status]
 }
 

@@ -7,8 +7,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/disk"
+	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -16,7 +20,7 @@ import (
 // load reads what the node holds of a group and makes its actors. They do not
 // run yet.
 func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun recovery) (*Group, error) {
-	if err := n.promises.raise(ctx, cfg.ElectionTimeout); err != nil {
+	if err := n.promises.Raise(ctx, cfg.ElectionTimeout); err != nil {
 		return nil, fmt.Errorf("actors: the lease promise could not be recorded: %w", err)
 	}
 	begun.read(observe.PartPromise)
@@ -45,16 +49,17 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 	g.seen.group, g.seen.self = cfg.Group, n.identity
 	g.seen.setCluster(state.HardState.Cluster)
 	g.seen.term.Store(uint64(state.HardState.Term))
-	g.admission = &admission{entriesMax: cfg.InflightProposalsMax, bytesMax: cfg.InflightBytesMax, parent: n.admission, granted: g.enter}
+	g.admission = admission.New(admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, n.admission, g.enter)
 	g.reads.most = int64(cfg.InflightProposalsMax)
-	g.memoryLog = newMemoryLog(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
-	g.log = &groupLog{group: cfg.Group, memoryLog: g.memoryLog, watch: watch, known: state.HardState.Cluster}
+	g.readable.env = g.env
+	g.memoryLog = memlog.New(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
+	g.log = &disk.GroupLog{Group: cfg.Group, MemoryLog: g.memoryLog, Watch: watch, Known: state.HardState.Cluster}
 	return g
 }
 
 // wire makes the group's actors, and gives each what it needs of the others.
 func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64) {
-	n, life := g.node, home{env: g.env, watch: g.watch, failed: g.fail, ended: g.memberEnded}
+	n, life := g.node, home{stage.Home{Env: g.env, Failed: g.fail, Ended: g.memberEnded}, g.watch}
 	network := n.cfg.Network
 	answers := &resultSender{
 		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, send: network.Send,
@@ -63,30 +68,30 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	log := n.log
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
-		write:     func(w *core.Write) { log.inbox.Put(logItem{log: g.log, write: *w}, true) },
+		write:     func(w *core.Write) { log.Write(g.log, w) },
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
-		admission: g.admission, underWay: &g.reads, answers: answers, stopCause: g.stopCause,
+		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, stopCause: g.stopCause,
 	}, engine)
 	applies := life
-	applies.ended = g.applyEnded
+	applies.Ended = g.applyEnded
 	g.apply = newApplyActor(applyNeeds{
 		home: applies, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx,
 		memoryLog: g.memoryLog, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cluster: g.seen.cluster,
-		admission: g.admission, underWay: &g.reads, answers: answers, core: g.core, stopCause: g.stopCause,
+		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.cfg.Store,
-		send: network.Send, toPeer: n.inflightTo, core: g.core, changing: &g.seen.changing,
+		send: network.Send, toPeer: n.inflightTo, core: g.core,
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
-		ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
-		Env: g.env, Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.ctx,
+		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
+		Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.ctx,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
-		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn, Ended: g.memberEnded, Failed: g.fail,
+		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
-	g.log.flushed = g.core.inbox.noteFlushed
+	g.log.Flushed = g.core.inbox.noteFlushed
 	g.seen.published.put(engine.StatusInto)
 }
 
@@ -179,6 +184,7 @@ func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
 		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
 		Settings:              cfg.Settings,
 		QuietPeriod:           n.quietPeriod(cfg.ElectionTimeout, again),
+		ClockStops:            n.env.ClockStops(),
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
 		Volatile:              storage.IsVolatile(cfg.StateMachine),
 	}
@@ -204,7 +210,7 @@ func (n *Node) quietPeriod(electionTimeout time.Duration, again bool) time.Durat
 	header := n.cfg.Store.Header()
 	switch {
 	case again:
-		return max(n.promises.alive(), electionTimeout)
+		return max(n.promises.Alive(), electionTimeout)
 	case header.StartCounter == 1:
 		return 0
 	}

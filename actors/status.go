@@ -18,6 +18,12 @@ type Status struct {
 	// LastContact is how long ago this node last heard of its leader: 0 on the
 	// leader itself, -1 if it never did.
 	LastContact time.Duration
+	// LastQuorumContact is how long ago the newest round of heartbeats was begun that
+	// a quorum has answered in this term, on the leader: -1 elsewhere, and if none was.
+	LastQuorumContact time.Duration
+	// LeaseLeft is for how long the leader's lease lasts, 0 without one. Where it is 0
+	// on the leader, NoLease says why.
+	LeaseLeft time.Duration
 	// InflightProposals and InflightBytes are what was admitted here and is not
 	// answered, and WaitingProposals what waits for room to be admitted.
 	InflightProposals, InflightBytes, WaitingProposals int
@@ -42,18 +48,19 @@ func (g *Group) StatusToRead() Status {
 	if last := g.final.Load(); last != nil {
 		return *last
 	}
-	s := Status{EngineStatus: g.seen.published.read(), Group: g.cfg.Group, Self: g.seen.self, LastContact: -1}
+	s := Status{EngineStatus: g.seen.published.read(), Group: g.cfg.Group, Self: g.seen.self, LastContact: -1, LastQuorumContact: -1}
 	// The core is told of these when it has use for them.
-	applied, flushed := g.memoryLog.progress()
+	applied, flushed := g.memoryLog.Progress()
 	s.Applied, s.Flushed = max(s.Applied, applied), max(s.Flushed, min(flushed, s.Last))
 	now := instant(g.env)
 	switch {
 	case s.Role == core.RoleLeader:
 		s.LastContact = 0
+		g.completeLeader(&s, now)
 	case s.Heard != 0:
 		s.LastContact = now.Sub(s.Heard)
 	}
-	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.figures()
+	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.Figures()
 	for i := range s.Peers {
 		g.completePeer(&s, &s.Peers[i], now)
 	}
@@ -66,12 +73,23 @@ func (g *Group) figures() (observe.Figures, bool) {
 	f := observe.Figures{
 		EngineStatus: s.EngineStatus, Self: s.Self, LastContact: s.LastContact,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
-		InflightReads: int(g.reads.inflight.Load()), MemoryLogBytes: g.memoryLog.size(),
+		InflightReads: int(g.reads.inflight.Load()), MemoryLogBytes: g.memoryLog.Size(),
 	}
 	if s.Flushed < s.Last {
-		f.FlushLag = max(instant(g.env).Sub(g.seen.appendTimes.appended(s.Flushed+1)), 0)
+		f.FlushLag = max(instant(g.env).Sub(g.seen.appendTimes.Appended(s.Flushed+1)), 0)
 	}
 	return f, !s.Stopped
+}
+
+// completeLeader fills in what goes on running between two bursts of the core.
+func (g *Group) completeLeader(s *Status, now core.Instant) {
+	if s.QuorumHeard != 0 {
+		s.LastQuorumContact = max(now.Sub(s.QuorumHeard), 0)
+	}
+	s.LeaseLeft = max(s.Lease.Sub(now), 0)
+	if s.LeaseLeft == 0 && s.NoLease == "" {
+		s.NoLease = "it has run out: no quorum has answered lately"
+	}
 }
 
 // completePeer fills in what the engine does not know of a peer.
@@ -88,7 +106,7 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 	}
 	if p.Match < s.Last {
 		p.LagEntries = uint64(s.Last - p.Match)
-		p.Lag = max(now.Sub(g.seen.appendTimes.appended(p.Match+1)), 0)
+		p.Lag = max(now.Sub(g.seen.appendTimes.Appended(p.Match+1)), 0)
 	}
 	// The stream knows before the core that a snapshot has done its work: who
 	// replicates waits for none.

@@ -6,6 +6,7 @@ import (
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 )
 
 // streams are the replication actors of a group, in the order of their start. They
@@ -60,7 +61,7 @@ func (s *streams) find(key streamKey) *replicationActor { return (*s.table.Load(
 // it.
 func (s *streams) answered(m *core.AppendResponse) {
 	if a := s.find(streamKey{m.From, m.Stream}); a != nil && m.To == s.self {
-		a.inbox.Put(m, true)
+		a.inbox.Put(stream.Answered{Response: m}, true)
 	}
 }
 

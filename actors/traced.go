@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/membership"
 )
 
 // Trace decides, before Propose, whether the proposal is traced: under the span
@@ -12,9 +13,26 @@ func (g *Group) Trace(ctx context.Context, p *Proposal) {
 	p.span = observe.Proposing{Ctx: ctx, Bytes: len(p.Data)}.Begin(g.watch)
 }
 
-// TraceRead decides, before ReadIndex, whether the read is traced, as Trace does.
+// TraceRead decides, before ReadNow and ReadIndex, whether the read is traced, as
+// Trace does.
 func (g *Group) TraceRead(ctx context.Context, r *Read) {
-	r.span = observe.Reading{Ctx: ctx}.Begin(g.watch)
+	r.span = observe.Reading{Ctx: ctx, Mode: r.Mode.String()}.Begin(g.watch)
+}
+
+// TransferTrace is the span of a transfer of leadership.
+type TransferTrace struct {
+	watch *observe.Watch
+	span  observe.Span
+}
+
+// TraceTransfer begins the span, under the span of ctx if that has one.
+func (g *Group) TraceTransfer(ctx context.Context, to membership.NodeID) TransferTrace {
+	return TransferTrace{g.watch, observe.MovingLeadership{Ctx: ctx, To: to}.Begin(g.watch)}
+}
+
+// End ends the span. It is called once.
+func (t TransferTrace) End(h Handover, err error) {
+	observe.LeadershipMoved{Span: t.span, Leader: h.Leader, Term: h.Term, Err: err}.Tell(t.watch)
 }
 
 // BootstrapTrace is the span of a bootstrap, from the question to the complete

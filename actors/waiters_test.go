@@ -3,18 +3,34 @@ package actors
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
+
+// sentNetwork notes what is sent.
+type sentNetwork struct {
+	network.Network
+	mu   sync.Mutex
+	sent []core.Message
+}
+
+func (n *sentNetwork) Send(m core.Message) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sent = append(n.sent, m)
+	return true
+}
 
 // narrowNetwork takes only messages with small results.
 type narrowNetwork struct{ sentNetwork }
@@ -34,11 +50,11 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	cfg, published := groupConfig(1, nil), &seen{group: 1, self: id(1)}
 	published.setCluster(core.ClusterID{7})
 	c := &coreActor{coreNeeds: coreNeeds{
-		home: home{env: stage.Production()}, cfg: &cfg, self: id(1), network: net, admission: &admission{}, seen: published,
-		underWay: &readCount{}, stopCause: func() error { return core.ErrStopped },
+		home: home{Home: stage.Home{Env: stage.Production()}}, cfg: &cfg, self: id(1), network: net, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), seen: published,
+		underWay: &readCount{}, readable: &readable{}, stopCause: func() error { return core.ErrStopped },
 		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
 	}}
-	c.Shell = stage.Shell{Env: c.env}
+	c.Shell = c.Home.Shell("core", nil, nil)
 	c.streams = newStreams(replicationNeeds{}, nil)
 	c.jobs = snapshots.NewJobs(&snapshots.Group{})
 	c.proposals.init(c)
@@ -142,39 +158,6 @@ func TestStopDuringStart(t *testing.T) {
 	}
 }
 
-// TestLargeEntryIsNotStarved: an entry above its group's share of a batch is
-// written however much another group has.
-func TestLargeEntryIsNotStarved(t *testing.T) {
-	r := newLogRig(storage.Limits{EntryBytesMax: 400, BatchBytesMax: 400, BatchEntriesMax: 1000})
-	index, ioid := core.Index(0), core.IOID(0)
-	busy := func() {
-		for range 8 {
-			index, ioid = index+1, ioid+1
-			e := core.Entry{LogID: core.LogID{Term: 1, Index: index}, Kind: core.EntryCommand, Data: make([]byte, 52)}
-			r.write(1, core.Write{IOID: ioid, Append: []core.Entry{e}})
-		}
-	}
-	busy()
-	large := core.Entry{LogID: core.LogID{Term: 1, Index: 1}, Kind: core.EntryCommand, Data: make([]byte, 252)}
-	r.write(2, core.Write{IOID: 1, Append: []core.Entry{large}})
-	r.store.onWrite = func(n int) error {
-		if n < 50 {
-			busy()
-		}
-		return nil
-	}
-	r.run()
-	for i, batch := range r.store.batches {
-		if len(batch) >= 7 && fmt.Sprint(batch[:7]) == "group 2" {
-			if i > 2 {
-				t.Errorf("written in batch %d", i)
-			}
-			return
-		}
-	}
-	t.Errorf("not among the first operations of a batch: %q", r.store.batches[:3])
-}
-
 // TestStopAnswersWhatWasForwarded: proposals of other nodes that lie in the inbox
 // of a group that stops were certainly not appended, and who forwarded them is
 // told so at once.
@@ -185,7 +168,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			c.inbox.Wake = func() {}
 			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
 			if closed {
-				c.admission.close()
+				c.admission.Close()
 			}
 			m := &core.ProposeRequest{Header: core.Header{Group: 1, Cluster: core.ClusterID{7}, From: membership.Identity{ID: 3, Incarnation: 1}, To: c.self, Term: 5}}
 			m.Proposals = []core.ForwardedProposal{{ID: 8, Data: []byte("x")}, {ID: 9, Data: []byte("y")}}
@@ -202,7 +185,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 			if len(codes) != 2 || codes[0] != core.ResultStopped || codes[1] != core.ResultStopped {
 				t.Errorf("answered with the codes %v, want twice %d", codes, core.ResultStopped)
 			}
-			if entries, bytes := c.admission.inflight(); entries != 0 || bytes != 0 {
+			if entries, bytes := c.admission.Inflight(); entries != 0 || bytes != 0 {
 				t.Errorf("%d entries and %d bytes of room are not returned", entries, bytes)
 			}
 		})

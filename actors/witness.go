@@ -1,6 +1,9 @@
 package actors
 
-import "github.com/trouperaft/troupe/core"
+import (
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
+)
 
 // Witness sees what the engine and the streams of a group do, step by step. It is
 // for tests and simulators; production has none, and pays a comparison for each
@@ -13,7 +16,7 @@ type Witness interface {
 	// group.
 	Stepped(engine *core.Engine, event core.Event, commands []core.Command) error
 	// Streamed: a stream has carried out event, and wants out done.
-	Streamed(stream *core.Stream, event core.StreamEvent, out *core.StreamOutput)
+	Streamed(s *stream.Stream, event stream.Event, out *stream.Output)
 }
 
 // Invariants is the witness that checks the engine's invariants.
@@ -27,4 +30,4 @@ func (Invariants) Stepped(engine *core.Engine, _ core.Event, _ []core.Command) e
 }
 
 // Streamed does nothing: a stream has no invariant that its engine does not keep.
-func (Invariants) Streamed(*core.Stream, core.StreamEvent, *core.StreamOutput) {}
+func (Invariants) Streamed(*stream.Stream, stream.Event, *stream.Output) {}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/network/inproc"
 )
 
@@ -31,7 +32,7 @@ func (e *eyes) Stepped(_ *core.Engine, event core.Event, commands []core.Command
 	return nil
 }
 
-func (e *eyes) Streamed(_ *core.Stream, _ core.StreamEvent, out *core.StreamOutput) {
+func (e *eyes) Streamed(_ *stream.Stream, _ stream.Event, out *stream.Output) {
 	if out.Send != nil {
 		e.sends.Add(1)
 	}

@@ -102,35 +102,3 @@ func (e *Engine) beginRoundNow(out *Output) {
 	e.out = out
 	e.beginRound()
 }
-
-// TestStreamAllocations: a message, and nothing for what is in it.
-func TestStreamAllocations(t *testing.T) {
-	entries := commands(LogID{5, 3})
-	s := NewStream(StreamConfig{
-		Group: 1, Cluster: worldCluster, Self: rigPeers[0], Peer: rigPeers[1], Term: 5, ID: 7, Terms: []LogID{{1, 1}, {5, 3}}, Last: 2,
-		MessageBytesMax: 1 << 20, EntriesPerMessageMax: 8, InflightMessagesMax: 8, InflightBytesMax: 1 << 20,
-	})
-	var out StreamOutput
-	grown, read, sent, answer := &StreamGrown{}, &StreamRead{}, &StreamSent{OK: true}, &AppendResponse{}
-	last := Index(2)
-	run := func() {
-		last++
-		*grown = StreamGrown{Last: last, Commit: last - 1}
-		s.Step(1, grown, &out)
-		entries[0].LogID = LogID{5, last}
-		*read = StreamRead{Prev: LogID{5, last - 1}, Entries: entries}
-		s.Step(1, read, &out)
-		if out.Send == nil {
-			t.Fatal("nothing is sent")
-		}
-		s.Step(1, sent, &out)
-		*answer = AppendResponse{Header: Header{Cluster: worldCluster, From: rigPeers[1], Term: 5}, Stream: 7, Success: true, Match: last}
-		s.Step(1, answer, &out)
-	}
-	for range 100 {
-		run()
-	}
-	if n := testing.AllocsPerRun(1000, run); n > 1 {
-		t.Errorf("%v allocations", n)
-	}
-}

@@ -31,6 +31,8 @@ func (e *Engine) followLeader(from Identity, term Term) bool {
 	if term > e.hard.Term || e.leader != from || e.role.active() {
 		e.becomeFollower(term, from, fmt.Sprintf("node %d leads term %d", from.ID, term))
 	}
+	// Who was asked to campaign waits for nothing any more: a leader lives.
+	e.failElect(ElectUnderLeader, "")
 	e.termLeader = from
 	e.electionSucceeded()
 	e.resetElectionTimer()

@@ -37,11 +37,17 @@ func (e *Engine) checkBootstrap(members []membership.Member) error {
 	return e.checkSize(members)
 }
 
-// checkMembers holds each member against the limits of package membership.
+// checkMembers holds each member against the limits of package membership. The
+// range of priorities is held here and not where configurations are decoded: one
+// that is stored has to be read.
 func checkMembers(members []membership.Member) error {
 	for i := range members {
-		if err := members[i].Validate(); err != nil {
+		m := &members[i]
+		if err := m.Validate(); err != nil {
 			return &BootstrapError{Reason: err.Error()}
+		}
+		if m.Priority > membership.PriorityMax {
+			return &BootstrapError{Node: m.ID, Reason: fmt.Sprintf("has the Priority %d: it is 0 for the normal one, or %d to %d", m.Priority, membership.PriorityLast, membership.PriorityMax)}
 		}
 	}
 	return nil
@@ -61,8 +67,8 @@ func (e *Engine) checkSize(members []membership.Member) error {
 // way, as soon as the step before is committed and the leader has committed in
 // its own term (rules 21, 22).
 func (e *Engine) continueChange() {
-	if e.role != RoleLeader {
-		return
+	if e.role != RoleLeader || e.transfer.phase != transferNone {
+		return // the target of a transfer is to have the whole log
 	}
 	at := e.configs.latest()
 	c := &at.Configuration
@@ -143,19 +149,26 @@ func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 			waits = append(waits, Waiting{m.ID, behind})
 		case e.log.last.Index-p.match > catchUpEntriesMax:
 			waits = append(waits, Waiting{m.ID, fmt.Sprintf("is a learner, %d entries behind", e.log.last.Index-p.match)})
-		case !quorum && !e.answersNow(p):
+		case !quorum && !e.answeredRound(p):
 			waits = append(waits, Waiting{m.ID, "has not answered within an election time-out"})
 		}
 	}
 	return waits
 }
 
-// answering is 1 for who has answered a round of this term lately.
+// answering is 1 for who has answered a round that was begun in this term lately.
 func (e *Engine) answering(id Identity) uint64 {
-	if p := e.leaderState.peer(id); id == e.cfg.Self || p != nil && e.answersNow(p) {
+	if p := e.leaderState.peer(id); id == e.cfg.Self || p != nil && e.answeredRound(p) {
 		return 1
 	}
 	return 0
+}
+
+// answeredRound reports whether a peer has answered a round of this term that was
+// begun within the last election time-out. What check-quorum grants a new peer is no
+// answer (rule 21).
+func (e *Engine) answeredRound(p *peer) bool {
+	return p.roundSent != 0 && e.now.Sub(p.roundSent) <= e.cfg.ElectionTimeout
 }
 
 // exchangeWanted carries out the end of rule 31: while only the beginner votes,

@@ -11,7 +11,7 @@ func (e *Engine) lostQuorum() bool {
 			return uint64(max(e.now, 0))
 		}
 		if p := e.leaderState.peer(id); p != nil {
-			return uint64(max(p.roundSent, 0))
+			return uint64(max(p.roundSent, p.grace, 0))
 		}
 		return 0
 	}))

@@ -49,9 +49,10 @@ func (w *Write) Empty() bool {
 // Send sends a message, now. If it cannot be sent it is dropped.
 type Send struct{ Message Message }
 
-// StartStream begins replication to a peer: a StreamConfig's worth.
+// StartStream begins replication to a peer, which package stream is about.
 type StartStream struct {
-	Peer   membership.Member
+	Peer membership.Member
+	// Stream is the id of the stream. No two of one term have the same.
 	Stream uint64
 	Term   Term
 	// Terms are the term runs of the leader's log at its election, from the
@@ -65,6 +66,24 @@ type StartStream struct {
 	// Introduces: the peer is to be told the cluster's id until it has
 	// acknowledged something (rule 27).
 	Introduces bool
+}
+
+// Floor returns the last entry of the leader's log, as it was when the stream began,
+// at or below bound.Index whose term is not above bound.Term: a log that holds bound
+// cannot agree with it beyond that. Below the purged entry nothing is known and it
+// returns zero.
+func (c *StartStream) Floor(bound LogID) LogID {
+	log := termRuns{purged: c.Purged, last: LogID{c.Purged.Term, max(c.Last, c.Purged.Index)}, runs: c.Terms}
+	// The term of the last entry before the leader's own, or its own entry if a run of
+	// its term is known.
+	for _, run := range c.Terms {
+		if run.Index <= log.last.Index {
+			log.last.Term = run.Term
+		} else {
+			log.last = run
+		}
+	}
+	return log.floor(bound)
 }
 
 // StopStream ends replication to a peer.
@@ -135,6 +154,23 @@ type ReadReady struct {
 type ReadFailed struct {
 	ID  uint64
 	Err error
+}
+
+// ElectEnded answers an Elect. Err is nil if this node leads Term, else an
+// *ElectError.
+type ElectEnded struct {
+	ID   uint64
+	Term Term
+	Err  error
+}
+
+// TransferEnded answers a TransferLeadership. Err is nil if Leader has committed an
+// entry of Term, which it leads; else a *TransferError or a *NotLeaderError.
+type TransferEnded struct {
+	ID     uint64
+	Leader NodeID
+	Term   Term
+	Err    error
 }
 
 // BreakConnection breaks a connection whose peer answers on others only
@@ -227,6 +263,17 @@ const (
 	// Peer has ended early and will be tried again; Text says why where it is
 	// known.
 	NoticeSnapshotFailed
+	// NoticeTransferStarted: this node, which leads Term, begins to hand over to Peer.
+	NoticeTransferStarted
+	// NoticeTransferred: the leadership that this node had in Term is handed over to
+	// Peer.
+	NoticeTransferred
+	// NoticeTransferFailed: this node led Term, and its hand-over to Peer has failed;
+	// Text says why.
+	NoticeTransferFailed
+	// NoticeElectionsPaused: the elections of every other voter of the group that this
+	// node leads are paused: nobody takes over if it fails.
+	NoticeElectionsPaused
 	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
 	NoticeFailed
 
@@ -250,6 +297,10 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeSnapshotSent:         "snapshot sent",
 	NoticeSnapshotInstalled:    "snapshot installed",
 	NoticeSnapshotFailed:       "snapshot failed",
+	NoticeTransferStarted:      "transfer started",
+	NoticeTransferred:          "leadership transferred",
+	NoticeTransferFailed:       "transfer failed",
+	NoticeElectionsPaused:      "elections are paused everywhere",
 	NoticeFailed:               "the group has failed",
 }
 
@@ -295,6 +346,8 @@ func (*ReceiveChunk) isCommand()         {}
 func (*InstallSnapshot) isCommand()      {}
 func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
+func (*ElectEnded) isCommand()           {}
+func (*TransferEnded) isCommand()        {}
 func (*BreakConnection) isCommand()      {}
 func (*Changed) isCommand()              {}
 func (*DialMembers) isCommand()          {}

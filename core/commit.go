@@ -28,6 +28,7 @@ func (e *Engine) match(p *peer, match Index) {
 	p.match = match
 	e.takeAccepted(p, max(p.accepted, match))
 	e.advanceCommit()
+	e.tellTargetWhenReady()
 	if first && e.configs.bootstrapping(e.commit) {
 		// Rule 21 asks for an answer to a round, which until now counted nothing.
 		e.beginRound()

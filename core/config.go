@@ -12,17 +12,21 @@ type Settings struct {
 	// one to two of it campaigns; from the third campaign without a leader on the
 	// time doubles, up to the longer of 32 of it and 8 times the slowest sync. It
 	// is also the lease promise that a heartbeat's answer gives, and the time
-	// without a quorum after which a leader leaves.
+	// without a quorum after which a leader leaves. From 10 ms to 24 h.
 	ElectionTimeout time.Duration
-	// HeartbeatInterval is the time between a leader's rounds; at most a third
-	// of ElectionTimeout.
+	// HeartbeatInterval is the time between a leader's rounds; positive, and at
+	// most a third of ElectionTimeout.
 	HeartbeatInterval time.Duration
 	// HungLimit is for how long a leader's own disk or state machine may stay
 	// behind while others advance, and its entries may stand still on their way to
-	// the others (rule 16).
+	// the others (rule 16). At least ElectionTimeout.
 	HungLimit time.Duration
+	// ClockDriftMax is by how much the rates of the clocks of two members may differ,
+	// as a part of 1: what one of them promises for a time counts for the others for
+	// so much less of it (rules 12, 31). From 0 to less than 1.
+	ClockDriftMax float64
 
-	// UncommittedBytesMax bounds the leader's uncommitted entries.
+	// UncommittedBytesMax bounds the leader's uncommitted entries; positive.
 	UncommittedBytesMax int
 	// SnapshotEntries and SnapshotLogBytes: a snapshot is built when so much
 	// was applied since the last. 0 turns that rule off.
@@ -30,6 +34,31 @@ type Settings struct {
 	SnapshotLogBytes uint64
 	// KeepEntries is how many entries stay in the log below a snapshot.
 	KeepEntries uint64
+}
+
+const (
+	electionTimeoutMin = 10 * time.Millisecond
+	electionTimeoutMax = 24 * time.Hour
+)
+
+// Check returns the first field that is wrong and the rule that it breaks, "" if
+// none is.
+func (s *Settings) Check() (field, rule string) {
+	switch {
+	case s.ElectionTimeout < electionTimeoutMin || s.ElectionTimeout > electionTimeoutMax:
+		return "ElectionTimeout", fmt.Sprintf("%v is not between %v and %v", s.ElectionTimeout, electionTimeoutMin, electionTimeoutMax)
+	case s.HeartbeatInterval <= 0:
+		return "HeartbeatInterval", fmt.Sprintf("%v is not positive", s.HeartbeatInterval)
+	case s.HeartbeatInterval > s.ElectionTimeout/3:
+		return "HeartbeatInterval", fmt.Sprintf("%v is more than a third of ElectionTimeout %v", s.HeartbeatInterval, s.ElectionTimeout)
+	case s.HungLimit < s.ElectionTimeout:
+		return "HungLimit", fmt.Sprintf("%v is less than ElectionTimeout %v", s.HungLimit, s.ElectionTimeout)
+	case !(s.ClockDriftMax >= 0 && s.ClockDriftMax < 1):
+		return "ClockDriftMax", fmt.Sprintf("%v is not from 0 to less than 1", s.ClockDriftMax)
+	case s.UncommittedBytesMax <= 0:
+		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
+	}
+	return "", ""
 }
 
 // Config is what an engine is told once.
@@ -45,6 +74,9 @@ type Config struct {
 	// promise of its last life may be alive (rule 13). 0 in the first life of a
 	// store.
 	QuietPeriod time.Duration
+	// ClockStops: the clock stands still while the machine is suspended, so that a
+	// lease might outlast the promises behind it. Then there is none.
+	ClockStops bool
 	// ConfigurationBytesMax bounds the size of a configuration
 	// (membership.Configuration.SizeBytes), so that entries and messages hold it;
 	// 0 is no bound.
@@ -61,16 +93,13 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("core: Group is 0")
 	case c.Self.ID == 0 || c.Self.Incarnation == 0:
 		return fmt.Errorf("core: Self %v lacks an id or an incarnation", c.Self)
-	case c.ElectionTimeout < time.Millisecond:
-		return fmt.Errorf("core: ElectionTimeout %v is below a millisecond", c.ElectionTimeout)
-	case c.HeartbeatInterval <= 0 || c.HeartbeatInterval > c.ElectionTimeout/3:
-		return fmt.Errorf("core: HeartbeatInterval %v is not between 0 and a third of ElectionTimeout %v", c.HeartbeatInterval, c.ElectionTimeout)
-	case c.HungLimit < c.ElectionTimeout:
-		return fmt.Errorf("core: HungLimit %v is below ElectionTimeout %v", c.HungLimit, c.ElectionTimeout)
 	case c.QuietPeriod < 0:
 		return fmt.Errorf("core: QuietPeriod %v is negative", c.QuietPeriod)
-	case c.UncommittedBytesMax <= 0:
-		return fmt.Errorf("core: UncommittedBytesMax %d is not positive", c.UncommittedBytesMax)
+	case c.ConfigurationBytesMax < 0:
+		return fmt.Errorf("core: ConfigurationBytesMax %d is negative", c.ConfigurationBytesMax)
+	}
+	if field, rule := c.Settings.Check(); field != "" {
+		return fmt.Errorf("core: %s %s", field, rule)
 	}
 	return nil
 }

@@ -147,9 +147,13 @@ func (e *Engine) takeConfigurations(entries []Entry) {
 // (rule 23).
 func (e *Engine) configurationChanged() {
 	e.tellConfiguration()
+	e.takeStanding()
 	switch e.role {
 	case RoleLeader:
 		e.syncPeers()
+		e.checkTransferTarget()
+		// Rule 26: by the configuration in force now. A smaller quorum may have answered.
+		e.confirmReads()
 	case RoleFollower, RoleLearner, RoleNone:
 		e.role = e.idleRole()
 		if e.electionTimer.at == 0 {

@@ -24,8 +24,8 @@ func (e *Engine) contradicted(n *Notice) {
 	e.contradiction = &ContradictionError{Text: fmt.Sprintf("node %v in term %d: %s", n.Peer, n.Term, n.Text)}
 	r := &e.reads
 	e.failLeaderReads()
-	for _, id := range r.held {
-		e.refuseRead(id)
+	for _, h := range r.held {
+		e.refuseRead(h.id)
 	}
 	for _, a := range r.asked {
 		e.refuseRead(a.id)

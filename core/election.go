@@ -26,6 +26,12 @@ type election struct {
 	reason  ElectionReason
 	running bool
 	counts  ElectionCounts
+	// asked are who asked for a campaign by hand and wait for its end.
+	asked []uint64
+	// paused: this node neither campaigns nor is handed the leadership.
+	paused bool
+	// byHand: the transfer that this node campaigns for was asked for by hand.
+	byHand bool
 }
 
 // ElectionReason is why a node asked for votes.
@@ -37,6 +43,12 @@ const (
 	// ElectionAtStart: it is the only voter, and has just started or founded the
 	// cluster.
 	ElectionAtStart
+	// ElectionByHand: somebody asked this node to campaign (Elect).
+	ElectionByHand
+	// ElectionByTransfer: the leader told it to (TimeoutNow, rule 14).
+	ElectionByTransfer
+	// ElectionToRenew: it led, and had given up its lease for a hand-over that failed.
+	ElectionToRenew
 
 	electionReasons = iota
 )
@@ -77,93 +89,9 @@ func (c *election) stop() {
 	c.ownVote = 0
 }
 
-// resetElectionTimer begins a new wait for a leader: a time drawn from one to
-// two election time-outs (Raft 5.2), and never less than this node's own
-// lease promise and quiet period (rules 12, 13).
-func (e *Engine) resetElectionTimer() {
-	if !e.mayEverCampaign() {
-		e.awaitSilentLeader()
-		return
-	}
-	wait := e.electionWait()
-	at := e.now.Add(wait + e.jitter(wait))
-	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.quietPeriodEnd()))
-}
-
-// The waits of elections are at most the longer of so many election time-outs and
-// so many of the slowest sync.
-const (
-	waitTimeoutsMax = 32
-	waitSyncsMax    = 8
-)
-
-// electionWait is what the waits before a campaign and in it are drawn from: an
-// election time-out, doubled for each campaign after the first that has ended
-// without a leader (rule 11). Disks that are slower than the time-out need it: the
-// requests of a campaign must find the others with no campaign of their own under
-// way, and its votes must become durable before it expires.
-func (e *Engine) electionWait() time.Duration {
-	most := max(waitTimeoutsMax*e.cfg.ElectionTimeout, waitSyncsMax*e.writes.slowest)
-	wait := e.cfg.ElectionTimeout
-	for i := 1; i < e.election.fruitless && wait < most; i++ {
-		wait *= 2
-	}
-	return min(wait, most)
-}
-
-// electionSucceeded ends the doubling of the waits (rule 11): a leader is heard, or
-// is this node.
-func (e *Engine) electionSucceeded() {
-	e.election.fruitless, e.election.ended, e.election.waits = 0, "", ""
-	e.writes.slowest = 0
-}
-
 // diskHangs reports whether a write of this node has been out for longer than an
 // election time-out: it could not make a vote durable in time (rule 11).
 func (e *Engine) diskHangs() bool { return e.writes.oldest(e.now) > e.cfg.ElectionTimeout }
-
-// awaitSilentLeader sets when a node that may not campaign lets go of a leader
-// that it has not heard of any more, so that nobody goes on asking a leader that
-// is gone, and when a learner that hears of none shows itself.
-func (e *Engine) awaitSilentLeader() {
-	if e.role == RoleLeader || e.leader.IsZero() && !e.learns() {
-		e.cancel(&e.electionTimer, TimerElection)
-		return
-	}
-	e.set(&e.electionTimer, TimerElection, e.now.Add(2*e.cfg.ElectionTimeout))
-}
-
-// learns reports whether this node is a learner of the configuration in force.
-func (e *Engine) learns() bool {
-	c := &e.configs.latest().Configuration
-	_, member := c.Member(e.cfg.Self)
-	return member && !c.IsVoter(e.cfg.Self)
-}
-
-// showItself asks all members who they are, for the sake of the connections that
-// this makes. A learner asks nobody for votes: if it has moved, nobody would ever
-// learn where it is (rule 30).
-func (e *Engine) showItself() {
-	if !e.learns() {
-		return
-	}
-	for _, m := range e.configs.latest().Configuration.Members {
-		if m.Identity != e.cfg.Self {
-			e.out.send(&IdentifyRequest{Header: e.head(m.Identity)})
-		}
-	}
-	e.resetElectionTimer()
-}
-
-// retryElection moves the next attempt to a time soon after wait. The jitter
-// keeps two nodes that were refused together from meeting again.
-func (e *Engine) retryElection(wait time.Duration) {
-	if !e.mayEverCampaign() {
-		return
-	}
-	at := e.now.Add(wait + e.jitter(e.electionWait()/2))
-	e.set(&e.electionTimer, TimerElection, max(at, e.promise.until, e.quietPeriodEnd()))
-}
 
 // mayEverCampaign carries out rule 20.
 func (e *Engine) mayEverCampaign() bool {
@@ -177,6 +105,7 @@ func (e *Engine) onElectionTimer() {
 			e.becomeFollower(e.hard.Term, Identity{}, "")
 			e.showItself()
 		}
+		e.failElect(ElectNotVoter, "")
 		return
 	}
 	if e.muchTooLate(&e.electionTimer) {
@@ -185,18 +114,25 @@ func (e *Engine) onElectionTimer() {
 	}
 	if e.role == RoleCandidate || e.role == RolePreCandidate {
 		e.election.ended = e.tooFewVotes()
+		e.failElect(ElectTooFewVotes, e.election.ended)
 	}
 	e.election.end(ElectionExpired)
 	e.election.reason = ElectionByTimeout
+	if len(e.election.asked) > 0 {
+		e.election.reason = ElectionByHand
+	}
 	e.campaignOrWait()
 }
 
 // campaignOrWait campaigns, unless something of this node's own forbids it for
-// now: a lease promise, the quiet period after a start, a snapshot that is being
-// installed (rule 24), a disk or machine that made it step down (rule 16), or a
-// disk that hangs: who grants no pre-vote for that (rule 11) gives none to itself.
+// now.
 func (e *Engine) campaignOrWait() {
-	if why := e.whyNoCampaign(); why != "" {
+	why := e.whyBound()
+	if unfit := e.unfit(); unfit != Fit {
+		why = e.whyUnfit()
+		e.failElect(electRefusals[unfit], "")
+	}
+	if why != "" {
 		e.election.waitsFor(why)
 		if e.role != RoleFollower || !e.leader.IsZero() {
 			e.becomeFollower(e.hard.Term, Identity{}, "")
@@ -215,19 +151,14 @@ func (c *election) waitsFor(what string) {
 	}
 }
 
-// whyNoCampaign says what forbids a campaign for now, "" if nothing does.
-func (e *Engine) whyNoCampaign() string {
+// whyBound says what this node has promised that forbids a campaign for now, ""
+// if nothing does. The leader to whom it was promised may release it (rule 14).
+func (e *Engine) whyBound() string {
 	switch {
 	case e.now < e.promise.until:
 		return "the end of this node's lease promise to the last leader"
 	case e.now < e.quietPeriodEnd():
 		return "the end of the quiet period after this node's start"
-	case e.snapshots.installing != nil:
-		return "the snapshot that this node installs"
-	case e.catchingUp():
-		return "this node's disk or state machine, for which it stepped down, to catch up"
-	case e.diskHangs():
-		return "a write of this node that has been out for longer than an election time-out"
 	}
 	return ""
 }
@@ -265,18 +196,19 @@ func (e *Engine) preCampaign() {
 		e.election.votes[e.cfg.Self] = true
 	}
 	if e.tally() == membership.Won {
-		e.campaignForTerm()
+		e.campaignForTerm(false)
 		return
 	}
-	for _, m := range e.voteRequests(true) {
+	for _, m := range e.voteRequests(true, false) {
 		e.out.send(m)
 	}
 }
 
 // campaignForTerm begins an election in the next term. Rule 3: the requests
-// leave when term and own vote are durable.
-func (e *Engine) campaignForTerm() {
-	e.becomeFollower(e.hard.Term+1, Identity{}, "")
+// leave when term and own vote are durable. transfer: they say that the leader of
+// this term asked for it (rule 14), in this one campaign and in no other.
+func (e *Engine) campaignForTerm(transfer bool) {
+	e.becomeFollower(e.hard.Term+1, Identity{}, "campaigns for a new term")
 	e.role = RoleCandidate
 	e.election.running = true
 	e.election.campaign++
@@ -284,7 +216,7 @@ func (e *Engine) campaignForTerm() {
 	// Rule 11: its time counts from when it could ask anybody.
 	e.electionTimer.at = 0
 	w := e.newWrite()
-	w.Then = e.voteRequests(false)
+	w.Then = e.voteRequests(false, transfer)
 	e.election.ownVote = e.submit(w)
 	e.election.waitsFor(fmt.Sprintf("this node's own vote in term %d to be durable", e.hard.Term))
 	e.out.add(&Notice{Kind: NoticeElectionStarted, Peer: e.cfg.Self, Term: e.hard.Term})
@@ -301,7 +233,7 @@ func (e *Engine) beginCounting() {
 	e.countVotes()
 }
 
-func (e *Engine) voteRequests(pre bool) []Message {
+func (e *Engine) voteRequests(pre, transfer bool) []Message {
 	c := &e.configs.latest().Configuration
 	var requests []Message
 	for i := range c.Members {
@@ -309,7 +241,7 @@ func (e *Engine) voteRequests(pre bool) []Message {
 		if id == e.cfg.Self || !c.IsVoter(id) {
 			continue
 		}
-		r := &VoteRequest{Header: e.head(id), Pre: pre, ElectionTerm: e.hard.Term, Campaign: e.election.campaign, Last: e.log.last}
+		r := &VoteRequest{Header: e.head(id), Pre: pre, ElectionTerm: e.hard.Term, Campaign: e.election.campaign, Last: e.log.last, Transfer: transfer}
 		if pre {
 			r.ElectionTerm++
 		}
@@ -332,16 +264,13 @@ func (e *Engine) onVoteResponse(m *VoteResponse) {
 		return
 	}
 	asked := e.role == RoleCandidate && !m.Pre && m.ElectionTerm == e.hard.Term ||
-		e.role == RolePreCandidate && m.Pre && m.ElectionTerm == e.hard.Term+1
+		(e.role == RolePreCandidate || e.renewing()) && m.Pre && m.ElectionTerm == e.hard.Term+1
 	if !asked || m.Campaign != e.election.campaign {
 		return
 	}
 	e.election.votes[m.From] = m.Granted
 	if m.WaitMillis > 0 {
-		at := e.now.Add(time.Duration(m.WaitMillis)*time.Millisecond + e.jitter(e.cfg.ElectionTimeout/2))
-		if at < e.electionTimer.at {
-			e.set(&e.electionTimer, TimerElection, max(at, e.quietPeriodEnd()))
-		}
+		e.retryWhenFree(time.Duration(m.WaitMillis) * time.Millisecond)
 	}
 	e.countVotes()
 }
@@ -354,16 +283,18 @@ func (e *Engine) tally() membership.Tally {
 }
 
 func (e *Engine) countVotes() {
-	switch e.tally() {
-	case membership.Won:
-		if e.role == RolePreCandidate {
-			e.campaignForTerm()
-		} else {
-			e.becomeLeader()
-		}
-	case membership.Lost:
+	switch tally := e.tally(); {
+	case tally == membership.Won && e.role == RoleCandidate:
+		e.becomeLeader()
+	case tally == membership.Won:
+		e.campaignForTerm(false)
+	case tally == membership.Lost && e.role == RoleLeader:
+		e.election.stop() // it goes on leading, and asks again
+		e.handOver.renewing = false
+	case tally == membership.Lost:
 		e.election.ended = e.tooFewVotes()
 		e.election.waitsFor("the time of the next campaign")
+		e.failElect(ElectTooFewVotes, e.election.ended)
 		e.election.end(ElectionLost)
 		// The timer stands: the next attempt comes when it fires.
 		e.becomeFollower(e.hard.Term, Identity{}, "")

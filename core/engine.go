@@ -55,12 +55,16 @@ type Engine struct {
 
 	election    election
 	promise     promise
+	standing    standing
 	leaderState leaderState
+	transfer    transfer
+	handOver    handOver
 	reads       reads
 	snapshots   snapshots
 
 	electionTimer  deadline
 	heartbeatTimer deadline
+	transferTimer  deadline
 
 	// issued is what the last commands of each kind said, so that the same is
 	// not issued twice.
@@ -103,6 +107,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.issued.apply = e.applied
 	e.snapshots.start(&state, cfg.Volatile)
 	e.configs.start(&state)
+	e.takeStanding()
 	// Rule 8.
 	e.commit = max(state.Commit, state.Applied.Index)
 	if e.snapshots.usable {
@@ -116,6 +121,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.promise.quietPeriodEnd = now.Add(cfg.QuietPeriod)
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
+	e.transfer.nextWireID = e.rand.Uint64() >> 1
 	e.election.votes = make(map[Identity]bool)
 	return e, nil
 }
@@ -154,7 +160,15 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 	case *TimerFired:
 		e.onTimer(ev)
 	case *ReadRequest:
-		e.onRead(ev.ID)
+		e.onRead(heldRead{ev.ID, ev.Lease})
+	case *Elect:
+		e.onElect(ev)
+	case *PauseElections:
+		e.onPauseElections(ev)
+	case *TransferLeadership:
+		e.onTransferLeadership(ev)
+	case *TransferCancelled:
+		e.onTransferCancelled(ev)
 	case *LostData:
 		e.onLostData(ev)
 	case *PeerProgress:
@@ -187,6 +201,7 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 
 // finish tells, once for a step, what the step changed.
 func (e *Engine) finish() {
+	e.followTransfer()
 	e.continueChange()
 	e.beginRoundForReads()
 	if e.hardDirty {
@@ -277,7 +292,7 @@ func (e *Engine) WaitsForFlush() bool {
 	switch {
 	case len(e.writes.pending) == 0:
 		return false
-	case e.election.ownVote != 0 || e.grants.write != 0 || e.forming.running || e.snapshots.installing != nil || e.Changing():
+	case e.election.ownVote != 0 || e.grants.write != 0 || e.forming.running || e.snapshots.installing != nil || e.WaitsForMatches():
 		return true
 	case !e.cfg.Volatile && e.commit > e.writes.flushed: // rule 8
 		return true
@@ -285,9 +300,16 @@ func (e *Engine) WaitsForFlush() bool {
 	return e.role == RoleLeader && e.quorumIndex(e.log.last.Index) > e.commit
 }
 
-// Changing reports whether the configuration is on its way to another one, which
+// WaitsForMatches reports whether a peer's match may change more than a number,
+// though everything up to it is committed: a transfer waits for its target, or the
+// configuration is on its way to another one.
+func (e *Engine) WaitsForMatches() bool {
+	return e.transfer.phase == transferCatchingUp || e.changing()
+}
+
+// changing reports whether the configuration is on its way to another one, which
 // every step of a peer may bring on.
-func (e *Engine) Changing() bool {
+func (e *Engine) changing() bool {
 	at := e.configs.latest()
 	return at.Index > e.commit || at.Configuration.Joint() || len(at.Configuration.Wanted) > 0
 }
@@ -331,6 +353,14 @@ func (e *Engine) receive(m Message) {
 		e.onReadIndexRequest(m)
 	case *ReadIndexResponse:
 		e.onReadIndexResponse(m)
+	case *TimeoutNow:
+		e.onTimeoutNow(m)
+	case *TimeoutNowResponse:
+		e.onTimeoutNowResponse(m)
+	case *TransferRequest:
+		e.onTransferRequest(m)
+	case *TransferResponse:
+		e.onTransferResponse(m)
 	case *Refusal:
 		e.onRefusal(m)
 	case *AppendResponse, *SnapshotResponse, *ProposeRequest, *ProposeResponse:
@@ -344,7 +374,7 @@ func (e *Engine) becomeFollower(term Term, leader Identity, why string) {
 	e.election.end(ElectionSuperseded)
 	led := e.role == RoleLeader
 	if led {
-		e.stepDown(why)
+		e.stepDown(why, term)
 	}
 	if raised := e.raisable(term); raised > e.hard.Term {
 		if raised < term {
@@ -400,6 +430,7 @@ func (e *Engine) leaderChanged() {
 	}
 	if e.leader != e.cfg.Self {
 		e.out.add(&Notice{Kind: NoticeNewLeader, Peer: e.leader, Term: e.hard.Term})
+		e.failElect(ElectAnotherWon, "")
 	}
 	e.askHeldReads()
 }

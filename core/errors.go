@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors that carry no data. None of them leaves a write in doubt.
@@ -15,6 +16,9 @@ var (
 	ErrTermChanged = errors.New("troupe: the expected term is over")
 	// ErrNotReady: this node leads, and the cluster is still being formed.
 	ErrNotReady = errors.New("troupe: the cluster is still being formed")
+	// ErrTransferring: the leader hands over to another node, and the request did not
+	// want to wait for that.
+	ErrTransferring = errors.New("troupe: the leadership is being transferred")
 	// ErrNoCluster: this group belongs to no cluster yet: it waits for a bootstrap,
 	// or for a leader that brings it in. Nothing happened.
 	ErrNoCluster = errors.New("troupe: the group belongs to no cluster yet")
@@ -23,8 +27,18 @@ var (
 	ErrCorrupt = errors.New("troupe: stored data is damaged")
 )
 
-// MayHaveHappened reports whether a write that failed with err may have been
-// carried out all the same, now or later. It is true for errors that say so
+// Errors that answer a read of the log.
+var (
+	// ErrCompacted: the log no longer holds the entries.
+	ErrCompacted = errors.New("core: the log no longer holds the entries")
+	// ErrLogChanged: the log is not the one that the stream's leader wrote: it
+	// was truncated or reset, or holds entries of a newer term (rules 9, 10).
+	ErrLogChanged = errors.New("core: the log was changed by a newer leader")
+)
+
+// MayHaveHappened reports whether a write or a transfer of leadership that failed
+// with err may have been carried out all the same, now or later. It is true for
+// errors that say so
 // themselves, and false for nil and for errors of a request that never began.
 func MayHaveHappened(err error) bool {
 	var m interface{ MayHaveHappened() bool }
@@ -87,6 +101,39 @@ type TooLargeError struct{ Size, Max int }
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("troupe: a command of %d bytes, at most %d", e.Size, e.Max)
 }
+
+// TooStaleError: the state of this node is older than the read allows, and could not
+// be brought up to date in time.
+type TooStaleError struct {
+	// Age is how long ago the state is known to have been current, -1 if that is not
+	// known.
+	Age time.Duration
+	// LagEntries, if not 0, is by how many entries the state machine is behind the
+	// index of a read that does not allow that.
+	LagEntries uint64
+	// Cause is why the read has ended, nil for a lag.
+	Cause error
+}
+
+// Error implements error.
+func (e *TooStaleError) Error() string {
+	text := "troupe: too stale: "
+	switch {
+	case e.LagEntries > 0:
+		text += fmt.Sprintf("the state machine is %d entries behind", e.LagEntries)
+	case e.Age < 0:
+		text += "it is not known that the state was ever current"
+	default:
+		text += fmt.Sprintf("the state was current %v ago", e.Age)
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *TooStaleError) Unwrap() error { return e.Cause }
 
 // BootstrapError: a bootstrap was refused, and nothing was written.
 type BootstrapError struct {

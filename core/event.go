@@ -56,7 +56,48 @@ type BootstrapCancelled struct{}
 // ReadRequest asks for a read index. It is answered by a ReadReady or a
 // ReadFailed command with the same ID, at once or later. An ID is used once in
 // the life of an engine.
-type ReadRequest struct{ ID uint64 }
+type ReadRequest struct {
+	ID uint64
+	// Lease: the leader may answer by its lease while that lasts (rule 12). Where it
+	// does not, the read joins a round as any other does.
+	Lease bool
+}
+
+// Elect asks for a campaign of this node, now or when its own lease promise and
+// quiet period end. An ElectEnded command with the same ID tells what came of it,
+// at once or later. It is an error under a leader that lives. An ID is used once in
+// the life of an engine.
+type Elect struct{ ID uint64 }
+
+// PauseElections says whether this node shall neither campaign nor be handed the
+// leadership from now on. It still votes, and leads on if it leads. It is forgotten
+// when the group stops.
+type PauseElections struct{ Paused bool }
+
+// TransferLeadership asks for the leadership to be handed to another voter, 0 for
+// the best. On another node than the leader it is passed on to the leader. A
+// TransferEnded command with the same ID tells what came of it, at once or later. An
+// ID is used once in the life of an engine.
+type TransferLeadership struct {
+	ID uint64
+	To NodeID
+	// Not are nodes that are not the best, whatever they are. It is for whoever has
+	// tried them, and is heeded on the leader only.
+	Not []NodeID
+	// ByHand: somebody wants it so. The automatic hand-over to a higher priority
+	// rests for a while after it.
+	ByHand bool
+	// Own: only if this node leads. Otherwise it ends with a *NotLeaderError.
+	Own bool
+}
+
+// TransferCancelled says that whoever asked for a TransferLeadership waits no more:
+// its TransferEnded comes at once, with Cause and whether it may have happened. If
+// nobody else waits for it and the target was not told yet, nothing is handed over.
+type TransferCancelled struct {
+	ID    uint64
+	Cause error
+}
 
 // TimerFired says that a timer came due. A firing whose generation is not that
 // of the timer's last ArmTimer is ignored.
@@ -155,6 +196,10 @@ func (*Propose) isEvent()            {}
 func (*Bootstrap) isEvent()          {}
 func (*BootstrapCancelled) isEvent() {}
 func (*ReadRequest) isEvent()        {}
+func (*Elect) isEvent()              {}
+func (*PauseElections) isEvent()     {}
+func (*TransferLeadership) isEvent() {}
+func (*TransferCancelled) isEvent()  {}
 func (*TimerFired) isEvent()         {}
 func (*Flushed) isEvent()            {}
 func (*Applied) isEvent()            {}
@@ -179,6 +224,9 @@ const (
 	TimerHeartbeat
 	// TimerForming: ask the members of a bootstrap again.
 	TimerForming
+	// TimerTransfer: a transfer of leadership takes too long, or one that failed
+	// needs a new term.
+	TimerTransfer
 
 	timersEnd
 )
@@ -186,5 +234,7 @@ const (
 // Timers is how many timers there are.
 const Timers = int(timersEnd) - 1
 
-// String returns "election", "heartbeat" or "forming".
-func (t Timer) String() string { return [...]string{"none", "election", "heartbeat", "forming"}[t] }
+// String returns "election", "heartbeat", "forming" or "transfer".
+func (t Timer) String() string {
+	return [...]string{"none", "election", "heartbeat", "forming", "transfer"}[t]
+}

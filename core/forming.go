@@ -193,7 +193,7 @@ func (f *forming) waitsToBeBroughtIn() bool {
 // was asked for at asked, may have ended on the clock of who gave one.
 func (e *Engine) attemptIsOver() bool {
 	f := &e.forming
-	return f.attempt != 0 && e.now.Sub(f.asked) >= f.length-f.length/driftDivisor
+	return f.attempt != 0 && e.now.Sub(f.asked) >= e.lessDrift(f.length)
 }
 
 // endAttempt gives up an attempt that ran out. The next one asks for twice the

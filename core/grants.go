@@ -12,8 +12,6 @@ const (
 	// grantLengthMin and grantLengthMax bound for how long a beginner asks.
 	grantLengthMin = 10 * time.Second
 	grantLengthMax = 5 * time.Minute
-	// driftDivisor: the clocks of two nodes differ by a tenth at most.
-	driftDivisor = 10
 	// deferenceTimeouts is for how many election time-outs after a lower id has
 	// asked with the same list a node does not ask itself.
 	deferenceTimeouts = 3

@@ -18,6 +18,8 @@ const roundsRemembered = 64
 func (e *Engine) beginRound() {
 	l := &e.leaderState
 	l.round++
+	l.begunRound = e.now
+	e.renewLease()
 	l.remember(roundSent{l.round, e.now}, 2*e.cfg.ElectionTimeout/roundsRemembered)
 	for _, p := range l.peers {
 		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: l.round, Stream: p.stream, Commit: e.commit})
@@ -38,16 +40,20 @@ func (e *Engine) onHeartbeatTimer() {
 		l.own.note(e.now, e.writes.flushed, e.applied, e.commit, e.appliedBehindPeers())
 		if why, flush, apply := e.hung(); why != "" {
 			l.catchUpFlush, l.catchUpApply = max(l.catchUpFlush, flush), max(l.catchUpApply, apply)
+			e.standBack()
 			e.becomeFollower(e.hard.Term, Identity{}, why)
 			return
 		}
 		if why := e.entriesStuck(); why != "" {
+			e.standBack()
 			e.becomeFollower(e.hard.Term, Identity{}, why)
 			e.letOthersCampaign()
 			return
 		}
 		e.breakHungConnections()
 		e.askSilentPeers()
+		e.tellOthersPaused()
+		e.handOverByPriority()
 	} else {
 		e.forgiveStuck()
 	}
@@ -84,6 +90,7 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		r.Match = e.durableMatch()
 		r.Applied = e.applied
 		r.Accepted = e.proved
+		r.Unfit = e.unfitNow()
 	}
 	r.Header = e.head(m.From)
 	e.out.send(r)
@@ -100,7 +107,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	p.lostData = false
 	p.denies = p.denies && m.Match < p.match
-	p.answered = e.now
+	p.answered, p.down, p.unfit = e.now, false, m.Unfit
 	// Nobody applies what is not committed: more than that is not believed.
 	p.applied = max(p.applied, min(m.Applied, e.commit))
 	if m.Round >= p.round {
@@ -110,7 +117,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	sent, known := e.leaderState.sentAt(m.Round)
 	if known {
-		p.roundSent = max(p.roundSent, sent)
+		e.takePromise(p, sent, m.PromiseMillis)
 		if min(p.match, m.Match) < e.log.last.Index || p.snapshot {
 			// A stream whose peer has everything waits for nothing: an idle
 			// group does not wake its replication actors. A peer that was

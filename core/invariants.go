@@ -70,6 +70,7 @@ func (e *Engine) checkLeaderState(hold func(bool, string, ...any)) {
 	hold(e.hard.Vote == e.cfg.Self || e.configs.latest().Configuration.IsZero(), "a leader voted for itself")
 	first, ok := e.log.term(e.leaderState.first)
 	hold(e.log.purged.Index > e.leaderState.first || ok && first == e.hard.Term, "a leader never rewrites its own entries: %d has term %d", e.leaderState.first, first)
+	hold(e.leaderState.lease == e.countLease(), "the lease is what a quorum has promised (rule 12): %d, not %d", e.leaderState.lease, e.countLease())
 	for _, p := range e.leaderState.peers {
 		hold(p.match <= e.log.last.Index, "match %d of node %d <= last %d", p.match, p.ID, e.log.last.Index)
 		hold(p.round <= e.leaderState.round, "node %d answered round %d of %d", p.ID, p.round, e.leaderState.round)

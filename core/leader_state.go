@@ -20,8 +20,14 @@ type leaderState struct {
 	begun    Instant
 	identify uint64
 
-	round  uint64
-	rounds []roundSent
+	// round is the last that was begun, at begunRound; rounds are some of them.
+	round      uint64
+	begunRound Instant
+	rounds     []roundSent
+	// lease is until when a joint quorum has promised to elect nobody else (rule 12).
+	// leaseGivenUp: it is not to be used any more in this term.
+	lease        Instant
+	leaseGivenUp bool
 	// streams numbers streams over all terms of this engine.
 	streams uint64
 
@@ -36,6 +42,12 @@ type leaderState struct {
 	// catchUpFlush and catchUpApply are what a node that stepped down for its
 	// disk or machine must reach before it campaigns.
 	catchUpFlush, catchUpApply Index
+
+	// handedTo is whom this node last told to campaign in this term (rule 14), zero
+	// if nobody: from then on it answers no reads alone, until it has won a new term.
+	handedTo Identity
+	// othersPaused: the elections of all other voters are paused.
+	othersPaused bool
 }
 
 // peer is another member, seen by the leader.
@@ -48,11 +60,20 @@ type peer struct {
 	link
 	// seen is when a new learner answered that can prove nothing yet (rule 29).
 	seen Instant
-	// round is the last one that it answered, roundSent when a round was begun
-	// that it answered: the later of all.
+	// round is the last one that it answered, roundSent when a round was begun that
+	// it answered, and promised until when it elects nobody else, less drift: the
+	// latest of all that it really answered in this term, 0 if there is none.
 	round     uint64
 	roundSent Instant
-	applied   Index
+	promised  Instant
+	// grace is when this node began to lead it. Check-quorum takes that for an answer,
+	// and nothing else does.
+	grace   Instant
+	applied Index
+	// down: its control connection broke, and it has not answered since.
+	down bool
+	// unfit is why it is not to be handed the leadership, as it said last.
+	unfit Unfit
 	// snapshot: a snapshot is on its way. pinned is its index.
 	snapshot bool
 	pinned   Index
@@ -109,6 +130,7 @@ func (e *Engine) becomeLeader() {
 	}
 	e.election.end(ElectionWon)
 	e.election.stop()
+	e.restAfterTransfer()
 	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
@@ -119,12 +141,15 @@ func (e *Engine) becomeLeader() {
 	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
 	e.syncPeers()
 	e.leaderChanged()
+	e.electedByHand()
 	e.beginRound()
 	e.setHeartbeatTimer()
 }
 
-// stepDown ends what only a leader does. The caller sets the new role.
-func (e *Engine) stepDown(why string) {
+// stepDown ends what only a leader does. The caller sets the new role, and the term
+// if it is higher.
+func (e *Engine) stepDown(why string, term Term) {
+	e.endLease()
 	for _, p := range e.leaderState.peers {
 		e.out.add(&StopStream{p.Identity, p.stream})
 	}
@@ -134,6 +159,7 @@ func (e *Engine) stepDown(why string) {
 	e.out.add(&Notice{Kind: NoticeSteppedDown, Peer: e.cfg.Self, Term: e.hard.Term, Text: why})
 	e.role = RoleFollower
 	e.failLeaderReads()
+	e.leaveTransfer(why, term)
 }
 
 // appendOwn appends entries of the leader's own: it stamps them, streams them at
@@ -163,7 +189,7 @@ func (e *Engine) syncPeers() {
 		p := e.leaderState.peer(m.Identity)
 		if p == nil {
 			e.leaderState.streams++
-			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, roundSent: e.now}
+			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, grace: e.now}
 			runs := e.log.clone()
 			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.leaderState.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.
@@ -178,11 +204,14 @@ func (e *Engine) syncPeers() {
 		}
 	}
 	e.leaderState.peers = peers
+	e.renewLease()
 }
 
 // ready reports whether this node admits proposals: not before a bootstrap is
-// complete (rule 19).
-func (e *Engine) ready() bool { return e.role == RoleLeader && !e.configs.bootstrapping(e.commit) }
+// complete (rule 19), and not while it hands over (rule 14).
+func (e *Engine) ready() bool {
+	return e.role == RoleLeader && e.transfer.admits() && !e.configs.bootstrapping(e.commit)
+}
 
 // onPropose appends proposals to the log of a leader.
 func (e *Engine) onPropose(ev *Propose) {
@@ -193,6 +222,9 @@ func (e *Engine) onPropose(ev *Propose) {
 		return
 	case ev.ExpectedTerm != 0 && ev.ExpectedTerm != e.hard.Term:
 		ev.Err = ErrTermChanged
+		return
+	case !e.transfer.admits():
+		ev.Err = ErrTransferring
 		return
 	case !e.ready():
 		ev.Err = ErrNotReady

@@ -138,7 +138,7 @@ var matrixEvents = []struct {
 		}
 		return lines
 	}},
-	{"read", func(r *rig) []string { return r.step(&ReadRequest{1}) }},
+	{"read", func(r *rig) []string { return r.step(&ReadRequest{ID: 1}) }},
 	{"read index asked by node 3", func(r *rig) []string { return r.from(3, r.e.hard.Term, &ReadIndexRequest{ID: 9}) }},
 	{"election timer", func(r *rig) []string { return matrixTimer(r, TimerElection) }},
 	{"heartbeat timer", func(r *rig) []string { return matrixTimer(r, TimerHeartbeat) }},

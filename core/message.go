@@ -103,6 +103,14 @@ func WithHeader(m Message, h Header) Message {
 		c = copied(m)
 	case *Refusal:
 		c = copied(m)
+	case *TimeoutNow:
+		c = copied(m)
+	case *TimeoutNowResponse:
+		c = copied(m)
+	case *TransferRequest:
+		c = copied(m)
+	case *TransferResponse:
+		c = copied(m)
 	}
 	*c.Head() = h
 	return c
@@ -125,7 +133,8 @@ type VoteRequest struct {
 	Campaign uint64
 	// Last is the last entry of the sender's accepted log.
 	Last LogID
-	// Transfer marks a campaign that the leader itself asked for (TimeoutNow).
+	// Transfer marks the one campaign that the leader of the term before ElectionTerm
+	// asked for (TimeoutNow, rule 14).
 	Transfer bool
 	// Trace is the election's, zero if it is not traced.
 	Trace TraceContext
@@ -174,6 +183,8 @@ type HeartbeatResponse struct {
 	// Accepted is the last index of the sender's accepted log that is proved equal
 	// to the leader's in this term, durable or not; 0 if none is. At least Match.
 	Accepted Index
+	// Unfit is why the sender is not to be handed the leadership, Fit if it may be.
+	Unfit Unfit
 }
 
 // AppendEntries replicates entries (Raft 5.3).
@@ -241,6 +252,8 @@ type SnapshotResponse struct {
 type ReadIndexRequest struct {
 	Header
 	ID uint64
+	// Lease: the leader may answer by its lease, without a round.
+	Lease bool
 	// Trace is that of a read behind it, zero if none is traced.
 	Trace TraceContext
 }
@@ -348,6 +361,50 @@ const (
 	ResultStopped
 )
 
+// TimeoutNow tells a voter to campaign at once (dissertation 3.10, rule 14). The
+// leader of Header.Term sends it to one that has its whole log. Only a refusal is
+// answered: who campaigns says so by its vote request.
+type TimeoutNow struct {
+	Header
+	// Transfer tells the sender's transfers apart.
+	Transfer uint64
+	// ByHand: somebody asked for the transfer.
+	ByHand bool
+	// Trace is the transfer's, zero if it is not traced.
+	Trace TraceContext
+}
+
+// TimeoutNowResponse says that the sender does not campaign on a TimeoutNow.
+type TimeoutNowResponse struct {
+	Header
+	Transfer uint64
+	// Unfit is why, Fit if it is not in the term of the TimeoutNow.
+	Unfit Unfit
+}
+
+// TransferRequest asks the leader to hand over to a voter, 0 for the best.
+type TransferRequest struct {
+	Header
+	ID     uint64
+	Target NodeID
+	// Trace is that of who asked, zero if it is not traced.
+	Trace TraceContext
+}
+
+// TransferResponse answers a TransferRequest when the transfer has ended. It may
+// come from a node that does not lead any more.
+type TransferResponse struct {
+	Header
+	ID uint64
+	// Reason is 0 if the transfer has succeeded: Leader leads LeaderTerm. Else it is
+	// that of the asker's TransferError, and the rest its fields.
+	Reason         TransferReason
+	Target, Leader NodeID
+	LeaderTerm     Term
+	Sent           bool
+	Text           string
+}
+
 // Refusal tells a node that its message was refused, and why: it speaks for, or
 // to, an incarnation that is not the one here.
 type Refusal struct {
@@ -371,37 +428,45 @@ const (
 
 // Class returns ClassControl. Likewise below: each message states its class and
 // direction next to the others, so that the table can be read at a glance.
-func (*VoteRequest) Class() Class       { return ClassControl }
-func (*VoteResponse) Class() Class      { return ClassControl }
-func (*Heartbeat) Class() Class         { return ClassControl }
-func (*HeartbeatResponse) Class() Class { return ClassControl }
-func (*AppendEntries) Class() Class     { return ClassBulk }
-func (*AppendResponse) Class() Class    { return ClassBulk }
-func (*SnapshotChunk) Class() Class     { return ClassSnapshot }
-func (*SnapshotResponse) Class() Class  { return ClassSnapshot }
-func (*ReadIndexRequest) Class() Class  { return ClassControl }
-func (*ReadIndexResponse) Class() Class { return ClassControl }
-func (*IdentifyRequest) Class() Class   { return ClassControl }
-func (*IdentifyResponse) Class() Class  { return ClassControl }
-func (*ProposeRequest) Class() Class    { return ClassBulk }
-func (*ProposeResponse) Class() Class   { return ClassBulk }
-func (*Refusal) Class() Class           { return ClassControl }
+func (*VoteRequest) Class() Class        { return ClassControl }
+func (*VoteResponse) Class() Class       { return ClassControl }
+func (*Heartbeat) Class() Class          { return ClassControl }
+func (*HeartbeatResponse) Class() Class  { return ClassControl }
+func (*AppendEntries) Class() Class      { return ClassBulk }
+func (*AppendResponse) Class() Class     { return ClassBulk }
+func (*SnapshotChunk) Class() Class      { return ClassSnapshot }
+func (*SnapshotResponse) Class() Class   { return ClassSnapshot }
+func (*ReadIndexRequest) Class() Class   { return ClassControl }
+func (*ReadIndexResponse) Class() Class  { return ClassControl }
+func (*IdentifyRequest) Class() Class    { return ClassControl }
+func (*IdentifyResponse) Class() Class   { return ClassControl }
+func (*ProposeRequest) Class() Class     { return ClassBulk }
+func (*ProposeResponse) Class() Class    { return ClassBulk }
+func (*Refusal) Class() Class            { return ClassControl }
+func (*TimeoutNow) Class() Class         { return ClassControl }
+func (*TimeoutNowResponse) Class() Class { return ClassControl }
+func (*TransferRequest) Class() Class    { return ClassControl }
+func (*TransferResponse) Class() Class   { return ClassControl }
 
-func (*VoteRequest) Response() bool       { return false }
-func (*VoteResponse) Response() bool      { return true }
-func (*Heartbeat) Response() bool         { return false }
-func (*HeartbeatResponse) Response() bool { return true }
-func (*AppendEntries) Response() bool     { return false }
-func (*AppendResponse) Response() bool    { return true }
-func (*SnapshotChunk) Response() bool     { return false }
-func (*SnapshotResponse) Response() bool  { return true }
-func (*ReadIndexRequest) Response() bool  { return false }
-func (*ReadIndexResponse) Response() bool { return true }
-func (*IdentifyRequest) Response() bool   { return false }
-func (*IdentifyResponse) Response() bool  { return true }
-func (*ProposeRequest) Response() bool    { return false }
-func (*ProposeResponse) Response() bool   { return true }
-func (*Refusal) Response() bool           { return true }
+func (*VoteRequest) Response() bool        { return false }
+func (*VoteResponse) Response() bool       { return true }
+func (*Heartbeat) Response() bool          { return false }
+func (*HeartbeatResponse) Response() bool  { return true }
+func (*AppendEntries) Response() bool      { return false }
+func (*AppendResponse) Response() bool     { return true }
+func (*SnapshotChunk) Response() bool      { return false }
+func (*SnapshotResponse) Response() bool   { return true }
+func (*ReadIndexRequest) Response() bool   { return false }
+func (*ReadIndexResponse) Response() bool  { return true }
+func (*IdentifyRequest) Response() bool    { return false }
+func (*IdentifyResponse) Response() bool   { return true }
+func (*ProposeRequest) Response() bool     { return false }
+func (*ProposeResponse) Response() bool    { return true }
+func (*Refusal) Response() bool            { return true }
+func (*TimeoutNow) Response() bool         { return false }
+func (*TimeoutNowResponse) Response() bool { return true }
+func (*TransferRequest) Response() bool    { return false }
+func (*TransferResponse) Response() bool   { return true }
 
 func (*Header) isEvent() {}
 
@@ -409,4 +474,5 @@ var _ = []Message{
 	&VoteRequest{}, &VoteResponse{}, &Heartbeat{}, &HeartbeatResponse{}, &AppendEntries{}, &AppendResponse{},
 	&SnapshotChunk{}, &SnapshotResponse{}, &ReadIndexRequest{}, &ReadIndexResponse{}, &IdentifyRequest{},
 	&IdentifyResponse{}, &ProposeRequest{}, &ProposeResponse{}, &Refusal{},
+	&TimeoutNow{}, &TimeoutNowResponse{}, &TransferRequest{}, &TransferResponse{},
 }

@@ -546,7 +546,7 @@ func TestPaperBlankEntryBeforeReads(t *testing.T) {
 	if !ok || len(w.Append) != 1 || w.Append[0].Kind != EntryBlank || w.Append[0].LogID != (LogID{2, 4}) {
 		t.Fatalf("%q", r.lines())
 	}
-	r.step(&ReadRequest{1})
+	r.step(&ReadRequest{ID: 1})
 	r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1})
 	if _, early := find[*ReadReady](r); early {
 		t.Fatal("a read before the first commit of the term")
@@ -569,7 +569,7 @@ func TestPaperReadNeedsRound(t *testing.T) {
 	for id := NodeID(2); id <= 5; id++ {
 		answer(id, 1)
 	}
-	r.step(&ReadRequest{1})
+	r.step(&ReadRequest{ID: 1})
 	for _, step := range []struct {
 		id    NodeID
 		round uint64

@@ -42,6 +42,8 @@ func plausible(m Message) bool {
 		return ok(0, m.Meta.LogID, m.Meta.Configuration.LogID)
 	case *ReadIndexResponse:
 		return ok(0, LogID{0, m.Index})
+	case *TransferResponse:
+		return ok(m.LeaderTerm)
 	case *IdentifyResponse:
 		return ok(0, m.Last)
 	}

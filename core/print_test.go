@@ -47,7 +47,7 @@ func printMessage(m Message) string {
 	}
 	switch m := m.(type) {
 	case *VoteRequest:
-		return fmt.Sprintf("%s%s for T%d, last %v", t, yes(m.Pre, "pre-vote?", "vote?"), m.ElectionTerm, m.Last)
+		return fmt.Sprintf("%s%s for T%d, last %v%s", t, yes(m.Pre, "pre-vote?", "vote?"), m.ElectionTerm, m.Last, yes(m.Transfer, ", for a transfer", ""))
 	case *VoteResponse:
 		wait := ""
 		if m.WaitMillis > 0 {
@@ -57,7 +57,7 @@ func printMessage(m Message) string {
 	case *Heartbeat:
 		return fmt.Sprintf("%sheartbeat %d, commit %d", t, m.Round, m.Commit)
 	case *HeartbeatResponse:
-		return fmt.Sprintf("%sheartbeat %d answered: match %d, applied %d, promise %d ms", t, m.Round, m.Match, m.Applied, m.PromiseMillis)
+		return fmt.Sprintf("%sheartbeat %d answered: match %d, applied %d, promise %d ms%s", t, m.Round, m.Match, m.Applied, m.PromiseMillis, yes(m.Unfit != Fit, ", "+m.Unfit.String(), ""))
 	case *AppendEntries:
 		return fmt.Sprintf("%sappend after %v %s, commit %d", t, m.Prev, printEntries(m.Entries), m.Commit)
 	case *AppendResponse:
@@ -70,7 +70,7 @@ func printMessage(m Message) string {
 	case *SnapshotResponse:
 		return fmt.Sprintf("%ssnapshot %s", t, yes(m.Refused, "refused: "+m.Reason, fmt.Sprintf("taken up to %d", m.Offset)))
 	case *ReadIndexRequest:
-		return t + "read index?"
+		return t + yes(m.Lease, "read index by the lease?", "read index?")
 	case *ReadIndexResponse:
 		return t + yes(m.OK, fmt.Sprintf("read index %d", m.Index), "read index refused")
 	case *IdentifyRequest:
@@ -78,6 +78,14 @@ func printMessage(m Message) string {
 	case *IdentifyResponse:
 		grant := yes(m.Granted, ", granted", yes(m.GrantedTo.IsZero(), "", fmt.Sprintf(", granted to %v", m.GrantedTo)))
 		return fmt.Sprintf("%sI am %v, %s%s%s", t, m.From, yes(m.Empty, "empty", "not empty"), grant, yes(m.SameList, ", of the same list", ""))
+	case *TimeoutNow:
+		return t + "campaign now"
+	case *TimeoutNowResponse:
+		return t + "no campaign: " + yes(m.Unfit == Fit, "not in that term", m.Unfit.String())
+	case *TransferRequest:
+		return fmt.Sprintf("%stransfer to %d?", t, m.Target)
+	case *TransferResponse:
+		return t + yes(m.Reason == 0, fmt.Sprintf("transferred to %d, T%d", m.Leader, m.LeaderTerm), fmt.Sprintf("not transferred to %d: %v", m.Target, m.Reason))
 	case *Refusal:
 		reason := [...]string{RefusedIncarnation: "another incarnation is here", RefusedUnknownMember: "not the member of that name"}[m.Reason]
 		return t + "refusal: " + reason
@@ -123,6 +131,14 @@ var printNotices = map[NoticeKind]string{
 	NoticeElectionStarted: "election started", NoticeElected: "elected", NoticeSteppedDown: "stepped down", NoticeNewLeader: "new leader",
 	NoticeLostData: "lost its data", NoticeUnknownToGroup: "unknown to the group", NoticeOtherCluster: "other cluster",
 	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts", NoticeTermAhead: "is out of reach",
+	NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
+}
+
+func errorOr(err error, text string) string {
+	if err != nil {
+		return strings.TrimPrefix(err.Error(), "troupe: ")
+	}
+	return text
 }
 
 // printCommand writes a command. now is the time of the step.
@@ -161,6 +177,10 @@ func printCommand(c Command, now Instant) string {
 		return fmt.Sprintf("read %d: ready at %d", c.ID, c.Index)
 	case *ReadFailed:
 		return fmt.Sprintf("read %d: ask again", c.ID)
+	case *ElectEnded:
+		return fmt.Sprintf("elect %d: %v", c.ID, errorOr(c.Err, fmt.Sprintf("leads T%d", c.Term)))
+	case *TransferEnded:
+		return fmt.Sprintf("transfer %d: %v", c.ID, errorOr(c.Err, fmt.Sprintf("node %d leads T%d", c.Leader, c.Term)))
 	case *BreakConnection:
 		return fmt.Sprintf("break connection %v to %d", c.Class, c.Node)
 	case *Changed:

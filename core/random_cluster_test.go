@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"flag"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	. "github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -37,11 +39,14 @@ type randomCluster struct {
 	// watch, if set, sees every command before it is carried out.
 	watch func(n *randomNode, cmd Command)
 
-	installs, crashes, truncations int
+	installs, crashes, truncations, transfers int
+	requests                                  uint64
+	// leases counts the steps in which somebody held a lease.
+	leases int
 }
 
 // randomCounts tells whether the schedules did what they are for.
-type randomCounts struct{ committed, elections, installs, crashes, truncations int }
+type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers, leases int }
 
 type randomLink struct {
 	from, to NodeID
@@ -67,6 +72,8 @@ type randomNode struct {
 	applied  Index
 	streams  map[Identity]*randomStream
 	cfg      Config
+	// events are the one that is being carried out and those that wait for it.
+	events []Event
 	// drift is by how many thousandths this node's clock is fast.
 	drift Instant
 }
@@ -74,10 +81,10 @@ type randomNode struct {
 func (n *randomNode) now() Instant { return n.c.now + n.c.now/1000*n.drift }
 
 type randomStream struct {
-	*Stream
+	*stream.Stream
 	peer   Identity
 	id     uint64
-	wanted *StreamOutput
+	wanted *stream.Output
 }
 
 // randomLog holds the entries above base.
@@ -144,13 +151,16 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	}()
 	size := []int{1, 3, 3, 3, 5}[r.IntN(5)]
 	keep, every := uint64(r.IntN(20)), uint64(r.IntN(3)*10)
+	priorities := [][]uint32{{0}, {membership.PriorityLast, 0, 200}, {1, 2, 3, 4}}[r.IntN(3)]
 	var members []membership.Member
 	for i := 1; i <= size; i++ {
 		id := Identity{ID: NodeID(i), Incarnation: membership.Incarnation(100 + i)}
-		members = append(members, membership.Member{Identity: id, Address: fmt.Sprint("n", i)})
-		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, cfg: Config{
+		members = append(members, membership.Member{Identity: id, Address: fmt.Sprint("n", i), Priority: priorities[r.IntN(len(priorities))]})
+		// Rule 12: no two clocks or time-outs need to be equal.
+		timeout := []time.Duration{1000, 1000, 1500, 2500}[r.IntN(4)] * time.Millisecond
+		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, drift: Instant(r.IntN(101) - 50), cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
-				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second,
+				ElectionTimeout: timeout, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, ClockDriftMax: 0.1,
 				UncommittedBytesMax: 1 << 20, KeepEntries: keep, SnapshotEntries: every,
 			},
 		}})
@@ -159,7 +169,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	for _, n := range c.nodes {
 		n.start()
 	}
-	b := &Bootstrap{Cluster: clusterID(77), Members: members, AskLimit: time.Hour}
+	b := &Bootstrap{Cluster: ClusterOf(77), Members: members, AskLimit: time.Hour}
 	c.nodes[0].step(b)
 	if b.Err != nil {
 		panic(b.Err)
@@ -173,6 +183,8 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	counts.installs += c.installs
 	counts.crashes += c.crashes
 	counts.truncations += c.truncations
+	counts.transfers += c.transfers
+	counts.leases += c.leases
 	return !t.Failed()
 }
 
@@ -194,6 +206,8 @@ func (c *randomCluster) turn() {
 		n.pumpStreams()
 	case p < 900:
 		c.propose(n)
+	case p < 905 && c.faulty:
+		c.ask(n)
 	case p < 970 || !c.faulty:
 		c.advance(time.Duration(c.rand.IntN(c.pace)) * time.Millisecond)
 	case p < 982:
@@ -204,6 +218,22 @@ func (c *randomCluster) turn() {
 		n.crash()
 	case !n.alive:
 		n.start()
+	}
+}
+
+// ask asks a node for an election, a transfer or a pause.
+func (c *randomCluster) ask(n *randomNode) {
+	if !n.alive {
+		return
+	}
+	c.requests++
+	switch c.rand.IntN(4) {
+	case 0:
+		n.step(&Elect{c.requests})
+	case 1:
+		n.step(&PauseElections{c.rand.IntN(3) == 0})
+	default:
+		n.step(&TransferLeadership{ID: c.requests, To: NodeID(c.rand.IntN(len(c.nodes) + 1)), ByHand: c.rand.IntN(2) == 0})
 	}
 }
 
@@ -232,7 +262,7 @@ func (c *randomCluster) deliver() {
 	if r, ok := m.(*AppendResponse); ok {
 		for _, s := range to.streams {
 			if s.id == r.Stream && s.peer == r.From {
-				to.stepStream(s, r)
+				to.stepStream(s, stream.Answered{Response: r})
 			}
 		}
 		return
@@ -250,7 +280,7 @@ func b2i(b bool) int {
 func (c *randomCluster) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 	for _, n := range c.nodes {
-		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
+		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
 			if at, ok := n.timers[timer]; ok && n.alive && at.At <= n.now() {
 				delete(n.timers, timer)
 				n.step(&TimerFired{timer, at.Generation})
@@ -283,7 +313,7 @@ func (c *randomCluster) lose(a, b NodeID) {
 		n.step(&PeerDown{Node: pair[1], Class: ClassControl})
 		for _, s := range n.sortedStreams() {
 			if s.peer.ID == pair[1] {
-				n.stepStream(s, &StreamDown{})
+				n.stepStream(s, &stream.Down{})
 			}
 		}
 	}
@@ -303,15 +333,17 @@ func (c *randomCluster) propose(n *randomNode) {
 
 // heal ends all faults: the cluster must converge and commit something new.
 func (c *randomCluster) heal() {
-	c.faulty, c.pace = false, 150
+	// So slow a clock that heartbeats are delivered as fast as they come.
+	c.faulty, c.pace = false, 60
 	clear(c.down)
 	for _, n := range c.nodes {
 		if !n.alive {
 			n.start()
 		}
+		n.step(&PauseElections{})
 	}
 	// A crash may have come before the first write was durable.
-	c.nodes[0].step(&Bootstrap{Cluster: clusterID(77), Members: c.members, AskLimit: time.Hour})
+	c.nodes[0].step(&Bootstrap{Cluster: ClusterOf(77), Members: c.members, AskLimit: time.Hour})
 	target := len(c.committed) + 1
 	for range 60000 {
 		c.turn()
@@ -432,16 +464,46 @@ func (c *randomCluster) send(m Message) bool {
 	return true
 }
 
+// step gives the engine an event and carries out what it wants. What comes of that
+// at once waits until all of it is carried out: commands have an order.
 func (n *randomNode) step(ev Event) {
-	mayWait := mayWait(n.engine, ev)
+	n.events = append(n.events, ev)
+	if len(n.events) > 1 {
+		return
+	}
+	for len(n.events) > 0 {
+		n.stepNow(n.events[0])
+		n.events = n.events[1:]
+	}
+}
+
+func (n *randomNode) stepNow(ev Event) {
+	mayWait := MayWait(n.engine, ev)
 	n.engine.Step(n.now(), ev, &n.out)
 	if err := n.engine.CheckInvariants(); err != nil {
 		panic(fmt.Sprintf("node %d after %T: %v", n.id.ID, ev, err))
 	}
-	if err := checkWaited(n.engine, ev, mayWait, &n.out); err != nil {
+	if err := CheckWaited(n.engine, ev, mayWait, &n.out); err != nil {
 		panic(err)
 	}
+	n.c.checkLeases()
 	n.carryOut()
+}
+
+// checkLeases: rule 12: who holds a lease knows all that is committed, anywhere.
+func (c *randomCluster) checkLeases() {
+	for _, n := range c.nodes {
+		if !n.alive || n.now() >= n.engine.Readable().Lease {
+			continue
+		}
+		c.leases++
+		for _, o := range c.nodes {
+			if o.alive && o.engine.CommitIndex() > n.engine.CommitIndex() {
+				panic(fmt.Sprintf("node %v holds the lease of term %d until %v and has committed %d; node %v has %d in term %d",
+					n.id, n.engine.Hard().Term, n.engine.Readable().Lease.Sub(n.now()), n.engine.CommitIndex(), o.id, o.engine.CommitIndex(), o.engine.Hard().Term))
+			}
+		}
+	}
 }
 
 func (n *randomNode) carryOut() {
@@ -471,25 +533,24 @@ func (n *randomNode) do(cmd Command) {
 	case *CancelTimer:
 		delete(n.timers, cmd.Timer)
 	case *StartStream:
-		n.streams[cmd.Peer.Identity] = &randomStream{peer: cmd.Peer.Identity, id: cmd.Stream, Stream: NewStream(StreamConfig{
-			Group: 1, Cluster: n.engine.hard.Cluster, Introduces: cmd.Introduces, Self: n.id, Peer: cmd.Peer.Identity, Term: cmd.Term, ID: cmd.Stream,
-			Terms: cmd.Terms, Purged: cmd.Purged, Last: cmd.Last, MessageBytesMax: 1 << 16,
+		n.streams[cmd.Peer.Identity] = &randomStream{peer: cmd.Peer.Identity, id: cmd.Stream, Stream: stream.New(stream.Config{
+			Start: *cmd, Group: 1, Cluster: n.engine.Hard().Cluster, Self: n.id, MessageBytesMax: 1 << 16,
 			EntriesPerMessageMax: 1 + n.c.rand.IntN(8), InflightMessagesMax: 1 + n.c.rand.IntN(4), InflightBytesMax: 1 << 16,
 		})}
 	case *StopStream:
 		delete(n.streams, cmd.Peer)
 	case *Replicate:
 		for _, s := range n.sortedStreams() {
-			n.stepStream(s, &StreamGrown{cmd.Last, cmd.Commit})
+			n.stepStream(s, &stream.Grown{Last: cmd.Last, Commit: cmd.Commit})
 		}
 	case *PeerAlive:
 		if s := n.streams[cmd.Peer]; s != nil && s.id == cmd.Stream {
-			n.stepStream(s, &StreamAlive{cmd.Match, cmd.Sent})
+			n.stepStream(s, &stream.Alive{Match: cmd.Match, Sent: cmd.Sent})
 		}
 	case *Apply:
 		n.apply(cmd.UpTo)
 	case *BuildSnapshot:
-		meta := SnapshotMeta{LogID: n.c.committed[n.applied-1], Cluster: clusterID(77), Configuration: n.engine.ConfigurationAt(n.applied)}
+		meta := SnapshotMeta{LogID: n.c.committed[n.applied-1], Cluster: ClusterOf(77), Configuration: n.engine.ConfigurationAt(n.applied)}
 		n.snapshot = meta
 		n.step(&SnapshotBuilt{Meta: meta})
 	case *SendSnapshot:
@@ -498,12 +559,12 @@ func (n *randomNode) do(cmd Command) {
 		ok := to.alive && n.c.rand.IntN(3) > 0
 		meta := n.snapshot
 		if ok {
-			head := Header{Group: 1, Cluster: clusterID(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
+			head := Header{Group: 1, Cluster: ClusterOf(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
 			to.step(arrived(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true}, to.engine))
 		}
 		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok})
 		if s := n.streams[cmd.Peer.Identity]; s != nil && s.id == cmd.Stream {
-			n.stepStream(s, &StreamSnapshotSent{meta.LogID, ok})
+			n.stepStream(s, &stream.SnapshotSent{LogID: meta.LogID, OK: ok})
 		}
 	case *ReceiveChunk:
 		c := cmd.Chunk
@@ -517,6 +578,9 @@ func (n *randomNode) do(cmd Command) {
 		n.step(&SnapshotInstalled{cmd.Meta.LogID})
 	case *Notice:
 		n.c.trace("node %d: %+v", n.id.ID, *cmd)
+		if cmd.Kind == NoticeTransferred {
+			n.c.transfers++
+		}
 		if cmd.Kind == NoticeElected {
 			if other, twice := n.c.leaders[cmd.Term]; twice && other != n.id {
 				panic(fmt.Sprintf("nodes %v and %v were elected in term %d", other, n.id, cmd.Term))
@@ -554,15 +618,15 @@ func (n *randomNode) sortedStreams() []*randomStream {
 	return list
 }
 
-func (n *randomNode) stepStream(s *randomStream, ev StreamEvent) {
-	var out StreamOutput
+func (n *randomNode) stepStream(s *randomStream, ev stream.Event) {
+	var out stream.Output
 	s.Step(n.now(), ev, &out)
 	n.streamOutput(s, &out)
 }
 
-func (n *randomNode) streamOutput(s *randomStream, out *StreamOutput) {
-	if s.match >= s.next {
-		panic(fmt.Sprintf("stream of node %d to %v: match %d >= next %d", n.id.ID, s.peer, s.match, s.next))
+func (n *randomNode) streamOutput(s *randomStream, out *stream.Output) {
+	if s.Match() >= s.Next() {
+		panic(fmt.Sprintf("stream of node %d to %v: match %d >= next %d", n.id.ID, s.peer, s.Match(), s.Next()))
 	}
 	if out.Want {
 		o := *out
@@ -581,7 +645,7 @@ func (n *randomNode) streamOutput(s *randomStream, out *StreamOutput) {
 		n.step(&HigherTerm{s.peer, out.HigherTerm})
 	}
 	if out.Send != nil && n.streams[s.peer] == s {
-		n.stepStream(s, &StreamSent{n.c.send(out.Send)})
+		n.stepStream(s, &stream.Sent{OK: n.c.send(out.Send)})
 	}
 }
 
@@ -596,7 +660,7 @@ func (n *randomNode) pumpStreams() {
 			continue
 		}
 		s.wanted = nil
-		read := &StreamRead{}
+		read := &stream.Read{}
 		if w.First-1 == n.accepted.base.Index {
 			read.Prev = n.accepted.base
 		} else if e, ok := n.accepted.at(w.First - 1); ok {

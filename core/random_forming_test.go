@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"flag"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	. "github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -88,7 +89,7 @@ func newFormingCluster(t *testing.T, seed uint64, counts *formingCounts) *formin
 		f.members = append(f.members, membership.Member{Identity: Identity{ID: id.ID}, Address: fmt.Sprint("n", i)})
 		f.nodes = append(f.nodes, &randomNode{c: f.randomCluster, id: id, drift: Instant(r.IntN(91) - 45), cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
-				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, UncommittedBytesMax: 1 << 20,
+				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 1 << 20,
 			},
 		}})
 		f.asked = append(f.asked, r.IntN(2) == 0)
@@ -121,9 +122,9 @@ func (f *formingCluster) see(n *randomNode, cmd Command) {
 		case cmd.HardState.Vote == n.id && cmd.Append[0].Index == 1:
 			f.counts.begun++
 			f.checkGrants(n, &cmd.Append[0])
-		case n.engine.role == RoleLeader && cmd.Append[0].Kind == EntryConfiguration:
-			at := n.engine.configs.at
-			if before := &at[max(len(at)-2, 0)].Configuration; len(before.Wanted) > 0 && !slices.Equal(wantedVoters(before), wantedVoters(&at[len(at)-1].Configuration)) {
+		case n.engine.Role() == RoleLeader && cmd.Append[0].Kind == EntryConfiguration:
+			at := n.engine.Configurations()
+			if before := &at[max(len(at)-2, 0)].Configuration; len(before.Wanted) > 0 && !slices.Equal(WantedVoters(before), WantedVoters(&at[len(at)-1].Configuration)) {
 				f.counts.exchanged++
 			}
 		}
@@ -144,20 +145,12 @@ func (f *formingCluster) checkGrants(beginner *randomNode, first *Entry) {
 		}
 		grant := n.hard.Grant
 		if n.alive {
-			grant = n.engine.grantAt(n.now())
+			grant = n.engine.GrantAt(n.now())
 		}
 		if grant.To != beginner.id {
 			panic(fmt.Sprintf("node %v begins without the grant of %v, which stands to %v", beginner.id, n.id, grant.To))
 		}
 	}
-}
-
-// grantAt returns the grant that lives at an instant, without a step.
-func (e *Engine) grantAt(now Instant) Grant {
-	if now < e.grants.until {
-		return e.hard.Grant
-	}
-	return Grant{}
 }
 
 // turn does one random thing.
@@ -194,7 +187,7 @@ func (f *formingCluster) turn() {
 		f.wipe(i)
 	case p < 996 && f.waiting[i]:
 		n.step(&BootstrapCancelled{})
-		f.waiting[i] = n.engine.forming.running
+		f.waiting[i] = n.engine.Forms()
 	}
 }
 
@@ -224,7 +217,7 @@ func (f *formingCluster) ask(i int) {
 	if !n.alive || !f.asked[i] || f.waiting[i] {
 		return
 	}
-	b := &Bootstrap{Cluster: clusterID(f.rand.Uint32()), Members: f.members, AskLimit: f.askLimit}
+	b := &Bootstrap{Cluster: ClusterOf(f.rand.Uint32()), Members: f.members, AskLimit: f.askLimit}
 	f.waiting[i] = true // it may end at once
 	n.step(b)
 	if b.Done || b.Err != nil {
@@ -271,13 +264,13 @@ func (f *formingCluster) check() {
 func (f *formingCluster) heal() {
 	f.faulty, f.pace, f.askLimit = false, 150, time.Minute
 	clear(f.down)
-	longest := grantLengthMin
+	longest := GrantLengthMin
 	for i, n := range f.nodes {
 		f.slow[i] = 1
 		if !n.alive {
 			n.start()
 		}
-		longest = max(longest, n.engine.forming.length, time.Duration(n.engine.hard.Grant.LengthMillis)*time.Millisecond)
+		longest = max(longest, n.engine.FormingLength(), time.Duration(n.engine.Hard().Grant.LengthMillis)*time.Millisecond)
 	}
 	bound := f.now.Add(2*longest + 30*time.Second)
 	for f.now < bound {
@@ -290,29 +283,29 @@ func (f *formingCluster) heal() {
 	}
 	for _, n := range f.nodes {
 		s := n.engine.Status()
-		fmt.Printf("%v: %v of T%d, leader %d, %v, waits for %v, grant %+v\n", n.id, s.Role, s.Term, s.Leader, s.Configuration.Configuration, s.WaitsFor, n.engine.hard.Grant)
+		fmt.Printf("%v: %v of T%d, leader %d, %v, waits for %v, grant %+v\n", n.id, s.Role, s.Term, s.Leader, s.Configuration.Configuration, s.WaitsFor, n.engine.Hard().Grant)
 	}
 	panic(fmt.Sprintf("no cluster %v after all faults were healed", 2*longest+30*time.Second))
 }
 
 func (f *formingCluster) complete() bool {
 	return !slices.ContainsFunc(f.nodes, func(n *randomNode) bool {
-		c := n.engine.configs.latest()
-		return len(c.Configuration.Voters) != len(f.nodes) || c.Configuration.Joint() || n.engine.configs.bootstrapping(n.engine.commit)
+		c := n.engine.Latest()
+		return len(c.Configuration.Voters) != len(f.nodes) || c.Configuration.Joint() || n.engine.Bootstraps()
 	})
 }
 
 // checkComplete: everybody belongs to one cluster and says so when asked again.
 func (f *formingCluster) checkComplete() {
 	for i, n := range f.nodes {
-		c := &n.engine.configs.latest().Configuration
+		c := &n.engine.Latest().Configuration
 		if !c.IsVoter(n.id) {
 			panic(fmt.Sprintf("node %v is no voter of %v", n.id, c))
 		}
-		b := &Bootstrap{Cluster: clusterID(1), Members: f.members, AskLimit: f.askLimit}
+		b := &Bootstrap{Cluster: ClusterOf(1), Members: f.members, AskLimit: f.askLimit}
 		if n.step(b); !b.Done || b.Err != nil {
 			panic(fmt.Sprintf("node %d is asked again: %+v", i+1, b))
 		}
-		n.engine.forming.running = false
+		n.engine.ForgetForming()
 	}
 }

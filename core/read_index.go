@@ -12,7 +12,7 @@ type reads struct {
 	confirmed uint64
 
 	// held, on others: until a leader is known.
-	held []uint64
+	held []heldRead
 	// asked, on others: the leader was asked. failing: it said that it does not
 	// lead; they fail when there is a change, so that nobody asks in a circle.
 	asked   []askedRead
@@ -27,6 +27,13 @@ type pendingRead struct {
 	from  Identity // zero: this node's own
 	index Index
 	round uint64
+	// lease: it needs no round while the lease lasts.
+	lease bool
+}
+
+type heldRead struct {
+	id    uint64
+	lease bool
 }
 
 type askedRead struct {
@@ -37,26 +44,33 @@ type askedRead struct {
 // readsMax bounds the reads that a leader keeps for others.
 const readsMax = 1 << 16
 
-func (e *Engine) onRead(id uint64) {
+func (e *Engine) onRead(r heldRead) {
 	switch {
 	case e.contradiction != nil:
-		e.refuseRead(id)
+		e.refuseRead(r.id)
 	case e.role == RoleLeader:
-		e.leaderRead(pendingRead{id: id})
+		e.leaderRead(pendingRead{id: r.id, lease: r.lease})
 	case e.leader.IsZero():
-		e.reads.held = append(e.reads.held, id)
+		e.reads.held = append(e.reads.held, r)
 	default:
-		e.askLeader(id)
+		e.askLeader(r)
 	}
 }
 
 // leaderRead lets a read join the next round: one that is under way was begun
-// before the read and proves nothing for it.
+// before the read and proves nothing for it. One that asks for it is answered by
+// the lease: the read was there before the clock was read (rule 15), so that nobody
+// else can have committed anything before it came.
 func (e *Engine) leaderRead(r pendingRead) {
 	if e.commit < e.leaderState.first {
 		// Nothing is known to be committed up to now before an entry of this
 		// term is (Raft 8).
 		e.reads.waiting = append(e.reads.waiting, r)
+		return
+	}
+	if r.lease && e.leaseHolds() {
+		r.index = e.commit
+		e.answerRead(r)
 		return
 	}
 	r.index, r.round = e.commit, e.leaderState.round+1
@@ -139,7 +153,7 @@ func (e *Engine) onReadIndexRequest(m *ReadIndexRequest) {
 		e.out.send(&ReadIndexResponse{Header: e.head(m.From), ID: m.ID})
 		return
 	}
-	e.leaderRead(pendingRead{id: m.ID, from: m.From})
+	e.leaderRead(pendingRead{id: m.ID, from: m.From, lease: m.Lease})
 }
 
 // refusesReader refuses by name a node that asks under another incarnation than
@@ -155,17 +169,17 @@ func (e *Engine) refusesReader(m *ReadIndexRequest) bool {
 	return true
 }
 
-func (e *Engine) askLeader(id uint64) {
+func (e *Engine) askLeader(r heldRead) {
 	e.reads.nextWireID++
-	e.reads.asked = append(e.reads.asked, askedRead{id, e.reads.nextWireID, e.now})
-	e.out.send(&ReadIndexRequest{Header: e.head(e.leader), ID: e.reads.nextWireID})
+	e.reads.asked = append(e.reads.asked, askedRead{r.id, e.reads.nextWireID, e.now})
+	e.out.send(&ReadIndexRequest{Header: e.head(e.leader), ID: e.reads.nextWireID, Lease: r.lease})
 }
 
 func (e *Engine) askHeldReads() {
 	held := e.reads.held
 	e.reads.held = nil
-	for _, id := range held {
-		e.onRead(id)
+	for _, r := range held {
+		e.onRead(r)
 	}
 }
 
@@ -180,9 +194,12 @@ func (e *Engine) onReadIndexResponse(m *ReadIndexResponse) {
 		e.reads.failing = append(e.reads.failing, a.id)
 		return
 	}
-	// A read index is committed, as the leader's notice of it would say: the
-	// reader need not wait for those.
-	e.followCommit(m.Index)
+	if m.Header.Term == e.hard.Term {
+		// A read index is committed, as the leader's notice of it would say: the
+		// reader need not wait for those. Rule 4: what was proved in this term says
+		// nothing of the log in which the same node, in another term, has committed.
+		e.followCommit(m.Index)
+	}
 	e.answerRead(pendingRead{id: a.id, index: m.Index})
 }
 
@@ -219,6 +236,7 @@ func (e *Engine) failOldReads() {
 // broke.
 func (e *Engine) onPeerDown(ev *PeerDown) {
 	e.noteUnreachable(ev)
+	e.transferPeerDown(ev)
 	if ev.Class == ClassControl && ev.Node == e.leader.ID && e.role != RoleLeader {
 		for _, a := range e.reads.asked {
 			e.reads.failing = append(e.reads.failing, a.id)

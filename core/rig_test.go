@@ -33,6 +33,21 @@ type rigOptions struct {
 	configure func(c *Config)
 }
 
+var worldCluster = clusterID(0xc1)
+
+// worldIdentity is the one under which a node begins.
+func worldIdentity(id NodeID) Identity {
+	return Identity{ID: id, Incarnation: membership.Incarnation(id) * 16}
+}
+
+// testConfig is the configuration of the engines of this package's tests.
+func testConfig(self Identity) Config {
+	return Config{
+		Group: 1, Self: self, Seed: uint64(self.ID),
+		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 1 << 20},
+	}
+}
+
 var rigPeers = []Identity{worldIdentity(1), worldIdentity(2), worldIdentity(3), worldIdentity(4), worldIdentity(5)}
 
 // rigState is what the store of a rig holds: 1.1 is the configuration.
@@ -134,7 +149,7 @@ func mayWait(e *Engine, ev Event) bool {
 	case *Flushed:
 		return !e.WaitsForFlush()
 	case *Matched:
-		return ev.Match <= e.commit && !e.Changing()
+		return ev.Match <= e.commit && !e.WaitsForMatches()
 	case *Applied:
 		return true
 	}
@@ -213,6 +228,8 @@ func (r *rig) fire(timer Timer) []string {
 		d = &r.e.heartbeatTimer
 	case TimerForming:
 		d = &r.e.forming.timer
+	case TimerTransfer:
+		d = &r.e.transferTimer
 	}
 	if d.armed == 0 {
 		r.t.Fatalf("the %v timer is not armed", timer)

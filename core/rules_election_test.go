@@ -25,6 +25,63 @@ func TestPromise(t *testing.T) {
 	}
 }
 
+// TestPromiseIsToWhomItWasGiven: rule 12: it binds to the leader whose heartbeat it
+// answered, whoever leads now.
+func TestPromiseIsToWhomItWasGiven(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(2)
+	r.now = r.now.Add(400 * time.Millisecond)
+	// Node 3 leads without this node's vote, and has sent it no heartbeat yet.
+	r.from(3, 3, &AppendEntries{Stream: 1, Prev: LogID{1, 1}})
+	if r.e.leader != rigPeers[2] {
+		t.Fatalf("follows %v: the test is worthless", r.e.leader)
+	}
+	r.flush()
+	r.expect(r.from(3, 4, &VoteRequest{ElectionTerm: 4, Campaign: 1, Last: LogID{9, 9}}), "send ->3 T3 vote for T4 refused, wait 600 ms")
+	r.from(2, 4, &VoteRequest{ElectionTerm: 4, Campaign: 1, Last: LogID{9, 9}})
+	if w, ok := find[*Write](r); !ok || !w.Then[0].(*VoteResponse).Granted {
+		t.Errorf("to whom the promise was given was refused: %q", r.lines())
+	}
+}
+
+// TestStaleHeartbeatRenewsNoPromise: rules 5 and 12: a heartbeat of an old term is
+// refused, and changes nothing of the promise to the leader of this one.
+func TestStaleHeartbeatRenewsNoPromise(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(2)
+	r.from(3, 3, &Heartbeat{Round: 1, Stream: 1})
+	r.flush()
+	r.now = r.now.Add(600 * time.Millisecond)
+	r.expect(r.from(2, 2, &Heartbeat{Round: 2, Stream: 1}), "send ->2 T3 heartbeat 0 answered: match 0, applied 0, promise 0 ms")
+	r.expect(r.from(2, 4, &VoteRequest{ElectionTerm: 4, Campaign: 1, Last: LogID{9, 9}}), "send ->2 T3 vote for T4 refused, wait 400 ms")
+	r.from(3, 4, &VoteRequest{ElectionTerm: 4, Campaign: 1, Last: LogID{9, 9}})
+	if w, ok := find[*Write](r); !ok || !w.Then[0].(*VoteResponse).Granted {
+		t.Errorf("to whom the promise was given was refused: %q", r.lines())
+	}
+}
+
+// TestQuorumCountsFromTheSending: dissertation 6.2: what a late answer proves is that
+// its round was answered, which was begun long ago. The lease of rule 12 will stand on
+// the same times.
+func TestQuorumCountsFromTheSending(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	r.fire(TimerHeartbeat)
+	begun, round := r.now, r.e.leaderState.round
+	for range 9 {
+		r.fire(TimerHeartbeat)
+	}
+	r.from(2, 2, &HeartbeatResponse{Round: round, Stream: 1})
+	if at := r.e.leaderState.peers[0].roundSent; at != begun {
+		t.Errorf("an answer that came after %v counts from %v after the sending", r.now.Sub(begun), at.Sub(begun))
+	}
+	// An answer to an earlier round that comes later takes nothing back.
+	r.from(2, 2, &HeartbeatResponse{Round: round - 1, Stream: 1})
+	if r.fire(TimerHeartbeat); r.e.role != RoleLeader || r.now.Sub(begun) != time.Second {
+		t.Fatalf("a %v, %v after the last round that was answered", r.e.role, r.now.Sub(begun))
+	}
+	if r.fire(TimerHeartbeat); r.e.role != RoleFollower {
+		t.Errorf("a %v, %v after the last round that was answered", r.e.role, r.now.Sub(begun))
+	}
+}
+
 // TestPromiseInMilliseconds: what was told is what is kept, to the millisecond.
 func TestPromiseInMilliseconds(t *testing.T) {
 	r := newRig(t, rigOptions{configure: func(c *Config) { c.ElectionTimeout = 1500*time.Millisecond + 700*time.Microsecond }}).follow(2)
@@ -57,9 +114,11 @@ func TestQuietPeriodAndSoleVoter(t *testing.T) {
 	c.Members, c.Voters = c.Members[:1], c.Voters[:1]
 	s.Configurations = append(s.Configurations, ConfigurationAt{LogID{1, 2}, c})
 	s.Last, s.Commit = LogID{1, 2}, 1
-	if two := newRigOf(t, s, quietPeriod); two.e.role != RoleFollower {
-		t.Errorf("sole voter of the latest configuration only: a %v", two.e.role)
+	two := newRigOf(t, s, quietPeriod)
+	if wait := two.e.electionTimer.at.Sub(two.now); two.e.role != RoleFollower || wait < 5*time.Second {
+		t.Errorf("sole voter of the latest configuration only: a %v that campaigns after %v", two.e.role, wait)
 	}
+	two.expect(two.from(2, 2, &VoteRequest{ElectionTerm: 2, Campaign: 1, Last: LogID{9, 9}}), "send ->2 T1 vote for T2 refused, wait 5000 ms")
 }
 
 // TestLateTimers: rule 15: a timer that fires much too late re-arms once, so that
@@ -208,7 +267,7 @@ func TestSlowPeerIsHeard(t *testing.T) {
 	r.propose("x") // which node 3 lacks: its stream waits for signs of life
 	for id := uint64(1); id <= 1000; id++ {
 		r.now = r.now.Add(100 * time.Microsecond)
-		r.step(&ReadRequest{id})
+		r.step(&ReadRequest{ID: id})
 		r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Match: 2})
 	}
 	if r.e.leaderState.round < far+900 {

@@ -386,6 +386,32 @@ func TestExchangeOfAWantedMember(t *testing.T) {
 	}
 }
 
+// TestExchangeWaitsForTheOwnTerm: rules 21 and 31: an exchange is a change like any
+// other: a beginner that was started again first commits an entry of its own term.
+func TestExchangeWaitsForTheOwnTerm(t *testing.T) {
+	founding, err := foundingConfiguration(rigPeers[0], bootstrapOf(1, 2, 3).Members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := rigState(rigOptions{commit: 1, applied: 1})
+	s.Configurations = []ConfigurationAt{{LogID{1, 1}, founding}}
+	r := newRigOf(t, s, nil)
+	r.flush()
+	if r.e.role != RoleLeader || r.e.commit != 1 || r.e.log.last != (LogID{2, 2}) {
+		t.Fatalf("a %v with commit %d of %v", r.e.role, r.e.commit, r.e.log.last)
+	}
+	m := &IdentifyRequest{ID: 1, Attempt: 5, LengthMillis: 10_000, List: membership.FoundingOf(bootstrapOf(1, 2, 3).Members)}
+	*m.Head() = Header{Group: 1, From: Identity{ID: 3, Incarnation: 0x99}, To: Identity{ID: 1}}
+	if r.step(m); r.e.log.last != (LogID{2, 2}) {
+		t.Errorf("the log goes on to %v before 2.2 is committed", r.e.log.last)
+	}
+	r.flush() // the blank entry, and then that the others are learners
+	r.flush()
+	if r.step(m); r.e.configs.latest().Configuration.Wanted[2].Identity != m.From {
+		t.Errorf("not exchanged: %q", r.lines())
+	}
+}
+
 // TestJointEntryOfABootstrapNeedsAQuorumThatAnswers: rule 21: three of five acknowledged
 // their admission and are silent; with the fifth the new half has no quorum that could
 // commit the joint entry, and the single voter's cluster could do nothing more.
@@ -419,90 +445,6 @@ func TestJointEntryOfABootstrapNeedsAQuorumThatAnswers(t *testing.T) {
 	answers(3)
 	if at := r.e.configs.latest(); !at.Configuration.Joint() {
 		t.Errorf("three of five answer, and it is still %v", at.Configuration)
-	}
-}
-
-// formedWithin runs empty nodes that are all asked with the same list, with disks of
-// which each write takes so long and a network that loses what lost says, and returns
-// when they were one cluster.
-func formedWithin(t *testing.T, nodes int, disk, ask, limit time.Duration, lost func(from, to NodeID) bool) time.Duration {
-	t.Helper()
-	w := newWorld()
-	w.quiet = true
-	play(t, w, fmt.Sprintf("-nodes %d", nodes), "-start")
-	var list []NodeID
-	for id := range nodes {
-		list = append(list, NodeID(id+1))
-	}
-	for _, id := range list {
-		b := bootstrapOf(list...)
-		b.AskLimit = ask
-		w.nodes[id].step(b)
-	}
-	due := make(map[NodeID]time.Duration)
-	for now := time.Duration(0); now < limit; now += 100 * time.Millisecond {
-		complete := true
-		for _, id := range list {
-			n := w.nodes[id]
-			if len(n.writes) == 0 {
-				due[id] = now + disk
-			} else if now >= due[id] {
-				// One sync for all that is queued.
-				for range len(n.writes) {
-					n.flush()
-				}
-				due[id] = now + disk
-			}
-			n.apply()
-			c := n.engine.configs.latest()
-			complete = complete && len(c.Configuration.Voters) == nodes && !n.engine.configs.bootstrapping(n.engine.commit)
-		}
-		if complete {
-			return now
-		}
-		for range 4 { // a round trip takes less than a heartbeat
-			for _, from := range list {
-				for _, to := range list {
-					if lost != nil && lost(from, to) {
-						delete(w.links, worldLink{from, to})
-					}
-					w.deliver(from, to, func(Message) bool { return true }, -1)
-				}
-			}
-		}
-		w.quiet = true
-		w.advance(list, 100*time.Millisecond)
-	}
-	for _, id := range list {
-		t.Logf("%d: %v, waits for %v", id, w.nodes[id].engine.configs.latest().Configuration, w.nodes[id].engine.Status().WaitsFor)
-	}
-	t.Fatalf("%d nodes with disks of %v form no cluster within %v", nodes, disk, limit)
-	return 0
-}
-
-// TestFormingWithSlowDisks: a grant waits for two disks, one after the other, and a
-// forming for some more.
-func TestFormingWithSlowDisks(t *testing.T) {
-	for disk, limit := range map[time.Duration]time.Duration{
-		0: 2 * time.Second, 2500 * time.Millisecond: time.Minute, 12 * time.Second: 5 * time.Minute,
-	} {
-		t.Logf("disks of %v: formed in %v", disk, formedWithin(t, 3, disk, time.Hour, limit, nil))
-	}
-}
-
-// TestFormingOfManyNodes: all 31 are asked at once, and one cluster comes of it.
-func TestFormingOfManyNodes(t *testing.T) {
-	t.Logf("31 nodes: formed in %v", formedWithin(t, 31, 0, 10*time.Second, 30*time.Second, nil))
-}
-
-// TestLowestIDIsHalfReachable: the others let node 1 go first as long as it asks. It
-// hears nothing of node 3, gives up for that, and the next of them begins.
-func TestLowestIDIsHalfReachable(t *testing.T) {
-	for name, lost := range map[string]func(from, to NodeID) bool{
-		"the answers of node 3 are lost":   func(from, to NodeID) bool { return from == 3 && to == 1 },
-		"the questions to node 3 are lost": func(from, to NodeID) bool { return from == 1 && to == 3 },
-	} {
-		t.Logf("%s: formed in %v", name, formedWithin(t, 3, 0, 10*time.Second, 20*time.Second, lost))
 	}
 }
 

@@ -316,3 +316,11 @@ func TestAttemptWhoseTimerIsLate(t *testing.T) {
 		t.Errorf("%+v, %q", m, r.lines())
 	}
 }
+
+// grantAt returns the grant that lives at an instant, without a step.
+func (e *Engine) grantAt(now Instant) Grant {
+	if now < e.grants.until {
+		return e.hard.Grant
+	}
+	return Grant{}
+}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,6 +177,82 @@ func TestRemovedLeader(t *testing.T) {
 	}
 }
 
+// leftJoint is what a leader of term 1 left behind: its last entry, 1.2, is a joint
+// configuration that takes node 1 out of the voters 1, 2 and 3.
+func leftJoint() State {
+	s := rigState(rigOptions{})
+	c := s.Configurations[0].Configuration
+	c.Outgoing, c.Voters = c.Voters, c.Voters[1:]
+	s.Last = LogID{1, 2}
+	s.Configurations = append(s.Configurations, ConfigurationAt{s.Last, c})
+	return s
+}
+
+// leadJoint makes the rig the leader of a joint configuration, which needs the votes
+// of both halves.
+func leadJoint(t *testing.T, s State) *rig {
+	t.Helper()
+	r := newRigOf(t, s, nil).preCampaign()
+	for _, pre := range []bool{true, false} {
+		for _, id := range []NodeID{2, 3} {
+			r.from(id, r.e.hard.Term, &VoteResponse{Pre: pre, ElectionTerm: 2, Campaign: r.e.election.campaign, Granted: true})
+		}
+		if pre {
+			r.flush()
+		}
+	}
+	if r.e.role != RoleLeader {
+		t.Fatalf("a %v", r.e.role)
+	}
+	return r
+}
+
+// TestRemovedLeaderStaysForTheCommit: rule 22: a leader that is no voter of the latest
+// configuration leads until that is committed, whatever is committed before it.
+func TestRemovedLeaderStaysForTheCommit(t *testing.T) {
+	r := leadJoint(t, leftJoint())
+	if p := r.propose("a", "b"); p.Admitted != 2 { // at 4 and 5, behind the blank entry
+		t.Fatal(p.Err)
+	}
+	r.flush()
+	both := func(i Index) {
+		r.match(2, i)
+		r.match(3, i)
+	}
+	both(3)
+	at := r.e.configs.latest()
+	if at.LogID != (LogID{2, 6}) || at.Configuration.Joint() || at.Configuration.IsVoter(r.e.cfg.Self) {
+		t.Fatalf("in force is %v: %v", at.LogID, at.Configuration.String())
+	}
+	if both(5); r.e.role != RoleLeader || r.e.commit != 5 {
+		t.Fatalf("a %v with commit %d, before the configuration without it is committed", r.e.role, r.e.commit)
+	}
+	if both(6); r.e.role == RoleLeader || r.e.commit != 6 {
+		t.Errorf("a %v with commit %d", r.e.role, r.e.commit)
+	}
+}
+
+// TestChangeWaitsForTheOwnTerm: rule 21: though the configuration is committed, the
+// next change waits until the leader has committed an entry of its own term: an
+// earlier leader may have begun another change that it does not know.
+func TestChangeWaitsForTheOwnTerm(t *testing.T) {
+	s := leftJoint()
+	s.Commit = 2
+	r := leadJoint(t, s)
+	r.flush()
+	if r.e.log.last != (LogID{2, 3}) {
+		t.Fatalf("the log goes on to %v before 2.3 is committed", r.e.log.last)
+	}
+	r.match(2, 3)
+	if r.e.commit != 2 || r.e.log.last != (LogID{2, 3}) {
+		t.Fatalf("commit %d, the log goes on to %v: node 2 is no quorum of the incoming half", r.e.commit, r.e.log.last)
+	}
+	r.match(3, 3)
+	if at := r.e.configs.latest(); r.e.commit != 3 || at.LogID != (LogID{2, 4}) || at.Configuration.Joint() {
+		t.Errorf("commit %d, in force is %v: %v", r.e.commit, at.LogID, at.Configuration.String())
+	}
+}
+
 // TestConfigurationRollsBack: rule 23: a truncation takes the configuration back.
 func TestConfigurationRollsBack(t *testing.T) {
 	r := newRig(t, rigOptions{}).follow(2)
@@ -187,6 +264,35 @@ func TestConfigurationRollsBack(t *testing.T) {
 	}
 	r.from(3, 3, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: commands(LogID{3, 2})})
 	if at, ok := find[*ConfigurationChanged](r); !ok || at.At.LogID != (LogID{1, 1}) || r.e.role != RoleFollower || r.e.electionTimer.at == 0 {
+		t.Errorf("a %v: %q", r.e.role, r.lines())
+	}
+}
+
+// TestSnapshotForgetsNoPredecessor: rule 23: a snapshot is the end of what lies before
+// the configuration in force at its entry. That one stays, for as long as a later one
+// may be taken back.
+func TestSnapshotForgetsNoPredecessor(t *testing.T) {
+	s := rigState(rigOptions{terms: []Term{1, 1}, commit: 3, applied: 3})
+	old := s.Configurations[0]
+	wider := old.Configuration
+	wider.Members = append(slices.Clone(wider.Members), membership.Member{Identity: rigPeers[3]})
+	// One that a later one has replaced, and that was committed with it.
+	s.Configurations = append(s.Configurations, ConfigurationAt{LogID{1, 2}, wider})
+	r := newRigOf(t, s, func(c *Config) { c.KeepEntries = 1 }).follow(2)
+	c := wider
+	c.Voters = c.Voters[1:]
+	r.from(2, 2, &AppendEntries{Stream: 1, Prev: LogID{1, 3}, Entries: []Entry{{LogID: LogID{2, 4}, Kind: EntryConfiguration, Data: c.Encode()}}, Commit: 3})
+	r.flush()
+	if r.e.commit != 3 || r.e.role != RoleLearner {
+		t.Fatalf("a %v with commit %d", r.e.role, r.e.commit)
+	}
+	inForce := r.e.ConfigurationAt(3)
+	r.step(&SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{1, 3}, Cluster: worldCluster, Configuration: inForce}})
+	if r.e.snapshots.newest.Index != 3 || inForce.LogID != (LogID{1, 2}) || r.e.configs.at[0].LogID != inForce.LogID {
+		t.Fatalf("the snapshot is that of %v, in force there was %v, the first that is remembered is %v", r.e.snapshots.newest.LogID, inForce.LogID, r.e.configs.at[0].LogID)
+	}
+	r.from(3, 3, &AppendEntries{Stream: 1, Prev: LogID{1, 3}, Entries: commands(LogID{3, 4})})
+	if at, ok := find[*ConfigurationChanged](r); !ok || at.At.LogID != (LogID{1, 2}) || !at.At.Configuration.IsVoter(r.e.cfg.Self) || r.e.role != RoleFollower {
 		t.Errorf("a %v: %q", r.e.role, r.lines())
 	}
 }

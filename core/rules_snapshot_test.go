@@ -168,17 +168,17 @@ func TestReadRounds(t *testing.T) {
 	round := func(n int) []string {
 		return []string{fmt.Sprintf("send ->2 T2 heartbeat %d, commit 2", n), fmt.Sprintf("send ->3 T2 heartbeat %d, commit 2", n)}
 	}
-	r.expect(r.step(&ReadRequest{1}), round(2)...)
-	r.expect(r.step(&ReadRequest{2}))
-	r.expect(r.step(&ReadRequest{3}))
+	r.expect(r.step(&ReadRequest{ID: 1}), round(2)...)
+	r.expect(r.step(&ReadRequest{ID: 2}))
+	r.expect(r.step(&ReadRequest{ID: 3}))
 	r.expect(answer(2), append([]string{"read 1: ready at 2"}, round(3)...)...)
 	r.expect(answer(3), "read 2: ready at 2", "read 3: ready at 2")
 	// A single voter needs no round but its own.
 	alone := newRig(t, rigOptions{voters: 1, commit: 1, applied: 1})
 	alone.flush()
-	alone.expect(alone.step(&ReadRequest{1})) // its blank entry is not committed
+	alone.expect(alone.step(&ReadRequest{ID: 1})) // its blank entry is not committed
 	alone.expect(alone.flush(), "read 1: ready at 2", "replicate to 2, commit 2", "apply to 2")
-	alone.expect(alone.step(&ReadRequest{2}), "read 2: ready at 2")
+	alone.expect(alone.step(&ReadRequest{ID: 2}), "read 2: ready at 2")
 }
 
 // TestSnapshotOfHeldEntry: rule 24: if the log holds a snapshot's entry, nothing is

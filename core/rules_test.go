@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/internal/settingstest"
 )
 
 // The tests of rules_*_test.go are about single rules of safety, by number. Rules that
@@ -49,6 +52,18 @@ func TestAnswerIsCompleteWhenAttached(t *testing.T) {
 	if a.Header.Term != 2 || a.Stream != 1 || a.To != rigPeers[1] || a.Match != 2 {
 		t.Errorf("%+v", a)
 	}
+}
+
+// TestRepeatedVoteIsDurable: rule 3: a vote that was given already is given again, and
+// the answer waits for the same write.
+func TestRepeatedVoteIsDurable(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	ask := func() []string {
+		return r.from(2, 2, &VoteRequest{ElectionTerm: 2, Campaign: 1, Last: LogID{1, 1}})
+	}
+	r.expect(ask(), "write 1: T2 vote for 2; then ->2 T2 vote for T2 granted", "now follower of T2, leader 0")
+	r.expect(ask(), "write 2: then ->2 T2 vote for T2 granted")
+	r.expect(r.from(3, 2, &VoteRequest{ElectionTerm: 2, Campaign: 1, Last: LogID{1, 1}}), "send ->3 T2 vote for T2 refused")
 }
 
 // TestCommitOnlyIsNotAnswered: it proves nothing that the leader does not know;
@@ -136,10 +151,32 @@ func TestStaleAnswersAreDropped(t *testing.T) {
 			}
 		})
 	}
-	r := newRig(t, rigOptions{}).elect()
-	r.expect(r.step(&Matched{rigPeers[1], 9, 2}))
-	r.expect(r.step(&Matched{Identity{ID: 2, Incarnation: 1}, 1, 2}))
-	r.expect(r.step(&Matched{rigPeers[1], 1, 99}))
+}
+
+// TestStaleMatchesAreDropped: rules 5 and 18: the leader's own entry is durable, so
+// that any match that counts commits it.
+func TestStaleMatchesAreDropped(t *testing.T) {
+	for name, test := range map[string]struct {
+		m      Matched
+		counts bool
+	}{
+		"of its stream":                {Matched{rigPeers[1], 1, 2}, true},
+		"of a stream that has ended":   {Matched{rigPeers[1], 9, 2}, false},
+		"of the stream of another":     {Matched{rigPeers[1], 2, 2}, false},
+		"of another incarnation":       {Matched{Identity{ID: 2, Incarnation: 1}, 1, 2}, false},
+		"beyond the end of the log":    {Matched{rigPeers[1], 1, 99}, false},
+		"of somebody who is no peer":   {Matched{rigPeers[3], 1, 2}, false},
+		"of the leader's own identity": {Matched{rigPeers[0], 1, 2}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{}).elect()
+			r.flush()
+			r.step(&test.m)
+			if counted := r.e.commit == 2; counted != test.counts || !counted && len(r.last) > 0 {
+				t.Errorf("commit %d: %q", r.e.commit, r.lines())
+			}
+		})
+	}
 }
 
 // TestVotesOfStrangersAreIgnored: rule 18: neither a vote nor a term of another
@@ -251,6 +288,62 @@ func TestEntryTimesNeverDecrease(t *testing.T) {
 	}
 }
 
+// TestTimesGoOnWhereTheLastLeaderWas: a leader's first entry is not earlier than the
+// last one that it has, wherever it has the time of that from.
+func TestTimesGoOnWhereTheLastLeaderWas(t *testing.T) {
+	behind := func(s *State) { // a log that ends with its snapshot
+		*s = rigState(rigOptions{terms: []Term{1, 1}, purged: 3})
+		s.Snapshot.Time = 100
+	}
+	for name, test := range map[string]struct {
+		state func(s *State)
+		hear  func(r *rig)
+	}{
+		"the log at the start":      {func(s *State) { s.LastTime = 100 }, nil},
+		"the snapshot at the start": {behind, nil},
+		"a snapshot at the start that the log lacks": {func(s *State) {
+			s.Snapshot = rigSnapshot(LogID{1, 9})
+			s.Snapshot.Time, s.LastTime = 100, 50
+		}, nil},
+		"a snapshot older than the log": {func(s *State) {
+			*s = rigState(rigOptions{terms: []Term{1, 1}, purged: 2})
+			s.Snapshot.Time, s.LastTime = 50, 100
+		}, nil},
+		"an append": {nil, func(r *rig) {
+			entries := commands(LogID{1, 2}, LogID{1, 3})
+			entries[0].Time, entries[1].Time = 99, 100
+			r.from(2, 1, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Entries: entries})
+		}},
+		"a snapshot of the leader": {nil, func(r *rig) {
+			meta := rigSnapshot(LogID{1, 9})
+			meta.Time = 100
+			r.follow(1)
+			r.step(&SnapshotReceived{meta, rigPeers[1], 1, 1})
+			r.flush()
+			r.step(&SnapshotInstalled{meta.LogID})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := rigState(rigOptions{})
+			if test.state != nil {
+				test.state(&s)
+			}
+			r := newRigOf(t, s, nil)
+			if test.hear != nil {
+				test.hear(r)
+			}
+			r.flush()
+			if meta := r.e.snapshots.installing; meta != nil {
+				r.step(&SnapshotInstalled{meta.LogID})
+			}
+			r.elect()
+			if w, ok := find[*Write](r); !ok || len(w.Append) != 1 || w.Append[0].Time != 100 {
+				t.Errorf("the blank entry of the new leader: %+v", w)
+			}
+		})
+	}
+}
+
 // TestMalformedAppends: a peer's nonsense changes nothing and panics nowhere.
 func TestMalformedAppends(t *testing.T) {
 	for name, entries := range map[string][]Entry{
@@ -279,6 +372,7 @@ func TestConfigValidate(t *testing.T) {
 		"HungLimit":           func(c *Config) { c.HungLimit = c.ElectionTimeout - 1 },
 		"QuietPeriod":         func(c *Config) { c.QuietPeriod = -1 },
 		"UncommittedBytesMax": func(c *Config) { c.UncommittedBytesMax = 0 },
+		"between 10ms and":    func(c *Config) { c.ElectionTimeout, c.HeartbeatInterval = 9*time.Millisecond, time.Millisecond },
 	} {
 		c := testConfig(rigPeers[0])
 		if err := c.Validate(); err != nil {
@@ -289,4 +383,9 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
+}
+
+// TestNegativeSettings asserts that each number that can be negative has a rule.
+func TestNegativeSettings(t *testing.T) {
+	settingstest.Negative(t, testConfig(rigPeers[0]), func(c Config) error { return c.Validate() })
 }

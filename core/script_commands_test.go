@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"fmt"
@@ -6,20 +6,13 @@ import (
 	"strings"
 	"time"
 
+	. "github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
 
-// testConfig is the configuration of the engines of this package's tests.
-func testConfig(self Identity) Config {
-	return Config{
-		Group: 1, Self: self, Seed: uint64(self.ID),
-		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, UncommittedBytesMax: 1 << 20},
-	}
-}
-
 func (w *world) scriptNodes(a scriptArgs) error {
 	for id := NodeID(1); id <= NodeID(scriptNumber(a.words[0])); id++ {
-		cfg := testConfig(worldIdentity(id))
+		cfg := TestConfig(WorldIdentity(id))
 		for k, v := range a.keys {
 			switch k {
 			case "quiet-period":
@@ -36,7 +29,7 @@ func (w *world) scriptNodes(a scriptArgs) error {
 				w.limits.InflightMessagesMax = int(scriptNumber(v))
 			case "entries":
 				w.limits.EntriesPerMessageMax = int(scriptNumber(v))
-			case "learners":
+			case "learners", "priorities":
 			default:
 				return fmt.Errorf("no option %s", k)
 			}
@@ -54,16 +47,24 @@ func (w *world) scriptCluster(a scriptArgs) error {
 	if n, ok := a.keys["learners"]; ok {
 		learners = int(scriptNumber(n))
 	}
+	var priorities []string
+	if list, ok := a.keys["priorities"]; ok {
+		priorities = strings.Split(list, ",")
+	}
 	var c membership.Configuration
-	for _, id := range w.ids() {
-		c.Members = append(c.Members, membership.Member{Identity: worldIdentity(id)})
+	for i, id := range w.ids() {
+		m := membership.Member{Identity: WorldIdentity(id)}
+		if i < len(priorities) {
+			m.Priority = uint32(scriptNumber(priorities[i]))
+		}
+		c.Members = append(c.Members, m)
 		if int(id) <= len(w.nodes)-learners {
-			c.Voters = append(c.Voters, worldIdentity(id))
+			c.Voters = append(c.Voters, WorldIdentity(id))
 		}
 	}
 	first := Entry{LogID: LogID{1, 1}, Kind: EntryConfiguration, Data: c.Encode()}
 	for _, n := range w.nodes {
-		n.disk = worldLog{hard: HardState{Term: 1, Cluster: worldCluster}, commit: 1, entries: []Entry{first}}
+		n.disk = worldLog{hard: HardState{Term: 1, Cluster: WorldCluster}, commit: 1, entries: []Entry{first}}
 	}
 	return nil
 }
@@ -91,7 +92,7 @@ func (w *world) scriptStart(a scriptArgs) error {
 
 func (w *world) scriptBootstrap(a scriptArgs) error {
 	ids := w.listed(a.words)
-	b := bootstrapOf(ids...)
+	b := BootstrapOf(ids...)
 	by := ids[0]
 	for k, v := range a.keys {
 		switch k {
@@ -129,9 +130,47 @@ func (w *world) scriptPropose(a scriptArgs) error {
 func (w *world) scriptRead(a scriptArgs) error {
 	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
 	n.reads++
-	w.printf("%d asks for read %d", n.id.ID, n.reads)
-	n.step(&ReadRequest{n.reads})
+	lease := len(a.words) > 1 && a.words[1] == "lease"
+	w.printf("%d asks for read %d%s", n.id.ID, n.reads, map[bool]string{true: " by the lease"}[lease])
+	n.step(&ReadRequest{ID: n.reads, Lease: lease})
 	return nil
+}
+
+func (w *world) scriptCampaign(a scriptArgs) error {
+	for _, id := range w.listed(a.words) {
+		n := w.nodes[id]
+		n.reads++
+		w.printf("%d is asked to campaign", id)
+		n.step(&Elect{n.reads})
+	}
+	return nil
+}
+
+func (w *world) scriptPause(a scriptArgs) error {
+	w.nodes[NodeID(scriptNumber(a.words[0]))].step(&PauseElections{a.words[1] == "on"})
+	return nil
+}
+
+func (w *world) scriptTransfer(a scriptArgs) error {
+	n := w.nodes[NodeID(scriptNumber(a.words[0]))]
+	to := NodeID(0)
+	if word, ok := a.keys["to"]; ok {
+		to = NodeID(scriptNumber(word))
+	}
+	n.reads++
+	w.printf("%d is asked to transfer to %d", n.id.ID, to)
+	n.step(&TransferLeadership{ID: n.reads, To: to, ByHand: true})
+	return nil
+}
+
+func (n *worldNode) printLease() {
+	if left := n.engine.Readable().Lease.Sub(n.now); left > 0 {
+		n.w.printf("%d holds the lease for another %v, commit %d", n.id.ID, left, n.engine.Readable().Commit)
+	} else if why := n.engine.WhyNoLease(); why != "" {
+		n.w.printf("%d has no lease: %s", n.id.ID, why)
+	} else {
+		n.w.printf("%d has no lease: it has run out", n.id.ID)
+	}
 }
 
 // timeAndNodes splits "[nodes] duration".
@@ -166,11 +205,11 @@ func (w *world) scriptSleep(a scriptArgs) error {
 func (w *world) scriptTimeout(a scriptArgs) error {
 	for _, id := range w.listed(a.words) {
 		n := w.nodes[id]
-		if n.engine.electionTimer.at == 0 {
+		if n.engine.Deadline(TimerElection) == 0 {
 			w.printf("%d has no election timer", id)
 			continue
 		}
-		w.advance([]NodeID{id}, max(n.engine.electionTimer.at.Sub(n.now), 0))
+		w.advance([]NodeID{id}, max(n.engine.Deadline(TimerElection).Sub(n.now), 0))
 	}
 	return nil
 }
@@ -178,7 +217,7 @@ func (w *world) scriptTimeout(a scriptArgs) error {
 func (w *world) scriptExpire(a scriptArgs) error {
 	for _, id := range w.listed(a.words) {
 		n := w.nodes[id]
-		n.now = max(n.now, n.engine.promise.until, n.engine.quietPeriodEnd())
+		n.now = max(n.now, n.engine.QuietUntil())
 	}
 	return nil
 }
@@ -189,14 +228,14 @@ func (w *world) scriptElect(a scriptArgs) error {
 	w.stabilize(w.ids())
 	for _, n := range w.nodes {
 		if n.up {
-			n.now = max(n.now, n.engine.promise.until, n.engine.quietPeriodEnd())
+			n.now = max(n.now, n.engine.QuietUntil())
 		}
 	}
 	if err := w.scriptTimeout(scriptArgs{words: a.words[:1]}); err != nil {
 		return err
 	}
 	w.stabilize(w.ids())
-	if w.nodes[id].engine.role != RoleLeader {
+	if w.nodes[id].engine.Role() != RoleLeader {
 		return fmt.Errorf("node %d was not elected", id)
 	}
 	return nil
@@ -216,6 +255,8 @@ var scriptKinds = map[string]func(Message) bool{
 	"read-answer":      func(m Message) bool { _, ok := m.(*ReadIndexResponse); return ok },
 	"identify":         func(m Message) bool { _, ok := m.(*IdentifyRequest); return ok },
 	"identify-answer":  func(m Message) bool { _, ok := m.(*IdentifyResponse); return ok },
+	"timeout-now":      func(m Message) bool { _, ok := m.(*TimeoutNow); return ok },
+	"transfer-answer":  func(m Message) bool { _, ok := m.(*TransferResponse); return ok },
 	"refusal":          func(m Message) bool { _, ok := m.(*Refusal); return ok },
 }
 
@@ -265,7 +306,7 @@ func (w *world) scriptDrop(a scriptArgs) error {
 			drop := most != 0 && match(m)
 			if drop {
 				most--
-				w.printf("%d->%d lost: %s", from, to, printMessage(m))
+				w.printf("%d->%d lost: %s", from, to, PrintMessage(m))
 			}
 			return drop
 		})
@@ -277,7 +318,7 @@ func (w *world) scriptQueue(scriptArgs) error {
 	for _, from := range w.ids() {
 		for _, to := range w.ids() {
 			for _, m := range w.links[worldLink{from, to}] {
-				w.printf("%d->%d on the way: %s", from, to, printMessage(m))
+				w.printf("%d->%d on the way: %s", from, to, PrintMessage(m))
 			}
 		}
 	}
@@ -302,7 +343,7 @@ func (w *world) scriptCopy(a scriptArgs) error {
 
 func (w *world) scriptInject(a scriptArgs) error {
 	m := w.copies[a.words[0]]
-	w.printf("%d->%d again: %s", m.Head().From.ID, m.Head().To.ID, printMessage(m))
+	w.printf("%d->%d again: %s", m.Head().From.ID, m.Head().To.ID, PrintMessage(m))
 	w.nodes[m.Head().To.ID].receive(m)
 	return nil
 }
@@ -370,6 +411,15 @@ func (n *worldNode) printStatus() {
 	}
 	if s.Bootstrapping {
 		line += ", forming"
+	}
+	if s.TransferringTo != 0 {
+		line += fmt.Sprintf(", transferring to %d", s.TransferringTo)
+	}
+	if s.NeedsNewTerm {
+		line += ", needs a new term"
+	}
+	if s.ElectionsPaused {
+		line += ", paused"
 	}
 	if s.UnknownToGroup {
 		line += ", unknown to its group"

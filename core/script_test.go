@@ -1,8 +1,7 @@
-package core
+package core_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,9 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write what the scripts of testdata print as what is expected of them")
+	. "github.com/trouperaft/troupe/core"
+)
 
 // TestScripts plays the scripts of testdata. A script is a story in blocks:
 // comments and commands, a line of dashes, and what must come out, up to an empty
@@ -30,33 +29,14 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := playScript(t, string(data))
-			if *rewrite {
+			if *Rewrite {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			compareScripts(t, path, string(data), got)
+			CompareScripts(t, path, string(data), got)
 		})
-	}
-}
-
-// compareScripts shows the first line that differs, with what comes before it.
-func compareScripts(t *testing.T, path, want, got string) {
-	t.Helper()
-	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
-	for i := range max(len(w), len(g)) {
-		var a, b string
-		if i < len(w) {
-			a = w[i]
-		}
-		if i < len(g) {
-			b = g[i]
-		}
-		if a != b || i >= len(w) || i >= len(g) {
-			t.Errorf("%s:%d: after\n%s\nwant %q\ngot  %q", path, i+1, strings.Join(w[max(0, i-6):min(i, len(w))], "\n"), a, b)
-			return
-		}
 	}
 }
 
@@ -101,12 +81,15 @@ type scriptCommand func(w *world, a scriptArgs) error
 
 var scriptCommands = map[string]scriptCommand{
 	// Making a cluster. "nodes 3 [options]" makes empty nodes, "cluster 3
-	// [learners=2] [options]" nodes whose log begins with the same committed
+	// [learners=2] [priorities=200,100] [options]" nodes whose log begins with the same committed
 	// configuration, "terms 2 1 1 4" writes a log of entries of these terms onto
 	// a disk; "start" lets them live.
 	"nodes": (*world).scriptNodes, "cluster": (*world).scriptCluster, "terms": (*world).scriptTerms, "start": (*world).scriptStart,
-	// Requests of users.
+	// Requests of users; "read 1 lease" may be answered by the lease.
 	"bootstrap": (*world).scriptBootstrap, "propose": (*world).scriptPropose, "read": (*world).scriptRead,
+	// "campaign 2" is an election by hand, "pause 2 on" pauses those of node 2, and
+	// "transfer 1 to=2" hands the leadership over.
+	"campaign": (*world).scriptCampaign, "pause": (*world).scriptPause, "transfer": (*world).scriptTransfer,
 	// Time: "advance [nodes] 1500ms" fires what comes due; "sleep" does not;
 	// "timeout 2" advances the clock of 2 to its election time-out; "expire 3"
 	// lets the promise of 3 end; "elect 1" is both and all that follows, silently;
@@ -133,6 +116,7 @@ var scriptCommands = map[string]scriptCommand{
 	// Everything that can happen without the clock; and what there is to see.
 	"stabilize": func(w *world, a scriptArgs) error { w.stabilize(w.listed(a.words)); return nil },
 	"status":    eachNode((*worldNode).printStatus),
+	"lease":     eachNode((*worldNode).printLease),
 	"log":       eachNode((*worldNode).printLog),
 	"machine":   eachNode(func(n *worldNode) { n.w.printf("%d has applied %v", n.id.ID, n.machine) }),
 }

@@ -11,7 +11,7 @@ import (
 func TestLearnerLetsGoOfSilentLeader(t *testing.T) {
 	r := newRig(t, rigOptions{learner: true}).follow(2)
 	heard := r.now
-	r.step(&ReadRequest{1})
+	r.step(&ReadRequest{ID: 1})
 	r.now = r.now.Add(r.e.cfg.ElectionTimeout)
 	r.from(2, 2, &Heartbeat{Round: 2, Stream: 1})
 	if r.e.electionTimer.at != r.now.Add(2*r.e.cfg.ElectionTimeout) {

@@ -15,12 +15,28 @@ type EngineStatus struct {
 	// Heard is when this node, as a follower or a learner, last heard of a
 	// leader, on its own clock; 0 if it never did.
 	Heard Instant
+	// Lease is until when no other node can lead, on this node's clock (rule 12), on
+	// the leader. Where it is 0, NoLease says why there is none, for people.
+	Lease   Instant
+	NoLease string
+	// QuorumHeard is when the newest round was begun that a quorum has answered in
+	// this term, on the leader; 0 if none was.
+	QuorumHeard Instant
 	// NoLeader says, while no leader is known, what this node's attempt at an
 	// election waits for, and what the one before ended for; "" if it made none. It
 	// is for people.
 	NoLeader string
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
+
+	// ElectionsPaused: this node's elections are paused (PauseElections). OthersPaused: this
+	// node leads, and the elections of every other voter are: nobody takes over.
+	ElectionsPaused, OthersPaused bool
+	// TransferringTo is whom this leader hands over to, 0 if to nobody.
+	TransferringTo NodeID
+	// NeedsNewTerm: this leader has given up its lease for a transfer that failed, and will
+	// have one again in a new term.
+	NeedsNewTerm bool
 
 	// Configuration is the one in force.
 	Configuration ConfigurationAt
@@ -40,6 +56,21 @@ type EngineStatus struct {
 	Peers []PeerStatus
 }
 
+// StreamMode is what a stream is doing.
+type StreamMode uint8
+
+const (
+	// StreamProbe: looking for where the logs agree, one message at a time.
+	StreamProbe StreamMode = iota
+	// StreamReplicate: sending ahead of the answers.
+	StreamReplicate
+	// StreamSnapshot: the peer needs a snapshot first.
+	StreamSnapshot
+)
+
+// String returns "probe", "replicate" or "snapshot".
+func (m StreamMode) String() string { return [...]string{"probe", "replicate", "snapshot"}[m] }
+
 // PeerStatus is what a leader knows of another member.
 type PeerStatus struct {
 	Identity
@@ -54,6 +85,8 @@ type PeerStatus struct {
 	// LostData: another incarnation answers in its place, or it no longer holds
 	// what it had acknowledged. It is to be replaced.
 	LostData bool
+	// Unfit is why it is not to be handed the leadership, as far as it said.
+	Unfit Unfit
 
 	// What follows is not the engine's to know: who runs the streams fills it
 	// in when the status is asked for.
@@ -108,9 +141,17 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
+		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
+	}
+	if e.role == RoleLeader && e.transfer.phase != transferNone {
+		s.TransferringTo = e.transfer.to.ID
 	}
 	if e.leader.IsZero() {
 		s.NoLeader = e.election.waits
+	}
+	if e.role == RoleLeader {
+		s.Lease, s.NoLease = e.leaseEnd(), e.whyNoLease()
+		s.QuorumHeard = Instant(e.quorumOf(uint64(max(e.now, 0)), func(p *peer) uint64 { return uint64(max(p.roundSent, 0)) }))
 	}
 	if s.Bootstrapping {
 		waitsFor = e.changeWaits(waitsFor)
@@ -122,7 +163,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		s.UnknownToGroup = !member
 	}
 	for _, p := range e.leaderState.peers {
-		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies})
+		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit})
 	}
 	s.WaitsFor, s.Peers = waitsFor, peers
 }
@@ -141,6 +182,9 @@ type Progress struct {
 	AppendedBytes, GrowthBytes uint64
 
 	Elections ElectionCounts
+	// Transfers are those of this node's leadership that have ended: that have
+	// succeeded, and that have failed.
+	Transfers [2]uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -151,7 +195,7 @@ func (e *Engine) Progress() Progress {
 	return Progress{
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
-		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts,
+		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
 	}
 }
 
@@ -162,5 +206,6 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
-		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
+		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || s.NoLease != o.NoLease || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }

@@ -259,28 +259,3 @@ func TestAcceptedIsReported(t *testing.T) {
 		t.Errorf("nothing is proved in a new term: %+v", m)
 	}
 }
-
-// TestOthersElectWhereEntriesVanish: a leader whose bulk messages vanish while its
-// heartbeats pass steps down within a few limits, and another gets writes through.
-func TestOthersElectWhereEntriesVanish(t *testing.T) {
-	w := newSlowWorld(t, "-cluster 3", "-start", "-elect 1", "-stabilize")
-	w.quiet = true
-	w.vanishes = func(from, _ NodeID, m Message) bool { return from == 1 && m.Class() == ClassBulk }
-	hung := w.nodes[1]
-	hung.step(&Propose{Entries: []Entry{{Kind: EntryCommand, Data: []byte("lost")}}})
-	limit := hung.cfg.HungLimit
-	w.run(3 * limit)
-	leader := w.leader()
-	if leader == nil || leader == hung {
-		t.Fatalf("after three limits: leader %v; node 1 is a %v of T%d", leader, hung.engine.role, hung.engine.hard.Term)
-	}
-	leader.step(&Propose{Entries: []Entry{{Kind: EntryCommand, Data: []byte("kept")}}})
-	w.run(time.Second)
-	if m := leader.machine; len(m) != 1 || m[0] != "kept" {
-		t.Errorf("node %d has applied %q", leader.id.ID, m)
-	}
-	w.run(10 * limit)
-	if w.leader() != leader {
-		t.Errorf("the leadership wandered from %d", leader.id.ID)
-	}
-}

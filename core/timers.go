@@ -48,6 +48,8 @@ func (e *Engine) onTimer(ev *TimerFired) {
 		d, act = &e.heartbeatTimer, e.onHeartbeatTimer
 	case TimerForming:
 		d, act = &e.forming.timer, e.onFormingTimer
+	case TimerTransfer:
+		d, act = &e.transferTimer, e.onTransferTimer
 	}
 	if ev.Generation != d.generation || d.armed == 0 {
 		return

@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // promise is the lease promise of this node: what it may not do for a while
 // (rules 11 to 13).
@@ -35,6 +38,21 @@ func (e *Engine) promiseLeft(candidate Identity) time.Duration {
 	return max(until, e.quietPeriodEnd()).Sub(e.now)
 }
 
+// released carries out rule 14 at a voter: the leader of T has given up its lease
+// and asked for this one campaign, so that no promise stands against a vote in T+1.
+// It counts only where this node's own durable term is T. A leader knows by itself
+// whom it told to campaign.
+func (e *Engine) released(m *VoteRequest) bool {
+	return m.Transfer && !m.Pre && m.ElectionTerm == e.hard.Term+1 && e.writes.durable(0, e.hard.Term) &&
+		(e.role != RoleLeader || e.leaderState.handedTo == m.From)
+}
+
+// forgetPromise: what this node has promised in this life, it has promised to the
+// leader that handed over, or to one before. None of them has a lease any more, so that
+// nothing stands against a vote in the terms to come either, should the campaign fail.
+// The quiet period stays: what the life before promised is not known.
+func (e *Engine) forgetPromise() { e.promise.until = 0 }
+
 // onVoteRequest answers a vote or pre-vote. Rule 20: whatever one's own
 // configuration says, it gets an answer, because it may be out of date.
 func (e *Engine) onVoteRequest(m *VoteRequest) {
@@ -45,7 +63,8 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		e.out.send(r)
 		return
 	}
-	if left := e.promiseLeft(m.From); left > 0 || e.empty() {
+	released := e.released(m)
+	if left := e.promiseLeft(m.From); left > 0 && !released || e.empty() {
 		// Rule 11: refused without adopting the term. Rule 19: an empty node
 		// does not vote.
 		r.WaitMillis = millisUp(left)
@@ -54,7 +73,11 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		return
 	}
 	if !m.Pre && m.ElectionTerm > e.hard.Term {
-		e.becomeFollower(m.ElectionTerm, Identity{}, "another campaigns")
+		why := "another campaigns"
+		if e.role == RoleLeader && e.leaderState.handedTo == m.From {
+			why = fmt.Sprintf("hands over to node %d", m.From.ID)
+		}
+		e.becomeFollower(m.ElectionTerm, Identity{}, why)
 	}
 	// Raft 5.4.1, and rule 6: the accepted log is compared, not only what is
 	// durable; the answer then waits for all of it.
@@ -70,6 +93,9 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		r.Header = e.head(m.From)
 		e.out.send(r)
 		return
+	}
+	if released {
+		e.forgetPromise()
 	}
 	e.grantVote(m.From, r)
 }

@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	. "github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -26,7 +28,7 @@ type world struct {
 	// What is known of the whole cluster, and must never be contradicted.
 	committed map[Index]LogID
 	led       map[Term]Identity
-	limits    StreamConfig
+	limits    stream.Config
 }
 
 type worldLink struct{ from, to NodeID }
@@ -59,7 +61,7 @@ type worldNode struct {
 }
 
 type worldStream struct {
-	*Stream
+	*stream.Stream
 	id   uint64
 	peer Identity
 }
@@ -72,13 +74,11 @@ type worldLog struct {
 	entries []Entry
 }
 
-var worldCluster = clusterID(0xc1)
-
 func newWorld() *world {
 	return &world{
 		nodes: map[NodeID]*worldNode{}, links: map[worldLink][]Message{}, side: map[NodeID]int{}, files: map[LogID][]string{},
 		copies: map[string]Message{}, committed: map[Index]LogID{}, led: map[Term]Identity{},
-		limits: StreamConfig{MessageBytesMax: 1 << 20, EntriesPerMessageMax: 64, InflightMessagesMax: 64, InflightBytesMax: 1 << 20},
+		limits: stream.Config{MessageBytesMax: 1 << 20, EntriesPerMessageMax: 64, InflightMessagesMax: 64, InflightBytesMax: 1 << 20},
 	}
 }
 
@@ -93,13 +93,8 @@ func (w *world) fail(format string, args ...any) { panic(fmt.Sprintf("world: "+f
 
 func (w *world) ids() []NodeID { return slices.Sorted(maps.Keys(w.nodes)) }
 
-// identity is the one under which a node begins.
-func worldIdentity(id NodeID) Identity {
-	return Identity{ID: id, Incarnation: membership.Incarnation(id) * 16}
-}
-
 func (w *world) addNode(id NodeID, cfg Config) *worldNode {
-	n := &worldNode{w: w, id: worldIdentity(id), cfg: cfg, now: Instant(time.Second)}
+	n := &worldNode{w: w, id: WorldIdentity(id), cfg: cfg, now: Instant(time.Second)}
 	w.nodes[id] = n
 	return n
 }
@@ -155,9 +150,7 @@ func (n *worldNode) state() State {
 	if !n.cfg.Volatile {
 		s.Applied = n.applied
 	}
-	runs := termRuns{purged: l.purged, last: l.purged}
-	runs.extend(l.entries)
-	s.Terms = runs.runs
+	s.Terms = RunsOf(l.purged, l.entries)
 	for i := range l.entries {
 		if l.entries[i].Kind == EntryConfiguration {
 			c, err := membership.Decode(l.entries[i].Data)
@@ -213,7 +206,7 @@ func (w *world) breakLink(a, b NodeID) {
 		}
 		for _, s := range n.sortedStreams() {
 			if s.peer.ID == end[1] {
-				n.stepStream(s, &StreamDown{})
+				n.stepStream(s, &stream.Down{})
 				if stream, ok := n.transfers[s.peer]; ok {
 					n.snapshotSent(s.peer, stream, LogID{}, false)
 				}
@@ -265,7 +258,7 @@ func (n *worldNode) carryOut() {
 		case *ArmTimer, *CancelTimer, *PeerAlive, *Replicate:
 			// They are the subject of exact tests; here they would hide the story.
 		default:
-			n.w.printf("  %d: %s%s", n.id.ID, printCommand(c, n.now), n.lost(c))
+			n.w.printf("  %d: %s%s", n.id.ID, PrintCommand(c, n.now), n.lost(c))
 		}
 		n.do(c)
 	}
@@ -284,7 +277,7 @@ func (n *worldNode) lost(c Command) string {
 
 // checkCommitted is State Machine Safety (Raft 5.4.3) and Leader Completeness.
 func (n *worldNode) checkCommitted() {
-	commit := n.engine.commit
+	commit := n.engine.CommitIndex()
 	for i := n.accepted.purged.Index + 1; i <= min(commit, n.accepted.last().Index); i++ {
 		id := n.accepted.at(i).LogID
 		if known, ok := n.w.committed[i]; ok && known != id {
@@ -292,12 +285,12 @@ func (n *worldNode) checkCommitted() {
 		}
 		n.w.committed[i] = id
 	}
-	if n.engine.role == RoleLeader {
+	if n.engine.Role() == RoleLeader {
 		for i, id := range n.w.committed {
 			if e := n.accepted.at(i); i > n.accepted.purged.Index && (e == nil || e.LogID != id) {
 				// Only what an older leader committed must be there.
-				if id.Term < n.engine.hard.Term {
-					n.w.fail("node %d leads T%d without the committed %v", n.id.ID, n.engine.hard.Term, id)
+				if id.Term < n.engine.Hard().Term {
+					n.w.fail("node %d leads T%d without the committed %v", n.id.ID, n.engine.Hard().Term, id)
 				}
 			}
 		}
@@ -313,19 +306,17 @@ func (n *worldNode) do(c Command) {
 		n.w.send(c.Message)
 	case *StartStream:
 		cfg := n.w.limits
-		cfg.Group, cfg.Cluster, cfg.Self, cfg.Peer = n.cfg.Group, n.engine.hard.Cluster, n.id, c.Peer.Identity
-		cfg.Term, cfg.ID, cfg.Terms, cfg.Purged, cfg.Last = c.Term, c.Stream, c.Terms, c.Purged, c.Last
-		cfg.Introduces = c.Introduces
-		n.streams[c.Peer.Identity] = &worldStream{NewStream(cfg), c.Stream, c.Peer.Identity}
+		cfg.Start, cfg.Group, cfg.Cluster, cfg.Self = *c, n.cfg.Group, n.engine.Hard().Cluster, n.id
+		n.streams[c.Peer.Identity] = &worldStream{stream.New(cfg), c.Stream, c.Peer.Identity}
 	case *StopStream:
 		delete(n.streams, c.Peer)
 	case *Replicate:
 		for _, s := range n.sortedStreams() {
-			n.stepStream(s, &StreamGrown{c.Last, c.Commit})
+			n.stepStream(s, &stream.Grown{Last: c.Last, Commit: c.Commit})
 		}
 	case *PeerAlive:
 		if s := n.streams[c.Peer]; s != nil && s.id == c.Stream {
-			n.stepStream(s, &StreamAlive{c.Match, c.Sent})
+			n.stepStream(s, &stream.Alive{Match: c.Match, Sent: c.Sent})
 		}
 	case *Apply:
 		n.applyTo = c.UpTo
@@ -357,12 +348,12 @@ func (n *worldNode) sortedStreams() []*worldStream {
 }
 
 // stepStream steps a stream and does at once what it asks for.
-func (n *worldNode) stepStream(s *worldStream, ev StreamEvent) {
-	var out StreamOutput
+func (n *worldNode) stepStream(s *worldStream, ev stream.Event) {
+	var out stream.Output
 	for ev != nil {
 		s.Step(n.now, ev, &out)
-		if s.match >= s.next {
-			n.w.fail("stream of node %d to %d: match %d, next %d", n.id.ID, s.peer.ID, s.match, s.next)
+		if s.Match() >= s.Next() {
+			n.w.fail("stream of node %d to %d: match %d, next %d", n.id.ID, s.peer.ID, s.Match(), s.Next())
 		}
 		if out.Matched > 0 {
 			n.events = append(n.events, &Matched{s.peer, s.id, out.Matched})
@@ -380,9 +371,9 @@ func (n *worldNode) stepStream(s *worldStream, ev StreamEvent) {
 		case out.Send != nil:
 			ok := n.w.send(out.Send)
 			if ok {
-				n.w.printf("  %d: send ->%d %s", n.id.ID, s.peer.ID, printMessage(out.Send))
+				n.w.printf("  %d: send ->%d %s", n.id.ID, s.peer.ID, PrintMessage(out.Send))
 			}
-			ev = &StreamSent{ok}
+			ev = &stream.Sent{OK: ok}
 		case out.Want:
 			ev = n.read(out.First, out.Last, out.BytesMax)
 		default:
@@ -391,22 +382,22 @@ func (n *worldNode) stepStream(s *worldStream, ev StreamEvent) {
 	}
 }
 
-func (n *worldNode) read(first, last Index, bytesMax int) *StreamRead {
-	r := &StreamRead{}
+func (n *worldNode) read(first, last Index, bytesMax int) *stream.Read {
+	r := &stream.Read{}
 	switch e := n.accepted.at(first - 1); {
 	case e != nil:
 		r.Prev = e.LogID
 	case first-1 == n.accepted.purged.Index:
 		r.Prev = n.accepted.purged
 	case first-1 < n.accepted.purged.Index:
-		return &StreamRead{Err: ErrCompacted}
+		return &stream.Read{Err: ErrCompacted}
 	default:
-		return &StreamRead{Err: ErrLogChanged}
+		return &stream.Read{Err: ErrLogChanged}
 	}
 	for i := first; i <= last; i++ {
 		e := n.accepted.at(i)
 		if e == nil {
-			return &StreamRead{Err: ErrLogChanged}
+			return &stream.Read{Err: ErrLogChanged}
 		}
 		if len(r.Entries) > 0 && SizeOf(r.Entries)+e.Size() > bytesMax {
 			break
@@ -430,7 +421,7 @@ func (n *worldNode) flush() bool {
 		if !n.w.send(m) {
 			lost = " (lost)"
 		}
-		n.w.printf("  %d: send ->%d %s%s", n.id.ID, m.Head().To.ID, printMessage(m), lost)
+		n.w.printf("  %d: send ->%d %s%s", n.id.ID, m.Head().To.ID, PrintMessage(m), lost)
 	}
 	n.step(&Flushed{w.IOID})
 	return true
@@ -462,7 +453,7 @@ func (n *worldNode) built() bool {
 	}
 	n.building = false
 	at := n.engine.ConfigurationAt(n.applied.Index)
-	meta := SnapshotMeta{LogID: n.applied, Cluster: n.engine.hard.Cluster, Configuration: at, SizeBytes: 1}
+	meta := SnapshotMeta{LogID: n.applied, Cluster: n.engine.Hard().Cluster, Configuration: at, SizeBytes: 1}
 	n.snapshot = meta
 	n.w.files[n.applied] = slices.Clone(n.machine)
 	n.w.printf("%d built snapshot %v", n.id.ID, meta.LogID)
@@ -472,7 +463,7 @@ func (n *worldNode) built() bool {
 
 func (n *worldNode) sendSnapshot(c *SendSnapshot) {
 	m := &SnapshotChunk{
-		Header: Header{Group: n.cfg.Group, Cluster: n.engine.hard.Cluster, Introduces: c.Introduces, From: n.id, To: c.Peer.Identity, Term: c.Term},
+		Header: Header{Group: n.cfg.Group, Cluster: n.engine.Hard().Cluster, Introduces: c.Introduces, From: n.id, To: c.Peer.Identity, Term: c.Term},
 		Stream: c.Stream, Transfer: 1, Meta: n.snapshot, Done: true,
 	}
 	n.transfers[c.Peer.Identity] = c.Stream
@@ -481,18 +472,18 @@ func (n *worldNode) sendSnapshot(c *SendSnapshot) {
 	}
 }
 
-func (n *worldNode) snapshotSent(peer Identity, stream uint64, id LogID, ok bool) {
+func (n *worldNode) snapshotSent(peer Identity, of uint64, id LogID, ok bool) {
 	delete(n.transfers, peer)
-	n.events = append(n.events, &SnapshotSent{peer, stream, id, ok})
-	if s := n.streams[peer]; s != nil && s.id == stream {
-		n.stepStream(s, &StreamSnapshotSent{id, ok})
+	n.events = append(n.events, &SnapshotSent{peer, of, id, ok})
+	if s := n.streams[peer]; s != nil && s.id == of {
+		n.stepStream(s, &stream.SnapshotSent{LogID: id, OK: ok})
 	}
 }
 
 // receiveSnapshot stores a snapshot, which always comes in one piece.
 func (n *worldNode) receiveSnapshot(m *SnapshotChunk) {
 	n.snapshot = m.Meta
-	n.w.send(&SnapshotResponse{Header: n.engine.head(m.From), Stream: m.Stream, Transfer: m.Transfer, Offset: m.Meta.SizeBytes})
+	n.w.send(&SnapshotResponse{Header: n.engine.HeaderTo(m.From), Stream: m.Stream, Transfer: m.Transfer, Offset: m.Meta.SizeBytes})
 	n.events = append(n.events, &SnapshotReceived{m.Meta, m.From, m.Header.Term, m.Stream})
 }
 
@@ -513,7 +504,7 @@ func (n *worldNode) installed() bool {
 // has proved the id, so it introduces no more (rule 29).
 func arrived(m Message, e *Engine) Message {
 	h := *m.Head()
-	if !h.Introduces || h.Cluster != e.hard.Cluster {
+	if !h.Introduces || h.Cluster != e.Hard().Cluster {
 		return m
 	}
 	h.Introduces = false
@@ -525,7 +516,7 @@ func (n *worldNode) receive(m Message) {
 	switch m := arrived(m, n.engine).(type) {
 	case *AppendResponse:
 		if s := n.streams[m.From]; s != nil && s.id == m.Stream && m.To == n.id {
-			n.stepStream(s, m)
+			n.stepStream(s, stream.Answered{Response: m})
 			n.drain()
 		}
 	case *SnapshotResponse:
@@ -546,7 +537,7 @@ func (w *world) advance(ids []NodeID, d time.Duration) {
 		wait := d
 		for _, id := range ids {
 			n := w.nodes[id]
-			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming} {
+			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
 				if a, ok := n.timers[timer]; ok && n.up && (next == nil && a.At.Sub(n.now) <= wait || a.At.Sub(n.now) < wait) {
 					next, which, wait = n, timer, max(a.At.Sub(n.now), 0)
 				}
@@ -566,13 +557,7 @@ func (w *world) advance(ids []NodeID, d time.Duration) {
 func (n *worldNode) fire(timer Timer) {
 	a := n.timers[timer]
 	delete(n.timers, timer)
-	deadline := n.engine.electionTimer.at
-	switch timer {
-	case TimerHeartbeat:
-		deadline = n.engine.heartbeatTimer.at
-	case TimerForming:
-		deadline = n.engine.forming.timer.at
-	}
+	deadline := n.engine.Deadline(timer)
 	if deadline != 0 && deadline <= n.now {
 		n.w.printf("%d %v timer", n.id.ID, timer)
 	}
@@ -620,7 +605,7 @@ func (w *world) deliver(from, to NodeID, match func(Message) bool, most int) boo
 		}
 		most--
 		delivered = true
-		w.printf("%d->%d: %s", from, to, printMessage(m))
+		w.printf("%d->%d: %s", from, to, PrintMessage(m))
 		w.nodes[to].receive(m)
 	}
 	w.links[link] = append(kept, w.links[link]...)

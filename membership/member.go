@@ -59,13 +59,37 @@ func (k Kind) String() string {
 // Member is one node of a cluster.
 //
 // Address is what the network dials to reach it; this package does not
-// interpret it. Priority and Tags are carried for the application's and for
-// later use: nothing in this version reads them.
+// interpret it. Tags are carried for the application: nothing in this version
+// reads them.
 type Member struct {
 	Identity
-	Address  string
+	Address string
+	// Priority says how much this member is wanted as the leader, from PriorityLast
+	// to PriorityMax. 0 is unset, and means PriorityNormal. Of members that could
+	// lead alike the one with the higher priority is likelier to.
 	Priority uint32
 	Tags     map[string]string
+}
+
+// Priorities of a member.
+const (
+	// PriorityLast is the lowest: such a member campaigns only when nobody else has
+	// led for several election time-outs, and leads only until another can.
+	PriorityLast = 1
+	// PriorityNormal is what an unset priority means.
+	PriorityNormal = 100
+	// PriorityMax is the highest.
+	PriorityMax = 1000
+)
+
+// Rank is the member's priority where it is compared: an unset one is the normal
+// one, and one beyond the range, which only an older version can have stored, is the
+// highest.
+func (m *Member) Rank() uint32 {
+	if m.Priority == 0 {
+		return PriorityNormal
+	}
+	return min(m.Priority, PriorityMax)
 }
 
 // Limits of a member, checked by [Configuration.Validate].

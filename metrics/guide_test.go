@@ -22,7 +22,7 @@ func guideRow(row *Row) string {
 		}
 		keys = append(keys, key)
 	}
-	return fmt.Sprintf("| `%s`<br>`%s` | %s, %s | %s | %s %s |", row.Name, row.PrometheusName(), row.Kind, row.Unit, strings.Join(keys, "; "), row.Description, sentence(row.When))
+	return fmt.Sprintf("| `%s`<br>`%s` | %s, %s | %s | %s %s |", row.ID, row.PrometheusName(), row.Kind, row.Unit, strings.Join(keys, "; "), row.Description, sentence(row.When))
 }
 
 // sentence makes a sentence of a part of one.
@@ -68,7 +68,7 @@ func TestGuideHasTheTable(t *testing.T) {
 	// What the prose and the alerts speak of exists.
 	families := make(map[string]bool)
 	for _, row := range Table() {
-		families[row.PrometheusName()], families[row.Name] = true, true
+		families[row.PrometheusName()], families[string(row.ID)] = true, true
 	}
 	for _, word := range strings.FieldsFunc(before+after, func(r rune) bool {
 		return r != '_' && r != '.' && (r < 'a' || r > 'z')
@@ -81,7 +81,7 @@ func TestGuideHasTheTable(t *testing.T) {
 }
 
 func isLabel(word string) bool {
-	for _, key := range []string{KeyNode, KeyGroup, KeyPeer, KeyActor, KeyClass, KeyDirection, KeyOperation, KeyOutcome, KeyReason, KeyRole} {
+	for _, key := range []string{KeyNode, KeyGroup, KeyPeer, KeyActor, KeyClass, KeyDirection, KeyOperation, KeyOutcome, KeyMode, KeyReason, KeyRole} {
 		if strings.ReplaceAll(key, ".", "_") == word {
 			return true
 		}

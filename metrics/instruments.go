@@ -17,10 +17,10 @@ const Scope = "github.com/trouperaft/troupe"
 // the same provider share them; raft.node tells their series apart.
 type Instruments struct {
 	meter      metric.Meter
-	counts     [idsEnd]metric.Int64Histogram
-	durations  [idsEnd]metric.Float64Histogram
-	integers   [idsEnd]metric.Int64Observable
-	floats     [idsEnd]metric.Float64Observable
+	counts     map[ID]metric.Int64Histogram
+	durations  map[ID]metric.Float64Histogram
+	integers   map[ID]metric.Int64Observable
+	floats     map[ID]metric.Float64Observable
 	observable []metric.Observable
 }
 
@@ -29,30 +29,34 @@ func New(provider metric.MeterProvider) (*Instruments, error) {
 	if provider == nil {
 		return nil, errors.New("metrics: no provider")
 	}
-	in := &Instruments{meter: provider.Meter(Scope)}
+	in := &Instruments{
+		meter:  provider.Meter(Scope),
+		counts: make(map[ID]metric.Int64Histogram), durations: make(map[ID]metric.Float64Histogram),
+		integers: make(map[ID]metric.Int64Observable), floats: make(map[ID]metric.Float64Observable),
+	}
 	for _, row := range Table() {
 		if err := in.make(&row); err != nil {
-			return nil, fmt.Errorf("metrics: %s: %w", row.Name, err)
+			return nil, fmt.Errorf("metrics: %s: %w", row.ID, err)
 		}
 	}
 	return in, nil
 }
 
 func (in *Instruments) make(row *Row) (err error) {
-	description, unit := metric.WithDescription(row.Description), metric.WithUnit(row.Unit)
+	name, description, unit := string(row.ID), metric.WithDescription(row.Description), metric.WithUnit(row.Unit)
 	switch {
 	case row.Kind == Histogram && row.Unit == seconds:
-		in.durations[row.ID], err = in.meter.Float64Histogram(row.Name, description, unit, metric.WithExplicitBucketBoundaries(row.Bounds...))
+		in.durations[row.ID], err = in.meter.Float64Histogram(name, description, unit, metric.WithExplicitBucketBoundaries(row.Bounds...))
 	case row.Kind == Histogram:
-		in.counts[row.ID], err = in.meter.Int64Histogram(row.Name, description, unit, metric.WithExplicitBucketBoundaries(row.Bounds...))
+		in.counts[row.ID], err = in.meter.Int64Histogram(name, description, unit, metric.WithExplicitBucketBoundaries(row.Bounds...))
 	case row.Kind == Counter:
-		in.integers[row.ID], err = in.meter.Int64ObservableCounter(row.Name, description, unit)
+		in.integers[row.ID], err = in.meter.Int64ObservableCounter(name, description, unit)
 		in.observable = append(in.observable, in.integers[row.ID])
 	case row.Unit == seconds:
-		in.floats[row.ID], err = in.meter.Float64ObservableGauge(row.Name, description, unit)
+		in.floats[row.ID], err = in.meter.Float64ObservableGauge(name, description, unit)
 		in.observable = append(in.observable, in.floats[row.ID])
 	default:
-		in.integers[row.ID], err = in.meter.Int64ObservableGauge(row.Name, description, unit)
+		in.integers[row.ID], err = in.meter.Int64ObservableGauge(name, description, unit)
 		in.observable = append(in.observable, in.integers[row.ID])
 	}
 	return err

@@ -57,9 +57,9 @@ func TestInstruments(t *testing.T) {
 	}
 	found := collected(t, reader)
 	for _, row := range Table() {
-		m, ok := found[row.Name]
+		m, ok := found[string(row.ID)]
 		if !ok || m.Unit != row.Unit || m.Description != row.Description {
-			t.Errorf("%s is %+v", row.Name, m)
+			t.Errorf("%s is %+v", row.ID, m)
 			continue
 		}
 		value := func() float64 {
@@ -67,18 +67,18 @@ func TestInstruments(t *testing.T) {
 			case metricdata.Histogram[float64]:
 				p := data.DataPoints[0]
 				if len(p.Bounds) != len(row.Bounds) || p.Count != 2 || p.BucketCounts[0] != 1 || p.BucketCounts[6] != 1 {
-					t.Errorf("%s: %+v", row.Name, p)
+					t.Errorf("%s: %+v", row.ID, p)
 				}
 				return 3 // the sum was looked at by its buckets
 			case metricdata.Histogram[int64]:
 				p := data.DataPoints[0]
 				if len(p.Bounds) != len(row.Bounds) {
-					t.Errorf("%s: %+v", row.Name, p)
+					t.Errorf("%s: %+v", row.ID, p)
 				}
 				return float64(p.Sum)
 			case metricdata.Sum[int64]:
 				if !data.IsMonotonic || row.Kind != Counter {
-					t.Errorf("%s: %+v", row.Name, data)
+					t.Errorf("%s: %+v", row.ID, data)
 				}
 				return float64(data.DataPoints[0].Value) / 1e9
 			case metricdata.Gauge[int64]:
@@ -89,13 +89,13 @@ func TestInstruments(t *testing.T) {
 			return -1
 		}()
 		if value != 3 {
-			t.Errorf("%s: %v", row.Name, value)
+			t.Errorf("%s: %v", row.ID, value)
 		}
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if left := collected(t, reader); len(left[Table()[0].Name].Name) == 0 || left["raft.term"].Name != "" {
+	if left := collected(t, reader); len(left[string(Table()[0].ID)].Name) == 0 || left["raft.term"].Name != "" {
 		t.Errorf("after the end of the observation: %v", left)
 	}
 }

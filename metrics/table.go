@@ -39,7 +39,6 @@ const (
 // Row describes one instrument.
 type Row struct {
 	ID   ID
-	Name string
 	Kind Kind
 	// Unit is "s", "By" or what is counted, in braces.
 	Unit string
@@ -72,6 +71,7 @@ const (
 	KeyDirection = "raft.direction"
 	KeyOperation = "raft.operation"
 	KeyOutcome   = "raft.outcome"
+	KeyMode      = "raft.mode"
 	KeyReason    = "raft.reason"
 	KeyRole      = "raft.role"
 )
@@ -82,10 +82,11 @@ var (
 	Classes          = []string{"control", "bulk", "snapshot"}
 	Directions       = []string{"sent", "received"}
 	Operations       = []string{"build", "send", "receive", "install"}
-	ElectionReasons  = []string{"timeout", "start"}
+	ElectionReasons  = []string{"timeout", "start", "by_hand", "transfer", "renewal"}
 	ElectionOutcomes = []string{"won", "lost", "superseded", "expired"}
 	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}
+	LocalModes       = []string{"lease", "stale", "at_least"}
 	Outcomes         = []string{"done", "failed"}
 	Observations     = []string{"line", "span", "measurement"}
 	Roles            = []string{"follower", "pre-candidate", "candidate", "leader", "learner", "none"}
@@ -101,15 +102,8 @@ var (
 	outcome   = Attribute{KeyOutcome, Outcomes}
 )
 
-// Table returns a row for each instrument, in the order of their IDs. It is the
-// caller's.
-func Table() []Row {
-	rows := slices.Clone(table[1:])
-	for i := range rows {
-		rows[i].ID = ID(i + 1)
-	}
-	return rows
-}
+// Table returns a row for each instrument. It is the caller's.
+func Table() []Row { return slices.Clone(table) }
 
 // PerGroup reports whether the row has a series for each group.
 func (r *Row) PerGroup() bool {
@@ -119,7 +113,7 @@ func (r *Row) PerGroup() bool {
 // PrometheusName is the name that OpenTelemetry's exporter for Prometheus gives
 // the instrument's family.
 func (r *Row) PrometheusName() string {
-	name := strings.ReplaceAll(r.Name, ".", "_")
+	name := strings.ReplaceAll(string(r.ID), ".", "_")
 	switch r.Unit {
 	case seconds:
 		name += "_seconds"
@@ -160,5 +154,14 @@ func powers(first, factor float64, n int) []float64 {
 	return bounds
 }
 
+// folds are those of the table.
+var folds = func() map[ID]Fold {
+	all := make(map[ID]Fold, len(table))
+	for i := range table {
+		all[table[i].ID] = table[i].Fold
+	}
+	return all
+}()
+
 // FoldOf says how the instrument's values of many groups become one.
-func FoldOf(id ID) Fold { return table[id].Fold }
+func FoldOf(id ID) Fold { return folds[id] }

@@ -1,42 +1,46 @@
 package metrics
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 func TestTable(t *testing.T) {
-	names, families := make(map[string]bool), make(map[string]bool)
+	names, families := make(map[ID]bool), make(map[string]bool)
 	histograms := 0
 	name := regexp.MustCompile(`^raft(\.[a-z]+)+$`)
 	unit := regexp.MustCompile(`^(s|By|\{[a-z]+\})$`)
 	for i, row := range Table() {
-		if row.ID != ID(i+1) || !name.MatchString(row.Name) || !unit.MatchString(row.Unit) || row.Kind == 0 {
+		if !name.MatchString(string(row.ID)) || !unit.MatchString(row.Unit) || row.Kind == 0 {
 			t.Errorf("row %d: %+v", i, row)
 		}
-		if names[row.Name] || families[row.PrometheusName()] {
-			t.Errorf("%s is there twice", row.Name)
+		if names[row.ID] || families[row.PrometheusName()] {
+			t.Errorf("%s is there twice", row.ID)
 		}
-		names[row.Name], families[row.PrometheusName()] = true, true
+		names[row.ID], families[row.PrometheusName()] = true, true
 		if !strings.HasSuffix(row.Description, ".") || strings.Contains(row.Description, "|") || row.When == "" {
-			t.Errorf("%s: description %q, when %q", row.Name, row.Description, row.When)
+			t.Errorf("%s: description %q, when %q", row.ID, row.Description, row.When)
 		}
 		for _, noun := range []string{"seconds", "bytes", "total"} {
-			if strings.Contains(row.Name, noun) {
-				t.Errorf("%s has a unit in its name", row.Name)
+			if strings.Contains(string(row.ID), noun) {
+				t.Errorf("%s has a unit in its name", row.ID)
 			}
 		}
 		if (row.Kind == Histogram) != (len(row.Bounds) > 0) {
-			t.Errorf("%s: a %v with %d bounds", row.Name, row.Kind, len(row.Bounds))
+			t.Errorf("%s: a %v with %d bounds", row.ID, row.Kind, len(row.Bounds))
 		}
 		if row.Kind != Histogram {
 			continue
 		}
 		histograms++
 		if !slices.IsSorted(row.Bounds) || len(slices.Compact(slices.Clone(row.Bounds))) != len(row.Bounds) {
-			t.Errorf("%s: bounds %v", row.Name, row.Bounds)
+			t.Errorf("%s: bounds %v", row.ID, row.Bounds)
 		}
 	}
 	if len(names) < 20 || histograms < 10 {
@@ -46,6 +50,37 @@ func TestTable(t *testing.T) {
 		if !families[wanted] {
 			t.Errorf("no family %s", wanted)
 		}
+	}
+}
+
+// TestEachIDHasARow asserts that the table has a row for each constant of type ID,
+// and one alone.
+func TestEachIDHasARow(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "rows.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make(map[ID]bool)
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
+			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "ID" {
+				name, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids[ID(name)] = true
+			}
+		}
+		return true
+	})
+	for _, row := range Table() {
+		if !ids[row.ID] {
+			t.Errorf("the row of %s has no constant, or is there twice", row.ID)
+		}
+		delete(ids, row.ID)
+	}
+	for id := range ids {
+		t.Errorf("%s has no row", id)
 	}
 }
 
@@ -68,8 +103,8 @@ func TestDurationBounds(t *testing.T) {
 
 // TestTableIsTheCallers asserts that what a caller does to a table concerns nobody.
 func TestTableIsTheCallers(t *testing.T) {
-	Table()[0].Name = "changed"
-	if Table()[0].Name == "changed" {
+	Table()[0].Kind = Gauge
+	if Table()[0].Kind == Gauge {
 		t.Error("the table was changed")
 	}
 }

@@ -109,6 +109,13 @@ type Network interface {
 	Close() error
 }
 
+// Logging is a Network that has a log of its own. What takes the lines may hang: then
+// they are lost, and nobody waits for it (rule 28).
+type Logging interface {
+	// LinesDropped returns how many lines were lost. Safe for concurrent use.
+	LinesDropped() int64
+}
+
 // Handler is what a network calls: the node. It never blocks.
 type Handler interface {
 	// Receive takes a message that came from a peer. The peer is the one that

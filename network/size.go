@@ -24,6 +24,8 @@ func SizeBytes(m core.Message) int {
 		n += len(m.Data) + c.SizeBytes()
 	case *core.SnapshotResponse:
 		n += len(m.Reason)
+	case *core.TransferResponse:
+		n += len(m.Text)
 	case *core.ProposeRequest:
 		for i := range m.Proposals {
 			n += proposalOverheadBytes + len(m.Proposals[i].Data)

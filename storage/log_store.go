@@ -104,26 +104,31 @@ type LogStore interface {
 	// It may be called while Write is under way, and does not wait for it.
 	KeepPeer(ctx context.Context, p Peer) error
 
-	// Load returns what the store holds of a group, an empty State for a group
-	// that it never saw. What it returns is durable (rule 8). It verifies the
-	// group's log: a hole, a bad checksum, terms that decrease or an entry that
-	// cannot be decoded is an error that wraps core.ErrCorrupt.
+	// Load returns what the store holds of a group at one moment, an empty State
+	// for a group that it never saw. What it returns is durable (rule 8), and
+	// later writes do not change it. It verifies the group's log: a hole, a bad
+	// checksum, terms that decrease or an entry that cannot be decoded is an error
+	// that wraps core.ErrCorrupt.
 	Load(ctx context.Context, group membership.GroupID) (State, error)
 
 	// Write carries out the operations in their order and returns when all are
-	// durable. After a crash in the middle of it, an ordered prefix of the
-	// operations, each whole, may have been carried out; an operation within
-	// Limits is never torn. An error is final: the caller stops every group of the store and
-	// never writes again. The batch belongs to the caller again after return;
-	// the elements of Append and their data never change, and may be kept.
+	// durable. After a crash in the middle of it, and after an error, an ordered
+	// prefix of the operations, each whole, may have been carried out; an
+	// operation within Limits is never torn. Load and Read never show a part of
+	// it, and what they have shown is there after the next opening. An error is
+	// final: the caller stops every group of the store and never writes again, and
+	// Load and Read may fail from then on. The batch belongs to the caller again
+	// after return; the elements of Append and their data never change, and may be
+	// kept.
 	Write(ctx context.Context, batch *Batch) error
 
-	// Read returns consecutive entries from first on: all up to last, or fewer,
-	// but at least one, if the sizes (Entry.Size) of all would exceed bytesMax.
-	// It sees every Write that has returned. An entry that is purged or beyond
-	// the end gives ErrNotFound, a hole or bad checksum an error that wraps
-	// core.ErrCorrupt; it never returns a hole. The caller must not change what
-	// it gets.
+	// Read returns consecutive entries from first on: all up to last, or if the
+	// sizes (Entry.Size) of all would exceed bytesMax, as many as fit, but at
+	// least one. They are of one moment, and it sees every Write that has
+	// returned. An entry that is purged or beyond the end gives ErrNotFound, a
+	// hole or bad checksum an error that wraps core.ErrCorrupt; it never returns a
+	// hole. The caller must not change what it gets, and the store does not
+	// change it either, whatever happens later.
 	Read(ctx context.Context, group membership.GroupID, first, last core.Index, bytesMax int) ([]core.Entry, error)
 
 	// Limits bounds what one Write may carry; the log actor splits, the store

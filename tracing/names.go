@@ -28,6 +28,8 @@ const (
 	LastIndexKey  = attribute.Key("raft.last_index")
 	// OutcomeKey says in one word how it ended.
 	OutcomeKey = attribute.Key("raft.outcome")
+	// ModeKey says how current a read has to be.
+	ModeKey = attribute.Key("raft.mode")
 	// ReasonKey says in a few words why something was given up or refused.
 	ReasonKey = attribute.Key("raft.reason")
 	// MembersKey is how many members there are to be.
@@ -64,6 +66,8 @@ const (
 	EventCampaign = "raft.campaign"
 	// EventVote: PeerKey answered.
 	EventVote = "raft.vote"
+	// EventTold: the target has the whole log, and was told to campaign.
+	EventTold = "raft.told"
 	// EventBegun: the cluster exists, and its members are brought in.
 	EventBegun = "raft.begun"
 	// EventPromise, EventLog, EventSnapshot, EventMachine: what was read.

@@ -53,9 +53,9 @@ var (
 
 // The spans of everything else.
 var (
-	// Read is a linearizable read's way to its index.
+	// Read is a read's way to its index.
 	Read = &SpanType{"raft.read", trace.SpanKindInternal, under{""}, byProposer,
-		attributes{NodeKey, GroupKey, IndexKey}, nil}
+		attributes{NodeKey, GroupKey, ModeKey, IndexKey}, nil}
 	// ReadConfirm is the wait for the leader to be sure that it leads.
 	ReadConfirm = &SpanType{"raft.read.confirm", trace.SpanKindInternal, under{"raft.read"}, byProposer,
 		attributes{NodeKey, GroupKey, IndexKey}, events{EventAgain, EventConfirmed}}
@@ -66,11 +66,18 @@ var (
 	ReadApplyWait = &SpanType{"raft.read.apply_wait", trace.SpanKindInternal, under{"raft.read"}, byProposer,
 		attributes{NodeKey, GroupKey, IndexKey}, nil}
 	// Election is one attempt to become the leader, pre-vote and vote.
-	Election = &SpanType{"raft.election", trace.SpanKindInternal, under{""}, "the candidate",
+	Election = &SpanType{"raft.election", trace.SpanKindInternal, under{"", "raft.transfer.lead"}, "the candidate",
 		attributes{NodeKey, GroupKey, TermKey, OutcomeKey}, events{EventCampaign, EventVote}}
 	// Vote is what a voter makes of a request, until its answer leaves.
 	Vote = &SpanType{"raft.vote", trace.SpanKindServer, under{"raft.election"}, "the voter",
 		attributes{NodeKey, GroupKey, PeerKey, TermKey, PreKey, GrantedKey, ReasonKey}, events{EventAbandoned}}
+	// Transfer is a transfer of leadership, from the question to the new leader.
+	Transfer = &SpanType{"raft.transfer", trace.SpanKindInternal, under{""}, byProposer,
+		attributes{NodeKey, GroupKey, PeerKey, TermKey}, nil}
+	// TransferLead is the leader's part of it, and all of one that the leader begins by
+	// itself.
+	TransferLead = &SpanType{"raft.transfer.lead", trace.SpanKindInternal, under{"raft.transfer", ""}, byLeader,
+		attributes{NodeKey, GroupKey, PeerKey, TermKey}, events{EventTold}}
 	// SnapshotBuild is the writing of a snapshot.
 	SnapshotBuild = &SpanType{"raft.snapshot.build", trace.SpanKindInternal, under{""}, byAny,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
@@ -112,6 +119,6 @@ func Spans() []*SpanType {
 	return []*SpanType{
 		Propose, ProposeForwarded, Queue, Forward, LogAppend, Replicate, Append, Commit, Apply,
 		Read, ReadConfirm, ReadIndex, ReadApplyWait,
-		Election, Vote, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
+		Election, Vote, Transfer, TransferLead, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/tracing"
 )
 
@@ -43,8 +44,12 @@ type (
 		Last    core.LogID
 		Read    Span
 	}
-	// Reading: a client reads, and is traced as one who proposes.
-	Reading struct{ Ctx context.Context }
+	// Reading: a client reads, and is traced as one who proposes. Mode says how current
+	// it wants to be.
+	Reading struct {
+		Ctx  context.Context
+		Mode string
+	}
 	// Writing: the store is about to write a batch.
 	Writing struct{}
 	// Applying: the state machine is about to apply entries.
@@ -55,6 +60,11 @@ type (
 	Bootstrapping struct {
 		Ctx     context.Context
 		Members int
+	}
+	// MovingLeadership: the leadership is to be given to a node, 0 for the best.
+	MovingLeadership struct {
+		Ctx context.Context
+		To  membership.NodeID
 	}
 	// Building: a snapshot is about to be written.
 	Building struct{}
@@ -145,6 +155,14 @@ func (b Recovering) Begin(w *Watch) (s Span) {
 func (b Bootstrapping) Begin(w *Watch) (s Span) {
 	if t := w.traced(); t != nil {
 		s.Context = t.rare(b.Ctx, tracing.Bootstrap, tracing.MembersKey.Int(b.Members))
+	}
+	return s
+}
+
+// Begin begins b.
+func (b MovingLeadership) Begin(w *Watch) (s Span) {
+	if t := w.traced(); t != nil {
+		s.Context = t.movingLeadership(&b)
 	}
 	return s
 }

@@ -45,6 +45,12 @@ type (
 	}
 	// Changed: the role, term or leader is another.
 	Changed struct{ *core.Changed }
+	// Asking: the span of this node, or if Remote of another, for which the engine is
+	// about to be stepped; zero when it has been.
+	Asking struct {
+		Context core.TraceContext
+		Remote  bool
+	}
 	// Committed: the log is committed up to Index.
 	Committed struct{ Index core.Index }
 	// Received: a message for the group came in, and the core does not have it yet.
@@ -124,8 +130,11 @@ type (
 	}
 	// ReadsServed: reads that were asked for together at Since are served.
 	ReadsServed struct{ Since core.Instant }
-	// ReadEnded: it has ended, at Index if that is not 0.
+	// ReadEnded: it has ended, at Index if that is not 0. Local: without waiting for
+	// anybody, by Mode, which is a place in metrics.LocalModes.
 	ReadEnded struct {
+		Local bool
+		Mode  int
 		Span  Span
 		Index core.Index
 		Err   error
@@ -192,6 +201,13 @@ type (
 	Bootstrapped struct {
 		Span Span
 		Err  error
+	}
+	// LeadershipMoved: Leader leads Term, as was asked for; or Err says why not.
+	LeadershipMoved struct {
+		Span   Span
+		Leader membership.NodeID
+		Term   core.Term
+		Err    error
 	}
 	// Built: a snapshot is written; or Err says why not.
 	Built struct {

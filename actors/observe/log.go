@@ -7,46 +7,6 @@ import (
 	"github.com/trouperaft/troupe/core"
 )
 
-// handler hands lines of the log to an observer. What writes them may block.
-type handler struct {
-	lines *observer[logLine]
-	to    slog.Handler
-}
-
-// logLine is a line for a handler of the user's.
-type logLine struct {
-	to     slog.Handler
-	record slog.Record
-}
-
-// write writes the line, if its handler wants it.
-func (l logLine) write() {
-	if ctx := context.Background(); l.to.Enabled(ctx, l.record.Level) {
-		_ = l.to.Handle(ctx, l.record)
-	}
-}
-
-// Enabled implements slog.Handler. Whether a line is wanted its handler is asked
-// later, by whom it may block.
-func (h *handler) Enabled(context.Context, slog.Level) bool { return true }
-
-// Handle implements slog.Handler.
-func (h *handler) Handle(_ context.Context, r slog.Record) error {
-	h.lines.put(logLine{h.to, r.Clone()})
-	return nil
-}
-
-// WithAttrs implements slog.Handler. It calls the user's: troupe does so only
-// where a node or a group is started.
-func (h *handler) WithAttrs(attributes []slog.Attr) slog.Handler {
-	return &handler{h.lines, h.to.WithAttrs(attributes)}
-}
-
-// WithGroup implements slog.Handler, likewise.
-func (h *handler) WithGroup(name string) slog.Handler {
-	return &handler{h.lines, h.to.WithGroup(name)}
-}
-
 // noticed writes a notice to the log.
 func (w *Watch) noticed(n *core.Notice) {
 	attributes := noticeAttributes(n)
@@ -61,7 +21,8 @@ func (w *Watch) noticed(n *core.Notice) {
 // noticeLevel is a warning for what an operator should look into.
 func noticeLevel(kind core.NoticeKind) slog.Level {
 	switch kind {
-	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed:
+	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed,
+		core.NoticeTransferFailed, core.NoticeElectionsPaused:
 		return slog.LevelWarn
 	case core.NoticeFailed:
 		return slog.LevelError

@@ -42,7 +42,9 @@ type groupMeter struct {
 		forwarded [2]atomic.Int64
 		overloads [3]atomic.Int64
 		reads     [3]atomic.Int64
+		local     [3]atomic.Int64
 		snapshots [snapshotOperations][2]atomic.Int64
+		transfers [len(core.Progress{}.Transfers)]atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -123,6 +125,11 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 			}
 		}
 	}
+	if p.Transfers != b.Transfers {
+		for outcome, n := range p.Transfers {
+			m.counts.transfers[outcome].Store(int64(n))
+		}
+	}
 	m.stages.mu.Lock()
 	committed := m.stages.burst(b, &p, now, waited)
 	m.stages.mu.Unlock()
@@ -157,11 +164,14 @@ func (m *groupMeter) wasApplied(e *Applied) {
 	}
 }
 
-func (m *groupMeter) readEnded(err error) {
+func (m *groupMeter) readEnded(e *ReadEnded) {
 	switch {
-	case err == nil:
+	case e.Err == nil:
 		m.counts.reads[readServed].Add(1)
-	case errors.Is(err, core.ErrOverloaded):
+		if e.Local {
+			m.counts.local[e.Mode].Add(1)
+		}
+	case errors.Is(e.Err, core.ErrOverloaded):
 		m.counts.reads[readOverloaded].Add(1)
 	default:
 		m.counts.reads[readEnded].Add(1)
@@ -208,9 +218,11 @@ func (m *groupMeter) observe(k *sink) {
 	put(metrics.LogAppended, c.bytes.Load())
 	put(metrics.LogGrowth, c.growth.Load())
 	put(metrics.LeaderChanges, c.leaders.Load())
+	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])
+	counted(metrics.ReadsLocal, metrics.KeyMode, metrics.LocalModes, c.local[:])
 	for i, name := range metrics.Operations {
 		counted(metrics.Snapshots, metrics.KeyOutcome, metrics.Outcomes, c.snapshots[i][:], attribute.String(metrics.KeyOperation, name))
 	}
@@ -238,6 +250,12 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.Term, int64(s.Term))
 	put(metrics.LeaderMissing, truth(s.Leader == 0))
 	put(metrics.LeaderAge, sinceStart(s.LastContact))
+	lease, quorum := int64(0), int64(0)
+	if s.Role == core.RoleLeader {
+		lease, quorum = int64(max(s.Lease.Sub(now), 0)), int64(now.Sub(max(s.QuorumHeard, m.started)))
+	}
+	put(metrics.LeaseRemaining, lease)
+	put(metrics.QuorumAge, max(quorum, 0))
 	put(metrics.IndexLast, int64(s.Last))
 	put(metrics.IndexFlushed, int64(s.Flushed))
 	put(metrics.IndexCommitted, int64(s.Committed))
@@ -247,7 +265,7 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.ProposalsInflight, int64(s.InflightProposals))
 	put(metrics.ProposalsInflightSize, int64(s.InflightBytes))
 	put(metrics.ProposalsWaiting, int64(s.WaitingProposals))
-	own := core.PeerStatus{Identity: s.Self, Lag: s.FlushLag}
+	own := core.PeerStatus{Identity: s.Self, Lag: s.FlushLag, LostData: s.UnknownToGroup}
 	if s.Flushed < s.Last {
 		own.LagEntries = uint64(s.Last - s.Flushed)
 	}
@@ -259,6 +277,7 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 		put(metrics.PeerInflightMessages, int64(p.InflightMessages), peer)
 		put(metrics.PeerInflightSize, int64(p.InflightBytes), peer)
 		put(metrics.PeerAge, sinceStart(p.LastContact), peer)
+		put(metrics.PeerLostData, truth(p.LostData), peer)
 		put(metrics.PeerRefusals, int64(p.SendErrors), peer)
 	}
 }

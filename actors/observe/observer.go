@@ -5,6 +5,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/stage"
+	"github.com/trouperaft/troupe/internal/foreign"
 )
 
 // observer hands what was observed to something foreign: a logger, a tracer or a
@@ -28,6 +29,9 @@ type observer[T any] struct {
 	// or somebody drains it.
 	patient bool
 
+	// handed takes that one was handed on, or was not.
+	handed func(whole bool)
+
 	queued, lost atomic.Int64
 	closing      atomic.Bool
 	ended        func()
@@ -42,6 +46,12 @@ const (
 
 func newObserver[T any](env stage.Environment, name string, most int64, hand func(T)) *observer[T] {
 	o := &observer[T]{most: most, hand: hand}
+	o.handed = func(whole bool) {
+		if !whole {
+			o.lost.Add(1)
+		}
+		o.queued.Add(-1)
+	}
 	o.Shell = stage.Shell{Env: env, Name: name, Next: o.step, Closing: o.finish, Failed: func(error) {}, Ended: func() { o.ended() }}
 	o.inbox.Wake = o.Wake
 	o.Start()
@@ -73,46 +83,15 @@ func (o *observer[T]) step() bool {
 		}
 		return false
 	}
-	o.Do(calls.Observe, func() { o.handAll(items) }, func() {})
+	o.Do(calls.Observe, func() { foreign.Each(items, o.hand, o.handed) }, func() {})
 	return true
-}
-
-// handAll hands items on, on a goroutine of its own: what is foreign may end it.
-func (o *observer[T]) handAll(items []T) {
-	for len(items) > 0 {
-		next, over := 0, make(chan struct{})
-		go func() {
-			defer close(over)
-			for next < len(items) {
-				next++
-				o.handOne(items[next-1])
-			}
-		}()
-		<-over
-		items = items[next:]
-	}
-}
-
-// handOne hands one on. If what it calls panics, or ends the goroutine, that one
-// is lost.
-func (o *observer[T]) handOne(item T) {
-	whole := false
-	defer func() {
-		if !whole {
-			_ = recover()
-			o.lost.Add(1)
-		}
-		o.queued.Add(-1)
-	}()
-	o.hand(item)
-	whole = true
 }
 
 // drain hands on what is queued, on the caller's goroutine: whoever asks for what
 // was measured wants it whole.
 func (o *observer[T]) drain() {
 	for _, item := range o.inbox.Drain() {
-		o.handOne(item)
+		foreign.One(item, o.hand, o.handed)
 	}
 }
 

@@ -119,7 +119,7 @@ func (e Applied) Tell(w *Watch) {
 // Tell tells w of e.
 func (e ReadEnded) Tell(w *Watch) {
 	if m := w.ofGroup(); m != nil {
-		m.readEnded(e.Err)
+		m.readEnded(&e)
 	}
 	if t := w.traced(); t != nil {
 		t.readEnded(&e)
@@ -225,6 +225,20 @@ func (e Committed) Tell(w *Watch) {
 func (e Changed) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.changed(e.Changed)
+	}
+}
+
+// Tell tells w of e.
+func (e Asking) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.asking(&e)
+	}
+}
+
+// Tell tells w of e.
+func (e LeadershipMoved) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.leadershipMoved(&e)
 	}
 }
 

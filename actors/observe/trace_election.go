@@ -49,6 +49,12 @@ func (t *traces) campaigns(c *core.Changed) {
 
 // beginElection begins an attempt unless one is under way. The lock is held.
 func (t *traces) beginElection(term core.Term) {
+	if told := t.askedFor; told.Remote && !told.Context.IsZero() {
+		// Another node has told this one to campaign, and this is the campaign.
+		t.endElection(tracing.OutcomeLost)
+		t.election = t.from(told.Context, tracing.Election, t.wallNow())
+		t.askedFor = Asking{}
+	}
 	if t.election == nil && t.tracer.SamplesRare() {
 		t.election = t.begin(context.Background(), tracing.Election, t.wallNow())
 	}
@@ -79,7 +85,7 @@ func (t *traces) voted(m *core.VoteResponse) {
 	t.election.note(t.wallNow(), tracing.EventVote, peerOf(m.From), tracing.GrantedKey.Bool(m.Granted), tracing.PreKey.Bool(m.Pre))
 }
 
-// noticed notes what belongs to an election, and returns the context of its trace
+// noticed notes what belongs to an election or a transfer, and returns the context of its trace
 // for the log.
 func (t *traces) noticed(n *core.Notice) (c core.TraceContext) {
 	t.mu.Lock()
@@ -88,6 +94,8 @@ func (t *traces) noticed(n *core.Notice) (c core.TraceContext) {
 	case core.NoticeElectionStarted:
 		t.beginElection(n.Term)
 		t.election.note(t.wallNow(), tracing.EventCampaign, tracing.TermKey.Int64(int64(n.Term)))
+	case core.NoticeTransferStarted, core.NoticeTransferred, core.NoticeTransferFailed:
+		return t.handsOver(n)
 	case core.NoticeElected:
 	default:
 		return c

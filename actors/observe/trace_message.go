@@ -42,6 +42,10 @@ func (t *traces) sending(s *Sending) {
 		t.answeringVote(m, s.Waits, s.Last)
 	case *core.ReadIndexRequest:
 		t.askingIndex(m, s.Read)
+	case *core.TransferRequest:
+		t.askingTransfer(m)
+	case *core.TimeoutNow:
+		t.tellingToCampaign(m)
 	case *core.ReadIndexResponse:
 		t.answeringIndex(m)
 	case *core.Refusal:

@@ -43,6 +43,7 @@ func (t *traces) reading(b *Reading) (c core.TraceContext) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &tracedRead{clock: clock, root: t.begin(context.WithoutCancel(b.Ctx), tracing.Read, now)}
+	r.root.set(tracing.ModeKey.String(b.Mode))
 	c = r.root.of()
 	r.confirm = t.under(c, tracing.ReadConfirm, now)
 	if t.reads == nil {

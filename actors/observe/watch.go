@@ -14,6 +14,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/metrics"
 	"github.com/trouperaft/troupe/tracing"
@@ -25,7 +26,9 @@ type Config struct {
 	Environment stage.Environment
 	Node        membership.NodeID
 	Logger      *slog.Logger
-	Tracing     tracing.Config
+	// LinesDropped, if not nil, counts lines that were lost elsewhere.
+	LinesDropped func() int64
+	Tracing      tracing.Config
 	// Meter takes the numbers; MeterFoldsGroups lets it take one series for all
 	// groups instead of one for each.
 	Meter            metric.MeterProvider
@@ -39,8 +42,9 @@ type Node struct {
 	watch  *Watch
 	logger *slog.Logger
 	tracer *tracing.Tracer // nil: off
+	others func() int64    // lost lines of others, nil: there are none
 
-	lines  *observer[logLine]         // nil: off, and so below
+	lines  *observer[foreign.Line]    // nil: off, and so below
 	spans  *observer[*tracing.Record] // made into spans
 	values *observer[measurement]
 
@@ -52,7 +56,7 @@ type Node struct {
 
 // New begins to observe a node. It fails if the meter refuses an instrument.
 func New(c Config) (*Node, error) {
-	n := &Node{env: c.Environment, id: c.Node, logger: discard, tracer: tracing.NewTracer(c.Tracing)}
+	n := &Node{env: c.Environment, id: c.Node, logger: discard, tracer: tracing.NewTracer(c.Tracing), others: c.LinesDropped}
 	var instruments *metrics.Instruments
 	if c.Meter != nil {
 		made, err := metrics.New(c.Meter)
@@ -62,8 +66,8 @@ func New(c Config) (*Node, error) {
 		instruments = made
 	}
 	if c.Logger != nil {
-		n.lines = newObserver(n.env, "log lines", linesMax, logLine.write)
-		n.logger = slog.New(&handler{lines: n.lines, to: c.Logger.Handler()}).With(slog.Uint64("node", uint64(c.Node)))
+		n.lines = newObserver(n.env, "log lines", linesMax, foreign.Line.Write)
+		n.logger = slog.New(foreign.NewHandler(c.Logger.Handler(), n.lines.put)).With(slog.Uint64("node", uint64(c.Node)))
 	}
 	if n.tracer != nil {
 		var once sync.Once
@@ -133,10 +137,16 @@ func (n *Node) observers() (all []closer) {
 
 // Dropped returns how many lines, spans or measurements were lost: a kind of
 // metrics.Observations.
-func (n *Node) Dropped(kind string) int64 {
+func (n *Node) Dropped(kind string) (lost int64) {
 	switch {
-	case kind == metrics.Observations[0] && n.lines != nil:
-		return n.lines.lost.Load()
+	case kind == metrics.Observations[0]:
+		if n.lines != nil {
+			lost = n.lines.lost.Load()
+		}
+		if n.others != nil {
+			lost += n.others()
+		}
+		return lost
 	case kind == metrics.Observations[1] && n.spans != nil:
 		return n.spans.lost.Load()
 	case kind == metrics.Observations[2] && n.values != nil:

@@ -29,7 +29,7 @@ type builder struct {
 
 func newBuilder(g *Group, meta core.SnapshotMeta, view storage.SnapshotView) *builder {
 	b := &builder{group: g, meta: meta, view: view}
-	b.Shell = g.shell("snapshot builder", b.step, b.finish, g.Ended)
+	b.Shell = g.Shell("snapshot builder", b.step, b.finish)
 	return b
 }
 

@@ -13,13 +13,16 @@ import (
 
 // Group is what the jobs of one group are given.
 type Group struct {
+	// Home is where the jobs live. Failed takes the cause of a job's failure, and
+	// Ended is called at its end.
+	stage.Home
+
 	ID   membership.GroupID
 	Self membership.Identity
 	// Cluster is the group's cluster now, and Header begins a message.
 	Cluster func() core.ClusterID
 	Header  func(to core.Identity) core.Header
 
-	Env     stage.Environment
 	Watch   *observe.Watch
 	Store   storage.SnapshotStore
 	Network Network
@@ -36,19 +39,12 @@ type Group struct {
 	// Core takes what came of a job: *core.SnapshotBuilt, *core.SnapshotSent or
 	// *core.SnapshotReceived.
 	Core func(core.Event)
-	// Spawn starts an actor that ends before the group does, and Ended is called at
-	// its end. Failed takes the cause of its failure.
-	Spawn  func(*stage.Shell)
-	Ended  func()
-	Failed func(error)
+	// Spawn starts an actor that ends before the group does.
+	Spawn func(*stage.Shell)
 }
 
 // Network is what jobs use of network.Network.
 type Network interface {
 	Send(core.Message) bool
 	Sent(membership.NodeID, core.Class) uint64
-}
-
-func (g *Group) shell(name string, next func() bool, closing, ended func()) stage.Shell {
-	return stage.Shell{Env: g.Env, Name: name, Next: next, Closing: closing, Failed: g.Failed, Ended: ended}
 }

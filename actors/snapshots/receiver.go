@@ -37,7 +37,8 @@ type receiver struct {
 
 func newReceiver(g *Group) *receiver {
 	r := &receiver{group: g}
-	r.Shell = g.shell("snapshot receiver", r.step, r.finish, r.end)
+	r.Shell = g.Shell("snapshot receiver", r.step, r.finish)
+	r.Ended = r.end
 	r.inbox.Wake = r.Wake
 	return r
 }

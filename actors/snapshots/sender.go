@@ -73,7 +73,8 @@ const (
 
 func newSender(g *Group, cmd *core.SendSnapshot) *sender {
 	s := &sender{group: g, cmd: *cmd, peer: cmd.Peer.Identity, transfer: g.Gate.number()}
-	s.Shell = g.shell("snapshot sender", s.step, s.finish, s.end)
+	s.Shell = g.Shell("snapshot sender", s.step, s.finish)
+	s.Ended = s.end
 	s.inbox.Wake = s.Wake
 	return s
 }

@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// clockStops: the clock below counts suspensions.
+const clockStops = false
+
 // readClock reads the clock that goes on while the machine is suspended: what
 // was promised for a time must not outlive a suspension.
 //

@@ -101,6 +101,13 @@
 // Neither allocates. The package's benchmarks measure both. An idle actor has
 // no goroutine.
 //
+// # Who waits for an actor
+//
+// A goroutine that wants an actor's answer waits for an Answer. An actor that
+// answers many at once, as one does that works in batches, gives them with
+// Answers: they wake each other, which costs the actor less and brings them back
+// sooner where other goroutines compute.
+//
 // # Where it runs
 //
 // Everything that an actor does not decide itself comes from an Environment.

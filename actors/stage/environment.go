@@ -8,9 +8,12 @@ import "time"
 // actor's alone. None blocks but Do. The costs are production's.
 type Environment interface {
 	// Now reads the node's monotonic clock. It counts the time for which the
-	// machine was suspended and is never before the last reading. It costs about
-	// as much as time.Now, and a system call once a second.
+	// machine was suspended, unless ClockStops, and is never before the last reading.
+	// It costs about as much as time.Now, and a system call once a second.
 	Now() Instant
+	// ClockStops reports whether Now stands still while the machine is suspended, or
+	// whether nobody knows. The answer is always the same.
+	ClockStops() bool
 	// WallTime is nanoseconds since 1970 UTC. It may jump.
 	WallTime() int64
 	// Rand draws a random number.
@@ -29,15 +32,15 @@ type Environment interface {
 	// the process of that actor is over; each sees what the one before of the same
 	// actor wrote. In what order runs come is the environment's business.
 	Schedule(run func())
-	// Do carries out a call that may block, then done. In production both run in
-	// place, on the calling actor's goroutine. A simulation returns at once and
+	// Do carries out a call that may block: Run, then Done. In production both run
+	// in place, on the calling actor's goroutine. A simulation returns at once and
 	// runs both later, at one virtual instant, or never if the node has crashed;
-	// until done, the actor starts no other call. Neither function panics. Actors
-	// call Shell.Do instead.
-	Do(kind Kind, call func(), done func())
+	// until Done, the actor starts no other call. Actors call Shell.Do instead.
+	Do(call *Call)
 	// Yield lets others run, once: for an actor that was called by clients who
-	// wait for its answer and of whom more would come along. In a busy process it
-	// puts the actor behind everybody, so only where that pays.
+	// wait for its answer and of whom more would come along. In production those
+	// are the goroutines that are ready on the same processor, and it costs about a
+	// microsecond: see Inbox.Gather.
 	Yield()
 }
 
@@ -53,6 +56,16 @@ func (i Instant) Sub(o Instant) time.Duration { return time.Duration(i - o) }
 // longer than others or hang together. Actors give the numbers a meaning; the
 // stage only hands them on.
 type Kind uint8
+
+// Call is an actor's call that may block. It is the same one for all calls of a
+// Shell, which sets the fields for each.
+type Call struct {
+	Kind Kind
+	// Run is the call, and Done what follows it. Neither panics.
+	Run, Done func()
+
+	pace pace // production's
+}
 
 // Timer is a timer of an Environment. Its methods do not block and are safe for
 // concurrent use, cost some tens of nanoseconds and allocate nothing. It ends when it

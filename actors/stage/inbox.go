@@ -22,7 +22,9 @@ type Inbox[T any] struct {
 	urgent bool
 	closed bool
 
-	spare []T // the taker's
+	// The taker's.
+	spare  []T
+	yields rest
 }
 
 // Meter takes the numbers of an inbox. Its methods must not block, and must not
@@ -97,6 +99,27 @@ func (b *Inbox[T]) Pending() (woken, urgent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.woken, b.urgent
+}
+
+// Gather lets those who are about to put something in do so, by one Yield, unless
+// something urgent is there. If a yield brings nothing, the next ones are left
+// out: one, then three, up to restMax, until one brings something again. Only the actor calls
+// it, in its turn, before it takes.
+func (b *Inbox[T]) Gather(env Environment) {
+	b.mu.Lock()
+	before, urgent := len(b.items), b.urgent
+	b.mu.Unlock()
+	if urgent {
+		return
+	}
+	if b.yields.rests() {
+		return
+	}
+	env.Yield()
+	b.mu.Lock()
+	after := len(b.items)
+	b.mu.Unlock()
+	b.yields.brought(after > before)
 }
 
 // Take swaps out all items, in the order in which they were put: each sender's

@@ -154,3 +154,45 @@ func TestInboxForgets(t *testing.T) {
 		t.Errorf("room for %d items is kept", most)
 	}
 }
+
+// yieldingEnvironment counts yields, each of which lets somebody put something in.
+type yieldingEnvironment struct {
+	Environment
+	yields int
+	others func()
+}
+
+func (e *yieldingEnvironment) Yield() {
+	e.yields++
+	e.others()
+}
+
+// TestGatherRests: what brings nothing is left out for longer and longer, and tried
+// again each time when something came.
+func TestGatherRests(t *testing.T) {
+	b := Inbox[int]{Wake: func() {}}
+	env := &yieldingEnvironment{others: func() {}}
+	gather := func(times int, urgent bool) (yields int) {
+		env.yields = 0
+		for range times {
+			b.Put(1, urgent)
+			b.Gather(env)
+			b.Take()
+		}
+		return env.yields
+	}
+	// After the yields come 1, 3, 7, 15, 31, 63, 63 times without one.
+	for i, want := range []struct{ times, yields int }{{1, 1}, {2, 1}, {4, 1}, {8, 1}, {16, 1}, {32, 1}, {64, 1}, {64, 1}} {
+		if got := gather(want.times, false); got != want.yields {
+			t.Errorf("the %d. stretch: %d yields in %d times, want %d", i+1, got, want.times, want.yields)
+		}
+	}
+	env.others = func() { b.Put(2, false) }
+	gather(restMax, false)
+	if got := gather(10, false); got != 10 {
+		t.Errorf("%d yields in 10 times when each brings something", got)
+	}
+	if got := gather(10, true); got != 0 {
+		t.Errorf("%d yields for what is urgent", got)
+	}
+}

@@ -3,7 +3,6 @@ package stage
 import (
 	crand "crypto/rand"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +37,8 @@ func (production) Now() Instant {
 	}
 }
 
+func (production) ClockStops() bool { return clockStops }
+
 func (production) WallTime() int64 { return time.Now().UnixNano() }
 
 func (production) Rand() uint64 { return rand.Uint64() }
@@ -52,12 +53,38 @@ func (production) System() *System { return system() }
 
 func (p production) Schedule(run func()) { p.workers.Schedule(run) }
 
-func (p production) Do(_ Kind, call func(), done func()) {
-	p.workers.blocking(call)
-	done()
+func (p production) Do(c *Call) {
+	p.workers.blocking(c)
+	c.Done()
 }
 
-func (production) Yield() { runtime.Gosched() }
+func (production) Yield() {
+	y := yielders.Get().(*yielder)
+	y.yield()
+	yielders.Put(y)
+}
+
+// yielder lets a goroutine queue behind those that are ready on its processor.
+// runtime.Gosched would queue it behind all there are in the process, and where
+// others compute each of those takes ten milliseconds.
+type yielder struct {
+	turn            chan struct{}
+	behind, instead func()
+}
+
+var yielders = sync.Pool{New: func() any {
+	y := &yielder{turn: make(chan struct{}, 1), instead: func() {}}
+	y.behind = func() { y.turn <- struct{}{} }
+	return y
+}}
+
+// yield starts a goroutine, which Go lets run next, and then another, which Go lets run
+// next instead: so the first comes to stand behind the others. It gives the turn back.
+func (y *yielder) yield() {
+	go y.behind()
+	go y.instead()
+	<-y.turn
+}
 
 type productionTimer struct{ t *time.Timer }
 

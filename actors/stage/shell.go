@@ -46,9 +46,9 @@ type Shell struct {
 	inPlace bool // Do is on the stack
 	broken  bool
 	closed  bool
-	// The call under way, and two functions that carry it out, made once.
-	call, settle     func()
-	runCall, endCall func()
+	// The call under way, and how it is carried out.
+	call, settle func()
+	under        Call
 }
 
 // wakeUp is the only user message: look into your inbox.
@@ -115,12 +115,12 @@ func (s *Shell) Do(kind Kind, call, settle func()) {
 	if s.busy {
 		panic("a second call while one is under way")
 	}
-	if s.runCall == nil {
-		s.runCall, s.endCall = func() { s.guard(s.call) }, s.callEnded
+	if s.under.Run == nil {
+		s.under.Run, s.under.Done = func() { s.guard(s.call) }, s.callEnded
 	}
-	s.call, s.settle = call, settle
+	s.call, s.settle, s.under.Kind = call, settle, kind
 	s.busy, s.inPlace = true, true
-	s.Env.Do(kind, s.runCall, s.endCall)
+	s.Env.Do(&s.under)
 	s.inPlace = false
 }
 

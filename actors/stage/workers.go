@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,8 @@ const workerLinger = 250 * time.Millisecond
 // goroutines, and an actor that wakes others starts none while enough are at
 // work: they come to them without a switch of goroutines.
 //
-// Who is about to block says so (blocking), and another takes its place.
+// A call that may block keeps its worker's place while it is short, and gives it
+// up once it has lasted: see blocking.
 //
 // The goroutine that was used last is used next, so that those in excess grow
 // old and end.
@@ -31,11 +33,15 @@ type workers struct {
 	processors func() int
 
 	mu sync.Mutex
-	// queue holds the runs that nobody has taken, from first on.
-	queue []func()
-	first int
-	// running counts the workers that run an actor and do not block.
+	// queue holds the runs that nobody has taken, from first on; waiting counts
+	// them, for those who do not hold the lock.
+	queue   []func()
+	first   int
+	waiting atomic.Int32
+	// running counts the workers that have a place: they run an actor, or a call
+	// of one that has kept it.
 	running int
+	calls   calls
 	// parked are those that wait, in the order in which they began to.
 	parked []*worker
 	// quiet is when nobody was running the last time.
@@ -69,12 +75,14 @@ func (p *workers) Schedule(run func()) {
 		p.queue, p.first = slices.Delete(p.queue, 0, p.first), 0
 	}
 	p.queue = append(p.queue, run)
+	p.waiting.Add(1)
 	p.callOne()
 }
 
-// callOne lets one more worker work, if there may be one, and unlocks.
+// callOne lets one more worker work, if there is a place, and unlocks.
 func (p *workers) callOne() {
 	if p.running >= p.most {
+		p.look()
 		p.mu.Unlock()
 		return
 	}
@@ -109,24 +117,10 @@ func (p *workers) serve(w *worker) {
 		if p.first++; p.first == len(p.queue) {
 			p.queue, p.first = p.queue[:0], 0
 		}
+		p.waiting.Add(-1)
 		p.mu.Unlock()
 		run()
 	}
-}
-
-// blocking runs a call that may block, on a worker.
-func (p *workers) blocking(call func()) {
-	p.mu.Lock()
-	p.running--
-	if p.first < len(p.queue) {
-		p.callOne()
-	} else {
-		p.mu.Unlock()
-	}
-	call()
-	p.mu.Lock()
-	p.running++
-	p.mu.Unlock()
 }
 
 // park puts a worker where the next one is looked for. The lock is held.
@@ -138,6 +132,7 @@ func (p *workers) park(w *worker) {
 	}
 	w.since = p.quiet
 	p.parked = append(p.parked, w)
+	p.look()
 	if p.running > 0 {
 		return
 	}

@@ -50,33 +50,6 @@ func TestWorkersLingerAndEnd(t *testing.T) {
 	})
 }
 
-// TestWorkersWhoBlockAreReplaced: a call that blocks keeps nobody from running.
-func TestWorkersWhoBlockAreReplaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newWorkers(workerLinger)
-		p.most, p.processors = 1, func() int { return 1 }
-		release, ran := make(chan struct{}), 0
-		p.Schedule(func() {
-			p.Schedule(func() { ran++ })
-			p.blocking(func() { <-release })
-		})
-		if synctest.Wait(); ran != 1 {
-			t.Errorf("%d runs beside the call, want the one that was queued", ran)
-		}
-		p.Schedule(func() { ran++ })
-		if synctest.Wait(); ran != 2 {
-			t.Errorf("%d runs beside the call, want 2", ran)
-		}
-		close(release)
-		synctest.Wait()
-		p.Schedule(func() { ran++ })
-		if synctest.Wait(); ran != 3 {
-			t.Errorf("%d runs in all, want 3: the worker that blocked is lost", ran)
-		}
-		time.Sleep(2 * workerLinger)
-	})
-}
-
 // TestWorkersQueueStaysSmall while it is never empty: it holds what waits, and not
 // all that ever did.
 func TestWorkersQueueStaysSmall(t *testing.T) {

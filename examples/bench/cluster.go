@@ -195,7 +195,8 @@ func (c *cluster) close() error {
 			stopping.Go(node.Kill)
 		}
 		stopping.Wait()
-		failures := []error{c.spans.close()}
+		c.spans.close()
+		var failures []error
 		for _, store := range c.stores {
 			failures = append(failures, store.Close())
 		}

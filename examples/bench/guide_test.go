@@ -37,7 +37,8 @@ func guideTable(t *testing.T, heading string) (rows [][]string) {
 // default; where that is empty, it says in words what happens.
 func TestGuideListsTheFlags(t *testing.T) {
 	ofRun, _, _ := runFlags(new(settings))
-	for heading, flags := range map[string]*flag.FlagSet{"Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings))} {
+	ofHandover, _ := handoverFlags(new(handoverSettings))
+	for heading, flags := range map[string]*flag.FlagSet{"Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings)), "Flags of a hand-over": ofHandover} {
 		listed := make(map[string]string)
 		for _, row := range guideTable(t, heading) {
 			if _, twice := listed[row[0]]; twice {

@@ -61,7 +61,11 @@ func newLoad(s *settings, c *cluster, stderr io.Writer) *load {
 		number := i / s.batch % len(c.groups)
 		g := c.groups[number]
 		client := &client{load: l, id: uint32(i), group: number}
-		client.connect(g.rafts[g.leader], g.machines[g.leader])
+		reads := g.leader
+		if s.readAt == "follower" {
+			reads = (g.leader + 1 + i%(len(g.rafts)-1)) % len(g.rafts)
+		}
+		client.connect(g.rafts[g.leader], g.rafts[reads], g.machines[reads])
 		l.clients = append(l.clients, client)
 	}
 	if s.rate > 0 {
@@ -95,22 +99,24 @@ var shared = []troupe.ProposeOption{troupe.SharedCommand()}
 
 var errStaleRead = errors.New("a read missed a write that was acknowledged before it")
 
-// connect tells a client whom to ask: a handle, with the machine behind it. The
-// contexts have no end: a shared one would cost every wait its lock. Whoever
+// connect tells a client whom to ask: the leader for writes, and for reads a handle
+// with the machine behind it. The contexts have no end: a shared one would cost every wait its lock. Whoever
 // wants to stop early closes the cluster, which answers all.
-func (c *client) connect(raft *troupe.Raft, machine *machine) {
+func (c *client) connect(leader, raft *troupe.Raft, machine *machine) {
 	c.write = func(command []byte) error {
-		_, err := raft.Propose(context.Background(), command, shared...)
+		_, err := leader.Propose(context.Background(), command, shared...)
 		return err
 	}
 	var acknowledged uint32 // the newest number that a read has seen
+	mode, stale := c.load.settings.readMode(), c.load.settings.read == "stale"
 	c.read = func() error {
-		if _, err := raft.ReadIndex(context.Background(), troupe.Linearizable); err != nil {
+		if _, err := raft.ReadIndex(context.Background(), mode); err != nil {
 			return err
 		}
-		// Only acknowledged writes are sure to be seen, and a failed one may be.
+		// Only acknowledged writes are sure to be seen, and a failed one may be. A stale
+		// read may miss some, and never goes back.
 		last := machine.lastOf(c.id)
-		if last < acknowledged || c.load.errors.Load() == 0 && last != c.number {
+		if last < acknowledged || !stale && c.load.errors.Load() == 0 && last != c.number {
 			return errStaleRead
 		}
 		acknowledged = last

@@ -3,7 +3,9 @@
 // command is committed and applied there. Bench prints one line of JSON.
 //
 //	go run ./examples/bench -mode mem|disk -clients 256 -payload 16 -seconds 5
+//	go run ./examples/bench reads -mode mem|disk -clients 256
 //	go run ./examples/bench sweep -peers examples/bench/peers
+//	go run ./examples/bench handover -mode mem|disk -clients 16 -rounds 200
 //
 // In mode mem the log is kept in memory and messages stay in the process. In
 // mode disk every node syncs each batch of its log, and messages go over TCP on
@@ -65,6 +67,12 @@ func command(ctx context.Context, arguments []string, stdout, stderr io.Writer) 
 func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) error {
 	if len(arguments) > 0 && arguments[0] == "sweep" {
 		return sweepCommand(ctx, arguments[1:], stdout, stderr)
+	}
+	if len(arguments) > 0 && arguments[0] == "reads" {
+		return readsCommand(ctx, arguments[1:], stdout, stderr)
+	}
+	if len(arguments) > 0 && arguments[0] == "handover" {
+		return handoverCommand(ctx, arguments[1:], stdout, stderr)
 	}
 	s, err := parseSettings(arguments, stderr)
 	if err != nil {

@@ -8,8 +8,6 @@ import (
 	"io"
 	"runtime"
 	"time"
-
-	"github.com/trouperaft/troupe"
 )
 
 // measureAndPrint does one run.
@@ -43,6 +41,7 @@ func measure(ctx context.Context, s *settings, stderr io.Writer) (r result, err 
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	l := newLoad(s, c, stderr)
+	defer startHogs(s.hogs)()
 	l.start()
 	defer func() { err = errors.Join(err, l.stop(c)) }()
 
@@ -159,7 +158,7 @@ func (l *load) result(before, after *reading) result {
 		P50us: all.quantile(.5), P99us: all.quantile(.99), P999us: all.quantile(.999),
 		Errors: l.errors.Load(),
 
-		Nodes: s.nodes, Groups: s.groups, Batch: s.batch, SnapshotEntries: s.snapshotEntries,
+		Nodes: s.nodes, Groups: s.groups, Batch: s.batch, SnapshotEntries: s.snapshotEntries, Hogs: s.hogs,
 		GCCycles: after.memory.NumGC - before.memory.NumGC, Go: runtime.Version(), CPUs: runtime.GOMAXPROCS(0),
 	}
 	if operations > 0 {
@@ -172,7 +171,7 @@ func (l *load) result(before, after *reading) result {
 	if s.readPercent > 0 {
 		n := after.reads - before.reads
 		r.Reads = &readResult{
-			Mode: troupe.Linearizable.String(), Percent: s.readPercent, Operations: n, PerSecond: float64(n) / seconds,
+			Mode: s.readMode().String(), At: s.readAt, Percent: s.readPercent, Operations: n, PerSecond: float64(n) / seconds,
 			P50us: reads.quantile(.5), P99us: reads.quantile(.99), P999us: reads.quantile(.999),
 			WriteP50us: writes.quantile(.5), WriteP99us: writes.quantile(.99), WriteP999us: writes.quantile(.999),
 		}

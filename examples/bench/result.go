@@ -24,6 +24,7 @@ type result struct {
 	Groups          int     `json:"groups"`
 	Batch           int     `json:"propose_batch"`
 	SnapshotEntries uint64  `json:"snapshot_entries"`
+	Hogs            int     `json:"hogs"`
 	WaitsPerOp      float64 `json:"thread_waits_per_op"`
 	GCCycles        uint32  `json:"gc_cycles"`
 	TermChanges     uint64  `json:"term_changes"`
@@ -38,6 +39,7 @@ type result struct {
 // readResult splits the operations of a run with reads.
 type readResult struct {
 	Mode        string  `json:"mode"`
+	At          string  `json:"at"`
 	Percent     int     `json:"percent"`
 	Operations  uint64  `json:"ops"`
 	PerSecond   float64 `json:"ops_per_sec"`

@@ -20,10 +20,13 @@ type settings struct {
 	batch           int
 	rate            float64 // operations a second, 0 for a closed loop
 	readPercent     int
+	read, readAt    string
+	staleness       time.Duration
 	warmup          time.Duration
 	measured        time.Duration
 	snapshotEntries uint64 // 0 for never
 	traceRatio      float64
+	hogs            int
 
 	cpuProfile, memProfile, execTrace string
 }
@@ -32,7 +35,9 @@ const usageText = `Bench measures how fast a cluster of nodes in one process com
 writes, and prints one line of JSON.
 
     bench [flags]          one run
+    bench reads [flags]    a run for each mode of reads, on the leader and on a follower
     bench sweep [flags]    many runs, a table and plots; see bench sweep -help
+    bench handover [flags] how long a hand-over interrupts writes; see bench handover -help
 
 Flags of a run:
 `
@@ -50,10 +55,14 @@ func runFlags(s *settings) (flags *flag.FlagSet, seconds, warmup *float64) {
 	flags.IntVar(&s.batch, "propose-batch", 1, "proposals that each client has under way at once; it waits for all of them before it begins the next")
 	flags.Float64Var(&s.rate, "rate", 0, "open loop: operations a second, of all clients together, on a fixed schedule; latency counts from the time that the schedule says (default 0: a closed loop)")
 	flags.IntVar(&s.readPercent, "read-percent", 0, "percentage of the operations that are reads, 0 to 100")
+	flags.StringVar(&s.read, "read", "linearizable", "`mode` of the reads: linearizable, lease or stale")
+	flags.StringVar(&s.readAt, "read-at", "leader", "`member` whose machine is read: leader or follower")
+	flags.DurationVar(&s.staleness, "max-staleness", 100*time.Millisecond, "how `old` the state of a stale read may be")
 	seconds = flags.Float64("seconds", 5, "`seconds` measured")
 	warmup = flags.Float64("warmup", 1, "`seconds` of the same load before that")
 	flags.Uint64Var(&s.snapshotEntries, "snapshots", 0, "a snapshot after so many `entries`; 0: none, as with the peers")
 	flags.Float64Var(&s.traceRatio, "trace-ratio", 0, "part of the writes that is traced, 0 to 1, and exported to a collector on loopback or where OTEL_EXPORTER_OTLP_ENDPOINT says")
+	flags.IntVar(&s.hogs, "hogs", 0, "goroutines that compute all the time beside the cluster")
 	flags.StringVar(&s.cpuProfile, "cpuprofile", "", "`file` for a CPU profile of the measured time")
 	flags.StringVar(&s.memProfile, "memprofile", "", "`file` for a profile of all allocations")
 	flags.StringVar(&s.execTrace, "exectrace", "", "`file` for an execution trace of the measured time (go tool trace)")
@@ -100,10 +109,22 @@ func parse(flags *flag.FlagSet, usage string, arguments []string, out io.Writer)
 	return nil
 }
 
+// readMode is the mode of the reads.
+func (s *settings) readMode() troupe.ReadMode {
+	switch s.read {
+	case "lease":
+		return troupe.Lease
+	case "stale":
+		return troupe.Stale(s.staleness)
+	}
+	return troupe.Linearizable
+}
+
 const (
 	payloadBytesMin = 8 // a command begins with its client and number
 	payloadBytesMax = 4 << 20
 	clientsMax      = 1 << 16
+	hogsMax         = 1 << 10
 )
 
 // complete fills in what follows from other settings, and checks all of them.
@@ -136,10 +157,20 @@ func (s *settings) complete() error {
 		return misuse("-read-percent %d: not between 0 and 100", s.readPercent)
 	case s.readPercent > 0 && s.batch > 1:
 		return misuse("-read-percent and -propose-batch: a batch has writes only")
+	case s.read != "linearizable" && s.read != "lease" && s.read != "stale":
+		return misuse("-read %q: linearizable, lease or stale", s.read)
+	case s.readAt != "leader" && s.readAt != "follower":
+		return misuse("-read-at %q: leader or follower", s.readAt)
+	case s.readAt == "follower" && s.nodes == 1:
+		return misuse("-read-at follower: one node has none")
+	case s.staleness <= 0 || s.staleness > 24*time.Hour:
+		return misuse("-max-staleness %v: not between 0 and 24h", s.staleness)
 	case s.measured <= 0:
 		return misuse("-seconds: must be more than 0")
 	case !(s.traceRatio >= 0 && s.traceRatio <= 1):
 		return misuse("-trace-ratio %v: not between 0 and 1", s.traceRatio)
+	case s.hogs < 0 || s.hogs > hogsMax:
+		return misuse("-hogs %d: not between 0 and %d", s.hogs, hogsMax)
 	case s.snapshotEntries == troupe.Never:
 		return misuse("-snapshots %d: 0 stands for never", s.snapshotEntries)
 	}

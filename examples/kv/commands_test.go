@@ -45,7 +45,7 @@ func TestCommands(t *testing.T) {
 			t.Fatalf("status after init: %+v", s)
 		}
 		for i, m := range s.Members {
-			if want := (api.Member{ID: c.nodes[i].id, Address: c.nodes[i].raftAddress, Kind: "voter"}); m != want {
+			if want := (api.Member{ID: c.nodes[i].id, Address: c.nodes[i].raftAddress, Kind: "voter", Priority: 100}); m != want {
 				t.Fatalf("member %+v, want %+v", m, want)
 			}
 		}
@@ -74,8 +74,10 @@ func TestCommands(t *testing.T) {
 			}
 		}
 		for _, reader := range c.nodes {
-			if got := reader.mustKV("get", key); got != value {
-				t.Fatalf("get: %q, want %q", got, value)
+			for _, read := range [][]string{nil, {"--read", "lease"}, {"--read", "stale", "--max-staleness", "1us"}} {
+				if got := reader.mustKV(append([]string{"get", key}, read...)...); got != value {
+					t.Fatalf("get %v: %q, want %q", read, got, value)
+				}
 			}
 		}
 	}
@@ -85,9 +87,39 @@ func TestCommands(t *testing.T) {
 		t.Fatalf("get of an absent key: %+v", r)
 	}
 
+	moves(t, c)
 	swaps(t, three)
 	bodies(t, c)
 	stop(t, c)
+}
+
+// moves hands the leadership round, and lets a node that leads end: the others have a
+// leader at once.
+func moves(t *testing.T, c *cluster) {
+	t.Helper()
+	for i, n := range c.nodes {
+		to := c.nodes[(i+1)%3].id
+		if statusOf(t, c.nodes[0]).Leader == to {
+			continue
+		}
+		var l api.Leadership
+		if err := json.Unmarshal([]byte(n.mustKV("transfer", "--to", fmt.Sprint(to))), &l); err != nil || l.Leader != to || l.Term == 0 {
+			t.Fatalf("transfer to %d: %+v, %v", to, l, err)
+		}
+		if s := statusOf(t, n); s.Leader != to || s.Priority != 100 {
+			t.Fatalf("after a transfer to %d: %+v", to, s)
+		}
+		if r := kv(t, "elect", "--http", "http://"+c.nodes[(i+2)%3].httpAddress); r.code != 1 || !strings.Contains(r.stderr, "election_failed") {
+			t.Fatalf("elect under a leader: %+v", r)
+		}
+	}
+	leader := c.leader()
+	if got := leader.mustKV("elect"); !strings.Contains(got, fmt.Sprintf(`"leader":%d`, leader.id)) {
+		t.Fatalf("elect on the leader: %s", got)
+	}
+	if r := kv(t, "transfer", "--to", "9", "--http", "http://"+leader.httpAddress); r.code != 1 || !strings.Contains(r.stderr, "transfer_failed") {
+		t.Fatalf("transfer to nobody: %+v", r)
+	}
 }
 
 func swaps(t *testing.T, n *node) {
@@ -258,7 +290,7 @@ func TestRefusals(t *testing.T) {
 		"init with bad list":      {[]string{"init", "--members", "1:a"}, "--members"},
 		"bad URL":                 {[]string{"status", "--http", "ftp://h"}, "ftp"},
 		"nobody there":            {[]string{"status", "--http", closed}, "refused"},
-		"bad read":                {[]string{"get", "a", "--read", "lease", "--http", there.httpAddress}, "bad_request"},
+		"bad read":                {[]string{"get", "a", "--read", "dirty", "--http", there.httpAddress}, "bad_request"},
 		"bad key":                 {[]string{"get", "", "--http", there.httpAddress}, "bad_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -347,6 +379,9 @@ func TestEmptiedMember(t *testing.T) {
 			})
 			wantCode(t, voter, "PUT", "/kv/k?timeout=300ms", "2", 504, api.Timeout)
 			wantCode(t, voter, "GET", "/kv/k?timeout=300ms", "", 504, api.Timeout)
+			wantCode(t, voter, "GET", "/kv/k?read=lease&timeout=300ms", "", 504, api.Timeout)
+			wantCode(t, voter, "GET", "/kv/k?read=stale&max_staleness=1ms&timeout=300ms", "", 503, api.TooStale)
+			wantCode(t, voter, "GET", "/kv/k?read=stale&min_index=1", "", 200, "")
 			wantCode(t, voter, "GET", "/kv/k?read=stale", "", 200, "")
 			if store == "memory" {
 				// The leader would come back emptied as well.
@@ -363,5 +398,29 @@ func TestEmptiedMember(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestTerminatedLeaderHandsOver: with a time-out that nobody waits for, the others have
+// a leader at once when theirs is told to end.
+func TestTerminatedLeaderHandsOver(t *testing.T) {
+	c := newNodes(t, "--election-timeout", "5m", "--heartbeat", "50ms")
+	c.nodes[0].mustKV("init", "--members", c.members(), "--priority", "2=200")
+	if leader := c.leader(); leader.id != 2 {
+		// The best leads as soon as it may.
+		eventually(t, "node 2 to lead", func() error {
+			if s, err := c.nodes[1].status(); err != nil || s.Leader != 2 || s.Priority != 200 {
+				return fmt.Errorf("node %d leads, %v", s.Leader, err)
+			}
+			return nil
+		})
+	}
+	leader := c.leader()
+	leader.terminate(syscall.SIGTERM)
+	rest := c.others(leader)
+	c.leader(rest...)
+	rest[0].mustKV("put", "k", "v")
+	if got := rest[1].mustKV("get", "k"); got != "v" {
+		t.Errorf("it reads %q", got)
 	}
 }

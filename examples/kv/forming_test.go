@@ -5,6 +5,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -17,16 +18,31 @@ import (
 
 var formingRounds = flag.Int("forming-rounds", 2, "rounds of TestFormedByAllAtOnce")
 
-// freeAddress is one at which nobody listens now. Another process may take its
-// port before it is used: tryStart then fails and says so.
+// freeAddress is unusedAddress for the test's own goroutine.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := unusedAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
+}
+
+// unusedAddress is one at which nobody listens. Its port is drawn from below those
+// that systems give to who asks for any. So whoever does, a node's HTTP or a
+// connection, does not get it while its node is down.
+func unusedAddress() (string, error) {
+	const low, high = 10_000, 32_000
+	var last error
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", low+rand.IntN(high-low))
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return address, l.Close()
+		}
+		last = err
+	}
+	return "", last
 }
 
 // preparedNodes have addresses, and do not run.

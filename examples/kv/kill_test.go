@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/examples/kv/internal/client"
 )
 
 var (
@@ -28,8 +29,8 @@ var (
 //
 //   - every acknowledged put is there from then on, and at the end on every node;
 //   - a counter's step from n to n+1 is acknowledged to one client only;
-//   - a linearizable read never returns less than what was acknowledged or read
-//     before it began;
+//   - a linearizable read, or one by the lease, never returns less than what was
+//     acknowledged or read before it began;
 //   - writes are acknowledged again before ten election time-outs are over.
 func TestKillLeader(t *testing.T) {
 	c := newCluster(t, "--election-timeout", killElectionTimeout.String(), "--snapshot-entries", "500")
@@ -189,6 +190,11 @@ func (l *load) put(n *node, key string) {
 	l.mu.Unlock()
 }
 
+// fresh is how the clients read: by a round of heartbeats, or by the lease.
+func fresh() client.Read {
+	return client.Read{Mode: []string{"linearizable", "lease"}[rand.IntN(2)]}
+}
+
 // readBack reads one of the keys whose put was acknowledged.
 func (l *load) readBack(n *node) {
 	keys := l.acknowledged()
@@ -196,7 +202,7 @@ func (l *load) readBack(n *node) {
 		return
 	}
 	key, begun := keys[rand.IntN(len(keys))], time.Now()
-	value, err := n.client.Get(l.ctx, key, "linearizable")
+	value, err := n.client.Get(l.ctx, key, fresh())
 	var answer *api.Error
 	switch {
 	case errors.As(err, &answer) && answer.Code == api.NotFound:
@@ -218,7 +224,7 @@ func (l *load) acknowledged() []string {
 // step reads a counter and tries to raise it by one.
 func (l *load) step(n *node, c *counter, id int) {
 	floor, begun := c.known(), time.Now()
-	value, err := n.client.Get(l.ctx, c.key, "linearizable")
+	value, err := n.client.Get(l.ctx, c.key, fresh())
 	var answer *api.Error
 	absent := errors.As(err, &answer) && answer.Code == api.NotFound
 	if err != nil && !absent {
@@ -311,7 +317,7 @@ func (l *load) has(n *node, keys []string, read string) error {
 	for i := range readers {
 		done.Go(func() {
 			for at := i; at < len(keys) && errs[i] == nil; at += readers {
-				value, err := n.client.Get(l.cluster.t.Context(), keys[at], read)
+				value, err := n.client.Get(l.cluster.t.Context(), keys[at], client.Read{Mode: read})
 				var answer *api.Error
 				if err == nil && string(value) != keys[at] || errors.As(err, &answer) && answer.Code == api.NotFound {
 					l.fail(fmt.Errorf("node %d has lost the acknowledged put of %s: it reads %.100q, %v", n.id, keys[at], value, err))
@@ -332,7 +338,7 @@ func (l *load) counts(n *node, read string) error {
 	for i := range l.counters {
 		c := &l.counters[i]
 		floor := c.known()
-		value, err := n.client.Get(l.cluster.t.Context(), c.key, read)
+		value, err := n.client.Get(l.cluster.t.Context(), c.key, client.Read{Mode: read})
 		var answer *api.Error
 		if floor == 0 && errors.As(err, &answer) && answer.Code == api.NotFound {
 			continue

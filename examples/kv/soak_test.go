@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -50,7 +49,7 @@ const (
 // soakFaults lists, as a seed draws it. After each phase all faults end; then,
 // within soakLimit, there is a leader that all know, a write through each node
 // succeeds, and through each node every acknowledged put and each counter is
-// read. While faults are at work no linearizable read is stale and no
+// read. While faults are at work no linearizable or lease read is stale and no
 // compare-and-swap has two winners; see load. In the last phase of a cluster
 // one node loses its data for good, and the others have all.
 //
@@ -431,15 +430,6 @@ func (n *soakNode) up() error {
 		n.where.Store(&where)
 	}
 	return err
-}
-
-// unusedAddress is freeAddress for those who are not the test's own goroutine.
-func unusedAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (n *soakNode) down() {

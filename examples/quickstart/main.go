@@ -1,7 +1,7 @@
 // Quickstart runs a cluster of three nodes in one process, each with its own
-// database on disk and its own TCP port. It writes, kills the leader without
-// letting it hand over, and goes on writing. Then it restarts the killed node
-// from its disk, and checks that all three nodes hold every acknowledged write.
+// database on disk and its own TCP port. It writes, kills the leader, and goes on
+// writing with the next one. Then it restarts the killed node from its disk, and
+// checks that all three nodes hold every acknowledged write.
 //
 //	go run ./examples/quickstart [-writes N] [-dir DIR]
 package main

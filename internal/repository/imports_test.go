@@ -22,7 +22,7 @@ var floors = []struct {
 	{"contracts and their implementations", []string{"storage", "network", "metrics", "tracing"}},
 	{"actors", []string{"actors"}},
 	{"troupe", []string{""}},
-	{"users", []string{"troupetest", "examples"}},
+	{"users", []string{"examples"}},
 }
 
 // libraries says which packages alone may import a library directly, their
@@ -32,7 +32,7 @@ var libraries = []struct {
 	allowed []string
 }{
 	{"github.com/asynkron/protoactor-go", []string{"actors/stage"}},
-	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples"}},
+	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples/kv/internal/machine"}},
 	{"google.golang.org/protobuf", []string{"network", "tracing/otlp"}},
 	{"google.golang.org/grpc", []string{"tracing/otlp", "examples"}},
 	{"go.opentelemetry.io/otel/exporters", []string{"tracing/otlp", "metrics/prometheus"}},
@@ -86,18 +86,18 @@ func list(t *testing.T, arguments ...string) []listed {
 	return packages
 }
 
-// TestCoreIsPure asserts that the engine can depend on nothing but the
-// standard library, through no detour either.
+// TestCoreIsPure asserts that the engine and the streams can depend on nothing but
+// the standard library, through no detour either.
 func TestCoreIsPure(t *testing.T) {
-	for _, p := range list(t, "-deps", "./core", "./membership") {
-		if path, ours := house(p.ImportPath); !p.Standard && (!ours || path != "core" && path != "membership") {
+	for _, p := range list(t, "-deps", "./core/...", "./membership") {
+		if path, ours := house(p.ImportPath); !p.Standard && (!ours || path != "core" && path != "core/stream" && path != "membership") {
 			t.Errorf("core or membership depends on %s", p.ImportPath)
 		}
 	}
-	for _, p := range list(t, "./core") {
+	for _, p := range list(t, "./core/...") {
 		for _, forbidden := range []string{"log", "log/slog", "net", "os", "sync", "context"} {
 			if slices.Contains(p.Imports, forbidden) {
-				t.Errorf("core imports %s: it has no goroutine, clock, logger or I/O", forbidden)
+				t.Errorf("%s imports %s: it has no goroutine, clock, logger or I/O", p.ImportPath, forbidden)
 			}
 		}
 	}
@@ -139,6 +139,47 @@ func TestStageKnowsNoPlay(t *testing.T) {
 	}
 	if !behind {
 		t.Error("protoactor is imported nowhere: what is this test for?")
+	}
+}
+
+// rooms says which packages of the module each room of the actors imports. None knows
+// the actors of a group, whose package stands above all of them.
+var rooms = map[string][]string{
+	"actors/stage":           {},
+	"actors/stage/stagetest": {"actors/stage"},
+	"actors/admission":       {},
+	"actors/memlog":          {"core"},
+	"actors/calls":           {"actors/stage"},
+	"actors/observe":         {"actors/calls", "actors/stage", "core", "internal/foreign", "membership", "metrics", "network", "tracing"},
+	"actors/disk":            {"actors/calls", "actors/memlog", "actors/observe", "actors/stage", "core", "membership", "network", "storage"},
+	"actors/snapshots":       {"actors/calls", "actors/observe", "actors/stage", "core", "membership", "storage"},
+}
+
+// TestRoomsKnowWhatTheyNeed asserts the imports of the rooms of the actors: whoever
+// reads one needs to know those rooms and no other.
+func TestRoomsKnowWhatTheyNeed(t *testing.T) {
+	found := make(map[string][]string)
+	for _, p := range list(t, "./actors/...") {
+		room, _ := house(p.ImportPath)
+		if room == "actors" {
+			continue
+		}
+		found[room] = []string{}
+		for _, imported := range p.Imports {
+			if target, ours := house(imported); ours {
+				found[room] = append(found[room], target)
+			}
+		}
+		if know, listed := rooms[room]; !listed {
+			t.Errorf("the room %s is not listed", room)
+		} else if !slices.Equal(found[room], know) {
+			t.Errorf("%s imports %q, and not %q", room, found[room], know)
+		}
+	}
+	for room := range rooms {
+		if found[room] == nil {
+			t.Errorf("there is no room %s", room)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -24,6 +25,9 @@ const (
 	rulePhantom     = "clients: a command was applied that nobody proposed"
 	ruleRefused     = "clients: a command took effect of which it was said that it never would"
 	ruleStaleRead   = "clients: a linearizable read is stale"
+	ruleStaleLease  = "clients: a lease read is stale"
+	ruleTooStale    = "clients: a stale read is older than it may be"
+	ruleAtLeast     = "clients: a read up to an index came before it"
 	ruleReadEarly   = "clients: a read was allowed before the machine had applied its index"
 	ruleGroupFailed = "a group has failed"
 	ruleBadError    = "clients: an error that does not belong here"
@@ -89,8 +93,11 @@ func (c *checker) expected(w *work, err error) {
 		lost      *core.LostError
 		fatal     *core.FatalError
 		large     *core.TooLargeError
+		stale     *core.TooStaleError
 	)
 	switch {
+	case errors.Is(err, core.ErrTransferring) && w.proposal != nil && w.proposal.FailWithoutLeader:
+	case errors.As(err, &stale) && w.isRead && w.read.LimitLag && stale.LagEntries > w.read.LagMax:
 	case errors.As(err, &notLeader), errors.As(err, &unknown), errors.As(err, &lost):
 	case errors.As(err, &fatal):
 		if !w.replica.disk.failing {
@@ -102,8 +109,8 @@ func (c *checker) expected(w *work, err error) {
 	}
 }
 
-// served checks a linearizable read that succeeded: the client looks at the
-// machine of its node now.
+// served checks a read that succeeded: the client looks at the machine of its node
+// now.
 func (c *checker) served(w *work, index core.Index) {
 	applied := w.replica.machine.state.applied.Index
 	if applied < index {
@@ -111,8 +118,20 @@ func (c *checker) served(w *work, index core.Index) {
 	}
 	// A leader that has committed in its own term has committed all that was
 	// committed before, so the index itself lies behind it.
+	rule := ruleStaleRead
+	switch w.read.Mode {
+	case actors.ReadLease:
+		rule = ruleStaleLease
+	case actors.ReadStale:
+		rule = ruleTooStale
+	case actors.ReadAtLeast:
+		if index < w.read.AtLeast {
+			c.fail(ruleAtLeast, "%v: at %d, wanted is %d", w.replica, index, w.read.AtLeast)
+		}
+		return
+	}
 	if index < w.floor {
-		c.fail(ruleStaleRead, "%v: at %d, and %d was committed when it began", w.replica, index, w.floor)
+		c.fail(rule, "%v: at %d, and %d was committed when it began (%v before, if it may be stale)", w.replica, index, w.floor, w.read.StaleMax)
 	}
 }
 
@@ -124,4 +143,5 @@ func (c *checker) answeredAll(r *replica) {
 			return
 		}
 	}
+	c.answeredRequests(r)
 }

@@ -72,6 +72,21 @@ func (c *checker) commits(r *replica, before, now *actors.Status) {
 		c.advances = append(c.advances, advance{i, now.Term})
 	}
 	c.certain[i] = id
+	c.moves = append(c.moves, move{c.sim.clock.now, i})
+}
+
+// committedAt returns what was known to be committed at an instant.
+func (c *checker) committedAt(at core.Instant) core.Index {
+	next, _ := slices.BinarySearchFunc(c.moves, at, func(m move, at core.Instant) int {
+		if m.at <= at {
+			return -1
+		}
+		return 1
+	})
+	if next == 0 {
+		return 0
+	}
+	return c.moves[next-1].index
 }
 
 // matches checks what a leader believes of the others: a follower of its term
@@ -184,6 +199,9 @@ func (c *checker) extend(r *replica, e *core.Entry, state *machineState, result 
 		c.fail(ruleMachineSafety, "%v applies %v where %v is committed", r, e.LogID, id)
 	}
 	f := fact{id: e.LogID, content: contentOf(e), chain: state.chain, registers: state.registers, result: result}
+	if e.Kind == core.EntryConfiguration {
+		c.brought(e)
+	}
 	if e.Kind == core.EntryCommand {
 		f.work = c.happened(r, e)
 	}
@@ -204,6 +222,7 @@ func (c *checker) snapshotCommitted(d *store, meta core.SnapshotMeta, content []
 		c.fail(ruleSnapshot, "%v on the disk of %v contains %v", meta.LogID, d.identity, s.applied)
 	}
 	c.state(d.identity, &s, content)
+	c.describes(d.identity, &meta)
 }
 
 // state checks a state that came out of a snapshot.

@@ -75,6 +75,7 @@ func (c *checker) hardState(d *store, o *storage.Operation) {
 		c.fail(ruleTermBack, "the disk of %v: from %d to %d", d.identity, was.Term, h.Term)
 	}
 	c.belongs(d, h)
+	c.flagCounts(d, was, h)
 	if !h.Vote.IsZero() {
 		c.casts(d.identity, h.Term, h.Vote)
 		if h.Cluster.IsZero() {
@@ -96,11 +97,12 @@ func (c *checker) casts(voter membership.Identity, term core.Term, candidate mem
 
 // asked checks a request for votes: the own vote is durable.
 func (c *checker) asked(r *replica, m *core.VoteRequest) {
+	c.flags(r, m)
 	if m.Pre {
 		return
 	}
 	c.voteDurable(r, m.ElectionTerm, r.identity())
-	c.keepsPromise(r, m.ElectionTerm, r.identity(), m.Transfer)
+	c.keepsPromise(r, m.ElectionTerm, r.identity())
 }
 
 // voted checks an answer to such a request.
@@ -118,7 +120,7 @@ func (c *checker) voted(r *replica, m *core.VoteResponse) {
 		return
 	}
 	c.voteDurable(r, m.ElectionTerm, m.To)
-	c.keepsPromise(r, m.ElectionTerm, m.To, false)
+	c.keepsPromise(r, m.ElectionTerm, m.To)
 }
 
 func (c *checker) voteDurable(r *replica, term core.Term, candidate membership.Identity) {
@@ -141,15 +143,19 @@ func (c *checker) promised(r *replica, m *core.HeartbeatResponse) {
 	c.promises[r.identity()] = promise{leader: m.To, term: m.Term, by: r.life, given: c.sim.clock.now, length: d}
 }
 
-func (c *checker) keepsPromise(r *replica, term core.Term, candidate membership.Identity, transfer bool) {
+func (c *checker) keepsPromise(r *replica, term core.Term, candidate membership.Identity) {
 	p, ok := c.promises[r.identity()]
 	sole := r.status.Configuration.Configuration.IsSoleVoter(r.identity())
 	// A vote of an earlier term may leave late: who leads that term by it cannot
 	// commit anything any more.
-	if !ok || transfer || sole || term <= p.term || p.leader == candidate {
+	if !ok || term <= p.term {
 		return
 	}
-	if left := p.until(r.life).Sub(c.sim.clock.now); left > 0 {
+	if c.flagged[vote{candidate, term}] {
+		delete(c.promises, r.identity()) // rule 14: nothing is built on it any more
+		return
+	}
+	if left := p.until(r.life).Sub(c.sim.clock.now); !sole && p.leader != candidate && left > 0 {
 		c.fail(rulePromise, "%v votes for %v in term %d, %v before its promise to %v ends", r, candidate, term, left, p.leader)
 	}
 }

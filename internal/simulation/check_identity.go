@@ -128,7 +128,8 @@ type introduction struct {
 // introduced checks a message that tells the cluster id in the clear: it is for
 // a learner of the leader's configuration that has acknowledged nothing, or had
 // not when its transfer of a snapshot was decided on. Who votes has acknowledged
-// something in this term, or never was such a learner in it.
+// something in this term, or never was such a learner in it: the acknowledgement that
+// the core has from a heartbeat may make it a voter before its stream hears of it.
 func (c *checker) introduced(r *replica, m core.Message) {
 	to, st := m.Head().To, &r.status
 	k := &st.Configuration.Configuration

@@ -71,7 +71,9 @@ func (c *checker) entry(e *core.Entry, before core.LogID) {
 	known, ok := c.entries[e.LogID]
 	switch {
 	case !ok:
-		c.entries[e.LogID] = entryFacts{content, before}
+		c.entries[e.LogID] = entryFacts{content, before, e.Time}
+		c.timeGoesOn(e, before)
+		c.changes(e)
 		if !c.cluster.IsZero() && bytes.Contains(e.Data, c.cluster[:]) {
 			c.fail(ruleInTheClear, "in the entry %v", e.LogID)
 		}
@@ -92,6 +94,8 @@ func (c *checker) sent(r *replica, m core.Message) {
 		c.asked(r, m)
 	case *core.VoteResponse:
 		c.voted(r, m)
+	case *core.TimeoutNow:
+		c.tells(r, m)
 	case *core.Heartbeat:
 		c.leads(m.Term, m.From)
 	case *core.HeartbeatResponse:

@@ -21,6 +21,9 @@ type checker struct {
 	votes   map[vote]membership.Identity
 	// promises not to vote for others.
 	promises map[membership.Identity]promise
+	// told are who was told to campaign in a term (rule 14), and flagged the
+	// candidates that asked for votes with the flag.
+	told, flagged map[vote]bool
 	// entries is every entry that was ever written or sent.
 	entries map[core.LogID]entryFacts
 
@@ -34,6 +37,8 @@ type checker struct {
 	// of the last: a quorum of it held everything up to committed.
 	advances    []advance
 	committedBy membership.Configuration
+	// moves are all moves of committed, with their times.
+	moves []move
 	// matched is up to where an incarnation has acknowledged the log of a term's
 	// leader.
 	matched map[vote]core.Index
@@ -41,6 +46,8 @@ type checker struct {
 	// history is what was applied anywhere, from index 1 on.
 	history []fact
 	works   map[uint64]*work
+	// configurations are those that were applied, in order.
+	configurations []core.ConfigurationAt
 
 	// cluster is the one that there is, zero before it is begun. granted are all
 	// grants that ever stood on a disk (rule 31), held is how long the last may not
@@ -65,6 +72,12 @@ type vote struct {
 type advance struct {
 	to core.Index
 	in core.Term
+}
+
+// move is when an index was known to be committed.
+type move struct {
+	at    core.Instant
+	index core.Index
 }
 
 // promise is the lease promise that a heartbeat's answer gave: no vote for
@@ -92,6 +105,7 @@ func (p *promise) until(voter *life) core.Instant {
 type entryFacts struct {
 	content uint64
 	before  core.LogID
+	time    int64
 }
 
 // fact is one applied entry and what came of it.
@@ -106,7 +120,7 @@ type fact struct {
 
 func newChecker(g *group) *checker {
 	return &checker{
-		sim: g.sim, group: g, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
+		sim: g.sim, group: g, told: map[vote]bool{}, flagged: map[vote]bool{}, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
 		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]hold{},
 	}
 }

@@ -2,8 +2,8 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
@@ -116,6 +116,38 @@ func TestCheckersCanFail(t *testing.T) {
 			s.check.sent(s.replica(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
 			s.votes(1, 3, 3)
 			s.check.sent(s.replica(1), &core.VoteResponse{Header: s.head(1, 3, 3), ElectionTerm: 3, Granted: true})
+		},
+		ruleToldByLeader: func(s scene) {
+			s.check.sent(s.replica(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
+		},
+		ruleToldLog: func(s scene) {
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.status(1, leader, 2, 0)
+			s.write(1, appends(2, 1, 2))
+			s.write(2, appends(2, 1, 1))
+			s.check.sent(s.replica(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
+		},
+		ruleFlag: func(s scene) {
+			s.votes(1, 3, 1)
+			s.check.sent(s.replica(1), &core.VoteRequest{Header: s.head(1, 2, 3), ElectionTerm: 3, Transfer: true})
+		},
+		ruleFlagTerm: func(s scene) {
+			s.nodes[0].disk.promise = 1 << 40
+			s.check.sent(s.replica(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+			s.check.flagged[vote{s.id(3), 4}] = true
+			s.votes(1, 2, 2)
+			s.votes(1, 4, 3)
+		},
+		ruleTransferred: func(s scene) {
+			s.votes(1, 2, 1)
+			s.votes(2, 2, 1)
+			s.status(1, leader, 2, 0)
+			s.check.transferred(s.replica(3), actors.Transfer{To: 1}, actors.Handover{Leader: 1, Term: 2})
+		},
+		ruleTransferError: func(s scene) { s.check.notTransferred(s.replica(1), context.Canceled) },
+		ruleElected: func(s scene) {
+			s.check.electedByHand(s.replica(1), 2)
 		},
 		ruleTermBack: func(s scene) {
 			s.votes(1, 5, 1)
@@ -287,9 +319,21 @@ func TestCheckersCanFail(t *testing.T) {
 			s.apply(1, e)
 			s.check.acknowledgedWrite(w, e.LogID, []byte("another"))
 		},
-		ruleStaleRead: func(s scene) {
+		ruleStaleRead:  func(s scene) { s.readsBehind(actors.ReadLinearizable) },
+		ruleStaleLease: func(s scene) { s.readsBehind(actors.ReadLease) },
+		ruleTooStale: func(s scene) {
+			// What was committed in time has to be there, and nothing later.
+			s.check.moves = []move{{10, 2}, {20, 4}, {30, 9}}
+			for at, want := range map[core.Instant]core.Index{9: 0, 10: 2, 19: 2, 20: 4, 29: 4, 30: 9, 31: 9} {
+				if got := s.check.committedAt(at); got != want {
+					panic(fmt.Sprintf("at %d %d was committed, not %d", at, want, got))
+				}
+			}
+			s.readsBehind(actors.ReadStale)
+		},
+		ruleAtLeast: func(s scene) {
 			w := s.work()
-			w.floor = 4
+			w.read.Mode, w.read.AtLeast = actors.ReadAtLeast, 4
 			s.replica(1).machine.state.applied.Index = 5
 			s.check.served(w, 3)
 		},
@@ -323,112 +367,14 @@ func TestCheckersCanFail(t *testing.T) {
 }
 
 func (s scene) work() *work {
-	return &work{client: &client{group: s.groups[0]}, replica: s.replica(1), command: command{id: 9}}
+	return &work{client: &client{group: s.groups[0]}, replica: s.replica(1), command: command{id: 9}, read: &actors.Read{}}
 }
 
-// TestPromiseOverLives: a promise lasts as long as its life's clock needs for it. A
-// later life serves it by another clock, and may be as fast as a clock can be.
-func TestPromiseOverLives(t *testing.T) {
-	const broken, kept = true, false
-	for name, test := range map[string]struct {
-		again bool // the node was started again
-		after time.Duration
-		want  bool
-	}{
-		"at once":                                    {false, 0, broken},
-		"before it ends on a slow clock":             {false, 1049 * millisecond, broken},
-		"when it ends on a slow clock":               {false, 1051 * millisecond, kept},
-		"a later life with a fast clock":             {true, 951 * millisecond, kept},
-		"a later life with a clock that is too fast": {true, 949 * millisecond, broken},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			s.plan.driftPercent = 5
-			r := s.replica(1)
-			r.environment.drift = -50
-			r.disk.promise = time.Second
-			s.check.sent(r, &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 1000})
-			if test.again {
-				later := *r.life
-				r.life = &later
-			}
-			s.clock.now = s.clock.now.Add(test.after)
-			s.votes(1, 3, 3)
-			s.check.sent(r, &core.VoteResponse{Header: s.head(1, 3, 3), ElectionTerm: 3, Granted: true})
-			f := s.failure
-			if f != nil && f.Rule != rulePromise {
-				t.Fatalf("the play is wrong: %v", f)
-			}
-			if got := f != nil; got != test.want {
-				t.Errorf("broken: %t, %v", got, f)
-			}
-		})
-	}
-}
-
-// TestSnapshotHoldsWhatTheLogLacks: a disk may have a snapshot and, until its log is
-// reset to it, older entries where the snapshot's are.
-func TestSnapshotHoldsWhatTheLogLacks(t *testing.T) {
-	for _, last := range []core.Index{1, 2} {
-		s := newScene(t)
-		s.votes(1, 2, 1)
-		s.votes(2, 2, 1)
-		s.write(1, appends(2, 1, 2))
-		s.write(2, appends(1, 1, 2))
-		s.nodes[1].disk.of(1).snapshots = []*snapshot{{meta: core.SnapshotMeta{LogID: core.LogID{Term: 2, Index: last}}}}
-		s.check.sent(s.replica(2), &core.AppendResponse{Header: s.head(2, 1, 2), Success: true, Match: 2})
-		now := actors.Status{}
-		now.Role, now.Term = core.RoleLeader, 2
-		now.Peers = []core.PeerStatus{{Identity: s.id(2), Match: 2}}
-		s.check.matches(s.replica(1), &now)
-		if found := s.failure != nil; found != (last < 2) {
-			t.Errorf("a snapshot up to %d: %v", last, s.failure)
-		}
-	}
-}
-
-// TestIntroductionOfAVoter: the stream to a learner that was just made a voter may
-// not have heard its acknowledgement yet. It does so within an election time-out.
-func TestIntroductionOfAVoter(t *testing.T) {
-	for name, test := range map[string]struct {
-		match  core.Index
-		wait   bool
-		broken bool
-	}{
-		"it never was a learner":   {0, false, true},
-		"it has just acknowledged": {2, false, false},
-		"it acknowledged long ago": {2, true, true},
-	} {
-		s := newScene(t)
-		s.votes(1, 2, 1)
-		s.votes(2, 2, 1)
-		s.status(1, core.RoleLeader, 2, 0)
-		s.replica(1).status.Peers = []core.PeerStatus{{Identity: s.id(2), Match: test.match}}
-		m := &core.AppendEntries{Header: s.head(1, 2, 2), Stream: 1}
-		m.Introduces = true
-		s.check.sent(s.replica(1), m)
-		if test.wait {
-			s.clock.now = s.clock.now.Add(s.plan.electionMax() + 1)
-			s.check.sent(s.replica(1), m)
-		}
-		if f := s.failure; (f != nil) != test.broken || f != nil && f.Rule != ruleInTheClear {
-			t.Errorf("%s: %v", name, f)
-		}
-	}
-}
-
-// TestGrantThatRanOut: a grant that its disk took too late, when another had taken
-// its place there, is told to a beginner that does not count it any more.
-func TestGrantThatRanOut(t *testing.T) {
-	for _, after := range []time.Duration{999 * millisecond, time.Second} {
-		s := newScene(t)
-		asks := &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7, LengthMillis: 1000}
-		s.check.sent(s.replica(1), asks)
-		s.clock.now = s.clock.now.Add(after)
-		s.check.sent(s.replica(1), asks) // again: it counts from the first time
-		s.check.sent(s.replica(2), &core.IdentifyResponse{Header: s.head(2, 1, 0), Attempt: 7, Granted: true})
-		if found := s.failure != nil; found != (after < time.Second) {
-			t.Errorf("after %v: %v", after, s.failure)
-		}
-	}
+// readsBehind serves a read at 3 where 4 was committed when it began, or as long
+// before as it may be stale.
+func (s scene) readsBehind(mode actors.ReadMode) {
+	w := s.work()
+	w.read.Mode, w.floor = mode, 4
+	s.replica(1).machine.state.applied.Index = 5
+	s.check.served(w, 3)
 }

@@ -23,6 +23,10 @@ type client struct {
 	seen [keys]uint64
 
 	writesDone, readsDone int
+	// readsOf are the reads that were served, by their mode, and local those of them
+	// that waited for nobody.
+	readsOf [4]int
+	local   int
 }
 
 // work is one operation of a client at one replica.
@@ -32,7 +36,8 @@ type work struct {
 	command command // of a write
 	key     uint8   // of a read
 	isRead  bool
-	// floor is what was known to be committed when it began.
+	// floor is what was known to be committed when it began; of a stale read, so long
+	// before that as it may be behind.
 	floor    core.Index
 	tooLarge bool
 
@@ -51,7 +56,7 @@ type work struct {
 
 func (w *work) String() string {
 	if w.isRead {
-		return fmt.Sprintf("a read of client %d", w.client.number)
+		return fmt.Sprintf("a %v read of client %d", w.read.Mode, w.client.number)
 	}
 	return fmt.Sprintf("command %d of client %d", w.command.id, w.client.number)
 }
@@ -89,7 +94,7 @@ func (c *client) begin() {
 			continue
 		}
 		if chance(r, 30) {
-			c.reads(at, uint8(r.IntN(keys)), true, finished)
+			c.reads(at, c.drawRead(at), uint8(r.IntN(keys)), true, finished)
 		} else {
 			c.writes(at, true, finished)
 		}
@@ -110,7 +115,7 @@ func (c *client) asksNow(at *replica) {
 			c.group.sim.saw(deposedAsked)
 		}
 		c.open++
-		c.reads(at, 0, true, func(*work) { c.over() })
+		c.reads(at, c.drawRead(at), 0, true, func(*work) { c.over() })
 	}
 }
 
@@ -144,12 +149,39 @@ func (c *client) writes(at *replica, impatient bool, finished func(*work)) *work
 	return w
 }
 
-// reads asks for a linearizable read.
-func (c *client) reads(at *replica, key uint8, impatient bool, finished func(*work)) *work {
-	w := &work{client: c, replica: at, isRead: true, key: key, floor: c.group.check.committed, finished: finished}
-	w.read = &actors.Read{Completed: w.mayRead}
+// drawRead draws how current a read has to be.
+func (c *client) drawRead(at *replica) *actors.Read {
+	s, r := c.group.sim, c.group.sim.clientRand
+	read := &actors.Read{}
+	switch n := r.IntN(100); {
+	case n < s.plan.leaseReads:
+		read.Mode = actors.ReadLease
+	case n < s.plan.leaseReads+s.plan.staleReads:
+		read.Mode = actors.ReadStale
+		read.StaleMax = pick(r, 1, 200*microsecond, 2*millisecond, s.plan.election/4, 2*s.plan.election)
+	case n < s.plan.leaseReads+s.plan.staleReads+5:
+		read.Mode = actors.ReadAtLeast
+		read.AtLeast = at.status.Committed + core.Index(r.IntN(3))
+	}
+	if chance(r, 5) {
+		read.LimitLag, read.LagMax = true, uint64(r.IntN(5))
+	}
+	return read
+}
+
+// reads asks for a read.
+func (c *client) reads(at *replica, read *actors.Read, key uint8, impatient bool, finished func(*work)) *work {
+	check := c.group.check
+	w := &work{client: c, replica: at, isRead: true, key: key, read: read, floor: check.committed, finished: finished}
+	if read.Mode == actors.ReadStale {
+		w.floor = check.committedAt(check.sim.clock.now.Add(-at.environment.realMost(read.StaleMax)))
+	}
+	read.Completed = w.mayRead
 	c.started(w, impatient)
 	at.raft.ReadIndex(w.read)
+	if w.completed && w.err == nil {
+		c.local++
+	}
 	return w
 }
 
@@ -211,6 +243,7 @@ func (w *work) mayRead(r *actors.Read) {
 	} else {
 		check.served(w, r.Index)
 		w.client.readsDone++
+		w.client.readsOf[w.read.Mode]++
 		w.client.seen[w.key] = w.replica.machine.state.registers[w.key]
 	}
 	s.trace.add(traceClient, uint64(w.replica.node.id), uint64(w.replica.group.id), uint64(w.client.number), uint64(r.Index), 3)

@@ -11,13 +11,19 @@
 //   - crashes that lose all that was not yet durable, and torn batches;
 //   - slow, hung and failing disks, processes and groups that stop or stand still,
 //     nodes that move, an emptied directory;
+//   - an operator that transfers the leadership, lets nodes campaign, pauses their
+//     elections, and stops them after they have handed over; members of different
+//     priorities;
 //   - a stranger that forges messages of every kind, and a squatter that answers in
 //     the place of a member that is down.
 //
-// Each seed switches a random half of these off, and about half of the seeds have a
-// theme: things that a rare situation needs together. At the end all faults are
-// repaired, and the cluster has to converge and to serve. TestFormings and
-// TestLongPromiseComesDown run scenarios of their own.
+// Clients read in every mode. The clocks of a third of the clusters differ by up to the
+// bound on drift.
+//
+// Each seed switches a random half of the faults off, and about half of the seeds have
+// a theme: things that a rare situation needs together. At the end all faults are
+// repaired, and the cluster has to converge and to serve. TestFormings,
+// TestLongPromiseComesDown and TestDriftBeyondTheBound run scenarios of their own.
 //
 // The checkers see everything at once, as no node can: all disks, all messages, and
 // all that was applied anywhere. While the run goes on, they compare it with a

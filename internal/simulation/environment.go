@@ -26,6 +26,9 @@ func (e *environment) Now() stage.Instant {
 	return stage.Instant(e.base) + stage.Instant(passed+passed/1000*e.drift)
 }
 
+// ClockStops implements stage.Environment: a pause is no standstill of the clock.
+func (e *environment) ClockStops() bool { return false }
+
 // wallStart is the wall clock at the beginning of each run.
 const wallStart = int64(1_700_000_000_000_000_000)
 
@@ -48,6 +51,11 @@ func (e *environment) System() *stage.System { return e.life.sim.system }
 
 // real is how much virtual time passes while the node's clock shows d.
 func (e *environment) real(d time.Duration) time.Duration { return d - d/1000*time.Duration(e.drift) }
+
+// realMost is how much virtual time passes at most while the node's clock shows d.
+func (e *environment) realMost(d time.Duration) time.Duration {
+	return time.Duration(float64(d)/(1+float64(e.drift)/1000)) + microsecond
+}
 
 func (e *environment) AfterFunc(d time.Duration, f func()) stage.Timer {
 	return &timer{e, e.life.sim.clock.after(e.real(d), e.life, f)}
@@ -84,19 +92,19 @@ type call struct {
 }
 
 // Do holds the call until its time has come.
-func (e *environment) Do(kind stage.Kind, run, done func()) {
+func (e *environment) Do(of *stage.Call) {
 	l := e.life
 	if l.dead {
 		return
 	}
-	if kind == calls.Close || kind == calls.Observe {
-		run()
-		done()
+	if of.Kind == calls.Close || of.Kind == calls.Observe {
+		of.Run()
+		of.Done()
 		return
 	}
-	c := &call{kind, run, done}
+	c := &call{of.Kind, of.Run, of.Done}
 	l.calls = append(l.calls, c)
-	l.sim.clock.after(l.lasts(kind), l, func() { l.finish(c) })
+	l.sim.clock.after(l.lasts(of.Kind), l, func() { l.finish(c) })
 }
 
 // lasts draws how long a call takes.

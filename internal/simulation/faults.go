@@ -3,8 +3,6 @@ package simulation
 import (
 	"math/rand/v2"
 	"time"
-
-	"github.com/trouperaft/troupe/core"
 )
 
 // faultKind sorts faults.
@@ -102,14 +100,11 @@ func (f *faults) someone() *node { return f.sim.nodes[f.rand.IntN(len(f.sim.node
 
 // leader returns who leads the highest term of a group, or anybody.
 func (f *faults) leader() *node {
-	found, term := f.someone(), core.Term(0)
-	g := f.sim.groups[f.rand.IntN(len(f.sim.groups))]
-	for _, n := range f.sim.nodes {
-		if r := g.on(n); r != nil && r.status.Role == core.RoleLeader && r.status.Term > term {
-			found, term = n, r.status.Term
-		}
+	n := f.someone()
+	if r := f.sim.groups[f.rand.IntN(len(f.sim.groups))].newestLeader(); r != nil {
+		return r.node
 	}
-	return found
+	return n
 }
 
 func (f *faults) begin(k faultKind) {

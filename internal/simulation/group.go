@@ -64,6 +64,17 @@ func (g *group) leader() *replica {
 	return found
 }
 
+// newestLeader returns who leads the highest term, nil if nobody leads.
+func (g *group) newestLeader() *replica {
+	var found *replica
+	for _, n := range g.sim.nodes {
+		if r := g.on(n); r != nil && r.status.Role == core.RoleLeader && (found == nil || r.status.Term > found.status.Term) {
+			found = r
+		}
+	}
+	return found
+}
+
 // begin lets the group begin: it is there, or nodes are asked to form it.
 func (g *group) begin() {
 	s := g.sim

@@ -61,8 +61,9 @@ func (g *group) inherit(r *rand.Rand) {
 func (h *heritage) write() {
 	r, nodes := h.rand, h.group.sim.nodes
 	c := membership.Configuration{Founding: membership.FoundingOf(h.group.sim.members())}
-	for _, n := range nodes {
-		c.Members = append(c.Members, membership.Member{Identity: n.disk.identity, Address: address(n.id)})
+	for i, m := range h.group.sim.members() {
+		m.Identity = nodes[i].disk.identity
+		c.Members = append(c.Members, m)
 	}
 	c.Voters = h.some(c.Members)
 	unchanged := chance(r, h.group.sim.plan.unchanged)
@@ -217,16 +218,21 @@ func (h *heritage) tell() {
 	c.leaders[1], c.leaders[heritageTerm] = h.leader, h.leader
 	before := core.LogID{}
 	for i := range h.log {
-		c.entry(&h.log[i], before)
-		before = h.log[i].LogID
-	}
-	c.committed, c.committedIn = h.committed, heritageTerm
-	c.committedBy = h.inForce(h.committed).Configuration
-	c.advances = append(c.advances, advance{h.committed, heritageTerm})
-	for i := range h.log[:h.committed] {
 		e := &h.log[i]
+		c.entry(e, before)
+		before = e.LogID
+		if e.Index > h.committed {
+			continue
+		}
+		c.committed = e.Index
 		c.history = append(c.history, fact{id: e.LogID, content: contentOf(e), chain: h.states[i].chain, registers: h.states[i].registers})
+		if e.Kind == core.EntryConfiguration {
+			c.brought(e)
+		}
 	}
+	c.committedIn, c.committedBy = heritageTerm, h.inForce(h.committed).Configuration
+	c.advances = append(c.advances, advance{h.committed, heritageTerm})
+	c.moves = append(c.moves, move{c.sim.clock.now, h.committed})
 }
 
 // fill gives a disk its first entries.

@@ -26,7 +26,7 @@ func digest(m core.Message) uint64 {
 	case *core.Heartbeat:
 		values(3, m.Round, m.Stream, uint64(m.Commit))
 	case *core.HeartbeatResponse:
-		values(4, m.Round, m.Stream, uint64(m.PromiseMillis), uint64(m.Match), uint64(m.Applied), uint64(m.Accepted))
+		values(4, m.Round, m.Stream, uint64(m.PromiseMillis), uint64(m.Match), uint64(m.Applied), uint64(m.Accepted), uint64(m.Unfit))
 	case *core.AppendEntries:
 		values(5, m.Stream, uint64(m.Prev.Term), uint64(m.Prev.Index), uint64(m.Commit), uint64(len(m.Entries)))
 		for i := range m.Entries {
@@ -40,7 +40,7 @@ func digest(m core.Message) uint64 {
 	case *core.SnapshotResponse:
 		values(8, m.Stream, m.Transfer, m.Offset, truth(m.Refused))
 	case *core.ReadIndexRequest:
-		values(9, m.ID)
+		values(9, m.ID, truth(m.Lease))
 	case *core.ReadIndexResponse:
 		values(10, m.ID, truth(m.OK), uint64(m.Index))
 	case *core.IdentifyRequest:
@@ -62,6 +62,14 @@ func digest(m core.Message) uint64 {
 		}
 	case *core.Refusal:
 		values(15, uint64(m.Reason), uint64(m.Known.ID), uint64(m.Known.Incarnation))
+	case *core.TimeoutNow:
+		values(16, m.Transfer, truth(m.ByHand))
+	case *core.TimeoutNowResponse:
+		values(17, m.Transfer, uint64(m.Unfit))
+	case *core.TransferRequest:
+		values(18, m.ID, uint64(m.Target))
+	case *core.TransferResponse:
+		values(19, m.ID, uint64(m.Reason), uint64(m.Target), uint64(m.Leader), uint64(m.LeaderTerm), truth(m.Sent))
 	default:
 		panic(fmt.Sprintf("simulation: unknown message %T", m))
 	}

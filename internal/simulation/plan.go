@@ -57,6 +57,11 @@ type plan struct {
 	slowDisks int
 	slowWrite span
 
+	// priorities are the members', and handsEvery is how often the operator does
+	// something on average, 0 if never.
+	priorities []uint32
+	handsEvery time.Duration
+
 	faultsFor      time.Duration
 	faultEvery     time.Duration
 	faultsEarly    bool // also while the cluster is being formed
@@ -67,8 +72,10 @@ type plan struct {
 	think          span
 	clientPatience span
 	burst          int // proposals that a client makes at once
-	payload        int // bytes, at most
-	fillerBytes    int // that a snapshot carries beside the state
+	// leaseReads and staleReads are how many of 100 reads are such.
+	leaseReads, staleReads int
+	payload                int // bytes, at most
+	fillerBytes            int // that a snapshot carries beside the state
 }
 
 // beginning is how a group comes to be there.
@@ -132,8 +139,10 @@ func drawPlan(r *rand.Rand) plan {
 	p.clientPatience = span{p.election / 4, p.election * time.Duration(pick(r, 1, 4, 20))}
 	p.burst = pick(r, 1, 1, 1, 4, 20)
 	p.payload = pick(r, 0, 16, 200)
+	p.leaseReads, p.staleReads = pick(r, 10, 30, 60), pick(r, 10, 30)
 	p.fillerBytes = pick(r, 0, 100, 3000)
 	p.drawTheme(r)
+	p.drawPriorities(r)
 	if p.groups > 1 && slices.Contains(p.beginnings[:p.groups], begunBefore) {
 		// A node that was removed from a group is not told so yet (rule 22). What it
 		// has appended there is never decided, and keeps its room from the others.
@@ -147,7 +156,7 @@ func drawPlan(r *rand.Rand) plan {
 func (p *plan) drawLimits(r *rand.Rand) {
 	const commandMax = 400
 	g := &p.group
-	g.HeartbeatInterval, g.HungLimit = p.heartbeat, p.hung
+	g.HeartbeatInterval, g.HungLimit, g.ClockDriftMax = p.heartbeat, p.hung, 0.1
 	g.CommandBytesMax = commandMax
 	g.InflightProposalsMax = pick(r, 4, 16, 1000)
 	g.InflightBytesMax = pick(r, 2000, 1<<20)

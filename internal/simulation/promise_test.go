@@ -34,7 +34,7 @@ func newLongPromise(seed uint64) *longPromise {
 	p.sim = newSim(seed, Options{Trace: traceWriter()})
 	s := p.sim
 	s.rebuilt(pick(r, 2, 3, 3), func() bool { return chance(r, 50) })
-	s.plan.timeoutsVary = false
+	s.plan.timeoutsVary, s.plan.slowDisks = false, 0
 	s.plan.heartbeat, s.plan.hung = p.short/5, 2*p.long
 	s.plan.group.HeartbeatInterval, s.plan.group.HungLimit = s.plan.heartbeat, s.plan.hung
 	s.plan.write = span{10 * microsecond, 5 * millisecond}

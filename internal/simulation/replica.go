@@ -19,7 +19,10 @@ type replica struct {
 	machine *machine
 	witness *witness
 	status  actors.Status
-	work    []*work // of clients, that it has not answered yet
+	// work is that of clients, and requests the operator's, that it has not answered
+	// yet.
+	work     []*work
+	requests []*request
 	// leaving: the group stops while its process goes on, and ended: it has.
 	leaving, ended bool
 	// again: it ran before in this process.

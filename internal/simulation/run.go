@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -36,21 +37,30 @@ type Result struct {
 	Faults, Elections, Lives, Snapshots, Restores int
 	// Forged messages were sent by a stranger.
 	Forged int
+	// Hands is what an operator asked for, Transferred and ElectedByHand what of it
+	// succeeded.
+	Hands, Transferred, ElectedByHand int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
+	// ReadsOf are the reads by their mode, and Local those that waited for nobody.
+	ReadsOf [4]int
+	Local   int
 	// Situations counts the situations that were met.
 	Situations [situations]int
 }
 
 // Run runs the cluster that a seed describes.
-func Run(seed uint64, options Options) Result {
-	s := newSim(seed, options)
+func Run(seed uint64, options Options) Result { return newSim(seed, options).run(seed) }
+
+// run runs the cluster of the plan.
+func (s *sim) run(seed uint64) Result {
 	s.trace.say("seed %d: %+v", seed, s.plan)
 	s.story()
 	s.trace.add(traceVerdict, 0, s.steps)
 	r := Result{
 		Seed: seed, Failure: s.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
 		Groups: len(s.groups), Faults: s.faults.count, Forged: s.faults.stranger.forged, Situations: s.seen,
+		Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
 	}
 	for _, n := range s.nodes {
 		r.Lives += n.count
@@ -61,6 +71,10 @@ func Run(seed uint64, options Options) Result {
 		for _, c := range g.clients {
 			r.Writes += c.writesDone
 			r.Reads += c.readsDone
+			r.Local += c.local
+			for mode, n := range c.readsOf {
+				r.ReadsOf[mode] += n
+			}
 		}
 	}
 	return r
@@ -77,6 +91,7 @@ func newSim(seed uint64, options Options) *sim {
 	s.fabric = &fabric{sim: s, rand: s.generator(6)}
 	s.newGroups()
 	s.faults = newFaults(s, s.generator(7))
+	s.operator = newOperator(s, s.generator(9))
 	s.newNodes()
 	return s
 }
@@ -113,8 +128,10 @@ func (s *sim) story() {
 		}
 		s.faults.later()
 	}
+	s.operator.later()
 	s.until(s.clock.now.Add(s.plan.faultsFor), func() bool { return false })
 	s.faults.heal()
+	s.operator.heals()
 	if !s.until(s.clock.now.Add(s.patience()), s.serves) {
 		s.fail("liveness: the healed cluster does not come to rest", "%s", s.summary())
 		return
@@ -154,7 +171,11 @@ func (s *sim) patience() time.Duration {
 func (s *sim) members() []membership.Member {
 	var members []membership.Member
 	for _, n := range s.nodes {
-		members = append(members, membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)})
+		m := membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)}
+		if int(n.id) <= len(s.plan.priorities) { // a test may have other nodes than the plan
+			m.Priority = s.plan.priorities[n.id-1]
+		}
+		members = append(members, m)
 	}
 	return members
 }
@@ -182,7 +203,7 @@ func (s *sim) epilogue() {
 			if r := g.on(n); !n.emptied && g.counts(leader, n) {
 				waiting += 2
 				s.insist(func(done func(*work)) { c.writes(r, false, done) }, func() { waiting-- })
-				s.insist(func(done func(*work)) { c.reads(r, 0, false, done) }, func() { waiting-- })
+				s.insist(func(done func(*work)) { c.reads(r, &actors.Read{}, 0, false, done) }, func() { waiting-- })
 			}
 		}
 	}

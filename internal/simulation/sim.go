@@ -20,6 +20,8 @@ type sim struct {
 	nodes  []*node
 	groups []*group
 	faults *faults
+	// operator moves the leadership about.
+	operator *operator
 	// failure is what a checker found first.
 	failure *Failure
 	// seen counts the situations.

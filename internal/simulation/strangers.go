@@ -122,7 +122,7 @@ func (g *stranger) millis() uint32 {
 // forge makes a message of any kind.
 func (g *stranger) forge(h core.Header) core.Message {
 	term, n := core.Term(g.number()), g.number
-	switch g.rand.IntN(15) {
+	switch g.rand.IntN(19) {
 	case 0:
 		return &core.VoteRequest{Header: h, Pre: g.yes(), ElectionTerm: term, Campaign: n(), Last: g.id(), Transfer: g.yes()}
 	case 1:
@@ -156,6 +156,14 @@ func (g *stranger) forge(h core.Header) core.Message {
 		return &core.ProposeRequest{Header: h, Proposals: []core.ForwardedProposal{{ID: n(), ExpectedTerm: pick(g.rand, 0, term), Data: data}}}
 	case 13:
 		return &core.ProposeResponse{Header: h, Results: []core.ForwardedResult{{ID: n(), Code: core.ResultCode(1 + g.rand.IntN(8)), LogID: g.id()}}}
+	case 14:
+		return &core.TimeoutNow{Header: h, Transfer: n(), ByHand: g.yes()}
+	case 15:
+		return &core.TimeoutNowResponse{Header: h, Transfer: n(), Unfit: core.Unfit(g.rand.IntN(8))}
+	case 16:
+		return &core.TransferRequest{Header: h, ID: n(), Target: core.NodeID(g.rand.IntN(6))}
+	case 17:
+		return &core.TransferResponse{Header: h, ID: n(), Reason: core.TransferReason(g.rand.IntN(25)), Target: core.NodeID(g.rand.IntN(6)), LeaderTerm: term}
 	}
 	return &core.Refusal{Header: h, Reason: core.RefusalReason(1 + g.rand.IntN(2)), Known: g.someone()}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 )
 
 // witness watches the engine and the streams of one replica, and counts the
@@ -33,7 +34,7 @@ func newWitness(r *replica) *witness {
 	w := &witness{replica: r}
 	w.writes.withReset = map[core.Message]bool{}
 	w.transfers.answered = map[uint64]bool{}
-	w.leading.modes = map[*core.Stream]core.StreamMode{}
+	w.leading.modes = map[*stream.Stream]core.StreamMode{}
 	return w
 }
 

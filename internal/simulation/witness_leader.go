@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -17,7 +18,7 @@ type leaderWatch struct {
 	// of an entry of an earlier term, were seen.
 	half, earlier core.Index
 	// modes are those of the streams after their last step.
-	modes map[*core.Stream]core.StreamMode
+	modes map[*stream.Stream]core.StreamMode
 }
 
 // elected looks at a leadership that begins.
@@ -97,21 +98,21 @@ func exchanged(was, is *membership.Configuration) bool {
 }
 
 // Streamed implements actors.Witness.
-func (w *witness) Streamed(stream *core.Stream, event core.StreamEvent, out *core.StreamOutput) {
-	was := w.leading.modes[stream]
-	is := stream.Mode()
-	w.leading.modes[stream] = is
+func (w *witness) Streamed(st *stream.Stream, event stream.Event, out *stream.Output) {
+	was := w.leading.modes[st]
+	is := st.Mode()
+	w.leading.modes[st] = is
 	switch ev := event.(type) {
-	case *core.StreamAlive:
+	case *stream.Alive:
 		w.sees(probeSentAgain, was == core.StreamProbe && is == core.StreamProbe && out.Want)
 		w.sees(startedAnew, was == core.StreamReplicate && is == core.StreamProbe)
-	case *core.StreamSent:
-		messages, bytes := stream.Inflight()
+	case *stream.Sent:
+		messages, bytes := st.Inflight()
 		g := &w.sim.plan.group
 		w.sees(windowFull, ev.OK && is == core.StreamReplicate && (messages >= g.WindowMessagesMax || bytes >= g.WindowBytesMax))
 	}
 	if out.Ended {
-		delete(w.leading.modes, stream)
+		delete(w.leading.modes, st)
 	}
 }
 

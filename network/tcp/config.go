@@ -59,7 +59,8 @@ type Config struct {
 	// the CertificateNode function of this package.
 	CertificateNode func(*x509.Certificate) (membership.NodeID, error)
 
-	// Logger; nil discards.
+	// Logger gets the log, from a goroutine of its own: if it hangs or panics, lines
+	// are lost (LinesDropped) and nothing else. Default: nothing is logged.
 	Logger *slog.Logger
 
 	// Dial, if set, makes connections instead of a net.Dialer. It must heed its
@@ -142,9 +143,6 @@ func (c Config) withDefaults() (Config, error) {
 	duration(&c.AnswerTimeout, time.Second)
 	duration(&c.BackoffMin, 50*time.Millisecond)
 	duration(&c.BackoffMax, max(2*time.Second, c.BackoffMin))
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 	c.Peers = maps.Clone(c.Peers)
 	if c.CertificateNode == nil {
 		c.CertificateNode = CertificateNode

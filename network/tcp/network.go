@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/internal/seen"
@@ -18,6 +19,7 @@ import (
 type Network struct {
 	config      Config
 	log         *slog.Logger
+	lines       *foreign.Queue[foreign.Line] // of the log
 	credentials *credentials
 	listener    net.Listener
 	address     string
@@ -58,7 +60,10 @@ type Network struct {
 	sequence uint64
 }
 
-var _ network.Network = (*Network)(nil)
+var (
+	_ network.Network = (*Network)(nil)
+	_ network.Logging = (*Network)(nil)
+)
 
 // peer is a node that an address was set for. It stays when the address is
 // taken back.
@@ -85,7 +90,7 @@ func Listen(config Config) (*Network, error) {
 		return nil, fmt.Errorf("tcp: cannot listen on %s: %w", config.Address, err)
 	}
 	n := &Network{
-		config: config, log: config.Logger, credentials: credentials, listener: listener,
+		config: config, credentials: credentials, listener: listener,
 		address:  advertised(config.Advertise, listener.Addr().String()),
 		clusters: newClusters(), addresses: newAddresses(&config),
 		sent:     make(map[sentKey]*sent),
@@ -93,6 +98,7 @@ func Listen(config Config) (*Network, error) {
 		accepted: make(map[acceptedKey][]*connection),
 		live:     make(map[*connection]struct{}),
 	}
+	n.log, n.lines = logTo(config.Logger)
 	n.context, n.cancel = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -219,7 +225,8 @@ func (n *Network) Break(node membership.NodeID, class core.Class) {
 func (n *Network) Address() string { return n.address }
 
 // Close implements network.Network. Connections end at once: what is queued is
-// not sent. The handler is told nothing, and must not call it.
+// not sent. The handler is told nothing, and must not call it. Close waits a moment
+// for what is left to be logged.
 func (n *Network) Close() error {
 	n.mu.Lock()
 	var err error
@@ -238,6 +245,7 @@ func (n *Network) Close() error {
 	}
 	n.mu.Unlock()
 	n.running.Wait()
+	n.lines.Close(linesPatience)
 	return err
 }
 

@@ -2,10 +2,12 @@ package tcp
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,6 +96,17 @@ func (l *lines) await(t *testing.T, words ...string) string {
 		}
 	}
 }
+
+// of waits until n has written all that it has logged, and returns l.
+func (l *lines) of(t *testing.T, n *Network) *lines {
+	t.Helper()
+	mark := fmt.Sprintf("mark %d", marks.Add(1))
+	n.log.Info(mark)
+	l.await(t, mark)
+	return l
+}
+
+var marks atomic.Int64
 
 func (l *lines) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelInfo}))

@@ -42,7 +42,7 @@ func TestResolveFails(t *testing.T) {
 				await(t, "a message", received.received)
 				a.Break(2, core.ClassControl)
 			}
-			if found := log.with("level=WARN", "peer=2", "address="+b.Address(), c.want); len(found) != 1 {
+			if found := log.of(t, a).with("level=WARN", "peer=2", "address="+b.Address(), c.want); len(found) != 1 {
 				t.Errorf("logged %d times: %v", len(found), log.with())
 			}
 		})

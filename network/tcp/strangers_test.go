@@ -276,7 +276,7 @@ func TestUnreachableIsLogged(t *testing.T) {
 		n.Send(heartbeat(1, 2, 1))
 	}
 	// At once, after 1 s, after 2 s more.
-	found := log.with("level=WARN", "peer=2", "address="+at, "node 3 answered")
+	found := log.of(t, n).with("level=WARN", "peer=2", "address="+at, "node 3 answered")
 	if len(found) < 2 || len(found) > 3 {
 		t.Errorf("logged %d times: %s", len(found), strings.Join(found, ""))
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/settingstest"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/wire"
@@ -68,6 +69,10 @@ func TestConfigIsValidated(t *testing.T) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
+	settingstest.Negative(t, Config{Address: "127.0.0.1:0"}, func(c Config) error {
+		_, err := c.withDefaults()
+		return err
+	})
 }
 
 // TestGarbage: what is no frame of this protocol closes its connection, is
@@ -136,7 +141,7 @@ func TestGarbageIsLoggedOnce(t *testing.T) {
 	r.closed()
 	log.await(t, "answered at")
 	log.await(t, network.ErrFrame.Error()) // which another connection's goroutine logs
-	if found := log.with(network.ErrFrame.Error()); len(found) != 1 {
+	if found := log.of(t, n).with(network.ErrFrame.Error()); len(found) != 1 {
 		t.Errorf("logged %d times: %s", len(found), found)
 	}
 }
@@ -396,7 +401,7 @@ func TestTooLargeMessageIsRefused(t *testing.T) {
 			t.Error("a message over the limit was taken")
 		}
 	}
-	if found := log.with(network.ErrFrameTooLarge.Error()); len(found) != 1 {
+	if found := log.of(t, a).with(network.ErrFrameTooLarge.Error()); len(found) != 1 {
 		t.Errorf("logged %d times: %s", len(found), found)
 	}
 	if !a.Send(&core.SnapshotChunk{Header: header, Data: make([]byte, 1<<20-1000)}) {
@@ -456,7 +461,7 @@ func TestRetries(t *testing.T) {
 	if m := await(t, "a message", received.received); m.(*core.Heartbeat).Round != 3 {
 		t.Errorf("received %+v", m)
 	}
-	if found := log.with("peer=2"); len(found) != 2 || !strings.Contains(found[0], "cannot connect") || !strings.Contains(found[1], "msg=connected ") {
+	if found := log.of(t, a).with("peer=2"); len(found) != 2 || !strings.Contains(found[0], "cannot connect") || !strings.Contains(found[1], "msg=connected ") {
 		t.Errorf("logged %s", found)
 	}
 	if len(e.disconnected) > 0 {

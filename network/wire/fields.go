@@ -99,6 +99,16 @@ func (f *fields) uint32() uint32 {
 	return uint32(v)
 }
 
+// uint8 refuses what does not fit.
+func (f *fields) uint8() uint8 {
+	v := f.uint()
+	if v > 1<<8-1 {
+		f.fail(malformed("field %d is out of range", f.number))
+		return 0
+	}
+	return uint8(v)
+}
+
 func (f *fields) bool() bool { return protowire.DecodeBool(f.uint()) }
 
 func (f *fields) fixed64() uint64 {

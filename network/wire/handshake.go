@@ -45,8 +45,8 @@ const (
 
 // The versions of the protocol that this package speaks.
 const (
-	Version         = 2
-	RequiredVersion = 2
+	Version         = 3
+	RequiredVersion = 3
 )
 
 // ChallengeBytes is the length of a challenge.

@@ -25,6 +25,10 @@ const (
 	KindProposeRequest
 	KindProposeResponse
 	KindRefusal
+	KindTimeoutNow
+	KindTimeoutNowResponse
+	KindTransferRequest
+	KindTransferResponse
 
 	kindEnd
 )
@@ -83,6 +87,14 @@ func KindOf(m core.Message) Kind {
 		return KindProposeResponse
 	case *core.Refusal:
 		return KindRefusal
+	case *core.TimeoutNow:
+		return KindTimeoutNow
+	case *core.TimeoutNowResponse:
+		return KindTimeoutNowResponse
+	case *core.TransferRequest:
+		return KindTransferRequest
+	case *core.TransferResponse:
+		return KindTransferResponse
 	}
 	return KindKeepAlive
 }

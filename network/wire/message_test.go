@@ -115,6 +115,9 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 		&core.Heartbeat{Header: header, Round: most, Stream: most, Commit: most},
 		&core.AppendResponse{Header: header, Stream: most, Success: true, Match: most, Rejected: id, Hint: id},
 		&core.VoteRequest{Header: header, Pre: true, ElectionTerm: most, Campaign: most, Last: id, Transfer: true, Trace: core.TraceContext{1}},
+		&core.HeartbeatResponse{Header: header, Round: most, Stream: most, PromiseMillis: math.MaxUint32, Match: most, Applied: most, Accepted: most, Unfit: math.MaxUint8},
+		&core.TimeoutNow{Header: header, Transfer: most, ByHand: true, Trace: core.TraceContext{1}},
+		&core.TransferResponse{Header: header, ID: most, Reason: math.MaxUint8, Target: most, Leader: most, LeaderTerm: most, Sent: true, Text: "x"},
 		&core.ReadIndexRequest{Header: header, ID: most, Trace: core.TraceContext{1}},
 		&core.ProposeRequest{Header: header, Proposals: proposals},
 		&core.ProposeResponse{Header: header, Results: results},
@@ -301,6 +304,9 @@ func TestDecoderRefuses(t *testing.T) {
 		{"a refusal for no reason", KindRefusal, head},
 		{"a number where a message belongs", KindHeartbeat, []byte{8, 1}},
 		{"a promise beyond 32 bits", KindHeartbeatResponse, append(bytes.Clone(head), 32, 0xff, 0xff, 0xff, 0xff, 0xff, 1)},
+		{"an unfitness beyond a byte", KindHeartbeatResponse, append(bytes.Clone(head), 64, 0x80, 2)},
+		{"a refused campaign, beyond a byte", KindTimeoutNowResponse, append(bytes.Clone(head), 24, 0x80, 2)},
+		{"a reason beyond a byte", KindTransferResponse, append(bytes.Clone(head), 24, 0x80, 2)},
 		{"a damaged configuration", KindSnapshotChunk, appendBytes(bytes.Clone(head), 4, appendBytes(nil, 5, []byte{1, 9}))},
 	} {
 		if m, err := DecodeMessage(c.kind, c.payload); !errors.Is(err, network.ErrFrame) || m != nil {
@@ -377,6 +383,8 @@ func TestDecodingIsNoAmplifier(t *testing.T) {
 func TestNoContextNoBytes(t *testing.T) {
 	for _, m := range []struct{ without, with core.Message }{
 		{&core.VoteRequest{Header: header(), ElectionTerm: 5}, &core.VoteRequest{Header: header(), ElectionTerm: 5, Trace: core.TraceContext{1}}},
+		{&core.TimeoutNow{Header: header(), Transfer: 5}, &core.TimeoutNow{Header: header(), Transfer: 5, Trace: core.TraceContext{1}}},
+		{&core.TransferRequest{Header: header(), ID: 5}, &core.TransferRequest{Header: header(), ID: 5, Trace: core.TraceContext{1}}},
 		{&core.ReadIndexRequest{Header: header(), ID: 5}, &core.ReadIndexRequest{Header: header(), ID: 5, Trace: core.TraceContext{1}}},
 	} {
 		without, err := AppendMessage(nil, m.without)

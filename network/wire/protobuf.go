@@ -49,7 +49,7 @@ func toProto(m core.Message) (proto.Message, error) {
 			Refused: m.Refused, Reason: validUTF8(m.Reason),
 		}, nil
 	case *core.ReadIndexRequest:
-		return &pb.ReadIndexRequest{Header: h, Id: m.ID, Trace: traceToProto(m.Trace)}, nil
+		return &pb.ReadIndexRequest{Header: h, Id: m.ID, Lease: m.Lease, Trace: traceToProto(m.Trace)}, nil
 	case *core.ReadIndexResponse:
 		return &pb.ReadIndexResponse{Header: h, Id: m.ID, Ok: m.OK, Index: uint64(m.Index)}, nil
 	case *core.IdentifyRequest:
@@ -62,6 +62,17 @@ func toProto(m core.Message) (proto.Message, error) {
 			GrantedToNode: uint64(m.GrantedTo.ID), GrantedToIncarnation: uint64(m.GrantedTo.Incarnation),
 			WaitMillis: m.WaitMillis, SameList: m.SameList,
 			KnownNode: uint64(m.Known.ID), KnownIncarnation: uint64(m.Known.Incarnation),
+		}, nil
+	case *core.TimeoutNow:
+		return &pb.TimeoutNow{Header: h, Transfer: m.Transfer, ByHand: m.ByHand, Trace: traceToProto(m.Trace)}, nil
+	case *core.TimeoutNowResponse:
+		return &pb.TimeoutNowResponse{Header: h, Transfer: m.Transfer, Unfit: uint32(m.Unfit)}, nil
+	case *core.TransferRequest:
+		return &pb.TransferRequest{Header: h, Id: m.ID, Target: uint64(m.Target), Trace: traceToProto(m.Trace)}, nil
+	case *core.TransferResponse:
+		return &pb.TransferResponse{
+			Header: h, Id: m.ID, Reason: uint32(m.Reason), Target: uint64(m.Target), Leader: uint64(m.Leader),
+			LeaderTerm: uint64(m.LeaderTerm), Sent: m.Sent, Text: validUTF8(m.Text),
 		}, nil
 	case *core.Refusal:
 		if !knownReason(uint32(m.Reason)) {
@@ -101,7 +112,7 @@ func decodeProto(kind Kind, payload []byte) (core.Message, error) {
 	case KindReadIndexRequest:
 		var p pb.ReadIndexRequest
 		err := parse(payload, &p)
-		return &core.ReadIndexRequest{Header: headerFromProto(p.Header), ID: p.Id, Trace: traceOf(p.Trace)}, err
+		return &core.ReadIndexRequest{Header: headerFromProto(p.Header), ID: p.Id, Lease: p.Lease, Trace: traceOf(p.Trace)}, err
 	case KindReadIndexResponse:
 		var p pb.ReadIndexResponse
 		err := parse(payload, &p)
@@ -134,6 +145,38 @@ func decodeProto(kind Kind, payload []byte) (core.Message, error) {
 			Known: core.Identity{ID: core.NodeID(p.KnownNode), Incarnation: membership.Incarnation(p.KnownIncarnation)},
 		}, err
 	}
+	return decodeTransfer(kind, payload)
+}
+
+// decodeTransfer is decodeProto for what is said in a transfer of leadership.
+func decodeTransfer(kind Kind, payload []byte) (core.Message, error) {
+	switch kind {
+	case KindTimeoutNow:
+		var p pb.TimeoutNow
+		err := parse(payload, &p)
+		return &core.TimeoutNow{Header: headerFromProto(p.Header), Transfer: p.Transfer, ByHand: p.ByHand, Trace: traceOf(p.Trace)}, err
+	case KindTimeoutNowResponse:
+		var p pb.TimeoutNowResponse
+		err := parse(payload, &p)
+		if err == nil {
+			err = small("unfit", p.Unfit)
+		}
+		return &core.TimeoutNowResponse{Header: headerFromProto(p.Header), Transfer: p.Transfer, Unfit: core.Unfit(p.Unfit)}, err
+	case KindTransferRequest:
+		var p pb.TransferRequest
+		err := parse(payload, &p)
+		return &core.TransferRequest{Header: headerFromProto(p.Header), ID: p.Id, Target: core.NodeID(p.Target), Trace: traceOf(p.Trace)}, err
+	case KindTransferResponse:
+		var p pb.TransferResponse
+		err := parse(payload, &p)
+		if err == nil {
+			err = small("reason", p.Reason)
+		}
+		return &core.TransferResponse{
+			Header: headerFromProto(p.Header), ID: p.Id, Reason: core.TransferReason(p.Reason), Target: core.NodeID(p.Target),
+			Leader: core.NodeID(p.Leader), LeaderTerm: core.Term(p.LeaderTerm), Sent: p.Sent, Text: p.Text,
+		}, err
+	}
 	return nil, malformed("unknown kind")
 }
 
@@ -144,6 +187,15 @@ func parse(payload []byte, p proto.Message) error {
 	if m, ok := p.(interface{ GetHeader() *pb.Header }); ok {
 		var cluster core.ClusterID
 		return exactly("introduction", cluster[:], m.GetHeader().GetIntroduction())
+	}
+	return nil
+}
+
+// small refuses what does not fit into a byte. One that fits and is not known is a
+// later version's, and is handed on.
+func small(name string, v uint32) error {
+	if v > 1<<8-1 {
+		return malformed("%s is out of range", name)
 	}
 	return nil
 }

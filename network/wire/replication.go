@@ -40,7 +40,8 @@ func appendHeartbeatResponse(b []byte, m *core.HeartbeatResponse) []byte {
 	b = appendUint(b, 4, uint64(m.PromiseMillis))
 	b = appendUint(b, 5, uint64(m.Match))
 	b = appendUint(b, 6, uint64(m.Applied))
-	return appendUint(b, 7, uint64(m.Accepted))
+	b = appendUint(b, 7, uint64(m.Accepted))
+	return appendUint(b, 8, uint64(m.Unfit))
 }
 
 func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
@@ -62,6 +63,8 @@ func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
 			m.Applied = core.Index(f.uint())
 		case 7:
 			m.Accepted = core.Index(f.uint())
+		case 8:
+			m.Unfit = core.Unfit(f.uint8())
 		}
 	}
 	return m, err

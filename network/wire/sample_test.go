@@ -28,6 +28,11 @@ var messages = map[Kind]core.Message{
 	KindProposeRequest:    &core.ProposeRequest{},
 	KindProposeResponse:   &core.ProposeResponse{},
 	KindRefusal:           &core.Refusal{},
+
+	KindTimeoutNow:         &core.TimeoutNow{},
+	KindTimeoutNowResponse: &core.TimeoutNowResponse{},
+	KindTransferRequest:    &core.TransferRequest{},
+	KindTransferResponse:   &core.TransferResponse{},
 }
 
 // drawn returns a message of a kind with every field drawn at random, as far
@@ -78,6 +83,14 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 			m.Results = nil
 		}
 	case *core.VoteRequest:
+		if random.Intn(2) == 0 {
+			m.Trace = core.TraceContext{}
+		}
+	case *core.TimeoutNow:
+		if random.Intn(2) == 0 {
+			m.Trace = core.TraceContext{}
+		}
+	case *core.TransferRequest:
 		if random.Intn(2) == 0 {
 			m.Trace = core.TraceContext{}
 		}

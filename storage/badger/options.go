@@ -83,8 +83,10 @@ func (o *Options) complete() error {
 		return errors.New("badger: Options.Node is 0: node ids begin at 1")
 	case o.MemTableBytes < memTableBytesMin:
 		return fmt.Errorf("badger: Options.MemTableBytes %d is below %d", o.MemTableBytes, memTableBytesMin)
-	case o.WatermarkDelay < 0 || o.PurgeDelay < 0:
-		return errors.New("badger: Options.WatermarkDelay or PurgeDelay is negative")
+	case o.WatermarkDelay < 0:
+		return fmt.Errorf("badger: Options.WatermarkDelay %v is negative", o.WatermarkDelay)
+	case o.PurgeDelay < 0:
+		return fmt.Errorf("badger: Options.PurgeDelay %v is negative", o.PurgeDelay)
 	}
 	return nil
 }

@@ -13,6 +13,15 @@
 // opens stores for inspection only. SnapshotStore and StateMachine are for the
 // other two contracts. BenchmarkLogStore measures appends.
 //
+// LogStore writes what is small and what is much: thousands of entries, term
+// runs and configurations, the largest configuration, numbers up to 2^62 (rule
+// 32), entries and batches at the limits. What it reads beside writes must be
+// what was there at one moment. After a write that failed it looks for what is
+// left of it, before and after the next opening. Each part of an operation is
+// written alone, and the store opened again at once. A case that fails says after
+// what, what was called and what it expected. The tests of this package have a
+// wrong store for each of these.
+//
 // DurableLogStore accepts one kind of loss, which no store can detect: damage
 // of the disk that removes exactly the newest batches, none of them with a hard
 // state, a promise or a refusal, within the time by which a store's watermark

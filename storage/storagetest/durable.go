@@ -226,6 +226,12 @@ func copiedAfterEach(t *testing.T, open OpenLog) {
 		}
 	}
 	for i, d := range []time.Duration{time.Minute, time.Second, 0, time.Hour} {
+		h.append(1, core.Index(3*i+1), 3)
+		check("entries")
+		h.write(storage.Operation{Group: 1, Commit: core.Index(3*i + 1)})
+		check("a commit")
+		h.write(storage.Operation{Group: 1, Purge: id(1, core.Index(3*i+1))})
+		check("a purge")
 		promise = d
 		h.promise(d)
 		check(fmt.Sprintf("the promise of %v", d))

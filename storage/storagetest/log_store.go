@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
@@ -16,76 +17,7 @@ type OpenLog func(dir string, node membership.NodeID) (storage.LogStore, error)
 // LogStore runs the suite of log stores. Their limits must allow batches of 1
 // MiB.
 func LogStore(t *testing.T, open OpenLog) {
-	cases := []struct {
-		name string
-		run  func(*home)
-	}{
-		{"InitialState", initialState},
-		{"SaveHardState", saveHardState},
-		{"EveryFieldOfTheHardState", everyFieldOfTheHardState},
-		{"SaveCommit", saveCommit},
-		{"AppendToLog", appendToLog},
-		{"AppendEmptyData", appendEmptyData},
-		{"ReadEntries", readEntries},
-		{"LimitedRead", limitedRead},
-		{"ReadOutside", readOutside},
-		{"LastIDInLog", lastIDInLog},
-		{"TimeOfLastEntry", timeOfLastEntry},
-		{"TermRuns", termRuns},
-		{"StateAfterPurge", stateAfterPurge},
-		{"PurgeBeyondTheEnd", purgeBeyondTheEnd},
-		{"PurgeTwice", purgeTwice},
-		{"TruncateFrom", truncateFrom},
-		{"TruncateThroughBatches", truncateThroughBatches},
-		{"TruncateToThePurged", truncateToThePurged},
-		{"TruncateManyTimes", truncateManyTimes},
-		{"Reset", reset},
-		{"ResetInsideTheLog", resetInsideTheLog},
-		{"ConfigurationsInitial", configurationsInitial},
-		{"ConfigurationsMultiStep", configurationsMultiStep},
-		{"ConfigurationsAfterReset", configurationsAfterReset},
-		{"ConfigurationsAfterTruncate", configurationsAfterTruncate},
-		{"ConfigurationsAfterPurge", configurationsAfterPurge},
-		{"ConfigurationDamaged", configurationDamaged},
-		{"HoleRefused", holeRefused},
-		{"LowerTermRefused", lowerTermRefused},
-		{"OperationsInOrder", operationsInOrder},
-		{"AllPartsOfAnOperation", allPartsOfAnOperation},
-		{"GroupsIndependent", groupsIndependent},
-		{"ManyGroupsInABatch", manyGroupsInABatch},
-		{"EntryAtTheLimit", entryAtTheLimit},
-		{"BatchAtTheLimits", batchAtTheLimits},
-		{"BeyondTheLimits", beyondTheLimits},
-		{"BatchBelongsToTheCaller", batchBelongsToTheCaller},
-		{"EmptyBatch", emptyBatch},
-		{"ContextCancelled", contextCancelled},
-		{"ReadersBesideWrites", readersBesideWrites},
-		{"ReadersBesidePurges", readersBesidePurges},
-		{"Header", header},
-		{"ReopenKeepsEverything", reopenKeepsEverything},
-		{"StartCounterRises", startCounterRises},
-		{"PromiseKept", promiseKept},
-		{"PromiseLowered", promiseLowered},
-		{"PromiseOfEveryLength", promiseOfEveryLength},
-		{"PromiseBesideWrites", promiseBesideWrites},
-		{"Refused", refused},
-		{"RefusedForTheFirstReason", refusedForTheFirstReason},
-		{"RefusedWithoutAReason", refusedWithoutAReason},
-		{"RefusedForALongReason", refusedForALongReason},
-		{"PeersKept", peersKept},
-		{"PeerReplaced", peerReplaced},
-		{"PeerOfALowerCounter", peerOfALowerCounter},
-		{"PeerOfAnotherNonce", peerOfAnotherNonce},
-		{"PeerThatIsNone", peerThatIsNone},
-		{"PeersBelongToTheCaller", peersBelongToTheCaller},
-		{"PeersForgotten", peersForgotten},
-		{"PeersBesideWrites", peersBesideWrites},
-		{"OtherNodeRefused", otherNodeRefused},
-		{"OtherIncarnation", otherIncarnation},
-		{"Closed", closed},
-		{"RandomOperations", randomOperations},
-	}
-	for _, c := range cases {
+	for _, c := range logStoreCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h := &home{T: t, opener: open, dir: t.TempDir(), model: model{}}
@@ -94,6 +26,91 @@ func LogStore(t *testing.T, open OpenLog) {
 			c.run(h)
 		})
 	}
+}
+
+var logStoreCases = []struct {
+	name string
+	run  func(*home)
+}{
+	{"InitialState", initialState},
+	{"SaveHardState", saveHardState},
+	{"EveryFieldOfTheHardState", everyFieldOfTheHardState},
+	{"SaveCommit", saveCommit},
+	{"EachPartAlone", eachPartAlone},
+	{"AppendToLog", appendToLog},
+	{"AppendEmptyData", appendEmptyData},
+	{"EveryFieldOfAnEntry", everyFieldOfAnEntry},
+	{"ReadEntries", readEntries},
+	{"ReadManyEntries", readManyEntries},
+	{"LimitedRead", limitedRead},
+	{"LimitedReadOfManyBytes", limitedReadOfManyBytes},
+	{"ReadOutside", readOutside},
+	{"ReadsStayAsTheyAre", readsStayAsTheyAre},
+	{"LoadsStayAsTheyAre", loadsStayAsTheyAre},
+	{"LastIDInLog", lastIDInLog},
+	{"TimeOfLastEntry", timeOfLastEntry},
+	{"TermRuns", termRuns},
+	{"ManyTermRuns", manyTermRuns},
+	{"StateAfterPurge", stateAfterPurge},
+	{"PurgeBeyondTheEnd", purgeBeyondTheEnd},
+	{"PurgeTwice", purgeTwice},
+	{"PurgeManyEntries", purgeManyEntries},
+	{"TruncateFrom", truncateFrom},
+	{"TruncateThroughBatches", truncateThroughBatches},
+	{"TruncateToThePurged", truncateToThePurged},
+	{"TruncateManyTimes", truncateManyTimes},
+	{"TruncateManyEntries", truncateManyEntries},
+	{"Reset", reset},
+	{"ResetInsideTheLog", resetInsideTheLog},
+	{"ConfigurationsInitial", configurationsInitial},
+	{"ConfigurationsMultiStep", configurationsMultiStep},
+	{"ConfigurationsAfterReset", configurationsAfterReset},
+	{"ConfigurationsAfterTruncate", configurationsAfterTruncate},
+	{"ConfigurationsAfterPurge", configurationsAfterPurge},
+	{"ConfigurationDamaged", configurationDamaged},
+	{"ManyConfigurations", manyConfigurations},
+	{"LargeConfiguration", largeConfiguration},
+	{"HoleRefused", holeRefused},
+	{"LowerTermRefused", lowerTermRefused},
+	{"RefusedAsAWhole", refusedAsAWhole},
+	{"RefusedAfterOthers", refusedAfterOthers},
+	{"OperationsInOrder", operationsInOrder},
+	{"AllPartsOfAnOperation", allPartsOfAnOperation},
+	{"LargeNumbers", largeNumbers},
+	{"GroupsIndependent", groupsIndependent},
+	{"ManyGroupsInABatch", manyGroupsInABatch},
+	{"EntryAtTheLimit", entryAtTheLimit},
+	{"BatchAtTheLimits", batchAtTheLimits},
+	{"BeyondTheLimits", beyondTheLimits},
+	{"BatchBelongsToTheCaller", batchBelongsToTheCaller},
+	{"EmptyBatch", emptyBatch},
+	{"ContextCancelled", contextCancelled},
+	{"ReadersBesideWrites", readersBesideWrites},
+	{"LoadsBesideWrites", loadsBesideWrites},
+	{"ReadersBesidePurges", readersBesidePurges},
+	{"Header", header},
+	{"ReopenKeepsEverything", reopenKeepsEverything},
+	{"StartCounterRises", startCounterRises},
+	{"PromiseKept", promiseKept},
+	{"PromiseLowered", promiseLowered},
+	{"PromiseOfEveryLength", promiseOfEveryLength},
+	{"PromiseBesideWrites", promiseBesideWrites},
+	{"Refused", refused},
+	{"RefusedForTheFirstReason", refusedForTheFirstReason},
+	{"RefusedWithoutAReason", refusedWithoutAReason},
+	{"RefusedForALongReason", refusedForALongReason},
+	{"PeersKept", peersKept},
+	{"PeerReplaced", peerReplaced},
+	{"PeerOfALowerCounter", peerOfALowerCounter},
+	{"PeerOfAnotherNonce", peerOfAnotherNonce},
+	{"PeerThatIsNone", peerThatIsNone},
+	{"PeersBelongToTheCaller", peersBelongToTheCaller},
+	{"PeersForgotten", peersForgotten},
+	{"PeersBesideWrites", peersBesideWrites},
+	{"OtherNodeRefused", otherNodeRefused},
+	{"OtherIncarnation", otherIncarnation},
+	{"Closed", closed},
+	{"RandomOperations", randomOperations},
 }
 
 const node = membership.NodeID(3)
@@ -138,9 +155,21 @@ func (h *home) write(operations ...storage.Operation) {
 	h.Helper()
 	batch := &storage.Batch{Operations: operations}
 	if err := h.store.Write(h.Context(), batch); err != nil {
-		h.Fatal(err)
+		h.Fatalf("Write: %v", err)
 	}
 	h.model.write(batch)
+}
+
+// fill appends entries to group 1, in batches of what the limits and 1 MiB
+// allow.
+func (h *home) fill(entries []core.Entry) {
+	h.Helper()
+	limits := h.store.Limits()
+	for len(entries) > 0 {
+		part, _ := core.Fitting(entries[:min(len(entries), limits.BatchEntriesMax)], min(limits.BatchBytesMax, 1<<20), 0)
+		h.write(storage.Operation{Group: 1, Append: part})
+		entries = entries[len(part):]
+	}
 }
 
 // append writes commands of one term to group 1, from index first on.
@@ -152,13 +181,29 @@ func (h *home) append(term core.Term, first core.Index, n int) {
 // check compares the store with the model, before and after opening it again.
 func (h *home) check() {
 	h.Helper()
-	if err := h.model.differs(h.T, h.store); err != nil {
+	if err := h.holds(); err != nil {
 		h.Fatal(err)
+	}
+}
+
+// checkAfter is check, and says after what it was.
+func (h *home) checkAfter(format string, args ...any) {
+	h.Helper()
+	if err := h.holds(); err != nil {
+		h.Fatalf("after %s: %v", fmt.Sprintf(format, args...), err)
+	}
+}
+
+func (h *home) holds() error {
+	h.Helper()
+	if err := h.model.differs(h.T, h.store); err != nil {
+		return err
 	}
 	h.reopen()
 	if err := h.model.differs(h.T, h.store); err != nil {
-		h.Fatalf("opened again: %v", err)
+		return fmt.Errorf("opened again: %w", err)
 	}
+	return nil
 }
 
 func (h *home) load(group membership.GroupID) storage.State {
@@ -177,17 +222,6 @@ func (h *home) checkState(purged, last core.LogID) {
 	if s := h.load(1); s.Purged != purged || s.Last != last {
 		h.Fatalf("log (%v, %v], want (%v, %v]", s.Purged, s.Last, purged, last)
 	}
-	h.check()
-}
-
-// refused writes a batch that the store must refuse, and checks that nothing of
-// it happened.
-func (h *home) refused(operations ...storage.Operation) {
-	h.Helper()
-	if err := h.store.Write(h.Context(), &storage.Batch{Operations: operations}); err == nil {
-		h.Fatal("the batch was accepted")
-	}
-	h.reopen() // an error is final
 	h.check()
 }
 

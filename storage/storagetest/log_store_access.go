@@ -3,7 +3,7 @@ package storagetest
 import (
 	"context"
 	"errors"
-	"sync"
+	"iter"
 	"testing"
 	"time"
 
@@ -75,20 +75,51 @@ func readOutside(h *home) {
 	}
 }
 
-func holeRefused(h *home) {
-	h.refused(storage.Operation{Group: 1, Append: commands(1, 2, 1, 5)})
-	h.append(1, 1, 5)
-	h.refused(storage.Operation{Group: 1, Append: commands(1, 7, 1, 5)})
-	h.refused(storage.Operation{Group: 1, Append: commands(1, 5, 1, 5)})
-	h.refused(storage.Operation{Group: 1, Append: append(commands(1, 6, 2, 5), commands(1, 9, 1, 5)...)})
-	h.refused(storage.Operation{Group: 1, TruncateFrom: 4, Append: commands(1, 5, 1, 5)})
-	h.refused(storage.Operation{Group: 1, Reset: id(1, 8), Append: commands(1, 6, 1, 5)})
+// readsStayAsTheyAre: what Read returned is not touched by what the store does
+// later, with the memory that it has used.
+func readsStayAsTheyAre(h *home) {
+	h.append(1, 1, 30)
+	h.append(1, 31, 30)
+	want := h.model.group(1).fitting(1, 45, 1<<20)
+	got, err := h.store.Read(h.Context(), 1, 1, 45, 1<<20)
+	if err != nil {
+		h.Fatal(err)
+	}
+	for what, op := range besideOperations() {
+		h.write(op)
+		h.read1(h.model.group(1).purged.Index+1, h.model.group(1).last().Index, 1<<20)
+		if err := sameEntries(got, want); err != nil {
+			h.Fatalf("what a Read returned before %s is not the same any more: %v", what, err)
+		}
+	}
 }
 
-func lowerTermRefused(h *home) {
-	h.append(3, 1, 5)
-	h.refused(storage.Operation{Group: 1, Append: commands(2, 6, 1, 5)})
-	h.refused(storage.Operation{Group: 1, Append: append(commands(4, 6, 1, 5), commands(3, 7, 1, 5)...)})
+// loadsStayAsTheyAre is the same for Load.
+func loadsStayAsTheyAre(h *home) {
+	h.append(1, 1, 30)
+	h.append(2, 31, 30)
+	h.write(storage.Operation{Group: 1, Append: []core.Entry{configuration(id(3, 61), 1), configuration(id(4, 62), 2)}})
+	h.append(5, 63, 1)
+	want, got := h.model.group(1).state(), h.load(1)
+	for what, op := range besideOperations() {
+		h.write(op)
+		if err := sameState(h.load(1), h.model.group(1).state()); err != nil {
+			h.Fatalf("after %s: %v", what, err)
+		}
+		if err := sameState(got, want); err != nil {
+			h.Fatalf("what a Load returned before %s is not the same any more: %v", what, err)
+		}
+	}
+}
+
+// besideOperations change a log of 60 entries in every way, one after the other.
+func besideOperations() iter.Seq2[string, storage.Operation] {
+	return func(yield func(string, storage.Operation) bool) {
+		_ = yield("an append", storage.Operation{Group: 1, TruncateFrom: 60, Append: commands(6, 60, 20, 40)}) &&
+			yield("a truncation", storage.Operation{Group: 1, TruncateFrom: 10, Append: append(commands(7, 10, 50, 40), configuration(id(8, 60), 5))}) &&
+			yield("a purge", storage.Operation{Group: 1, Purge: id(7, 20)}) &&
+			yield("a reset", storage.Operation{Group: 1, Reset: id(9, 100), Append: commands(9, 101, 30, 40)})
+	}
 }
 
 // operationsInOrder changes one group several times in one batch.
@@ -118,7 +149,7 @@ func allPartsOfAnOperation(h *home) {
 }
 
 func groupsIndependent(h *home) {
-	groups := []membership.GroupID{1, 2, 255, 256, 0x2162616467657221, 1<<64 - 1}
+	groups := []membership.GroupID{1, 2, 255, 256, 0x2162616467657221, 1<<64 - 1, 1 << 32, 1<<32 + 1, 1<<63 + 2, 1<<53 + 1, 1 << 53}
 	for i, g := range groups {
 		h.write(storage.Operation{Group: g, HardState: &core.HardState{Term: core.Term(i + 1)}, Append: commands(core.Term(i+1), 1, 10+i, 10)})
 	}
@@ -164,26 +195,12 @@ func batchAtTheLimits(h *home) {
 	h.check()
 }
 
-func beyondTheLimits(h *home) {
-	limits := h.store.Limits()
-	h.refused(storage.Operation{Group: 1, Append: commands(1, 1, 1, limits.EntryBytesMax+1)})
-	h.refused(storage.Operation{Group: 1, Append: commands(1, 1, limits.BatchEntriesMax+1, 0)})
-	large := commands(1, 1, 2, limits.EntryBytesMax)
-	for core.SizeOf(large) <= limits.BatchBytesMax {
-		large = append(large, core.Entry{LogID: id(1, core.Index(len(large)+1)), Kind: core.EntryCommand, Data: large[0].Data})
-	}
-	h.refused(storage.Operation{Group: 1, Append: large})
-}
-
 func batchBelongsToTheCaller(h *home) {
-	entries := commands(1, 1, 5, 20)
-	batch := &storage.Batch{Operations: []storage.Operation{{Group: 1, HardState: &core.HardState{Term: 1}, Append: entries}}}
+	batch := &storage.Batch{Operations: []storage.Operation{{Group: 1, HardState: &core.HardState{Term: 1}, Append: commands(1, 1, 5, 20)}}}
 	h.model.write(batch)
-	h.model.group(1).entries = append([]core.Entry(nil), entries...)
 	if err := h.store.Write(h.Context(), batch); err != nil {
 		h.Fatal(err)
 	}
-	clear(entries)
 	batch.Operations[0].HardState.Term = 77
 	clear(batch.Operations)
 	h.check()
@@ -219,100 +236,9 @@ func contextCancelled(h *home) {
 	if err := h.store.KeepPeer(ctx, peer(1, 1)); !errors.Is(err, context.Canceled) {
 		h.Fatalf("KeepPeer: %v", err)
 	}
+	h.nothingOf(&storage.Operation{Group: 1, Append: commands(1, 3, 1, 1)})
 	h.reopen()
 	h.check()
-}
-
-// readersBesideWrites reads while the end of the log is truncated and written
-// again. The data of an entry depends on its id, so that any mixture shows.
-func readersBesideWrites(h *home) {
-	h.append(1, 1, 50)
-	read := func(first, last core.Index) ([]core.Entry, error) {
-		got, err := h.store.Read(h.Context(), 1, first, last, 1<<20)
-		for i := range got {
-			if got[i].Index != first+core.Index(i) {
-				return nil, errDiffers
-			}
-			if err := sameEntries(got[i:i+1], commands(got[i].Term, got[i].Index, 1, 40)); err != nil {
-				return nil, err
-			}
-			if i > 0 && got[i].Term < got[i-1].Term {
-				return nil, errDiffers
-			}
-		}
-		return got, err
-	}
-	h.beside(func() error {
-		if _, err := read(1, 40); err != nil {
-			return err
-		}
-		if _, err := read(35, 50); err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return err
-		}
-		_, err := h.store.Load(h.Context(), 1)
-		return err
-	}, func(i int) {
-		from := core.Index(41 + i%10)
-		h.write(storage.Operation{Group: 1, TruncateFrom: from, Append: commands(core.Term(2+i), from, int(50-from)+1, 40)})
-	})
-	h.check()
-}
-
-func readersBesidePurges(h *home) {
-	h.append(1, 1, 10)
-	h.beside(func() error {
-		s, err := h.store.Load(h.Context(), 1)
-		if err != nil {
-			return err
-		}
-		got, err := h.store.Read(h.Context(), 1, s.Purged.Index+1, s.Last.Index, 1<<20)
-		if errors.Is(err, storage.ErrNotFound) {
-			return nil // purged meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		return sameEntries(got, commands(1, s.Purged.Index+1, len(got), 40))
-	}, func(i int) {
-		last := h.model.group(1).last().Index
-		h.write(storage.Operation{Group: 1, Append: commands(1, last+1, 10, 40), Purge: id(1, last-3)})
-	})
-	h.check()
-}
-
-// beside runs read on two goroutines while write runs 60 times on this one.
-func (h *home) beside(read func() error, write func(int)) {
-	h.Helper()
-	var readers sync.WaitGroup
-	stop := make(chan struct{})
-	failed := make(chan error, 2)
-	for range 2 {
-		readers.Go(func() {
-			for {
-				if err := read(); err != nil {
-					failed <- err
-					return
-				}
-				select {
-				case <-stop:
-					return
-				default:
-				}
-			}
-		})
-	}
-	func() {
-		defer readers.Wait()
-		defer close(stop)
-		for i := range 60 {
-			write(i)
-		}
-	}()
-	select {
-	case err := <-failed:
-		h.Fatal(err)
-	default:
-	}
 }
 
 func reopenKeepsEverything(h *home) {

@@ -191,7 +191,7 @@ func peersBesideWrites(h *home) {
 	}, func(i int) {
 		h.write(storage.Operation{Group: 1, Append: commands(1, h.model.group(1).last().Index+1, 5, 40)})
 		if i%10 == 0 {
-			h.promise(time.Duration(60 - i))
+			h.promise(time.Duration(100 - i%100))
 		}
 	})
 	close(pool)

@@ -93,6 +93,29 @@ func saveCommit(h *home) {
 	h.check()
 }
 
+// eachPartAlone writes batches that have nothing but one part of an operation,
+// and opens the store again after each, so that none waits for the next.
+func eachPartAlone(h *home) {
+	h.append(1, 1, 20)
+	for _, batch := range []struct {
+		part string
+		op   storage.Operation
+	}{
+		{"a commit", storage.Operation{Commit: 3}},
+		{"a hard state", storage.Operation{HardState: &core.HardState{Term: 2, Vote: peer(1, 1).Identity}}},
+		{"a truncation", storage.Operation{TruncateFrom: 15}},
+		{"an append", storage.Operation{Append: commands(2, 15, 10, 20)}},
+		{"a purge", storage.Operation{Purge: id(1, 5)}},
+		{"a reset", storage.Operation{Reset: id(2, 40)}},
+		{"another commit", storage.Operation{Commit: 40}},
+		{"another hard state", storage.Operation{HardState: &core.HardState{Term: 3}}},
+	} {
+		batch.op.Group = 1
+		h.write(batch.op)
+		h.checkAfter("a batch that is nothing but %s", batch.part)
+	}
+}
+
 func appendToLog(h *home) {
 	h.append(1, 1, 1)
 	h.append(1, 2, 9)

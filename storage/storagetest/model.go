@@ -1,14 +1,10 @@
 package storagetest
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
-	"testing"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -98,75 +94,6 @@ func (g *groupModel) state() storage.State {
 	return s
 }
 
-// differs compares what store holds with m: Load, and every entry by Read. It
-// returns an error of the store as it is.
-func (m model) differs(t *testing.T, store storage.LogStore) error {
-	t.Helper()
-	for _, id := range slices.Sorted(maps.Keys(m)) {
-		g := m[id]
-		state, err := store.Load(t.Context(), id)
-		if err != nil {
-			return err
-		}
-		if err := sameState(state, g.state()); err != nil {
-			return fmt.Errorf("group %d: %w", id, err)
-		}
-		if len(g.entries) == 0 {
-			continue
-		}
-		first, last := g.entries[0].Index, g.last().Index
-		for next := first; next <= last; {
-			got, err := store.Read(t.Context(), id, next, last, 1<<20)
-			if err != nil {
-				return err
-			}
-			if err := sameEntries(got, g.entries[next-first:][:min(len(got), int(last-next)+1)]); err != nil {
-				return fmt.Errorf("group %d: %w", id, err)
-			}
-			next += core.Index(len(got))
-		}
-	}
-	return nil
-}
-
-var errDiffers = errors.New("the store holds something else")
-
-func sameState(got, want storage.State) error {
-	switch {
-	case got.HardState != want.HardState:
-		return fmt.Errorf("%w: hard state %+v, want %+v", errDiffers, got.HardState, want.HardState)
-	case got.Commit != want.Commit:
-		return fmt.Errorf("%w: commit %d, want %d", errDiffers, got.Commit, want.Commit)
-	case got.Purged != want.Purged || got.Last != want.Last:
-		return fmt.Errorf("%w: log (%v, %v], want (%v, %v]", errDiffers, got.Purged, got.Last, want.Purged, want.Last)
-	case got.LastTime != want.LastTime:
-		return fmt.Errorf("%w: time of the last entry %d, want %d", errDiffers, got.LastTime, want.LastTime)
-	case !slices.Equal(got.Terms, want.Terms):
-		return fmt.Errorf("%w: terms %v, want %v", errDiffers, got.Terms, want.Terms)
-	}
-	same := slices.EqualFunc(got.Configurations, want.Configurations, func(a, b core.ConfigurationAt) bool {
-		return a.LogID == b.LogID && a.Configuration.Equal(&b.Configuration)
-	})
-	if !same {
-		return fmt.Errorf("%w: configurations %v, want %v", errDiffers, got.Configurations, want.Configurations)
-	}
-	return nil
-}
-
-func sameEntries(got, want []core.Entry) error {
-	if len(got) == 0 || len(got) != len(want) {
-		return fmt.Errorf("%w: %d entries, want %d", errDiffers, len(got), len(want))
-	}
-	for i := range got {
-		a, b := &got[i], &want[i]
-		if a.LogID != b.LogID || a.Kind != b.Kind || a.Time != b.Time || !bytes.Equal(a.Data, b.Data) {
-			return fmt.Errorf("%w: entry %v, %v, time %d, %d bytes, want %v, %v, time %d, %d bytes (or other bytes)", errDiffers,
-				a.LogID, a.Kind, a.Time, len(a.Data), b.LogID, b.Kind, b.Time, len(b.Data))
-		}
-	}
-	return nil
-}
-
 // commands makes n entries of term from index first on, each of size bytes of
 // data that depend on term and index.
 func commands(term core.Term, first core.Index, n, size int) []core.Entry {
@@ -200,6 +127,29 @@ func configuration(id core.LogID, n int) core.Entry {
 		c.Voters = append(c.Voters, voter)
 	}
 	return core.Entry{LogID: id, Kind: core.EntryConfiguration, Time: int64(id.Index)*1000 + int64(id.Term), Data: c.Encode()}
+}
+
+// fullConfiguration makes an entry with a joint configuration of n members, at
+// least 2, that has something of everything.
+func fullConfiguration(at core.LogID, n int) core.Entry {
+	var c membership.Configuration
+	for i := range n {
+		m := membership.Member{
+			Identity: membership.Identity{ID: membership.NodeID(i + 1), Incarnation: membership.Incarnation(i)<<56 + 3},
+			Address:  fmt.Sprintf("[2001:db8::%x]:%d", i, 9000+i), Priority: 1<<32 - 1 - uint32(i),
+			Tags: map[string]string{"zone": fmt.Sprintf("é%d", i), "": "of no key"},
+		}
+		c.Members, c.Wanted = append(c.Members, m), append(c.Wanted, m)
+		if i%4 != 1 {
+			c.Voters = append(c.Voters, m.Identity)
+		}
+		if i%4 != 2 {
+			c.Outgoing = append(c.Outgoing, m.Identity)
+		}
+	}
+	c.Wanted[0].Address = "another"
+	c.Founding = membership.Founding(cluster(uint64(n)))
+	return core.Entry{LogID: at, Kind: core.EntryConfiguration, Time: int64(at.Index)*1000 + int64(at.Term), Data: c.Encode()}
 }
 
 // history makes operations that a store has to accept.

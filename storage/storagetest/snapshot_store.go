@@ -30,6 +30,10 @@ func SnapshotStore(t *testing.T, open OpenSnapshots, durable bool) {
 		{"Empty", false, noSnapshot},
 		{"WriteAndRead", false, writeAndRead},
 		{"EmptyContent", false, emptyContent},
+		{"LargeContent", false, largeContent},
+		{"PiecesOfEverySize", false, piecesOfEverySize},
+		{"EveryFieldOfTheMeta", false, everyFieldOfTheMeta},
+		{"SnapshotOfALargeConfiguration", false, snapshotOfALargeConfiguration},
 		{"InvisibleUntilCommitted", false, invisibleUntilCommitted},
 		{"Abort", false, abort},
 		{"CommitAsWanted", false, commitAsWanted},
@@ -39,6 +43,8 @@ func SnapshotStore(t *testing.T, open OpenSnapshots, durable bool) {
 		{"NewestWins", false, newestWins},
 		{"OpenByID", false, openByID},
 		{"RemoveBelow", false, removeBelow},
+		{"ManySnapshots", false, manySnapshots},
+		{"ReadersAtOnce", false, readersAtOnce},
 		{"ReadAfterRemoval", false, readAfterRemoval},
 		{"GroupsApart", false, groupsApart},
 		{"GroupsAtOnce", false, groupsAtOnce},
@@ -88,34 +94,48 @@ func snapshotMeta(at core.LogID) core.SnapshotMeta {
 }
 
 func sameMeta(got, want core.SnapshotMeta) error {
-	same := got.LogID == want.LogID && got.Time == want.Time && got.Cluster == want.Cluster && got.SizeBytes == want.SizeBytes &&
-		got.Checksum == want.Checksum && got.Configuration.LogID == want.Configuration.LogID &&
-		got.Configuration.Configuration.Equal(&want.Configuration.Configuration)
-	if !same {
-		return fmt.Errorf("%w: meta %+v, want %+v", errDiffers, got, want)
+	switch {
+	case got.LogID != want.LogID:
+		return fmt.Errorf("%w: snapshot %v, want %v", errDiffers, got.LogID, want.LogID)
+	case got.SizeBytes != want.SizeBytes || got.Checksum != want.Checksum:
+		return fmt.Errorf("%w: snapshot %v of %d bytes, checksum %x, want %d, %x", errDiffers, got.LogID,
+			got.SizeBytes, got.Checksum, want.SizeBytes, want.Checksum)
+	case got.Time != want.Time:
+		return fmt.Errorf("%w: snapshot %v with time %d, want %d", errDiffers, got.LogID, got.Time, want.Time)
+	case got.Cluster != want.Cluster:
+		return fmt.Errorf("%w: snapshot %v with cluster %x, want %x", errDiffers, got.LogID, got.Cluster, want.Cluster)
+	}
+	if err := sameConfiguration(&got.Configuration, &want.Configuration); err != nil {
+		return fmt.Errorf("snapshot %v: %w", got.LogID, err)
 	}
 	return nil
 }
 
-// put writes a snapshot in pieces and returns its meta and content.
+// put writes a snapshot in pieces of 1,000 bytes and returns its meta and
+// content.
 func (a *album) put(group membership.GroupID, at core.LogID, size int) (core.SnapshotMeta, []byte) {
 	a.Helper()
-	meta := snapshotMeta(at)
 	data := content(at, size)
+	return a.putPieces(group, snapshotMeta(at), data, 1000), data
+}
+
+// putPieces writes a snapshot with pieces of one size, and returns its meta.
+func (a *album) putPieces(group membership.GroupID, meta core.SnapshotMeta, data []byte, size int) core.SnapshotMeta {
+	a.Helper()
 	w, err := a.Create(a.Context(), group, meta)
 	if err != nil {
 		a.Fatal(err)
 	}
+	piece := make([]byte, min(size, len(data)))
 	for rest := data; len(rest) > 0; {
-		n := min(len(rest), 1000)
-		piece := bytes.Clone(rest[:n])
-		if k, err := w.Write(piece); k != n || err != nil {
+		n := copy(piece, rest)
+		if k, err := w.Write(piece[:n]); k != n || err != nil {
 			a.Fatalf("Write: %d of %d bytes, %v", k, n, err)
 		}
-		clear(piece) // it belongs to the writer
+		clear(piece) // it belongs to the caller again
 		rest = rest[n:]
 	}
-	meta.SizeBytes, meta.Checksum = uint64(size), crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
+	meta.SizeBytes, meta.Checksum = uint64(len(data)), crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
 	got, err := w.Commit(core.SnapshotMeta{})
 	if err != nil {
 		a.Fatal(err)
@@ -123,7 +143,7 @@ func (a *album) put(group membership.GroupID, at core.LogID, size int) (core.Sna
 	if err := sameMeta(got, meta); err != nil {
 		a.Fatalf("Commit: %v", err)
 	}
-	return meta, data
+	return meta
 }
 
 // read reads a snapshot to its end.
@@ -145,9 +165,20 @@ func (a *album) checkRead(group membership.GroupID, meta core.SnapshotMeta, data
 	if err := sameMeta(got, meta); err != nil {
 		a.Fatal(err)
 	}
-	if !bytes.Equal(read, data) {
-		a.Fatalf("%d bytes, want %d (or other bytes)", len(read), len(data))
+	if err := sameContent(read, data); err != nil {
+		a.Fatalf("read of snapshot %v: %v", meta.LogID, err)
 	}
+}
+
+// sameContent compares what a reader gave until it said io.EOF.
+func sameContent(got, want []byte) error {
+	switch {
+	case len(got) != len(want):
+		return fmt.Errorf("%w: the reader ended after %d bytes without an error, want %d", errDiffers, len(got), len(want))
+	case !bytes.Equal(got, want):
+		return fmt.Errorf("%w: the reader gave other bytes than were written, %d of them", errDiffers, len(got))
+	}
+	return nil
 }
 
 func (a *album) checkNewest(group membership.GroupID, at core.LogID) {
@@ -158,6 +189,18 @@ func (a *album) checkNewest(group membership.GroupID, at core.LogID) {
 	}
 	if meta.LogID != at {
 		a.Fatalf("newest %v, want %v", meta.LogID, at)
+	}
+}
+
+// checkNewestMeta compares all that Newest tells.
+func (a *album) checkNewestMeta(group membership.GroupID, meta core.SnapshotMeta) {
+	a.Helper()
+	got, err := a.Newest(a.Context(), group)
+	if err != nil {
+		a.Fatal(err)
+	}
+	if err := sameMeta(got, meta); err != nil {
+		a.Fatalf("Newest: %v", err)
 	}
 }
 
@@ -181,13 +224,7 @@ func writeAndRead(a *album) {
 	for i, size := range []int{1, 999, 1000, 100_000, 3 << 20} {
 		meta, data := a.put(1, id(2, core.Index(10+i)), size)
 		a.checkRead(1, meta, data)
-		newest, err := a.Newest(a.Context(), 1)
-		if err != nil {
-			a.Fatal(err)
-		}
-		if err := sameMeta(newest, meta); err != nil {
-			a.Fatal(err)
-		}
+		a.checkNewestMeta(1, meta)
 	}
 }
 
@@ -338,54 +375,6 @@ func openByID(a *album) {
 	}
 }
 
-func removeBelow(a *album) {
-	for i := core.Index(1); i <= 5; i++ {
-		a.put(1, id(1, 10*i), 100)
-	}
-	a.put(2, id(1, 10), 100)
-	if err := a.RemoveBelow(a.Context(), 1, 30); err != nil {
-		a.Fatal(err)
-	}
-	for i := core.Index(1); i <= 5; i++ {
-		_, _, err := a.read(1, id(1, 10*i))
-		if gone := errors.Is(err, storage.ErrNotFound); gone != (i < 3) || !gone && err != nil {
-			a.Errorf("snapshot %d: %v", 10*i, err)
-		}
-	}
-	a.checkNewest(1, id(1, 50))
-	a.checkNewest(2, id(1, 10))
-}
-
-func readAfterRemoval(a *album) {
-	meta, data := a.put(1, id(1, 5), 1<<20)
-	r, err := a.Open(a.Context(), 1, id(1, 5))
-	if err != nil {
-		a.Fatal(err)
-	}
-	head := make([]byte, 1000)
-	if _, err := io.ReadFull(r, head); err != nil {
-		a.Fatal(err)
-	}
-	a.put(1, id(1, 6), 10)
-	if err := a.RemoveBelow(a.Context(), 1, 6); err != nil {
-		a.Fatal(err)
-	}
-	if _, err := a.Open(a.Context(), 1, id(1, 5)); !errors.Is(err, storage.ErrNotFound) {
-		a.Fatalf("Open after the removal: %v", err)
-	}
-	rest, err := io.ReadAll(r)
-	if err != nil {
-		a.Fatal(err)
-	}
-	if !bytes.Equal(append(head, rest...), data) || r.Meta().LogID != meta.LogID {
-		a.Fatal("other content after the removal")
-	}
-	if err := r.Close(); err != nil {
-		a.Fatal(err)
-	}
-	a.checkNewest(1, id(1, 6))
-}
-
 func groupsApart(a *album) {
 	a.put(1, id(1, 5), 100)
 	a.put(1<<64-1, id(1, 7), 100)
@@ -453,7 +442,7 @@ func reopenSnapshots(a *album) {
 	first, data := a.put(1, id(1, 5), 5000)
 	second, more := a.put(1, id(2, 7), 0)
 	a.reopen()
-	a.checkNewest(1, id(2, 7))
+	a.checkNewestMeta(1, second)
 	a.checkRead(1, first, data)
 	a.checkRead(1, second, more)
 }

@@ -29,6 +29,60 @@ type attempts struct {
 	// warned says that the log has been told, when it was at last.
 	warned   bool
 	warnedAt time.Time
+	// cut ends the export under way, nil while there is none. refused: it has had
+	// an attempt that failed, and waits for the next one.
+	cut     context.CancelCauseFunc
+	refused bool
+	// ending: there is to be no second attempt.
+	ending bool
+}
+
+// errNoSecondAttempt ends an export whose attempt has failed, at the end.
+var errNoSecondAttempt = errors.New("otlp: the exporter ends")
+
+// end lets exports fail with their first attempt from now on. The exporters wait
+// for seconds before they try again, which is longer than an end should take.
+func (a *attempts) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ending = true
+	a.cutIfRefused()
+}
+
+// attempt begins an attempt of the export under way.
+func (a *attempts) attempt() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused = false
+}
+
+// refuse takes that the attempt failed.
+func (a *attempts) refuse() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused = true
+	a.cutIfRefused()
+}
+
+// cutIfRefused is called with the lock held.
+func (a *attempts) cutIfRefused() {
+	if a.ending && a.refused && a.cut != nil {
+		a.cut(errNoSecondAttempt)
+	}
+}
+
+// begin takes an export that begins. cut ends it.
+func (a *attempts) begin(cut context.CancelCauseFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cut, a.refused = cut, false
+}
+
+// over takes that the export has ended.
+func (a *attempts) over() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cut = nil
 }
 
 // warningsApart is how far apart warnings are at least, however often exports
@@ -80,6 +134,16 @@ func tells(err error) bool {
 	return err != context.Canceled && err != context.DeadlineExceeded && status.Code(err) != codes.Canceled
 }
 
+// reason is why the last attempt failed, or err if that is not known.
+func (a *attempts) reason(err error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cause != nil {
+		return a.cause
+	}
+	return err
+}
+
 // explain wraps err, which ended the wait for an export, with the endpoint and
 // why the last attempt failed, as far as err does not say it.
 func (a *attempts) explain(err error) error {
@@ -97,9 +161,11 @@ func (a *attempts) explain(err error) error {
 
 // intercept is a gRPC client's interceptor.
 func (a *attempts) intercept(ctx context.Context, method string, request, reply any, c *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
+	a.attempt()
 	err := invoke(ctx, method, request, reply, c, o...)
 	if err != nil {
 		a.failed(ctx, err)
+		a.refuse()
 	}
 	return err
 }

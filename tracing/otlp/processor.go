@@ -40,7 +40,7 @@ type processor struct {
 	// ctx bounds every export; it ends with that of Shutdown.
 	ctx    context.Context
 	cancel context.CancelFunc
-	last   error // of the exports that Shutdown made; valid when done is closed
+	last   error // the first of the exports that failed since Shutdown; valid when done is closed
 }
 
 func newProcessor(exporter sdktrace.SpanExporter, settings *batchSettings, attempts *attempts) *processor {
@@ -97,7 +97,7 @@ func (p *processor) run() {
 		case flushed := <-p.flush:
 			flushed <- p.export()
 		case <-p.stop:
-			p.last = p.export()
+			_ = p.export()
 			return
 		}
 	}
@@ -115,7 +115,7 @@ func (p *processor) gather() (last bool) {
 	case flushed := <-p.flush:
 		flushed <- p.export()
 	case <-p.stop:
-		p.last = p.export()
+		_ = p.export()
 		return true
 	}
 	return false
@@ -143,9 +143,13 @@ func (p *processor) export() (first error) {
 }
 
 func (p *processor) exportBatch(batch []sdktrace.ReadOnlySpan) error {
-	ctx, cancel := context.WithTimeout(p.ctx, p.settings.timeout)
+	limited, cancel := context.WithTimeout(p.ctx, p.settings.timeout)
 	defer cancel()
+	ctx, cut := context.WithCancelCause(limited)
+	defer cut(nil)
+	p.attempts.begin(cut)
 	err := p.exporter.ExportSpans(p.attempts.watch(ctx), batch)
+	p.attempts.over()
 	if err == nil {
 		p.exported.Add(uint64(len(batch)))
 		p.attempts.succeeded(p.dropped.Load())
@@ -153,7 +157,21 @@ func (p *processor) exportBatch(batch []sdktrace.ReadOnlySpan) error {
 	}
 	p.dropped.Add(uint64(len(batch)))
 	p.attempts.failed(ctx, err)
-	return p.attempts.explain(err)
+	if context.Cause(ctx) == errNoSecondAttempt {
+		err = p.attempts.reason(err) // and not that it was cut
+	}
+	err = p.attempts.explain(err)
+	if p.last == nil && p.ending() {
+		p.last = err
+	}
+	return err
+}
+
+// ending reports whether Shutdown was called.
+func (p *processor) ending() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
 }
 
 // ForceFlush implements sdktrace.SpanProcessor.
@@ -186,6 +204,7 @@ func (p *processor) Shutdown(ctx context.Context) error {
 	}
 	defer p.cancel()
 	defer context.AfterFunc(ctx, p.cancel)()
+	p.attempts.end()
 	close(p.stop)
 	<-p.done
 	err := p.exporter.Shutdown(ctx)

@@ -180,10 +180,11 @@ func (e *Exporter) Flush(ctx context.Context) error {
 	return e.processor.ForceFlush(ctx)
 }
 
-// Shutdown sends what has ended, for as long as ctx lasts, and ends: what could
-// not be sent is counted, and what ends afterwards too. Its errors are those of
-// Flush. It is called when the node has stopped, so that nothing is missing. The
-// second call does nothing.
+// Shutdown sends what has ended, and ends: what could not be sent is counted, and
+// what ends afterwards too. Over gRPC it tries each batch once, and so does not wait
+// for a collector that is not there. One that does not answer holds it up for as long
+// as ctx lasts, or an export may. Its errors are those of Flush. It is called when the
+// node has stopped, so that nothing is missing. The second call does nothing.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	if e.TracerProvider == nil {
 		return nil

@@ -351,3 +351,42 @@ func TestWait(t *testing.T) {
 		}
 	}
 }
+
+// TestShutdownWaitsForNoSecondAttempt asserts that a collector that is not there does
+// not hold up the end, whatever the exporter is doing: it would try again for ten
+// seconds.
+func TestShutdownWaitsForNoSecondAttempt(t *testing.T) {
+	for name, underWay := range map[string]bool{"nothing is under way": false, "an export waits for its second attempt": true} {
+		t.Run(name, func(t *testing.T) {
+			logger, logged := lines()
+			e := setup(t, Options{Endpoint: nowhere(t), Logger: logger})
+			makeSpans(e, 3)
+			if underWay {
+				flushed := make(chan error, 1)
+				go func() { flushed <- e.Flush(t.Context()) }()
+				<-logged // an attempt has failed
+				makeSpans(e, 2)
+				defer func() {
+					if err := <-flushed; err == nil || !strings.Contains(err.Error(), "connection refused") {
+						t.Errorf("Flush says %v", err)
+					}
+				}()
+			}
+			begin := time.Now()
+			err := e.Shutdown(context.Background())
+			if took := time.Since(begin); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if err == nil || !strings.Contains(err.Error(), "connection refused") || !strings.Contains(err.Error(), e.Endpoint()) || errors.Is(err, context.Canceled) {
+				t.Errorf("the error is %v", err)
+			}
+			want := uint64(3)
+			if underWay {
+				want = 5
+			}
+			if e.Dropped() != want {
+				t.Errorf("%d spans are counted as lost, want %d", e.Dropped(), want)
+			}
+		})
+	}
+}

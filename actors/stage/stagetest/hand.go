@@ -28,8 +28,8 @@ func (h *Hand) System() *stage.System { return h.system }
 func (h *Hand) Schedule(run func()) { h.runs = append(h.runs, run) }
 
 // Do implements stage.Environment. It only queues.
-func (h *Hand) Do(_ stage.Kind, call, done func()) {
-	h.calls = append(h.calls, func() { call(); done() })
+func (h *Hand) Do(c *stage.Call) {
+	h.calls = append(h.calls, func() { c.Run(); c.Done() })
 }
 
 // Settle gives actors their turns, in the order in which they asked for them,

@@ -20,7 +20,9 @@ import (
 	"github.com/lni/vfs"
 )
 
-func init() { peers["dragonboat"] = peer{startDragonboat, []string{"tan", "pebble"}} }
+func init() {
+	peers["dragonboat"] = peer{startDragonboat, []string{"tan", "pebble"}, []string{"linearizable"}}
+}
 
 const dbShard = 1
 
@@ -34,9 +36,9 @@ func (s dbSM) Update(es []sm.Entry) ([]sm.Entry, error) {
 	return es, nil
 }
 
-func (s dbSM) Lookup(any) (any, error)       { return s.count.Load(), nil }
-func (s dbSM) PrepareSnapshot() (any, error) { return nil, nil }
-func (s dbSM) Close() error                  { return nil }
+func (s dbSM) Lookup(client any) (any, error) { return s.lastOf(client.(uint32)), nil }
+func (s dbSM) PrepareSnapshot() (any, error)  { return nil, nil }
+func (s dbSM) Close() error                   { return nil }
 func (s dbSM) SaveSnapshot(any, io.Writer, sm.ISnapshotFileCollection, <-chan struct{}) error {
 	return errNoSnapshots
 }
@@ -124,6 +126,23 @@ func (c *dbCluster) client(int) func([]byte) error {
 			return fmt.Errorf("not completed (timeout %v, rejected %v, dropped %v)",
 				r.Timeout(), r.Rejected(), r.Dropped())
 		}
+		return nil
+	}
+}
+
+func (c *dbCluster) reader(id int) func() error {
+	seen, client := uint32(0), any(uint32(id))
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		last, err := c.leader.SyncRead(ctx, dbShard, client)
+		if err != nil {
+			return err
+		}
+		if last.(uint32) < seen {
+			return errStaleRead
+		}
+		seen = last.(uint32)
 		return nil
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-func init() { peers["etcd"] = peer{start: startEtcd} }
+func init() { peers["etcd"] = peer{start: startEtcd, reads: []string{"linearizable", "lease"}} }
 
 // etcd's library is a state machine only, so this file is the runtime its
 // users have to write: one goroutine per node drains proposals and messages in
@@ -38,9 +38,22 @@ type etcdNode struct {
 	inbox   chan []*pb.Message
 	out     [nodes + 1]chan []*pb.Message // disk mode: TCP senders
 	waiting map[uint64]chan error
+	// reads are those of a request for a read index, by its number; served wait until
+	// an index is applied.
+	reads   map[uint64][]chan error
+	asked   uint64
+	served  []etcdRead
+	applied uint64
 	leader  atomic.Bool
 }
 
+// etcdRead is the reads of one request that has its index.
+type etcdRead struct {
+	index uint64
+	done  []chan error
+}
+
+// etcdProp is a command, or a read if it is nil.
 type etcdProp struct {
 	cmd  []byte
 	done chan error
@@ -58,6 +71,10 @@ var errNotLeader = errors.New("not the leader")
 func startEtcd(o options) (cluster, error) {
 	c := &etcdCluster{stop: make(chan struct{})}
 	ids := []uint64{1, 2, 3}
+	readOnly := raft.ReadOnlySafe
+	if o.read == "lease" {
+		readOnly = raft.ReadOnlyLeaseBased
+	}
 	quiet := &raft.DefaultLogger{Logger: log.New(io.Discard, "", 0)}
 	for i, id := range ids {
 		mem := raft.NewMemoryStorage()
@@ -69,7 +86,7 @@ func startEtcd(o options) (cluster, error) {
 		rn, err := raft.NewRawNode(&raft.Config{
 			ID: id, ElectionTick: 10, HeartbeatTick: 1, Storage: mem, Applied: 1,
 			MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 256,
-			CheckQuorum: true, PreVote: true, Logger: quiet,
+			CheckQuorum: true, PreVote: true, ReadOnlyOption: readOnly, Logger: quiet,
 		})
 		if err != nil {
 			return nil, err
@@ -77,7 +94,7 @@ func startEtcd(o options) (cluster, error) {
 		n := &etcdNode{
 			id: id, rn: rn, mem: mem, m: newMachine(), c: c,
 			props: make(chan etcdProp, 4096), inbox: make(chan []*pb.Message, 4096),
-			waiting: map[uint64]chan error{},
+			waiting: map[uint64]chan error{}, reads: map[uint64][]chan error{}, applied: 1,
 		}
 		if o.mode == "disk" {
 			if n.wal, err = newEtcdWAL(filepath.Join(o.dir, fmt.Sprint("wal", id))); err != nil {
@@ -118,6 +135,23 @@ func (c *etcdCluster) client(int) func([]byte) error {
 	return func(cmd []byte) error {
 		n.props <- etcdProp{cmd, done}
 		return <-done
+	}
+}
+
+func (c *etcdCluster) reader(id int) func() error {
+	done := make(chan error, 1)
+	n, seen := c.lead(), uint32(0)
+	return func() error {
+		n.props <- etcdProp{nil, done}
+		if err := <-done; err != nil {
+			return err
+		}
+		if last := n.m.lastOf(uint32(id)); last < seen {
+			return errStaleRead
+		} else {
+			seen = last
+		}
+		return nil
 	}
 }
 
@@ -188,21 +222,61 @@ func (n *etcdNode) step(ms []*pb.Message) {
 
 // propose appends the whole batch with one MsgProp, hence one broadcast.
 func (n *etcdNode) propose(batch []etcdProp) {
-	es := make([]*pb.Entry, len(batch))
-	for i, p := range batch {
-		es[i] = &pb.Entry{Data: p.cmd}
+	es := make([]*pb.Entry, 0, len(batch))
+	var reads []chan error
+	for _, p := range batch {
+		if p.cmd == nil {
+			reads = append(reads, p.done)
+			continue
+		}
+		es = append(es, &pb.Entry{Data: p.cmd})
 		n.waiting[binary.LittleEndian.Uint64(p.cmd)] = p.done
 	}
+	n.askFor(reads)
 	err := errNotLeader
-	if n.leader.Load() {
+	if len(es) == 0 {
+		err = nil
+	} else if n.leader.Load() {
 		err = n.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: proto.Uint64(n.id), Entries: es})
 	}
 	if err != nil {
 		for _, p := range batch {
-			delete(n.waiting, binary.LittleEndian.Uint64(p.cmd))
-			p.done <- err
+			if p.cmd != nil {
+				delete(n.waiting, binary.LittleEndian.Uint64(p.cmd))
+				p.done <- err
+			}
 		}
 	}
+}
+
+// askFor asks for one read index for all reads of a batch.
+func (n *etcdNode) askFor(reads []chan error) {
+	if len(reads) == 0 {
+		return
+	}
+	n.asked++
+	n.reads[n.asked] = reads
+	n.rn.ReadIndex(binary.LittleEndian.AppendUint64(nil, n.asked))
+}
+
+// serve completes the reads whose index is applied.
+func (n *etcdNode) serve(states []raft.ReadState) {
+	for _, s := range states {
+		number := binary.LittleEndian.Uint64(s.RequestCtx)
+		n.served = append(n.served, etcdRead{s.Index, n.reads[number]})
+		delete(n.reads, number)
+	}
+	kept := n.served[:0]
+	for _, r := range n.served {
+		if r.index > n.applied {
+			kept = append(kept, r)
+			continue
+		}
+		for _, done := range r.done {
+			done <- nil
+		}
+	}
+	n.served = kept
 }
 
 func (n *etcdNode) ready() {
@@ -229,6 +303,7 @@ func (n *etcdNode) ready() {
 		n.send(rd.Messages)
 	}
 	for _, e := range rd.CommittedEntries {
+		n.applied = e.GetIndex()
 		if e.GetType() != pb.EntryNormal || len(e.Data) < 8 {
 			continue
 		}
@@ -241,6 +316,7 @@ func (n *etcdNode) ready() {
 			}
 		}
 	}
+	n.serve(rd.ReadStates)
 	n.rn.Advance(rd)
 }
 

@@ -16,7 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-func init() { peers["hashicorp"] = peer{startHashicorp, []string{"wal", "bolt"}} }
+func init() { peers["hashicorp"] = peer{start: startHashicorp, stores: []string{"wal", "bolt"}} }
 
 // hcFSM is the machine as a raft.BatchingFSM.
 type hcFSM struct{ *machine }
@@ -171,6 +171,9 @@ func (c *hcCluster) stores(i int) (raft.LogStore, raft.StableStore, error) {
 func (c *hcCluster) client(int) func([]byte) error {
 	return func(command []byte) error { return c.leader.Apply(command, 0).Error() }
 }
+
+// reader is never asked for: the library has no reads.
+func (c *hcCluster) reader(int) func() error { return nil }
 
 func (c *hcCluster) machines() []*machine { return c.ms }
 

@@ -27,7 +27,10 @@ import (
 type options struct {
 	peer, mode, store, dir     string
 	clients, payload           int
+	readPercent                int
+	read                       string
 	batch, inflight            int // hashicorp's
+	hogs                       int
 	warmup, measured           time.Duration
 	cpuProfile, memProfilePath string
 }
@@ -37,6 +40,9 @@ type options struct {
 type peer struct {
 	start  func(options) (cluster, error)
 	stores []string
+	// reads are its modes of reads, the first one by default; none if nobody has made
+	// them here.
+	reads []string
 }
 
 // peers are the libraries; the file of each adds it.
@@ -69,8 +75,11 @@ func parseOptions(arguments []string) (o options, err error) {
 	flags.StringVar(&o.dir, "dir", "", "`directory` in which the data directory is made, and removed at the end (default the system's for temporary files)")
 	flags.IntVar(&o.clients, "clients", 256, "clients at a time, on the leader")
 	flags.IntVar(&o.payload, "payload", 16, "`bytes` of a command, at least 8")
+	flags.IntVar(&o.readPercent, "read-percent", 0, "percentage of the operations that are reads, 0 to 100")
+	flags.StringVar(&o.read, "read", "linearizable", "`mode` of the reads: linearizable, or etcd's lease")
 	flags.IntVar(&o.batch, "batch", 512, "hashicorp's MaxAppendEntries")
 	flags.IntVar(&o.inflight, "inflight", 0, "hashicorp's MaxRPCsInFlight (0: its default)")
+	flags.IntVar(&o.hogs, "hogs", 0, "goroutines that compute all the time beside the cluster")
 	seconds := flags.Float64("seconds", 5, "`seconds` measured")
 	warmup := flags.Float64("warmup", 1, "`seconds` of the same load before that")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "`file` for a CPU profile of the measured time")
@@ -96,8 +105,12 @@ func parseOptions(arguments []string) (o options, err error) {
 		return misuse("-store: mode mem has no choice")
 	case o.store != "" && !slices.Contains(p.stores, o.store):
 		return misuse("-store %q: %s has no such store, only [%s]", o.store, o.peer, strings.Join(p.stores, " "))
-	case o.payload < 8 || o.clients < 1 || o.batch < 1 || o.inflight < 0:
-		return misuse("-payload, -clients, -batch or -inflight is too small")
+	case o.payload < 8 || o.clients < 1 || o.batch < 1 || o.inflight < 0 || o.hogs < 0:
+		return misuse("-payload, -clients, -batch, -inflight or -hogs is too small")
+	case o.readPercent < 0 || o.readPercent > 100:
+		return misuse("-read-percent %d: not between 0 and 100", o.readPercent)
+	case o.readPercent > 0 && !slices.Contains(p.reads, o.read):
+		return misuse("-read %q: %s has only [%s] here", o.read, o.peer, strings.Join(p.reads, " "))
 	case o.measured <= 0 || o.warmup < 0:
 		return misuse("-seconds must be more than 0, -warmup at least 0")
 	}

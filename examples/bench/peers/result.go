@@ -27,6 +27,17 @@ type result struct {
 	Errors uint64 `json:"errors"`
 	// Replicated: all nodes applied as many commands as were acknowledged.
 	Replicated bool `json:"replicated"`
+	// Reads is there if some operations were reads.
+	Reads *readResult `json:"reads,omitempty"`
+}
+
+// readResult says how many of the operations were reads.
+type readResult struct {
+	Mode       string  `json:"mode"`
+	At         string  `json:"at"`
+	Percent    int     `json:"percent"`
+	Operations uint64  `json:"ops"`
+	PerSecond  float64 `json:"ops_per_sec"`
 }
 
 func (l *load) result(o options, before, after *reading) result {
@@ -36,6 +47,10 @@ func (l *load) result(o options, before, after *reading) result {
 		Operations: operations, Seconds: seconds, PerSecond: float64(operations) / seconds,
 		P50us: quantile(l.histograms, .5), P99us: quantile(l.histograms, .99), P999us: quantile(l.histograms, .999),
 		Errors: l.errors.Load(),
+	}
+	if o.readPercent > 0 {
+		n := after.reads - before.reads
+		r.Reads = &readResult{Mode: o.read, At: "leader", Percent: o.readPercent, Operations: n, PerSecond: float64(n) / seconds}
 	}
 	if operations > 0 {
 		each := 1 / float64(operations)

@@ -22,6 +22,10 @@ type cluster interface {
 	// client returns what one client proposes by. It returns nil only after the
 	// command was committed and applied on the leader.
 	client(id int) func(command []byte) error
+	// reader returns what one client reads by, of a library that has reads. It returns
+	// nil only when the machine of the leader has everything that was acknowledged
+	// before the call.
+	reader(id int) func() error
 	// machines returns the state machine of each node.
 	machines() []*machine
 	close()
@@ -30,6 +34,8 @@ type cluster interface {
 // machine is the state machine of all libraries: the last number of each client,
 // and a counter. A command begins with client<<32 | number, little endian.
 type machine struct {
+	// mu is for reads beside apply.
+	mu    sync.RWMutex
 	last  map[uint32]uint32
 	count atomic.Uint64
 }
@@ -41,8 +47,17 @@ func (m *machine) apply(command []byte) {
 		return
 	}
 	id := binary.LittleEndian.Uint64(command)
+	m.mu.Lock()
 	m.last[uint32(id>>32)] = uint32(id)
+	m.mu.Unlock()
 	m.count.Add(1)
+}
+
+// lastOf returns the last number that a client has written.
+func (m *machine) lastOf(client uint32) uint32 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.last[client]
 }
 
 // The phases of a run.
@@ -56,39 +71,54 @@ const (
 type load struct {
 	phase        atomic.Int32
 	done, errors atomic.Uint64
-	histograms   []histogram // by client
+	reads        atomic.Uint64 // those of done that were reads
+	histograms   []histogram   // by client
 	running      sync.WaitGroup
 }
 
 func startLoad(o options, c cluster) *load {
 	l := &load{histograms: make([]histogram, o.clients)}
 	for i := range o.clients {
-		propose := c.client(i)
-		l.running.Go(func() { l.client(i, o.payload, propose) })
+		propose, read := c.client(i), func() error { return nil }
+		if o.readPercent > 0 {
+			read = c.reader(i)
+		}
+		l.running.Go(func() { l.client(i, o, propose, read) })
 	}
 	return l
 }
 
-// client begins each command when the one before it was answered, and records
+// client begins each operation when the one before it was answered, and records
 // what began and ended in the measured time.
-func (l *load) client(i, payload int, propose func([]byte) error) {
-	for number := uint64(1); ; number++ {
+func (l *load) client(i int, o options, propose func([]byte) error, read func() error) {
+	number, due := uint64(0), 0
+	for {
 		before := l.phase.Load()
 		if before == stopping {
 			return
 		}
-		command := make([]byte, payload)
-		binary.LittleEndian.PutUint64(command, uint64(i)<<32|number&0xffffffff)
+		do, reading := read, true
+		if due += o.readPercent; due >= 100 {
+			due -= 100
+		} else {
+			number++
+			command := make([]byte, o.payload)
+			binary.LittleEndian.PutUint64(command, uint64(i)<<32|number&0xffffffff)
+			do, reading = func() error { return propose(command) }, false
+		}
 		begin := time.Now()
-		if err := propose(command); err != nil {
+		if err := do(); err != nil {
 			if l.errors.Add(1) < 4 {
-				fmt.Fprintln(os.Stderr, "propose:", err)
+				fmt.Fprintln(os.Stderr, "an operation:", err)
 			}
 			time.Sleep(time.Millisecond)
 			continue
 		}
 		if before == measuring && l.phase.Load() == measuring {
 			l.histograms[i].add(time.Since(begin))
+		}
+		if reading {
+			l.reads.Add(1)
 		}
 		l.done.Add(1)
 	}
@@ -97,6 +127,7 @@ func (l *load) client(i, payload int, propose func([]byte) error) {
 // reading is what stood on the meters at one end of the measured time.
 type reading struct {
 	done   uint64
+	reads  uint64
 	at     time.Time
 	cpu    time.Duration
 	memory runtime.MemStats // read apart, since that stops the world
@@ -105,7 +136,7 @@ type reading struct {
 func (r *reading) take(l *load) {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	r.done, r.at, r.cpu = l.done.Load(), time.Now(), time.Duration(u.Utime.Nano()+u.Stime.Nano())
+	r.done, r.reads, r.at, r.cpu = l.done.Load(), l.reads.Load(), time.Now(), time.Duration(u.Utime.Nano()+u.Stime.Nano())
 }
 
 // measure runs one cluster under load.
@@ -115,6 +146,7 @@ func measure(ctx context.Context, o options) (result, error) {
 		return result{}, fmt.Errorf("%s: %w", o.peer, err)
 	}
 	defer c.close()
+	defer startHogs(o.hogs)()
 	l := startLoad(o, c)
 	defer l.stop()
 	if !pause(ctx, o.warmup) {
@@ -141,9 +173,12 @@ func measure(ctx context.Context, o options) (result, error) {
 	}
 	l.stop()
 	r := l.result(o, &before, &after)
-	r.Replicated = replicated(ctx, c.machines(), l.done.Load())
+	r.Replicated = replicated(ctx, c.machines(), l.done.Load()-l.reads.Load())
 	return r, nil
 }
+
+// errStaleRead: a read missed a write that was acknowledged to its client.
+var errStaleRead = errors.New("a read missed a write that was acknowledged before it")
 
 var errStoppedEarly = errors.New("stopped early")
 

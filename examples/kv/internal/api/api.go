@@ -4,8 +4,10 @@
 //	PUT    /kv/{key}           body: the value              200 Written
 //	DELETE /kv/{key}                                        200 Written
 //	POST   /kv/{key}/cas       body: Swap                   200 Swapped
-//	GET    /kv/{key}           ?read=linearizable|stale     200 the value
+//	GET    /kv/{key}           see below                    200 the value
 //	POST   /cluster/init       body: Init                   200 Init
+//	POST   /cluster/transfer   body: Transfer               200 Leadership
+//	POST   /cluster/elect      the asked node campaigns     200 Leadership
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
@@ -14,6 +16,15 @@
 // The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
 // value is any bytes, up to 1 MiB, whatever the content type. HEAD is allowed
 // wherever GET is.
+//
+// GET /kv/{key} takes these parameters:
+//
+//	read=linearizable   sees everything that was acknowledged before: the default
+//	read=lease          the same, as long as clocks run within the bound on drift
+//	read=stale          sees what this node has
+//	max_staleness=D     of a stale read: sees everything that was acknowledged D
+//	                    before; more than 0 and at most StalenessMax
+//	min_index=N         sees the write whose answer had that index
 //
 // Each request takes ?timeout=D, with D as in "2s" or "300ms", more than 0 and
 // at most TimeoutMax. Without it TimeoutDefault applies. Every answer other
@@ -34,6 +45,9 @@ const (
 	TimeoutDefault = 5 * time.Second
 	TimeoutMax     = 5 * time.Minute
 )
+
+// StalenessMax is how old a stale read with a bound may be at most.
+const StalenessMax = 24 * time.Hour
 
 // Written answers a write: the entry that holds it.
 type Written struct {
@@ -61,10 +75,23 @@ type Init struct {
 	Members []InitMember `json:"members"`
 }
 
-// InitMember is a node and the raft address by which the others reach it.
+// InitMember is a node and the raft address by which the others reach it. Priority
+// says how much it is wanted as the leader, from 1 to 1000; 0 or absent is 100.
 type InitMember struct {
-	ID      uint64 `json:"id"`
-	Address string `json:"address"`
+	ID       uint64 `json:"id"`
+	Address  string `json:"address"`
+	Priority uint32 `json:"priority,omitempty"`
+}
+
+// Transfer asks for the leadership to be handed to a node; 0 or absent is the best.
+type Transfer struct {
+	To uint64 `json:"to"`
+}
+
+// Leadership says who leads.
+type Leadership struct {
+	Leader uint64 `json:"leader"`
+	Term   uint64 `json:"term"`
 }
 
 // Status is what a node says of itself. It is there before the node is part of
@@ -84,10 +111,24 @@ type Status struct {
 	CommitIndex   uint64 `json:"commit_index"`
 	AppliedIndex  uint64 `json:"applied_index"`
 	SnapshotIndex uint64 `json:"snapshot_index"`
+	// Priority is how much the node is wanted as the leader, 0 if it is no member.
+	Priority uint32 `json:"priority"`
+	// TransferringTo is whom this leader hands over to, 0 if to nobody.
+	TransferringTo uint64 `json:"transferring_to"`
+	// NeedsNewTerm: this leader has told another node to campaign, in vain, and will
+	// win a new term soon.
+	NeedsNewTerm bool `json:"needs_new_term,omitempty"`
 	// LastContact is how many seconds ago the node heard of its leader, 0 on the
 	// leader; absent if it never did.
 	LastContact *float64 `json:"last_contact_seconds,omitempty"`
-	Members     []Member `json:"members"`
+	// LeaseMillis is for how long the leader's lease still lasts, 0 without one. Then
+	// NoLease says why, on the leader.
+	LeaseMillis int64  `json:"lease_ms"`
+	NoLease     string `json:"no_lease,omitempty"`
+	// LastQuorumContact is how many seconds ago the leader sent the newest heartbeats
+	// that a quorum has answered; absent on others, and if there are none.
+	LastQuorumContact *float64 `json:"last_quorum_contact_seconds,omitempty"`
+	Members           []Member `json:"members"`
 	// Peers, on the leader, are the other members as it sees them.
 	Peers []Peer `json:"peers,omitempty"`
 	Joint bool   `json:"joint"`
@@ -100,7 +141,8 @@ type Status struct {
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
 	// Contradiction is what the node has heard that no correct member can say:
-	// it answers no linearizable reads until it is restarted. Absent if there is none.
+	// it answers no reads but stale ones without a bound until it is restarted. Absent
+	// if there is none.
 	Contradiction string `json:"contradiction,omitempty"`
 	// Fatal is why the group has failed on this node, empty if it has not.
 	Fatal string `json:"fatal,omitempty"`
@@ -115,9 +157,10 @@ type Waiting struct {
 // Member is one node of the cluster. While a node that lost its data is being
 // replaced, it may stand there twice.
 type Member struct {
-	ID      uint64 `json:"id"`
-	Address string `json:"address"`
-	Kind    string `json:"kind"`
+	ID       uint64 `json:"id"`
+	Address  string `json:"address"`
+	Kind     string `json:"kind"`
+	Priority uint32 `json:"priority"`
 }
 
 // Peer is what the leader knows of another member.
@@ -141,6 +184,8 @@ type Peer struct {
 	// LostData: another incarnation answers in its place, or it no longer holds what
 	// it had acknowledged; it is to be replaced.
 	LostData bool `json:"lost_data,omitempty"`
+	// Unfit is why it is not to be handed the leadership; absent if it may be.
+	Unfit string `json:"unfit,omitempty"`
 }
 
 // Health answers a probe.
@@ -172,12 +217,21 @@ const (
 	// Forming: time ran out before the cluster was complete. The error says for
 	// whom it waits, and why.
 	Forming Code = "forming"
-	// Contradiction: the node answers no linearizable reads, for what it holds may
-	// not be what was acknowledged. Others may answer.
-	Contradiction  Code = "contradiction"
+	// Contradiction: the node answers no reads but stale ones without a bound, for what
+	// it holds may not be what was acknowledged. Others may answer.
+	Contradiction Code = "contradiction"
+	// TooStale: no leader said in time what is current, and the node's state is older
+	// than the read allows.
+	TooStale       Code = "too_stale"
 	UnknownOutcome Code = "unknown_outcome"
 	Stopped        Code = "stopped"
 	Timeout        Code = "timeout"
+	// TransferFailed: the leadership was not handed over, as far as is known. The
+	// reason is one of those of the README.
+	TransferFailed Code = "transfer_failed"
+	// ElectionFailed: the node was asked to campaign, and does not lead. It has a
+	// reason too.
+	ElectionFailed Code = "election_failed"
 	// Internal is an error that the server has no other name for: its log says
 	// more. No write ends like that.
 	Internal Code = "internal"
@@ -190,11 +244,13 @@ func (c Code) HTTPStatus() int {
 		return http.StatusBadRequest
 	case NotFound:
 		return http.StatusNotFound
+	case TransferFailed, ElectionFailed:
+		return http.StatusConflict
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
-	case NoLeader, NoCluster, Forming, Contradiction, UnknownOutcome, Stopped:
+	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped:
 		return http.StatusServiceUnavailable
 	case Timeout:
 		return http.StatusGatewayTimeout
@@ -207,11 +263,13 @@ type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"error"`
 	// MayHaveHappened: what was asked for may have been carried out, or may be
-	// yet. It is true with UnknownOutcome and Forming, and false with every other
-	// code.
+	// yet. It is true with UnknownOutcome and Forming, may be true with
+	// TransferFailed, and is false with every other code.
 	MayHaveHappened bool `json:"may_have_happened"`
 	// Leader is the node that leads as far as the asked one knows, or 0.
 	Leader uint64 `json:"leader"`
+	// Reason is a word for why, with TransferFailed and ElectionFailed.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Error implements error.

@@ -34,6 +34,6 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe())
-	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus())
+	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect())
 	return root
 }

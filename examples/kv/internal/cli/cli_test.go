@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -64,6 +65,60 @@ func TestErrors(t *testing.T) {
 	code, stdout, stderr := run(t, "put", "k", "v", "--http", front.URL)
 	if code != 1 || stdout != "" || !strings.Contains(stderr, "unknown_outcome: too late (the write may have been carried out") {
 		t.Errorf("%d %q %q", code, stdout, stderr)
+	}
+}
+
+// TestLeadership: the commands that move the leadership, and what is wrong with
+// priorities.
+func TestLeadership(t *testing.T) {
+	var got string
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = r.Method + " " + r.URL.Path + " " + string(body)
+		if strings.Contains(got, "9") {
+			w.WriteHeader(409)
+			_, _ = w.Write([]byte(`{"code":"transfer_failed","error":"no","may_have_happened":true,"leader":1,"reason":"timed_out"}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"leader":2,"term":3}`))
+	}))
+	defer front.Close()
+	for _, test := range []struct {
+		args []string
+		sent string
+	}{
+		{[]string{"transfer"}, `POST /cluster/transfer {"to":0}`},
+		{[]string{"transfer", "--to", "2"}, `POST /cluster/transfer {"to":2}`},
+		{[]string{"elect"}, "POST /cluster/elect "},
+	} {
+		code, stdout, stderr := run(t, append(test.args, "--http", front.URL)...)
+		if code != 0 || stdout != "{\"leader\":2,\"term\":3}\n" || stderr != "" || got != test.sent {
+			t.Errorf("kv %q: %d %q %q, sent %q", test.args, code, stdout, stderr, got)
+		}
+	}
+	code, _, stderr := run(t, "transfer", "--to", "9", "--http", front.URL)
+	if code != 1 || !strings.Contains(stderr, "transfer_failed: no (kv status says who leads)") {
+		t.Errorf("%d %q", code, stderr)
+	}
+	code, _, _ = run(t, "init", "--http", front.URL, "--members", "1=a:1,2=b:2", "--priority", "2=200")
+	if want := `POST /cluster/init {"members":[{"id":1,"address":"a:1"},{"id":2,"address":"b:2","priority":200}]}`; code != 0 || got != want {
+		t.Errorf("%d, sent %q", code, got)
+	}
+	for _, wrong := range []string{"2", "2=", "=5", "2=0", "2=1001", "2=-1", "3=100", "x=5", "2=99999999999"} {
+		for _, args := range [][]string{
+			{"init", "--http", front.URL, "--members", "1=a:1,2=b:2", "--priority", wrong},
+			{"serve", "--id", "1", "--store", "memory", "--init", "1=a:1,2=b:2", "--priority", wrong},
+		} {
+			if code, _, stderr := run(t, args...); code != 1 || !strings.Contains(stderr, "kv: --") {
+				t.Errorf("kv %q: %d %q", args, code, stderr)
+			}
+		}
+	}
+	if code, _, stderr := run(t, "init", "--members", "1=a:1,2=b:2", "--priority", "2=5", "--priority", "2=6"); code != 1 || !strings.Contains(stderr, "node 2 stands there twice") {
+		t.Errorf("%d %q", code, stderr)
+	}
+	if code, _, stderr := run(t, "serve", "--id", "1", "--store", "memory", "--priority", "1=5"); code != 1 || !strings.Contains(stderr, "there is no --init") {
+		t.Errorf("%d %q", code, stderr)
 	}
 }
 

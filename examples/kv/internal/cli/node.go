@@ -121,7 +121,8 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	n := &node{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.closeStores(), n.closeTraces(ctx))
+			err = errors.Join(err, n.closeStores())
+			n.closeTraces(ctx)
 		}
 	}()
 	if n.numbers, err = prometheus.New(prometheus.Config{Node: troupe.NodeID(s.id), Groups: []troupe.GroupID{1}}); err != nil {
@@ -189,7 +190,8 @@ func openMachine(s *settings, logger *slog.Logger) (machine.Machine, error) {
 	return machine.OpenBadger(filepath.Join(s.data, "machine"), logger)
 }
 
-// close stops the group in order, then closes what it stood on. A group that
+// close stops the group in order, a leader after it has handed over, then closes
+// what it stood on. A group that
 // has failed has said so; that is no failure of its end.
 func (n *node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
@@ -198,21 +200,20 @@ func (n *node) close() error {
 		// The stores are still in use, and end with the process.
 		return err
 	}
-	return errors.Join(n.closeStores(), n.closeTraces(ctx))
+	err := n.closeStores()
+	n.closeTraces(ctx)
+	return err
 }
 
 // closeTraces sends what is left. A collector that does not take it costs the
-// spans, and is no failure of the node's end.
-func (n *node) closeTraces(ctx context.Context) error {
+// spans, and is no failure of the node's end: the log has told of it.
+func (n *node) closeTraces(ctx context.Context) {
 	if n.traces == nil {
-		return nil
+		return
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushLimit)
 	defer cancel()
-	if err := n.traces.Shutdown(limited); err != nil && limited.Err() == nil {
-		return err
-	}
-	return nil
+	_ = n.traces.Shutdown(limited)
 }
 
 func (n *node) closeStores() error {

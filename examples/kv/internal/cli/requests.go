@@ -57,7 +57,7 @@ func newDelete() *cobra.Command {
 }
 
 func newGet() *cobra.Command {
-	var read string
+	var read client.Read
 	command := request("get KEY", "Write the value of a key to standard output", cobra.ExactArgs(1), func(c *cobra.Command, to *client.Client, args []string) error {
 		value, err := to.Get(c.Context(), args[0], read)
 		if err != nil {
@@ -70,7 +70,9 @@ func newGet() *cobra.Command {
 		_, err = c.OutOrStdout().Write(value)
 		return err
 	})
-	command.Flags().StringVar(&read, "read", "linearizable", "linearizable or stale")
+	command.Flags().StringVar(&read.Mode, "read", "linearizable", "linearizable, lease or stale")
+	command.Flags().DurationVar(&read.MaxStaleness, "max-staleness", 0, "of a stale read: how old the node's state may be; 0 for no bound")
+	command.Flags().Uint64Var(&read.MinIndex, "min-index", 0, "see at least the write that was answered with this index")
 	return command
 }
 
@@ -118,11 +120,14 @@ func newStatus() *cobra.Command {
 }
 
 func newInit() *cobra.Command {
-	var list []string
+	var list, priorities []string
 	command := request("init", "Form a cluster of new nodes", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
 		members, err := parseMembers(list)
 		if err != nil {
 			return fmt.Errorf("--members: %w", err)
+		}
+		if err := parsePriorities(priorities, members); err != nil {
+			return fmt.Errorf("--priority: %w", err)
 		}
 		return show(c, api.Init{Members: members}, to.Init(c.Context(), members))
 	})
@@ -130,6 +135,7 @@ func newInit() *cobra.Command {
 same list, at once and again: one cluster comes of it. If time runs out before it
 is complete, the error says for whom it waits, and why; status says so too.`
 	command.Flags().StringSliceVar(&list, "members", nil, "all members with their raft addresses, 1=HOST:PORT,2=HOST:PORT,...")
+	command.Flags().StringArrayVar(&priorities, "priority", nil, prioritiesUsage)
 	mustRequire(command, "members")
 	return command
 }
@@ -194,6 +200,8 @@ func explain(err error) error {
 		return err
 	case answer.Code == api.Forming:
 		return fmt.Errorf("%w (the cluster may be formed yet; the same list may be given again)", err)
+	case answer.Code == api.TransferFailed:
+		return fmt.Errorf("%w (kv status says who leads)", err)
 	}
 	return fmt.Errorf("%w (the write may have been carried out, or may be yet)", err)
 }

@@ -26,6 +26,7 @@ type settings struct {
 	data            string
 	store           string
 	init            []string
+	priority        []string
 	peer            []string
 	dial            []string
 	electionTimeout time.Duration
@@ -60,7 +61,8 @@ standard output:
 A new node waits until it is part of a cluster. With --init it forms one with the
 nodes of that list; all of them may be started with the same --init, at the same
 time and again, and one cluster comes of it. On a node that belongs to it already
-the flag does nothing. The command init does the same over HTTP.
+the flag does nothing. The command init does the same over HTTP. A node that
+leads hands over to another before it ends.
 
 A node that lost its data, as one with --store memory whenever it ends, is not
 counted as the member that it was. With --init it says so in its log.
@@ -92,6 +94,7 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.StringVar(&s.raftAddress, "raft", "127.0.0.1:9001", "address for the other nodes; port 0 takes a free one")
 	f.StringVar(&s.advertise, "advertise", "", "HOST:PORT: where the other nodes reach this one, if not at --raft; port 0 stands for that of --raft")
 	f.StringSliceVar(&s.init, "init", nil, "form a cluster of these members, or join its forming: 1=HOST:PORT,2=HOST:PORT,...")
+	f.StringArrayVar(&s.priority, "priority", nil, "with --init, "+prioritiesUsage)
 	f.StringVar(&s.data, "data", "", "directory of the node's data; required with --store badger")
 	f.StringVar(&s.store, "store", storeBadger, "badger or memory")
 	f.StringArrayVar(&s.peer, "peer", nil, "ID=HOST:PORT: a hint where a peer may be now; may be repeated")
@@ -141,6 +144,9 @@ func (s *settings) completeAddresses() (err error) {
 	if s.members, err = s.founding(); err != nil {
 		return fmt.Errorf("--init: %w", err)
 	}
+	if len(s.priority) > 0 && len(s.init) == 0 {
+		return errors.New("--priority: there is no --init")
+	}
 	if s.hints, err = parseAddresses(s.peer); err != nil {
 		return fmt.Errorf("--peer: %w", err)
 	}
@@ -159,12 +165,17 @@ func (s *settings) founding() ([]troupe.Member, error) {
 		return nil, nil
 	}
 	list, err := parseMembers(s.init)
+	if err == nil {
+		err = parsePriorities(s.priority, list)
+	}
 	if err != nil {
 		return nil, err
 	}
 	var members []troupe.Member
 	for _, m := range list {
-		members = append(members, troupe.At(troupe.NodeID(m.ID), m.Address))
+		member := troupe.At(troupe.NodeID(m.ID), m.Address)
+		member.Priority = m.Priority
+		members = append(members, member)
 	}
 	if !slices.ContainsFunc(list, func(m api.InitMember) bool { return m.ID == s.id }) {
 		return nil, fmt.Errorf("node %d, which is this one, is not in the list", s.id)

@@ -114,3 +114,27 @@ func TestServeExportsTraces(t *testing.T) {
 		}
 	}
 }
+
+// TestServeEndsWithoutCollector asserts that spans which nobody takes are no failure
+// of a node's end.
+func TestServeEndsWithoutCollector(t *testing.T) {
+	collector, err := otlptest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nowhere := collector.GRPC
+	collector.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stdout, stderr := &lines{out: make(chan string, 8)}, &bytes.Buffer{}
+	ended := make(chan int, 1)
+	go func() {
+		args := strings.Fields("serve --id 1 --store memory --http 127.0.0.1:0 --raft 127.0.0.1:0 --trace-ratio 1 --otlp " + nowhere)
+		ended <- Run(ctx, args, strings.NewReader(""), stdout, stderr)
+	}()
+	<-stdout.out // it is ready, and its start was traced
+	stop()
+	if code := <-ended; code != 0 || !strings.Contains(stderr.String(), "spans cannot be exported") {
+		t.Errorf("serve ended with %d, and its log is\n%s", code, stderr)
+	}
+}

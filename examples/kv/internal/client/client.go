@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,12 +83,25 @@ func (c *Client) Swap(ctx context.Context, key string, swap api.Swap) (api.Swapp
 	return answer, err
 }
 
-// Get returns the value of a key. Its read mode is "linearizable", "stale" or,
-// for the server's default, "".
-func (c *Client) Get(ctx context.Context, key, read string) ([]byte, error) {
+// Read says how current a read has to be; package api says what the fields do. The
+// zero value is the server's default.
+type Read struct {
+	Mode         string
+	MaxStaleness time.Duration
+	MinIndex     uint64
+}
+
+// Get returns the value of a key.
+func (c *Client) Get(ctx context.Context, key string, read Read) ([]byte, error) {
 	parameters := url.Values{}
-	if read != "" {
-		parameters.Set("read", read)
+	if read.Mode != "" {
+		parameters.Set("read", read.Mode)
+	}
+	if read.MaxStaleness != 0 {
+		parameters.Set("max_staleness", read.MaxStaleness.String())
+	}
+	if read.MinIndex != 0 {
+		parameters.Set("min_index", strconv.FormatUint(read.MinIndex, 10))
 	}
 	return c.send(ctx, http.MethodGet, keyPath(key), parameters, nil)
 }
@@ -99,6 +113,24 @@ func (c *Client) Init(ctx context.Context, members []api.InitMember) error {
 		return fmt.Errorf("client: %w", err)
 	}
 	return c.exchange(ctx, http.MethodPost, "/cluster/init", request, &api.Init{})
+}
+
+// Transfer hands the leadership to a node, 0 for the best.
+func (c *Client) Transfer(ctx context.Context, to uint64) (api.Leadership, error) {
+	var answer api.Leadership
+	request, err := json.Marshal(api.Transfer{To: to})
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/cluster/transfer", request, &answer)
+	return answer, err
+}
+
+// Elect lets the server's node campaign.
+func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
+	var answer api.Leadership
+	err := c.exchange(ctx, http.MethodPost, "/cluster/elect", nil, &answer)
+	return answer, err
 }
 
 // Status asks the server for its status.

@@ -58,11 +58,13 @@ func TestRequests(t *testing.T) {
 			return check(w.Swapped && w.Index == 7, err)
 		}, seen{"POST", "/kv/cas/cas", "timeout=2s", `{"old":null,"new":"1"}`}},
 		{func() error {
-			v, err := c.Get(ctx, "k", "stale")
+			v, err := c.Get(ctx, "k", Read{Mode: "stale", MaxStaleness: time.Second, MinIndex: 7})
 			return check(strings.Contains(string(v), "swapped"), err)
-		}, seen{"GET", "/kv/k", "read=stale&timeout=2s", ""}},
-		{func() error { _, err := c.Get(ctx, "k", ""); return err }, seen{"GET", "/kv/k", "timeout=2s", ""}},
+		}, seen{"GET", "/kv/k", "max_staleness=1s&min_index=7&read=stale&timeout=2s", ""}},
+		{func() error { _, err := c.Get(ctx, "k", Read{}); return err }, seen{"GET", "/kv/k", "timeout=2s", ""}},
 		{func() error { s, err := c.Status(ctx); return check(s.ID == 5, err) }, seen{"GET", "/status", "timeout=2s", ""}},
+		{func() error { l, err := c.Transfer(ctx, 5); return check(l.Term == 3, err) }, seen{"POST", "/cluster/transfer", "timeout=2s", `{"to":5}`}},
+		{func() error { l, err := c.Elect(ctx); return check(l.Term == 3, err) }, seen{"POST", "/cluster/elect", "timeout=2s", ""}},
 		{func() error { return c.Init(ctx, []api.InitMember{{ID: 1, Address: "a:1"}}) }, seen{"POST", "/cluster/init", "timeout=2s", `{"members":[{"id":1,"address":"a:1"}]}`}},
 	} {
 		if err := test.send(); err != nil {

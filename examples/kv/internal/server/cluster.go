@@ -33,8 +33,11 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 			return badRequest("member %d: %v", m.ID, err)
 		case host == "" || port == "" || port == "0" || len(m.Address) > membership.AddressBytesMax:
 			return badRequest("member %d: %q is no address that others can dial", m.ID, m.Address)
+		case m.Priority > troupe.PriorityMax:
+			return badRequest("member %d: priority %d; it is %d to %d", m.ID, m.Priority, troupe.PriorityLast, troupe.PriorityMax)
 		}
 		members[i] = troupe.At(troupe.NodeID(m.ID), m.Address)
+		members[i].Priority = m.Priority
 	}
 	if err := s.raft.Bootstrap(r.Context(), members...); err != nil {
 		return err
@@ -57,20 +60,28 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		CommitIndex:    uint64(status.Committed),
 		AppliedIndex:   uint64(status.Applied),
 		SnapshotIndex:  uint64(status.SnapshotIndex),
+		Priority:       status.Priority,
+		TransferringTo: uint64(status.TransferringTo),
+		NeedsNewTerm:   status.NeedsNewTerm,
 		Members:        make([]api.Member, 0, len(c.Members)),
 		Joint:          c.Joint(),
 		Forming:        status.Bootstrapping,
 		UnknownToGroup: status.UnknownToGroup,
+		LeaseMillis:    status.Lease.Milliseconds(),
+		NoLease:        status.NoLease,
 		Fatal:          fatal(s.raft.Err()),
 	}
 	for _, m := range c.Members {
-		answer.Members = append(answer.Members, api.Member{ID: uint64(m.ID), Address: m.Address, Kind: c.Kind(m.Identity).String()})
+		answer.Members = append(answer.Members, api.Member{ID: uint64(m.ID), Address: m.Address, Kind: c.Kind(m.Identity).String(), Priority: m.Rank()})
 	}
 	if status.Contradiction != nil {
 		answer.Contradiction = status.Contradiction.Error()
 	}
 	if status.LastContact >= 0 {
 		answer.LastContact = new(status.LastContact.Seconds())
+	}
+	if status.LastQuorumContact >= 0 {
+		answer.LastQuorumContact = new(status.LastQuorumContact.Seconds())
 	}
 	for i := range status.Peers {
 		answer.Peers = append(answer.Peers, peer(&status.Peers[i]))
@@ -87,6 +98,9 @@ func peer(p *troupe.PeerStatus) api.Peer {
 		ID: uint64(p.ID), Mode: p.Mode.String(), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries, LagSeconds: p.Lag.Seconds(),
 		InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes, SendErrors: p.SendErrors,
 		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData,
+	}
+	if p.Unfit != troupe.Fit {
+		peer.Unfit = p.Unfit.String()
 	}
 	if p.LastContact >= 0 {
 		peer.LastContact = new(p.LastContact.Seconds())

@@ -24,14 +24,23 @@ func (s *Server) describe(err error) *api.Error {
 		refused   *troupe.BootstrapError
 		forming   *troupe.FormingError
 		doubtful  *troupe.ContradictionError
+		stale     *troupe.TooStaleError
+		transfer  *troupe.TransferError
+		elect     *troupe.ElectError
 	)
 	switch {
+	case errors.As(err, &transfer):
+		e.Code, e.Reason, e.MayHaveHappened = api.TransferFailed, transferReasons[transfer.Reason], transfer.MayHaveHappened()
+	case errors.As(err, &elect):
+		e.Code, e.Reason = api.ElectionFailed, electReasons[elect.Reason]
 	case errors.As(err, &forming):
 		e.Code, e.MayHaveHappened = api.Forming, true
 	case troupe.MayHaveHappened(err):
 		e.Code, e.MayHaveHappened = api.UnknownOutcome, true
 	case errors.As(err, &sent):
 		e.Code, e.Message = sent.Code, sent.Message
+	case errors.Is(err, troupe.ErrTransferring):
+		e.Code = api.NoLeader
 	case errors.As(err, &failed), errors.Is(err, troupe.ErrStopped), errors.Is(err, machine.ErrClosed):
 		e.Code = api.Stopped
 	case errors.As(err, &large):
@@ -40,6 +49,8 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.BadRequest
 	case errors.Is(err, troupe.ErrNoCluster):
 		e.Code, e.Message = api.NoCluster, noCluster(status)
+	case errors.As(err, &stale):
+		e.Code = api.TooStale
 	case errors.As(err, &doubtful):
 		e.Code = api.Contradiction
 	case errors.Is(err, troupe.ErrOverloaded):

@@ -93,18 +93,14 @@ func swapValue(name string, raw json.RawMessage) ([]byte, error) {
 
 // get reads the local machine, once it is known to be current enough.
 func (s *Server) get(w http.ResponseWriter, r *http.Request, key string) error {
-	mode, err := query(r, "read")
+	modes, err := readModes(r)
 	if err != nil {
 		return err
 	}
-	switch mode {
-	case "", "linearizable":
-		if _, err := s.raft.ReadIndex(r.Context(), troupe.Linearizable); err != nil {
+	for _, mode := range modes {
+		if _, err := s.raft.ReadIndex(r.Context(), mode); err != nil {
 			return err
 		}
-	case "stale":
-	default:
-		return badRequest("read is %q; it is linearizable or stale", mode)
 	}
 	value, found, err := s.reader.Get(key)
 	switch {

@@ -19,8 +19,10 @@ import (
 // Raft is the part of *troupe.Raft that the server uses.
 type Raft interface {
 	Propose(ctx context.Context, command []byte, options ...troupe.ProposeOption) (troupe.Result, error)
-	ReadIndex(ctx context.Context, mode troupe.ReadMode) (troupe.Index, error)
+	ReadIndex(ctx context.Context, mode troupe.ReadMode, options ...troupe.ReadOption) (troupe.Index, error)
 	Bootstrap(ctx context.Context, members ...troupe.Member) error
+	TransferLeadership(ctx context.Context, to troupe.NodeID) error
+	Elect(ctx context.Context) error
 	Status() troupe.Status
 	Err() error
 }
@@ -99,6 +101,10 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 	switch path {
 	case "/cluster/init":
 		return map[string]handler{http.MethodPost: s.form}, true
+	case "/cluster/transfer":
+		return map[string]handler{http.MethodPost: s.transfer}, true
+	case "/cluster/elect":
+		return map[string]handler{http.MethodPost: s.elect}, true
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
 	case "/metrics":

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,8 +39,10 @@ type fakeRaft struct {
 	status   troupe.Status
 	last     core.LogID
 	proposed int
-	read     int
+	read     []troupe.ReadMode
 	members  []troupe.Member
+	// transferred are the targets of transfers.
+	transferred []troupe.NodeID
 }
 
 func newFake() *fakeRaft {
@@ -82,10 +85,10 @@ func (f *fakeRaft) Propose(ctx context.Context, command []byte, _ ...troupe.Prop
 	return troupe.Result{LogID: f.last, Value: results[0]}, nil
 }
 
-func (f *fakeRaft) ReadIndex(ctx context.Context, mode troupe.ReadMode) (troupe.Index, error) {
+func (f *fakeRaft) ReadIndex(ctx context.Context, mode troupe.ReadMode, _ ...troupe.ReadOption) (troupe.Index, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.read++
+	f.read = append(f.read, mode)
 	return f.last.Index, f.fail(ctx)
 }
 
@@ -93,6 +96,23 @@ func (f *fakeRaft) Bootstrap(ctx context.Context, members ...troupe.Member) erro
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.members = members
+	return f.fail(ctx)
+}
+
+func (f *fakeRaft) TransferLeadership(ctx context.Context, to troupe.NodeID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.transferred = append(f.transferred, to)
+	if err := f.fail(ctx); err != nil {
+		return err
+	}
+	f.status.Leader, f.status.Term = max(to, 2), f.status.Term+1
+	return nil
+}
+
+func (f *fakeRaft) Elect(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.fail(ctx)
 }
 
@@ -140,7 +160,9 @@ func (e exchange) run(t *testing.T, s *Server) *http.Response {
 func decodeError(t *testing.T, body string) api.Error {
 	t.Helper()
 	var fields map[string]any
-	if err := json.Unmarshal([]byte(body), &fields); err != nil || len(fields) != 4 {
+	err := json.Unmarshal([]byte(body), &fields)
+	delete(fields, "reason") // which some codes have
+	if err != nil || len(fields) != 4 {
 		t.Fatalf("not an error body: %.200s", body)
 	}
 	var answer api.Error
@@ -232,7 +254,20 @@ func TestContract(t *testing.T) {
 		{"GET", "/kv/p?timeout=2", "", 400, "bad_request"},
 		{"GET", "/kv/p?timeout=", "", 400, "bad_request"},
 		{"GET", "/kv/p?timeout=1s&timeout=2s", "", 400, "bad_request"},
-		{"GET", "/kv/p?read=lease", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=lease", "", 200, "x"},
+		{"GET", "/kv/p?read=stale&max_staleness=500ms&min_index=21", "", 200, "x"},
+		{"GET", "/kv/p?read=fresh", "", 400, "bad_request"},
+		{"GET", "/kv/p?max_staleness=1s", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=lease&max_staleness=1s", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=stale&max_staleness=0", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=stale&max_staleness=-1s", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=stale&max_staleness=25h", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=stale&max_staleness=9999999h", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=stale&max_staleness=5", "", 400, "bad_request"},
+		{"GET", "/kv/p?read=stale&max_staleness=", "", 400, "bad_request"},
+		{"GET", "/kv/p?min_index=0", "", 400, "bad_request"},
+		{"GET", "/kv/p?min_index=-1", "", 400, "bad_request"},
+		{"GET", "/kv/p?min_index=x", "", 400, "bad_request"},
 		{"GET", "/kv/p?read=", "", 400, "bad_request"},
 		{"GET", "/kv/p?a;b", "", 400, "bad_request"},
 		{"GET", "/kv/p?other=1", "", 200, "x"},
@@ -260,19 +295,28 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// TestReadModes wants the stale read, and it alone, to ask nobody.
+// TestReadModes wants each request to ask for what it says, and a stale read without
+// a bound to ask nobody.
 func TestReadModes(t *testing.T) {
 	f := newFake()
 	s := quiet(f)
 	exchange{"PUT", "/kv/a", "x", 200, `{"term":3,"index":1}`}.run(t, s)
-	exchange{"GET", "/kv/a?read=stale", "", 200, "x"}.run(t, s)
-	if f.read != 0 {
-		t.Fatal("a stale read asked the group")
-	}
-	exchange{"GET", "/kv/a", "", 200, "x"}.run(t, s)
-	exchange{"GET", "/kv/a?read=linearizable", "", 200, "x"}.run(t, s)
-	if f.read != 2 {
-		t.Fatalf("%d linearizable reads instead of 2", f.read)
+	for query, want := range map[string][]troupe.ReadMode{
+		"":                                {troupe.Linearizable},
+		"?read=stale":                     {},
+		"?read=linearizable":              {troupe.Linearizable},
+		"?read=lease":                     {troupe.Lease},
+		"?read=stale&max_staleness=500ms": {troupe.Stale(500 * time.Millisecond)},
+		"?read=stale&max_staleness=24h":   {troupe.Stale(24 * time.Hour)},
+		"?read=stale&min_index=1":         {troupe.AtLeast(1)},
+		"?min_index=1":                    {troupe.Linearizable, troupe.AtLeast(1)},
+		"?read=stale&max_staleness=1s&min_index=1": {troupe.Stale(time.Second), troupe.AtLeast(1)},
+	} {
+		f.read = nil
+		exchange{"GET", "/kv/a" + query, "", 200, "x"}.run(t, s)
+		if !slices.Equal(f.read, want) {
+			t.Errorf("%q reads %v, want %v", query, f.read, want)
+		}
 	}
 }
 
@@ -290,11 +334,14 @@ func TestErrors(t *testing.T) {
 		{&troupe.FormingError{Cause: context.DeadlineExceeded}, api.Forming, 1},
 		{&troupe.FormingError{Begun: true, WaitsFor: []troupe.Waiting{{Node: 3, Why: "unreachable: refused"}}, Cause: context.DeadlineExceeded}, api.Forming, 1},
 		{&troupe.NotLeaderError{}, api.NoLeader, 1},
+		{troupe.ErrTransferring, api.NoLeader, 1},
 		{&troupe.NotLeaderError{Leader: 7}, api.NoLeader, 7},
 		{&troupe.LostError{}, api.NoLeader, 1},
 		{troupe.ErrNotReady, api.NoLeader, 1},
 		{troupe.ErrTermChanged, api.NoLeader, 1},
 		{&troupe.ContradictionError{Text: "two leaders"}, api.Contradiction, 1},
+		{&troupe.TooStaleError{Age: time.Second, Cause: context.DeadlineExceeded}, api.TooStale, 1},
+		{&troupe.TooStaleError{LagEntries: 5}, api.TooStale, 1},
 		{troupe.ErrOverloaded, api.Overloaded, 1},
 		{troupe.ErrStopped, api.Stopped, 1},
 		{&troupe.FatalError{Cause: broken}, api.Stopped, 1},
@@ -362,6 +409,8 @@ func TestInit(t *testing.T) {
 		`{"members":[{"id":1,"address":":9001"}]}`,
 		`{"members":[{"id":-1,"address":"127.0.0.1:1"}]}`,
 		`{"members":[{"id":"1","address":"127.0.0.1:1"}]}`,
+		`{"members":[{"id":1,"address":"127.0.0.1:1","priority":1001}]}`,
+		`{"members":[{"id":1,"address":"127.0.0.1:1","priority":-1}]}`,
 	} {
 		exchange{"POST", "/cluster/init", body, 400, "bad_request"}.run(t, s)
 	}
@@ -380,7 +429,7 @@ func TestInit(t *testing.T) {
 
 // outsider is the status of a node that is part of no cluster.
 func outsider() troupe.Status {
-	s := troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}, LastContact: -1}
+	s := troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}, LastContact: -1, LastQuorumContact: -1}
 	s.Role = troupe.RoleNone
 	return s
 }
@@ -390,34 +439,37 @@ func TestStatus(t *testing.T) {
 	f.status.Cluster = troupe.ClusterID{1, 2, 3}
 	hash := f.status.Cluster.String()
 	s := quiet(f)
+	f.status.Priority, f.status.TransferringTo, f.status.NeedsNewTerm = 200, 2, true
 	f.status.Last, f.status.Committed, f.status.Applied, f.status.SnapshotIndex = 9, 8, 7, 6
+	f.status.Lease, f.status.LastQuorumContact = 812*time.Millisecond+999, 125*time.Millisecond
 	f.status.Peers = []troupe.PeerStatus{
 		{Identity: troupe.Identity{ID: 2, Incarnation: 0xdef}, Match: 5, LagEntries: 4, Lag: 1500 * time.Millisecond, Mode: troupe.StreamReplicate,
 			InflightMessages: 2, InflightBytes: 99, LastContact: 250 * time.Millisecond, SendErrors: 3},
-		{Identity: troupe.Identity{ID: 3}, Mode: troupe.StreamSnapshot, LastContact: -1, SnapshotBytes: 10, SnapshotTotalBytes: 20, LostData: true},
+		{Identity: troupe.Identity{ID: 3}, Mode: troupe.StreamSnapshot, LastContact: -1, SnapshotBytes: 10, SnapshotTotalBytes: 20, LostData: true, Unfit: troupe.UnfitSick},
 	}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"leader","term":3,"leader":1,` +
-		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"last_contact_seconds":0,` +
-		`"members":[{"id":1,"address":"a:1","kind":"voter"},{"id":2,"address":"b:2","kind":"learner"}],` +
+		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"priority":200,"transferring_to":2,"needs_new_term":true,"last_contact_seconds":0,"lease_ms":812,"last_quorum_contact_seconds":0.125,` +
+		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"learner","priority":100}],` +
 		`"peers":[{"id":2,"mode":"replicate","match_index":5,"lag_entries":4,"lag_seconds":1.5,"inflight_messages":2,"inflight_bytes":99,"last_contact_seconds":0.25,"send_errors":3},` +
-		`{"id":3,"mode":"snapshot","match_index":0,"lag_entries":0,"lag_seconds":0,"inflight_messages":0,"inflight_bytes":0,"send_errors":0,"snapshot_bytes":10,"snapshot_total_bytes":20,"lost_data":true}],` +
+		`{"id":3,"mode":"snapshot","match_index":0,"lag_entries":0,"lag_seconds":0,"inflight_messages":0,"inflight_bytes":0,"send_errors":0,"snapshot_bytes":10,"snapshot_total_bytes":20,"lost_data":true,"unfit":"sick"}],` +
 		`"joint":false,"forming":false,"unknown_to_group":false}`}.run(t, s)
 
 	c := &f.status.Configuration
 	c.Outgoing = []membership.Identity{c.Members[1].Identity}
 	f.status.Role, f.status.Leader, f.status.Bootstrapping, f.status.UnknownToGroup = troupe.RolePreCandidate, 0, true, true
-	f.status.Peers, f.status.LastContact = nil, -1
+	f.status.Peers, f.status.LastContact, f.status.LastQuorumContact, f.status.Lease, f.status.NoLease = nil, -1, -1, 0, "no quorum"
+	f.status.TransferringTo, f.status.NeedsNewTerm = 0, false
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "is a learner, 5000 entries behind"}}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"candidate","term":3,"leader":0,` +
-		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,` +
-		`"members":[{"id":1,"address":"a:1","kind":"voter"},{"id":2,"address":"b:2","kind":"voter"}],` +
+		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"priority":200,"transferring_to":0,"lease_ms":0,"no_lease":"no quorum",` +
+		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"voter","priority":100}],` +
 		`"joint":true,"forming":true,"waits_for":[{"id":2,"why":"is a learner, 5000 entries behind"}],"unknown_to_group":true}`}.run(t, s)
 	exchange{"GET", "/readyz", "", 503, "no_leader"}.run(t, s)
 	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":0}`}.run(t, s)
 
 	// Before the cluster is formed.
 	f.status = outsider()
-	empty := `"cluster":"none","role":"none","term":0,"leader":0,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,"members":[],"joint":false,"forming":false`
+	empty := `"cluster":"none","role":"none","term":0,"leader":0,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,"priority":0,"transferring_to":0,"lease_ms":0,"members":[],"joint":false,"forming":false`
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc",` + empty + `,"unknown_to_group":false}`}.run(t, s)
 	exchange{"GET", "/readyz", "", 503, "no_cluster"}.run(t, s)
 	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":0}`}.run(t, s)
@@ -486,5 +538,58 @@ func TestSlowBody(t *testing.T) {
 	}
 	if f.proposed != 0 {
 		t.Fatal("it was proposed")
+	}
+}
+
+// TestTransferAndElect: what is asked for, and how it fails.
+func TestTransferAndElect(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	exchange{"POST", "/cluster/transfer", `{"to":7}`, 200, `{"leader":7,"term":4}`}.run(t, s)
+	exchange{"POST", "/cluster/transfer", `{}`, 200, `{"leader":2,"term":5}`}.run(t, s)
+	exchange{"POST", "/cluster/transfer", ``, 200, `{"leader":2,"term":6}`}.run(t, s)
+	exchange{"POST", "/cluster/elect", ``, 200, `{"leader":2,"term":6}`}.run(t, s)
+	if want := []troupe.NodeID{7, 0, 0}; !slices.Equal(f.transferred, want) {
+		t.Errorf("transfers to %v, want %v", f.transferred, want)
+	}
+	for _, body := range []string{`[]`, `{"to":-1}`, `{"to":"2"}`, `{"to":1.5}`, `{"for":2}`, `{"to":2} 3`, `{"to":18446744073709551616}`} {
+		exchange{"POST", "/cluster/transfer", body, 400, "bad_request"}.run(t, s)
+	}
+	exchange{"POST", "/cluster/transfer", strings.Repeat(" ", transferBytesMax+1), 413, "too_large"}.run(t, s)
+	exchange{"GET", "/cluster/transfer", ``, 405, "bad_request"}.run(t, s)
+	for err, want := range map[error]api.Error{
+		&troupe.TransferError{Reason: troupe.TransferLagging, To: 2, Leader: 1}:              {Code: api.TransferFailed, Leader: 1, Reason: "lagging"},
+		&troupe.TransferError{Reason: troupe.TransferTimedOut, To: 2, Leader: 1, Sent: true}: {Code: api.TransferFailed, Leader: 1, Reason: "timed_out", MayHaveHappened: true},
+		&troupe.ElectError{Reason: troupe.ElectUnderLeader, Leader: 1}:                       {Code: api.ElectionFailed, Leader: 1, Reason: "under_leader"},
+		&troupe.NotLeaderError{}: {Code: api.NoLeader, Leader: 1},
+	} {
+		f := newFake()
+		f.err = err
+		want.Message = err.Error()
+		if got := quiet(f).describe(err); *got != want {
+			t.Errorf("%+v, want %+v", *got, want)
+		}
+		path := "/cluster/transfer"
+		if want.Code == api.ElectionFailed {
+			path = "/cluster/elect"
+		}
+		exchange{"POST", path, ``, want.Code.HTTPStatus(), string(want.Code)}.run(t, quiet(f))
+	}
+	// Every reason has a word of its own.
+	words := map[string]bool{}
+	for reason := troupe.TransferReason(1); reason.String() != "the node that was asked does not lead"; reason++ {
+		word := transferReasons[reason]
+		if word == "" || words[word] {
+			t.Errorf("%v: %q", reason, word)
+		}
+		words[word] = true
+	}
+	words = map[string]bool{}
+	for reason := troupe.ElectRefusal(1); reason.String() != "unknown"; reason++ {
+		word := electReasons[reason]
+		if word == "" || words[word] {
+			t.Errorf("%v: %q", reason, word)
+		}
+		words[word] = true
 	}
 }

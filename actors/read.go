@@ -1,0 +1,276 @@
+package actors
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/core"
+)
+
+// ReadMode says how current a read is.
+type ReadMode uint8
+
+const (
+	// ReadLinearizable sees everything that was acknowledged before it began. It
+	// trusts no clock.
+	ReadLinearizable ReadMode = iota
+	// ReadLease sees the same, if clocks run within the drift that is configured: the
+	// leader answers it by its lease, or by a round where there is none.
+	ReadLease
+	// ReadStale sees everything that was acknowledged Read.StaleMax before it began.
+	ReadStale
+	// ReadAtLeast sees everything up to Read.AtLeast. It asks nobody.
+	ReadAtLeast
+)
+
+// String returns "linearizable", "lease", "stale" or "at_least".
+func (m ReadMode) String() string {
+	return [...]string{"linearizable", "lease", "stale", "at_least"}[m]
+}
+
+// Read is a read of the state machine: Completed is called when this node's machine
+// is as current as the mode asks for. Its owner changes like that of a Proposal.
+type Read struct {
+	Mode ReadMode
+	// StaleMax is how old the state may be, of ReadStale; more than 0.
+	StaleMax time.Duration
+	// AtLeast is the index to wait for, of ReadAtLeast.
+	AtLeast core.Index
+	// LimitLag: if the machine is more than LagMax entries behind the index of the
+	// read, the read ends at once with *core.TooStaleError.
+	LimitLag bool
+	LagMax   uint64
+	// Completed is called exactly once for each ReadIndex, from an actor or from
+	// within a method of the group. It must not block.
+	Completed func(*Read)
+
+	// Index is the read index, and Err why there is none. Valid from Completed
+	// on.
+	Index core.Index
+	Err   error
+
+	stage atomic.Uint32
+	// span is of the read, from watch, which is told how it goes.
+	span  observe.Span
+	watch *observe.Watch
+	// next is behind it in the one chain that it is in.
+	next *Read
+}
+
+// byLease reports whether the leader may answer the read by its lease.
+func (r *Read) byLease() bool { return r.Mode != ReadLinearizable }
+
+// lagging is why the read ends, if its machine is too far behind its index; nil if
+// it is not.
+func (r *Read) lagging(index core.Index, seen *readable) error {
+	if !r.LimitLag {
+		return nil
+	}
+	applied := core.Index(seen.applied.Load())
+	if applied >= index || uint64(index-applied) <= r.LagMax {
+		return nil
+	}
+	return &core.TooStaleError{Age: seen.age(), LagEntries: uint64(index - applied)}
+}
+
+// finish completes r, whose stage its holder knows to be from, unless somebody did
+// so first.
+func (r *Read) finish(from uint32, index core.Index, err error) bool {
+	if !r.stage.CompareAndSwap(from, stageDone) {
+		return false
+	}
+	r.Index, r.Err = index, err
+	r.ended(false)
+	r.Completed(r)
+	return true
+}
+
+// ended tells how the read has ended, and whether it waited for nobody.
+func (r *Read) ended(local bool) {
+	observe.ReadEnded{Span: r.span, Local: local, Mode: int(r.Mode - ReadLease), Index: r.Index, Err: r.Err}.Tell(r.watch)
+	r.span = observe.Span{}
+}
+
+// reset prepares r for its way. The results of the last one are forgotten.
+func (r *Read) reset(w *observe.Watch, stage uint32) {
+	r.Index, r.Err, r.watch, r.next = 0, nil, w, nil
+	r.stage.Store(stage)
+}
+
+// readChain is reads in the order in which they came.
+type readChain struct{ first, last *Read }
+
+func (c *readChain) empty() bool { return c.first == nil }
+
+func (c *readChain) push(r *Read) {
+	if r.next = nil; c.first == nil {
+		c.first = r
+	} else {
+		c.last.next = r
+	}
+	c.last = r
+}
+
+// pop takes the first one, nil if there is none.
+func (c *readChain) pop() *Read {
+	r := c.first
+	if r != nil {
+		c.first, r.next = r.next, nil
+		if c.first == nil {
+			c.last = nil
+		}
+	}
+	return r
+}
+
+// remove takes one out, if it is there.
+func (c *readChain) remove(r *Read) {
+	var rest readChain
+	for other := c.pop(); other != nil; other = c.pop() {
+		if other != r {
+			rest.push(other)
+		}
+	}
+	*c = rest
+}
+
+// append takes over the reads of another chain.
+func (c *readChain) append(o readChain) {
+	switch {
+	case o.empty():
+	case c.empty():
+		*c = o
+	default:
+		c.last.next, c.last = o.first, o.last
+	}
+}
+
+// traced returns the span of the first that is traced, which a request for all of
+// them carries.
+func (c readChain) traced() observe.Span {
+	for r := c.first; r != nil; r = r.next {
+		if r.span.Traced() {
+			return r.span
+		}
+	}
+	return observe.Span{}
+}
+
+// readCount bounds the reads under way and completes them.
+type readCount struct {
+	inflight atomic.Int64
+	most     int64
+}
+
+// begin counts a read, and reports whether there is room for it.
+func (c *readCount) begin() bool { return c.inflight.Add(1) <= c.most }
+
+// finish completes a read that is at stage from, unless somebody did so first.
+func (c *readCount) finish(r *Read, from uint32, index core.Index, err error) bool {
+	if !r.finish(from, index, err) {
+		return false
+	}
+	c.inflight.Add(-1)
+	return true
+}
+
+// ReadNow answers a read that has to wait for nobody, and reports whether it did. It
+// then calls no Completed: Index has the result. Otherwise the read is as it was, and
+// ReadIndex takes it.
+//
+// It sends no message to an actor and allocates nothing.
+func (g *Group) ReadNow(r *Read) bool {
+	seen := &g.readable
+	if seen.refusal() != nil {
+		return false
+	}
+	switch r.Mode {
+	case ReadLease:
+		if index, _, holds := seen.byLease(); holds && seen.has(index) {
+			return g.readNow(r, index)
+		}
+	case ReadStale:
+		if index, fresh := seen.fresh(r.StaleMax); fresh {
+			return g.readNow(r, index)
+		}
+		if index, at, holds := seen.byLease(); holds && seen.has(index) {
+			seen.isCurrent(at)
+			return g.readNow(r, index)
+		}
+	case ReadAtLeast:
+		if seen.has(r.AtLeast) {
+			return g.readNow(r, r.AtLeast)
+		}
+	}
+	return false
+}
+
+func (g *Group) readNow(r *Read, index core.Index) bool {
+	r.reset(g.watch, stageDone)
+	r.Index = index
+	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(g.watch)
+	r.ended(true)
+	return true
+}
+
+// ReadIndex begins a read: see Read. It asks again until it has an answer or
+// CancelRead is called. With too many reads under way it ends at once with
+// core.ErrOverloaded.
+func (g *Group) ReadIndex(r *Read) {
+	if g.ReadNow(r) {
+		r.Completed(r)
+		return
+	}
+	r.reset(g.watch, stageCore)
+	if !g.reads.begin() {
+		g.reads.finish(r, stageCore, 0, core.ErrOverloaded)
+		return
+	}
+	if err := g.readable.refusal(); err != nil {
+		g.reads.finish(r, stageCore, 0, err)
+		return
+	}
+	switch r.Mode {
+	case ReadAtLeast:
+		g.waitApplied(r, r.AtLeast, 0)
+		return
+	case ReadLease, ReadStale:
+		if index, at, holds := g.readable.byLease(); holds {
+			g.waitApplied(r, index, at)
+			return
+		}
+	}
+	// As a proposal it may wait for others to come along.
+	if !g.core.inbox.Put(r, false) {
+		g.reads.finish(r, stageCore, 0, g.stopCause())
+	}
+}
+
+// waitApplied lets the apply actor serve a read that has its index, since at; 0 if
+// the index says nothing of how current the state is.
+func (g *Group) waitApplied(r *Read, index core.Index, at core.Instant) {
+	if err := r.lagging(index, &g.readable); err != nil {
+		g.reads.finish(r, stageCore, 0, err)
+		return
+	}
+	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(g.watch)
+	r.stage.Store(stageApply)
+	batch := readBatch{index: index, since: at}
+	batch.reads.push(r)
+	if !g.apply.serve(batch) {
+		g.reads.finish(r, stageApply, 0, g.stopCause())
+	}
+}
+
+// CancelRead ends a read soon, with context.Canceled. r must not be used again.
+func (g *Group) CancelRead(r *Read) {
+	if !g.core.put(&cancelRead{r}) {
+		g.reads.finish(r, stageApply, 0, context.Canceled)
+	}
+}
+
+// StateAge is how long ago the state machine is known to have had everything that was
+// acknowledged anywhere, -1 if that is not known.
+func (g *Group) StateAge() time.Duration { return g.readable.age() }

@@ -1,0 +1,108 @@
+package snapshots
+
+import (
+	"hash/crc32"
+	"io"
+	"testing"
+
+	"github.com/trouperaft/troupe/actors/stage"
+	"github.com/trouperaft/troupe/actors/stage/stagetest"
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage/memory"
+)
+
+// answersOf is a network that keeps the answers of a receiver.
+type answersOf struct{ said []*core.SnapshotResponse }
+
+func (n *answersOf) Send(m core.Message) bool {
+	n.said = append(n.said, m.(*core.SnapshotResponse))
+	return true
+}
+
+func (n *answersOf) Sent(membership.NodeID, core.Class) uint64 { return 0 }
+
+// receiverRig is a receiver that a test steps by hand.
+type receiverRig struct {
+	t    *testing.T
+	jobs *Jobs
+	env  *stagetest.Hand
+	net  *answersOf
+	got  []*core.SnapshotReceived
+}
+
+func newReceiverRig(t *testing.T) *receiverRig {
+	r := &receiverRig{t: t, env: stagetest.NewHand(), net: &answersOf{}}
+	r.jobs = NewJobs(&Group{
+		Home: stage.Home{Env: r.env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
+		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Context: t.Context(),
+		Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
+		Core:   func(ev core.Event) { r.got = append(r.got, ev.(*core.SnapshotReceived)) },
+		Spawn:  (*stage.Shell).Start,
+	})
+	return r
+}
+
+// piece hands the receiver a piece of a snapshot and returns from where on it wants
+// more.
+func (r *receiverRig) piece(transfer uint64, of core.SnapshotMeta, content string, from, to int) uint64 {
+	r.t.Helper()
+	r.jobs.Receive(&core.SnapshotChunk{Transfer: transfer, Meta: of, Offset: uint64(from), Data: []byte(content[from:to]), Done: to == len(content)})
+	r.env.Settle()
+	for r.env.Calls() > 0 {
+		r.env.Finish()
+	}
+	answer := r.net.said[len(r.net.said)-1]
+	if answer.Refused || answer.Transfer != transfer {
+		r.t.Errorf("a piece of transfer %d was answered with %+v", transfer, answer)
+	}
+	return answer.Offset
+}
+
+func metaOf(id core.LogID, content string) core.SnapshotMeta {
+	return core.SnapshotMeta{LogID: id, SizeBytes: uint64(len(content)), Checksum: crc32.Checksum([]byte(content), crc32.MakeTable(crc32.Castagnoli))}
+}
+
+// TestTransferResumesOnTheSameSnapshot: rule 25: what is there of a snapshot counts for
+// a later transfer of one with equal id, size and checksum, and for no other: two
+// leaders may have built different files for one entry.
+func TestTransferResumesOnTheSameSnapshot(t *testing.T) {
+	at := core.LogID{Term: 2, Index: 9}
+	const content = "first half, second half"
+	const half = len("first half, ")
+	for name, test := range map[string]struct {
+		id      core.LogID
+		content string
+		resumes bool
+	}{
+		"the same":          {at, content, true},
+		"of another entry":  {core.LogID{Term: 2, Index: 10}, content, false},
+		"of another term":   {core.LogID{Term: 3, Index: 9}, content, false},
+		"of another size":   {at, content + ", and more", false},
+		"of other contents": {at, "other half, second half", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiverRig(t)
+			if offset := r.piece(1, metaOf(at, content), content, 0, half); offset != uint64(half) {
+				t.Fatalf("after the first piece: %d", offset)
+			}
+			meta := metaOf(test.id, test.content)
+			offset := int(r.piece(2, meta, test.content, 0, 0))
+			if want := map[bool]int{true: half, false: 0}[test.resumes]; offset != want {
+				t.Errorf("it goes on at %d, want %d", offset, want)
+			}
+			r.piece(2, meta, test.content, offset, len(test.content))
+			if len(r.got) != 1 || r.got[0].Meta.LogID != test.id {
+				t.Fatalf("arrived: %+v", r.got)
+			}
+			stored, err := r.jobs.group.Store.Open(t.Context(), 1, test.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = stored.Close() }()
+			if all, err := io.ReadAll(stored); err != nil || string(all) != test.content {
+				t.Errorf("stored is %q, %v", all, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,310 @@
+// # Rule 17: A store has one identity and one life at a time
+//
+// The header of a store holds the node id, a random incarnation and a start counter that is raised
+// at each opening. Connections begin by showing all three. A message for another node, or the store
+// of another node, is refused by name. So is a start counter below the highest that was seen, or the
+// highest one with the nonce of another process, because that is an old copy of a directory. If the
+// peer that refuses is proved (rule 29), the refusal is written into the copy's header. From then on
+// that store opens for inspection only, and nothing takes that back.
+//
+// The cluster id belongs to the group. An empty group adopts it only from a stream that names its
+// incarnation, and makes it durable before its first acknowledgement. The Cluster field of
+// troupe.Config can pin it.
+//
+//   - Code: core/identity.go, core/snapshot.go, network/tcp/handshake.go, network/tcp/proven.go,
+//     network/inproc/proven.go, network/internal/seen/seen.go, storage/log_store.go,
+//     actors/disk/keeper.go
+//   - Tests: TestIdentity, TestEmptyNodeAdoptsCluster, TestEmptyGroupIsNotCaptured,
+//     TestAdoptionIsDurableBeforeTheFirstAck, actors.TestOutlivedStoreIsRefused,
+//     network/internal/seen.TestMeet, network/internal/seen.TestOvertaken,
+//     network/tcp.TestRefusalMustBeProved, storage/badger.TestInspectLogStore,
+//     troupe.TestPinnedCluster, troupe.TestStoreOfAnotherNode
+//   - Checkers: ruleCluster
+//
+// # Rule 18: A node that lost its data cannot vote
+//
+// A quorum counts identities. Votes, acknowledgements, answers to heartbeats, promises and terms of
+// another incarnation are ignored. To replace a node, its new incarnation becomes a learner first. A
+// joint change follows, in which the old incarnation counts only in the old half and the new one
+// only in the new half.
+//
+//   - Code: core/identity.go, core/vote.go, core/election.go, core/stream/stream.go,
+//     core/stream/probe.go, core/read_index.go, core/configuration_change.go, membership/quorum.go
+//   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
+//     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
+//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation, TestStaleMatchesAreDropped
+//   - Scripts: emptied_member
+//   - Mutants: "message for another incarnation accepted"
+//   - Checkers: ruleEmptied
+//   - Not yet: to replace a member on request
+//
+// # Rule 19: Bootstrap asks everybody first
+//
+// A node that is told to begin a cluster asks every member of the list who it is, whether it is
+// empty, and for its grant (rule 31). If one of them fails, nothing is written. Then the node begins
+// a cluster with itself as the only voter. The first entry records the wanted members, and the node
+// brings them in. No proposal is admitted until the wanted configuration is committed. If the leader
+// dies, the next leader goes on.
+//
+// The hash of a list is taken of the sorted list without incarnations. "The same list" means a list
+// with the hash of the founding list, also after members have changed. Every configuration carries
+// the hash of the founding list. To bootstrap again with the same list does nothing. To bootstrap
+// with another list is an error. While a bootstrap cannot finish, the status says which members it
+// waits for. An empty group never votes.
+//
+//   - Code: core/forming.go, core/bootstrap.go, core/configurations.go, core/leader_state.go,
+//     core/vote.go, membership/founding.go
+//   - Tests: TestBootstrapRefusals, TestBeginsWithAllGrants, TestUnreachableMember,
+//     TestListsOfABootstrap, TestEmptyNodeAdoptsCluster, membership.TestFoundingIsOfTheList,
+//     TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
+//   - Scripts: bootstrap_three, bootstrap_interrupted
+//   - Checkers: ruleEmptyVotes
+//
+// # Rule 20: Who may campaign, and who is answered
+//
+// A node may campaign if it is a voter, in either half, of its latest configuration, or of any
+// configuration since the last one that it knows to be committed, that one included. It counts votes
+// by the latest configuration, and its own vote only if it is a voter of that. A vote request always
+// gets an answer, whatever the configuration of the node that is asked says, because that may be
+// old.
+//
+//   - Code: core/configurations.go, core/election.go, core/vote.go, core/identity.go
+//   - Tests: TestMayCampaign, TestRemovedLeader, TestRequestsOfStrangersAreAnswered,
+//     TestWhoHasProvedTheIDGetsAVote, TestReplacedIncarnationRaisesNoTerm
+//
+// # Rule 21: A joint change needs learners that are ready and a quorum that answers
+//
+// Changes that touch a voter go through a joint configuration. The joint entry is appended only when
+// three things hold. First, every incoming voter has durably acknowledged, in this term and under
+// its incarnation, the entry that made it a learner. So no voter is ever empty. Second, each of them
+// lags by less than a bound. Third, each half has a quorum of members that answered a round of this
+// term which began within the last election time-out. The three things are required for the joint
+// entry of a bootstrap too. The next change starts only when the last one is committed and the leader has
+// committed an entry of its own term.
+//
+//   - Code: core/bootstrap.go, core/commit.go
+//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges,
+//     TestChangeWaitsForTheOwnTerm, TestExchangeWaitsForTheOwnTerm
+//   - Scripts: bootstrap_three, wanted_member_wiped
+//   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
+//     term"
+//   - Checkers: ruleChangeEarly
+//   - Not yet: changes on request, with NotCaughtUpError for who is not ready. A half that dies after
+//     the joint entry needs an offline recovery, which is not there either.
+//
+// # Rule 22: A joint configuration is always finished
+//
+// If a leader dies and leaves a joint configuration, the next leader completes it. A leader that is
+// no voter of a half never counts itself in that half. A leader that is no longer a voter steps
+// down when the configuration without it is committed.
+//
+//   - Code: core/bootstrap.go, core/commit.go
+//   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit
+//   - Scripts: bootstrap_interrupted
+//   - Mutants: "a removed leader that leaves before the commit"
+//   - Not yet: Removed, the notice to a member that was removed. It will carry the LogID of a
+//     committed configuration, will be heeded only if that is above the receiver's own latest one,
+//     and will never delete data.
+//
+// # Rule 23: A truncation takes a configuration back
+//
+// A configuration is in force from the moment that it is appended. When it is truncated, the one
+// before it is in force again. Role, quorum, streams and timers are evaluated anew, and the network
+// gets the addresses again. At the start the store tells which of its entries are configurations.
+//
+//   - Code: core/configurations.go, core/leader_state.go, actors/core_commands.go
+//   - Tests: TestConfigurationRollsBack, TestLostConfiguration, TestSnapshotForgetsNoPredecessor
+//   - Mutants: "a predecessor forgotten at a snapshot"
+//
+// # Rule 24: A snapshot replaces the log only if it is newer
+//
+// A snapshot is newer if its index is above the commit index and the accepted log does not hold its
+// last entry. The engine decides that in the very step that empties the log. If the log holds the
+// entry, nothing is removed, and the commit index moves to it.
+//
+// To install a snapshot takes four steps: the file is durable under its name; one write resets the
+// log to the snapshot's LogID; the machine is restored; older files are removed. After a crash any
+// step may be repeated. From the reset to the end of the restore the node does not campaign. At the
+// start the file, the log and the machine are compared. A log that lacks the snapshot's last entry
+// is reset, and a contradiction is ErrCorrupt.
+//
+//   - Code: core/snapshot.go, core/engine.go, core/election.go, actors/snapshots/receiver.go,
+//     actors/apply_actor.go
+//   - Tests: TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
+//     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart,
+//     actors.TestSnapshotSaysWhatItIsOf
+//   - Scripts: crash_during_install, snapshot_is_not_newer, snapshot_at_last_index
+//   - Mutants: "the configuration of a restored snapshot forgotten"
+//   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
+//   - Not yet: to start with a whole log and a machine that lacks the purged part, and to ask the
+//     leader for a snapshot of the machine alone. Today such a state is ErrCorrupt.
+//
+// # Rule 25: A transfer resumes only on the same snapshot
+//
+// The same snapshot is one with equal LogID, size and checksum. While a snapshot is on its way, the
+// log after it is kept for its receiver, up to a number of entries.
+//
+//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go
+//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp,
+//     actors/snapshots.TestTransferResumesOnTheSameSnapshot
+//   - Scripts: slow_follower_after_compaction
+//   - Mutants: "a transfer resumed on another content"
+//   - Checkers: rulePurge
+//   - Not yet: bounds in bytes and in time since the last progress
+//
+// # Rule 26: No read before the leader has committed in its own term
+//
+// Reads that come earlier wait for that commit. A read joins the next round of heartbeats, never one
+// that is under way. An answer to round m confirms all rounds of its term up to m, by the
+// configuration that is in force then. Every heartbeat is a round, and numbers are not used again.
+// Followers and learners ask the leader only for the index, and read their own state machine.
+//
+// A bound on staleness is an echo. A node notes its clock and asks the leader. The leader answers
+// with its commit index when a round that began after the question, or its lease, has shown that it
+// still led. The request's number, which is never used again, stands for what the clock showed. When
+// the node has applied that index, its state is as current as the moment of the question.
+//
+//   - Code: core/read_index.go, core/heartbeat.go, core/lease.go, actors/read.go, actors/reads.go,
+//     actors/apply_actor.go
+//   - Tests: TestPaperBlankEntryBeforeReads, TestPaperReadNeedsRound, TestReadRounds,
+//     TestStaleHeartbeatNamesNoRound, TestLearnerLetsGoOfSilentLeader, TestLeaseEnds,
+//     actors.TestReadsWaitForTheirIndex, actors.TestFreshState, actors.TestStaleReadsWithoutALeader,
+//     troupe.TestTooStale
+//   - Scripts: read_index, read_on_follower, read_stale_answer
+//   - Mutants: "read without a round of confirmation", "round joined after it began", "lease before
+//     the first commit of the term", "stale bound from the local clock only"
+//   - Checkers: ruleStaleRead, ruleReadEarly, ruleTooStale, ruleAtLeast
+//
+// # Rule 27: A message counts only with the cluster id
+//
+// Each group has a secret of 128 bits from a cryptographic generator, never 0. A message counts if
+// its sender has shown on the connection that it knows the id (rule 29). Three kinds of messages
+// count without that: requests to identify, the answers to these, and what an empty group answers to
+// a stream that named its incarnation. The id is told to no node that has not shown it, with one
+// exception: a learner that the configuration admits by its identity and that has acknowledged
+// nothing yet. No refusal names the id. Logs, traces and the status show a hash. Membership cannot
+// be the test, because a follower that lags must accept a leader that was added by an entry which it
+// does not have.
+//
+//   - Code: core/identity.go, core/cluster_id.go, core/stream/stream.go, actors/bootstrap.go,
+//     actors/proposals.go, actors/replication_actor.go, actors/snapshots/sender.go
+//   - Tests: TestUnprovedMessagesCountForNothing, TestIntroductions,
+//     core/stream.TestStreamIntroduces, TestForgedRefusal, TestOneHeartbeatDestroysNoCluster,
+//     TestLaggingFollowerAcceptsUnknownLeader, TestClusterIDIsNotPrinted,
+//     actors.TestStreamHearsBeforeItSendsWhatItRead, network/wire.TestClusterIsNotSent
+//   - Scripts: stranger
+//   - Mutants: "cluster id 0 accepted", "a refusal without the id heeded"
+//   - Checkers: ruleInTheClear
+//
+// # Rule 28: Foreign code runs where nobody else waits
+//
+// The log actor calls the store, the apply actor calls the state machine, and the resolver of names
+// is called on goroutines of its own. A call that hangs there holds up only those who need its
+// answer. While a call is under way, its actor has not ended and the group is not done. Events go to
+// whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
+// and lines of the log: neither the actors nor the network call a logger, meter or tracer.
+//
+//   - Code: network/tcp/resolve.go, network/tcp/log.go, actors/disk/log_actor.go, actors/apply_actor.go,
+//     actors/stage/shell.go, actors/observe/observer.go, internal/foreign/queue.go, events.go
+//   - Tests: network/tcp.TestResolveHangsAlone, network/tcp.TestRudeLoggers,
+//     troupe.TestEventQueueDropsTheOldest, actors/stage.TestShellWithCallsThatEndLater,
+//     actors/observe.TestObserverLosesAndCounts, actors/observe.TestStuckTakersHoldUpNobody,
+//     internal/foreign.TestQueue
+//   - Not yet: storage/badger and storage/files call their loggers themselves
+//
+// # Rule 29: What a connection says of itself is a hint until it is proved
+//
+// A certificate proves which node a process is. To know the cluster id of a group proves that the
+// process takes part in that group. This second proof is made for each connection and group, within
+// the connection, before the group's first message. It is a MAC under a key that is derived from the
+// cluster id. It covers the role of the side, the group, the class, and the identities, start
+// counters and fresh nonces of both sides. The id is not sent. Replayed and reflected proofs do not
+// count.
+//
+// A message arrives marked as proved or not, and the core decides. Without a proof only these count:
+// requests to identify and their answers, grants (rule 31), and what the learner of rule 27 says up
+// to its first acknowledgement. Only what is proved is kept on disk, makes another connection
+// refused, or replaces what was known. Unproved connections never shut out proved ones. Messages
+// carry no MAC of their own. So without TLS a program on the path can change what follows a proof.
+//
+//   - Code: network/wire/proof.go, network/tcp/proofs.go, network/tcp/proven.go,
+//     network/tcp/handshake.go, network/tcp/accept.go, network/inproc/proven.go,
+//     network/internal/seen/seen.go, core/identity.go, core/stream/stream.go
+//   - Tests: TestNewLearnerHasNothingToProve, TestNewLearnerThatAnswersIsNotAsked,
+//     network/tcp.TestReplayedHelloProvesNothing, network/tcp.TestReflectedProofProvesNothing,
+//     network/tcp.TestProofsAreBounded, network/internal/seen.TestCheckRemembersNothing,
+//     network/wire.TestProofIsBoundToAllOfIt, actors/disk.TestKeeperKeepsPeers
+//   - Mutants: "an unproved ack counted", "an unproved counter kept", "an unproved address that
+//     replaces a known one", "a reflected proof accepted"
+//   - Checkers: ruleForgedAck
+//
+// # Rule 30: A dark connection is replaced, and moved nodes are found
+//
+// A control connection is replaced by a new one if an answer that waits for no disk is due on it,
+// and nothing is heard on it for about an election time-out. That is so even while there is no
+// leader, and for that purpose vote requests are acknowledged at once. An answer goes back on the
+// newest proved connection of the process that asked.
+//
+// A node says where it listens when it connects. The address of a known identity is learned from a
+// connection on which that identity has proved itself, and is kept beside the store. Proved peers
+// pass learned addresses on as hints. The configured address and the learned one are dialled by
+// turns, and a newer SetAddress drops the learned one. Names are resolved at each dial. An address
+// from an unproved connection is dialled last, and that dial must prove it.
+//
+// A learner that hears of no leader asks all members who they are. It asks nobody for votes, so
+// after a move it would dial nobody otherwise, and would never be found.
+//
+//   - Code: core/election_deadline.go, network/tcp/suspect.go, network/tcp/addresses.go,
+//     network/tcp/link.go, network/tcp/connection.go, network/tcp/proven.go, network/tcp/resolve.go,
+//     network/inproc/network.go, storage/log_store.go
+//   - Tests: TestLearnerShowsItself, network/tcp.TestDarkLinkIsReplaced,
+//     network/tcp.TestRequestsAreAcknowledged, network/tcp.TestTwoSwap,
+//     network/tcp.TestAllMoveAndEachIsToldOneOther,
+//     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,
+//     network/tcp.TestResolveIsAskedAtEachDial, actors/disk.TestKeeperKeepsPeers
+//
+// # Rule 31: A cluster begins only under the exclusive grants of all
+//
+// An empty group that is asked grants one attempt: one beginner, one nonce, one list. The grant
+// lasts as long as the request says, from the receipt of the request. At first beginners ask for the
+// longer of 10 s and an election time-out. After each attempt that ran out they ask for twice as
+// long, up to 5 minutes. While a grant is alive, the group grants nothing else, begins nothing
+// itself, and follows no stream but the beginner's. A grant is durable before it is sent. After a
+// restart its time counts anew from the start, but a grant to oneself is void.
+//
+// A beginner needs the grants of all members, its own too, for this attempt. It decides on its first
+// entry only while all of them are alive on its own clock, less the drift. An attempt that ends
+// releases its grants. If two beginners have the same list, the lower id goes first: a node that is
+// asked by a lower id gives up its own attempt, and asks again only when that id has not asked for 3
+// election time-outs. So two clusters never begin from one list.
+//
+// A node that asks with the list of a cluster that has begun waits to be brought in. It may happen
+// that a wanted member has acknowledged nothing and shows itself empty under another incarnation.
+// While only the beginner votes, the wanted member is exchanged for that new incarnation. Later the
+// node is told that it lost its data.
+//
+//   - Code: core/grants.go, core/forming.go, core/bootstrap.go, core/snapshot.go
+//   - Tests: TestGrant, TestGrantOverARestart, TestGrantRefusals, TestGrantLengths,
+//     TestGrantsThatDoNotCount, TestAttemptThatRanOut, TestLowerIDGoesFirst, TestWaitsToBeBroughtIn,
+//     TestExchangeOfAWantedMember, TestRandomForming, internal/simulation.TestFormings
+//   - Scripts: bootstrap_two_beginners, grant_outlives_beginner, wanted_member_wiped
+//   - Mutants: "two grants at a time", "a grant that a restart forgets", "a grant of another attempt
+//     counted", "a first entry after a grant has run out", "an own beginning while another holds
+//     one's grant"
+//   - Checkers: ruleTwoClusters, ruleBegun, ruleTwoGrants, ruleGrantDurable
+//
+// # Rule 32: Counters that nobody can have reached are not believed
+//
+// Terms and indexes above 2^62 are refused, so that no sum of two overflows. A message raises a
+// node's own term by 2^32 at most. If its term is further above, the node makes such a jump at most
+// once in an election time-out, and grants no vote in that step. A group without an entry takes any
+// valid term. An answer with a term more than 2^32 above does not depose a leader whose quorum
+// answers without that peer. It is reported, and the peer has to be replaced. The term of a snapshot
+// is at most its leader's. The log is reset for a snapshot only if the file is whole and checked.
+//
+//   - Code: core/plausible.go, core/append_entries.go, core/election.go, core/snapshot.go,
+//     actors/snapshots/receiver.go
+//   - Tests: TestImplausibleMessagesAreDropped, TestSnapshotMeta, TestTermJump, TestAnswerFarAhead,
+//     TestTermsFarApart
+//   - Mutants: "a term raised by more than 2^32"
+package core

@@ -1,0 +1,7 @@
+// Package foreign hands things to code that is not this module's, a logger or a
+// meter, for those who must not wait for it (rule 28 of package core): it may
+// block, panic, or end its goroutine.
+//
+// [One] and [Each] call it, [Queue] lets nobody wait for it, and [NewHandler] makes a
+// logger of whatever takes lines without waiting.
+package foreign
