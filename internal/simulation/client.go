@@ -182,6 +182,7 @@ func (c *client) reads(at *replica, read *actors.Read, key uint8, impatient bool
 	if w.completed && w.err == nil {
 		c.local++
 	}
+	w.sawRead()
 	return w
 }
 
@@ -248,6 +249,7 @@ func (w *work) mayRead(r *actors.Read) {
 	}
 	s.trace.add(traceClient, uint64(w.replica.node.id), uint64(w.replica.group.id), uint64(w.client.number), uint64(r.Index), 3)
 	s.trace.say("%v: at %d, %v", w, r.Index, r.Err)
+	w.sawReadEnd()
 	w.finished(w)
 }
 

@@ -39,7 +39,9 @@ func (p *plan) drawPriorities(r *rand.Rand) {
 	for range p.nodes {
 		p.priorities = append(p.priorities, pick(r, choices...))
 	}
-	p.handsEvery = p.election * time.Duration(pick(r, 0, 0, 1, 4, 10)) / 2
+	if p.handsEvery == 0 { // no theme has said it
+		p.handsEvery = p.election * time.Duration(pick(r, 0, 0, 1, 4, 10)) / 2
+	}
 }
 
 // later lets the operator do something after a while, again and again until

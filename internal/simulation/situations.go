@@ -30,6 +30,24 @@ const (
 	entriesStuck
 	deposedAsked
 
+	// Transfers, and elections by hand.
+	toldInPromise
+	toldInQuietPeriod
+	toldLate
+	targetUnfit
+	flagInPromise
+	flagInQuietPeriod
+	flagRefused
+	transferByFollower
+	transferByPriority
+	transferBeforeTold
+	transferAfterTold
+	transferAnotherWon
+	termRenewed
+	proposalInTransfer
+	electBound
+	pausedWithoutLeader
+
 	// The log.
 	truncationBelowFlush
 	writtenAgain
@@ -96,6 +114,18 @@ const (
 	readBeforeCommit
 	readBehindRound
 	readOfLeaderThatEnds
+	readBringsCommit
+	readOfAnotherTerm
+	readOfLearner
+	readWaitsForIndex
+	readTooStale
+	staleReadAtOnce
+	leaseReadAtOnce
+	leaseReadOfAnother
+	leaseRanOut
+	leaseReadInTransfer
+	leaseReadAfterAbort
+	deposedAskedForLease
 	proposalLost
 	outcomeUnknown
 
@@ -131,6 +161,23 @@ var situationTable = [situations]struct{ name, meaning string }{
 	machineHung:         {"a leader whose state machine hangs", "it leaves when a voter has applied more (rule 16)"},
 	entriesStuck:        {"a leader whose entries no quorum accepts", "its heartbeats pass and its entries do not (rule 16)"},
 	deposedAsked:        {"a deposed leader that is asked to read", "a later term has committed, and it does not know of it yet"},
+
+	toldInPromise:       {"a node told to campaign inside its own promise", "the leader that has the promise has given up its lease (rule 14)"},
+	toldInQuietPeriod:   {"a node told to campaign inside its quiet period", "it campaigns: only that leader's term can follow (rule 14)"},
+	toldLate:            {"a node told to campaign in a term that is over", "it does not (rule 14)"},
+	targetUnfit:         {"a target that refuses to campaign", "it is paused, installs a snapshot, or is sick (rule 14)"},
+	flagInPromise:       {"a vote by a transfer's flag inside a promise", "the promise does not stand against it (rule 14)"},
+	flagInQuietPeriod:   {"a vote by a transfer's flag inside a quiet period", "the quiet period does not either (rule 14)"},
+	flagRefused:         {"a transfer's flag that does not count", "the voter's durable term is another one (rule 14)"},
+	transferByFollower:  {"a transfer asked for on a follower", "it is passed on to the leader"},
+	transferByPriority:  {"a leader that hands over by itself", "a voter of a higher priority is there"},
+	transferBeforeTold:  {"a transfer that fails before its target is told", "the leader admits again, and keeps its lease"},
+	transferAfterTold:   {"a transfer that fails after its target was told", "the lease is gone until a new term is won (rule 14)"},
+	transferAnotherWon:  {"a transfer after which another leads", "the leader had left, and somebody was faster"},
+	termRenewed:         {"a leader that wins a new term for its lease", "it goes on leading (rule 14)"},
+	proposalInTransfer:  {"a proposal while the leader hands over", "it is not admitted (rule 14)"},
+	electBound:          {"an election by hand inside the own promise or quiet period", "it waits for the end of it (rules 12, 13)"},
+	pausedWithoutLeader: {"paused elections where no leader is heard", "the node does not campaign"},
 
 	truncationBelowFlush:   {"a truncation below a pending flush", "what becomes durable is not what the log holds any more (rule 1)"},
 	writtenAgain:           {"an entry that is written, removed and written again", "the same term and index, of which the first may be reported durable late"},
@@ -193,6 +240,18 @@ var situationTable = [situations]struct{ name, meaning string }{
 	readBeforeCommit:     {"a read before the leader's first commit", "it waits for that (rule 26)"},
 	readBehindRound:      {"a read while a round is under way", "it joins the next one (rule 26)"},
 	readOfLeaderThatEnds: {"a read whose leader ends", "it is asked again"},
+	readBringsCommit:     {"a read whose answer brings a commit", "the follower commits what is proved in this term (rule 4)"},
+	readOfAnotherTerm:    {"a read answered in another term than the reader's", "the answer proves nothing of the reader's log (rule 4)"},
+	readOfLearner:        {"a read on a learner", "it asks for the index, and reads its own machine (rule 26)"},
+	readWaitsForIndex:    {"a read that waits for an index", "it asks nobody"},
+	readTooStale:         {"a read refused because the machine lags", "it ends at once, instead of waiting"},
+	staleReadAtOnce:      {"a stale read that a follower answers at once", "the state was current not longer ago than that (rule 26)"},
+	leaseReadAtOnce:      {"a read by the lease that is answered at once", "nobody else can lead now (rule 12)"},
+	leaseReadOfAnother:   {"a read by the lease that another node asks for", "the leader answers it without a round (rule 12)"},
+	leaseRanOut:          {"a read by a lease that has run out", "it needs a round (rule 12)"},
+	leaseReadInTransfer:  {"a read by the lease inside a transfer", "the lease was given up: it needs a round (rule 14)"},
+	leaseReadAfterAbort:  {"a read by the lease after a transfer that failed", "the lease stays given up in this term (rule 14)"},
+	deposedAskedForLease: {"a deposed leader asked for a read by its lease", "its lease ended before another could commit (rule 12)"},
 	proposalLost:         {"a proposal that certainly never happens", "an entry of a newer term stands in its place"},
 	outcomeUnknown:       {"a proposal of unknown outcome", "it was appended, and nobody knows what became of it"},
 
@@ -206,6 +265,7 @@ var situationSections = []struct {
 	title string
 }{
 	{voteInPromise, "Elections, promises and quiet periods"},
+	{toldInPromise, "Transfers, and elections by hand"},
 	{truncationBelowFlush, "The log"},
 	{matchOfEndedStream, "Streams"},
 	{snapshotOvertaken, "Snapshots"},

@@ -25,6 +25,8 @@ func (p *plan) drawTheme(r *rand.Rand) {
 		p.drawForming(r)
 	case n < 55:
 		p.drawLateAnswers(r)
+	case n < 63:
+		p.drawHands(r)
 	}
 }
 
@@ -137,4 +139,18 @@ func (p *plan) drawLateAnswers(r *rand.Rand) {
 	p.weights[faultDelay] = 3
 	p.faultEvery = p.election / 2
 	p.faultsFor = 60 * p.election
+}
+
+// drawHands lets an operator move the leadership all the time, to nodes that have just
+// become unfit for it, or that nothing reaches.
+func (p *plan) drawHands(r *rand.Rand) {
+	p.atLeast(r, 3)
+	p.handsEvery = p.election / time.Duration(pick(r, 2, 8))
+	p.netDelay.high = p.election / time.Duration(pick(r, 8, 20))
+	p.heartbeat = p.election / 3
+	p.group.HeartbeatInterval = p.heartbeat
+	p.leaseReads, p.staleReads = 60, 10
+	p.only(faultPause, faultOneWay, faultLinks, faultDelay, faultDiskHangs)
+	p.faultEvery = p.election
+	p.faultsFor = 50 * p.election
 }

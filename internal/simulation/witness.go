@@ -152,6 +152,10 @@ func (w *witness) notices(n *core.Notice) {
 		w.stepsDown(n.Text)
 	case core.NoticeLostData:
 		w.sees(dataLost, true)
+	case core.NoticeTransferStarted:
+		w.transferBegins()
+	case core.NoticeTransferFailed:
+		w.transferFails(n.Text)
 	case core.NoticeConnectionBroken:
 		w.sees(connectionBroken, true)
 	}
@@ -171,10 +175,8 @@ func (w *witness) leadsJoint() bool {
 func (w *witness) changes(counts core.ElectionCounts) {
 	w.campaigns(counts)
 	w.logChanges()
-	switch w.event.(type) {
-	case *core.ReadRequest, *core.ReadIndexRequest:
-		w.reads()
-	}
+	w.reads()
+	w.hands()
 	if w.before.Role == core.RoleLeader && w.after.Role == core.RoleLeader {
 		w.leads()
 	}

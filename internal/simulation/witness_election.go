@@ -53,6 +53,8 @@ func (w *witness) refusesVote(m *core.VoteResponse) {
 		return
 	}
 	quiet := w.now < w.votes.quietEnd
+	ev, _ := w.event.(*core.VoteRequest)
+	w.sees(flagRefused, ev != nil && ev.Transfer)
 	w.sees(voteInQuietPeriod, quiet)
 	w.sees(voteInPromise, !quiet && w.votes.promised(w.now, m.To.ID))
 }
@@ -80,6 +82,7 @@ func (w *witness) campaigns(counts core.ElectionCounts) {
 			if n == v.counts[reason][outcome] {
 				continue
 			}
+			w.sees(termRenewed, reason == int(core.ElectionToRenew) && outcome == int(core.ElectionWon))
 			w.sees(electionExpired, outcome == int(core.ElectionExpired))
 			w.sees(electionLost, outcome == int(core.ElectionLost))
 			if outcome != int(core.ElectionWon) {

@@ -66,16 +66,6 @@ func (w *witness) holds(id membership.Identity) uint64 {
 	return uint64(w.after.Peers[i].Match)
 }
 
-// reads looks at a read that a leader was asked for.
-func (w *witness) reads() {
-	if w.after.Role != core.RoleLeader {
-		return
-	}
-	w.sees(readBeforeCommit, w.after.Committed < w.leading.first)
-	// One that begins no round waits for the next.
-	w.sees(readBehindRound, w.after.Committed >= w.leading.first && !w.begins)
-}
-
 // asksForGrant looks at what a beginner asks or releases.
 func (w *witness) asksForGrant(m *core.IdentifyRequest) {
 	if m.Release {

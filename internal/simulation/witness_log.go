@@ -56,6 +56,7 @@ func (w *witness) submits(c *core.Write) {
 			w.votes.campaign, w.votes.ownVote, w.votes.at = m.Campaign, c.IOID, w.now
 		case *core.VoteResponse:
 			w.sees(voteBehindEntries, m.Granted && pending.appending(1))
+			w.flagged(m.To.ID)
 		case *core.AppendResponse:
 			if c.Reset.Index != 0 {
 				pending.withReset[m] = true
