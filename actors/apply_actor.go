@@ -385,9 +385,10 @@ func (a *applyActor) serveReads() {
 			observe.ReadsServed{Since: b.since}.Tell(a.watch)
 		}
 		for r := b.reads.pop(); r != nil; r = b.reads.pop() {
-			a.underWay.finish(r, stageApply, b.index, nil)
+			a.underWay.finishWith(&a.answered, r, stageApply, b.index)
 		}
 	}
+	a.answered.Give()
 	clear(a.reads[len(kept):])
 	a.reads = kept
 }
