@@ -35,32 +35,32 @@ func (m ReadMode) String() string {
 // is as current as the mode asks for. Its owner changes like that of a Proposal.
 type Read struct {
 	Mode ReadMode
-	// StaleMax is how old the state may be, of ReadStale; more than 0.
-	StaleMax time.Duration
-	// AtLeast is the index to wait for, of ReadAtLeast.
-	AtLeast core.Index
 	// LimitLag: if the machine is more than LagMax entries behind the index of the
 	// read, the read ends at once with *core.TooStaleError.
 	LimitLag bool
-	LagMax   uint64
-	// Completed is called exactly once for each ReadIndex, from an actor or from
-	// within a method of the group. It must not block. A read made by NewRead has
-	// none: see Await.
-	Completed func(*Read)
+	// What each actor touches lies together, in one line of the processor's cache.
+	stage atomic.Uint32
+	// next is behind it in the one chain that it is in.
+	next   *Read
+	answer *stage.Answer
+	// span is of the read, from watch, which is told how it goes.
+	span  observe.Span
+	watch *observe.Watch
 
 	// Index is the read index, and Err why there is none. Valid from Completed
 	// on.
 	Index core.Index
 	Err   error
 
-	stage atomic.Uint32
-	// span is of the read, from watch, which is told how it goes.
-	span  observe.Span
-	watch *observe.Watch
-	// next is behind it in the one chain that it is in.
-	next *Read
-
-	answer *stage.Answer
+	LagMax uint64
+	// StaleMax is how old the state may be, of ReadStale; more than 0.
+	StaleMax time.Duration
+	// AtLeast is the index to wait for, of ReadAtLeast.
+	AtLeast core.Index
+	// Completed is called exactly once for each ReadIndex, from an actor or from
+	// within a method of the group. It must not block. A read made by NewRead has
+	// none: see Await.
+	Completed func(*Read)
 }
 
 // NewRead returns a read for whose end one goroutine waits, with Await.
@@ -98,6 +98,19 @@ func (r *Read) finish(from uint32, index core.Index, err error) bool {
 	}
 	if r.answer != nil {
 		r.answer.Give()
+	} else {
+		r.Completed(r)
+	}
+	return true
+}
+
+// finishWith is finish for one of many: its answer is given with the others.
+func (r *Read) finishWith(others *stage.Answers, from uint32, index core.Index) bool {
+	if !r.decide(from, index, nil) {
+		return false
+	}
+	if r.answer != nil {
+		others.Add(r.answer)
 	} else {
 		r.Completed(r)
 	}
@@ -201,19 +214,6 @@ func (c *readCount) finish(r *Read, from uint32, index core.Index, err error) bo
 	}
 	c.inflight.Add(-1)
 	return true
-}
-
-// finishWith is finish for one of many: its answer is given with the others.
-func (c *readCount) finishWith(others *stage.Answers, r *Read, from uint32, index core.Index) {
-	if !r.decide(from, index, nil) {
-		return
-	}
-	c.inflight.Add(-1)
-	if r.answer != nil {
-		others.Add(r.answer)
-	} else {
-		r.Completed(r)
-	}
 }
 
 // ReadNow answers a read that has to wait for nobody, and reports whether it did. It
