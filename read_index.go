@@ -24,8 +24,7 @@ func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode, options ...ReadOpti
 	if err := mode.validate(); err != nil {
 		return 0, err
 	}
-	p := newPendingRead()
-	read := &p.read
+	read := pendingReads.Get().(*actors.Read)
 	read.Mode, read.StaleMax, read.AtLeast, read.LimitLag = mode.mode, mode.max, mode.index, false
 	for _, option := range options {
 		if option.limitLag {
@@ -35,23 +34,17 @@ func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode, options ...ReadOpti
 	r.group.TraceRead(ctx, read)
 	if r.group.ReadNow(read) {
 		index := read.Index
-		pendingReads.Put(p)
+		pendingReads.Put(read)
 		return index, nil
 	}
 	r.group.ReadIndex(read)
-	if ctx.Done() == nil {
-		<-p.answered // without the price of a select
-	} else {
-		select {
-		case <-p.answered:
-		case <-ctx.Done():
-			r.group.CancelRead(read)
-			return 0, r.readEnded(ctx.Err(), mode)
-		}
+	if !read.Await(ctx.Done()) && read.Leave() {
+		r.group.CancelRead(read)
+		return 0, r.readEnded(ctx.Err(), mode)
 	}
 	index, err := read.Index, read.Err
 	read.Err = nil
-	pendingReads.Put(p)
+	pendingReads.Put(read)
 	return index, err
 }
 
@@ -63,18 +56,6 @@ func (r *Raft) readEnded(err error, mode ReadMode) error {
 	return &TooStaleError{Age: r.group.StateAge(), Cause: fmt.Errorf("the leader did not say in time what is current: %w", err)}
 }
 
-// pendingRead is one read's way to the actors and back. One that was abandoned is
-// never given back: its cancellation may still be on its way, and would hit the next
-// read.
-type pendingRead struct {
-	read     actors.Read
-	answered chan struct{} // takes one token for the one answer
-}
-
-var pendingReads = sync.Pool{New: func() any {
-	p := &pendingRead{answered: make(chan struct{}, 1)}
-	p.read.Completed = func(*actors.Read) { p.answered <- struct{}{} }
-	return p
-}}
-
-func newPendingRead() *pendingRead { return pendingReads.Get().(*pendingRead) }
+// pendingReads are reads that nobody uses. One that was abandoned is never given back:
+// its cancellation may still be on its way, and would hit the next read.
+var pendingReads = sync.Pool{New: func() any { return actors.NewRead() }}

@@ -374,7 +374,7 @@ func (a *applyActor) answer() {
 
 // serveReads completes the reads whose index is applied.
 func (a *applyActor) serveReads() {
-	kept := a.reads[:0]
+	kept, done := a.reads[:0], int64(0)
 	for _, b := range a.reads {
 		if b.index > a.applied.Index {
 			kept = append(kept, b)
@@ -385,9 +385,15 @@ func (a *applyActor) serveReads() {
 			observe.ReadsServed{Since: b.since}.Tell(a.watch)
 		}
 		for r := b.reads.pop(); r != nil; r = b.reads.pop() {
-			a.underWay.finish(r, stageApply, b.index, nil)
+			if r.finishWith(&a.answered, stageApply, b.index) {
+				done++
+			}
 		}
 	}
+	if done > 0 {
+		a.underWay.inflight.Add(-done) // one for all: other processors count too
+	}
+	a.answered.Give()
 	clear(a.reads[len(kept):])
 	a.reads = kept
 }

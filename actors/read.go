@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -34,30 +35,44 @@ func (m ReadMode) String() string {
 // is as current as the mode asks for. Its owner changes like that of a Proposal.
 type Read struct {
 	Mode ReadMode
-	// StaleMax is how old the state may be, of ReadStale; more than 0.
-	StaleMax time.Duration
-	// AtLeast is the index to wait for, of ReadAtLeast.
-	AtLeast core.Index
 	// LimitLag: if the machine is more than LagMax entries behind the index of the
 	// read, the read ends at once with *core.TooStaleError.
 	LimitLag bool
-	LagMax   uint64
-	// Completed is called exactly once for each ReadIndex, from an actor or from
-	// within a method of the group. It must not block.
-	Completed func(*Read)
+	// What each actor touches lies together, in one line of the processor's cache.
+	stage atomic.Uint32
+	// next is behind it in the one chain that it is in.
+	next   *Read
+	answer *stage.Answer
+	// span is of the read, from watch, which is told how it goes.
+	span  observe.Span
+	watch *observe.Watch
 
 	// Index is the read index, and Err why there is none. Valid from Completed
 	// on.
 	Index core.Index
 	Err   error
 
-	stage atomic.Uint32
-	// span is of the read, from watch, which is told how it goes.
-	span  observe.Span
-	watch *observe.Watch
-	// next is behind it in the one chain that it is in.
-	next *Read
+	LagMax uint64
+	// StaleMax is how old the state may be, of ReadStale; more than 0.
+	StaleMax time.Duration
+	// AtLeast is the index to wait for, of ReadAtLeast.
+	AtLeast core.Index
+	// Completed is called exactly once for each ReadIndex, from an actor or from
+	// within a method of the group. It must not block. A read made by NewRead has
+	// none: see Await.
+	Completed func(*Read)
 }
+
+// NewRead returns a read for whose end one goroutine waits, with Await.
+func NewRead() *Read { return &Read{answer: stage.NewAnswer()} }
+
+// Await returns true when r is completed, and false if done was closed before that.
+// Then the caller calls Leave, and CancelRead if that reports true.
+func (r *Read) Await(done <-chan struct{}) bool { return r.answer.Await(done) }
+
+// Leave says, after an Await in vain, that nobody waits for r any more: it is then
+// the actors' for good. It reports false if r has been completed meanwhile.
+func (r *Read) Leave() bool { return r.answer.Leave() }
 
 // byLease reports whether the leader may answer the read by its lease.
 func (r *Read) byLease() bool { return r.Mode != ReadLinearizable }
@@ -78,12 +93,37 @@ func (r *Read) lagging(index core.Index, seen *readable) error {
 // finish completes r, whose stage its holder knows to be from, unless somebody did
 // so first.
 func (r *Read) finish(from uint32, index core.Index, err error) bool {
+	if !r.decide(from, index, err) {
+		return false
+	}
+	if r.answer != nil {
+		r.answer.Give()
+	} else {
+		r.Completed(r)
+	}
+	return true
+}
+
+// finishWith is finish for one of many: its answer is given with the others.
+func (r *Read) finishWith(others *stage.Answers, from uint32, index core.Index) bool {
+	if !r.decide(from, index, nil) {
+		return false
+	}
+	if r.answer != nil {
+		others.Add(r.answer)
+	} else {
+		r.Completed(r)
+	}
+	return true
+}
+
+// decide sets the result, unless somebody did so first.
+func (r *Read) decide(from uint32, index core.Index, err error) bool {
 	if !r.stage.CompareAndSwap(from, stageDone) {
 		return false
 	}
 	r.Index, r.Err = index, err
 	r.ended(false)
-	r.Completed(r)
 	return true
 }
 
@@ -220,7 +260,11 @@ func (g *Group) readNow(r *Read, index core.Index) bool {
 // core.ErrOverloaded.
 func (g *Group) ReadIndex(r *Read) {
 	if g.ReadNow(r) {
-		r.Completed(r)
+		if r.answer != nil {
+			r.answer.Give()
+		} else {
+			r.Completed(r)
+		}
 		return
 	}
 	r.reset(g.watch, stageCore)
