@@ -136,8 +136,8 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
-	// forget lets go of a read that was cancelled.
-	forget(*Read)
+	// forget tells that one of those reads was cancelled.
+	forget()
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
