@@ -62,6 +62,10 @@ type Read struct {
 // byLease reports whether the leader may answer the read by its lease.
 func (r *Read) byLease() bool { return r.Mode != ReadLinearizable }
 
+// HasIndex reports whether it is known what the state machine has to apply for the
+// read, so that only the machine is waited for. Anybody may ask, until CancelRead.
+func (r *Read) HasIndex() bool { return r.stage.Load() != stageCore }
+
 // lagging is why the read ends, if its machine is too far behind its index; nil if
 // it is not.
 func (r *Read) lagging(index core.Index, seen *readable) error {

@@ -220,8 +220,8 @@ const (
 	// Contradiction: the node answers no reads but stale ones without a bound, for what
 	// it holds may not be what was acknowledged. Others may answer.
 	Contradiction Code = "contradiction"
-	// TooStale: no leader said in time what is current, and the node's state is older
-	// than the read allows.
+	// TooStale: the node's state is older than the read allows, and could not be brought
+	// up to date in time. The error says what was waited for.
 	TooStale       Code = "too_stale"
 	UnknownOutcome Code = "unknown_outcome"
 	Stopped        Code = "stopped"
