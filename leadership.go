@@ -69,6 +69,8 @@ const (
 	ElectTooFewVotes = core.ElectTooFewVotes
 	// ElectAnotherWon: another node leads now.
 	ElectAnotherWon = core.ElectAnotherWon
+	// ElectTimedOut: the caller's context has ended.
+	ElectTimedOut = core.ElectTimedOut
 )
 
 // TransferLeadership hands the leadership of the group to another voter, or to the
@@ -129,8 +131,9 @@ func (r *Raft) transfer(ctx context.Context, t actors.Transfer) error {
 // Under a leader that lives Elect is an *ElectError that names the leader: then
 // TransferLeadership is the way.
 //
-// If it does not become the leader the error is an *ElectError, or wraps ctx.Err(). In
-// the latter case the campaign goes on.
+// If it does not become the leader the error is an *ElectError that says why. One whose
+// context ended while it campaigned says by [MayHaveHappened] that it may lead yet. If it
+// still waited for a promise or for its quiet period then, it does not campaign.
 func (r *Raft) Elect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return nothingDone(err)
@@ -141,8 +144,8 @@ func (r *Raft) Elect(ctx context.Context) error {
 	case err := <-elected:
 		return err
 	case <-ctx.Done():
-		cancel()
-		return fmt.Errorf("troupe: the election goes on: %w", ctx.Err())
+		cancel(ctx.Err())
+		return <-elected // at once
 	}
 }
 
@@ -151,6 +154,9 @@ func (r *Raft) Elect(ctx context.Context) error {
 // leads. A pause is not kept over a restart. While the elections of every voter but
 // the leader are paused nobody takes over, and the leader says so by
 // [EventElectionsPaused].
+//
+// If ctx ends first the error is an *UnknownOutcomeError: what was asked for is done all
+// the same, soon, or the group has ended before.
 func (r *Raft) PauseElections(ctx context.Context, paused bool) error {
 	if err := ctx.Err(); err != nil {
 		return nothingDone(err)
@@ -161,7 +167,7 @@ func (r *Raft) PauseElections(ctx context.Context, paused bool) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("troupe: the request to pause elections is under way: %w", ctx.Err())
+		return &UnknownOutcomeError{Cause: fmt.Errorf("the request to pause elections is under way: %w", ctx.Err())}
 	}
 }
 

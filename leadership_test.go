@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,6 +96,57 @@ func TestTransferErrors(t *testing.T) {
 	}
 	if e := asError[*troupe.ElectError](t, alone.members[0].raft.Elect(within(t, 20*time.Second))); e.Reason != troupe.ElectNotVoter {
 		t.Errorf("without a cluster: %v", e)
+	}
+}
+
+// endedContext shows its end only to those who wait for it.
+type endedContext struct {
+	context.Context
+	asked atomic.Bool
+}
+
+func (c *endedContext) Done() <-chan struct{} {
+	ended := make(chan struct{})
+	close(ended)
+	return ended
+}
+
+func (c *endedContext) Err() error {
+	if !c.asked.Swap(true) {
+		return nil
+	}
+	return context.Canceled
+}
+
+// TestLeadershipRequestsMayHaveHappened: a caller that waits no more is told whether what
+// it asked for goes on.
+func TestLeadershipRequestsMayHaveHappened(t *testing.T) {
+	c := formed(t, 3, config())
+	leader, follower := c.leader(), c.follower()
+	// The answer is there before its caller looks for it once in a very long while.
+	for err := error(nil); err == nil; {
+		if err = follower.raft.PauseElections(&endedContext{Context: t.Context()}, true); err != nil && (!troupe.MayHaveHappened(err) || !errors.Is(err, context.Canceled)) {
+			t.Errorf("a pause: %v", err)
+		}
+	}
+	if err := follower.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.ElectionsPaused }); err != nil {
+		t.Errorf("the pause did not come: %v", err)
+	}
+	if err := follower.raft.PauseElections(within(t, 20*time.Second), false); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.members {
+		if m != follower {
+			m.raft.Kill()
+		}
+	}
+	if err := follower.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Leader == 0 && s.Role != troupe.RoleFollower }); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody votes for it, and it goes on.
+	err := follower.raft.Elect(&endedContext{Context: t.Context()})
+	if e := asError[*troupe.ElectError](t, err); e.Reason != troupe.ElectTimedOut || !errors.Is(err, context.Canceled) || troupe.MayHaveHappened(err) != e.UnderWay {
+		t.Errorf("a campaign after node %d: %v", leader.id, err)
 	}
 }
 

@@ -259,7 +259,7 @@ func (c *coreActor) handle(item any) {
 	case *electRequest:
 		c.elect(item)
 	case *cancelElect:
-		c.leadership.leaveElect(item.request)
+		c.cancelElect(item)
 	case *transferRequest:
 		c.transfer(item)
 	case *cancelTransfer:

@@ -164,6 +164,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onRead(heldRead{ev.ID, ev.Lease})
 	case *Elect:
 		e.onElect(ev)
+	case *ElectCancelled:
+		e.onElectCancelled(ev)
 	case *PauseElections:
 		e.onPauseElections(ev)
 	case *TransferLeadership:

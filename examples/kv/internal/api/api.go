@@ -264,7 +264,7 @@ type Error struct {
 	Message string `json:"error"`
 	// MayHaveHappened: what was asked for may have been carried out, or may be
 	// yet. It is true with UnknownOutcome and Forming, may be true with
-	// TransferFailed, and is false with every other code.
+	// TransferFailed and ElectionFailed, and is false with every other code.
 	MayHaveHappened bool `json:"may_have_happened"`
 	// Leader is the node that leads as far as the asked one knows, or 0.
 	Leader uint64 `json:"leader"`

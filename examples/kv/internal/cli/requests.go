@@ -200,7 +200,7 @@ func explain(err error) error {
 		return err
 	case answer.Code == api.Forming:
 		return fmt.Errorf("%w (the cluster may be formed yet; the same list may be given again)", err)
-	case answer.Code == api.TransferFailed:
+	case answer.Code == api.TransferFailed, answer.Code == api.ElectionFailed:
 		return fmt.Errorf("%w (kv status says who leads)", err)
 	}
 	return fmt.Errorf("%w (the write may have been carried out, or may be yet)", err)
