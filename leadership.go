@@ -79,8 +79,9 @@ const (
 // the leader does it.
 //
 // The leader lets the target catch up, stops admitting proposals when it is near, and
-// tells it to campaign when it has the whole log. TransferLeadership returns nil when the target has committed
-// an entry as the leader. Then this node's [Status] shows that leader, or a later one.
+// tells it to campaign when it has the whole log. TransferLeadership returns nil when
+// the target has committed an entry as the leader. Then this node's [Status] shows that
+// leader, or a later one, unless it has not heard of any for an election time-out.
 // Writes wait meanwhile, for a few milliseconds. They fail only if they want to:
 // with [FailWithoutLeader], or with [ExpectedTerm].
 //
@@ -118,8 +119,10 @@ func (r *Raft) transfer(ctx context.Context, t actors.Transfer) error {
 	}
 	if !t.Own {
 		// The answer of another node may be faster than the new leader's first word. It
-		// has happened, whatever becomes of this wait.
-		_ = r.Wait(ctx, func(s Status) bool { return s.Term >= a.handover.Term && s.Leader != 0 })
+		// has happened, whatever becomes of this wait: this node may be cut off by now.
+		heard, stop := context.WithTimeout(ctx, r.config.ElectionTimeout)
+		defer stop()
+		_ = r.Wait(heard, func(s Status) bool { return s.Term >= a.handover.Term && s.Leader != 0 })
 	}
 	return nil
 }

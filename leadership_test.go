@@ -45,6 +45,23 @@ func TestTransferLeadership(t *testing.T) {
 	}
 }
 
+// TestTransferAskedOfANodeThatIsCutOff: the leader tells whoever asked that it is done,
+// and the new leader's word never comes.
+func TestTransferAskedOfANodeThatIsCutOff(t *testing.T) {
+	c := formed(t, 3, config())
+	leader, asked := c.leader(), c.follower()
+	target := c.members[slices.IndexFunc(c.members, func(m *member) bool { return m != leader && m != asked })]
+	c.hub.Hold(target.id, asked.id)
+	c.hub.Hold(asked.id, target.id)
+	ctx := within(t, 20*time.Second)
+	if err := asked.raft.TransferLeadership(ctx, target.id); err != nil || ctx.Err() != nil {
+		t.Errorf("%v; time left: %v", err, ctx.Err() == nil)
+	}
+	if s := asked.raft.Status(); s.Leader == target.id {
+		t.Error("it is not cut off")
+	}
+}
+
 // TestTransferErrors: each says what is wrong, and changes nothing.
 func TestTransferErrors(t *testing.T) {
 	c := formed(t, 3, slowElections())

@@ -88,7 +88,7 @@ type Transfer struct {
 	To uint64 `json:"to"`
 }
 
-// Leadership says who leads.
+// Leadership says who leads, as far as the asked node knows.
 type Leadership struct {
 	Leader uint64 `json:"leader"`
 	Term   uint64 `json:"term"`
