@@ -112,13 +112,6 @@ func newSwap() *cobra.Command {
 	return command
 }
 
-func newStatus() *cobra.Command {
-	return request("status", "Show what a node says of itself", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
-		answer, err := to.Status(c.Context())
-		return show(c, answer, err)
-	})
-}
-
 func newInit() *cobra.Command {
 	var list, priorities []string
 	command := request("init", "Form a cluster of new nodes", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
