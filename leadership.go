@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
@@ -198,6 +199,16 @@ func (r *Raft) handOver(ctx context.Context) error {
 		}
 		t.Not = append(t.Not, failed.To)
 	}
+}
+
+// mostOf is ctx with a deadline that leaves a quarter of the time for what comes behind:
+// a hand-over that nobody answers is not to cost the orderly stop.
+func mostOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)*3/4)
 }
 
 // heardOfAVoter reports whether any other voter has answered the leader, or there is

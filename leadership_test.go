@@ -223,6 +223,35 @@ func TestShutdownHandsOver(t *testing.T) {
 	}
 }
 
+// TestShutdownInSpiteOfAHandOver: nobody takes over, and the stop is in time all the same.
+func TestShutdownInSpiteOfAHandOver(t *testing.T) {
+	for name, stop := range map[string]func(m *member, ctx context.Context) error{
+		"of the group": func(m *member, ctx context.Context) error { return m.raft.Shutdown(ctx) },
+		"of the node":  func(m *member, ctx context.Context) error { return m.raft.Node().Shutdown(ctx) },
+	} {
+		c := formed(t, 3, slowElections())
+		leader := c.leader()
+		if err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool {
+			return !slices.ContainsFunc(s.Peers, func(p troupe.PeerStatus) bool { return p.LastContact < 0 })
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range c.members {
+			if m != leader {
+				c.hub.Hold(leader.id, m.id)
+			}
+		}
+		if err := stop(leader, within(t, 2*time.Second)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		select {
+		case <-leader.raft.Done():
+		default:
+			t.Errorf("%s: it has not stopped", name)
+		}
+	}
+}
+
 // TestShutdownTriesTheNext: the best does not answer, and the next one leads.
 func TestShutdownTriesTheNext(t *testing.T) {
 	c := newCluster(t, 3, config())
