@@ -385,8 +385,8 @@ var mutants = []mutant{
 	},
 	{
 		"a lease shown until its end was told", "rule 12", "actors/core_actor.go",
-		"\tc.readable.show(c.engine.Readable())\n\tc.execute(ev)\n}",
-		"\tc.execute(ev)\n\tc.readable.show(c.engine.Readable())\n}",
+		"\tc.readable.show(c.engine.Readable())\n\tc.showLeading()\n\tc.execute(ev)\n}",
+		"\tc.showLeading()\n\tc.execute(ev)\n\tc.readable.show(c.engine.Readable())\n}",
 		"./actors TestShownBeforeItIsTold",
 	},
 	{
