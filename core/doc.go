@@ -131,7 +131,8 @@
 //
 //   - Code: core/engine.go, core/config.go, storage/log_store.go
 //   - Tests: TestApplyStaysBehindFlush, TestCommitAtStart, storage/badger.TestDurableLogStore,
-//     storage/badger.TestKillLogStore
+//     storage/badger.TestKillLogStore, storage/badger.TestSyncTakesTheWrite
+//   - Mutants: "the file that a batch has begun is not synced"
 //   - Checkers: ruleDurable
 //
 // # Rule 9: The log in memory holds all that is not durable

@@ -545,6 +545,12 @@ var mutants = []mutant{
 		"if m.Header.Term != 0 {",
 		"./core TestReadIndexOfAnotherTerm",
 	},
+	{
+		"the file that a batch has begun is not synced", "rule 8", "storage/badger/wal.go",
+		"if err := w.follow(); err != nil {\n\t\treturn err\n\t}\n\treturn w.flush()",
+		"return w.flush()",
+		"./storage/badger TestSyncTakesTheWrite",
+	},
 }
 
 // TestMutantsApply asserts that every mutant changes the code as it stands, those
