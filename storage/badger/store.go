@@ -12,6 +12,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/disk"
@@ -34,6 +35,8 @@ type Store struct {
 	header  storage.Header
 	db      *badger.DB
 	limits  storage.Limits
+	// lines are what the logger says, on the way to that of the options.
+	lines *foreign.Queue[foreign.Line]
 	// directory is the lock.
 	directory *os.File
 
@@ -59,7 +62,10 @@ type Store struct {
 	peers    peersFile
 }
 
-var _ storage.LogStore = (*Store)(nil)
+var (
+	_ storage.LogStore = (*Store)(nil)
+	_ storage.Logging  = (*Store)(nil)
+)
 
 // Open opens the store in dir, or makes it. It refuses the store of another
 // node with *storage.WrongNodeError, one that must not take part any more with
@@ -70,9 +76,23 @@ var _ storage.LogStore = (*Store)(nil)
 // For inspection (Options.Inspect) it makes no store: where there is none, the
 // error wraps storage.ErrNotFound.
 func Open(dir string, o Options) (*Store, error) {
+	var lines *foreign.Queue[foreign.Line]
+	o.Logger, lines = foreign.NewLogger(o.Logger)
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
+	s, err := open(dir, o, lines)
+	if err != nil {
+		lines.Close(foreign.LinesPatience)
+		return nil, err
+	}
+	return s, nil
+}
+
+// LinesDropped implements storage.Logging: Options.Logger was too slow, or failed.
+func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
+
+func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, error) {
 	if err := prepare(dir, o.Inspect); err != nil {
 		return nil, err
 	}
@@ -83,7 +103,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, dir: dir, logger: o.Logger, directory: lock, groups: make(map[membership.GroupID]*groupState)}
+	s := &Store{options: o, dir: dir, logger: o.Logger, lines: lines, directory: lock, groups: make(map[membership.GroupID]*groupState)}
 	s.room.dir, s.room.options = dir, &s.options
 	if err := s.open(); err != nil {
 		if s.db != nil {
@@ -308,8 +328,9 @@ func (s *Store) Close() error {
 	if !s.options.Inspect {
 		s.purger.stop()
 	}
-	err := s.marker.stop()
-	return errors.Join(err, s.db.Close(), s.wal.close(), s.directory.Close())
+	err := errors.Join(s.marker.stop(), s.db.Close(), s.wal.close(), s.directory.Close())
+	s.lines.Close(foreign.LinesPatience)
+	return err
 }
 
 // enter begins a call: the caller ends it with life.RUnlock unless there is an
