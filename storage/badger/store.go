@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -143,6 +144,11 @@ func noStore(dir string) error {
 }
 
 func (s *Store) open() error {
+	unlock, err := s.lockDatabase()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	mark, err := s.openWatermark()
 	if err != nil {
 		return err
@@ -151,8 +157,14 @@ func (s *Store) open() error {
 		return err
 	}
 	path := filepath.Join(s.dir, logDir)
+	if err := unlock(); err != nil {
+		return err
+	}
 	if s.db, err = badger.OpenManaged(s.options.badger(path)); err != nil {
 		s.db = nil
+		if strings.Contains(err.Error(), "Another process is using this Badger database") {
+			return &LockedError{Dir: s.dir}
+		}
 		return openError(path, err)
 	}
 	s.limits = limits(s.db)
@@ -182,6 +194,20 @@ func (s *Store) open() error {
 	s.header = s.record.Header
 	s.purger.start(s)
 	return nil
+}
+
+// lockDatabase takes the lock of the database's own directory, which badger holds
+// while it is open: LOCK may have been removed under a store that is in use, and before
+// anything is touched. It is free again for badger when unlock was called once.
+func (s *Store) lockDatabase() (unlock func() error, err error) {
+	f, locked, err := disk.LockDir(filepath.Join(s.dir, logDir))
+	if locked {
+		return nil, &LockedError{Dir: s.dir}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("badger: %w", err)
+	}
+	return sync.OnceValue(f.Close), nil
 }
 
 // openWatermark reads the watermark file and looks at the database's files. A

@@ -7,14 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/ristretto/v2/z"
 
-	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
@@ -22,7 +20,11 @@ import (
 // tables, leaves others out, and makes a new database where there is no
 // manifest. It says whether there is a database.
 func verifyFiles(dir string) (exists bool, err error) {
-	if err := removeEmpty(dir); err != nil {
+	found, err := list(dir)
+	if err != nil {
+		return false, err
+	}
+	if err := found.spare(); err != nil {
 		return false, err
 	}
 	if err := syncFiles(dir); err != nil {
@@ -40,34 +42,20 @@ func verifyFiles(dir string) (exists bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	for _, id := range tables {
+	for id := range tables {
 		if err := verifyTable(table.NewFilename(id, dir)); err != nil {
 			return true, err
 		}
 	}
+	// Badger would remove what the manifest does not name, and fail where it cannot.
+	for id := range found.tables {
+		if !tables[id] {
+			if err := removeFile(table.NewFilename(id, dir)); err != nil {
+				return true, err
+			}
+		}
+	}
 	return true, nil
-}
-
-// removeEmpty removes the files that a crash left between their creation and
-// their first byte: badger's Open fails on them, once.
-func removeEmpty(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("badger: %w", err)
-	}
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".mem") && !strings.HasSuffix(f.Name(), ".vlog") {
-			continue
-		}
-		info, err := f.Info()
-		if err == nil && info.Size() == 0 {
-			err = os.Remove(filepath.Join(dir, f.Name()))
-		}
-		if err != nil {
-			return fmt.Errorf("badger: %w", err)
-		}
-	}
-	return nil
 }
 
 // syncFiles makes durable what is going to be read: a process that was killed
@@ -103,14 +91,15 @@ func recovered(what string, err *error) {
 	}
 }
 
-func manifestTables(f *os.File) (ids []uint64, err error) {
+func manifestTables(f *os.File) (ids numbered, err error) {
 	defer recovered(f.Name(), &err)
 	m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions("").WithLogger(nil))
 	if err != nil {
-		return nil, corrupt("%s: %v", f.Name(), err)
+		return nil, openError(f.Name(), err)
 	}
+	ids = numbered{}
 	for id := range m.Tables {
-		ids = append(ids, id)
+		ids[id] = true
 	}
 	return ids, nil
 }
@@ -136,16 +125,4 @@ func verifyTable(name string) (err error) {
 		return corrupt("%s: %v", name, err)
 	}
 	return nil
-}
-
-// openError sorts an error of badger's Open, which wraps nothing: what the
-// system refuses is not damage.
-func openError(dir string, err error) error {
-	refusals := []syscall.Errno{syscall.EACCES, syscall.EPERM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.ENOMEM, syscall.EROFS}
-	for _, refusal := range refusals {
-		if strings.Contains(err.Error(), refusal.Error()) {
-			return fmt.Errorf("badger: opening %s: %w", dir, err)
-		}
-	}
-	return fmt.Errorf("badger: opening %s: %w: %w", dir, core.ErrCorrupt, err)
 }

@@ -58,9 +58,9 @@ func (w *wal) open(db *badger.DB, dir string) error {
 	return w.turn(newest)
 }
 
-const walSuffix = ".mem"
-
-func (w *wal) name(id int) string { return filepath.Join(w.dir, fmt.Sprintf("%05d"+walSuffix, id)) }
+func (w *wal) name(id int) string {
+	return filepath.Join(w.dir, fmt.Sprintf("%0*d%s", walDigits, id, walSuffix))
+}
 
 // turn makes the file with an id the newest, and its name durable, which badger
 // leaves to the file system.
