@@ -128,16 +128,35 @@ var refusals = []syscall.Errno{
 	syscall.ENXIO, syscall.EPERM, syscall.EROFS, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ETXTBSY,
 }
 
-// openError sorts an error of badger's about a file or directory. It seldom wraps
-// what it tells, so that its text is looked at. What the system refuses is not damage:
-// whoever hears of damage may wipe a good node.
-func openError(name string, err error) error {
+// asRefusal wraps what the system refused, if an error tells of that: badger's seldom
+// wrap what they tell, so that their text is looked at.
+func asRefusal(err error) error {
 	for _, refusal := range refusals {
 		switch {
 		case errors.Is(err, refusal):
-			return fmt.Errorf("badger: opening %s: %w", name, err)
+			return err
 		case strings.Contains(err.Error(), refusal.Error()):
-			return fmt.Errorf("badger: opening %s: %w: %w", name, refusal, err)
+			return &refusedError{err, refusal}
+		}
+	}
+	return err
+}
+
+// refusedError is an error, and what it tells that the system refused.
+type refusedError struct {
+	error
+	refusal syscall.Errno
+}
+
+func (e *refusedError) Unwrap() []error { return []error{e.error, e.refusal} }
+
+// openError sorts an error of badger's about a file or directory. What the system
+// refuses is not damage: whoever hears of damage may wipe a good node.
+func openError(name string, err error) error {
+	err = asRefusal(err)
+	for _, refusal := range refusals {
+		if errors.Is(err, refusal) {
+			return fmt.Errorf("badger: opening %s: %w", name, err)
 		}
 	}
 	return fmt.Errorf("badger: opening %s: %w: %w", name, core.ErrCorrupt, err)

@@ -145,6 +145,9 @@ func (p *purger) delete(keys [][]byte) error {
 			return err
 		}
 	}
+	if err := s.wal.before(int64(len(keys)), int64(len(keys)*logKeyBytes)); err != nil {
+		return err // nothing was written
+	}
 	version, err := s.versions.commit(txn)
 	if err == nil {
 		err = s.wal.follow()

@@ -169,7 +169,7 @@ func (s *Store) open() error {
 	}
 	s.limits = limits(s.db)
 	s.versions.start(s.db)
-	if err := s.wal.open(s.db, path); err != nil {
+	if err := s.wal.open(s.db, path, s.options.MemTableBytes); err != nil {
 		return err
 	}
 	if err := s.readRecords(mark); err != nil {
@@ -182,7 +182,7 @@ func (s *Store) open() error {
 	if err := s.peers.open(s.dir, &s.record.Header); err != nil {
 		return err
 	}
-	s.marker.start(s.dir, mark, s.options.WatermarkDelay)
+	s.marker.start(s.dir, mark, s.options.WatermarkDelay, s.logger)
 	if s.options.Inspect {
 		s.header = s.record.Header
 		return nil

@@ -117,12 +117,14 @@ func TestFailedSyncIsFinal(t *testing.T) {
 
 // TestWALGone: a database without the file that it writes to is not opened.
 func TestWALGone(t *testing.T) {
-	var w wal
-	if err := w.open(nil, t.TempDir()); err == nil {
-		t.Error("an empty directory was taken")
-	}
-	if err := w.open(nil, filepath.Join(t.TempDir(), "gone")); err == nil {
-		t.Error("a directory that is not there was taken")
+	for what, dir := range map[string]string{"an empty directory": t.TempDir(), "a directory that is not there": filepath.Join(t.TempDir(), "gone")} {
+		var w wal
+		if err := w.open(nil, dir, memTableBytesMin); err == nil {
+			t.Errorf("%s was taken", what)
+		}
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -287,6 +287,9 @@ func (t *transaction) commit() error {
 	if err := t.set(batchKey, t.since(start)); err != nil {
 		return s.fail(err)
 	}
+	if err := s.wal.before(t.keys, t.bytes); err != nil {
+		return s.fail(err)
+	}
 	version, err := s.versions.commit(t.txn)
 	if err != nil {
 		return s.fail(err)
@@ -329,6 +332,6 @@ func (t *transaction) putRecord(g *groupState, batch *batchRecord) error {
 
 // fail makes err final: after a failed sync nobody knows what the disk holds.
 func (s *Store) fail(err error) error {
-	s.failed = fmt.Errorf("badger: writing to %s: %w", s.dir, err)
+	s.failed = fmt.Errorf("badger: writing to %s: %w", s.dir, asRefusal(err))
 	return s.failed
 }

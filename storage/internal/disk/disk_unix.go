@@ -63,12 +63,3 @@ func Exists(name string) (bool, error) {
 		return false, fmt.Errorf("look for %s: %w", name, err)
 	}
 }
-
-// SyncDir makes the names in a directory durable.
-func SyncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}

@@ -49,6 +49,3 @@ func Exists(name string) (bool, error) {
 	}
 	return err == nil, err
 }
-
-// SyncDir does nothing: Windows has no such thing.
-func SyncDir(string) error { return nil }
