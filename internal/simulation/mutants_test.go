@@ -551,6 +551,12 @@ var mutants = []mutant{
 		"return w.flush()",
 		"./storage/badger TestSyncTakesTheWrite",
 	},
+	{
+		"what a failed process left is believed", "rule 8", "storage/badger/verify.go",
+		"for id := range found.wals {",
+		"for id := range numbered(nil) {",
+		"./storage/badger TestRefusedWriteIsNotBelieved",
+	},
 }
 
 // TestMutantsApply asserts that every mutant changes the code as it stands, those

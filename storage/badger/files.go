@@ -58,6 +58,9 @@ func list(dir string) (listing, error) {
 
 func (l *listing) take(dir string, f fs.DirEntry) error {
 	path := filepath.Join(dir, f.Name())
+	if f.Type().IsRegular() && strings.HasSuffix(f.Name(), disk.RenewSuffix) {
+		return removeFile(path) // a crash left it
+	}
 	suffix := filepath.Ext(f.Name())
 	into, digits := l.kind(suffix)
 	known := f.Name() == badger.ManifestFilename || f.Name() == "LOCK"

@@ -27,7 +27,7 @@ func verifyFiles(dir string) (exists bool, err error) {
 	if err := found.spare(); err != nil {
 		return false, err
 	}
-	if err := syncFiles(dir); err != nil {
+	if err := syncNames(dir); err != nil {
 		return false, fmt.Errorf("badger: %w", err)
 	}
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
@@ -55,30 +55,32 @@ func verifyFiles(dir string) (exists bool, err error) {
 			}
 		}
 	}
+	if err := renewFiles(dir, found); err != nil {
+		return true, fmt.Errorf("badger: %w", err)
+	}
 	return true, nil
 }
 
-// syncFiles makes durable what is going to be read: a process that was killed
-// before its sync leaves in the system's memory what the disk may not have (rule
-// 8).
-func syncFiles(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
+// renewFiles makes durable what is going to be read, before badger goes on (rule 8).
+// What a process left that was killed, or that failed because the disk refused a write,
+// stands in the system's memory and perhaps not on the disk, whatever a sync says. So
+// the logs of the memory tables and the manifest are written again, at a new place.
+// Tables were durable before the manifest named them.
+func renewFiles(dir string, found listing) error {
+	for id := range found.wals {
+		if err := disk.Renew(filepath.Join(dir, fmt.Sprintf("%0*d%s", walDigits, id, walSuffix))); err != nil {
+			return err
+		}
+	}
+	if err := disk.Renew(filepath.Join(dir, badger.ManifestFilename)); err != nil {
 		return err
 	}
-	for _, entry := range files {
-		if !entry.Type().IsRegular() {
-			continue
-		}
-		f, err := os.OpenFile(filepath.Join(dir, entry.Name()), os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
-	}
-	// The names in it, its own, and that of the store.
+	return syncNames(dir)
+}
+
+// syncNames makes durable the names in a database's directory, its own, and that of
+// the store.
+func syncNames(dir string) error {
 	parent := filepath.Dir(dir)
 	return errors.Join(disk.SyncDir(dir), disk.SyncDir(parent), disk.SyncDir(filepath.Dir(parent)))
 }
