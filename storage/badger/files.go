@@ -37,12 +37,12 @@ type numbered map[uint64]bool
 // listing is what stands in a database's directory, beside what is of no concern.
 type listing struct{ wals, tables numbered }
 
-// list reads the directory of a database that nobody uses. A name that badger would
+// listFiles reads the directory of a database that nobody uses. A name that badger would
 // take for one of its own, and that is none, is an error that says so: badger's own
 // would not tell it from damage. What holds nothing is removed, and so are the files
 // that a crash left between their creation and their first byte, on which badger's
 // Open fails.
-func list(dir string) (listing, error) {
+func listFiles(dir string) (listing, error) {
 	l := listing{wals: numbered{}, tables: numbered{}}
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

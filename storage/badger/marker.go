@@ -19,7 +19,8 @@ type marker struct {
 	file sync.Mutex
 
 	mu      sync.Mutex
-	mark    watermark // what the file should say
+	mark    watermark // what the file should say, without changes
+	recent  recent    // whose they are
 	written uint64    // what the file says
 	armed   bool
 	stopped bool
@@ -34,12 +35,18 @@ func (m *marker) start(dir string, mark watermark, delay time.Duration, logger *
 	m.dir, m.mark, m.written, m.delay, m.logger = dir, mark, mark.number, delay, logger
 }
 
-// durable notes that a batch is durable. The file says so at once or, without
-// atOnce, after the delay. It stays behind for no longer than the patience with a
-// passing lack. An error is final.
-func (m *marker) durable(number uint64, atOnce bool) error {
+// durable notes that a batch is durable, and of the header or not and of which groups
+// it was. The file says so at once or, without atOnce, after the delay. It stays behind
+// for no longer than the patience with a passing lack. An error is final.
+func (m *marker) durable(number uint64, header bool, groups []*groupState, atOnce bool) error {
 	m.mu.Lock()
 	m.mark.number = number
+	if header {
+		m.recent.header = number
+	}
+	for _, g := range groups {
+		m.recent.touch(change{g.group, number, g.next.weight})
+	}
 	err := m.err
 	atOnce = atOnce || !m.behind.IsZero() && time.Since(m.behind) > disk.Patience
 	if err == nil && !atOnce {
@@ -99,6 +106,9 @@ func (m *marker) writeFile(atOnce bool) error {
 	defer m.file.Unlock()
 	m.mu.Lock()
 	mark, err := m.mark, m.err
+	if err == nil && mark.number != m.written {
+		mark.header, mark.floor, mark.changes = m.recent.header, m.recent.floor, m.recent.changes()
+	}
 	m.mu.Unlock()
 	if err != nil || mark.number == m.written {
 		return err

@@ -41,6 +41,9 @@ func (p *purger) start(s *Store) {
 	p.pending = make(map[membership.GroupID]span)
 	var leftovers []span
 	for group, g := range s.groups {
+		if s.damage(group) != nil {
+			continue // it stays as it was found
+		}
 		leftovers = append(leftovers, span{group, 0, g.record.purged.Index})
 	}
 	p.add(leftovers)

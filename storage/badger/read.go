@@ -28,6 +28,9 @@ func (s *Store) Read(ctx context.Context, group membership.GroupID, first, last 
 		return nil, err
 	}
 	defer s.life.RUnlock()
+	if err := s.damage(group); err != nil {
+		return nil, err
+	}
 	// One transaction sees the record and the entries that belong to it,
 	// whatever is written or purged meanwhile.
 	txn := s.versions.read()
@@ -85,6 +88,9 @@ func (s *Store) Load(ctx context.Context, group membership.GroupID) (storage.Sta
 		return storage.State{}, err
 	}
 	defer s.life.RUnlock()
+	if err := s.damage(group); err != nil {
+		return storage.State{}, err
+	}
 	txn := s.versions.read()
 	defer s.versions.done(txn)
 	r, found, err := recordOf(txn, group)

@@ -20,7 +20,7 @@ import (
 // tables, leaves others out, and makes a new database where there is no
 // manifest. It says whether there is a database.
 func verifyFiles(dir string) (exists bool, err error) {
-	found, err := list(dir)
+	found, err := listFiles(dir)
 	if err != nil {
 		return false, err
 	}

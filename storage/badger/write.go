@@ -156,6 +156,9 @@ func (t *transaction) since(start int) []byte {
 // operation carries out op in the transaction. It begins another one before if
 // op would not fit into this one.
 func (t *transaction) operation(op *storage.Operation) error {
+	if err := t.store.damage(op.Group); err != nil {
+		return err
+	}
 	r := t.group(op.Group)
 	cut, err := t.planCut(op, r)
 	if err != nil {
@@ -276,6 +279,14 @@ func (t *transaction) commit() error {
 		if err := t.set(headerKey, header); err != nil {
 			return s.fail(err)
 		}
+		for _, group := range s.unrecorded {
+			key := damageKey(group)
+			value := sealText(nil, key, s.damaged[group])
+			next.digest += weight(value)
+			if err := t.set(key, value); err != nil {
+				return s.fail(err)
+			}
+		}
 	}
 	for _, g := range t.groups {
 		if err := t.putRecord(g, &next); err != nil {
@@ -297,11 +308,14 @@ func (t *transaction) commit() error {
 	if err := s.wal.sync(); err != nil {
 		return s.fail(err)
 	}
-	if err := s.marker.durable(next.number, t.atOnce); err != nil {
+	if err := s.marker.durable(next.number, t.header, t.groups, t.atOnce); err != nil {
 		return s.fail(err)
 	}
 	s.versions.advance(version)
 	s.batch, s.headerValue = next, header
+	if t.header {
+		s.unrecorded = nil
+	}
 	for _, g := range t.groups {
 		g.record = g.next
 	}
