@@ -119,9 +119,9 @@ func (p *purger) purge(s span) error {
 		if p.store.room.ask() != nil {
 			return nil // batches are refused too, which is reported there
 		}
-		keys := p.keys(s.group, from, s.upTo)
-		if len(keys) == 0 {
-			return nil
+		keys, err := p.keys(s.group, from, s.upTo)
+		if err != nil || len(keys) == 0 {
+			return err
 		}
 		if err := p.delete(keys); err != nil {
 			return err
@@ -163,7 +163,8 @@ func (p *purger) delete(keys [][]byte) error {
 }
 
 // keys returns the first keys of chunks that end between from and upTo.
-func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][]byte) {
+func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][]byte, err error) {
+	defer catchFault(panicOnFault(), &err)
 	txn := p.store.versions.read()
 	defer p.store.versions.done(txn)
 	prefix := logPrefix(group)
@@ -176,5 +177,5 @@ func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][
 		}
 		keys = append(keys, it.Item().KeyCopy(nil))
 	}
-	return keys
+	return keys, nil
 }

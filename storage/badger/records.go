@@ -26,6 +26,7 @@ type records struct {
 
 // readRecords reads all records.
 func readRecords(txn *badger.Txn) (r *records, err error) {
+	defer catchFault(panicOnFault(), &err)
 	r = &records{groups: make(map[membership.GroupID]groupRecord), bad: make(map[membership.GroupID]error), damaged: make(map[membership.GroupID]string)}
 	if r.headerValue, err = value(txn, headerKey); err != nil {
 		return nil, err

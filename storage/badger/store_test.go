@@ -236,7 +236,7 @@ func chunkKeys(t *testing.T, s *Store, group membership.GroupID) (keys [][]byte)
 	defer s.versions.done(txn)
 	sc := scan(txn, group, 0)
 	defer sc.close()
-	for ; sc.it.ValidForPrefix(sc.prefix); sc.it.Next() {
+	for ; sc.valid(); sc.it.Next() {
 		keys = append(keys, sc.it.Item().KeyCopy(nil))
 	}
 	return keys

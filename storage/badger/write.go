@@ -15,11 +15,12 @@ import (
 // Write implements storage.LogStore. A batch within Limits is one badger
 // transaction unless it removes very much or has very many operations: then
 // each transaction holds whole operations.
-func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
+func (s *Store) Write(ctx context.Context, batch *storage.Batch) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.life.RUnlock()
+	defer catchFault(panicOnFault(), &err)
 	s.write.Lock()
 	defer s.write.Unlock()
 	if err := s.writable(); err != nil {
