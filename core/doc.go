@@ -123,15 +123,19 @@
 //
 // # Rule 8: What is loaded is durable, and a durable machine stays behind the disk
 //
-// After a kill the page cache can show what was never synced. So a store makes durable what Load
-// returns. A state machine that keeps its state over a restart is applied at most up to what is
-// durable here. A volatile one may follow the commit index. At the start the commit index is the
-// largest of the stored commit index, the applied index and the snapshot's index, but at most the
-// last index.
+// After a kill the page cache can show what was never synced. After a write that the disk refused it
+// even shows it as written, so that a sync of the same file proves nothing. So a store makes durable
+// what Load returns, and writes what is not proved durable again, at a new place. A state machine
+// that keeps its state over a restart is applied at most up to what is durable here. A volatile one
+// may follow the commit index. At the start the commit index is the largest of the stored commit
+// index, the applied index and the snapshot's index, but at most the last index.
 //
-//   - Code: core/engine.go, core/config.go, storage/log_store.go
+//   - Code: core/engine.go, core/config.go, storage/log_store.go, storage/badger/verify.go
 //   - Tests: TestApplyStaysBehindFlush, TestCommitAtStart, storage/badger.TestDurableLogStore,
-//     storage/badger.TestKillLogStore
+//     storage/badger.TestKillLogStore, storage/badger.TestSyncTakesTheWrite,
+//     storage/badger.TestRefusedWriteIsNotBelieved
+//   - Mutants: "the file that a batch has begun is not synced", "what a failed process left is
+//     believed"
 //   - Checkers: ruleDurable
 //
 // # Rule 9: The log in memory holds all that is not durable

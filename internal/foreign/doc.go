@@ -3,6 +3,6 @@
 // block, panic, or end its goroutine.
 //
 // [One] and [Each] call it, [Queue] lets nobody wait for it, [Go] lets it run for as
-// long as it likes, and [NewHandler] makes a logger of whatever takes lines without
-// waiting.
+// long as it likes, [NewHandler] makes a logger of whatever takes lines without
+// waiting, and [NewLogger] one of a queue.
 package foreign

@@ -545,6 +545,18 @@ var mutants = []mutant{
 		"if m.Header.Term != 0 {",
 		"./core TestReadIndexOfAnotherTerm",
 	},
+	{
+		"the file that a batch has begun is not synced", "rule 8", "storage/badger/wal.go",
+		"if err := w.follow(); err != nil {\n\t\treturn err\n\t}\n\treturn w.flush()",
+		"return w.flush()",
+		"./storage/badger TestSyncTakesTheWrite",
+	},
+	{
+		"what a failed process left is believed", "rule 8", "storage/badger/verify.go",
+		"for id := range found.wals {",
+		"for id := range numbered(nil) {",
+		"./storage/badger TestRefusedWriteIsNotBelieved",
+	},
 }
 
 // TestMutantsApply asserts that every mutant changes the code as it stands, those
