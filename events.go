@@ -113,7 +113,7 @@ const eventsMax = 1024
 // Events yields what happens from the call on, in order, for one loop. A reader that
 // falls behind by more than 1,024 events loses the oldest, and the next event says
 // how many. Events ends with ctx, or after the last event of a group that has
-// stopped.
+// stopped, or was killed and waits for a call that hangs.
 func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 	queue := newEventQueue(eventsMax)
 	// The end of ctx also frees a queue that nobody ever loops over.
@@ -132,6 +132,10 @@ func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 			select {
 			case <-queue.wakeUp:
 			case <-ctx.Done():
+			case <-r.hung():
+				if queue.empty() {
+					return
+				}
 			case <-r.Done():
 				if queue.empty() {
 					return

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/memlog"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
@@ -44,9 +45,10 @@ type applyRig struct {
 func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
 	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
+	files := memory.NewSnapshots()
 	r.apply = newApplyActor(applyNeeds{
-		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(),
-		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
+		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(), work: t.Context(),
+		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), files: files, removal: snapshots.NewRemoval(files, 1, nil),
 		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{}, readable: &readable{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,

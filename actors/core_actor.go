@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
@@ -71,6 +72,9 @@ type coreActor struct {
 
 	retry      stage.Timer
 	retryArmed bool
+
+	// views came too late to be written.
+	views []storage.SnapshotView
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -112,6 +116,8 @@ type coreNeeds struct {
 	admission *admission.Room[*Proposal]
 	underWay  *readCount
 	answers   *resultSender
+	// closed is told that the core has handed over the last that it had.
+	closed    func()
 	stopCause func() error
 	// readable is what reads are answered by without the core.
 	readable *readable
@@ -146,6 +152,7 @@ type applyMail interface {
 func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c := &coreActor{coreNeeds: needs, engine: engine}
 	c.Shell = c.Home.Shell("core", c.step, c.finish)
+	c.Release, c.ReleaseKind = c.closeViews, calls.Close
 	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	return c
@@ -384,6 +391,7 @@ func (c *coreActor) publish() {
 // finish ends the core: whoever waits is answered, everything that it started
 // ends too.
 func (c *coreActor) finish() {
+	defer c.closed()
 	left := c.inbox.Close()
 	c.readable.lease.Store(0)
 	for i := range c.timers {
@@ -402,7 +410,7 @@ func (c *coreActor) finish() {
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
-			_ = item.view.Close()
+			c.views = append(c.views, item.view)
 		case *bootstrapRequest:
 			item.done(cause)
 		case *electRequest:
@@ -422,4 +430,11 @@ func (c *coreActor) finish() {
 	c.leadership.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
+}
+
+// closeViews is a call that may block.
+func (c *coreActor) closeViews() {
+	for _, view := range c.views {
+		_ = view.Close()
+	}
 }

@@ -69,7 +69,7 @@ func newCoreRig(t *testing.T) *coreRig {
 		write: func(*core.Write) {}, memoryLog: memlog.New(1<<20, core.LogID{}, first, 0), apply: deafApply{},
 		streams: newStreams(replicationNeeds{}, nil), jobs: snapshots.NewJobs(&snapshots.Group{}),
 		seen: published, notify: func(*core.Notice) {}, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), underWay: &readCount{}, readable: &readable{env: r.env}, answers: &resultSender{},
-		stopCause: func() error { return core.ErrStopped }, checkInvariants: true,
+		closed: func() {}, stopCause: func() error { return core.ErrStopped }, checkInvariants: true,
 	}, engine)
 	r.core.inbox.Wake = func() {}
 	r.turn(&startEngine{})

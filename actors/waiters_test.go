@@ -51,7 +51,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	published.setCluster(core.ClusterID{7})
 	c := &coreActor{coreNeeds: coreNeeds{
 		home: home{Home: stage.Home{Env: stage.Production()}}, cfg: &cfg, self: id(1), network: net, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), seen: published,
-		underWay: &readCount{}, readable: &readable{}, stopCause: func() error { return core.ErrStopped },
+		underWay: &readCount{}, readable: &readable{}, closed: func() {}, stopCause: func() error { return core.ErrStopped },
 		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
 	}}
 	c.Shell = c.Home.Shell("core", nil, nil)

@@ -38,7 +38,7 @@ type receiver struct {
 func newReceiver(g *Group) *receiver {
 	r := &receiver{group: g}
 	r.Shell = g.Shell("snapshot receiver", r.step, r.finish)
-	r.Ended = r.end
+	r.Ended, r.Release, r.ReleaseKind = r.end, r.abort, calls.Close
 	r.inbox.Wake = r.Wake
 	return r
 }
@@ -151,9 +151,7 @@ func (r *receiver) answer(m *core.SnapshotChunk, refusal string) {
 
 func (r *receiver) finish() { r.inbox.Close() }
 
-// end removes what is unfinished. No call is under way any more.
 func (r *receiver) end() {
-	r.abort()
 	observe.Arrived{Span: r.span, Err: core.ErrStopped}.Tell(r.group.Watch)
 	r.group.Ended()
 }

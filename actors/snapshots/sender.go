@@ -74,7 +74,7 @@ const (
 func newSender(g *Group, cmd *core.SendSnapshot) *sender {
 	s := &sender{group: g, cmd: *cmd, peer: cmd.Peer.Identity, transfer: g.Gate.number()}
 	s.Shell = g.Shell("snapshot sender", s.step, s.finish)
-	s.Ended = s.end
+	s.Release, s.ReleaseKind = s.closeReader, calls.Close
 	s.inbox.Wake = s.Wake
 	return s
 }
@@ -274,11 +274,10 @@ func (s *sender) finish() {
 	s.group.Gate.leave(s)
 }
 
-func (s *sender) end() {
+func (s *sender) closeReader() {
 	if s.reader != nil {
 		_ = s.reader.Close()
 	}
-	s.group.Ended()
 }
 
 // transferFigures are how far a snapshot's transfer has come, in bytes. The
