@@ -187,13 +187,13 @@ func endWhileACallHangs(t *testing.T, call string, end func(*troupe.Raft)) {
 	}
 }
 
-// heeding is a machine whose Apply waits until its context ends.
-type heeding struct {
+// heedsContext is a machine whose Apply waits until its context ends.
+type heedsContext struct {
 	ledger
 	reached chan struct{}
 }
 
-func (m *heeding) Apply(ctx context.Context, entries []troupe.Entry) ([][]byte, error) {
+func (m *heedsContext) Apply(ctx context.Context, entries []troupe.Entry) ([][]byte, error) {
 	if slices.ContainsFunc(entries, func(e troupe.Entry) bool { return string(e.Data) == "hang" }) {
 		close(m.reached)
 		<-ctx.Done()
@@ -206,7 +206,7 @@ func (m *heeding) Apply(ctx context.Context, entries []troupe.Entry) ([][]byte, 
 func TestKillEndsTheContextOfApply(t *testing.T) {
 	for name, end := range map[string]func(*troupe.Raft){"kill": (*troupe.Raft).Kill, "shutdown": shutDownInVain} {
 		t.Run(name, func(t *testing.T) {
-			machine := &heeding{reached: make(chan struct{})}
+			machine := &heedsContext{reached: make(chan struct{})}
 			raft := soleVoter(t, soleNode(t, memory.New(1)), machine)
 			answer := asks(func(ctx context.Context) error { _, err := raft.Propose(ctx, []byte("hang")); return err })
 			comesTrue(t, "Apply", machine.reached)

@@ -84,13 +84,16 @@ const (
 	EventConfigurationChanged = core.NoticeConfigurationChanged
 	// EventSnapshotBuilt: this node has made a snapshot up to Index.
 	EventSnapshotBuilt = core.NoticeSnapshotBuilt
-	// EventSnapshotSent: Peer has the snapshot up to Index.
+	// EventSnapshotSent: Peer has the snapshot up to Index. Text tells how often that
+	// failed before, if it did.
 	EventSnapshotSent = core.NoticeSnapshotSent
 	// EventSnapshotInstalled: this node's state machine was replaced by the snapshot
 	// up to Index.
 	EventSnapshotInstalled = core.NoticeSnapshotInstalled
 	// EventSnapshotFailed: a snapshot could not be made, or its transfer to Peer has
-	// ended early and will be tried again; Text says why where it is known.
+	// ended early and will be tried again; Text says why where it is known. Of transfers
+	// that Peer cannot store, or that cannot be read here, the first is told: they are
+	// tried again after pauses that grow to 16 election time-outs.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
 	// over to Peer.

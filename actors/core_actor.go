@@ -251,13 +251,12 @@ func (c *coreActor) handle(item any) {
 		c.jobs.Build(item.meta, item.view)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
-		c.tellOfSnapshot(item)
 		c.stepEngine(item)
 	case *core.SnapshotBuilt:
-		c.tellOfSnapshot(item)
+		c.tellOfSnapshot(item, "")
 		c.stepEngine(item)
 	case *core.SnapshotInstalled:
-		c.tellOfSnapshot(item)
+		c.tellOfSnapshot(item, "")
 		c.stepEngine(item)
 	case *bootstrapRequest:
 		c.beginBootstrap(item)
@@ -309,7 +308,9 @@ func (c *coreActor) stepEngine(ev core.Event) {
 
 // transferEnded lets the stream go on whose snapshot was sent, or was not.
 func (c *coreActor) transferEnded(ev *core.SnapshotSent) {
-	c.jobs.StreamStopped(ev.Peer, ev.Stream)
+	if text, news := c.jobs.Ended(ev); news {
+		c.tellOfSnapshot(ev, text)
+	}
 	if s := c.streams.find(streamKey{ev.Peer, ev.Stream}); s != nil {
 		s.inbox.Put(&stream.SnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
 	}

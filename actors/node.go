@@ -130,7 +130,7 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	n.observed, n.logger, out.watch = observed, observed.Watch().Logger(), observed.Watch()
 	n.promises = disk.NewPromises(cfg.Store, header.Promise)
 	n.table.Store(&groupTable{})
-	n.gate = snapshots.NewGate(n.env.Rand())
+	n.gate = snapshots.NewGate(n.env)
 	n.log = disk.NewLogActor(disk.LogNeeds{
 		Env: n.env, Watch: observed.Watch(), Store: cfg.Store, Network: cfg.Network,
 		Exclusive: n.promises.Exclusive, StoreFailed: n.storeFailed, Ended: n.logEnded,

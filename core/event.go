@@ -164,12 +164,15 @@ type SnapshotBuilt struct {
 	Err  error
 }
 
-// SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file.
+// SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
+// Reason says what the peer has against it, or why it cannot be read; it is empty if the
+// transfer broke.
 type SnapshotSent struct {
 	Peer   Identity
 	Stream uint64
 	LogID  LogID
 	OK     bool
+	Reason string
 }
 
 // SnapshotReceived says that a snapshot arrived from the leader whole, verified
