@@ -79,7 +79,7 @@ type applyNeeds struct {
 	removal   *snapshots.Removal
 	cluster   func() core.ClusterID
 	admission *admission.Room[*Proposal]
-	underWay  *readCount
+	underWay  readRoom
 	answers   *resultSender
 	core      coreMail
 	// readable is told what the machine has applied.
@@ -155,7 +155,7 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
 func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
 func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
-func (a *applyActor) forget(r *Read)                    { a.inbox.Put(applyItem{forget: r}, true) }
+func (a *applyActor) forget(r *Read) bool               { return a.inbox.Put(applyItem{forget: r}, true) }
 func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
 func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
 
@@ -404,8 +404,9 @@ func (a *applyActor) serveReads() {
 	a.reads = kept
 }
 
-// forgetRead lets go of a read that was cancelled.
+// forgetRead lets go of a read that was cancelled, which has kept its room so far.
 func (a *applyActor) forgetRead(r *Read) {
+	a.underWay.letGo()
 	kept := a.reads[:0]
 	for _, b := range a.reads {
 		if b.reads.remove(r); !b.reads.empty() {
@@ -518,5 +519,8 @@ func (a *applyActor) acceptLast(item applyItem) {
 	}
 	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
+	}
+	if item.forget != nil {
+		a.underWay.letGo()
 	}
 }

@@ -49,7 +49,7 @@ func newApplyRig(t *testing.T) *applyRig {
 	r.apply = newApplyActor(applyNeeds{
 		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(), work: t.Context(),
 		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), files: files, removal: snapshots.NewRemoval(files, 1, nil),
-		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{}, readable: &readable{},
+		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: newReadRoom(100, nil), readable: &readable{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
@@ -199,6 +199,7 @@ func TestReadsWaitForTheirIndex(t *testing.T) {
 		read := &Read{Completed: func(read *Read) {
 			r.answers = append(r.answers, fmt.Sprintf("read %d at %d, current at %d", read.Index, r.apply.applied.Index, r.apply.readable.current.Load()))
 		}}
+		r.apply.underWay.Acquire(&read.room, read, readBytes, false)
 		read.stage.Store(stageApply)
 		batch := readBatch{index: index, since: core.Instant(10 * index)}
 		batch.reads.push(read)

@@ -32,8 +32,8 @@ import (
 //	          and events to whoever watches
 //	WAITS ON  nothing
 //	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax;
-//	          messages by the windows of their senders; 1,024 messages with
-//	          results that were not sent, the oldest of which are dropped;
+//	          messages by the windows of their senders; results that were
+//	          not sent by WindowBytesMax;
 //	          bootstraps by their callers; one notice for each request
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
@@ -85,7 +85,7 @@ type (
 	timerDue        struct{ timer core.Timer }
 	retryDue        struct{}
 	commitNoticeDue struct{}
-	unsentResults   struct{ m *core.ProposeResponse }
+	refusedResults  struct{ m *core.ProposeResponse }
 	// snapshotViewed is a view that the apply actor took.
 	snapshotViewed struct {
 		meta core.SnapshotMeta
@@ -114,7 +114,7 @@ type coreNeeds struct {
 	seen      *seen
 	notify    func(*core.Notice)
 	admission *admission.Room[*Proposal]
-	underWay  *readCount
+	underWay  readRoom
 	answers   *resultSender
 	// closed is told that the core has handed over the last that it had.
 	closed    func()
@@ -142,8 +142,9 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
-	// forget lets go of a read that was cancelled.
-	forget(*Read)
+	// forget lets go of a read that was cancelled, and returns its room. It reports
+	// false when the actor has ended.
+	forget(*Read) bool
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
@@ -234,7 +235,9 @@ func (c *coreActor) handle(item any) {
 	case *Proposal:
 		c.proposals.accept(item)
 	case *Read:
-		c.reads.accept(item)
+		if item.stage.Load() == stageCore { // else it was given up before it came
+			c.reads.accept(item)
+		}
 	case *cancelPropose:
 		c.proposals.cancel(item.p)
 	case *cancelRead:
@@ -276,8 +279,8 @@ func (c *coreActor) handle(item any) {
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TimeoutNow:
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
-	case *unsentResults:
-		c.proposals.keepUnsent(item.m)
+	case *refusedResults:
+		c.proposals.unsent.keep(item.m, c.now)
 	case *commitNoticeDue:
 		c.logNotice.due()
 		c.notifyStreams()

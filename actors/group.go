@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -39,7 +40,7 @@ type Group struct {
 	memoryLog *memlog.Log
 	log       *disk.GroupLog
 	admission *admission.Room[*Proposal]
-	reads     readCount
+	reads     readRoom
 	readable  readable
 	seen      seen
 	events    listeners[Event]
@@ -91,6 +92,13 @@ func (g *Group) Propose(p *Proposal) {
 // enter hands a proposal that has its room to the core.
 func (g *Group) enter(p *Proposal) {
 	bytes := p.room.Bytes()
+	if !p.stage.CompareAndSwap(stageRoom, stageCopy) {
+		g.admission.Release(1, bytes) // it was given up just now
+		return
+	}
+	if p.Copy {
+		p.Data, p.Copy = slices.Clone(p.Data), false
+	}
 	p.stage.Store(stageCore)
 	observe.Room{Span: p.span}.Tell(g.watch)
 	if g.core.inbox.Put(p, false) {
@@ -105,6 +113,11 @@ func (g *Group) enter(p *Proposal) {
 // *core.UnknownOutcomeError. p must not be used for another proposal afterwards.
 // Cancel does nothing to a proposal that is completed already.
 func (g *Group) Cancel(p *Proposal) {
+	if p.finish(stageRoom, core.LogID{}, nil, context.Canceled) {
+		// If it waits no more, enter returns what it has just got.
+		g.admission.Cancel(&p.room)
+		return
+	}
 	if !g.core.put(&cancelPropose{p}) {
 		p.cancelAppended()
 	}
@@ -185,6 +198,9 @@ func (g *Group) end(cause error) {
 	}
 	for _, p := range g.admission.Close() {
 		p.finish(stageRoom, core.LogID{}, nil, g.stopCause())
+	}
+	for _, r := range g.reads.Close() {
+		r.finish(stageRoom, 0, g.stopCause())
 	}
 	g.core.Stop()
 }

@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
@@ -53,8 +55,10 @@ func (r *readsInCore) askFor(c *coreActor, waiting *readChain, lease bool) {
 	*waiting = readChain{}
 	r.lastID++
 	r.asked = append(r.asked, askedReads{r.lastID, reads, c.now})
-	if r.asking = reads; c.changed.Role == core.RoleLeader {
-		for read := reads.first; read != nil; read = read.next {
+	r.asking = reads
+	for read := reads.first; read != nil; read = read.next {
+		read.request = r.lastID
+		if c.changed.Role == core.RoleLeader {
 			observe.ReadAsked{Span: read.span}.Tell(c.watch)
 		}
 	}
@@ -71,7 +75,7 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 		if err := read.lagging(cmd.Index, c.readable); err != nil {
 			c.underWay.finish(read, stageCore, 0, err)
 		} else if read.stage.CompareAndSwap(stageCore, stageApply) {
-			observe.ReadConfirmed{Span: read.span, Index: cmd.Index}.Tell(c.watch)
+			confirmed(read, cmd.Index)
 			batch.reads.push(read)
 		}
 	}
@@ -93,35 +97,41 @@ func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
 			continue
 		}
 		observe.ReadAgain{Span: read.span}.Tell(c.watch)
+		read.request = 0
 		r.accept(read)
 	}
 }
 
 func (r *readsInCore) takeAsked(id uint64) (readChain, core.Instant) {
-	for i := range r.asked {
-		if r.asked[i].id == id {
-			asked := r.asked[i]
-			last := copy(r.asked[i:], r.asked[i+1:]) + i
-			r.asked[last] = askedReads{}
-			r.asked = r.asked[:last]
-			return asked.reads, asked.since
-		}
+	i, found := r.find(id)
+	if !found {
+		return readChain{}, 0
 	}
-	return readChain{}, 0
+	asked := r.asked[i]
+	r.asked = slices.Delete(r.asked, i, i+1)
+	return asked.reads, asked.since
 }
 
-// cancel ends a read wherever it is. A request whose reads have all gone stays
-// until the engine answers it.
+// find returns the place of a request: they stand in the order of their ids.
+func (r *readsInCore) find(id uint64) (int, bool) {
+	return slices.BinarySearchFunc(r.asked, id, func(a askedReads, id uint64) int { return cmp.Compare(a.id, id) })
+}
+
+// cancel ends a read wherever it is. With the last read of a request the request goes,
+// here and in the engine, to which nobody may ever answer.
 func (r *readsInCore) cancel(c *coreActor, read *Read) {
-	if c.underWay.finish(read, stageApply, 0, context.Canceled) {
-		// The index that it waits for may never come.
-		c.apply.forget(read)
+	if c.underWay.cancelServed(c.apply, read) || read.stage.Load() != stageCore {
 		return
 	}
-	r.waiting.remove(read)
-	r.byLease.remove(read)
-	for i := range r.asked {
-		r.asked[i].reads.remove(read)
+	if i, asked := r.find(read.request); asked {
+		of := &r.asked[i].reads
+		if of.remove(read); of.empty() {
+			r.asked = slices.Delete(r.asked, i, i+1)
+			c.stepEngine(&core.ReadCancelled{ID: read.request})
+		}
+	} else {
+		r.waiting.remove(read)
+		r.byLease.remove(read)
 	}
 	c.underWay.finish(read, stageCore, 0, context.Canceled)
 }

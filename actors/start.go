@@ -51,7 +51,7 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 	g.seen.setCluster(state.HardState.Cluster)
 	g.seen.term.Store(uint64(state.HardState.Term))
 	g.admission = admission.New(admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, n.admission, g.enter)
-	g.reads.most = int64(cfg.InflightProposalsMax)
+	g.reads = newReadRoom(cfg.InflightProposalsMax, g.enterRead)
 	g.readable.env = g.env
 	g.memoryLog = memlog.New(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
 	g.log = &disk.GroupLog{Group: cfg.Group, MemoryLog: g.memoryLog, Watch: watch, Known: state.HardState.Cluster}
@@ -63,8 +63,8 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	n, life := g.node, home{stage.Home{Env: g.env, Failed: g.fail, Ended: g.memberEnded}, g.watch}
 	network := n.cfg.Network
 	answers := &resultSender{
-		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, send: network.Send,
-		unsent: func(m *core.ProposeResponse) { g.core.put(&unsentResults{m}) },
+		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, frameBytesMax: n.cfg.Network.MessageBytesMax(), send: network.Send,
+		unsent: func(m *core.ProposeResponse) { g.core.put(&refusedResults{m}) },
 	}
 	log := n.log
 	removal := snapshots.NewRemoval(n.cfg.Snapshots, g.cfg.Group, g.watch)
@@ -72,12 +72,12 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
 		write:     func(w *core.Write) { log.Write(g.log, w) },
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
-		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, closed: g.coreClosed, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
+		admission: g.admission, underWay: g.reads, readable: &g.readable, answers: answers, closed: g.coreClosed, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
 	}, engine)
 	g.apply = newApplyActor(applyNeeds{
 		home: life, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx, work: g.work,
 		memoryLog: g.memoryLog, store: n.cfg.Store, files: n.cfg.Snapshots, removal: removal, cluster: g.seen.cluster,
-		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
+		admission: g.admission, underWay: g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{

@@ -63,6 +63,10 @@ type ReadRequest struct {
 	Lease bool
 }
 
+// ReadCancelled says that nobody waits for a ReadRequest any more, which is not answered
+// then.
+type ReadCancelled struct{ ID uint64 }
+
 // Elect asks for a campaign of this node, now or when its own lease promise and
 // quiet period end. An ElectEnded command with the same ID tells what came of it,
 // at once or later. It is an error under a leader that lives. An ID is used once in
@@ -199,6 +203,7 @@ func (*Propose) isEvent()            {}
 func (*Bootstrap) isEvent()          {}
 func (*BootstrapCancelled) isEvent() {}
 func (*ReadRequest) isEvent()        {}
+func (*ReadCancelled) isEvent()      {}
 func (*Elect) isEvent()              {}
 func (*PauseElections) isEvent()     {}
 func (*TransferLeadership) isEvent() {}

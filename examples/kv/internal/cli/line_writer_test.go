@@ -41,7 +41,7 @@ func TestLinesWaitForNobody(t *testing.T) {
 		t.Error(err)
 	}
 	text := p.got.String()
-	if n := strings.Count(text, "a line\n"); n < linesMax || n > linesMax+1 {
+	if n := strings.Count(text, "a line\n"); n < linesMax-1 || n > linesMax+1 { // the first is lost with the pipe
 		t.Errorf("%d lines arrived", n)
 	}
 	if !strings.Contains(text, "lines were lost\n") || strings.Contains(text, "late") {
