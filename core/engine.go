@@ -162,6 +162,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onTimer(ev)
 	case *ReadRequest:
 		e.onRead(heldRead{ev.ID, ev.Lease})
+	case *ReadCancelled:
+		e.reads.forget(ev.ID)
 	case *Elect:
 		e.onElect(ev)
 	case *ElectCancelled:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/trouperaft/troupe/internal/claim"
 	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
@@ -308,8 +309,13 @@ func (s *Store) damage(group membership.GroupID) error {
 // Limits implements storage.LogStore.
 func (s *Store) Limits() storage.Limits { return s.limits }
 
-// Close implements storage.LogStore.
+// Close implements storage.LogStore. While a node of this process uses the store, which
+// it does until the last of its calls has returned, the error is a
+// *core.StillRunningError, and the store stays open and locked.
 func (s *Store) Close() error {
+	if err := claim.Held(s); err != nil {
+		return err
+	}
 	s.life.Lock()
 	defer s.life.Unlock()
 	if s.closed {
