@@ -404,7 +404,7 @@ func (s *proposalsInCore) onRetry() {
 	if c.now.Sub(s.since) >= patience {
 		s.failForwarded(errLeaderChanged, s.orphaned)
 	}
-	s.unsent.retry(c.now, unsentPatience*patience)
+	s.unsent.retry(c.now, patience)
 }
 
 // finish answers everybody when the group stops.

@@ -5,25 +5,23 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 )
 
-// closedNetwork takes what fits, and notes whose connections are broken.
+// closedNetwork takes what fits.
 type closedNetwork struct {
 	sentNetwork
-	fits   func(m core.Message) bool
-	broken []membership.NodeID
+	fits  func(m core.Message) bool
+	tried int
 }
 
-func (n *closedNetwork) Send(m core.Message) bool { return n.fits(m) && n.sentNetwork.Send(m) }
-
-func (n *closedNetwork) Break(node membership.NodeID, class core.Class) {
-	if class == core.ClassBulk {
-		n.broken = append(n.broken, node)
-	}
+func (n *closedNetwork) Send(m core.Message) bool {
+	n.tried++
+	return n.fits(m) && n.sentNetwork.Send(m)
 }
 
 // resultsFor makes a message with one result of so many bytes.
@@ -33,7 +31,7 @@ func resultsFor(node membership.NodeID, id uint64, size int) *core.ProposeRespon
 
 // TestUnsentResultsAreBounded: results that the network does not take are kept within a
 // bound of bytes. Beyond it their values go, of the oldest first, and are told at once as
-// unknown where that gets through; else the connection is broken at last.
+// unknown where that gets through, and else as soon as it does.
 func TestUnsentResultsAreBounded(t *testing.T) {
 	const most = 10_000
 	count := func(u *unsentResults) (total, bare int) {
@@ -57,8 +55,8 @@ func TestUnsentResultsAreBounded(t *testing.T) {
 			u.keep(resultsFor(2, id, 2000), 0)
 			count(&u)
 		}
-		if kept := len(u.list); kept != 4 || len(net.sent) != 16 || len(net.broken) != 0 {
-			t.Errorf("%d are kept, %d told as unknown, %d connections broken", kept, len(net.sent), len(net.broken))
+		if kept := len(u.list); kept != 4 || len(net.sent) != 16 {
+			t.Errorf("%d are kept, %d told as unknown", kept, len(net.sent))
 		}
 		for i, m := range net.sent {
 			if r := m.(*core.ProposeResponse).Results[0]; r.ID != uint64(i) || r.Code != core.ResultUnknown || r.Value != nil {
@@ -73,25 +71,32 @@ func TestUnsentResultsAreBounded(t *testing.T) {
 			u.keep(resultsFor(2, id, 2000), 0)
 			count(&u)
 		}
-		if _, bare := count(&u); bare < 10 || len(u.list) != 20 || len(net.broken) != 0 {
-			t.Errorf("%d of %d are bare, and %d connections broken", bare, len(u.list), len(net.broken))
+		if _, bare := count(&u); bare < 10 || len(u.list) != 20 {
+			t.Errorf("%d of %d are bare", bare, len(u.list))
 		}
+		net.tried = 0
+		if u.retry(1, 1<<40); net.tried > refusedMax {
+			t.Errorf("a node that takes nothing is tried %d times", net.tried)
+		}
+		net.fits = func(core.Message) bool { return true }
+		if u.retry(2, 1<<40); len(u.list) != 0 || len(net.sent) != 20 {
+			t.Errorf("the way is free again, %d are told and %d kept", len(net.sent), len(u.list))
+		}
+		net.fits = func(core.Message) bool { return false }
 		for id := range uint64(1000) {
 			u.keep(resultsFor(3, id, 0), 0)
 			count(&u)
-		}
-		if len(net.broken) == 0 || net.broken[0] != 2 {
-			t.Errorf("whoever was not told learns it by his connection: broken are those of %v", net.broken)
 		}
 	})
 	t.Run("nothing gets through for long", func(t *testing.T) {
 		net := &closedNetwork{fits: func(core.Message) bool { return false }}
 		u := unsentResults{network: net, bytesMax: most}
 		u.keep(resultsFor(2, 1, 100), 0)
-		for now := core.Instant(0); now <= 20; now++ {
-			u.retry(now, 10)
-			if broken := now >= 20; broken != (len(net.broken) == 1) || broken != (len(u.list) == 0) {
-				t.Errorf("at %d of a patience of 10 %d are kept and %d connections broken", now, len(u.list), len(net.broken))
+		for now := time.Duration(0); now <= unsentPatience+barePatience; now++ {
+			u.retry(core.Instant(now), 1)
+			_, bare := count(&u)
+			if over := now == unsentPatience+barePatience; over != (len(u.list) == 0) || !over && (bare == 1) != (now >= unsentPatience) {
+				t.Fatalf("after %d election time-outs %d are kept, %d of them bare", now, len(u.list), bare)
 			}
 		}
 	})

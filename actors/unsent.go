@@ -11,13 +11,14 @@ import (
 
 // unsentResults are results of forwarded proposals that the network does not take, oldest
 // first. They are tried again at each retry. Their values are given up first: whoever
-// asked is told that the outcome is unknown. If not even that gets through, the
-// connection to him is broken, which tells him too.
+// asked is told that the outcome is unknown, as soon as that gets through.
 type unsentResults struct {
 	list []unsentResult
 	// bytes is what the messages count, of which bytesMax may be kept.
 	bytes, bytesMax int
 	network         coreNetwork
+	// refused counts what each node has not taken in the retry under way.
+	refused map[membership.NodeID]int
 }
 
 type unsentResult struct {
@@ -28,9 +29,18 @@ type unsentResult struct {
 	bare bool
 }
 
-// unsentPatience is for how many election time-outs results are kept, and then their
-// bare outcomes.
-const unsentPatience time.Duration = 10
+// unsentPatience is for how many election time-outs results are kept, and barePatience
+// for how many after that it is kept that there was one. The latter is for the end of
+// what is kept for a node that never comes back: who asked over a connection that broke
+// knows by that.
+const (
+	unsentPatience time.Duration = 10
+	barePatience   time.Duration = 600
+)
+
+// refusedMax is how many messages a node may refuse before the others are left for the
+// next retry.
+const refusedMax = 8
 
 // keep takes a message that was just refused.
 func (u *unsentResults) keep(m *core.ProposeResponse, now core.Instant) {
@@ -38,10 +48,12 @@ func (u *unsentResults) keep(m *core.ProposeResponse, now core.Instant) {
 	for i := 0; u.bytes > u.bytesMax && i < len(u.list); {
 		if u.bares(i, now) {
 			i++
+		} else {
+			u.remove(i)
 		}
 	}
 	for u.bytes > u.bytesMax {
-		u.giveUp(u.list[0].m.To.ID)
+		u.remove(0) // even the bare outcomes are too many
 	}
 }
 
@@ -55,8 +67,8 @@ func (u *unsentResults) remove(i int) {
 	u.list = slices.Delete(u.list, i, i+1)
 }
 
-// bares takes the values out of a message, and reports whether it is still there: the
-// network may take the rest.
+// bares takes the values out of a message, and reports whether it is still to be kept:
+// the network may take the rest.
 func (u *unsentResults) bares(i int, now core.Instant) bool {
 	r := &u.list[i]
 	if r.bare {
@@ -64,7 +76,6 @@ func (u *unsentResults) bares(i int, now core.Instant) bool {
 	}
 	m := withoutValues(r.m)
 	if u.network.Send(m) {
-		u.remove(i)
 		return false
 	}
 	bytes := network.SizeBytes(m)
@@ -73,30 +84,33 @@ func (u *unsentResults) bares(i int, now core.Instant) bool {
 	return true
 }
 
-// giveUp drops what is kept for a node, and lets it know by its connection.
-func (u *unsentResults) giveUp(node membership.NodeID) {
-	for i := len(u.list) - 1; i >= 0; i-- {
-		if u.list[i].m.To.ID == node {
+// retry tries again what is kept.
+func (u *unsentResults) retry(now core.Instant, electionTimeout time.Duration) {
+	if u.refused == nil {
+		u.refused = make(map[membership.NodeID]int)
+	}
+	clear(u.refused)
+	for i := 0; i < len(u.list); {
+		if u.tryAgain(i, now, electionTimeout) {
+			i++
+		} else {
 			u.remove(i)
 		}
 	}
-	u.network.Break(node, core.ClassBulk)
 }
 
-// retry tries again what is kept.
-func (u *unsentResults) retry(now core.Instant, patience time.Duration) {
-	for i := 0; i < len(u.list); {
-		r := &u.list[i]
-		old := now.Sub(r.since) >= patience
-		switch {
-		case u.network.Send(r.m):
-			u.remove(i)
-		case old && r.bare:
-			u.giveUp(r.m.To.ID)
-			i = 0
-		case old && !u.bares(i, now):
-		default:
-			i++
-		}
+// tryAgain reports whether a message is still to be kept.
+func (u *unsentResults) tryAgain(i int, now core.Instant, electionTimeout time.Duration) bool {
+	r := &u.list[i]
+	to, age := r.m.To.ID, now.Sub(r.since)
+	switch {
+	case r.bare && age >= barePatience*electionTimeout:
+		return false
+	case u.refused[to] >= refusedMax:
+		return true
+	case u.network.Send(r.m):
+		return false
 	}
+	u.refused[to]++
+	return r.bare || age < unsentPatience*electionTimeout || u.bares(i, now)
 }
