@@ -37,7 +37,8 @@ type (
 	//   - Leader: who leads, 0 if that is not known;
 	//   - Term: the term of this node.
 	NotLeaderError = core.NotLeaderError
-	// UnknownOutcomeError: it is not known what became of the write.
+	// UnknownOutcomeError: it is not known what became of the write, or of the request
+	// to pause elections.
 	//
 	//   - Cause: why nobody knows, the error of a context for instance.
 	UnknownOutcomeError = core.UnknownOutcomeError
@@ -88,7 +89,10 @@ type (
 	//
 	//   - Reason: why, an ElectRefusal such as [ElectUnderLeader];
 	//   - Leader: who leads, 0 if that is not why;
-	//   - Text: more, for people.
+	//   - UnderWay: the node campaigns all the same, and may lead by that:
+	//     [MayHaveHappened];
+	//   - Text: more, for people;
+	//   - Cause: the error of the caller's context, if that is why.
 	ElectError = core.ElectError
 	// ElectRefusal is why an election by hand has failed.
 	ElectRefusal = core.ElectRefusal
@@ -99,9 +103,9 @@ type (
 	WrongNodeError = storage.WrongNodeError
 )
 
-// MayHaveHappened reports whether a write or a transfer that failed with err may
-// have been carried out all the same, now or later. It is false for nil: that did
-// happen.
+// MayHaveHappened reports whether a request that failed with err, such as a write, a
+// transfer or an election, may have been carried out all the same, now or later. It is
+// false for nil: that did happen. Of errors that were joined, one is enough.
 func MayHaveHappened(err error) bool { return core.MayHaveHappened(err) }
 
 // ConfigError names the field of a configuration, or the argument of a call, and the

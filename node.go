@@ -197,7 +197,9 @@ func (n *Node) Address() string { return n.config.Network.Address() }
 // an error that wraps ctx.Err(), and the node goes on stopping. Shutdown and Kill may
 // be called again, and concurrently.
 func (n *Node) Shutdown(ctx context.Context) error {
-	_ = n.Drain(ctx) // who cannot is noticed by its silence
+	limited, cancel := mostOf(ctx)
+	_ = n.Drain(limited) // who cannot is noticed by its silence
+	cancel()
 	n.beginStop()
 	select {
 	case <-n.stopped:

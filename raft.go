@@ -43,13 +43,15 @@ func (r *Raft) Done() <-chan struct{} { return r.group.Done() }
 func (r *Raft) Err() error { return r.group.Err() }
 
 // Shutdown stops the group in order. A leader hands over first: to the best voter,
-// then to the next if that fails, until somebody leads, nobody is left, or ctx ends.
-// Then the group answers every waiting call, and writes what was accepted. If ctx
+// then to the next if that fails, until somebody leads, nobody is left, or three
+// quarters of the time that ctx allows are over. Then the group answers every waiting call, and writes what was accepted. If ctx
 // ends first, Shutdown returns an error that wraps ctx.Err(), and the group goes on
 // stopping. Otherwise it returns nil, or what Err says if the group had failed.
 // Shutdown and Kill may be called again, and concurrently.
 func (r *Raft) Shutdown(ctx context.Context) error {
-	_ = r.handOver(ctx) // who cannot is noticed by its silence
+	limited, cancel := mostOf(ctx)
+	_ = r.handOver(limited) // who cannot is noticed by its silence
+	cancel()
 	r.beginStop()
 	select {
 	case <-r.stopped:

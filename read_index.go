@@ -39,8 +39,9 @@ func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode, options ...ReadOpti
 	}
 	r.group.ReadIndex(read)
 	if !read.Await(ctx.Done()) && read.Leave() {
+		hasIndex := read.HasIndex()
 		r.group.CancelRead(read)
-		return 0, r.readEnded(ctx.Err(), mode)
+		return 0, r.readEnded(ctx.Err(), mode, hasIndex)
 	}
 	index, err := read.Index, read.Err
 	read.Err = nil
@@ -48,12 +49,17 @@ func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode, options ...ReadOpti
 	return index, err
 }
 
-// readEnded is what a read whose context has ended is told.
-func (r *Raft) readEnded(err error, mode ReadMode) error {
+// readEnded is what a read whose context has ended is told. hasIndex: it waited for the
+// local machine, and not for a leader.
+func (r *Raft) readEnded(err error, mode ReadMode, hasIndex bool) error {
 	if mode.mode != actors.ReadStale || r.Status().Role == RoleNone {
 		return r.nothingDone(err)
 	}
-	return &TooStaleError{Age: r.group.StateAge(), Cause: fmt.Errorf("the leader did not say in time what is current: %w", err)}
+	why := "no leader said in time what is current"
+	if hasIndex {
+		why = "the state machine did not apply in time what is current"
+	}
+	return &TooStaleError{Age: r.group.StateAge(), Cause: fmt.Errorf("%s: %w", why, err)}
 }
 
 // pendingReads are reads that nobody uses. One that was abandoned is never given back:

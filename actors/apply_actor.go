@@ -22,7 +22,7 @@ import (
 //	          in the order of the log; the configuration in force at the
 //	          applied index
 //	RECEIVES  how far to apply; pending proposals; reads that wait for an
-//	          index, and which of them do so no more; requests for a view and
+//	          index, and that one of them does so no more; requests for a view and
 //	          for an installation
 //	SENDS     each result to its proposal, and the end of each read; to the core
 //	          what was applied, a view, and that a snapshot is installed;
@@ -44,8 +44,9 @@ type applyActor struct {
 	target      core.Index
 
 	pending []pendingProposals
-	// reads wait for their index.
+	// reads wait for their index, but for those that have ended.
 	reads []readBatch
+	ended endedReads
 	// decided are proposals that have their result and are not answered yet.
 	decided  []decidedProposal
 	answered stage.Answers
@@ -105,7 +106,7 @@ type applyItem struct {
 	upTo    core.Index
 	pending pendingProposals
 	read    readBatch
-	forget  *Read
+	forget  bool
 	view    bool
 	install *core.SnapshotMeta
 }
@@ -147,7 +148,7 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
 func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
 func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
-func (a *applyActor) forget(r *Read)                    { a.inbox.Put(applyItem{forget: r}, true) }
+func (a *applyActor) forget()                           { a.inbox.Put(applyItem{forget: true}, true) }
 func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
 func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
 
@@ -181,8 +182,8 @@ func (a *applyActor) accept(item applyItem) {
 	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
 	}
-	if item.forget != nil {
-		a.forgetRead(item.forget)
+	if item.forget && a.ended.note() {
+		a.sweepReads()
 	}
 	a.view = a.view || item.view
 	if item.install != nil {
@@ -398,16 +399,19 @@ func (a *applyActor) serveReads() {
 	a.reads = kept
 }
 
-// forgetRead lets go of a read that was cancelled.
-func (a *applyActor) forgetRead(r *Read) {
+// sweepReads lets go of the reads that were cancelled.
+func (a *applyActor) sweepReads() {
+	all := 0
 	kept := a.reads[:0]
 	for _, b := range a.reads {
-		if b.reads.remove(r); !b.reads.empty() {
+		if left := b.reads.sweep(); left > 0 {
 			kept = append(kept, b)
+			all += left
 		}
 	}
 	clear(a.reads[len(kept):])
 	a.reads = kept
+	a.ended.swept(all)
 }
 
 // takeView takes a view of the machine as it stands, and lets it be written.

@@ -134,8 +134,8 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
-	// forget lets go of a read that was cancelled.
-	forget(*Read)
+	// forget tells that one of those reads was cancelled.
+	forget()
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
@@ -257,7 +257,7 @@ func (c *coreActor) handle(item any) {
 	case *electRequest:
 		c.elect(item)
 	case *cancelElect:
-		c.leadership.leaveElect(item.request)
+		c.cancelElect(item)
 	case *transferRequest:
 		c.transfer(item)
 	case *cancelTransfer:

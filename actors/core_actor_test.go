@@ -34,7 +34,7 @@ type deafApply struct{}
 func (deafApply) applyUpTo(core.Index)         {}
 func (deafApply) hold(pendingProposals) bool   { return true }
 func (deafApply) serve(readBatch) bool         { return true }
-func (deafApply) forget(*Read)                 {}
+func (deafApply) forget()                      {}
 func (deafApply) giveView()                    {}
 func (deafApply) installNow(core.SnapshotMeta) {}
 

@@ -40,7 +40,7 @@ type Read struct {
 	LimitLag bool
 	// What each actor touches lies together, in one line of the processor's cache.
 	stage atomic.Uint32
-	// next is behind it in the one chain that it is in.
+	// next is behind it in the one chain that it is in, which it may have ended in.
 	next   *Read
 	answer *stage.Answer
 	// span is of the read, from watch, which is told how it goes.
@@ -76,6 +76,10 @@ func (r *Read) Leave() bool { return r.answer.Leave() }
 
 // byLease reports whether the leader may answer the read by its lease.
 func (r *Read) byLease() bool { return r.Mode != ReadLinearizable }
+
+// HasIndex reports whether it is known what the state machine has to apply for the
+// read, so that only the machine is waited for. Anybody may ask, until CancelRead.
+func (r *Read) HasIndex() bool { return r.stage.Load() != stageCore }
 
 // lagging is why the read ends, if its machine is too far behind its index; nil if
 // it is not.
@@ -165,15 +169,17 @@ func (c *readChain) pop() *Read {
 	return r
 }
 
-// remove takes one out, if it is there.
-func (c *readChain) remove(r *Read) {
+// sweep takes out those that have ended, and returns how many are left.
+func (c *readChain) sweep() (left int) {
 	var rest readChain
-	for other := c.pop(); other != nil; other = c.pop() {
-		if other != r {
-			rest.push(other)
+	for r := c.pop(); r != nil; r = c.pop() {
+		if r.stage.Load() != stageDone {
+			rest.push(r)
+			left++
 		}
 	}
 	*c = rest
+	return left
 }
 
 // append takes over the reads of another chain.
@@ -197,6 +203,24 @@ func (c readChain) traced() observe.Span {
 	}
 	return observe.Span{}
 }
+
+// endedReads counts the reads that were cancelled and still stand in the chains of an
+// actor. To look for each would take a walk of all that wait, for each of all that give
+// up. So they stand until they are half as many as the reads that were left by the last
+// sweep; then one walk takes all of them out.
+type endedReads struct{ ended, left int }
+
+// sweepMin is how many ended reads are worth a walk.
+const sweepMin = 64
+
+// note counts one, and reports whether the chains are to be swept.
+func (e *endedReads) note() bool {
+	e.ended++
+	return e.ended > max(e.left/2, sweepMin)
+}
+
+// swept begins to count anew, with so many reads in the chains.
+func (e *endedReads) swept(left int) { *e = endedReads{left: left} }
 
 // readCount bounds the reads under way and completes them.
 type readCount struct {

@@ -17,6 +17,7 @@ type readsInCore struct {
 	request          core.ReadRequest
 	// asking are those of the request that the engine is just told of.
 	asking readChain
+	ended  endedReads
 }
 
 type askedReads struct {
@@ -92,8 +93,10 @@ func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
 			c.underWay.finish(read, stageCore, 0, cmd.Err)
 			continue
 		}
-		observe.ReadAgain{Span: read.span}.Tell(c.watch)
-		r.accept(read)
+		if read.stage.Load() == stageCore {
+			observe.ReadAgain{Span: read.span}.Tell(c.watch)
+			r.accept(read)
+		}
 	}
 }
 
@@ -110,20 +113,25 @@ func (r *readsInCore) takeAsked(id uint64) (readChain, core.Instant) {
 	return readChain{}, 0
 }
 
-// cancel ends a read wherever it is. A request whose reads have all gone stays
-// until the engine answers it.
+// cancel ends a read wherever it is. It stays in its chain for a while. A request
+// whose reads have all gone stays until the engine answers it.
 func (r *readsInCore) cancel(c *coreActor, read *Read) {
 	if c.underWay.finish(read, stageApply, 0, context.Canceled) {
 		// The index that it waits for may never come.
-		c.apply.forget(read)
+		c.apply.forget()
 		return
 	}
-	r.waiting.remove(read)
-	r.byLease.remove(read)
-	for i := range r.asked {
-		r.asked[i].reads.remove(read)
+	if c.underWay.finish(read, stageCore, 0, context.Canceled) && r.ended.note() {
+		r.sweep()
 	}
-	c.underWay.finish(read, stageCore, 0, context.Canceled)
+}
+
+func (r *readsInCore) sweep() {
+	left := r.waiting.sweep() + r.byLease.sweep()
+	for i := range r.asked {
+		left += r.asked[i].reads.sweep()
+	}
+	r.ended.swept(left)
 }
 
 func (r *readsInCore) finish(c *coreActor, cause error) {

@@ -64,7 +64,7 @@
 //     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash,
 //     core/stream.TestStreamConnectionBreaks, actors/disk.TestLogActorReleasesOnlyWhatIsDurable,
 //     TestRepeatedVoteIsDurable
-//   - Scripts: vote_durability
+//   - Scripts: vote_durability, own_vote_too_late
 //   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is
 //     durable", "a repeated vote before it is durable"
 //   - Checkers: ruleAckDurable, ruleVoteDurable
@@ -180,7 +180,8 @@
 //     TestCheckQuorumCountsNoLearner, TestReturnFromPartition, TestCutOffInsideACampaign, TestFailover,
 //     TestFreesStuckCandidate, TestRemovedMemberDisturbsNobody, TestPartialPartitions,
 //     TestQuorumCountsFromTheSending
-//   - Scripts: pre_vote, check_quorum, slow_disks, elect
+//   - Scripts: pre_vote, check_quorum, slow_disks, elect, two_cohorts, dueling_candidates,
+//     leader_stays
 //   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
 //     campaigns with the others", "check-quorum that counts learners", "a campaign without a
 //     pre-vote", "no check of the quorum", "a quorum counted from when its answers came"
@@ -265,7 +266,8 @@
 //     TestLeaderLeavesInATransfer, TestSecondTransfer, TestRenewTerm, TestHandOverByPriority,
 //     TestHandOverRests, TestPreferredNodeWithAHangingDisk
 //   - Scripts: transfer, transfer_refused, transfer_target_dies, transfer_quorum_lost,
-//     transfer_forwarded, transfer_forgotten_promise, transfer_ends_lease, priority
+//     transfer_forwarded, transfer_forgotten_promise, transfer_ends_lease, transfer_back,
+//     transfer_after_snapshot, transfer_joint, priority
 //   - Mutants: "told before it has the log", "the flag of a transfer in every campaign", "a transfer
 //     that succeeds before anything is committed", "vote inside a promise without the transfer flag's
 //     term check", "a leader that heeds the flag of whom it did not tell", "TimeoutNow of another term

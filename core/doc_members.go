@@ -170,7 +170,7 @@
 //     TestStaleHeartbeatNamesNoRound, TestLearnerLetsGoOfSilentLeader, TestLeaseEnds,
 //     actors.TestReadsWaitForTheirIndex, actors.TestFreshState, actors.TestStaleReadsWithoutALeader,
 //     troupe.TestTooStale
-//   - Scripts: read_index, read_on_follower, read_stale_answer
+//   - Scripts: read_index, read_on_follower, read_on_learner, read_stale_answer
 //   - Mutants: "read without a round of confirmation", "round joined after it began", "lease before
 //     the first commit of the term", "stale bound from the local clock only"
 //   - Checkers: ruleStaleRead, ruleReadEarly, ruleTooStale, ruleAtLeast

@@ -122,6 +122,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
 	e.transfer.nextWireID = e.rand.Uint64() >> 1
+	e.transfer.number = e.transfer.nextWireID
 	e.election.votes = make(map[Identity]bool)
 	return e, nil
 }
@@ -163,6 +164,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onRead(heldRead{ev.ID, ev.Lease})
 	case *Elect:
 		e.onElect(ev)
+	case *ElectCancelled:
+		e.onElectCancelled(ev)
 	case *PauseElections:
 		e.onPauseElections(ev)
 	case *TransferLeadership:

@@ -69,6 +69,14 @@ type ReadRequest struct {
 // the life of an engine.
 type Elect struct{ ID uint64 }
 
+// ElectCancelled says that whoever asked for an Elect waits no more: its ElectEnded
+// comes at once, with Cause and whether the campaign goes on all the same. One that was
+// not begun and that nobody else waits for is not begun.
+type ElectCancelled struct {
+	ID    uint64
+	Cause error
+}
+
 // PauseElections says whether this node shall neither campaign nor be handed the
 // leadership from now on. It still votes, and leads on if it leads. It is forgotten
 // when the group stops.
@@ -197,6 +205,7 @@ func (*Bootstrap) isEvent()          {}
 func (*BootstrapCancelled) isEvent() {}
 func (*ReadRequest) isEvent()        {}
 func (*Elect) isEvent()              {}
+func (*ElectCancelled) isEvent()     {}
 func (*PauseElections) isEvent()     {}
 func (*TransferLeadership) isEvent() {}
 func (*TransferCancelled) isEvent()  {}

@@ -230,6 +230,9 @@ func (c *randomCluster) ask(n *randomNode) {
 	switch c.rand.IntN(4) {
 	case 0:
 		n.step(&Elect{c.requests})
+		if c.requests%3 == 0 {
+			n.step(&ElectCancelled{ID: c.requests})
+		}
 	case 1:
 		n.step(&PauseElections{c.rand.IntN(3) == 0})
 	default:

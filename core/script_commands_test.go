@@ -29,7 +29,7 @@ func (w *world) scriptNodes(a scriptArgs) error {
 				w.limits.InflightMessagesMax = int(scriptNumber(v))
 			case "entries":
 				w.limits.EntriesPerMessageMax = int(scriptNumber(v))
-			case "learners", "priorities":
+			case "learners", "priorities", "voters", "outgoing":
 			default:
 				return fmt.Errorf("no option %s", k)
 			}
@@ -58,15 +58,26 @@ func (w *world) scriptCluster(a scriptArgs) error {
 			m.Priority = uint32(scriptNumber(priorities[i]))
 		}
 		c.Members = append(c.Members, m)
-		if int(id) <= len(w.nodes)-learners {
+		if a.keys["voters"] == "" && int(id) <= len(w.nodes)-learners {
 			c.Voters = append(c.Voters, WorldIdentity(id))
 		}
 	}
+	c.Voters = append(c.Voters, scriptIdentities(a.keys["voters"])...)
+	c.Outgoing = scriptIdentities(a.keys["outgoing"])
 	first := Entry{LogID: LogID{1, 1}, Kind: EntryConfiguration, Data: c.Encode()}
 	for _, n := range w.nodes {
 		n.disk = worldLog{hard: HardState{Term: 1, Cluster: WorldCluster}, commit: 1, entries: []Entry{first}}
 	}
 	return nil
+}
+
+// scriptIdentities reads a list such as "2,3,4".
+func scriptIdentities(list string) []membership.Identity {
+	var ids []membership.Identity
+	for word := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' }) {
+		ids = append(ids, WorldIdentity(NodeID(scriptNumber(word))))
+	}
+	return ids
 }
 
 func (w *world) scriptTerms(a scriptArgs) error {

@@ -81,8 +81,8 @@ type scriptCommand func(w *world, a scriptArgs) error
 
 var scriptCommands = map[string]scriptCommand{
 	// Making a cluster. "nodes 3 [options]" makes empty nodes, "cluster 3
-	// [learners=2] [priorities=200,100] [options]" nodes whose log begins with the same committed
-	// configuration, "terms 2 1 1 4" writes a log of entries of these terms onto
+	// [learners=2] [voters=2,3 outgoing=1,2] [priorities=200,100] [options]" nodes whose log
+	// begins with the same committed configuration, "terms 2 1 1 4" writes a log of entries of these terms onto
 	// a disk; "start" lets them live.
 	"nodes": (*world).scriptNodes, "cluster": (*world).scriptCluster, "terms": (*world).scriptTerms, "start": (*world).scriptStart,
 	// Requests of users; "read 1 lease" may be answered by the lease.

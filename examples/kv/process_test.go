@@ -240,17 +240,25 @@ func (n *node) kill() {
 // terminate asks the process to end, and wants exit code 0.
 func (n *node) terminate(signal os.Signal) {
 	n.t.Helper()
-	if err := n.process.command.Process.Signal(signal); err != nil {
+	if err := n.ends(signal); err != nil {
 		n.t.Fatal(err)
+	}
+}
+
+// ends asks the process to end. It is an error if it does not, or not with exit code 0.
+func (n *node) ends(signal os.Signal) error {
+	if err := n.process.command.Process.Signal(signal); err != nil {
+		return err
 	}
 	select {
 	case <-n.process.ended:
 	case <-time.After(waitLimit):
-		n.t.Fatalf("node %d still runs %v after %v", n.id, waitLimit, signal)
+		return fmt.Errorf("node %d still runs %v after %v", n.id, waitLimit, signal)
 	}
 	if n.process.err != nil {
-		n.t.Fatalf("node %d ended with %v after %v: %s", n.id, n.process.err, signal, n.process.log)
+		return fmt.Errorf("node %d ended with %w after %v: %s", n.id, n.process.err, signal, n.process.log)
 	}
+	return nil
 }
 
 func (n *node) status() (api.Status, error) {
