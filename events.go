@@ -103,6 +103,15 @@ const (
 	// EventElectionsPaused: this node leads Term, and the elections of every other
 	// voter are paused: nobody takes over if it fails.
 	EventElectionsPaused = core.NoticeElectionsPaused
+	// EventLeadingStarted: Config.OnLeading was called on this node, for Term.
+	EventLeadingStarted = core.NoticeLeadingStarted
+	// EventLeadingEnded: the function that was called for Term has ended. Text says what
+	// had ended its context before, or with what it panicked; it is "" if it returned by
+	// itself.
+	EventLeadingEnded = core.NoticeLeadingEnded
+	// EventLeadingOverdue: the context of that function ended an election time-out ago,
+	// and it has not returned: it may run beside one on another node.
+	EventLeadingOverdue = core.NoticeLeadingOverdue
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )

@@ -133,6 +133,11 @@ func NewNode(config NodeConfig) (*Node, error) {
 // in. Start returns when the data was read and verified, and ctx limits only that. If
 // the data is damaged, the error wraps [ErrCorrupt].
 func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
+	return n.start(ctx, config, false)
+}
+
+// start starts a group; with ownsNode its end is that of the node.
+func (n *Node) start(ctx context.Context, config Config, ownsNode bool) (*Raft, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -143,11 +148,12 @@ func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
 	if err := config.fits(n.config.Network.MessageBytesMax()); err != nil {
 		return nil, err
 	}
-	raft := &Raft{node: n, config: config, stopped: make(chan struct{})}
+	raft := &Raft{node: n, config: config, ownsNode: ownsNode, started: make(chan struct{}), stopped: make(chan struct{})}
 	if err := n.claim(raft); err != nil {
 		return nil, err
 	}
 	started := config.forActors()
+	started.OnLeading = raft.onLeading()
 	if n.config.CheckInvariants {
 		started.Witness = actors.Invariants{}
 	}
@@ -159,6 +165,7 @@ func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
 	n.mu.Lock()
 	raft.group = group // Drain may look for it
 	n.mu.Unlock()
+	close(raft.started)
 	return raft, nil
 }
 
@@ -192,8 +199,8 @@ func (n *Node) Identity() Identity { return n.actors.Identity() }
 func (n *Node) Address() string { return n.config.Network.Address() }
 
 // Shutdown stops all groups in order, then the node: it hands over what it leads, as
-// Drain does, answers every waiting call, writes what was accepted, and closes the
-// network. Afterwards the log store may be closed. If ctx ends first, Shutdown returns
+// Drain does, answers every waiting call, writes what was accepted, waits for each
+// [LeadingFunc] to return, and closes the network. Afterwards the log store may be closed. If ctx ends first, Shutdown returns
 // an error that wraps ctx.Err(), and the node goes on stopping. Shutdown and Kill may
 // be called again, and concurrently.
 func (n *Node) Shutdown(ctx context.Context) error {

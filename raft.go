@@ -15,6 +15,8 @@ type Raft struct {
 	group    *actors.Group
 	config   Config
 	ownsNode bool
+	// started is closed when the handle is complete.
+	started chan struct{}
 
 	stop    sync.Once
 	stopped chan struct{}
@@ -44,7 +46,9 @@ func (r *Raft) Err() error { return r.group.Err() }
 
 // Shutdown stops the group in order. A leader hands over first: to the best voter,
 // then to the next if that fails, until somebody leads, nobody is left, or three
-// quarters of the time that ctx allows are over. Then the group answers every waiting call, and writes what was accepted. If ctx
+// quarters of the time that ctx allows are over. Then the group answers every waiting
+// call, and writes what was accepted. The context of [Config.OnLeading] ends when the
+// leader hands over, or now, and Shutdown waits for that function to return. If ctx
 // ends first, Shutdown returns an error that wraps ctx.Err(), and the group goes on
 // stopping. Otherwise it returns nil, or what Err says if the group had failed.
 // Shutdown and Kill may be called again, and concurrently.
@@ -67,8 +71,8 @@ func (r *Raft) Shutdown(ctx context.Context) error {
 }
 
 // Kill stops the group as Shutdown does, except that a leader does not hand over. It
-// returns when everything has stopped. The other members notice it by their election
-// time-out.
+// returns when everything has stopped, a [LeadingFunc] included. The other members
+// notice it by their election time-out.
 func (r *Raft) Kill() {
 	r.beginStop()
 	<-r.stopped

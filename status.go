@@ -31,10 +31,15 @@ type Status struct {
 	Priority uint32
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
 	TransferringTo NodeID
-	// NeedsNewTerm: this leader has told another node to campaign, and leads on since
-	// that came to nothing. It answers no read alone until it has won a new term, which
-	// it does soon.
+	// NeedsNewTerm: this leader wins a new term soon. Either it has told another node to
+	// campaign, and leads on since that came to nothing: it answers no read alone before.
+	// Or [Config.OnLeading] was ended by a lease that ran out, and is called again then.
 	NeedsNewTerm bool
+	// LeadingTerm is the term for which Config.OnLeading was called on this node and has
+	// not returned, 0 if it does not run. LeadingOverdue is how long ago its context ended,
+	// 0 while that lives. It is not called for a later term before it has returned.
+	LeadingTerm    Term
+	LeadingOverdue time.Duration
 	// ElectionsPaused: this node neither campaigns nor is handed the leadership.
 	// OthersPaused: this node leads, and that is so for every other voter: nobody takes
 	// over if it fails.
@@ -176,6 +181,7 @@ func statusOf(s actors.Status) Status {
 		Group: s.Group, Self: s.Self,
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
 		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
+		LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,

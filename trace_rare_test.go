@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,46 @@ func TestTraceOfATransfer(t *testing.T) {
 	}
 	if failed != 1 {
 		t.Errorf("%d failed transfers", failed)
+	}
+}
+
+// TestTraceOfOnLeading: a run is a trace of its own, which tells why its context ended,
+// and fails if it panicked.
+func TestTraceOfOnLeading(t *testing.T) {
+	j := newJob()
+	var breaks atomic.Bool
+	j.does = func(run *jobRun) {
+		if breaks.Load() {
+			panic("a job gone wrong")
+		}
+		<-run.ctx.Done()
+	}
+	c := newTraced(t, 2, j.on(slowElections()), nobody)
+	c.form(t)
+	run := j.next(t)
+	if err := run.raft.TransferLeadership(within(t, 20*time.Second), 0); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, "the run", run.over)
+	j.next(t)
+	breaks.Store(true)
+	if err := run.raft.TransferLeadership(within(t, 20*time.Second), run.node); err != nil {
+		t.Fatal(err)
+	}
+	spans := c.stop(t)
+	inTable(t, spans)
+	runs := map[bool]int{}
+	for _, s := range spans {
+		if s.Name != "raft.leading" {
+			continue
+		}
+		runs[s.Failed]++
+		if s.ParentID != "" || s.Attributes["raft.term"] == nil || !s.Failed && (!eventsAre(s, "raft.context.ended") || s.Events[0].Attributes["raft.reason"] == "") {
+			t.Errorf("%+v", s)
+		}
+	}
+	if runs[false] != 2 || runs[true] != 1 {
+		t.Errorf("%d runs, and %d that failed", runs[false], runs[true])
 	}
 }
 

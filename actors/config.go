@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,6 +102,10 @@ type GroupConfig struct {
 
 	// Witness, if not nil, sees every step.
 	Witness Witness
+	// OnLeading, if not nil, begins what the application runs while this node leads
+	// (rule 14), and does not block. ctx ends when it has to stop. ended is called once,
+	// from anywhere, when it is over, with an error if it broke.
+	OnLeading func(ctx context.Context, term core.Term, ended func(error))
 }
 
 // Validate names the field and the rule that it breaks.

@@ -24,11 +24,13 @@ import (
 //	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, and that their callers wait no longer;
 //	          the messages of other nodes, and lost connections; notices:
 //	          durable, matched, applied, timer, snapshot built, sent, received,
-//	          installed; views of the machine; results that were not sent
+//	          installed; views of the machine; results that were not sent; that
+//	          what the application ran while this node led has returned
 //	SENDS     what the engine commands: writes to the log actor; pending
 //	          proposals, confirmed reads and the commit index to the apply
 //	          actor; notices to the streams; messages to the network; a status
-//	          and events to whoever watches
+//	          and events to whoever watches; to what the application runs while
+//	          this node leads, its beginning and its end
 //	WAITS ON  nothing
 //	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax;
 //	          messages by the windows of their senders; 1,024 messages with
@@ -61,8 +63,8 @@ type coreActor struct {
 	commitNotice stage.Timer
 	// applyTo is told once a burst, at its end.
 	applyTo core.Index
-	// waitsForFlush and waitsForMatches are what the inbox was told last.
-	waitsForFlush, waitsForMatches bool
+	// attention is what the inbox was told last.
+	attention attention
 	// Events that every burst has use for.
 	flushed  core.Flushed
 	applied  core.Applied
@@ -115,6 +117,8 @@ type coreNeeds struct {
 	stopCause func() error
 	// readable is what reads are answered by without the core.
 	readable *readable
+	// leading runs the application's function, nil if there is none.
+	leading *leading
 }
 
 // coreNetwork is what the core uses of network.Network.
@@ -203,11 +207,18 @@ func (c *coreActor) step() bool {
 	c.armRetry()
 	c.publish()
 	c.leadership.tellEnded()
-	if flush, matches := c.engine.WaitsForFlush(), c.engine.WaitsForMatches(); flush != c.waitsForFlush || matches != c.waitsForMatches {
-		c.waitsForFlush, c.waitsForMatches = flush, matches
-		c.inbox.attend(flush, matches)
-	}
+	c.runLeading()
+	c.attend()
 	return false // whatever comes next wakes it
+}
+
+// attend tells the inbox which notices the engine waits for.
+func (c *coreActor) attend() {
+	now := attention{flush: c.engine.WaitsForFlush(), matches: c.engine.WaitsForMatches(), applied: c.leading != nil && c.engine.WaitsForApplied()}
+	if now != c.attention {
+		c.attention = now
+		c.inbox.attend(now)
+	}
 }
 
 // takeMatches tells the engine what the streams have learned.
@@ -264,6 +275,10 @@ func (c *coreActor) handle(item any) {
 		c.cancelTransfer(item)
 	case *pauseRequest:
 		c.pauseElections(item)
+	case *leadingReturned:
+		if item.lapsed {
+			c.stepEngine(&core.RenewTerm{Term: item.term})
+		}
 	case *core.TransferRequest:
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TimeoutNow:
@@ -279,6 +294,7 @@ func (c *coreActor) handle(item any) {
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
 		c.readable.show(c.engine.Readable())
+		c.showLeading()
 		c.execute(nil)
 	case core.Event:
 		c.stepEngine(item)
@@ -291,11 +307,31 @@ func (c *coreActor) handle(item any) {
 }
 
 // stepEngine steps the engine and carries out its commands before the next step.
-// What reads are answered by is shown before any of them.
+// What reads are answered by is shown before any of them, and what is over for the
+// application has ended before.
 func (c *coreActor) stepEngine(ev core.Event) {
 	c.engine.Step(c.now, ev, &c.out)
 	c.readable.show(c.engine.Readable())
+	c.showLeading()
 	c.execute(ev)
+}
+
+// showLeading ends what the application runs while this node leads, if that is over.
+func (c *coreActor) showLeading() {
+	if c.leading != nil {
+		c.leading.show(c.engine.Leading(), c.now)
+	}
+}
+
+// runLeading begins it, if its time has come.
+func (c *coreActor) runLeading() {
+	if c.leading == nil {
+		return
+	}
+	c.leading.begin(c.now)
+	if c.leading.changed.Swap(false) && c.seen.watchers.some() {
+		c.seen.watchers.tell(c.status())
+	}
 }
 
 // transferEnded lets the stream go on whose snapshot was sent, or was not.

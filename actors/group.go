@@ -40,6 +40,7 @@ type Group struct {
 	admission *admission.Room[*Proposal]
 	reads     readCount
 	readable  readable
+	leading   *leading // nil: the application runs nothing
 	seen      seen
 	events    listeners[Event]
 	final     atomic.Pointer[Status]
@@ -151,8 +152,9 @@ func (g *Group) fail(cause error) {
 	g.end(&core.FatalError{Cause: cause})
 }
 
-// end begins the group's end: first those who wait for room, then the core and
-// all that it has started, then the apply actor, at last the log.
+// end begins the group's end: first what the application runs while this node leads
+// and those who wait for room, then the core and all that it has started, then the
+// apply actor, at last the log.
 func (g *Group) end(cause error) {
 	l := &g.life
 	l.mu.Lock()
@@ -173,6 +175,7 @@ func (g *Group) end(cause error) {
 	if begun {
 		return
 	}
+	g.leading.stop(g.stopCause())
 	for _, p := range g.admission.Close() {
 		p.finish(stageRoom, core.LogID{}, nil, g.stopCause())
 	}
@@ -201,9 +204,32 @@ func (g *Group) memberEnded() {
 // applyEnded lets the log go: what is queued is still written, unless the group
 // has failed.
 func (g *Group) applyEnded() {
-	if !g.node.log.Leave(g.log, g.Err() != nil, g.finished) {
-		g.finished()
+	if !g.node.log.Leave(g.log, g.Err() != nil, g.logLeft) {
+		g.logLeft()
 	}
+}
+
+// logLeft comes when nothing of the group works any more. What the application runs may
+// still be under way, and then the group has not stopped (rule 28).
+func (g *Group) logLeft() {
+	if term, _ := g.leading.status(instant(g.env)); term != 0 {
+		last := g.lastStatus()
+		g.publishLast(&last)
+	}
+	g.leading.whenOver(g.finished)
+}
+
+// lastStatus is that of a group which works no more: who has stopped neither leads nor
+// knows who does.
+func (g *Group) lastStatus() Status {
+	last := g.StatusToRead()
+	last.Err, last.Ready = g.Err(), false
+	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
+	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
+	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
+		last.Role = core.RoleFollower
+	}
+	return last
 }
 
 // finished is the end of the group.
@@ -212,14 +238,8 @@ func (g *Group) finished() {
 	g.node.network.SetCluster(g.cfg.Group, core.ClusterID{})
 	g.cancel()
 	g.watch.Close()
-	last := g.StatusToRead()
-	last.Stopped, last.Err, last.Ready = true, g.Err(), false
-	// Who has stopped neither leads nor knows who does.
-	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
-	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
-	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
-		last.Role = core.RoleFollower
-	}
+	last := g.lastStatus()
+	last.Stopped = true
 	g.publishLast(&last)
 	l := &g.life
 	l.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // Node is what groups share: the log actor of the store, the network, budgets.
@@ -86,9 +87,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	observing := observe.Config{
 		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing, Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups,
 	}
-	if n, logs := out.Network.(network.Logging); logs {
-		observing.LinesDropped = n.LinesDropped
-	}
+	observing.LinesDropped = linesDropped(out.Network, cfg.Store, cfg.Snapshots)
 	observed, err := observe.New(observing)
 	if err != nil {
 		return nil, err
@@ -114,6 +113,22 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// linesDropped counts the lines that were lost by those which have logs of their own.
+func linesDropped(network, store, snapshots any) func() int64 {
+	var logging []storage.Logging
+	for _, one := range []any{network, store, snapshots} {
+		if l, logs := one.(storage.Logging); logs {
+			logging = append(logging, l)
+		}
+	}
+	return func() (lost int64) {
+		for _, l := range logging {
+			lost += l.LinesDropped()
+		}
+		return lost
+	}
 }
 
 // knownPeers are those that earlier lives of the node have kept.

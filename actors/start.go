@@ -53,6 +53,12 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 	g.reads.most = int64(cfg.InflightProposalsMax)
 	g.readable.env = g.env
 	g.memoryLog = memlog.New(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
+	if cfg.OnLeading != nil {
+		g.leading = &leading{
+			env: g.env, watch: watch, call: cfg.OnLeading, patience: cfg.ElectionTimeout, notify: g.tell,
+			put: func(item any) bool { return g.core.put(item) },
+		}
+	}
 	g.log = &disk.GroupLog{Group: cfg.Group, MemoryLog: g.memoryLog, Watch: watch, Known: state.HardState.Cluster}
 	return g
 }
@@ -70,7 +76,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
 		write:     func(w *core.Write) { log.Write(g.log, w) },
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
-		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, stopCause: g.stopCause,
+		admission: g.admission, underWay: &g.reads, readable: &g.readable, leading: g.leading, answers: answers, stopCause: g.stopCause,
 	}, engine)
 	applies := life
 	applies.Ended = g.applyEnded

@@ -203,7 +203,8 @@ type ConfigurationChanged struct{ At ConfigurationAt }
 
 // Notice is something worth telling the operator. It is rare and never
 // repeated within a short time. Most are the engine's; those of snapshots,
-// configurations and of the group's end are given by who runs it.
+// configurations, of what runs while this node leads, and of the group's end are given
+// by who runs it.
 type Notice struct {
 	Kind NoticeKind
 	// Peer is the other node, if there is one.
@@ -276,6 +277,15 @@ const (
 	NoticeElectionsPaused
 	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
 	NoticeFailed
+	// NoticeLeadingStarted: what the application runs while this node leads was called
+	// for Term.
+	NoticeLeadingStarted
+	// NoticeLeadingEnded: it has returned; Text says what had ended its context, or how it
+	// ended otherwise.
+	NoticeLeadingEnded
+	// NoticeLeadingOverdue: its context ended a while ago, and it has not returned; Text
+	// says more.
+	NoticeLeadingOverdue
 
 	noticeKindsEnd
 )
@@ -302,6 +312,9 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeTransferFailed:       "transfer failed",
 	NoticeElectionsPaused:      "elections are paused everywhere",
 	NoticeFailed:               "the group has failed",
+	NoticeLeadingStarted:       "OnLeading started",
+	NoticeLeadingEnded:         "OnLeading ended",
+	NoticeLeadingOverdue:       "OnLeading does not return",
 }
 
 // String returns a few words: "election started", "elected" and so on.

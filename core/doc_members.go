@@ -202,15 +202,19 @@
 // is called on goroutines of its own. A call that hangs there holds up only those who need its
 // answer. While a call is under way, its actor has not ended and the group is not done. Events go to
 // whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
-// and lines of the log: neither the actors nor the network call a logger, meter or tracer.
+// and lines of the log: no actor, network or store calls a logger, meter or tracer. What the
+// application runs while its node leads has a goroutine of its own, and nobody waits for it but the
+// end of the group.
 //
-//   - Code: network/tcp/resolve.go, network/tcp/log.go, actors/disk/log_actor.go, actors/apply_actor.go,
-//     actors/stage/shell.go, actors/observe/observer.go, internal/foreign/queue.go, events.go
+//   - Code: network/tcp/resolve.go, actors/disk/log_actor.go, actors/apply_actor.go,
+//     actors/stage/shell.go, actors/observe/observer.go, internal/foreign/queue.go, internal/foreign/go.go,
+//     internal/foreign/log.go, actors/leading.go, events.go
 //   - Tests: network/tcp.TestResolveHangsAlone, network/tcp.TestRudeLoggers,
+//     storage/badger.TestRudeLoggers, storage/files.TestRudeLoggers,
 //     troupe.TestEventQueueDropsTheOldest, actors/stage.TestShellWithCallsThatEndLater,
 //     actors/observe.TestObserverLosesAndCounts, actors/observe.TestStuckTakersHoldUpNobody,
-//     internal/foreign.TestQueue
-//   - Not yet: storage/badger and storage/files call their loggers themselves
+//     internal/foreign.TestQueue, internal/foreign.TestGo, actors.TestLeadingHoldsTheEnd,
+//     troupe.TestOnLeadingBreaks, troupe.TestKillWaitsForOnLeading
 //
 // # Rule 29: What a connection says of itself is a hint until it is proved
 //

@@ -47,7 +47,8 @@ const (
 	ElectionByHand
 	// ElectionByTransfer: the leader told it to (TimeoutNow, rule 14).
 	ElectionByTransfer
-	// ElectionToRenew: it led, and had given up its lease for a hand-over that failed.
+	// ElectionToRenew: it led, and needed a new term: after a hand-over that failed, or
+	// for what the application runs (RenewTerm).
 	ElectionToRenew
 
 	electionReasons = iota

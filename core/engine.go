@@ -172,6 +172,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onTransferLeadership(ev)
 	case *TransferCancelled:
 		e.onTransferCancelled(ev)
+	case *RenewTerm:
+		e.onRenewTerm(ev)
 	case *LostData:
 		e.onLostData(ev)
 	case *PeerProgress:

@@ -107,6 +107,11 @@ type TransferCancelled struct {
 	Cause error
 }
 
+// RenewTerm asks the leader of a term to win a new one: what the application ran in
+// Term has ended, because the lease had run out, and the next run needs a term of its
+// own. To who does not lead Term it is nothing.
+type RenewTerm struct{ Term Term }
+
 // TimerFired says that a timer came due. A firing whose generation is not that
 // of the timer's last ArmTimer is ignored.
 type TimerFired struct {
@@ -209,6 +214,7 @@ func (*ElectCancelled) isEvent()     {}
 func (*PauseElections) isEvent()     {}
 func (*TransferLeadership) isEvent() {}
 func (*TransferCancelled) isEvent()  {}
+func (*RenewTerm) isEvent()          {}
 func (*TimerFired) isEvent()         {}
 func (*Flushed) isEvent()            {}
 func (*Applied) isEvent()            {}
@@ -233,8 +239,8 @@ const (
 	TimerHeartbeat
 	// TimerForming: ask the members of a bootstrap again.
 	TimerForming
-	// TimerTransfer: a transfer of leadership takes too long, or one that failed
-	// needs a new term.
+	// TimerTransfer: a transfer of leadership takes too long, or the leader wants a new
+	// term.
 	TimerTransfer
 
 	timersEnd

@@ -46,6 +46,8 @@ type leaderState struct {
 	// handedTo is whom this node last told to campaign in this term (rule 14), zero
 	// if nobody: from then on it answers no reads alone, until it has won a new term.
 	handedTo Identity
+	// wantsTerm: what the application ran in this term has ended before it (RenewTerm).
+	wantsTerm bool
 	// othersPaused: the elections of all other voters are paused.
 	othersPaused bool
 }

@@ -482,10 +482,12 @@ func (e *Engine) setTransferTimer() {
 	e.set(&e.transferTimer, TimerTransfer, next)
 }
 
-// renews reports whether this node leads a term in which it told somebody to
-// campaign, and hands over no more: it needs a new term.
+// renews reports whether this node needs a new term: it leads one in which it told
+// somebody to campaign, or in which the application's part has ended, and hands over no
+// more.
 func (e *Engine) renews() bool {
-	return e.role == RoleLeader && !e.leaderState.handedTo.IsZero() && e.transfer.phase == transferNone
+	l := &e.leaderState
+	return e.role == RoleLeader && (!l.handedTo.IsZero() || l.wantsTerm) && e.transfer.phase == transferNone
 }
 
 // renewing reports whether it asks for pre-votes for that.

@@ -41,12 +41,13 @@ type randomCluster struct {
 
 	installs, crashes, truncations, transfers int
 	requests                                  uint64
-	// leases counts the steps in which somebody held a lease.
-	leases int
+	// leases counts the steps in which somebody held a lease, acting those in which
+	// the application might act.
+	leases, acting int
 }
 
 // randomCounts tells whether the schedules did what they are for.
-type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers, leases int }
+type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers, leases, acting int }
 
 type randomLink struct {
 	from, to NodeID
@@ -136,6 +137,9 @@ func TestRandomSchedules(t *testing.T) {
 			t.Fatalf("replay with: go test ./core -run TestRandomSchedules -args -random-seeds=1 -random-first=%d -random-trace", seed)
 		}
 	}
+	if total.acting == 0 && *randomSeeds >= 10 {
+		t.Error("the application might never act")
+	}
 }
 
 func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
@@ -185,6 +189,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	counts.truncations += c.truncations
 	counts.transfers += c.transfers
 	counts.leases += c.leases
+	counts.acting += c.acting
 	return !t.Failed()
 }
 
@@ -221,13 +226,13 @@ func (c *randomCluster) turn() {
 	}
 }
 
-// ask asks a node for an election, a transfer or a pause.
+// ask asks a node for an election, a transfer, a pause or a new term.
 func (c *randomCluster) ask(n *randomNode) {
 	if !n.alive {
 		return
 	}
 	c.requests++
-	switch c.rand.IntN(4) {
+	switch c.rand.IntN(5) {
 	case 0:
 		n.step(&Elect{c.requests})
 		if c.requests%3 == 0 {
@@ -235,6 +240,8 @@ func (c *randomCluster) ask(n *randomNode) {
 		}
 	case 1:
 		n.step(&PauseElections{c.rand.IntN(3) == 0})
+	case 2:
+		n.step(&RenewTerm{n.engine.Hard().Term})
 	default:
 		n.step(&TransferLeadership{ID: c.requests, To: NodeID(c.rand.IntN(len(c.nodes) + 1)), ByHand: c.rand.IntN(2) == 0})
 	}
@@ -493,9 +500,18 @@ func (n *randomNode) stepNow(ev Event) {
 	n.carryOut()
 }
 
-// checkLeases: rule 12: who holds a lease knows all that is committed, anywhere.
+// checkLeases: rule 12: who holds a lease knows all that is committed, anywhere. Rule
+// 14: nowhere else may the application act for a leader at the same time.
 func (c *randomCluster) checkLeases() {
+	var acts *randomNode
 	for _, n := range c.nodes {
+		if n.alive && n.engine.Leading().Term != 0 && n.now() < n.engine.Leading().Until {
+			if acts != nil {
+				panic(fmt.Sprintf("node %v may act in term %d, and node %v in term %d", acts.id, acts.engine.Hard().Term, n.id, n.engine.Hard().Term))
+			}
+			acts = n
+			c.acting++
+		}
 		if !n.alive || n.now() >= n.engine.Readable().Lease {
 			continue
 		}

@@ -184,6 +184,20 @@ func (n *worldNode) printLease() {
 	}
 }
 
+func (n *worldNode) printLeading() {
+	switch l := n.engine.Leading(); {
+	case l.Term == 0:
+		n.w.printf("%d: the application may not act", n.id.ID)
+	case l.Until <= n.now:
+		n.w.printf("%d: the application may act in T%d no more: the lease has run out", n.id.ID, l.Term)
+	default:
+		n.w.printf("%d: the application may act in T%d for another %v", n.id.ID, l.Term, l.Until.Sub(n.now))
+	}
+}
+
+// renew tells a leader that what the application ran in this term has ended.
+func (n *worldNode) renew() { n.step(&RenewTerm{n.engine.Hard().Term}) }
+
 // timeAndNodes splits "[nodes] duration".
 func (w *world) timeAndNodes(a scriptArgs) ([]NodeID, time.Duration) {
 	last := len(a.words) - 1

@@ -87,9 +87,11 @@ var scriptCommands = map[string]scriptCommand{
 	"nodes": (*world).scriptNodes, "cluster": (*world).scriptCluster, "terms": (*world).scriptTerms, "start": (*world).scriptStart,
 	// Requests of users; "read 1 lease" may be answered by the lease.
 	"bootstrap": (*world).scriptBootstrap, "propose": (*world).scriptPropose, "read": (*world).scriptRead,
-	// "campaign 2" is an election by hand, "pause 2 on" pauses those of node 2, and
-	// "transfer 1 to=2" hands the leadership over.
+	// "campaign 2" is an election by hand, "pause 2 on" pauses those of node 2,
+	// "transfer 1 to=2" hands the leadership over, and "renew 1" says that what the
+	// application of node 1 ran in its term has ended.
 	"campaign": (*world).scriptCampaign, "pause": (*world).scriptPause, "transfer": (*world).scriptTransfer,
+	"renew": eachNode((*worldNode).renew),
 	// Time: "advance [nodes] 1500ms" fires what comes due; "sleep" does not;
 	// "timeout 2" advances the clock of 2 to its election time-out; "expire 3"
 	// lets the promise of 3 end; "elect 1" is both and all that follows, silently;
@@ -117,6 +119,7 @@ var scriptCommands = map[string]scriptCommand{
 	"stabilize": func(w *world, a scriptArgs) error { w.stabilize(w.listed(a.words)); return nil },
 	"status":    eachNode((*worldNode).printStatus),
 	"lease":     eachNode((*worldNode).printLease),
+	"leading":   eachNode((*worldNode).printLeading),
 	"log":       eachNode((*worldNode).printLog),
 	"machine":   eachNode(func(n *worldNode) { n.w.printf("%d has applied %v", n.id.ID, n.machine) }),
 }

@@ -34,8 +34,9 @@ type EngineStatus struct {
 	ElectionsPaused, OthersPaused bool
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
 	TransferringTo NodeID
-	// NeedsNewTerm: this leader has given up its lease for a transfer that failed, and will
-	// have one again in a new term.
+	// NeedsNewTerm: this leader wins a new term soon. It has given up its lease for a
+	// transfer that failed, and will have one again in that term; or what the application
+	// ran in this term has ended early (RenewTerm).
 	NeedsNewTerm bool
 
 	// Configuration is the one in force.

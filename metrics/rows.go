@@ -71,6 +71,8 @@ const (
 	ReadsInflight         ID = "raft.reads.inflight"
 	LeaseRemaining        ID = "raft.lease.remaining"
 	QuorumAge             ID = "raft.quorum.contact.age"
+	LeadingRunning        ID = "raft.leading.running"
+	LeadingOverdue        ID = "raft.leading.overdue.age"
 )
 
 // InboxSampling: one in so many calls of an actor is recorded in InboxWait and
@@ -205,5 +207,9 @@ var table = []Row{
 	{ID: LeaseRemaining, Kind: Gauge, Unit: seconds, Description: "Time for which the lease of this node still lasts; 0 without one, and where it does not lead.",
 		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
 	{ID: QuorumAge, Kind: Gauge, Unit: seconds, Description: "Time since the newest round of heartbeats began that a quorum has answered, since the group's start if none has, on the leader; 0 on others.",
+		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
+	{ID: LeadingRunning, Kind: Gauge, Unit: "{group}", Description: "1 while Config.OnLeading runs on this node, else 0.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: LeadingOverdue, Kind: Gauge, Unit: seconds, Description: "Time since the context of Config.OnLeading ended, while that has not returned; else 0.",
 		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
 }

@@ -68,6 +68,9 @@ const (
 	EventVote = "raft.vote"
 	// EventTold: the target has the whole log, and was told to campaign.
 	EventTold = "raft.told"
+	// EventContextEnded: the context of what runs while the node leads has ended;
+	// ReasonKey says why.
+	EventContextEnded = "raft.context.ended"
 	// EventBegun: the cluster exists, and its members are brought in.
 	EventBegun = "raft.begun"
 	// EventPromise, EventLog, EventSnapshot, EventMachine: what was read.

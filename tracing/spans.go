@@ -78,6 +78,10 @@ var (
 	// itself.
 	TransferLead = &SpanType{"raft.transfer.lead", trace.SpanKindInternal, under{"raft.transfer", ""}, byLeader,
 		attributes{NodeKey, GroupKey, PeerKey, TermKey}, events{EventTold}}
+	// Leading is what the application runs while the node leads, from the call to the
+	// return of its function.
+	Leading = &SpanType{"raft.leading", trace.SpanKindInternal, under{""}, byLeader,
+		attributes{NodeKey, GroupKey, TermKey}, events{EventContextEnded}}
 	// SnapshotBuild is the writing of a snapshot.
 	SnapshotBuild = &SpanType{"raft.snapshot.build", trace.SpanKindInternal, under{""}, byAny,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
@@ -101,7 +105,7 @@ var (
 // EventAttributes are the attributes of an event, none for most.
 func EventAttributes(event string) []attribute.Key {
 	switch event {
-	case EventAbandoned:
+	case EventAbandoned, EventContextEnded:
 		return attributes{ReasonKey}
 	case EventAcknowledged, EventConfirmed:
 		return attributes{PeerKey}
@@ -119,6 +123,6 @@ func Spans() []*SpanType {
 	return []*SpanType{
 		Propose, ProposeForwarded, Queue, Forward, LogAppend, Replicate, Append, Commit, Apply,
 		Read, ReadConfirm, ReadIndex, ReadApplyWait,
-		Election, Vote, Transfer, TransferLead, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
+		Election, Vote, Transfer, TransferLead, Leading, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
 	}
 }

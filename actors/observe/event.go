@@ -209,6 +209,16 @@ type (
 		Term   core.Term
 		Err    error
 	}
+	// LeadingOver: the context of the application's function has ended, because of Why.
+	LeadingOver struct {
+		Span Span
+		Why  error
+	}
+	// LeadingEnded: the function has returned; or Err says how it ended.
+	LeadingEnded struct {
+		Span Span
+		Err  error
+	}
 	// Built: a snapshot is written; or Err says why not.
 	Built struct {
 		Span Span

@@ -254,6 +254,8 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	if s.Role == core.RoleLeader {
 		lease, quorum = int64(max(s.Lease.Sub(now), 0)), int64(now.Sub(max(s.QuorumHeard, m.started)))
 	}
+	put(metrics.LeadingRunning, truth(s.LeadingTerm != 0))
+	put(metrics.LeadingOverdue, int64(s.LeadingOverdue))
 	put(metrics.LeaseRemaining, lease)
 	put(metrics.QuorumAge, max(quorum, 0))
 	put(metrics.IndexLast, int64(s.Last))
@@ -299,6 +301,10 @@ type Figures struct {
 	Self membership.Identity
 	// LastContact is how long ago the group heard of its leader, -1 for never.
 	LastContact time.Duration
+	// LeadingTerm is for which term the application's function runs, 0 if it does not,
+	// and LeadingOverdue how long ago its context ended, 0 if it lives.
+	LeadingTerm    core.Term
+	LeadingOverdue time.Duration
 	// InflightProposals and InflightBytes are what was admitted and is not answered,
 	// WaitingProposals what waits for room, InflightReads the reads under way.
 	InflightProposals, InflightBytes, WaitingProposals, InflightReads int

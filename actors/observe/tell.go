@@ -243,6 +243,20 @@ func (e LeadershipMoved) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e LeadingOver) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.note(e.Span, tracing.EventContextEnded, tracing.ReasonKey.String(e.Why.Error()))
+	}
+}
+
+// Tell tells w of e.
+func (e LeadingEnded) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.end(e.Span, e.Err)
+	}
+}
+
+// Tell tells w of e.
 func (e Streams) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.replicates(e.Peers)

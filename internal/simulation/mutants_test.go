@@ -385,8 +385,8 @@ var mutants = []mutant{
 	},
 	{
 		"a lease shown until its end was told", "rule 12", "actors/core_actor.go",
-		"\tc.readable.show(c.engine.Readable())\n\tc.execute(ev)\n}",
-		"\tc.execute(ev)\n\tc.readable.show(c.engine.Readable())\n}",
+		"\tc.readable.show(c.engine.Readable())\n\tc.showLeading()\n\tc.execute(ev)\n}",
+		"\tc.showLeading()\n\tc.execute(ev)\n\tc.readable.show(c.engine.Readable())\n}",
 		"./actors TestShownBeforeItIsTold",
 	},
 	{
@@ -544,6 +544,18 @@ var mutants = []mutant{
 		"if m.Header.Term == e.hard.Term {",
 		"if m.Header.Term != 0 {",
 		"./core TestReadIndexOfAnotherTerm",
+	},
+	{
+		"the file that a batch has begun is not synced", "rule 8", "storage/badger/wal.go",
+		"if err := w.follow(); err != nil {\n\t\treturn err\n\t}\n\treturn w.flush()",
+		"return w.flush()",
+		"./storage/badger TestSyncTakesTheWrite",
+	},
+	{
+		"what a failed process left is believed", "rule 8", "storage/badger/verify.go",
+		"for id := range found.wals {",
+		"for id := range numbered(nil) {",
+		"./storage/badger TestRefusedWriteIsNotBelieved",
 	},
 }
 

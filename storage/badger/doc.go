@@ -20,7 +20,13 @@
 //   - the watermark file holds the number of the last durable batch, so that
 //     the loss of the newest batches is found as well. It is rewritten at once
 //     for hard states, promises, refusals and start counters, and otherwise at
-//     most about a second late. It never names a batch that is not durable.
+//     most about a second late, or ten while the process has no descriptor for
+//     it. It never names a batch that is not durable.
+//
+// A page that the disk refused to write stays in the system's memory, and counts as
+// written from then on. So Open writes the write-ahead logs and the manifest again, at
+// a new place, before badger reads them: what Load returns is on the disk. After a
+// Close there is no log to write.
 //
 // Damage that is found is an error that wraps core.ErrCorrupt. By then badger
 // may have cut its files: save the directory before you open it a second time.

@@ -25,7 +25,9 @@ type Options struct {
 	// the start counter included, and it may be one that was refused. Badger still
 	// tidies its own files up, as at every opening, so that they must be writable.
 	Inspect bool
-	// Logger gets what badger says, and damage. nil discards it.
+	// Logger gets what badger says, and damage. nil discards it. Nothing waits for
+	// it: if it is slow or fails, lines are lost (Store.LinesDropped) and nothing
+	// else.
 	Logger *slog.Logger
 	// FreeBytesMin: a write is refused with *storage.NoSpaceError when less is
 	// free on the file system; badger cannot survive a full disk. The system is

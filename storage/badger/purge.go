@@ -41,6 +41,9 @@ func (p *purger) start(s *Store) {
 	p.pending = make(map[membership.GroupID]span)
 	var leftovers []span
 	for group, g := range s.groups {
+		if s.damage(group) != nil {
+			continue // it stays as it was found
+		}
 		leftovers = append(leftovers, span{group, 0, g.record.purged.Index})
 	}
 	p.add(leftovers)
@@ -116,9 +119,9 @@ func (p *purger) purge(s span) error {
 		if p.store.room.ask() != nil {
 			return nil // batches are refused too, which is reported there
 		}
-		keys := p.keys(s.group, from, s.upTo)
-		if len(keys) == 0 {
-			return nil
+		keys, err := p.keys(s.group, from, s.upTo)
+		if err != nil || len(keys) == 0 {
+			return err
 		}
 		if err := p.delete(keys); err != nil {
 			return err
@@ -145,6 +148,9 @@ func (p *purger) delete(keys [][]byte) error {
 			return err
 		}
 	}
+	if err := s.wal.before(int64(len(keys)), int64(len(keys)*logKeyBytes)); err != nil {
+		return err // nothing was written
+	}
 	version, err := s.versions.commit(txn)
 	if err == nil {
 		err = s.wal.follow()
@@ -157,7 +163,8 @@ func (p *purger) delete(keys [][]byte) error {
 }
 
 // keys returns the first keys of chunks that end between from and upTo.
-func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][]byte) {
+func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][]byte, err error) {
+	defer catchFault(panicOnFault(), &err)
 	txn := p.store.versions.read()
 	defer p.store.versions.done(txn)
 	prefix := logPrefix(group)
@@ -170,5 +177,5 @@ func (p *purger) keys(group membership.GroupID, from, upTo core.Index) (keys [][
 		}
 		keys = append(keys, it.Item().KeyCopy(nil))
 	}
-	return keys
+	return keys, nil
 }

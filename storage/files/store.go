@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/disk"
@@ -33,6 +34,8 @@ import (
 type Store struct {
 	dir    string
 	logger *slog.Logger
+	// lines are what the logger says, on the way to whoever takes it.
+	lines *foreign.Queue[foreign.Line]
 
 	mu sync.Mutex
 	// writing are the .tmp files that are being written.
@@ -50,23 +53,29 @@ type stamp struct {
 	modified time.Time
 }
 
-var _ storage.SnapshotStore = (*Store)(nil)
+var (
+	_ storage.SnapshotStore = (*Store)(nil)
+	_ storage.Logging       = (*Store)(nil)
+)
 
 // Open opens the store in dir, which is made if it is not there. Damaged
-// snapshots are reported to logger; nil discards that.
+// snapshots are reported to logger; nil discards that. Nothing waits for it: if it is
+// slow or fails, lines are lost (Store.LinesDropped) and nothing else.
 func Open(dir string, logger *slog.Logger) (*Store, error) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	return &Store{dir: dir, logger: logger, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
-		verified: make(map[string]stamp)}, nil
+	s := &Store{dir: dir, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
+		verified: make(map[string]stamp)}
+	s.logger, s.lines = foreign.NewLogger(logger)
+	return s, nil
 }
+
+// LinesDropped implements storage.Logging: the logger was too slow, or failed.
+func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
 
 // Create implements storage.SnapshotStore.
 func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
