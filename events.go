@@ -96,13 +96,18 @@ const (
 	// tried again after pauses that grow to 16 election time-outs.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
-	// over to Peer.
+	// over to Peer. Text says why if nobody has asked for it.
 	EventTransferStarted = core.NoticeTransferStarted
 	// EventTransferred: the leadership that this node had in Term is Peer's now.
 	EventTransferred = core.NoticeTransferred
 	// EventTransferFailed: this node led Term, and could not hand the leadership over
 	// to Peer; Text says why.
 	EventTransferFailed = core.NoticeTransferFailed
+	// EventCannotWork: this node leads Term, and its disk or its state machine keeps it
+	// from that; Text says what. It hands over as soon as a voter that may lead answers.
+	EventCannotWork = core.NoticeCannotWork
+	// EventWorksAgain: this leader of Term is well again, and stays.
+	EventWorksAgain = core.NoticeWorksAgain
 	// EventElectionsPaused: this node leads Term, and the elections of every other
 	// voter are paused: nobody takes over if it fails.
 	EventElectionsPaused = core.NoticeElectionsPaused

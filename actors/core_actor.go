@@ -71,6 +71,7 @@ type coreActor struct {
 	applied  core.Applied
 	matched  core.Matched
 	progress core.PeerProgress
+	busy     core.StoreBusy
 
 	retry      stage.Timer
 	retryArmed bool
@@ -104,7 +105,9 @@ type coreNeeds struct {
 	// unreachable says why a node cannot be reached now, nil if it can.
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
-	write     func(*core.Write)
+	write func(*core.Write)
+	// storeBusy is since when the store's write under way has been, 0 if there is none.
+	storeBusy func() core.Instant
 	memoryLog *memlog.Log
 	apply     applyMail
 	// streams and jobs are the actors that the core starts and stops.
@@ -185,6 +188,7 @@ func (c *coreActor) step() bool {
 	// Rule 15: now is read after the inbox was swapped out, and timers come
 	// after everything that was said before they fired.
 	c.now = instant(c.Env)
+	c.takeStoreBusy()
 	if notices.flushed != 0 {
 		c.flushed.IOID = notices.flushed
 		c.stepEngine(&c.flushed)
@@ -218,6 +222,19 @@ func (c *coreActor) step() bool {
 	c.runLeading()
 	c.attend()
 	return false // whatever comes next wakes it
+}
+
+// takeStoreBusy tells the engine of a write of the store that takes long, and when that
+// has ended.
+func (c *coreActor) takeStoreBusy() {
+	since := c.storeBusy()
+	if c.now.Sub(since) <= c.cfg.ElectionTimeout {
+		since = 0
+	}
+	if since != c.busy.Since {
+		c.busy.Since = since
+		c.stepEngine(&c.busy)
+	}
 }
 
 // attend tells the inbox which notices the engine waits for.

@@ -76,7 +76,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	removal := snapshots.NewRemoval(n.cfg.Snapshots, g.cfg.Group, g.watch)
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
-		write:     func(w *core.Write) { log.Write(g.log, w) },
+		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, leading: g.leading, answers: answers, closed: g.coreClosed, stopCause: g.stopCause,
 	}, engine)

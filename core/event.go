@@ -205,6 +205,11 @@ type SnapshotReceived struct {
 // restored.
 type SnapshotInstalled struct{ LogID LogID }
 
+// StoreBusy says since when the store's write under way has been, behind which those
+// of all groups on it wait; Since is 0 if there is none that has been for long. It is
+// optional: where nobody says it, only a group's own writes show that the disk hangs.
+type StoreBusy struct{ Since Instant }
+
 // PeerDown says that the connection to a node broke, or cannot be made, and why.
 type PeerDown struct {
 	Node  NodeID
@@ -236,6 +241,7 @@ func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
+func (*StoreBusy) isEvent()          {}
 
 // Timer names a timer of the engine. There are no others.
 type Timer uint8
