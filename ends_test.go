@@ -3,6 +3,7 @@ package troupe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -118,7 +119,7 @@ func shutDownInVain(r *troupe.Raft) {
 	defer cancel()
 	var running *troupe.StillRunningError
 	if err := r.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &running) || running.Call == "" {
-		panic(err)
+		panic(fmt.Sprintf("the group was shut down in vain, and says %v", err))
 	}
 }
 
@@ -135,12 +136,13 @@ func endWhileACallHangs(t *testing.T, call string, end func(*troupe.Raft)) {
 	propose := func(command string) <-chan error {
 		return asks(func(ctx context.Context) error { _, err := raft.Propose(ctx, []byte(command)); return err })
 	}
+	last := raft.Status().Last
 	waiters := map[string]<-chan error{"the write that hangs": propose("hang")}
 	comesTrue(t, "the call that hangs", held.reached)
 	waiters["a write behind it"] = propose("behind")
 	waiters["a read behind it"] = asks(func(ctx context.Context) error { _, err := raft.ReadIndex(ctx, troupe.AtLeast(1000)); return err })
 	waiters["who waits for a status"] = asks(func(ctx context.Context) error { return raft.Wait(ctx, func(troupe.Status) bool { return false }) })
-	if err := raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.InflightProposals == 2 }); err != nil {
+	if err := raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Last == last+2 }); err != nil {
 		t.Fatal(err)
 	}
 	go end(raft)

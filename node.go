@@ -204,8 +204,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-n.stopped:
 		return nil
 	case <-ctx.Done():
+		waits := n.actors.StillRunning() // for a call that may end with its context
 		n.hurry()
-		return fmt.Errorf("troupe: node %d is still stopping: %w: %w", n.config.ID, ctx.Err(), n.actors.StillRunning())
+		return fmt.Errorf("troupe: node %d is still stopping: %w: %w", n.config.ID, ctx.Err(), waits)
 	}
 }
 

@@ -69,11 +69,12 @@ func (r *Raft) Shutdown(ctx context.Context) error {
 	select {
 	case <-r.stopped:
 	case <-ctx.Done():
+		waits := r.group.StillRunning() // for a call that may end with its context
 		r.hurry()
 		if r.ownsNode {
 			r.node.beginStop()
 		}
-		return fmt.Errorf("troupe: group %d is still stopping: %w: %w", r.config.Group, ctx.Err(), r.group.StillRunning())
+		return fmt.Errorf("troupe: group %d is still stopping: %w: %w", r.config.Group, ctx.Err(), waits)
 	}
 	if r.ownsNode {
 		if err := r.node.Shutdown(ctx); err != nil {

@@ -182,7 +182,7 @@ func (s *Shell) leave() {
 // Only the actor calls it, from Next or from another call's settle; while a call
 // is under way it panics. call may run on another goroutine, beside the actor's
 // Closing: it shares with it only what it guards. In production it costs what call
-// does, and some tens of nanoseconds; functions made once keep it from allocating.
+// does, and some hundred nanoseconds; functions made once keep it from allocating.
 func (s *Shell) Do(kind Kind, call, settle func()) {
 	if s.busy {
 		panic("a second call while one is under way")
