@@ -372,7 +372,7 @@ func TestFailureIsFinal(t *testing.T) {
 
 func TestBadgerSpeaksThroughTheLogger(t *testing.T) {
 	var b bytes.Buffer
-	l := badgerLogger{slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	l := badgerLogger{logger: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	l.Errorf("one %d\n", 1)
 	l.Warningf("two")
 	l.Infof("three %s\n", "x")
