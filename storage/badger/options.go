@@ -30,7 +30,8 @@ type Options struct {
 	// else.
 	Logger *slog.Logger
 	// FreeBytesMin: a write is refused with *storage.NoSpaceError when less is
-	// free on the file system; badger cannot survive a full disk. The system is
+	// free on the file system; badger cannot survive a full disk. An opening, and a
+	// batch that does nothing but purge, need a fourth of it. The system is
 	// asked ten times a second, and before a thirty-second of what was free beyond
 	// the limit is written. 0 means 256 MiB, a negative number turns the guard off.
 	FreeBytesMin int64

@@ -161,7 +161,7 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	if err := s.room.ask(); err != nil {
+	if err := s.room.takeLow(); err != nil {
 		return err
 	}
 	path := filepath.Join(s.dir, logDir)
