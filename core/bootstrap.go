@@ -56,7 +56,10 @@ func checkMembers(members []membership.Member) error {
 // checkSize refuses a list whose configurations no entry or no message would
 // hold. The largest is the joint one.
 func (e *Engine) checkSize(members []membership.Member) error {
-	joint := membership.Configuration{Members: members, Wanted: members, Outgoing: make([]Identity, 1), Voters: make([]Identity, len(members))}
+	joint := membership.Configuration{
+		Members: members, Outgoing: make([]Identity, 1), Voters: make([]Identity, len(members)),
+		Target: &membership.Target{Members: members, Voters: make([]Identity, len(members))},
+	}
 	if size, most := joint.SizeBytes(), e.cfg.ConfigurationBytesMax; most > 0 && size > most {
 		return &BootstrapError{Reason: fmt.Sprintf("a configuration of these members takes up to %d bytes, and the log store and the network take at most %d", size, most)}
 	}
@@ -72,7 +75,7 @@ func (e *Engine) continueChange() {
 	}
 	at := e.configs.latest()
 	c := &at.Configuration
-	if !c.Joint() && len(c.Wanted) == 0 || at.Index > e.commit || e.commit < e.leaderState.first {
+	if !c.Joint() && c.Target == nil || at.Index > e.commit || e.commit < e.leaderState.first {
 		return
 	}
 	next, ok := e.nextConfiguration(at)
@@ -88,40 +91,14 @@ func (e *Engine) appendConfiguration(c *membership.Configuration) {
 // nextConfiguration says what to append now, if anything.
 func (e *Engine) nextConfiguration(at *ConfigurationAt) (membership.Configuration, bool) {
 	c := &at.Configuration
-	var next membership.Configuration
-	var err error
-	switch missing := e.missing(c); {
-	case c.Joint():
-		next, err = leaveJoint(c, nil)
-	case len(missing) > 0:
-		next, err = addLearners(c, missing...)
-	case len(e.changeWaits(nil)) > 0:
-		return next, false
-	default:
-		next, err = enterJoint(c, wantedVoters(c))
+	if !c.Joint() && len(c.Missing()) == 0 && len(e.changeWaits(nil)) > 0 {
+		return membership.Configuration{}, false
 	}
+	next, err := c.Next()
 	if err != nil {
 		panic(fmt.Sprintf("core: the configuration %v cannot be changed as it must: %v", c, err))
 	}
 	return next, true
-}
-
-func wantedVoters(c *membership.Configuration) []Identity {
-	voters := make([]Identity, len(c.Wanted))
-	for i := range c.Wanted {
-		voters[i] = c.Wanted[i].Identity
-	}
-	return voters
-}
-
-func (e *Engine) missing(c *membership.Configuration) []membership.Member {
-	var missing []membership.Member
-	for _, m := range c.Wanted {
-		if _, ok := c.Member(m.Identity); !ok {
-			missing = append(missing, m)
-		}
-	}
-	return missing
 }
 
 // changeWaits appends the incoming voters of a bootstrap that are not ready.
@@ -139,8 +116,8 @@ func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 	if c.Joint() {
 		behind = "has not acknowledged the joint configuration yet"
 	}
-	quorum := c.QuorumValue(e.answering) > 0 && membership.MajorityValue(wantedVoters(c), e.answering) > 0
-	for _, m := range c.Wanted {
+	quorum := c.QuorumValue(e.answering) > 0 && membership.MajorityValue(c.Target.Voters, e.answering) > 0
+	for _, m := range c.Target.Members {
 		if m.Identity == e.cfg.Self {
 			continue
 		}
@@ -177,18 +154,22 @@ func (e *Engine) answeredRound(p *peer) bool {
 func (e *Engine) exchangeWanted(shown Identity) bool {
 	at := e.configs.latest()
 	c := &at.Configuration
-	i := slices.IndexFunc(c.Wanted, func(m membership.Member) bool { return m.ID == shown.ID })
+	if !c.Target.IsFounding() {
+		return false
+	}
+	wanted := c.Target.Members
+	i := slices.IndexFunc(wanted, func(m membership.Member) bool { return m.ID == shown.ID })
 	if e.role != RoleLeader || i < 0 || c.Joint() || len(c.Voters) != 1 || c.Voters[0] != e.cfg.Self || shown.ID == e.cfg.Self.ID {
 		return false
 	}
-	lost := c.Wanted[i].Identity
+	lost := wanted[i].Identity
 	if p := e.leaderState.peer(lost); lost == shown || p != nil && p.match > 0 {
 		return lost == shown
 	}
 	if at.Index > e.commit || e.commit < e.leaderState.first {
 		return true // it asks again
 	}
-	next, err := exchangeWanted(c, lost, shown)
+	next, err := c.Exchange(lost, shown)
 	if err != nil {
 		return false
 	}

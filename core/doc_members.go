@@ -29,10 +29,10 @@
 // only in the new half.
 //
 //   - Code: core/identity.go, core/vote.go, core/election.go, core/stream/stream.go,
-//     core/stream/probe.go, core/read_index.go, core/configuration_change.go, membership/quorum.go
+//     core/stream/probe.go, core/read_index.go, membership/steps.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
-//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation, TestStaleMatchesAreDropped
+//     membership.TestQuorumCountsIncarnations, membership.TestPlan, TestStaleMatchesAreDropped
 //   - Scripts: emptied_member
 //   - Mutants: "message for another incarnation accepted"
 //   - Checkers: ruleEmptied
@@ -56,7 +56,7 @@
 //     core/vote.go, membership/founding.go
 //   - Tests: TestBootstrapRefusals, TestBeginsWithAllGrants, TestUnreachableMember,
 //     TestListsOfABootstrap, TestEmptyNodeAdoptsCluster, membership.TestFoundingIsOfTheList,
-//     TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
+//     membership.TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
 //   - Scripts: bootstrap_three, bootstrap_interrupted
 //   - Checkers: ruleEmptyVotes
 //
@@ -82,9 +82,9 @@
 // entry of a bootstrap too. The next change starts only when the last one is committed and the leader has
 // committed an entry of its own term.
 //
-//   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges,
-//     TestChangeWaitsForTheOwnTerm, TestExchangeWaitsForTheOwnTerm
+//   - Code: membership/plan.go, membership/steps.go, core/bootstrap.go, core/commit.go
+//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, membership.TestPlanMatrix,
+//     membership.TestJointArithmeticExhaustively, TestChangeWaitsForTheOwnTerm, TestExchangeWaitsForTheOwnTerm
 //   - Scripts: bootstrap_three, wanted_member_wiped
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
 //     term"

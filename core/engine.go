@@ -311,7 +311,7 @@ func (e *Engine) WaitsForMatches() bool {
 // every step of a peer may bring on.
 func (e *Engine) changing() bool {
 	at := e.configs.latest()
-	return at.Index > e.commit || at.Configuration.Joint() || len(at.Configuration.Wanted) > 0
+	return at.Index > e.commit || at.Configuration.Joint() || at.Configuration.Target != nil
 }
 
 // receive checks who speaks and hands the message on.

@@ -24,7 +24,6 @@ var (
 	Rewrite        = rewrite
 	TestConfig     = testConfig
 	Unproved       = unproved
-	WantedVoters   = wantedVoters
 	WorldCluster   = worldCluster
 	WorldIdentity  = worldIdentity
 )
