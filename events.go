@@ -103,6 +103,18 @@ const (
 	// EventElectionsPaused: this node leads Term, and the elections of every other
 	// voter are paused: nobody takes over if it fails.
 	EventElectionsPaused = core.NoticeElectionsPaused
+	// EventChangeStarted: this node leads Term, and has begun the change of the members
+	// that Text tells, with the entry at Index.
+	EventChangeStarted = core.NoticeChangeStarted
+	// EventChangeEnded: the change of the members that Text tells is complete, with the
+	// entry at Index.
+	EventChangeEnded = core.NoticeChangeEnded
+	// EventChangeGivenUp: the change of the members that Text tells was given up, with the
+	// entry at Index.
+	EventChangeGivenUp = core.NoticeChangeGivenUp
+	// EventRemoved: this node is no member of the group any more. The committed
+	// configuration at Index of Term does not have it.
+	EventRemoved = core.NoticeRemoved
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )

@@ -7,10 +7,6 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// catchUpEntriesMax is how far a learner may lag that is to become a voter
-// (rule 21).
-const catchUpEntriesMax = 4096
-
 // checkBootstrap refuses what cannot become a cluster.
 func (e *Engine) checkBootstrap(members []membership.Member) error {
 	own := false
@@ -58,94 +54,12 @@ func checkMembers(members []membership.Member) error {
 func (e *Engine) checkSize(members []membership.Member) error {
 	joint := membership.Configuration{
 		Members: members, Outgoing: make([]Identity, 1), Voters: make([]Identity, len(members)),
-		Target: &membership.Target{Members: members, Voters: make([]Identity, len(members))},
+		Target: &membership.Target{Founding: true, Members: members},
 	}
 	if size, most := joint.SizeBytes(), e.cfg.ConfigurationBytesMax; most > 0 && size > most {
 		return &BootstrapError{Reason: fmt.Sprintf("a configuration of these members takes up to %d bytes, and the log store and the network take at most %d", size, most)}
 	}
 	return nil
-}
-
-// continueChange takes the next step of a change of membership that is under
-// way, as soon as the step before is committed and the leader has committed in
-// its own term (rules 21, 22).
-func (e *Engine) continueChange() {
-	if e.role != RoleLeader || e.transfer.phase != transferNone {
-		return // the target of a transfer is to have the whole log
-	}
-	at := e.configs.latest()
-	c := &at.Configuration
-	if !c.Joint() && c.Target == nil || at.Index > e.commit || e.commit < e.leaderState.first {
-		return
-	}
-	next, ok := e.nextConfiguration(at)
-	if ok {
-		e.appendConfiguration(&next)
-	}
-}
-
-func (e *Engine) appendConfiguration(c *membership.Configuration) {
-	e.appendOwn([]Entry{{Kind: EntryConfiguration, Time: e.lastTime, Data: c.Encode()}})
-}
-
-// nextConfiguration says what to append now, if anything.
-func (e *Engine) nextConfiguration(at *ConfigurationAt) (membership.Configuration, bool) {
-	c := &at.Configuration
-	if !c.Joint() && len(c.Missing()) == 0 && len(e.changeWaits(nil)) > 0 {
-		return membership.Configuration{}, false
-	}
-	next, err := c.Next()
-	if err != nil {
-		panic(fmt.Sprintf("core: the configuration %v cannot be changed as it must: %v", c, err))
-	}
-	return next, true
-}
-
-// changeWaits appends the incoming voters of a bootstrap that are not ready.
-// Rule 21: each must have acknowledged, durably, in this term and incarnation,
-// the entry that admitted it as a learner (no voter is ever empty), and lag by
-// less than a bound; and each half needs a quorum of whom each answered a round
-// of this term within the last election time-out.
-func (e *Engine) changeWaits(waits []Waiting) []Waiting {
-	if e.role != RoleLeader {
-		return waits
-	}
-	at := e.configs.latest()
-	c := &at.Configuration
-	behind := "is a learner that has not acknowledged its admission yet"
-	if c.Joint() {
-		behind = "has not acknowledged the joint configuration yet"
-	}
-	quorum := c.QuorumValue(e.answering) > 0 && membership.MajorityValue(c.Target.Voters, e.answering) > 0
-	for _, m := range c.Target.Members {
-		if m.Identity == e.cfg.Self {
-			continue
-		}
-		switch p := e.leaderState.peer(m.Identity); {
-		case p == nil || p.match < at.Index:
-			waits = append(waits, Waiting{m.ID, behind})
-		case e.log.last.Index-p.match > catchUpEntriesMax:
-			waits = append(waits, Waiting{m.ID, fmt.Sprintf("is a learner, %d entries behind", e.log.last.Index-p.match)})
-		case !quorum && !e.answeredRound(p):
-			waits = append(waits, Waiting{m.ID, "has not answered within an election time-out"})
-		}
-	}
-	return waits
-}
-
-// answering is 1 for who has answered a round that was begun in this term lately.
-func (e *Engine) answering(id Identity) uint64 {
-	if p := e.leaderState.peer(id); id == e.cfg.Self || p != nil && e.answeredRound(p) {
-		return 1
-	}
-	return 0
-}
-
-// answeredRound reports whether a peer has answered a round of this term that was
-// begun within the last election time-out. What check-quorum grants a new peer is no
-// answer (rule 21).
-func (e *Engine) answeredRound(p *peer) bool {
-	return p.roundSent != 0 && e.now.Sub(p.roundSent) <= e.cfg.ElectionTimeout
 }
 
 // exchangeWanted carries out the end of rule 31: while only the beginner votes,

@@ -148,6 +148,7 @@ func (e *Engine) takeConfigurations(entries []Entry) {
 func (e *Engine) configurationChanged() {
 	e.tellConfiguration()
 	e.takeStanding()
+	e.noteRemoved()
 	switch e.role {
 	case RoleLeader:
 		e.syncPeers()

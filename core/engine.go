@@ -50,6 +50,9 @@ type Engine struct {
 
 	grants  grants
 	forming forming
+	// removed is the configuration by which this node was removed, zero if it is not
+	// known to be.
+	removed LogID
 	// contradiction is what was heard that cannot be, nil if nothing was.
 	contradiction error
 
@@ -60,6 +63,7 @@ type Engine struct {
 	transfer    transfer
 	handOver    handOver
 	reads       reads
+	changes     changesAsked
 	snapshots   snapshots
 
 	electionTimer  deadline
@@ -131,6 +135,7 @@ func (e *Engine) Start(now Instant, out *Output) {
 	e.now, e.out = now, out
 	e.restoreAtStart()
 	e.tellConfiguration()
+	e.noteRemoved()
 	e.role = e.idleRole()
 	if e.configs.everySoleVoter(e.cfg.Self) {
 		// Nobody else could vote or was promised anything: no need to wait.
@@ -169,6 +174,10 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onTransferLeadership(ev)
 	case *TransferCancelled:
 		e.onTransferCancelled(ev)
+	case *ChangeMembers:
+		e.onChangeMembers(ev)
+	case *ChangeWaitEnded:
+		e.onChangeWaitEnded(ev)
 	case *LostData:
 		e.onLostData(ev)
 	case *PeerProgress:
@@ -203,6 +212,7 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 func (e *Engine) finish() {
 	e.followTransfer()
 	e.continueChange()
+	e.followChanges()
 	e.beginRoundForReads()
 	if e.hardDirty {
 		e.submit(e.newWrite())
@@ -361,6 +371,12 @@ func (e *Engine) receive(m Message) {
 		e.onTransferRequest(m)
 	case *TransferResponse:
 		e.onTransferResponse(m)
+	case *ChangeRequest:
+		e.onChangeRequest(m)
+	case *ChangeResponse:
+		e.onChangeResponse(m)
+	case *Removed:
+		e.onRemoved(m)
 	case *Refusal:
 		e.onRefusal(m)
 	case *AppendResponse, *SnapshotResponse, *ProposeRequest, *ProposeResponse:
@@ -428,6 +444,7 @@ func (e *Engine) leaderChanged() {
 	if e.leader.IsZero() {
 		return
 	}
+	e.passOnAll()
 	if e.leader != e.cfg.Self {
 		e.out.add(&Notice{Kind: NoticeNewLeader, Peer: e.leader, Term: e.hard.Term})
 		e.failElect(ElectAnotherWon, "")

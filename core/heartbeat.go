@@ -51,6 +51,8 @@ func (e *Engine) onHeartbeatTimer() {
 			return
 		}
 		e.breakHungConnections()
+		e.dropLeaving()
+		e.checkChange()
 		e.askSilentPeers()
 		e.tellOthersPaused()
 		e.handOverByPriority()
@@ -129,5 +131,8 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 		}
 	}
 	e.match(p, m.Match)
-	e.confirmReads()
+	if e.confirmReads(); p.leaving.round != 0 {
+		e.dropLeaving()
+	}
+	e.leaderState.changes.look = true
 }

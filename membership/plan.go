@@ -48,7 +48,7 @@ func (o *Order) Plan(c *Configuration) ([]Configuration, error) {
 	}
 	begin.Target = &Target{
 		ID: o.ID, Automatic: o.Automatic, Members: g.members, Voters: g.voters,
-		KeepAdded: o.KeepAdded, Since: o.Since, CatchUpLimit: o.CatchUpLimit,
+		KeepAdded: o.KeepAdded, Since: o.Since, CatchUpLimit: o.limit(),
 	}
 	var steps []Configuration
 	if len(begin.Missing()) == 0 && len(begin.Incoming()) > 0 {
@@ -64,6 +64,14 @@ func (o *Order) Plan(c *Configuration) ([]Configuration, error) {
 		steps = append(steps, at)
 	}
 	return steps, nil
+}
+
+// limit is the catch-up limit in whole milliseconds; one that is not 0 stays so.
+func (o *Order) limit() time.Duration {
+	if o.CatchUpLimit > 0 {
+		return max(o.CatchUpLimit.Truncate(time.Millisecond), time.Millisecond)
+	}
+	return 0
 }
 
 // planAttributes changes what is said of members beside a change that is under way.
@@ -112,6 +120,8 @@ func (o *Order) SameAs(c *Configuration) bool {
 
 // goal is what changes make of the members and voters of a configuration.
 type goal struct {
+	// before are the members as they were.
+	before  []Member
 	members []Member
 	voters  []Identity
 }
@@ -120,26 +130,55 @@ func (g *goal) sameAs(c *Configuration) bool {
 	return slices.EqualFunc(g.members, c.Members, memberEqual) && slices.Equal(g.voters, c.Voters)
 }
 
+// ChangesMax is how many changes an order may have.
+const ChangesMax = 1024
+
+// Check holds the changes against what needs no configuration, and returns a
+// *ChangeError that names the first that is wrong.
+func (o *Order) Check() error {
+	switch {
+	case len(o.Changes) == 0:
+		return &ChangeError{Reason: ChangeNothing}
+	case len(o.Changes) > ChangesMax:
+		return &ChangeError{Reason: ChangeTooManyMembers, Text: fmt.Sprintf("%d changes, at most %d", len(o.Changes), ChangesMax)}
+	}
+	for i := range o.Changes {
+		c := &o.Changes[i]
+		if reason, node := c.checkAlone(); reason != 0 {
+			return c.wrong(reason, node)
+		}
+		if slices.ContainsFunc(o.Changes[:i], c.collides) {
+			return c.wrong(ChangeIDTwice, 0)
+		}
+	}
+	return nil
+}
+
+func (c *Change) wrong(reason ChangeReason, node NodeID) error {
+	e := &ChangeError{Reason: reason, Change: c.Clone(), Node: node, Text: c.limit(reason)}
+	if len(c.Address) > AddressBytesMax {
+		e.Change.Address = "" // the text says how long it is
+	}
+	if reason == ChangeLimit {
+		e.Change.Tags = nil
+	}
+	return e
+}
+
 // goal carries the changes out one after the other.
 func (o *Order) goal(c *Configuration) (*goal, error) {
-	if len(o.Changes) == 0 {
-		return nil, &ChangeError{Reason: ChangeNothing}
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
-	g := &goal{members: cloneMembers(c.Members), voters: slices.Clone(c.Voters)}
+	g := &goal{before: c.Members, members: cloneMembers(c.Members), voters: slices.Clone(c.Voters)}
 	for i := range o.Changes {
 		change := &o.Changes[i]
-		reason, node := change.checkAlone()
-		if reason == 0 && slices.ContainsFunc(o.Changes[:i], change.collides) {
-			reason = ChangeIDTwice
-		}
-		if reason == 0 {
-			reason, node = g.carryOut(change)
-		}
+		reason, node := g.carryOut(change)
 		if reason == 0 && len(g.voters) == 0 {
 			reason = ChangeLastVoter
 		}
 		if reason != 0 {
-			return nil, &ChangeError{Reason: reason, Change: change.Clone(), Node: node, Text: change.limit(reason)}
+			return nil, change.wrong(reason, node)
 		}
 	}
 	if len(g.members) > MembersMax {
@@ -271,6 +310,9 @@ func (g *goal) add(c *Change) (ChangeReason, NodeID) {
 			g.vote(m.Identity)
 		}
 		return 0, 0
+	}
+	if slices.ContainsFunc(g.before, func(m Member) bool { return m.ID == c.ID }) {
+		return ChangeIDTwice, 0 // another change takes it out
 	}
 	m := Member{Identity: Identity{c.ID, c.Incarnation}, Address: c.Address}
 	g.insert(m)

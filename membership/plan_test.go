@@ -189,6 +189,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"an id twice", append(add(4), on(OpPromote, 4)...), ChangeIDTwice, "promote 4: the node is named twice"},
 		{"a priority twice", []Change{{Op: OpSetPriority, ID: 1}, {Op: OpSetPriority, ID: 1, Priority: 3}}, ChangeIDTwice, ""},
 		{"an id twice in a set", []Change{{Op: OpSetVoters, Voters: []NodeID{1, 2, 1}}}, ChangeIDTwice, "set_voters [1 2 1]: the node is named twice: node 1"},
+		{"out by a set and in again", []Change{{Op: OpSetVoters, Voters: []NodeID{1}}, {Op: OpAddLearner, ID: 2, Address: "n2:1"}}, ChangeIDTwice, "add_learner 2"},
 		{"two sets", []Change{{Op: OpSetVoters, Voters: all}, {Op: OpSetVoters, Voters: all}}, ChangeIDTwice, ""},
 		{"an address twice", []Change{{Op: OpAdd, ID: 4, Address: "n2:1"}}, ChangeAddressTwice, "add 4 at n2:1: another member has that address: node 2"},
 		{"an address twice in the list", []Change{{Op: OpAdd, ID: 4, Address: "n4:1"}, {Op: OpAdd, ID: 6, Address: "n4:1"}}, ChangeAddressTwice, "node 4"},

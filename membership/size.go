@@ -15,7 +15,10 @@ const (
 func (c *Configuration) SizeBytes() int {
 	n := foundingBytes + lastBytes + (len(c.Voters)+len(c.Outgoing))*memberOverheadBytes + sizeOf(c.Members)
 	if t := c.Target; t != nil {
-		n += targetBytes + (len(t.Voters)+len(t.Added))*memberOverheadBytes + sizeOf(t.Members)
+		n += targetBytes + len(t.Added)*memberOverheadBytes + sizeOf(t.Members)
+		if !t.Founding { // else all members are to vote
+			n += len(t.Voters) * memberOverheadBytes
+		}
 	}
 	return n
 }
