@@ -18,10 +18,11 @@ import (
 //
 //	OWNS      the engine, its timers, the proposals that wait for a leader or
 //	          were forwarded to one, the reads that have no index yet, a
-//	          bootstrap, elections by hand and transfers of leadership under
-//	          way, results that the network did not take yet; it starts and
+//	          bootstrap, elections by hand, transfers of leadership and changes of
+//	          the members under way, results that the network did not take yet; it starts and
 //	          stops streams and transfers of snapshots
-//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, and that their callers wait no longer;
+//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, changes of the members, and that
+//	          their callers wait no longer;
 //	          the messages of other nodes, and lost connections; notices:
 //	          durable, matched, applied, timer, snapshot built, sent, received,
 //	          installed; views of the machine; results that were not sent
@@ -51,6 +52,7 @@ type coreActor struct {
 	// bootstraps wait for the bootstrap under way.
 	bootstraps []*bootstrapRequest
 	leadership leadershipRequests
+	changes    changeRequests
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -205,6 +207,7 @@ func (c *coreActor) step() bool {
 	c.armRetry()
 	c.publish()
 	c.leadership.tellEnded()
+	c.changes.tellEnded()
 	if flush, matches := c.engine.WaitsForFlush(), c.engine.WaitsForMatches(); flush != c.waitsForFlush || matches != c.waitsForMatches {
 		c.waitsForFlush, c.waitsForMatches = flush, matches
 		c.inbox.attend(flush, matches)
@@ -266,6 +269,12 @@ func (c *coreActor) handle(item any) {
 		c.cancelTransfer(item)
 	case *pauseRequest:
 		c.pauseElections(item)
+	case *changeRequest:
+		c.changeMembers(item)
+	case *endChangeWait:
+		c.endChangeWait(item)
+	case *core.ChangeRequest:
+		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TransferRequest:
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TimeoutNow:
@@ -411,6 +420,8 @@ func (c *coreActor) finish() {
 			item.done(Handover{}, cause)
 		case *pauseRequest:
 			item.done(cause)
+		case *changeRequest:
+			item.done(ChangeOutcome{}, cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -420,6 +431,7 @@ func (c *coreActor) finish() {
 	c.reads.finish(c, cause)
 	c.endBootstraps(cause)
 	c.leadership.finish(cause)
+	c.changes.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
 }

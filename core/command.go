@@ -205,6 +205,10 @@ type Changed struct {
 	Term   Term
 	Leader NodeID
 	Ready  bool
+	// LeaderIdentity is who Leader is: while it is replaced, two incarnations of a node
+	// are members. Removed: this node was removed from the group.
+	LeaderIdentity Identity
+	Removed        bool
 }
 
 // DialMembers lets requests reach the members of a bootstrap.

@@ -229,10 +229,11 @@ func (e *Engine) finish() {
 		c.UpTo = target
 		e.out.add(c)
 	}
-	changed := Changed{Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready()}
+	changed := Changed{Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(), LeaderIdentity: e.leader, Removed: e.isRemoved()}
 	if changed != e.issued.changed || !e.issued.known {
 		e.issued.changed, e.issued.known = changed, true
-		e.out.add(&Changed{changed.Role, changed.Term, changed.Leader, changed.Ready})
+		c := changed
+		e.out.add(&c)
 	}
 }
 
@@ -379,7 +380,9 @@ func (e *Engine) receive(m Message) {
 		e.onRemoved(m)
 	case *Refusal:
 		e.onRefusal(m)
-	case *AppendResponse, *SnapshotResponse, *ProposeRequest, *ProposeResponse:
+	case *ProposeRequest:
+		e.tellRemoved(m.From) // the core actor has answered it
+	case *AppendResponse, *SnapshotResponse, *ProposeResponse:
 		// Other actors consume these.
 	}
 }

@@ -61,6 +61,8 @@ type traces struct {
 	// handOver is the leader's part of a transfer of leadership, nil if there is none.
 	// askedFor is for what the engine is being stepped.
 	handOver *openSpan
+	// change is the leader's part of a change of the members, nil if there is none.
+	change   *openSpan
 	askedFor Asking
 	// round is the newest one of heartbeats that this node has begun.
 	round uint64
@@ -246,6 +248,7 @@ func (t *traces) close() {
 	}
 	t.endElection(tracing.OutcomeLost)
 	abandon(&t.handOver, t.wallNow(), reasonStopped)
+	abandon(&t.change, t.wallNow(), reasonStopped)
 	t.closeVotes()
 	t.closeReads()
 	t.closeRares()

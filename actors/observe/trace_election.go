@@ -96,6 +96,8 @@ func (t *traces) noticed(n *core.Notice) (c core.TraceContext) {
 		t.election.note(t.wallNow(), tracing.EventCampaign, tracing.TermKey.Int64(int64(n.Term)))
 	case core.NoticeTransferStarted, core.NoticeTransferred, core.NoticeTransferFailed:
 		return t.handsOver(n)
+	case core.NoticeChangeStarted, core.NoticeChangeEnded, core.NoticeChangeGivenUp, core.NoticeConfigurationChanged, core.NoticeSteppedDown:
+		return t.leadsChange(n)
 	case core.NoticeElected:
 	default:
 		return c
