@@ -15,6 +15,8 @@ type changesAsked struct {
 	asked      []askedChange
 	nextWireID uint64
 	timer      deadline
+	// counts are the changes that have ended while this node led: complete, and given up.
+	counts [2]uint64
 }
 
 // askedChange is an order on its way, or one that was accepted.

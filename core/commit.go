@@ -106,12 +106,15 @@ func (e *Engine) tellChanges(before Index) {
 			continue
 		}
 		n := &Notice{Kind: NoticeChangeEnded, Peer: e.cfg.Self, Term: at.Term, Index: at.Index, Text: fmt.Sprintf("%v, %v", o.ID, &at.Configuration)}
+		outcome := 0
 		if o.Result != membership.ResultDone {
+			outcome = 1
 			n.Kind, n.Text = NoticeChangeGivenUp, fmt.Sprintf("%v, %v: %v", o.ID, o.Result, &at.Configuration)
 		}
 		if o.Node != 0 {
 			n.Text = fmt.Sprintf("%v, node %d has %v, %d entries behind: %v", o.ID, o.Node, o.Result, o.LagEntries, &at.Configuration)
 		}
+		e.changes.counts[outcome]++
 		e.out.add(n)
 	}
 }

@@ -424,6 +424,9 @@ func TestRemovedPeerHearsOfIt(t *testing.T) {
 		if ended, ok := find[*ChangeEnded](r); !ok || ended.Err != nil || r.latest() != "voters 1 2" {
 			t.Fatalf("%s: %q", r.latest(), r.lines())
 		}
+		if counts := r.e.Progress().Changes; counts != [2]uint64{1, 0} {
+			t.Errorf("counted are %v", counts)
+		}
 		if r.e.leaderState.peer(rigPeers[2]) == nil {
 			t.Fatal("its stream ended before it can know")
 		}

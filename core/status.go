@@ -237,6 +237,9 @@ type Progress struct {
 	// Transfers are those of this node's leadership that have ended: that have
 	// succeeded, and that have failed.
 	Transfers [2]uint64
+	// Changes are those of the members that have ended while this node led: complete,
+	// and given up.
+	Changes [2]uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -247,7 +250,7 @@ func (e *Engine) Progress() Progress {
 	return Progress{
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
-		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
+		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts, Changes: e.changes.counts,
 	}
 }
 

@@ -37,6 +37,7 @@ const (
 	Elections           ID = "raft.elections"
 	LeaderChanges       ID = "raft.leader.changes"
 	Transfers           ID = "raft.transfers"
+	Changes             ID = "raft.changes"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -146,6 +147,8 @@ var table = []Row{
 	{ID: LeaderChanges, Kind: Counter, Unit: "{change}", Description: "Leaders that this node has come to know, each of another node or term than the one before.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: Transfers, Kind: Counter, Unit: "{transfer}", Description: "Transfers of leadership from this node to another, by hand or not, by how they ended.",
+		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: Changes, Kind: Counter, Unit: "{change}", Description: "Changes of the members that have ended while this node led, by how: they are complete, or were given up.",
 		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
