@@ -10,6 +10,7 @@ import (
 	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -70,6 +71,7 @@ type applyNeeds struct {
 	memoryLog *memlog.Log
 	store     storage.LogStore
 	snapshots storage.SnapshotStore
+	cleaner   *snapshots.Cleaner
 	cluster   func() core.ClusterID
 	admission *admission.Room[*Proposal]
 	underWay  *readCount
@@ -461,7 +463,8 @@ func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
 	if err != nil {
 		return err
 	}
-	return a.snapshots.RemoveBelow(a.ctx, a.group, meta.Index)
+	a.cleaner.RemoveBelow(a.ctx, meta.Index)
+	return nil
 }
 
 // finish answers whoever still waits: what was appended here may yet happen.

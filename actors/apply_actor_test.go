@@ -8,10 +8,12 @@ import (
 
 	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/memlog"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
@@ -41,16 +43,22 @@ type applyRig struct {
 	answers []string
 }
 
+// keepSnapshots gives the actor a snapshot store.
+func (r *applyRig) keepSnapshots(store storage.SnapshotStore) {
+	r.apply.snapshots, r.apply.cleaner = store, &snapshots.Cleaner{Group: 1, Store: store}
+}
+
 func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
 	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
 	r.apply = newApplyActor(applyNeeds{
 		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(),
-		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
+		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1),
 		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{}, readable: &readable{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
+	r.keepSnapshots(memory.NewSnapshots())
 	r.apply.inbox.Wake = func() {}
 	r.apply.Start()
 	return r

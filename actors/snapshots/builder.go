@@ -57,9 +57,8 @@ func (b *builder) build() (core.SnapshotMeta, error) {
 	if err != nil {
 		return core.SnapshotMeta{}, fmt.Errorf("actors: the snapshot %v could not be built: %w", b.meta.LogID, err)
 	}
-	// A transfer that is reading an older one can read on to its end. What
-	// could not be removed is removed with the next.
-	_ = g.Store.RemoveBelow(g.Context, g.ID, meta.Index)
+	// A transfer that is reading an older one can read on to its end.
+	g.Cleaner.RemoveBelow(g.Context, meta.Index)
 	return meta, nil
 }
 

@@ -25,6 +25,7 @@ type Group struct {
 
 	Watch   *observe.Watch
 	Store   storage.SnapshotStore
+	Cleaner *Cleaner
 	Network Network
 	// Gate is the node's.
 	Gate *Gate
