@@ -70,8 +70,8 @@ type applyNeeds struct {
 	ctx       context.Context
 	memoryLog *memlog.Log
 	store     storage.LogStore
-	snapshots storage.SnapshotStore
-	cleaner   *snapshots.Cleaner
+	files     storage.SnapshotStore
+	removal   *snapshots.Removal
 	cluster   func() core.ClusterID
 	admission *admission.Room[*Proposal]
 	underWay  *readCount
@@ -449,7 +449,7 @@ func (a *applyActor) restore() {
 }
 
 func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
-	r, err := a.snapshots.Open(a.ctx, a.group, meta.LogID)
+	r, err := a.files.Open(a.ctx, a.group, meta.LogID)
 	if err != nil {
 		return err
 	}
@@ -463,7 +463,7 @@ func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
 	if err != nil {
 		return err
 	}
-	a.cleaner.RemoveBelow(a.ctx, meta.Index)
+	a.removal.Below(a.ctx, meta.Index)
 	return nil
 }
 

@@ -45,7 +45,7 @@ type applyRig struct {
 
 // keepSnapshots gives the actor a snapshot store.
 func (r *applyRig) keepSnapshots(store storage.SnapshotStore) {
-	r.apply.snapshots, r.apply.cleaner = store, &snapshots.Cleaner{Group: 1, Store: store}
+	r.apply.files, r.apply.removal = store, snapshots.NewRemoval(store, 1, nil)
 }
 
 func newApplyRig(t *testing.T) *applyRig {

@@ -117,7 +117,7 @@ func TestSnapshotSaysWhatItIsOf(t *testing.T) {
 // install stores a snapshot and has it restored.
 func (r *applyRig) install(t *testing.T, meta *core.SnapshotMeta) {
 	t.Helper()
-	w, err := r.apply.snapshots.Create(t.Context(), 1, *meta)
+	w, err := r.apply.files.Create(t.Context(), 1, *meta)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,12 +72,12 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
 	}, engine)
-	cleaner := &snapshots.Cleaner{Group: g.cfg.Group, Store: n.cfg.Snapshots, Watch: g.watch}
+	removal := snapshots.NewRemoval(n.cfg.Snapshots, g.cfg.Group, g.watch)
 	applies := life
 	applies.Ended = g.applyEnded
 	g.apply = newApplyActor(applyNeeds{
 		home: applies, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx,
-		memoryLog: g.memoryLog, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cleaner: cleaner, cluster: g.seen.cluster,
+		memoryLog: g.memoryLog, store: n.cfg.Store, files: n.cfg.Snapshots, removal: removal, cluster: g.seen.cluster,
 		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
@@ -87,7 +87,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
 		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
-		Watch: g.watch, Store: n.cfg.Snapshots, Cleaner: cleaner, Network: network, Gate: n.gate, Context: g.ctx,
+		Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.ctx, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
 		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
 	})

@@ -58,7 +58,7 @@ func (b *builder) build() (core.SnapshotMeta, error) {
 		return core.SnapshotMeta{}, fmt.Errorf("actors: the snapshot %v could not be built: %w", b.meta.LogID, err)
 	}
 	// A transfer that is reading an older one can read on to its end.
-	g.Cleaner.RemoveBelow(g.Context, meta.Index)
+	g.Removal.Below(g.Context, meta.Index)
 	return meta, nil
 }
 

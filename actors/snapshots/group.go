@@ -25,12 +25,13 @@ type Group struct {
 
 	Watch   *observe.Watch
 	Store   storage.SnapshotStore
-	Cleaner *Cleaner
 	Network Network
 	// Gate is the node's.
 	Gate *Gate
 	// Context ends when the group has failed.
 	Context context.Context
+	// Removal removes what a new snapshot takes the place of.
+	Removal *Removal
 
 	// ChunkBytes is the size of a piece on the wire; ElectionTimeout measures a
 	// transfer that stands still.

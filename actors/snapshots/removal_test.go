@@ -27,27 +27,27 @@ func (r *reluctant) RemoveBelow(_ context.Context, _ membership.GroupID, index c
 	return r.err
 }
 
-// TestCleanerTellsOnce: what cannot be removed is told once, tried again each time, and
+// TestRemovalTellsOnce: what cannot be removed is told once, tried again each time, and
 // told again after a time without an error.
-func TestCleanerTellsOnce(t *testing.T) {
+func TestRemovalTellsOnce(t *testing.T) {
 	var out bytes.Buffer
 	node, err := observe.New(observe.Config{Environment: stage.Production(), Node: 1, Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	store := &reluctant{}
-	c := &Cleaner{Group: 1, Store: store, Watch: node.Group(1)}
+	r := NewRemoval(store, 1, node.Group(1))
 	stubborn := errors.New("somebody's directory")
 	for i, err := range []error{stubborn, stubborn, nil, stubborn, stubborn} {
 		store.err = err
-		c.RemoveBelow(t.Context(), core.Index(i))
+		r.Below(t.Context(), core.Index(i))
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	store.err = nil
-	c.RemoveBelow(t.Context(), 9)
+	r.Below(t.Context(), 9)
 	store.err = ended.Err()
-	c.RemoveBelow(ended, 10)
+	r.Below(ended, 10)
 	closed := make(chan struct{})
 	node.Close(func() { close(closed) })
 	<-closed
