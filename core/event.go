@@ -227,6 +227,8 @@ const (
 	// TimerTransfer: a transfer of leadership takes too long, or one that failed
 	// needs a new term.
 	TimerTransfer
+	// TimerSnapshot: build a snapshot again that could not be built.
+	TimerSnapshot
 
 	timersEnd
 )
@@ -234,7 +236,7 @@ const (
 // Timers is how many timers there are.
 const Timers = int(timersEnd) - 1
 
-// String returns "election", "heartbeat", "forming" or "transfer".
+// String returns "election", "heartbeat", "forming", "transfer" or "snapshot".
 func (t Timer) String() string {
-	return [...]string{"none", "election", "heartbeat", "forming", "transfer"}[t]
+	return [...]string{"none", "election", "heartbeat", "forming", "transfer", "snapshot"}[t]
 }
