@@ -13,6 +13,7 @@ import (
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
@@ -42,6 +43,11 @@ type applyRig struct {
 	answers []string
 }
 
+// keepSnapshots gives the actor a snapshot store.
+func (r *applyRig) keepSnapshots(store storage.SnapshotStore) {
+	r.apply.files, r.apply.removal = store, snapshots.NewRemoval(store, 1, nil)
+}
+
 func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
 	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
@@ -53,6 +59,7 @@ func newApplyRig(t *testing.T) *applyRig {
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
+	r.keepSnapshots(memory.NewSnapshots())
 	r.apply.inbox.Wake = func() {}
 	r.apply.Start()
 	return r

@@ -296,6 +296,8 @@ const (
 	TimerTransfer
 	// TimerChange: ask the leader again for a change of the members.
 	TimerChange
+	// TimerSnapshot: build a snapshot again that could not be built.
+	TimerSnapshot
 
 	timersEnd
 )
@@ -303,7 +305,7 @@ const (
 // Timers is how many timers there are.
 const Timers = int(timersEnd) - 1
 
-// String returns "election", "heartbeat", "forming", "transfer" or "change".
+// String returns "election", "heartbeat", "forming", "transfer", "change" or "snapshot".
 func (t Timer) String() string {
-	return [...]string{"none", "election", "heartbeat", "forming", "transfer", "change"}[t]
+	return [...]string{"none", "election", "heartbeat", "forming", "transfer", "change", "snapshot"}[t]
 }

@@ -232,6 +232,8 @@ func (r *rig) fire(timer Timer) []string {
 		d = &r.e.transferTimer
 	case TimerChange:
 		d = &r.e.changes.timer
+	case TimerSnapshot:
+		d = &r.e.snapshots.again
 	}
 	if d.armed == 0 {
 		r.t.Fatalf("the %v timer is not armed", timer)

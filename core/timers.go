@@ -52,6 +52,8 @@ func (e *Engine) onTimer(ev *TimerFired) {
 		d, act = &e.transferTimer, e.onTransferTimer
 	case TimerChange:
 		d, act = &e.changes.timer, e.onChangeTimer
+	case TimerSnapshot:
+		d, act = &e.snapshots.again, e.onSnapshotTimer
 	}
 	if ev.Generation != d.generation || d.armed == 0 {
 		return

@@ -8,20 +8,8 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/internal/exhaust"
 )
-
-// exhaustForAMoment takes all descriptors, and gives them back in a moment, when a
-// call that does not wait for them has long failed.
-func exhaustForAMoment(t *testing.T) {
-	t.Helper()
-	_, free := exhaust(t, 0)
-	freed := make(chan struct{})
-	time.AfterFunc(50*time.Millisecond, func() {
-		defer close(freed)
-		free()
-	})
-	t.Cleanup(func() { <-freed })
-}
 
 // TestWatermarkWaitsForDescriptors: the file that says what is durable is not the log:
 // a lack of descriptors that passes fails nothing.
@@ -30,7 +18,7 @@ func TestWatermarkWaitsForDescriptors(t *testing.T) {
 		dir := t.TempDir()
 		s := mustOpen(t, dir, small(1))
 		defer mustClose(t, s)
-		exhaustForAMoment(t)
+		exhaust.ForAMoment(t)
 		mustWrite(t, s, storage.Operation{Group: 1, HardState: &core.HardState{Term: 1}})
 		if mark, _, err := readWatermark(dir); err != nil || mark.number != s.batch.number {
 			t.Errorf("watermark %d of %d, %v", mark.number, s.batch.number, err)
@@ -47,7 +35,7 @@ func TestWatermarkWaitsForDescriptors(t *testing.T) {
 			defer s.marker.mu.Unlock()
 			return !s.marker.behind.IsZero()
 		}
-		_, free := exhaust(t, 0)
+		free := exhaust.Descriptors(t, 0)
 		mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 1, 1, 10)})
 		until(t, "the watermark is late", behind)
 		mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 2, 1, 10)})
@@ -70,11 +58,11 @@ func TestLogWithoutDescriptors(t *testing.T) {
 	o.WatermarkDelay = time.Hour
 	s := mustOpen(t, t.TempDir(), o)
 	defer mustClose(t, s)
-	_, free := exhaust(t, 0)
+	free := exhaust.Descriptors(t, 0)
 	if err := s.wal.closeFile(); err != nil {
 		t.Fatal(err)
 	}
-	_, freeToo := exhaust(t, 0)
+	freeToo := exhaust.Descriptors(t, 0)
 	mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 1, 1, 10)})
 	if s.wal.file != nil {
 		t.Error("there was a descriptor")
@@ -85,7 +73,7 @@ func TestLogWithoutDescriptors(t *testing.T) {
 	if s.wal.file == nil {
 		t.Error("the file was not opened again")
 	}
-	exhaustForAMoment(t)
+	exhaust.ForAMoment(t)
 	for i := core.Index(3); i < 30; i++ { // more than a memory table
 		mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, i, 1, 400<<10)})
 	}

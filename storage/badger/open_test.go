@@ -19,6 +19,7 @@ import (
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/disk"
+	"github.com/trouperaft/troupe/storage/internal/exhaust"
 )
 
 // TestLockedWithoutItsFile: a store in use is known as such when its file LOCK was
@@ -199,25 +200,16 @@ func TestFailedOpenLeavesNothing(t *testing.T) {
 				}
 			}
 			failing()
-			running, descriptors, mappings := goleak.IgnoreCurrent(), countDescriptors(t), countMappings(t, dir)
+			running, descriptors, mappings := goleak.IgnoreCurrent(), exhaust.InUse(t), countMappings(t, dir)
 			for range 5 {
 				failing()
 			}
 			goleak.VerifyNone(t, running)
-			if d, m := countDescriptors(t), countMappings(t, dir); d > descriptors || m > mappings {
+			if d, m := exhaust.InUse(t), countMappings(t, dir); d > descriptors || m > mappings {
 				t.Errorf("%d descriptors and %d mappings are left", d-descriptors, m-mappings)
 			}
 		})
 	}
-}
-
-func countDescriptors(t *testing.T) int {
-	t.Helper()
-	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(names)
 }
 
 func countMappings(t *testing.T, dir string) int {
@@ -236,7 +228,8 @@ func TestNoDescriptorsForOpen(t *testing.T) {
 	mustClose(t, seeded(t, dir))
 	running := goleak.IgnoreCurrent()
 	for _, left := range []int{0, 2, 5, 10} {
-		descriptors, free := exhaust(t, left)
+		descriptors := exhaust.InUse(t)
+		free := exhaust.Descriptors(t, left)
 		s, err := Open(dir, small(1))
 		free()
 		if err == nil {
@@ -246,7 +239,7 @@ func TestNoDescriptorsForOpen(t *testing.T) {
 		if !disk.Passing(err) || errors.Is(err, core.ErrCorrupt) {
 			t.Errorf("with %d descriptors: %v", left, err)
 		}
-		if d := countDescriptors(t); d > descriptors {
+		if d := exhaust.InUse(t); d > descriptors {
 			t.Errorf("%d descriptors are left of an opening with %d", d-descriptors, left)
 		}
 	}
