@@ -96,6 +96,14 @@ type (
 	ElectError = core.ElectError
 	// ElectRefusal is why an election by hand has failed.
 	ElectRefusal = core.ElectRefusal
+	// StillRunningError: a group, or a node on the same log store, has not ended yet. It
+	// cannot be started again, and its store cannot be closed.
+	//
+	//   - Node, Group: which one, Group 0 if it is the node;
+	//   - Call: the call that has not returned, "apply" for instance; empty while none
+	//     is out;
+	//   - Since: when that call was made.
+	StillRunningError = core.StillRunningError
 	// WrongNodeError: a store was opened for another node than its own.
 	//
 	//   - Store: which one;

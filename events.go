@@ -84,22 +84,30 @@ const (
 	EventConfigurationChanged = core.NoticeConfigurationChanged
 	// EventSnapshotBuilt: this node has made a snapshot up to Index.
 	EventSnapshotBuilt = core.NoticeSnapshotBuilt
-	// EventSnapshotSent: Peer has the snapshot up to Index.
+	// EventSnapshotSent: Peer has the snapshot up to Index. Text tells how often that
+	// failed before, if it did.
 	EventSnapshotSent = core.NoticeSnapshotSent
 	// EventSnapshotInstalled: this node's state machine was replaced by the snapshot
 	// up to Index.
 	EventSnapshotInstalled = core.NoticeSnapshotInstalled
 	// EventSnapshotFailed: a snapshot could not be made, or its transfer to Peer has
-	// ended early and will be tried again; Text says why where it is known.
+	// ended early and will be tried again; Text says why where it is known. Of transfers
+	// that Peer cannot store, or that cannot be read here, the first is told: they are
+	// tried again after pauses that grow to 16 election time-outs.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
-	// over to Peer.
+	// over to Peer. Text says why if nobody has asked for it.
 	EventTransferStarted = core.NoticeTransferStarted
 	// EventTransferred: the leadership that this node had in Term is Peer's now.
 	EventTransferred = core.NoticeTransferred
 	// EventTransferFailed: this node led Term, and could not hand the leadership over
 	// to Peer; Text says why.
 	EventTransferFailed = core.NoticeTransferFailed
+	// EventCannotWork: this node leads Term, and its disk or its state machine keeps it
+	// from that; Text says what. It hands over as soon as a voter that may lead answers.
+	EventCannotWork = core.NoticeCannotWork
+	// EventWorksAgain: this leader of Term is well again, and stays.
+	EventWorksAgain = core.NoticeWorksAgain
 	// EventElectionsPaused: this node leads Term, and the elections of every other
 	// voter are paused: nobody takes over if it fails.
 	EventElectionsPaused = core.NoticeElectionsPaused
@@ -122,7 +130,7 @@ const eventsMax = 1024
 // Events yields what happens from the call on, in order, for one loop. A reader that
 // falls behind by more than 1,024 events loses the oldest, and the next event says
 // how many. Events ends with ctx, or after the last event of a group that has
-// stopped.
+// stopped, or was killed and waits for a call that hangs.
 func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 	queue := newEventQueue(eventsMax)
 	// The end of ctx also frees a queue that nobody ever loops over.
@@ -141,6 +149,10 @@ func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 			select {
 			case <-queue.wakeUp:
 			case <-ctx.Done():
+			case <-r.hung():
+				if queue.empty() {
+					return
+				}
 			case <-r.Done():
 				if queue.empty() {
 					return

@@ -13,7 +13,8 @@ import (
 // is an index that the machine has applied: the one up to which it had to be.
 //
 // ReadIndex works on any member. It asks the leader only for an index, and
-// waits for a leader until ctx ends. If the leadership changes meanwhile it asks
+// waits for a leader until ctx ends, and for room while as many reads are under way as
+// Config.InflightProposalsMax says. If the leadership changes meanwhile it asks
 // again. The error then wraps ctx.Err(), and ErrNoCluster too if there is no cluster;
 // that of a [Stale] read is a *TooStaleError. A node that has seen a contradiction
 // returns a *ContradictionError. A mode that cannot be is a *ConfigError.
@@ -25,10 +26,13 @@ func (r *Raft) ReadIndex(ctx context.Context, mode ReadMode, options ...ReadOpti
 		return 0, err
 	}
 	read := pendingReads.Get().(*actors.Read)
-	read.Mode, read.StaleMax, read.AtLeast, read.LimitLag = mode.mode, mode.max, mode.index, false
+	read.Mode, read.StaleMax, read.AtLeast, read.LimitLag, read.WaitForRoom = mode.mode, mode.max, mode.index, false, true
 	for _, option := range options {
 		if option.limitLag {
 			read.LimitLag, read.LagMax = true, option.lagMax
+		}
+		if option.failWithoutRoom {
+			read.WaitForRoom = false
 		}
 	}
 	r.group.TraceRead(ctx, read)

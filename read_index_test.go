@@ -130,17 +130,20 @@ func TestTooStaleFromTheStart(t *testing.T) {
 func TestTooStaleMachine(t *testing.T) {
 	c := formed(t, 3, config())
 	leader := c.leader()
-	release := make(chan struct{})
-	leader.machine.before = func(string) error { <-release; return nil }
+	leader.read(t) // all is applied
+	applies, release := make(chan struct{}, 1), make(chan struct{})
+	leader.machine.before = func(string) error {
+		applies <- struct{}{}
+		<-release
+		return nil
+	}
 	written := make(chan error, 1)
 	ctx := within(t, 20*time.Second)
 	go func() {
 		_, err := leader.raft.Propose(ctx, []byte("a"))
 		written <- err
 	}()
-	if err := leader.raft.Wait(ctx, func(s troupe.Status) bool { return s.Committed > s.Applied }); err != nil {
-		t.Fatal(err)
-	}
+	<-applies
 	_, err := leader.raft.ReadIndex(within(t, time.Second), troupe.Stale(time.Nanosecond))
 	asError[*troupe.TooStaleError](t, err)
 	if !strings.Contains(err.Error(), "the state machine did not apply in time") {

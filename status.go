@@ -35,6 +35,17 @@ type Status struct {
 	// campaign, and leads on since that came to nothing: it answers no read alone before.
 	// Or [Config.OnLeading] was ended by a lease that ran out, and is called again then.
 	NeedsNewTerm bool
+	// Unfit is why this node is not to be handed the leadership. It is what the leader
+	// is told.
+	Unfit Unfit
+	// Leaving says, for people, why this node, as the leader, leaves office as soon as
+	// another voter can lead: its disk or its state machine hangs. "" if it stays.
+	Leaving string
+	// LeftOffice says, for people, why this node no longer leads LeftTerm, the last term
+	// that it led since its group was started. They are "" and 0 if it has not left
+	// office.
+	LeftOffice string
+	LeftTerm   Term
 	// LeadingTerm is the term for which Config.OnLeading was called on this node and has
 	// not returned, 0 if it does not run. LeadingOverdue is how long ago its context ended,
 	// 0 while that lives. It is not called for a later term before it has returned.
@@ -154,8 +165,9 @@ const (
 type Unfit = core.Unfit
 
 // Why a voter is not to be handed the leadership: nothing is known against it; its
-// elections are paused; it installs a snapshot; its disk hangs, or it has to catch up
-// with what it left office for; it is well again, and has left office for its disk,
+// elections are paused; it installs a snapshot; its disk hangs, its state machine has
+// finished nothing for HungLimit, or it has to catch up with what it left office for;
+// it is well again, and has left office for its disk,
 // its machine or its links not long ago.
 const (
 	Fit             = core.Fit
@@ -181,6 +193,7 @@ func statusOf(s actors.Status) Status {
 		Group: s.Group, Self: s.Self,
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
 		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
+		Unfit: s.Unfit, Leaving: s.Leaving, LeftOffice: s.LeftOffice, LeftTerm: s.LeftTerm,
 		LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/memlog"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
@@ -45,10 +45,11 @@ type applyRig struct {
 func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
 	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
+	files := memory.NewSnapshots()
 	r.apply = newApplyActor(applyNeeds{
-		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(),
-		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), snapshots: memory.NewSnapshots(),
-		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: &readCount{}, readable: &readable{},
+		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(), work: t.Context(),
+		memoryLog: memlog.New(1<<20, core.LogID{}, core.LogID{}, 0), store: memory.New(1), files: files, removal: snapshots.NewRemoval(files, 1, nil),
+		admission: admission.New[*Proposal](admission.Limits{EntriesMax: 100, BytesMax: 1 << 20}, nil, nil), underWay: newReadRoom(1000, nil), readable: &readable{},
 		answers: answers, core: &coreActor{inbox: coreInbox{Inbox: stage.Inbox[any]{Wake: func() {}}}},
 		stopCause: func() error { return core.ErrStopped }, entriesMax: 100, bytesMax: 1 << 20,
 	}, core.LogID{}, 0, core.ConfigurationAt{})
@@ -195,10 +196,10 @@ func TestReadsWaitForTheirIndex(t *testing.T) {
 	r := newApplyRig(t)
 	r.apply.memoryLog.Submit(&core.Write{IOID: 1, Append: entriesOf(1, 1, 4, 100)})
 	wait := func(index core.Index) *Read {
-		r.apply.underWay.begin()
 		read := &Read{Completed: func(read *Read) {
 			r.answers = append(r.answers, fmt.Sprintf("read %d at %d, current at %d", read.Index, r.apply.applied.Index, r.apply.readable.current.Load()))
 		}}
+		r.apply.underWay.Acquire(&read.room, read, readBytes, false)
 		read.stage.Store(stageApply)
 		batch := readBatch{index: index, since: core.Instant(10 * index)}
 		batch.reads.push(read)
@@ -215,8 +216,7 @@ func TestReadsWaitForTheirIndex(t *testing.T) {
 	for range 10 * sweepMin {
 		read := wait(9)
 		read.Completed = func(*Read) {}
-		r.apply.underWay.finish(read, stageApply, 0, context.Canceled)
-		r.apply.forget()
+		r.apply.underWay.cancelServed(r.apply, read)
 	}
 	r.apply.inbox.Put(applyItem{upTo: 4}, true)
 	r.run()

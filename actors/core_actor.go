@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
@@ -33,8 +34,8 @@ import (
 //	          this node leads, its beginning and its end
 //	WAITS ON  nothing
 //	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax;
-//	          messages by the windows of their senders; 1,024 messages with
-//	          results that were not sent, the oldest of which are dropped;
+//	          messages by the windows of their senders; results that were
+//	          not sent by WindowBytesMax;
 //	          bootstraps by their callers; one notice for each request
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
@@ -70,9 +71,13 @@ type coreActor struct {
 	applied  core.Applied
 	matched  core.Matched
 	progress core.PeerProgress
+	busy     core.StoreBusy
 
 	retry      stage.Timer
 	retryArmed bool
+
+	// views came too late to be written.
+	views []storage.SnapshotView
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -83,7 +88,7 @@ type (
 	timerDue        struct{ timer core.Timer }
 	retryDue        struct{}
 	commitNoticeDue struct{}
-	unsentResults   struct{ m *core.ProposeResponse }
+	refusedResults  struct{ m *core.ProposeResponse }
 	// snapshotViewed is a view that the apply actor took.
 	snapshotViewed struct {
 		meta core.SnapshotMeta
@@ -100,7 +105,9 @@ type coreNeeds struct {
 	// unreachable says why a node cannot be reached now, nil if it can.
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
-	write     func(*core.Write)
+	write func(*core.Write)
+	// storeBusy is since when the store's write under way has been, 0 if there is none.
+	storeBusy func() core.Instant
 	memoryLog *memlog.Log
 	apply     applyMail
 	// streams and jobs are the actors that the core starts and stops.
@@ -112,8 +119,10 @@ type coreNeeds struct {
 	seen      *seen
 	notify    func(*core.Notice)
 	admission *admission.Room[*Proposal]
-	underWay  *readCount
+	underWay  readRoom
 	answers   *resultSender
+	// closed is told that the core has handed over the last that it had.
+	closed    func()
 	stopCause func() error
 	// readable is what reads are answered by without the core.
 	readable *readable
@@ -138,8 +147,9 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
-	// forget tells that one of those reads was cancelled.
-	forget()
+	// forget tells that one of those reads was cancelled: its room is returned. It
+	// reports false when the actor has ended.
+	forget() bool
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
@@ -148,6 +158,7 @@ type applyMail interface {
 func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c := &coreActor{coreNeeds: needs, engine: engine}
 	c.Shell = c.Home.Shell("core", c.step, c.finish)
+	c.Release, c.ReleaseKind = c.closeViews, calls.Close
 	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	return c
@@ -177,6 +188,7 @@ func (c *coreActor) step() bool {
 	// Rule 15: now is read after the inbox was swapped out, and timers come
 	// after everything that was said before they fired.
 	c.now = instant(c.Env)
+	c.takeStoreBusy()
 	if notices.flushed != 0 {
 		c.flushed.IOID = notices.flushed
 		c.stepEngine(&c.flushed)
@@ -212,6 +224,19 @@ func (c *coreActor) step() bool {
 	return false // whatever comes next wakes it
 }
 
+// takeStoreBusy tells the engine of a write of the store that takes long, and when that
+// has ended.
+func (c *coreActor) takeStoreBusy() {
+	since := c.storeBusy()
+	if c.now.Sub(since) <= c.cfg.ElectionTimeout {
+		since = 0
+	}
+	if since != c.busy.Since {
+		c.busy.Since = since
+		c.stepEngine(&c.busy)
+	}
+}
+
 // attend tells the inbox which notices the engine waits for.
 func (c *coreActor) attend() {
 	now := attention{flush: c.engine.WaitsForFlush(), matches: c.engine.WaitsForMatches(), applied: c.leading != nil && c.engine.WaitsForApplied()}
@@ -236,7 +261,9 @@ func (c *coreActor) handle(item any) {
 	case *Proposal:
 		c.proposals.accept(item)
 	case *Read:
-		c.reads.accept(item)
+		if item.stage.Load() == stageCore { // else it was given up before it came
+			c.reads.accept(item)
+		}
 	case *cancelPropose:
 		c.proposals.cancel(item.p)
 	case *cancelRead:
@@ -253,13 +280,12 @@ func (c *coreActor) handle(item any) {
 		c.jobs.Build(item.meta, item.view)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
-		c.tellOfSnapshot(item)
 		c.stepEngine(item)
 	case *core.SnapshotBuilt:
-		c.tellOfSnapshot(item)
+		c.tellOfSnapshot(item, "")
 		c.stepEngine(item)
 	case *core.SnapshotInstalled:
-		c.tellOfSnapshot(item)
+		c.tellOfSnapshot(item, "")
 		c.stepEngine(item)
 	case *bootstrapRequest:
 		c.beginBootstrap(item)
@@ -283,8 +309,8 @@ func (c *coreActor) handle(item any) {
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TimeoutNow:
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
-	case *unsentResults:
-		c.proposals.keepUnsent(item.m)
+	case *refusedResults:
+		c.proposals.unsent.keep(item.m, c.now)
 	case *commitNoticeDue:
 		c.logNotice.due()
 		c.notifyStreams()
@@ -336,7 +362,9 @@ func (c *coreActor) runLeading() {
 
 // transferEnded lets the stream go on whose snapshot was sent, or was not.
 func (c *coreActor) transferEnded(ev *core.SnapshotSent) {
-	c.jobs.StreamStopped(ev.Peer, ev.Stream)
+	if text, news := c.jobs.Ended(ev); news {
+		c.tellOfSnapshot(ev, text)
+	}
 	if s := c.streams.find(streamKey{ev.Peer, ev.Stream}); s != nil {
 		s.inbox.Put(&stream.SnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
 	}
@@ -418,6 +446,7 @@ func (c *coreActor) publish() {
 // finish ends the core: whoever waits is answered, everything that it started
 // ends too.
 func (c *coreActor) finish() {
+	defer c.closed()
 	left := c.inbox.Close()
 	c.readable.lease.Store(0)
 	for i := range c.timers {
@@ -436,7 +465,7 @@ func (c *coreActor) finish() {
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
-			_ = item.view.Close()
+			c.views = append(c.views, item.view)
 		case *bootstrapRequest:
 			item.done(cause)
 		case *electRequest:
@@ -456,4 +485,11 @@ func (c *coreActor) finish() {
 	c.leadership.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
+}
+
+// closeViews is a call that may block.
+func (c *coreActor) closeViews() {
+	for _, view := range c.views {
+		_ = view.Close()
+	}
 }

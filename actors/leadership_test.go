@@ -220,6 +220,7 @@ func TestMeteredTransfers(t *testing.T) {
 		found := m.read()
 		return sum(found["raft.transfers"], metrics.KeyNode, fmt.Sprint(leader.id), metrics.KeyOutcome, "done").sum == 1 &&
 			sum(found["raft.transfers"], metrics.KeyOutcome, "failed").sum == 0 &&
+			sum(found["raft.leader.departures"], metrics.KeyNode, fmt.Sprint(leader.id), metrics.KeyReason, "transferred").sum == 1 &&
 			sum(found["raft.elections"], metrics.KeyNode, fmt.Sprint(target.id), metrics.KeyReason, "transfer", metrics.KeyOutcome, "won").sum == 1
 	})
 }

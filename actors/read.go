@@ -1,10 +1,10 @@
 package actors
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
@@ -46,6 +46,8 @@ type Read struct {
 	// span is of the read, from watch, which is told how it goes.
 	span  observe.Span
 	watch *observe.Watch
+	// request is that of the core actor for it, 0 if it waits for one.
+	request uint64
 
 	// Index is the read index, and Err why there is none. Valid from Completed
 	// on.
@@ -57,6 +59,11 @@ type Read struct {
 	StaleMax time.Duration
 	// AtLeast is the index to wait for, of ReadAtLeast.
 	AtLeast core.Index
+	// WaitForRoom: while there is no room the read waits for it. Otherwise it ends at
+	// once with core.ErrOverloaded.
+	WaitForRoom bool
+	// room is what it holds of the group's.
+	room admission.Request[*Read]
 	// Completed is called exactly once for each ReadIndex, from an actor or from
 	// within a method of the group. It must not block. A read made by NewRead has
 	// none: see Await.
@@ -100,12 +107,17 @@ func (r *Read) finish(from uint32, index core.Index, err error) bool {
 	if !r.decide(from, index, err) {
 		return false
 	}
+	r.give()
+	return true
+}
+
+// give tells who waits that r is completed.
+func (r *Read) give() {
 	if r.answer != nil {
 		r.answer.Give()
 	} else {
 		r.Completed(r)
 	}
-	return true
 }
 
 // finishWith is finish for one of many: its answer is given with the others.
@@ -137,9 +149,14 @@ func (r *Read) ended(local bool) {
 	r.span = observe.Span{}
 }
 
+// confirmed tells that a read has its index.
+func confirmed(r *Read, index core.Index) {
+	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(r.watch)
+}
+
 // reset prepares r for its way. The results of the last one are forgotten.
 func (r *Read) reset(w *observe.Watch, stage uint32) {
-	r.Index, r.Err, r.watch, r.next = 0, nil, w, nil
+	r.Index, r.Err, r.watch, r.next, r.request = 0, nil, w, nil, 0
 	r.stage.Store(stage)
 }
 
@@ -222,24 +239,6 @@ func (e *endedReads) note() bool {
 // swept begins to count anew, with so many reads in the chains.
 func (e *endedReads) swept(left int) { *e = endedReads{left: left} }
 
-// readCount bounds the reads under way and completes them.
-type readCount struct {
-	inflight atomic.Int64
-	most     int64
-}
-
-// begin counts a read, and reports whether there is room for it.
-func (c *readCount) begin() bool { return c.inflight.Add(1) <= c.most }
-
-// finish completes a read that is at stage from, unless somebody did so first.
-func (c *readCount) finish(r *Read, from uint32, index core.Index, err error) bool {
-	if !r.finish(from, index, err) {
-		return false
-	}
-	c.inflight.Add(-1)
-	return true
-}
-
 // ReadNow answers a read that has to wait for nobody, and reports whether it did. It
 // then calls no Completed: Index has the result. Otherwise the read is as it was, and
 // ReadIndex takes it.
@@ -277,66 +276,6 @@ func (g *Group) readNow(r *Read, index core.Index) bool {
 	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(g.watch)
 	r.ended(true)
 	return true
-}
-
-// ReadIndex begins a read: see Read. It asks again until it has an answer or
-// CancelRead is called. With too many reads under way it ends at once with
-// core.ErrOverloaded.
-func (g *Group) ReadIndex(r *Read) {
-	if g.ReadNow(r) {
-		if r.answer != nil {
-			r.answer.Give()
-		} else {
-			r.Completed(r)
-		}
-		return
-	}
-	r.reset(g.watch, stageCore)
-	if !g.reads.begin() {
-		g.reads.finish(r, stageCore, 0, core.ErrOverloaded)
-		return
-	}
-	if err := g.readable.refusal(); err != nil {
-		g.reads.finish(r, stageCore, 0, err)
-		return
-	}
-	switch r.Mode {
-	case ReadAtLeast:
-		g.waitApplied(r, r.AtLeast, 0)
-		return
-	case ReadLease, ReadStale:
-		if index, at, holds := g.readable.byLease(); holds {
-			g.waitApplied(r, index, at)
-			return
-		}
-	}
-	// As a proposal it may wait for others to come along.
-	if !g.core.inbox.Put(r, false) {
-		g.reads.finish(r, stageCore, 0, g.stopCause())
-	}
-}
-
-// waitApplied lets the apply actor serve a read that has its index, since at; 0 if
-// the index says nothing of how current the state is.
-func (g *Group) waitApplied(r *Read, index core.Index, at core.Instant) {
-	if err := r.lagging(index, &g.readable); err != nil {
-		g.reads.finish(r, stageCore, 0, err)
-		return
-	}
-	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(g.watch)
-	r.stage.Store(stageApply)
-	batch := readBatch{index: index, since: at}
-	batch.reads.push(r)
-	if !g.apply.serve(batch) {
-		g.reads.finish(r, stageApply, 0, g.stopCause())
-	}
-}
-
-// CancelRead ends a read soon, with context.Canceled. r must not be used again.
-func (g *Group) CancelRead(r *Read) {
-	if !g.core.put(&cancelRead{r}) {
-		g.reads.finish(r, stageApply, 0, context.Canceled)
-	}
 }
 
 // StateAge is how long ago the state machine is known to have had everything that was

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -383,26 +382,29 @@ func TestReadChain(t *testing.T) {
 // wait, and what is kept of them does not grow with those that gave up.
 func TestManyReadsGiveUp(t *testing.T) {
 	const reads = 1 << 17
-	count := &readCount{most: reads}
+	room := newReadRoom(reads, nil)
 	for name, test := range map[string]struct {
 		stage  uint32
 		actors func() (push, giveUp func(*Read), kept func() int)
 	}{
 		"the core": {stageCore, func() (push, giveUp func(*Read), kept func() int) {
-			c := &coreActor{coreNeeds: coreNeeds{underWay: count, apply: deafApply{}}}
+			c := &coreActor{coreNeeds: coreNeeds{underWay: room, apply: deafApply{}}}
 			giveUp = func(r *Read) { c.reads.cancel(c, r) }
 			return c.reads.accept, giveUp, func() int { return length(c.reads.waiting) + length(c.reads.byLease) }
 		}},
 		"the apply actor": {stageApply, func() (push, giveUp func(*Read), kept func() int) {
-			a := &applyActor{applyNeeds: applyNeeds{underWay: count}}
+			a := &applyActor{applyNeeds: applyNeeds{underWay: room}}
+			a.inbox.Wake = func() {}
 			push = func(r *Read) {
 				b := readBatch{index: 9}
 				b.reads.push(r)
 				a.accept(applyItem{read: b})
 			}
 			giveUp = func(r *Read) {
-				count.finish(r, stageApply, 0, context.Canceled)
-				a.accept(applyItem{forget: true})
+				room.cancelServed(a, r)
+				for _, item := range a.inbox.Take() {
+					a.accept(item)
+				}
 			}
 			return push, giveUp, func() int { return len(a.reads) }
 		}},
@@ -412,7 +414,7 @@ func TestManyReadsGiveUp(t *testing.T) {
 		for i := range all {
 			all[i] = &Read{Mode: ReadMode(i % 2), Completed: func(*Read) {}}
 			all[i].stage.Store(test.stage)
-			count.begin()
+			room.Acquire(&all[i].room, all[i], readBytes, false)
 			push(all[i])
 		}
 		// It takes some ten milliseconds. A walk for each of them takes minutes.
@@ -429,7 +431,7 @@ func TestManyReadsGiveUp(t *testing.T) {
 			t.Errorf("%s: the one that waits on has ended", name)
 		}
 		giveUp(all[0])
-		if n := count.inflight.Load(); n != 0 {
+		if n, _ := room.Inflight(); n != 0 {
 			t.Errorf("%s: %d reads are under way", name, n)
 		}
 	}

@@ -249,9 +249,13 @@ type streamFigures struct {
 	// peer's node, onTheWay those of this stream.
 	toPeer   *atomic.Int64
 	onTheWay atomic.Int64
+	ended    bool
 }
 
 func (f *streamFigures) put(s *stream.Stream) {
+	if f.ended {
+		return
+	}
 	messages, bytes := s.Inflight()
 	onTheWay := int64(s.OnTheWay())
 	f.toPeer.Add(onTheWay - f.onTheWay.Swap(onTheWay))
@@ -263,6 +267,7 @@ func (f *streamFigures) put(s *stream.Stream) {
 
 // end takes what the stream had on its way out of the sum.
 func (f *streamFigures) end() {
+	f.ended = true
 	f.toPeer.Add(-f.onTheWay.Swap(0))
 }
 

@@ -108,7 +108,7 @@ func TestSnapshotSaysWhatItIsOf(t *testing.T) {
 	expect(id(1, 5), 50, now)
 
 	meta := core.SnapshotMeta{LogID: id(2, 9), Time: 90, Cluster: core.ClusterID{7}, Configuration: votersAt(id(2, 8), 2)}
-	w, err := r.apply.snapshots.Create(t.Context(), 1, meta)
+	w, err := r.apply.files.Create(t.Context(), 1, meta)
 	if err != nil {
 		t.Fatal(err)
 	}

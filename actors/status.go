@@ -80,8 +80,9 @@ func (g *Group) figures() (observe.Figures, bool) {
 	f := observe.Figures{
 		EngineStatus: s.EngineStatus, Self: s.Self, LastContact: s.LastContact, LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
-		InflightReads: int(g.reads.inflight.Load()), MemoryLogBytes: g.memoryLog.Size(),
+		MemoryLogBytes: g.memoryLog.Size(),
 	}
+	f.InflightReads, _ = g.reads.Inflight()
 	if s.Flushed < s.Last {
 		f.FlushLag = max(instant(g.env).Sub(g.seen.appendTimes.Appended(s.Flushed+1)), 0)
 	}

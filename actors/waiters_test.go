@@ -51,7 +51,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	published.setCluster(core.ClusterID{7})
 	c := &coreActor{coreNeeds: coreNeeds{
 		home: home{Home: stage.Home{Env: stage.Production()}}, cfg: &cfg, self: id(1), network: net, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), seen: published,
-		underWay: &readCount{}, readable: &readable{}, stopCause: func() error { return core.ErrStopped },
+		underWay: newReadRoom(100, nil), readable: &readable{}, closed: func() {}, stopCause: func() error { return core.ErrStopped },
 		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
 	}}
 	c.Shell = c.Home.Shell("core", nil, nil)
@@ -102,9 +102,9 @@ func TestForwardedToALeadershipThatIsOver(t *testing.T) {
 // by word that there is one.
 func TestResultThatCannotBeSent(t *testing.T) {
 	c, net := followerCore(5)
-	c.proposals.keepUnsent(&core.ProposeResponse{Results: []core.ForwardedResult{
+	c.proposals.unsent.keep(&core.ProposeResponse{Results: []core.ForwardedResult{
 		{ID: 1, Code: core.ResultApplied, Value: make([]byte, 200)}, {ID: 2, Code: core.ResultLost},
-	}})
+	}}, c.now)
 	for range 3 {
 		c.proposals.onRetry()
 		c.now = c.now.Add(unsentPatience * c.cfg.ElectionTimeout)

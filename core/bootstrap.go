@@ -67,7 +67,7 @@ func (e *Engine) checkSize(members []membership.Member) error {
 // way, as soon as the step before is committed and the leader has committed in
 // its own term (rules 21, 22).
 func (e *Engine) continueChange() {
-	if e.role != RoleLeader || e.transfer.phase != transferNone {
+	if e.role != RoleLeader || e.transfer.phase != transferNone || e.leaderState.caretaker {
 		return // the target of a transfer is to have the whole log
 	}
 	at := e.configs.latest()
@@ -187,6 +187,9 @@ func (e *Engine) exchangeWanted(shown Identity) bool {
 	}
 	if at.Index > e.commit || e.commit < e.leaderState.first {
 		return true // it asks again
+	}
+	if e.leaderState.caretaker {
+		return true // rule 16: so does it until somebody else leads
 	}
 	next, err := exchangeWanted(c, lost, shown)
 	if err != nil {

@@ -265,6 +265,7 @@ const (
 	// known.
 	NoticeSnapshotFailed
 	// NoticeTransferStarted: this node, which leads Term, begins to hand over to Peer.
+	// Text says why if nobody has asked for it.
 	NoticeTransferStarted
 	// NoticeTransferred: the leadership that this node had in Term is handed over to
 	// Peer.
@@ -272,6 +273,11 @@ const (
 	// NoticeTransferFailed: this node led Term, and its hand-over to Peer has failed;
 	// Text says why.
 	NoticeTransferFailed
+	// NoticeCannotWork: this node leads Term, and its disk or its state machine keeps it
+	// from that; Text says what. It hands over as soon as a voter that may lead
+	// answers. NoticeWorksAgain: it does so no more, for it is well again.
+	NoticeCannotWork
+	NoticeWorksAgain
 	// NoticeElectionsPaused: the elections of every other voter of the group that this
 	// node leads are paused: nobody takes over if it fails.
 	NoticeElectionsPaused
@@ -310,6 +316,8 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeTransferStarted:      "transfer started",
 	NoticeTransferred:          "leadership transferred",
 	NoticeTransferFailed:       "transfer failed",
+	NoticeCannotWork:           "a leader that cannot work",
+	NoticeWorksAgain:           "a leader that works again",
 	NoticeElectionsPaused:      "elections are paused everywhere",
 	NoticeFailed:               "the group has failed",
 	NoticeLeadingStarted:       "OnLeading started",

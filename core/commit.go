@@ -81,7 +81,7 @@ func (e *Engine) setCommit(c Index) {
 	if latest.Index <= c && !latest.Configuration.IsVoter(e.cfg.Self) {
 		// Dissertation 4.2.2: a leader that is no voter any more leads until
 		// the configuration without it is committed.
-		e.becomeFollower(e.hard.Term, Identity{}, "no longer a voter")
+		e.depart(DepartureRemoved, "no longer a voter")
 	}
 }
 

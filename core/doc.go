@@ -246,10 +246,10 @@
 // TimeoutNow counts only in the term T in which it was sent. It starts one campaign, in term T+1, at
 // once and without a pre-vote. Its flag overrides lease promise and quiet period, at the target and
 // at the voters, only while their own durable term is T. A target refuses while it installs a
-// snapshot, has yet to catch up (rule 16), is paused, is a learner, or lacks the state of its
-// machine (rule 24). A voter's own state does not matter. The leader itself knows whom it sent
-// TimeoutNow to, and heeds the flag of no other. Whoever votes or campaigns by the flag forgets the
-// promises of this life: no lease is built on them any more.
+// snapshot, is not well (rule 16), is paused, is a learner, or lacks the state of its machine (rule
+// 24). A voter's own state does not matter. The leader itself knows whom it sent TimeoutNow to, and
+// heeds the flag of no other. Whoever votes or campaigns by the flag forgets the promises of this
+// life: no lease is built on them any more.
 //
 // Before it is sent, the leader has stopped admitting proposals, the target holds the whole log, the
 // leader has given up its lease, and the context of what the application runs while it leads has
@@ -303,17 +303,29 @@
 //   - Mutants: "timers before what was said", "a timer before what was taken with it", "now before
 //     the inbox is taken"
 //
-// # Rule 16: A leader that cannot work steps down
+// # Rule 16: A leader that cannot work hands over
 //
-// A leader steps down after a limit in three cases. First, its own disk does not reach what was
-// committed when the limit began. Second, its state machine finishes nothing while a voter reports a
-// higher applied index. Third, no quorum accepts entries that the leader has given to the network,
-// and there is no quorum toward which bytes leave. If all disks are slow, the commit index does not
-// run ahead, and the leader stays.
+// A leader cannot work if its own disk does not reach within a limit what was committed when the
+// limit began, or if its state machine finishes nothing for a limit while a voter reports a higher
+// applied index. If all disks are slow, the commit index does not run ahead, and the leader stays.
 //
-// A node that stepped down because of its disk or machine campaigns when that has caught up. A node
-// that left because its entries did not pass lets the others campaign first, for four election
-// time-outs.
+// Such a leader goes on leading while no voter that may lead answers. Else it hands over to the best
+// (rule 14), and if nobody has taken over within a limit it leaves office. It may campaign again when
+// its disk or machine has caught up. A voter that installs a snapshot, has a write that is out for
+// longer than an election time-out, be it another group's on the same disk, or a machine that has had
+// something to apply for a limit and finished nothing, says so in the answers to heartbeats, and is
+// not handed the leadership.
+//
+// Not to campaign is a delay, not a ban, because nobody else may have the entries that a leader
+// needs. A node whose disk works campaigns although it is not well when it has heard no leader for
+// four election time-outs, during a restore only when that has taken longer than a limit. As a leader
+// it appends its blank entry and nothing else, gives the others its log, hands over to the first
+// voter that is well and has it, and stays while there is none. A node whose disk hangs can make no
+// vote durable. It counts as down.
+//
+// A leader also leaves office if for a limit no quorum accepts entries that it has given to the
+// network, and there is no quorum toward which bytes leave. It lets the others campaign first, for
+// four election time-outs.
 //
 // The answer to a heartbeat tells the accepted index beside the durable one. If a peer answers
 // heartbeats but accepts no entries for a limit, the leader breaks the bulk connection to it, each
@@ -321,13 +333,20 @@
 // Bytes of other groups put it off for as long as they leave. A connection is not broken while its
 // peer waits for its disk or for a snapshot.
 //
-//   - Code: core/check_quorum.go, core/own_progress.go, core/stuck_entries.go, core/election.go,
+//   - Code: core/leave_office.go, core/health.go, core/fitness.go, core/own_progress.go,
+//     core/stuck_entries.go, core/election.go, actors/core_actor.go, actors/disk/log_actor.go,
 //     actors/timers.go, network/tcp/sent.go
-//   - Tests: TestHungMachine, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
+//   - Tests: TestHungMachine, TestLeaderThatCannotWork, TestLeaderThatIsWellAgain, TestSuccessor,
+//     TestMachineStands, TestNotToCampaignIsADelay, TestCaretaker, TestSickLeaderThatIsAhead,
+//     TestDepartures, TestStoreHangs, actors.TestSharedDiskHangs, actors.TestAllDisksHang,
+//     actors.TestHungDiskIsNoTarget, TestPreferredNodeWithAHangingDisk, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
 //     TestHungConnectionOfANewLearner, TestLeaderStaysBehindSlowDisks, TestAppliedIsAtMostTheCommit,
 //     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
-//   - Scripts: hung_disk
-//   - Not yet: to hand over by TimeoutNow before leaving, to stay while no healthy voter answers, and
-//     to campaign after four time-outs without a leader, in spite of a machine that has to catch up
+//   - Scripts: hung_disk, hung_disk_alone, hung_machine, sick_and_ahead
+//   - Mutants: "a hung machine that keeps its leader", "a leader that leaves without a hand-over", "a
+//     leader that leaves though nobody else can lead", "not to campaign is a ban", "a campaign in
+//     spite of a hung disk", "a caretaker that admits", "a caretaker that leaves without a successor",
+//     "a machine that stands still and is fit", "leadership for who waits behind a hung write of others"
+//   - Not yet: who lacks the purged part of its machine (rule 24) does not start at all
 package core

@@ -124,17 +124,19 @@
 //
 // To install a snapshot takes four steps: the file is durable under its name; one write resets the
 // log to the snapshot's LogID; the machine is restored; older files are removed. After a crash any
-// step may be repeated. From the reset to the end of the restore the node does not campaign. At the
-// start the file, the log and the machine are compared. A log that lacks the snapshot's last entry
-// is reset, and a contradiction is ErrCorrupt.
+// step may be repeated. From the reset to the end of the restore the node does not campaign, unless
+// that takes longer than a limit and nobody is heard to lead (rule 16). At the start the file, the
+// log and the machine are compared. A log that lacks the snapshot's last entry is reset, and a
+// contradiction is ErrCorrupt.
 //
-//   - Code: core/snapshot.go, core/engine.go, core/election.go, actors/snapshots/receiver.go,
+//   - Code: core/snapshot.go, core/engine.go, core/health.go, actors/snapshots/receiver.go,
 //     actors/apply_actor.go
 //   - Tests: TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
 //     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart,
 //     actors.TestSnapshotSaysWhatItIsOf
 //   - Scripts: crash_during_install, snapshot_is_not_newer, snapshot_at_last_index
-//   - Mutants: "the configuration of a restored snapshot forgotten"
+//   - Mutants: "the configuration of a restored snapshot forgotten", "a campaign within a short
+//     restore"
 //   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
 //   - Not yet: to start with a whole log and a machine that lacks the purged part, and to ask the
 //     leader for a snapshot of the machine alone. Today such a state is ErrCorrupt.

@@ -74,7 +74,7 @@ func TestElectIsRefused(t *testing.T) {
 		"a learner":      {func() *rig { return newRig(t, rigOptions{learner: true}) }, ElectNotVoter, 0},
 		"no cluster":     {func() *rig { return newRigOf(t, State{}, nil) }, ElectNotVoter, 0},
 		"paused":         {func() *rig { r := newRig(t, rigOptions{}); r.step(&PauseElections{true}); return r }, ElectPaused, 0},
-		"sick":           {func() *rig { r := newRig(t, rigOptions{}); r.e.leaderState.catchUpFlush = 9; return r }, ElectSick, 0},
+		"sick":           {func() *rig { r := newRig(t, rigOptions{}); r.e.health.catchUpFlush = 9; return r }, ElectSick, 0},
 		"installing": {func() *rig {
 			r := newRig(t, rigOptions{term: 4}).follow(4)
 			r.step(&SnapshotReceived{Meta: rigSnapshot(LogID{3, 9}), From: rigPeers[1], Term: 4, Stream: 1})

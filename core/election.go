@@ -126,10 +126,11 @@ func (e *Engine) onElectionTimer() {
 }
 
 // campaignOrWait campaigns, unless something of this node's own forbids it for
-// now.
+// now. What is wrong with its disk or machine does so only until nobody has been
+// heard to lead for a while (rule 16).
 func (e *Engine) campaignOrWait() {
 	why := e.whyBound()
-	if unfit := e.unfit(); unfit != Fit {
+	if unfit := e.unfit(); unfit != Fit && !e.lastResort() {
 		why = e.whyUnfit()
 		e.failElect(electRefusals[unfit], "")
 	}

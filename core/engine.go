@@ -59,6 +59,8 @@ type Engine struct {
 	leaderState leaderState
 	transfer    transfer
 	handOver    handOver
+	health      health
+	departed    departed
 	reads       reads
 	snapshots   snapshots
 
@@ -119,6 +121,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 		e.commit = min(e.commit, e.log.last.Index)
 	}
 	e.promise.quietPeriodEnd = now.Add(cfg.QuietPeriod)
+	e.health.ledUntil = now
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
 	e.transfer.nextWireID = e.rand.Uint64() >> 1
@@ -162,6 +165,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onTimer(ev)
 	case *ReadRequest:
 		e.onRead(heldRead{ev.ID, ev.Lease})
+	case *ReadCancelled:
+		e.reads.forget(ev.ID)
 	case *Elect:
 		e.onElect(ev)
 	case *ElectCancelled:
@@ -178,6 +183,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onLostData(ev)
 	case *PeerProgress:
 		e.onPeerProgress(ev)
+	case *StoreBusy:
+		e.health.storeBusy = ev.Since
 	case *HigherTerm:
 		e.onHigherTerm(ev.From, ev.Term)
 	case *Bootstrap:
@@ -219,6 +226,9 @@ func (e *Engine) finish() {
 		e.out.add(c)
 	}
 	if target := e.applyTarget(); target > e.issued.apply && e.snapshots.installing == nil {
+		if e.applied >= e.issued.apply {
+			e.health.machineSince = e.now
+		}
 		e.issued.apply = target
 		c := e.out.applies.next()
 		c.UpTo = target

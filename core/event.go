@@ -63,6 +63,10 @@ type ReadRequest struct {
 	Lease bool
 }
 
+// ReadCancelled says that nobody waits for a ReadRequest any more, which is not answered
+// then.
+type ReadCancelled struct{ ID uint64 }
+
 // Elect asks for a campaign of this node, now or when its own lease promise and
 // quiet period end. An ElectEnded command with the same ID tells what came of it,
 // at once or later. It is an error under a leader that lives. An ID is used once in
@@ -177,12 +181,15 @@ type SnapshotBuilt struct {
 	Err  error
 }
 
-// SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file.
+// SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
+// Reason says what the peer has against it, or why it cannot be read; it is empty if the
+// transfer broke.
 type SnapshotSent struct {
 	Peer   Identity
 	Stream uint64
 	LogID  LogID
 	OK     bool
+	Reason string
 }
 
 // SnapshotReceived says that a snapshot arrived from the leader whole, verified
@@ -198,6 +205,11 @@ type SnapshotReceived struct {
 // restored.
 type SnapshotInstalled struct{ LogID LogID }
 
+// StoreBusy says since when the store's write under way has been, behind which those
+// of all groups on it wait; Since is 0 if there is none that has been for long. It is
+// optional: where nobody says it, only a group's own writes show that the disk hangs.
+type StoreBusy struct{ Since Instant }
+
 // PeerDown says that the connection to a node broke, or cannot be made, and why.
 type PeerDown struct {
 	Node  NodeID
@@ -209,6 +221,7 @@ func (*Propose) isEvent()            {}
 func (*Bootstrap) isEvent()          {}
 func (*BootstrapCancelled) isEvent() {}
 func (*ReadRequest) isEvent()        {}
+func (*ReadCancelled) isEvent()      {}
 func (*Elect) isEvent()              {}
 func (*ElectCancelled) isEvent()     {}
 func (*PauseElections) isEvent()     {}
@@ -228,6 +241,7 @@ func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
+func (*StoreBusy) isEvent()          {}
 
 // Timer names a timer of the engine. There are no others.
 type Timer uint8

@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // This file is about a leader that hands over by itself, to a voter of a higher
 // priority.
@@ -82,6 +85,16 @@ func (h *handOver) waitsFor(id Identity, now Instant) bool {
 	return b != nil && now < b.until
 }
 
+// failedAt is when the last hand-over to a node failed that is still remembered, or
+// long ago.
+func (h *handOver) failedAt(id Identity) Instant {
+	b := h.failures[id]
+	if b == nil {
+		return math.MinInt64 / 2
+	}
+	return b.until.Add(-b.wait)
+}
+
 // standBack notes that this node leaves office by rule 16. It tells who leads next,
 // so that the leadership does not come back at once and go again.
 func (e *Engine) standBack() { e.handOver.standsBack.again(e.now, standBackMin, standBackMax) }
@@ -97,7 +110,7 @@ func (e *Engine) restAfterTransfer() {
 // while the configuration changes or a snapshot is on its way, after a transfer by
 // hand, and for each target after what failed with it.
 func (e *Engine) handOverByPriority() {
-	if e.standing.ahead == 0 || e.transfer.phase != transferNone || e.now < e.handOver.restUntil ||
+	if e.standing.ahead == 0 || e.transfer.phase != transferNone || e.leaderState.leaving.why != "" || e.now < e.handOver.restUntil ||
 		e.changing() || e.commit < e.leaderState.first || e.renews() {
 		return
 	}
@@ -111,6 +124,6 @@ func (e *Engine) handOverByPriority() {
 		return p.Rank() > member.Rank() && e.answersNow(p) && p.unfit == Fit && !e.handOver.waitsFor(p.Identity, e.now)
 	})
 	if best != nil {
-		e.startTransfer(best.Identity, false)
+		e.startTransfer(best.Identity, false, "to a higher priority", 0)
 	}
 }

@@ -33,20 +33,14 @@ func (e *Engine) onHeartbeatTimer() {
 	}
 	if !e.muchTooLate(&e.heartbeatTimer) {
 		if e.lostQuorum() {
-			e.becomeFollower(e.hard.Term, Identity{}, "no quorum answered within an election time-out")
+			e.depart(DepartureNoQuorum, "no quorum answered within an election time-out")
 			return
 		}
-		l := &e.leaderState
-		l.own.note(e.now, e.writes.flushed, e.applied, e.commit, e.appliedBehindPeers())
-		if why, flush, apply := e.hung(); why != "" {
-			l.catchUpFlush, l.catchUpApply = max(l.catchUpFlush, flush), max(l.catchUpApply, apply)
-			e.standBack()
-			e.becomeFollower(e.hard.Term, Identity{}, why)
+		if e.checkOffice() {
 			return
 		}
 		if why := e.entriesStuck(); why != "" {
-			e.standBack()
-			e.becomeFollower(e.hard.Term, Identity{}, why)
+			e.depart(DepartureEntries, why)
 			e.letOthersCampaign()
 			return
 		}

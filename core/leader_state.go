@@ -39,9 +39,12 @@ type leaderState struct {
 	// that rose last, or was all that there is (rule 16).
 	accepted   Index
 	acceptedAt Instant
-	// catchUpFlush and catchUpApply are what a node that stepped down for its
-	// disk or machine must reach before it campaigns.
-	catchUpFlush, catchUpApply Index
+	// leaving is its way out of office, departure why it has just left, if that is
+	// known. caretaker: it was not well when it won, because nobody else could, and has
+	// not become so. It appends nothing but its first entry (rule 16).
+	leaving   leaving
+	departure Departure
+	caretaker bool
 
 	// handedTo is whom this node last told to campaign in this term (rule 14), zero
 	// if nobody: from then on it answers no reads alone, until it has won a new term.
@@ -136,7 +139,7 @@ func (e *Engine) becomeLeader() {
 	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
-	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify}
+	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify, caretaker: e.ailment() != Fit}
 	e.issued.last, e.issued.commit = 0, 0
 	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
@@ -152,6 +155,7 @@ func (e *Engine) becomeLeader() {
 // if it is higher.
 func (e *Engine) stepDown(why string, term Term) {
 	e.endLease()
+	why = e.departs(why)
 	for _, p := range e.leaderState.peers {
 		e.out.add(&StopStream{p.Identity, p.stream})
 	}
@@ -210,9 +214,9 @@ func (e *Engine) syncPeers() {
 }
 
 // ready reports whether this node admits proposals: not before a bootstrap is
-// complete (rule 19), and not while it hands over (rule 14).
+// complete (rule 19), and not while it hands over (rules 14 and 16).
 func (e *Engine) ready() bool {
-	return e.role == RoleLeader && e.transfer.admits() && !e.configs.bootstrapping(e.commit)
+	return e.role == RoleLeader && e.admits() && !e.configs.bootstrapping(e.commit)
 }
 
 // onPropose appends proposals to the log of a leader.
@@ -225,7 +229,7 @@ func (e *Engine) onPropose(ev *Propose) {
 	case ev.ExpectedTerm != 0 && ev.ExpectedTerm != e.hard.Term:
 		ev.Err = ErrTermChanged
 		return
-	case !e.transfer.admits():
+	case !e.admits():
 		ev.Err = ErrTransferring
 		return
 	case !e.ready():

@@ -122,24 +122,28 @@ func (e *Engine) beginTransfer(w transferWaiter, to NodeID, not []NodeID, byHand
 		e.endWaiter(w, refusal)
 		return
 	}
-	e.startTransfer(target, byHand, w)
+	e.startTransfer(target, byHand, "", 0, w)
 }
 
-// admits reports whether proposals are admitted, as far as a transfer is concerned.
-func (t *transfer) admits() bool {
-	return t.phase == transferNone || t.phase == transferCatchingUp && !t.closed
+// admits reports whether proposals are admitted, as far as a hand-over is concerned:
+// one under way, or that of a leader that is there for nothing else (rule 16).
+func (e *Engine) admits() bool {
+	t := &e.transfer
+	return (t.phase == transferNone || t.phase == transferCatchingUp && !t.closed) && !e.leaderState.caretaker
 }
 
-// startTransfer tells the target as soon as it has the log.
-func (e *Engine) startTransfer(target Identity, byHand bool, waiters ...transferWaiter) {
+// startTransfer tells the target as soon as it has the log, for which it has an
+// election time-out, and until patience if that is later. why is what the leader does
+// it for, for people, "" if somebody asked.
+func (e *Engine) startTransfer(target Identity, byHand bool, why string, patience Instant, waiters ...transferWaiter) {
 	t := &e.transfer
 	t.phase, t.to, t.term, t.byHand, t.waiters = transferCatchingUp, target, e.hard.Term, byHand, waiters
 	t.wanted = len(waiters) > 0
 	t.number++
 	t.closed = false
-	t.until = e.now.Add(e.cfg.ElectionTimeout)
+	t.until = max(e.now.Add(e.cfg.ElectionTimeout), patience)
 	e.setTransferTimer()
-	e.out.add(&Notice{Kind: NoticeTransferStarted, Peer: target, Term: e.hard.Term})
+	e.out.add(&Notice{Kind: NoticeTransferStarted, Peer: target, Term: e.hard.Term, Text: why})
 	e.tellTargetWhenReady()
 }
 
@@ -209,7 +213,8 @@ func (e *Engine) notAskedYet(p *peer) bool {
 }
 
 // bestTarget finds the voter that is to lead in this one's place: of the highest
-// priority; of those the one that lacks the fewest entries.
+// priority; of those the one that lacks the fewest entries, then the one that has
+// applied most.
 func (e *Engine) bestTarget(wanted func(p *peer) bool) *peer {
 	c := &e.configs.latest().Configuration
 	var best *peer
@@ -217,11 +222,21 @@ func (e *Engine) bestTarget(wanted func(p *peer) bool) *peer {
 		if !slices.Contains(c.Voters, p.Identity) || e.whyNoTarget(p) != 0 || !wanted(p) {
 			continue
 		}
-		if best == nil || p.Rank() > best.Rank() || p.Rank() == best.Rank() && p.match > best.match {
+		if best == nil || p.betterThan(best) {
 			best = p
 		}
 	}
 	return best
+}
+
+func (p *peer) betterThan(o *peer) bool {
+	switch {
+	case p.Rank() != o.Rank():
+		return p.Rank() > o.Rank()
+	case p.match != o.match:
+		return p.match > o.match
+	}
+	return p.applied > o.applied
 }
 
 // tellTargetWhenReady stops admitting when the target is near, and tells it to campaign

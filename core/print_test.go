@@ -132,6 +132,7 @@ var printNotices = map[NoticeKind]string{
 	NoticeLostData: "lost its data", NoticeUnknownToGroup: "unknown to the group", NoticeOtherCluster: "other cluster",
 	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts", NoticeTermAhead: "is out of reach",
 	NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
+	NoticeCannotWork: "cannot work", NoticeWorksAgain: "works again",
 }
 
 func errorOr(err error, text string) string {

@@ -196,53 +196,6 @@ func TestTimersAreLazy(t *testing.T) {
 	leader.expect(leader.step(&TimerFired{TimerHeartbeat, leader.e.heartbeatTimer.generation - 1}))
 }
 
-// TestHungMachine: rule 16: a leader whose machine finishes nothing while a voter
-// applied more steps down.
-func TestHungMachine(t *testing.T) {
-	for name, test := range map[string]struct {
-		applied Index // what the others report
-		moves   bool  // the own machine does finish something
-		want    Role
-	}{
-		"the others go on":   {9, false, RoleFollower},
-		"nobody goes on":     {2, false, RoleLeader},
-		"slow, and it moves": {9, true, RoleLeader},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, rigOptions{}).lead()
-			r.propose("a", "b", "c", "d", "e", "f", "g")
-			r.flush()
-			r.match(2, 9)
-			for i := range 24 {
-				r.fire(TimerHeartbeat)
-				if r.e.role != RoleLeader {
-					break
-				}
-				r.from(2, 2, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: 1, Applied: test.applied, Match: 9})
-				if test.moves && i%10 == 9 {
-					r.step(&Applied{LogID{2, r.e.applied + 1}})
-				}
-			}
-			if r.e.role != test.want {
-				t.Errorf("a %v, want a %v", r.e.role, test.want)
-			}
-			if r.e.role == RoleFollower {
-				r.now = r.now.Add(10 * time.Second)
-				r.fire(TimerElection) // late: once excused
-				r.fire(TimerElection)
-				if r.e.role != RoleFollower {
-					t.Errorf("it campaigns with a hung machine: a %v", r.e.role)
-				}
-				r.step(&Applied{LogID{2, 9}})
-				r.fire(TimerElection)
-				if r.e.role != RolePreCandidate {
-					t.Errorf("it caught up, and is a %v", r.e.role)
-				}
-			}
-		})
-	}
-}
-
 // TestVoteEndsPreCampaign: Raft 5.2: who gave its vote waits for the winner. A
 // pre-candidate that went on would end the term of the candidate it voted for.
 func TestVoteEndsPreCampaign(t *testing.T) {

@@ -111,7 +111,7 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 	if got := r.e.log.purged.Index; got != 11 {
 		t.Errorf("purged %d: the receiver is given up", got)
 	}
-	r.step(&SnapshotSent{rigPeers[2], 2, LogID{2, 4}, true})
+	r.step(&SnapshotSent{Peer: rigPeers[2], Stream: 2, LogID: LogID{2, 4}, OK: true})
 	if r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3"); r.e.leaderState.peers[1].pinned != 12 {
 		t.Errorf("pinned %d", r.e.leaderState.peers[1].pinned)
 	}

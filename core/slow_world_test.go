@@ -18,6 +18,8 @@ type slowWorld struct {
 	disks  map[NodeID]time.Duration
 	busy   map[NodeID]Instant
 	queued map[NodeID]int
+	// hung are the nodes whose state machines finish nothing.
+	hung map[NodeID]bool
 	// vanishes, if set, says which messages are lost.
 	vanishes func(from, to NodeID, m Message) bool
 	// each, if set, is called after each step.
@@ -25,7 +27,7 @@ type slowWorld struct {
 }
 
 func newSlowWorld(t *testing.T, script ...string) *slowWorld {
-	w := &slowWorld{world: newWorld(), t: t, disks: map[NodeID]time.Duration{}, busy: map[NodeID]Instant{}, queued: map[NodeID]int{}}
+	w := &slowWorld{world: newWorld(), t: t, disks: map[NodeID]time.Duration{}, busy: map[NodeID]Instant{}, queued: map[NodeID]int{}, hung: map[NodeID]bool{}}
 	for _, line := range script {
 		w.play(line)
 	}
@@ -47,7 +49,9 @@ func (w *slowWorld) run(d time.Duration) {
 		w.advance(w.ids(), slowWorldStep)
 		for _, id := range w.ids() {
 			w.sync(w.nodes[id])
-			w.nodes[id].apply()
+			if !w.hung[id] {
+				w.nodes[id].apply()
+			}
 		}
 		for _, from := range w.ids() {
 			for _, to := range w.ids() {

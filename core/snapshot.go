@@ -110,7 +110,7 @@ func (e *Engine) restoreAtStart() {
 		e.resetTo(&s.newest)
 	case s.restoreAtStart:
 		meta := s.newest
-		s.installing = &meta
+		s.installing, e.health.restoringSince = &meta, e.now
 		e.out.add(&InstallSnapshot{meta})
 	}
 }
@@ -129,7 +129,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	w.Then = then
 	e.commit = max(e.commit, m.Index)
 	s.newest, s.usable = m, true
-	s.installing = &m
+	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
 	s.logBytes = 0
 	e.configs.at = append(e.configs.at[:0], m.Configuration)
@@ -150,7 +150,7 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	if s.installing == nil || s.installing.LogID != ev.LogID {
 		return
 	}
-	s.installing = nil
+	s.installing, e.health.machineSince = nil, e.now
 	e.applied = max(e.applied, ev.LogID.Index)
 	e.issued.apply = max(e.issued.apply, e.applied)
 	if e.role == RoleFollower && e.configs.everySoleVoter(e.cfg.Self) {
@@ -167,6 +167,9 @@ func (s *snapshots) appended(entries []Entry) {
 }
 
 func (e *Engine) onApplied(ev *Applied) {
+	if ev.LogID.Index > e.applied {
+		e.health.machineSince = e.now
+	}
 	e.applied = max(e.applied, ev.LogID.Index)
 	e.issued.apply = max(e.issued.apply, e.applied)
 	e.buildWhenDue()

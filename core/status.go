@@ -32,6 +32,15 @@ type EngineStatus struct {
 	// ElectionsPaused: this node's elections are paused (PauseElections). OthersPaused: this
 	// node leads, and the elections of every other voter are: nobody takes over.
 	ElectionsPaused, OthersPaused bool
+	// Unfit is why this node is not to be handed the leadership, and what it tells the
+	// leader.
+	Unfit Unfit
+	// Leaving says why this leader leaves office as soon as another voter can lead, ""
+	// if it stays (rule 16). LeftOffice says why this node led LeftTerm no longer, the
+	// last that it led since its start; "" and 0 if it led none. Both are for people.
+	Leaving    string
+	LeftOffice string
+	LeftTerm   Term
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
 	TransferringTo NodeID
 	// NeedsNewTerm: this leader wins a new term soon. It has given up its lease for a
@@ -143,6 +152,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
 		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
+		Unfit: e.unfitNow(), LeftOffice: e.departed.why, LeftTerm: e.departed.term,
 	}
 	if e.role == RoleLeader && e.transfer.phase != transferNone {
 		s.TransferringTo = e.transfer.to.ID
@@ -151,6 +161,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		s.NoLeader = e.election.waits
 	}
 	if e.role == RoleLeader {
+		s.Leaving = e.leaderState.leaving.why
 		s.Lease, s.NoLease = e.leaseEnd(), e.whyNoLease()
 		s.QuorumHeard = Instant(e.quorumOf(uint64(max(e.now, 0)), func(p *peer) uint64 { return uint64(max(p.roundSent, 0)) }))
 	}
@@ -186,6 +197,8 @@ type Progress struct {
 	// Transfers are those of this node's leadership that have ended: that have
 	// succeeded, and that have failed.
 	Transfers [2]uint64
+	// Departures are the leaderships that have ended, by why.
+	Departures DepartureCounts
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -197,6 +210,7 @@ func (e *Engine) Progress() Progress {
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
+		Departures: e.departed.counts,
 	}
 }
 
@@ -208,5 +222,6 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
+		s.Unfit != o.Unfit || s.Leaving != o.Leaving || s.LeftOffice != o.LeftOffice || s.LeftTerm != o.LeftTerm ||
 		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || s.NoLease != o.NoLease || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }

@@ -13,8 +13,8 @@ func (e *Engine) onTimeoutNow(m *TimeoutNow) {
 	if inTerm && !e.followLeader(m.From, m.Header.Term) {
 		return
 	}
-	if !inTerm || !e.mayEverCampaign() || e.unfit() != Fit {
-		if r.Unfit = e.unfit(); inTerm && !e.mayEverCampaign() {
+	if !inTerm || !e.mayEverCampaign() || e.unfitTarget() != Fit {
+		if r.Unfit = e.unfitTarget(); inTerm && !e.mayEverCampaign() {
 			r.Unfit = UnfitNotVoter
 		}
 		r.Header = e.head(m.From)

@@ -67,7 +67,7 @@ func TestTimeoutNow(t *testing.T) {
 		}, 4, UnfitInstalling},
 		"sick": {func() *rig {
 			r := newRig(t, rigOptions{term: 4})
-			r.e.leaderState.catchUpFlush = 9
+			r.e.health.catchUpFlush = 9
 			return r
 		}, 4, UnfitSick},
 		"its disk hangs": {func() *rig {

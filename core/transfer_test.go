@@ -667,7 +667,7 @@ func TestRenewTerm(t *testing.T) {
 func TestJoinedHandOverGoesOn(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()
 	r.propose("a") // which nobody has yet
-	r.e.startTransfer(rigPeers[1], false)
+	r.e.startTransfer(rigPeers[1], false, "", 0)
 	r.step(&TransferLeadership{ID: 1, To: 2})
 	r.step(&TransferCancelled{ID: 1})
 	if ended, told := find[*TransferEnded](r); !told || ended.ID != 1 || r.e.transfer.phase != transferCatchingUp {

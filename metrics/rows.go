@@ -36,6 +36,7 @@ const (
 	ReadsLocal          ID = "raft.reads.local"
 	Elections           ID = "raft.elections"
 	LeaderChanges       ID = "raft.leader.changes"
+	Departures          ID = "raft.leader.departures"
 	Transfers           ID = "raft.transfers"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
@@ -50,6 +51,7 @@ const (
 	Contradiction         ID = "raft.contradiction"
 	Term                  ID = "raft.term"
 	LeaderMissing         ID = "raft.leader.missing"
+	LeaderLeaving         ID = "raft.leader.leaving"
 	LeaderAge             ID = "raft.leader.contact.age"
 	IndexLast             ID = "raft.index.last"
 	IndexFlushed          ID = "raft.index.flushed"
@@ -147,6 +149,8 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, {KeyReason, ElectionReasons}, {KeyOutcome, ElectionOutcomes}}},
 	{ID: LeaderChanges, Kind: Counter, Unit: "{change}", Description: "Leaders that this node has come to know, each of another node or term than the one before.",
 		When: onRead, Attributes: []Attribute{group}},
+	{ID: Departures, Kind: Counter, Unit: "{leadership}", Description: "Leaderships of this node that have ended, by why: a higher term, a hand-over, no quorum, its disk, its state machine, entries that nobody accepted, its removal.",
+		When: onRead, Attributes: []Attribute{group, {KeyReason, Departed}}},
 	{ID: Transfers, Kind: Counter, Unit: "{transfer}", Description: "Transfers of leadership from this node to another, by hand or not, by how they ended.",
 		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
@@ -170,6 +174,8 @@ var table = []Row{
 	{ID: Contradiction, Kind: Gauge, Unit: "{group}", Description: "1 if this node has heard of a member what no correct member can say, and so answers no reads; else 0.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: Term, Kind: Gauge, Unit: "{term}", Description: "Term of the group as this node knows it.", When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
+	{ID: LeaderLeaving, Kind: Gauge, Unit: "{group}", Description: "1 while this node leads, is kept from that by its disk or its state machine, and waits for a voter that can lead in its place, else 0.",
+		When: onRead, Attributes: []Attribute{group}},
 	{ID: LeaderMissing, Kind: Gauge, Unit: "{group}", Description: "1 while this node knows no leader of the group, else 0.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: LeaderAge, Kind: Gauge, Unit: seconds, Description: "Time since this node last heard of its leader, since the group's start if never; 0 on the leader.",

@@ -83,6 +83,7 @@ var (
 	Directions       = []string{"sent", "received"}
 	Operations       = []string{"build", "send", "receive", "install"}
 	ElectionReasons  = []string{"timeout", "start", "by_hand", "transfer", "renewal"}
+	Departed         = []string{"superseded", "transferred", "no_quorum", "disk", "machine", "entries", "removed"}
 	ElectionOutcomes = []string{"won", "lost", "superseded", "expired"}
 	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}

@@ -30,7 +30,8 @@ const (
 	OutcomeKey = attribute.Key("raft.outcome")
 	// ModeKey says how current a read has to be.
 	ModeKey = attribute.Key("raft.mode")
-	// ReasonKey says in a few words why something was given up or refused.
+	// ReasonKey says in a few words why something was given up or refused, or why a
+	// leader leaves.
 	ReasonKey = attribute.Key("raft.reason")
 	// MembersKey is how many members there are to be.
 	MembersKey = attribute.Key("raft.members")
@@ -99,6 +100,8 @@ const (
 	OutcomeTimedOut  = "timed out"
 	OutcomeNotLeader = "not the leader"
 	OutcomeNoRoom    = "no room"
+	OutcomeLeft      = "left"
+	OutcomeStayed    = "stayed"
 )
 
 // SpanType is one row of the table of spans.

@@ -77,7 +77,11 @@ var (
 	// TransferLead is the leader's part of it, and all of one that the leader begins by
 	// itself.
 	TransferLead = &SpanType{"raft.transfer.lead", trace.SpanKindInternal, under{"raft.transfer", ""}, byLeader,
-		attributes{NodeKey, GroupKey, PeerKey, TermKey}, events{EventTold}}
+		attributes{NodeKey, GroupKey, PeerKey, TermKey, ReasonKey}, events{EventTold}}
+	// StepDown is a leader's way out of office, from when it was found that it cannot
+	// work, if that is why.
+	StepDown = &SpanType{"raft.step_down", trace.SpanKindInternal, under{""}, byLeader,
+		attributes{NodeKey, GroupKey, TermKey, ReasonKey, OutcomeKey}, events{EventAbandoned}}
 	// Leading is what the application runs while the node leads, from the call to the
 	// return of its function.
 	Leading = &SpanType{"raft.leading", trace.SpanKindInternal, under{""}, byLeader,
@@ -123,6 +127,6 @@ func Spans() []*SpanType {
 	return []*SpanType{
 		Propose, ProposeForwarded, Queue, Forward, LogAppend, Replicate, Append, Commit, Apply,
 		Read, ReadConfirm, ReadIndex, ReadApplyWait,
-		Election, Vote, Transfer, TransferLead, Leading, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
+		Election, Vote, Transfer, TransferLead, StepDown, Leading, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/memlog"
@@ -43,6 +44,10 @@ type LogActor struct {
 	count int
 	// lost: the store has failed.
 	lost bool
+
+	// busySince is since when the write under way has been, 0 if there is none. The
+	// cores of the groups read it.
+	busySince atomic.Int64
 
 	// What every round calls, made once, and the outcome of its write.
 	callWrite, callWritten func()
@@ -134,6 +139,10 @@ func (l *LogActor) Leave(g *GroupLog, drop bool, left func()) bool {
 	return l.inbox.Put(logItem{log: g, leave: left, drop: drop}, true)
 }
 
+// BusySince is since when the store's write under way has been, 0 if there is none.
+// Anybody may ask.
+func (l *LogActor) BusySince() core.Instant { return core.Instant(l.busySince.Load()) }
+
 // step writes one batch of all that piled up.
 func (l *LogActor) step() bool {
 	for _, item := range l.inbox.Take() {
@@ -148,11 +157,13 @@ func (l *LogActor) step() bool {
 		l.settle()
 		return len(l.active) > 0
 	}
+	l.busySince.Store(int64(l.Env.Now()))
 	l.Do(calls.Write, l.callWrite, l.callWritten)
 	return len(l.active) > 0
 }
 
 func (l *LogActor) written() {
+	l.busySince.Store(0)
 	if err := l.writeErr; err != nil {
 		l.giveUp(err)
 		return

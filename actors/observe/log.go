@@ -22,7 +22,7 @@ func (w *Watch) noticed(n *core.Notice) {
 func noticeLevel(kind core.NoticeKind) slog.Level {
 	switch kind {
 	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed,
-		core.NoticeTransferFailed, core.NoticeElectionsPaused, core.NoticeLeadingOverdue:
+		core.NoticeTransferFailed, core.NoticeCannotWork, core.NoticeElectionsPaused, core.NoticeLeadingOverdue:
 		return slog.LevelWarn
 	case core.NoticeFailed:
 		return slog.LevelError

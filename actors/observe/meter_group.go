@@ -45,6 +45,7 @@ type groupMeter struct {
 		local     [3]atomic.Int64
 		snapshots [snapshotOperations][2]atomic.Int64
 		transfers [len(core.Progress{}.Transfers)]atomic.Int64
+		departed  [len(core.DepartureCounts{})]atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -128,6 +129,11 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 	if p.Transfers != b.Transfers {
 		for outcome, n := range p.Transfers {
 			m.counts.transfers[outcome].Store(int64(n))
+		}
+	}
+	if p.Departures != b.Departures {
+		for reason, n := range p.Departures {
+			m.counts.departed[reason].Store(int64(n))
 		}
 	}
 	m.stages.mu.Lock()
@@ -218,6 +224,7 @@ func (m *groupMeter) observe(k *sink) {
 	put(metrics.LogAppended, c.bytes.Load())
 	put(metrics.LogGrowth, c.growth.Load())
 	put(metrics.LeaderChanges, c.leaders.Load())
+	counted(metrics.Departures, metrics.KeyReason, metrics.Departed, c.departed[:])
 	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
@@ -248,6 +255,7 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	}
 	put(metrics.Contradiction, truth(s.Contradiction != nil))
 	put(metrics.Term, int64(s.Term))
+	put(metrics.LeaderLeaving, truth(s.Leaving != ""))
 	put(metrics.LeaderMissing, truth(s.Leader == 0))
 	put(metrics.LeaderAge, sinceStart(s.LastContact))
 	lease, quorum := int64(0), int64(0)

@@ -96,6 +96,8 @@ func (t *traces) noticed(n *core.Notice) (c core.TraceContext) {
 		t.election.note(t.wallNow(), tracing.EventCampaign, tracing.TermKey.Int64(int64(n.Term)))
 	case core.NoticeTransferStarted, core.NoticeTransferred, core.NoticeTransferFailed:
 		return t.handsOver(n)
+	case core.NoticeCannotWork, core.NoticeWorksAgain, core.NoticeSteppedDown:
+		return t.leavesOffice(n)
 	case core.NoticeElected:
 	default:
 		return c

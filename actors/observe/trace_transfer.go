@@ -59,6 +59,9 @@ func (t *traces) handsOver(n *core.Notice) (c core.TraceContext) {
 	switch n.Kind {
 	case core.NoticeTransferStarted:
 		about := []attribute.KeyValue{peerOf(n.Peer), tracing.TermKey.Int64(int64(n.Term))}
+		if n.Text != "" {
+			about = append(about, tracing.ReasonKey.String(n.Text))
+		}
 		switch asked := t.askedFor; {
 		case asked.Context.IsZero() && t.tracer.SamplesRare():
 			t.handOver = t.begin(context.Background(), tracing.TransferLead, now, about...)
@@ -72,6 +75,28 @@ func (t *traces) handsOver(n *core.Notice) (c core.TraceContext) {
 		end(&t.handOver, now)
 	case core.NoticeTransferFailed:
 		endWith(&t.handOver, now, errors.New(n.Text))
+	}
+	return c
+}
+
+// leavesOffice begins or ends the span of a leader's way out of office, and returns its
+// context. The lock is held.
+func (t *traces) leavesOffice(n *core.Notice) core.TraceContext {
+	now := t.wallNow()
+	if t.stepDown == nil && n.Kind != core.NoticeWorksAgain && t.tracer.SamplesRare() {
+		t.stepDown = t.begin(context.Background(), tracing.StepDown, now, tracing.TermKey.Int64(int64(n.Term)))
+	}
+	if n.Text != "" {
+		t.stepDown.set(tracing.ReasonKey.String(n.Text))
+	}
+	c := t.stepDown.of()
+	switch n.Kind {
+	case core.NoticeSteppedDown:
+		t.stepDown.set(tracing.OutcomeKey.String(tracing.OutcomeLeft))
+		end(&t.stepDown, now)
+	case core.NoticeWorksAgain:
+		t.stepDown.set(tracing.OutcomeKey.String(tracing.OutcomeStayed))
+		end(&t.stepDown, now)
 	}
 	return c
 }

@@ -25,6 +25,7 @@ type checkedRead struct {
 var (
 	linearizable = checkedRead{Read: client.Read{Mode: "linearizable"}}
 	byLease      = checkedRead{Read: client.Read{Mode: "lease"}}
+	ownWrite     = checkedRead{Read: client.Read{Mode: "stale"}, byIndex: true}
 )
 
 func (r checkedRead) String() string {
@@ -65,14 +66,18 @@ func (l *load) checked(r checkedRead) {
 // readPut reads one of the keys that the read has to see, one of the last as often as
 // not.
 func (l *load) readPut(n *node, r checkedRead) {
-	all, begun := l.acknowledged(), time.Now()
-	limit := begun.Add(-r.MaxStaleness)
+	all, limit := l.acknowledged(), time.Now().Add(-r.MaxStaleness)
 	due := sort.Search(len(all), func(i int) bool { return all[i].at.After(limit) })
 	if due == 0 {
 		return
 	}
 	first := pick(0, max(0, due-8))
-	p := all[first+rand.IntN(due-first)]
+	l.sees(n, r, all[first+rand.IntN(due-first)])
+}
+
+// sees reads a key that the read has to see.
+func (l *load) sees(n *node, r checkedRead, p put) {
+	begun := time.Now()
 	if r.byIndex {
 		r.MinIndex = p.index
 	}

@@ -123,7 +123,8 @@ func (l *load) client(id int) {
 	}
 }
 
-// put sets a key to its own name.
+// put sets a key to its own name. Now and then its client wants to see it at once, on
+// any node.
 func (l *load) put(n *node, key string) {
 	begun := time.Now()
 	written, err := n.client.Put(l.ctx, key, []byte(key))
@@ -133,8 +134,12 @@ func (l *load) put(n *node, key string) {
 	}
 	l.acks.add(begun)
 	l.mu.Lock()
-	l.puts = append(l.puts, put{key, written.Index, time.Now()})
+	p := put{key, written.Index, time.Now()}
+	l.puts = append(l.puts, p)
 	l.mu.Unlock()
+	if rand.IntN(4) == 0 {
+		l.sees(l.cluster.nodes[rand.IntN(len(l.cluster.nodes))], ownWrite, p)
+	}
 }
 
 // acknowledged are the acknowledged puts, in that order.

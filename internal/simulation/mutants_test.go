@@ -265,13 +265,13 @@ var mutants = []mutant{
 	},
 	{
 		"a target that campaigns though it is unfit", "rule 14", "core/timeout_now.go",
-		"!e.mayEverCampaign() || e.unfit() != Fit {",
+		"!e.mayEverCampaign() || e.unfitTarget() != Fit {",
 		"!e.mayEverCampaign() {",
 		"./core TestTimeoutNow",
 	},
 	{
 		"proposals admitted during a transfer", "rule 14", "core/leader_state.go",
-		"return e.role == RoleLeader && e.transfer.admits() && !e.configs",
+		"return e.role == RoleLeader && e.admits() && !e.configs",
 		"return e.role == RoleLeader && !e.configs",
 		"./core TestTransferTellsWhoHasAll",
 	},
@@ -294,6 +294,66 @@ var mutants = []mutant{
 		"./core TestPreferredNodeWithAHangingDisk",
 	},
 	{
+		"a hung machine that keeps its leader", "rule 16", "core/leave_office.go",
+		"case l.own.machineHung(e.now, e.cfg.HungLimit):",
+		"case l.own.machineHung(e.now, 1<<62):",
+		"./core TestLeaderThatCannotWork",
+	},
+	{
+		"a leader that leaves without a hand-over", "rule 16", "core/leave_office.go",
+		"if target := e.successor(); e.transfer.phase == transferNone && target != nil {",
+		"if target := e.successor(); e.now < 0 && target != nil {",
+		"./core TestLeaderThatCannotWork",
+	},
+	{
+		"a leader that leaves though nobody else can lead", "rule 16", "core/leave_office.go",
+		"\t\tl.leaving.since = 0\n\t\treturn false",
+		"\t\tl.leaving.since = max(l.leaving.since, 1)",
+		"./core TestLeaderThatCannotWork",
+	},
+	{
+		"not to campaign is a ban", "rule 16", "core/health.go",
+		"return !e.election.paused && !restores",
+		"return e.now < 0 && !e.election.paused && !restores",
+		"./core TestSickLeaderThatIsAhead",
+	},
+	{
+		"a campaign in spite of a hung disk", "rule 16", "core/health.go",
+		"!restores && !e.diskHangs() &&",
+		"!restores &&",
+		"./core TestNotToCampaignIsADelay",
+	},
+	{
+		"a campaign within a short restore", "rule 24", "core/health.go",
+		"return !e.election.paused && !restores && ",
+		"_ = restores\n\treturn !e.election.paused && ",
+		"./core TestNotToCampaignIsADelay",
+	},
+	{
+		"a caretaker that admits", "rule 16", "core/leadership_transfer.go",
+		"(t.phase == transferNone || t.phase == transferCatchingUp && !t.closed) && !e.leaderState.caretaker",
+		"(t.phase == transferNone || t.phase == transferCatchingUp && !t.closed)",
+		"./core TestCaretaker",
+	},
+	{
+		"a caretaker that leaves without a successor", "rule 16", "core/leave_office.go",
+		"if stays := l.caretaker && departure != DepartureDisk; !stays && ",
+		"if ",
+		"./core TestCaretaker",
+	},
+	{
+		"a machine that stands still and is fit", "rule 16", "core/health.go",
+		"case e.catchingUp(), e.diskHangs(), e.machineStands():",
+		"case e.catchingUp(), e.diskHangs():",
+		"./core TestMachineStands",
+	},
+	{
+		"leadership for who waits behind a hung write of others", "rule 16", "core/health.go",
+		"return e.health.storeBusy != 0 && ",
+		"return e.now < 0 && ",
+		"./actors TestHungDiskIsNoTarget",
+	},
+	{
 		"an election by hand within the own promise", "rule 12", "core/elect.go",
 		"case e.whyBound() != \"\":",
 		"case e.now < 0:",
@@ -307,8 +367,8 @@ var mutants = []mutant{
 	},
 	{
 		"a paused node that campaigns", "rule 11", "core/fitness.go",
-		"case e.election.paused:",
-		"case e.now < 0:",
+		"if e.election.paused {\n\t\treturn UnfitPaused",
+		"if e.now < 0 {\n\t\treturn UnfitPaused",
 		"./core TestPauseElections",
 	},
 	{

@@ -67,7 +67,7 @@ func TestUnreadableBlocks(t *testing.T) {
 	check("Read", err)
 	truncation := storage.Operation{Group: 1, TruncateFrom: 5}
 	check("Write", s.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{truncation}}))
-	_, err = s.purger.keys(1, 1, 9)
+	_, err = s.purger.purge(span{1, 0, 9})
 	check("the purger", err)
 	// What is not in the table works.
 	mustWrite(t, s, storage.Operation{Group: 3, Append: entries(1, 1, 1, 20)})

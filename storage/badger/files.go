@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -145,6 +146,11 @@ func asRefusal(err error) error {
 	return err
 }
 
+// isRefusal reports whether an error wraps what the system refused.
+func isRefusal(err error) bool {
+	return slices.ContainsFunc(refusals, func(refusal syscall.Errno) bool { return errors.Is(err, refusal) })
+}
+
 // refusedError is an error, and what it tells that the system refused.
 type refusedError struct {
 	error
@@ -156,11 +162,8 @@ func (e *refusedError) Unwrap() []error { return []error{e.error, e.refusal} }
 // openError sorts an error of badger's about a file or directory. What the system
 // refuses is not damage: whoever hears of damage may wipe a good node.
 func openError(name string, err error) error {
-	err = asRefusal(err)
-	for _, refusal := range refusals {
-		if errors.Is(err, refusal) {
-			return fmt.Errorf("badger: opening %s: %w", name, err)
-		}
+	if err = asRefusal(err); isRefusal(err) {
+		return fmt.Errorf("badger: opening %s: %w", name, err)
 	}
 	return fmt.Errorf("badger: opening %s: %w: %w", name, core.ErrCorrupt, err)
 }

@@ -32,7 +32,7 @@ func TestRudeLoggers(t *testing.T) {
 			o.Logger = slog.New(rude{do})
 			s := mustOpen(t, t.TempDir(), o)
 			for range foreign.LinesMax + 10 {
-				badgerLogger{s.logger}.Warningf("a line")
+				badgerLogger{logger: s.logger}.Warningf("a line")
 			}
 			mustWrite(t, s, storage.Operation{Group: 1, Append: entries(1, 1, 1, 10)})
 			begin := time.Now()

@@ -28,6 +28,7 @@ func (s *Store) Read(ctx context.Context, group membership.GroupID, first, last 
 		return nil, err
 	}
 	defer s.life.RUnlock()
+	defer s.nameKept(&err)
 	defer catchFault(panicOnFault(), &err)
 	if err := s.damage(group); err != nil {
 		return nil, err
@@ -88,6 +89,7 @@ func (s *Store) Load(ctx context.Context, group membership.GroupID) (state stora
 		return storage.State{}, err
 	}
 	defer s.life.RUnlock()
+	defer s.nameKept(&err)
 	defer catchFault(panicOnFault(), &err)
 	if err := s.damage(group); err != nil {
 		return storage.State{}, err

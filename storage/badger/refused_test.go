@@ -45,7 +45,7 @@ func TestRefusedWriteIsNotBelieved(t *testing.T) {
 	if b, err := os.ReadFile(log); err != nil || bytes.Equal(b, onDisk) {
 		t.Fatalf("the batch is not in the log, %v", err)
 	}
-	if _, err := verifyFiles(filepath.Join(left, logDir)); err != nil {
+	if _, _, err := verifyFiles(filepath.Join(left, logDir)); err != nil {
 		t.Fatal(err)
 	}
 	// The power fails: the file as it was goes back to what the disk has of it, and

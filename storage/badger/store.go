@@ -13,6 +13,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/claim"
 	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
@@ -55,8 +57,10 @@ type Store struct {
 	groups      map[membership.GroupID]*groupState
 	// damaged are the groups of which something is lost, and what; it stays as it is
 	// once the store is open. Of some of them that is not recorded yet.
-	damaged     map[membership.GroupID]string
-	unrecorded  []membership.GroupID
+	damaged    map[membership.GroupID]string
+	unrecorded []membership.GroupID
+	// kept are the files that were found damaged, or could not be read.
+	kept        []string
 	transaction transaction
 	wal         wal
 	room        room
@@ -154,17 +158,21 @@ func (s *Store) open() error {
 		return err
 	}
 	defer unlock()
-	mark, err := s.openWatermark()
+	mark, mended, err := s.openWatermark()
 	if err != nil {
 		return err
 	}
-	if err := s.room.ask(); err != nil {
+	if err := s.room.takeLow(); err != nil {
 		return err
 	}
 	path := filepath.Join(s.dir, logDir)
 	if err := unlock(); err != nil {
 		return err
 	}
+	if err := s.try(mended, &mark); err != nil {
+		return err
+	}
+	s.kept = keptFiles(path)
 	if s.db, err = badger.OpenManaged(s.options.badger(path)); err != nil {
 		s.db = nil
 		if strings.Contains(err.Error(), "Another process is using this Badger database") {
@@ -177,7 +185,7 @@ func (s *Store) open() error {
 	if err := s.wal.open(s.db, path, s.options.MemTableBytes); err != nil {
 		return err
 	}
-	if err := s.readRecords(&mark); err != nil {
+	if err := s.readRecords(&mark, mended); err != nil {
 		return err
 	}
 	// Rule 17: a refused store does not even count the attempt.
@@ -217,34 +225,34 @@ func (s *Store) lockDatabase() (unlock func() error, err error) {
 
 // openWatermark reads the watermark file and looks at the database's files. A
 // directory without either becomes a store, of another incarnation than any.
-func (s *Store) openWatermark() (watermark, error) {
+func (s *Store) openWatermark() (watermark, *mending, error) {
 	mark, found, err := readWatermark(s.dir)
 	if err != nil {
-		return mark, err
+		return mark, nil, err
 	}
 	if found && mark.node != s.options.Node && s.options.Node != 0 {
-		return mark, &storage.WrongNodeError{Store: s.dir, Node: s.options.Node, Owner: mark.node}
+		return mark, nil, &storage.WrongNodeError{Store: s.dir, Node: s.options.Node, Owner: mark.node}
 	}
-	exists, err := verifyFiles(filepath.Join(s.dir, logDir))
+	exists, mended, err := verifyFiles(filepath.Join(s.dir, logDir))
 	switch {
 	case err != nil:
-		return mark, err
+		return mark, nil, err
 	case !found && exists:
-		return mark, corrupt("%s holds a database and no watermark file", s.dir)
+		return mark, nil, corrupt("%s holds a database and no watermark file", s.dir)
 	case found && mark.number > 0 && !exists:
-		return mark, corrupt("%s holds a watermark file and no database", s.dir)
+		return mark, nil, corrupt("%s holds a watermark file and no database", s.dir)
 	case !exists && s.options.Inspect:
-		return mark, noStore(s.dir)
+		return mark, nil, noStore(s.dir)
 	case !found:
 		mark = watermark{node: s.options.Node, incarnation: membership.Incarnation(rand.Uint64() | 1)}
-		return mark, mark.write(s.dir, true)
+		return mark, mended, mark.write(s.dir, true)
 	}
-	return mark, nil
+	return mark, mended, nil
 }
 
 // readRecords reads the header, the last batch and all groups' records, and
 // compares them with each other and with the watermark.
-func (s *Store) readRecords(mark *watermark) error {
+func (s *Store) readRecords(mark *watermark, mended *mending) error {
 	txn := s.versions.read()
 	defer s.versions.done(txn)
 	r, err := readRecords(txn)
@@ -270,7 +278,10 @@ func (s *Store) readRecords(mark *watermark) error {
 	}
 	lost, err := r.judge(mark)
 	if err != nil {
-		return err
+		return mended.lacks(err)
+	}
+	for group, what := range lost {
+		lost[group] = mended.named(what)
 	}
 	s.take(r, mark, lost)
 	return nil
@@ -305,11 +316,24 @@ func (s *Store) damage(group membership.GroupID) error {
 	return corrupt("group %d: %s", group, what)
 }
 
+// nameKept lets an error of damage name the files that were found damaged, or could
+// not be read.
+func (s *Store) nameKept(err *error) {
+	if len(s.kept) > 0 && errors.Is(*err, core.ErrCorrupt) {
+		*err = fmt.Errorf("%w (what was found damaged, or could not be read, is kept: %s)", *err, strings.Join(s.kept, ", "))
+	}
+}
+
 // Limits implements storage.LogStore.
 func (s *Store) Limits() storage.Limits { return s.limits }
 
-// Close implements storage.LogStore.
+// Close implements storage.LogStore. While a node of this process uses the store, which
+// it does until the last of its calls has returned, the error is a
+// *core.StillRunningError, and the store stays open and locked.
 func (s *Store) Close() error {
+	if err := claim.Held(s); err != nil {
+		return err
+	}
 	s.life.Lock()
 	defer s.life.Unlock()
 	if s.closed {

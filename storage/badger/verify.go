@@ -3,7 +3,6 @@ package badger
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,47 +17,43 @@ import (
 
 // verifyFiles looks at a database before badger does: badger panics on some bad
 // tables, leaves others out, and makes a new database where there is no
-// manifest. It says whether there is a database.
-func verifyFiles(dir string) (exists bool, err error) {
+// manifest. It says whether there is a database, and what it had to mend.
+func verifyFiles(dir string) (exists bool, m *mending, err error) {
+	m = &mending{}
 	found, err := listFiles(dir)
 	if err != nil {
-		return false, err
+		return false, m, err
 	}
 	if err := found.spare(); err != nil {
-		return false, err
+		return false, m, err
 	}
 	if err := syncNames(dir); err != nil {
-		return false, fmt.Errorf("badger: %w", err)
+		return false, m, fmt.Errorf("badger: %w", err)
 	}
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	listed, exists, err := readManifest(dir, found.tables)
+	if err != nil || !exists {
+		return exists, m, err
 	}
-	if err != nil {
-		return false, fmt.Errorf("badger: %w", err)
-	}
-	defer f.Close()
-	tables, err := manifestTables(f)
-	if err != nil {
-		return true, err
-	}
-	for id := range tables {
-		if err := verifyTable(table.NewFilename(id, dir)); err != nil {
-			return true, err
+	for id := range listed.live {
+		if err := m.table(dir, id); err != nil {
+			return true, m, errors.Join(err, m.undo())
 		}
+	}
+	if err := m.manifest(dir, &listed); err != nil {
+		return true, m, errors.Join(err, m.undo())
 	}
 	// Badger would remove what the manifest does not name, and fail where it cannot.
 	for id := range found.tables {
-		if !tables[id] {
+		if _, named := listed.live[id]; !named {
 			if err := removeFile(table.NewFilename(id, dir)); err != nil {
-				return true, err
+				return true, m, errors.Join(err, m.undo())
 			}
 		}
 	}
 	if err := renewFiles(dir, found); err != nil {
-		return true, fmt.Errorf("badger: %w", err)
+		return true, m, errors.Join(fmt.Errorf("badger: %w", err), m.undo())
 	}
-	return true, nil
+	return true, m, nil
 }
 
 // renewFiles makes durable what is going to be read, before badger goes on (rule 8).
@@ -93,26 +88,11 @@ func recovered(what string, err *error) {
 	}
 }
 
-func manifestTables(f *os.File) (ids numbered, err error) {
-	defer recovered(f.Name(), &err)
-	m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions("").WithLogger(nil))
-	if err != nil {
-		return nil, openError(f.Name(), err)
-	}
-	ids = numbered{}
-	for id := range m.Tables {
-		ids[id] = true
-	}
-	return ids, nil
-}
-
 // verifyTable reads a table and all its checksums.
 func verifyTable(name string) (err error) {
 	defer recovered(name, &err)
+	defer catchFault(panicOnFault(), &err)
 	mapped, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return corrupt("the manifest names %s, which is not there", name)
-	}
 	if err != nil {
 		return openError(name, err)
 	}

@@ -29,11 +29,7 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) (err error) {
 	if err := outline.CheckLimits(batch, s.limits); err != nil {
 		return fmt.Errorf("badger: %w", err)
 	}
-	bytes := 0
-	for i := range batch.Operations {
-		bytes += core.SizeOf(batch.Operations[i].Append)
-	}
-	if err := s.room.take(bytes); err != nil {
+	if err := s.admit(batch); err != nil {
 		return err
 	}
 	t := s.begin()
@@ -45,6 +41,21 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) (err error) {
 		}
 	}
 	return t.commit()
+}
+
+// admit returns an error if there is too little room for a batch. One that does nothing
+// but purge makes room, so that it needs little.
+func (s *Store) admit(batch *storage.Batch) error {
+	bytes, purges := 0, len(batch.Operations) > 0
+	for i := range batch.Operations {
+		op := &batch.Operations[i]
+		bytes += core.SizeOf(op.Append)
+		purges = purges && len(op.Append) == 0 && (op.Purge.Index != 0 || op.Reset.Index != 0)
+	}
+	if purges {
+		return s.room.takeLow()
+	}
+	return s.room.take(bytes)
 }
 
 // groupState is what the writer knows of a group.

@@ -14,7 +14,11 @@ import (
 // dir.
 func FreeBytes(dir string) (uint64, error) {
 	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
+	err := unix.Statfs(dir, &s)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Statfs(dir, &s)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
 	// The types differ from system to system.

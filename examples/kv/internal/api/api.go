@@ -118,6 +118,15 @@ type Status struct {
 	// NeedsNewTerm: this leader has told another node to campaign, in vain, and will
 	// win a new term soon.
 	NeedsNewTerm bool `json:"needs_new_term,omitempty"`
+	// Unfit is why the node is not to be handed the leadership; absent if it may be.
+	Unfit string `json:"unfit,omitempty"`
+	// Leaving is why this leader leaves office as soon as another node can lead: its
+	// disk or its machine hangs. Absent if it stays.
+	Leaving string `json:"leaving,omitempty"`
+	// LeftOffice is why this node no longer leads LeftTerm, the last term that it led
+	// since its start; absent if it has not left office.
+	LeftOffice string `json:"left_office,omitempty"`
+	LeftTerm   uint64 `json:"left_term,omitempty"`
 	// LastContact is how many seconds ago the node heard of its leader, 0 on the
 	// leader; absent if it never did.
 	LastContact *float64 `json:"last_contact_seconds,omitempty"`

@@ -63,6 +63,10 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Priority:       status.Priority,
 		TransferringTo: uint64(status.TransferringTo),
 		NeedsNewTerm:   status.NeedsNewTerm,
+		Unfit:          unfit(status.Unfit),
+		Leaving:        status.Leaving,
+		LeftOffice:     status.LeftOffice,
+		LeftTerm:       uint64(status.LeftTerm),
 		Members:        make([]api.Member, 0, len(c.Members)),
 		Joint:          c.Joint(),
 		Forming:        status.Bootstrapping,
@@ -97,15 +101,20 @@ func peer(p *troupe.PeerStatus) api.Peer {
 	peer := api.Peer{
 		ID: uint64(p.ID), Mode: p.Mode.String(), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries, LagSeconds: p.Lag.Seconds(),
 		InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes, SendErrors: p.SendErrors,
-		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData,
-	}
-	if p.Unfit != troupe.Fit {
-		peer.Unfit = p.Unfit.String()
+		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData, Unfit: unfit(p.Unfit),
 	}
 	if p.LastContact >= 0 {
 		peer.LastContact = new(p.LastContact.Seconds())
 	}
 	return peer
+}
+
+// unfit is why a node is not to be handed the leadership, "" if it may be.
+func unfit(u troupe.Unfit) string {
+	if u == troupe.Fit {
+		return ""
+	}
+	return u.String()
 }
 
 // showMetrics leaves the answer to whoever takes the numbers.

@@ -440,6 +440,7 @@ func TestStatus(t *testing.T) {
 	hash := f.status.Cluster.String()
 	s := quiet(f)
 	f.status.Priority, f.status.TransferringTo, f.status.NeedsNewTerm = 200, 2, true
+	f.status.Unfit, f.status.Leaving, f.status.LeftOffice, f.status.LeftTerm = troupe.UnfitSick, "own disk hangs", "node 2 is in term 5", 3
 	f.status.Last, f.status.Committed, f.status.Applied, f.status.SnapshotIndex = 9, 8, 7, 6
 	f.status.Lease, f.status.LastQuorumContact = 812*time.Millisecond+999, 125*time.Millisecond
 	f.status.Peers = []troupe.PeerStatus{
@@ -448,7 +449,7 @@ func TestStatus(t *testing.T) {
 		{Identity: troupe.Identity{ID: 3}, Mode: troupe.StreamSnapshot, LastContact: -1, SnapshotBytes: 10, SnapshotTotalBytes: 20, LostData: true, Unfit: troupe.UnfitSick},
 	}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"leader","term":3,"leader":1,` +
-		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"priority":200,"transferring_to":2,"needs_new_term":true,"last_contact_seconds":0,"lease_ms":812,"last_quorum_contact_seconds":0.125,` +
+		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"priority":200,"transferring_to":2,"needs_new_term":true,"unfit":"sick","leaving":"own disk hangs","left_office":"node 2 is in term 5","left_term":3,"last_contact_seconds":0,"lease_ms":812,"last_quorum_contact_seconds":0.125,` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"learner","priority":100}],` +
 		`"peers":[{"id":2,"mode":"replicate","match_index":5,"lag_entries":4,"lag_seconds":1.5,"inflight_messages":2,"inflight_bytes":99,"last_contact_seconds":0.25,"send_errors":3},` +
 		`{"id":3,"mode":"snapshot","match_index":0,"lag_entries":0,"lag_seconds":0,"inflight_messages":0,"inflight_bytes":0,"send_errors":0,"snapshot_bytes":10,"snapshot_total_bytes":20,"lost_data":true,"unfit":"sick"}],` +
@@ -459,6 +460,7 @@ func TestStatus(t *testing.T) {
 	f.status.Role, f.status.Leader, f.status.Bootstrapping, f.status.UnknownToGroup = troupe.RolePreCandidate, 0, true, true
 	f.status.Peers, f.status.LastContact, f.status.LastQuorumContact, f.status.Lease, f.status.NoLease = nil, -1, -1, 0, "no quorum"
 	f.status.TransferringTo, f.status.NeedsNewTerm = 0, false
+	f.status.Unfit, f.status.Leaving, f.status.LeftOffice, f.status.LeftTerm = troupe.Fit, "", "", 0
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "is a learner, 5000 entries behind"}}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"candidate","term":3,"leader":0,` +
 		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"priority":200,"transferring_to":0,"lease_ms":0,"no_lease":"no quorum",` +
