@@ -120,6 +120,18 @@ const (
 	// EventLeadingOverdue: the context of that function ended an election time-out ago,
 	// and it has not returned: it may run beside one on another node.
 	EventLeadingOverdue = core.NoticeLeadingOverdue
+	// EventChangeStarted: this node leads Term, and has begun the change of the members
+	// that Text tells, with the entry at Index.
+	EventChangeStarted = core.NoticeChangeStarted
+	// EventChangeEnded: the change of the members that Text tells is complete, with the
+	// entry at Index.
+	EventChangeEnded = core.NoticeChangeEnded
+	// EventChangeGivenUp: the change of the members that Text tells was given up, with the
+	// entry at Index.
+	EventChangeGivenUp = core.NoticeChangeGivenUp
+	// EventRemoved: this node is no member of the group any more. The committed
+	// configuration at Index of Term does not have it.
+	EventRemoved = core.NoticeRemoved
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )

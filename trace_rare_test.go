@@ -210,6 +210,44 @@ func TestTraceOfOnLeading(t *testing.T) {
 	}
 }
 
+// TestTraceOfAChange asserts the tree of a change that one node is asked for and another
+// leads, and that each configuration on the way is an event.
+func TestTraceOfAChange(t *testing.T) {
+	c := newTraced(t, 3, slowElections(), nobody)
+	c.form(t)
+	leader, asked := c.leader(), c.follower()
+	gone := c.members[slices.IndexFunc(c.members, func(m *member) bool { return m != leader && m != asked })]
+	ctx, id := sampledCaller(within(t, 20*time.Second), true)
+	if _, err := asked.raft.ChangeMembers(ctx, []troupe.Change{troupe.Remove(gone.id)}); err != nil {
+		t.Fatal(err)
+	}
+	again, failedID := sampledCaller(within(t, 20*time.Second), true)
+	if _, err := asked.raft.ChangeMembers(again, []troupe.Change{troupe.Promote(leader.id)}); err == nil {
+		t.Fatal("of a voter")
+	}
+	c.wait(t, []string{id}, fmt.Sprintf("raft.change internal at %d\n  raft.change.lead internal at %d\n", asked.id, leader.id))
+	spans := c.stop(t)
+	inTable(t, spans)
+	failed := 0
+	for _, s := range spans {
+		switch {
+		case s.Name == "raft.change.lead" && s.TraceID == id:
+			if !eventsAre(s, "raft.configuration") || s.Failed || s.Attributes["raft.changes"] == nil {
+				t.Errorf("the leader's part says %+v", s)
+			}
+		case s.Name == "raft.change" && s.TraceID == id:
+			if s.Failed || s.Attributes["raft.changes"] != fmt.Sprintf("remove %d", gone.id) || s.Attributes["raft.change.id"] == nil {
+				t.Errorf("the asked node's part says %+v", s)
+			}
+		case s.Name == "raft.change" && s.TraceID == failedID && s.Failed:
+			failed++
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d failed changes", failed)
+	}
+}
+
 func won(spans []span, node troupe.NodeID) []span {
 	return slices.DeleteFunc(slices.Clone(spans), func(s span) bool {
 		return s.Name != "raft.election" || s.Instance != fmt.Sprint(node) || s.Attributes["raft.outcome"] != "won"

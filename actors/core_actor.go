@@ -19,10 +19,11 @@ import (
 //
 //	OWNS      the engine, its timers, the proposals that wait for a leader or
 //	          were forwarded to one, the reads that have no index yet, a
-//	          bootstrap, elections by hand and transfers of leadership under
-//	          way, results that the network did not take yet; it starts and
+//	          bootstrap, elections by hand, transfers of leadership and changes of
+//	          the members under way, results that the network did not take yet; it starts and
 //	          stops streams and transfers of snapshots
-//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, and that their callers wait no longer;
+//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, changes of the members, and that
+//	          their callers wait no longer;
 //	          the messages of other nodes, and lost connections; notices:
 //	          durable, matched, applied, timer, snapshot built, sent, received,
 //	          installed; views of the machine; results that were not sent; that
@@ -54,6 +55,7 @@ type coreActor struct {
 	// bootstraps wait for the bootstrap under way.
 	bootstraps []*bootstrapRequest
 	leadership leadershipRequests
+	changes    changeRequests
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -219,6 +221,7 @@ func (c *coreActor) step() bool {
 	c.armRetry()
 	c.publish()
 	c.leadership.tellEnded()
+	c.changes.tellEnded()
 	c.runLeading()
 	c.attend()
 	return false // whatever comes next wakes it
@@ -287,24 +290,12 @@ func (c *coreActor) handle(item any) {
 	case *core.SnapshotInstalled:
 		c.tellOfSnapshot(item, "")
 		c.stepEngine(item)
-	case *bootstrapRequest:
-		c.beginBootstrap(item)
-	case *cancelBootstrap:
-		c.cancelBootstrap(item.id)
-	case *electRequest:
-		c.elect(item)
-	case *cancelElect:
-		c.cancelElect(item)
-	case *transferRequest:
-		c.transfer(item)
-	case *cancelTransfer:
-		c.cancelTransfer(item)
-	case *pauseRequest:
-		c.pauseElections(item)
 	case *leadingReturned:
 		if item.lapsed {
 			c.stepEngine(&core.RenewTerm{Term: item.term})
 		}
+	case *core.ChangeRequest:
+		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TransferRequest:
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TimeoutNow:
@@ -327,6 +318,33 @@ func (c *coreActor) handle(item any) {
 		if m, ok := item.(core.Message); ok {
 			observe.Stepped{Message: m, Leads: c.changed.Role == core.RoleLeader}.Tell(c.watch)
 		}
+	default:
+		c.handleRequest(item)
+	}
+}
+
+// handleRequest takes what a caller asks of the members and of who leads, and that he
+// waits no longer.
+func (c *coreActor) handleRequest(item any) {
+	switch item := item.(type) {
+	case *bootstrapRequest:
+		c.beginBootstrap(item)
+	case *cancelBootstrap:
+		c.cancelBootstrap(item.id)
+	case *electRequest:
+		c.elect(item)
+	case *cancelElect:
+		c.cancelElect(item)
+	case *transferRequest:
+		c.transfer(item)
+	case *cancelTransfer:
+		c.cancelTransfer(item)
+	case *pauseRequest:
+		c.pauseElections(item)
+	case *changeRequest:
+		c.changeMembers(item)
+	case *endChangeWait:
+		c.endChangeWait(item)
 	default:
 		panic("an unknown item in the core's inbox")
 	}
@@ -474,6 +492,8 @@ func (c *coreActor) finish() {
 			item.done(Handover{}, cause)
 		case *pauseRequest:
 			item.done(cause)
+		case *changeRequest:
+			item.done(ChangeOutcome{}, cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -483,6 +503,7 @@ func (c *coreActor) finish() {
 	c.reads.finish(c, cause)
 	c.endBootstraps(cause)
 	c.leadership.finish(cause)
+	c.changes.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
 }

@@ -64,6 +64,8 @@ func (s *proposalsInCore) pump() {
 		switch {
 		case c.changed.Role == core.RoleLeader:
 			s.propose()
+		case c.changed.Removed:
+			s.failWaiting(func(*Proposal) error { return core.ErrRemoved })
 		case c.changed.Leader == 0:
 			s.failWaiting(func(p *Proposal) error {
 				switch {
@@ -191,8 +193,8 @@ func (s *proposalsInCore) progress() { s.held.progress() }
 // forward sends the waiting ones to the leader.
 func (s *proposalsInCore) forward() {
 	c := s.core
-	to, known := s.leaderIdentity()
-	for known && !s.waiting.empty() && s.held.forwards() {
+	to := c.changed.LeaderIdentity
+	for !s.waiting.empty() && s.held.forwards() {
 		m := &core.ProposeRequest{Header: c.seen.header(to)}
 		s.batch = s.batch[:0]
 		bytes, traced := 0, 0
@@ -229,19 +231,6 @@ func (s *proposalsInCore) forward() {
 	}
 }
 
-// leaderIdentity says who the leader is: the voter of its node, if two
-// incarnations are members.
-func (s *proposalsInCore) leaderIdentity() (core.Identity, bool) {
-	configuration := &s.core.config.Configuration
-	var found core.Identity
-	for _, id := range configuration.Incarnations(s.core.changed.Leader) {
-		if found.IsZero() || configuration.IsVoter(id) {
-			found = id
-		}
-	}
-	return found, !found.IsZero()
-}
-
 // onChanged follows the leader.
 func (s *proposalsInCore) onChanged() {
 	s.held.progress()
@@ -258,8 +247,12 @@ func (s *proposalsInCore) onChanged() {
 func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 	c, h := s.core, m.Head()
 	// Rule 27: h.Cluster is what the sender has proved, unless it introduces.
-	if _, member := c.config.Configuration.Member(h.From); !member || h.Introduces || h.Cluster != c.seen.cluster() || h.To != c.self {
+	if h.Introduces || h.Cluster != c.seen.cluster() || h.To != c.self {
 		return
+	}
+	_, member := c.config.Configuration.Member(h.From)
+	if !member {
+		c.stepEngine(m) // rule 22: it tells one that was removed
 	}
 	observe.Passed{Proposals: len(m.Proposals), In: true}.Tell(c.watch)
 	for i := range m.Proposals {
@@ -270,7 +263,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 		switch {
 		case len(f.Data) > c.cfg.CommandBytesMax:
 			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: c.cfg.CommandBytesMax})
-		case c.changed.Role != core.RoleLeader:
+		case !member || c.changed.Role != core.RoleLeader:
 			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
 		default:
 			switch c.admission.Acquire(&p.room, p, sizeOf(f.Data), false) {

@@ -39,6 +39,13 @@ func (r *readsInCore) accept(read *Read) {
 
 // ask begins a request for all that wait.
 func (r *readsInCore) ask(c *coreActor) {
+	if c.changed.Removed {
+		for _, waiting := range []*readChain{&r.waiting, &r.byLease} {
+			for read := waiting.pop(); read != nil; read = waiting.pop() {
+				c.underWay.finish(read, stageCore, 0, core.ErrRemoved)
+			}
+		}
+	}
 	if c.changed.Leader == 0 {
 		return
 	}

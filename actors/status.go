@@ -106,6 +106,9 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 	if p.Answered != 0 {
 		p.LastContact = max(now.Sub(p.Answered), 0)
 	}
+	if p.CatchingUp {
+		p.CatchUpAge, p.CatchUpIdle = max(now.Sub(p.CatchUpSince), 0), max(now.Sub(p.CatchUpProgress), 0)
+	}
 	p.SendErrors = g.node.network.refusals(g.cfg.Group, p.ID)
 	for key, stream := range *g.streams.table.Load() {
 		if key.peer == p.Identity {

@@ -62,7 +62,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 		c.config.Configuration.Members = append(c.config.Configuration.Members, membership.Member{Identity: id(n)})
 		c.config.Configuration.Voters = append(c.config.Configuration.Voters, id(n))
 	}
-	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: term, Leader: 2})
+	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: term, Leader: 2, LeaderIdentity: id(2)})
 	return c, net
 }
 
@@ -82,7 +82,7 @@ func TestForwardedToALeadershipThatIsOver(t *testing.T) {
 	if c.proposals.needsRetry() {
 		t.Error("the leader leads on, and is given up")
 	}
-	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: 7, Leader: 2})
+	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: 7, Leader: 2, LeaderIdentity: c.changed.LeaderIdentity})
 	if !c.proposals.needsRetry() {
 		t.Fatal("the proposal waits for ever")
 	}
@@ -166,7 +166,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, net := followerCore(5)
 			c.inbox.Wake = func() {}
-			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
+			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1, LeaderIdentity: c.self})
 			if closed {
 				c.admission.Close()
 			}

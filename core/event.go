@@ -116,6 +116,42 @@ type TransferCancelled struct {
 // own. To who does not lead Term it is nothing.
 type RenewTerm struct{ Term Term }
 
+// ChangeOrder is what is asked for of the members, and under which conditions.
+type ChangeOrder struct {
+	// Order names the change and says what it does. Its Since is set by the leader.
+	membership.Order
+	// ExpectedTerm and ExpectedIndex, if not 0, refuse it in any other term, and if the
+	// configuration in force is that of another entry.
+	ExpectedTerm  Term
+	ExpectedIndex Index
+	// DryRun: it is only asked what would be appended.
+	DryRun bool
+	// Cancel: the change that is under way is to be given up. Nothing but ExpectedTerm
+	// counts beside it.
+	Cancel bool
+}
+
+// ChangeMembers asks for a change of the members, or for one to be given up. On
+// another node than the leader it is passed on, and on again where a leader leaves
+// office before it has answered: the order's ID keeps it one change. A ChangeEnded
+// command with the same ID tells what came of it, at once or later. An ID is used once
+// in the life of an engine.
+type ChangeMembers struct {
+	ID    uint64
+	Order ChangeOrder
+	// NoWait: it ends when the change's first entry is appended.
+	NoWait bool
+	// Time is the caller's wall clock in nanoseconds since 1970 UTC.
+	Time int64
+}
+
+// ChangeWaitEnded says that whoever asked for a ChangeMembers waits no more: its
+// ChangeEnded comes at once. The change goes on.
+type ChangeWaitEnded struct {
+	ID    uint64
+	Cause error
+}
+
 // TimerFired says that a timer came due. A firing whose generation is not that
 // of the timer's last ArmTimer is ignored.
 type TimerFired struct {
@@ -242,6 +278,8 @@ func (*PeerDown) isEvent()           {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
 func (*StoreBusy) isEvent()          {}
+func (*ChangeMembers) isEvent()      {}
+func (*ChangeWaitEnded) isEvent()    {}
 
 // Timer names a timer of the engine. There are no others.
 type Timer uint8
@@ -256,6 +294,8 @@ const (
 	// TimerTransfer: a transfer of leadership takes too long, or the leader wants a new
 	// term.
 	TimerTransfer
+	// TimerChange: ask the leader again for a change of the members.
+	TimerChange
 
 	timersEnd
 )
@@ -263,7 +303,7 @@ const (
 // Timers is how many timers there are.
 const Timers = int(timersEnd) - 1
 
-// String returns "election", "heartbeat", "forming" or "transfer".
+// String returns "election", "heartbeat", "forming", "transfer" or "change".
 func (t Timer) String() string {
-	return [...]string{"none", "election", "heartbeat", "forming", "transfer"}[t]
+	return [...]string{"none", "election", "heartbeat", "forming", "transfer", "change"}[t]
 }

@@ -98,6 +98,7 @@ func (e *Engine) onTransferLeadership(ev *TransferLeadership) {
 func (e *Engine) onTransferRequest(m *TransferRequest) {
 	w := transferWaiter{from: m.From, id: m.ID}
 	if _, member := e.configs.member(m.From, e.commit); e.role != RoleLeader || !member {
+		e.tellRemoved(m.From)
 		e.endWaiter(w, &TransferError{Reason: transferNotLeader, Leader: e.leader.ID})
 		return
 	}
@@ -388,6 +389,7 @@ func (e *Engine) endTransfer() []transferWaiter {
 		e.handOver.renewAt = e.now.Add(e.cfg.ElectionTimeout)
 	}
 	e.setTransferTimer()
+	e.leaderState.changes.look = true
 	return waiters
 }
 

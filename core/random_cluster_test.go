@@ -33,6 +33,7 @@ type randomCluster struct {
 	leaders   map[Term]Identity
 	proposed  int
 	faulty    bool
+	quiet     bool // nothing is proposed
 	members   []membership.Member
 	// pace is the longest step of the clock, in milliseconds.
 	pace int
@@ -290,7 +291,7 @@ func b2i(b bool) int {
 func (c *randomCluster) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 	for _, n := range c.nodes {
-		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
+		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer, TimerChange} {
 			if at, ok := n.timers[timer]; ok && n.alive && at.At <= n.now() {
 				delete(n.timers, timer)
 				n.step(&TimerFired{timer, at.Generation})
@@ -330,7 +331,7 @@ func (c *randomCluster) lose(a, b NodeID) {
 }
 
 func (c *randomCluster) propose(n *randomNode) {
-	if !n.alive {
+	if !n.alive || c.quiet {
 		return
 	}
 	ev := &Propose{}
@@ -415,7 +416,9 @@ func (n *randomNode) start() {
 	n.c.trace("node %d starts: %+v", n.id.ID, state)
 	n.engine = engine
 	n.engine.Start(n.now(), &n.out)
+	n.events = []Event{nil} // what comes of its commands waits until all are carried out
 	n.carryOut()
+	n.stepWaiting()
 }
 
 // crash loses what is not durable, but for a part of what was on its way.
@@ -481,9 +484,14 @@ func (n *randomNode) step(ev Event) {
 	if len(n.events) > 1 {
 		return
 	}
-	for len(n.events) > 0 {
+	n.stepNow(ev)
+	n.stepWaiting()
+}
+
+// stepWaiting goes on behind the event that was carried out.
+func (n *randomNode) stepWaiting() {
+	for n.events = n.events[1:]; len(n.events) > 0; n.events = n.events[1:] {
 		n.stepNow(n.events[0])
-		n.events = n.events[1:]
 	}
 }
 
@@ -578,7 +586,7 @@ func (n *randomNode) do(cmd Command) {
 		ok := to.alive && n.c.rand.IntN(3) > 0
 		meta := n.snapshot
 		if ok {
-			head := Header{Group: 1, Cluster: ClusterOf(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
+			head := Header{Group: 1, Cluster: ClusterOf(77), Introduces: cmd.Introduces, From: n.id, To: cmd.Peer.Identity, Term: cmd.Term}
 			to.step(arrived(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true}, to.engine))
 		}
 		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok, ""})

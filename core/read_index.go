@@ -159,6 +159,7 @@ func (e *Engine) onReadIndexRequest(m *ReadIndexRequest) {
 	if e.role == RoleLeader && e.refusesReader(m) {
 		return
 	}
+	e.tellRemoved(m.From)
 	if e.role != RoleLeader || e.contradiction != nil || m.Header.Term > e.hard.Term || len(e.reads.confirming)+len(e.reads.waiting) >= readsMax {
 		e.out.send(&ReadIndexResponse{Header: e.head(m.From), ID: m.ID})
 		return
@@ -247,6 +248,7 @@ func (e *Engine) failOldReads() {
 func (e *Engine) onPeerDown(ev *PeerDown) {
 	e.noteUnreachable(ev)
 	e.transferPeerDown(ev)
+	e.noteNodeDown(ev)
 	if ev.Class == ClassControl && ev.Node == e.leader.ID && e.role != RoleLeader {
 		for _, a := range e.reads.asked {
 			e.reads.failing = append(e.reads.failing, a.id)

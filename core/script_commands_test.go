@@ -29,7 +29,7 @@ func (w *world) scriptNodes(a scriptArgs) error {
 				w.limits.InflightMessagesMax = int(scriptNumber(v))
 			case "entries":
 				w.limits.EntriesPerMessageMax = int(scriptNumber(v))
-			case "learners", "priorities", "voters", "outgoing":
+			case "learners", "priorities", "empty", "voters", "outgoing":
 			default:
 				return fmt.Errorf("no option %s", k)
 			}
@@ -52,20 +52,30 @@ func (w *world) scriptCluster(a scriptArgs) error {
 		priorities = strings.Split(list, ",")
 	}
 	var c membership.Configuration
-	for i, id := range w.ids() {
+	empty := 0
+	if n, ok := a.keys["empty"]; ok {
+		empty = int(scriptNumber(n))
+	}
+	ids := w.ids()
+	ids = ids[:len(ids)-empty]
+	for i, id := range ids {
 		m := membership.Member{Identity: WorldIdentity(id)}
 		if i < len(priorities) {
 			m.Priority = uint32(scriptNumber(priorities[i]))
 		}
-		c.Members = append(c.Members, m)
-		if a.keys["voters"] == "" && int(id) <= len(w.nodes)-learners {
+		if empty > 0 {
+			m.Address = fmt.Sprintf("n%d:1", id)
+		}
+		if a.keys["voters"] == "" && int(id) <= len(ids)-learners {
 			c.Voters = append(c.Voters, WorldIdentity(id))
 		}
+		c.Members = append(c.Members, m)
 	}
 	c.Voters = append(c.Voters, scriptIdentities(a.keys["voters"])...)
 	c.Outgoing = scriptIdentities(a.keys["outgoing"])
 	first := Entry{LogID: LogID{1, 1}, Kind: EntryConfiguration, Data: c.Encode()}
-	for _, n := range w.nodes {
+	for _, id := range ids {
+		n := w.nodes[id]
 		n.disk = worldLog{hard: HardState{Term: 1, Cluster: WorldCluster}, commit: 1, entries: []Entry{first}}
 	}
 	return nil
@@ -282,6 +292,9 @@ var scriptKinds = map[string]func(Message) bool{
 	"identify-answer":  func(m Message) bool { _, ok := m.(*IdentifyResponse); return ok },
 	"timeout-now":      func(m Message) bool { _, ok := m.(*TimeoutNow); return ok },
 	"transfer-answer":  func(m Message) bool { _, ok := m.(*TransferResponse); return ok },
+	"change":           func(m Message) bool { _, ok := m.(*ChangeRequest); return ok },
+	"change-answer":    func(m Message) bool { _, ok := m.(*ChangeResponse); return ok },
+	"removed":          func(m Message) bool { _, ok := m.(*Removed); return ok },
 	"refusal":          func(m Message) bool { _, ok := m.(*Refusal); return ok },
 }
 
@@ -445,6 +458,12 @@ func (n *worldNode) printStatus() {
 	}
 	if s.ElectionsPaused {
 		line += ", paused"
+	}
+	if s.Change.State != ChangeIdle && !s.Bootstrapping {
+		line += fmt.Sprintf(", change %d %v", uint64(s.Change.ID), s.Change.State)
+	}
+	if s.Removed {
+		line += ", removed"
 	}
 	if s.UnknownToGroup {
 		line += ", unknown to its group"

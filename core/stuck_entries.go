@@ -86,6 +86,7 @@ func (e *Engine) takeAccepted(p *peer, accepted Index) {
 	accepted = min(accepted, e.log.last.Index)
 	if accepted > p.accepted {
 		p.acceptedAt, p.breakAfter, p.owed = e.now, e.cfg.HungLimit, 0
+		p.catchUp.progressAt = e.now
 	}
 	p.accepted = accepted
 }

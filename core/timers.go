@@ -50,6 +50,8 @@ func (e *Engine) onTimer(ev *TimerFired) {
 		d, act = &e.forming.timer, e.onFormingTimer
 	case TimerTransfer:
 		d, act = &e.transferTimer, e.onTransferTimer
+	case TimerChange:
+		d, act = &e.changes.timer, e.onChangeTimer
 	}
 	if ev.Generation != d.generation || d.armed == 0 {
 		return

@@ -38,6 +38,7 @@ const (
 	LeaderChanges       ID = "raft.leader.changes"
 	Departures          ID = "raft.leader.departures"
 	Transfers           ID = "raft.transfers"
+	Changes             ID = "raft.changes"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -152,6 +153,8 @@ var table = []Row{
 	{ID: Departures, Kind: Counter, Unit: "{leadership}", Description: "Leaderships of this node that have ended, by why: a higher term, a hand-over, no quorum, its disk, its state machine, entries that nobody accepted, its removal.",
 		When: onRead, Attributes: []Attribute{group, {KeyReason, Departed}}},
 	{ID: Transfers, Kind: Counter, Unit: "{transfer}", Description: "Transfers of leadership from this node to another, by hand or not, by how they ended.",
+		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: Changes, Kind: Counter, Unit: "{change}", Description: "Changes of the members that have ended while this node led, by how: they are complete, or were given up.",
 		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},

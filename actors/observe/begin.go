@@ -69,6 +69,11 @@ type (
 	// RunningLeading: the application's function is about to be called, because this
 	// node leads Term.
 	RunningLeading struct{ Term core.Term }
+	// ChangingMembers: the members are to be changed, as What says for people.
+	ChangingMembers struct {
+		Ctx  context.Context
+		What string
+	}
 	// Building: a snapshot is about to be written.
 	Building struct{}
 	// SendingSnapshot: a snapshot is about to be sent to a peer.
@@ -158,6 +163,14 @@ func (b Recovering) Begin(w *Watch) (s Span) {
 func (b Bootstrapping) Begin(w *Watch) (s Span) {
 	if t := w.traced(); t != nil {
 		s.Context = t.rare(b.Ctx, tracing.Bootstrap, tracing.MembersKey.Int(b.Members))
+	}
+	return s
+}
+
+// Begin begins b.
+func (b ChangingMembers) Begin(w *Watch) (s Span) {
+	if t := w.traced(); t != nil {
+		s.Context = t.changingMembers(&b)
 	}
 	return s
 }

@@ -219,6 +219,14 @@ type (
 		Span Span
 		Err  error
 	}
+	// MembersChanged: the change that was asked for has ended, or goes on, with the
+	// configuration of entry Index; or Err says why not.
+	MembersChanged struct {
+		Span   Span
+		Change membership.ChangeID
+		Index  core.Index
+		Err    error
+	}
 	// Built: a snapshot is written; or Err says why not.
 	Built struct {
 		Span Span

@@ -46,6 +46,7 @@ type groupMeter struct {
 		snapshots [snapshotOperations][2]atomic.Int64
 		transfers [len(core.Progress{}.Transfers)]atomic.Int64
 		departed  [len(core.DepartureCounts{})]atomic.Int64
+		changes   [len(core.Progress{}.Changes)]atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -134,6 +135,11 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 	if p.Departures != b.Departures {
 		for reason, n := range p.Departures {
 			m.counts.departed[reason].Store(int64(n))
+		}
+	}
+	if p.Changes != b.Changes {
+		for outcome, n := range p.Changes {
+			m.counts.changes[outcome].Store(int64(n))
 		}
 	}
 	m.stages.mu.Lock()
@@ -226,6 +232,7 @@ func (m *groupMeter) observe(k *sink) {
 	put(metrics.LeaderChanges, c.leaders.Load())
 	counted(metrics.Departures, metrics.KeyReason, metrics.Departed, c.departed[:])
 	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
+	counted(metrics.Changes, metrics.KeyOutcome, metrics.Outcomes, c.changes[:])
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])

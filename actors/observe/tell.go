@@ -236,6 +236,13 @@ func (e Asking) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e MembersChanged) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.membersChanged(&e)
+	}
+}
+
+// Tell tells w of e.
 func (e LeadershipMoved) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.leadershipMoved(&e)

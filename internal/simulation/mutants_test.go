@@ -504,9 +504,9 @@ var mutants = []mutant{
 		"./core TestQuietPeriodAndSoleVoter",
 	},
 	{
-		"a change before a commit in the own term", "rule 21", "core/bootstrap.go",
-		"at.Index > e.commit || e.commit < e.leaderState.first {\n\t\treturn\n",
-		"at.Index > e.commit {\n\t\treturn\n",
+		"a change before a commit in the own term", "rule 21", "core/change_order.go",
+		"latest().Index <= e.commit && e.commit >= e.leaderState.first && e",
+		"latest().Index <= e.commit && e",
 		"./core TestChangeWaitsForTheOwnTerm",
 	},
 	{

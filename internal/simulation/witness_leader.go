@@ -27,7 +27,7 @@ func (w *witness) elected() {
 	l.first, l.half, l.earlier = w.before.Last+1, 0, 0
 	k := &w.before.Configuration
 	w.sees(electedInJoint, k.Configuration.Joint())
-	w.sees(bootstrapContinued, len(k.Configuration.Wanted) > 0 && k.Term+1 < w.after.Term)
+	w.sees(bootstrapContinued, k.Configuration.Target.IsFounding() && k.Term+1 < w.after.Term)
 }
 
 // leads looks at a step of a leader.
@@ -79,8 +79,11 @@ func (w *witness) asksForGrant(m *core.IdentifyRequest) {
 
 // exchanged reports whether one wanted member was exchanged for another incarnation.
 func exchanged(was, is *membership.Configuration) bool {
-	for i := range is.Wanted {
-		if is.Wanted[i].ID == was.Wanted[i].ID && is.Wanted[i].Incarnation != was.Wanted[i].Incarnation {
+	if !was.Target.IsFounding() || !is.Target.IsFounding() || len(was.Target.Members) != len(is.Target.Members) {
+		return false
+	}
+	for i, m := range is.Target.Members {
+		if old := was.Target.Members[i]; old.ID == m.ID && old.Incarnation != m.Incarnation {
 			return true
 		}
 	}

@@ -112,5 +112,5 @@ func (w *witness) reconfigures() {
 	was, is := &before.Configuration, &after.Configuration
 	w.sees(jointFinishedByAnother, was.Joint() && !is.Joint() && before.Term < after.Term)
 	w.sees(leaderOutside, was.Joint() && !is.IsVoter(w.identity()))
-	w.sees(wantedExchanged, len(is.Wanted) > 0 && len(is.Wanted) == len(was.Wanted) && !is.Equal(was) && !is.Joint() && exchanged(was, is))
+	w.sees(wantedExchanged, !is.Joint() && exchanged(was, is))
 }

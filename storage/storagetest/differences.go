@@ -152,8 +152,8 @@ func sameConfiguration(got, want *core.ConfigurationAt) error {
 	switch {
 	case got.LogID != want.LogID:
 		return different("it is said to be of entry %v", got.LogID)
-	case len(a.Members) != len(b.Members) || len(a.Wanted) != len(b.Wanted):
-		return different("%d members and %d wanted, want %d and %d", len(a.Members), len(a.Wanted), len(b.Members), len(b.Wanted))
+	case len(a.Members) != len(b.Members) || len(wanted(a)) != len(wanted(b)):
+		return different("%d members and %d wanted, want %d and %d", len(a.Members), len(wanted(a)), len(b.Members), len(wanted(b)))
 	case !slices.Equal(a.Voters, b.Voters) || !slices.Equal(a.Outgoing, b.Outgoing):
 		return different("voters %v, outgoing %v, want %v, %v", a.Voters, a.Outgoing, b.Voters, b.Outgoing)
 	case a.Founding != b.Founding:
@@ -164,12 +164,26 @@ func sameConfiguration(got, want *core.ConfigurationAt) error {
 			return different("member %s, want %s", memberParts(m), memberParts(n))
 		}
 	}
-	for i := range a.Wanted {
-		if m, n := &a.Wanted[i], &b.Wanted[i]; !sameMember(m, n) {
+	for i := range wanted(a) {
+		if m, n := &a.Target.Members[i], &b.Target.Members[i]; !sameMember(m, n) {
 			return different("wanted %s, want %s", memberParts(m), memberParts(n))
 		}
 	}
+	switch {
+	case !a.Target.Equal(b.Target):
+		return different("target %+v, want %+v", a.Target, b.Target)
+	case a.Last != b.Last:
+		return different("outcome %+v, want %+v", a.Last, b.Last)
+	}
 	return nil
+}
+
+// wanted are the members of a configuration's target.
+func wanted(c *membership.Configuration) []membership.Member {
+	if c.Target == nil {
+		return nil
+	}
+	return c.Target.Members
 }
 
 func sameMember(a, b *membership.Member) bool {
