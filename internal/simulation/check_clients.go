@@ -104,6 +104,7 @@ func (c *checker) expected(w *work, err error) {
 			c.fail(ruleGroupFailed, "%v: %v", w.replica, err)
 		}
 	case errors.As(err, &large) && w.tooLarge:
+	case errors.Is(err, core.ErrRemoved) && (w.replica.removed || w.replica.status.Removed):
 	default:
 		c.fail(ruleBadError, "%v: %v", w.replica, err)
 	}

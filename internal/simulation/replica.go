@@ -25,6 +25,8 @@ type replica struct {
 	requests []*request
 	// leaving: the group stops while its process goes on, and ended: it has.
 	leaving, ended bool
+	// removed: its group has told it that it is no member any more.
+	removed bool
 	// again: it ran before in this process.
 	again bool
 }
