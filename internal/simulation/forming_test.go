@@ -33,6 +33,7 @@ type forming struct {
 	wiped   int
 	slow    bool  // a disk takes 2.5 s for each write
 	kinds   []int // of what goes wrong here
+	late    bool  // one node is asked when grants have run out
 }
 
 // script is what starts a node and calls Bootstrap until it gets nil.
@@ -82,6 +83,7 @@ func newForming(seed uint64) *forming {
 	}
 	// As with faults, a random half of the kinds comes often.
 	f.kinds = r.Perm(troubleKinds)[:troubleKinds/2]
+	f.late = !f.slow && p.nodes > 1 && chance(r, 20)
 	f.list = s.members()
 	f.calm = s.clock.now.Add(time.Millisecond)
 	return f
@@ -95,16 +97,20 @@ func (f *forming) run() error {
 			forming: f, node: n, ask: pick(r, s.plan.election, 3_000*millisecond, 30_000*millisecond, time.Hour), twice: chance(r, 20),
 			pause: pick(r, 10*millisecond, 300*millisecond, 3_000*millisecond),
 		}
-		if chance(r, 40) {
+		switch {
+		case f.late:
+			c.ask = time.Hour
+		case chance(r, 40):
 			c.patience = pick(r, 500*millisecond, 5_000*millisecond, 12_000*millisecond)
-			if f.slow { // whoever waits for less than some writes gets nowhere
-				c.patience = 30_000 * millisecond
-			}
 		}
 		f.scripts = append(f.scripts, c)
 		s.clock.after(millisecond+span{0, f.within}.draw(r), nil, c.start)
 	}
-	if chance(r, 70) {
+	switch {
+	case f.late:
+		f.calm = s.clock.now.Add(f.within + 60_000*millisecond)
+		f.lateAnswers(s.nodes[r.IntN(len(s.nodes))])
+	case chance(r, 70):
 		f.calm = s.clock.now.Add(f.within + span{0, pick(r, 500*millisecond, 5_000*millisecond, 40_000*millisecond)}.draw(r))
 		f.trouble(pick(r, 20*millisecond, 200*millisecond, 2_000*millisecond))
 	}
@@ -151,7 +157,11 @@ func (c *script) call(l *life) {
 		c.ends(l, err)
 	})
 	if c.patience > 0 {
-		s.clock.after(c.patience, l, func() {
+		patience := c.patience
+		if c.forming.slow && s.clock.now >= c.forming.calm { // who waits for less than some writes gets nowhere
+			patience = 30_000 * millisecond
+		}
+		s.clock.after(patience, l, func() {
 			if !ended {
 				cancel()
 			}
@@ -192,29 +202,50 @@ func (f *forming) trouble(every time.Duration) {
 	})
 }
 
-// troubleKinds is how many kinds of trouble there are.
-const troubleKinds = 6
+// lateAnswers lets what is asked of one node arrive about when the attempt runs out: it
+// answers in another one, and before it hears of that.
+func (f *forming) lateAnswers(n *node) {
+	s, r := f.sim, f.rand
+	for _, other := range s.nodes {
+		if other != n {
+			d := span{5_000 * millisecond, 25_000 * millisecond}.draw(r)
+			s.fabric.slow[other.id][n.id] += d
+			s.faults.duringFor(f.calm.Sub(s.clock.now), func() { s.fabric.slow[other.id][n.id] -= d })
+		}
+	}
+}
+
+// The kinds of trouble.
+const (
+	troubleCrash = iota
+	troubleWipe
+	troubleLoss
+	troubleBlock
+	troubleLate
+	troubleDisk
+	troubleKinds
+)
 
 func (f *forming) oneTrouble(n, other *node) {
 	s, r := f.sim, f.rand
 	lasts := span{0, pick(r, 50*millisecond, 1_000*millisecond, 12_000*millisecond)}.draw(r)
 	switch f.kinds[r.IntN(len(f.kinds))] {
-	case 0:
+	case troubleCrash:
 		f.crash(n, lasts)
-	case 1:
+	case troubleWipe:
 		f.wipe(n, lasts)
-	case 2:
+	case troubleLoss:
 		s.fabric.lose(n.id, other.id, 0)
-	case 3:
+	case troubleBlock:
 		if n != other {
 			s.fabric.block(n.id, other.id)
 			s.faults.duringFor(lasts, func() { s.fabric.unblock(n.id, other.id) })
 		}
-	case 4:
+	case troubleLate:
 		// Answers come late: behind a release, or when the grant has run out.
 		s.fabric.slow[n.id][other.id] += lasts
 		s.faults.duringFor(lasts, func() { s.fabric.slow[n.id][other.id] -= lasts })
-	case 5:
+	case troubleDisk:
 		n.diskHangs = s.clock.now.Add(lasts)
 	}
 }

@@ -78,7 +78,11 @@ func (o *operator) acts() {
 	o.count++
 	switch k := o.rand.IntN(10); {
 	case k < 5:
-		o.transfers(r, actors.Transfer{To: core.NodeID(o.rand.IntN(len(o.sim.nodes) + 2)), ByHand: chance(o.rand, 50)}, func(error) {})
+		to := core.NodeID(o.rand.IntN(len(o.sim.nodes) + 2))
+		o.transfers(r, actors.Transfer{To: to, ByHand: chance(o.rand, 50)}, func(error) {})
+		if to > 0 && int(to) <= len(o.sim.nodes) && chance(o.rand, 20) {
+			o.pausesSoon(r.group, o.sim.nodes[to-1])
+		}
 	case k < 7:
 		o.elects(r)
 	case k < 9:
@@ -158,6 +162,16 @@ func (o *operator) pauses(r *replica, paused bool) {
 	o.paused[r.seat()] = paused
 	q := o.asks(r, "to pause: %v", paused)
 	r.raft.PauseElections(paused, func(err error) { q.ends(err) })
+}
+
+// pausesSoon pauses a node's elections before its leader may know of it.
+func (o *operator) pausesSoon(g *group, n *node) {
+	s := o.sim
+	s.clock.after(span{0, 3 * s.plan.netDelay.high}.draw(o.rand), nil, func() {
+		if r := g.on(n); r != nil && !r.stopping && !s.faults.healed {
+			o.pauses(r, true)
+		}
+	})
 }
 
 // stops stops a node in order, as troupe.Node.Shutdown does: its groups hand over

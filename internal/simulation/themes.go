@@ -72,7 +72,7 @@ func (p *plan) drawChurn(r *rand.Rand) {
 // some. Votes take several time-outs, and writes of one leader are under way when
 // the next one comes, who may be the same.
 func (p *plan) drawSlowDisks(r *rand.Rand) {
-	p.groups = max(p.groups, pick(r, 1, 2))
+	p.groups = max(p.groups, pick(r, 1, 2, 3))
 	p.slowWrite = span{p.election / 8, p.election * time.Duration(pick(r, 1, 2, 3))}
 	p.slowDisks = pick(r, p.nodes, 1+r.IntN(p.nodes))
 	p.limits.BatchEntriesMax = max(p.limits.BatchEntriesMax, 10)
@@ -81,6 +81,7 @@ func (p *plan) drawSlowDisks(r *rand.Rand) {
 	p.faultsFor = 60 * p.election
 	p.faultEvery = 3 * p.election
 	p.weights[faultDiskSlow], p.weights[faultDiskHangs] = 0, 0
+	p.weights[faultCrash] = 4 // in the middle of a batch of several groups
 	if p.slowDisks < p.nodes {
 		p.weights[faultIsolateLeader], p.weights[faultPause] = 2, 2
 	}
@@ -151,6 +152,7 @@ func (p *plan) drawHands(r *rand.Rand) {
 	p.group.HeartbeatInterval = p.heartbeat
 	p.leaseReads, p.staleReads = 60, 10
 	p.only(faultPause, faultOneWay, faultLinks, faultDelay, faultDiskHangs)
+	p.weights[faultOneWay], p.weights[faultDelay] = 2, 3
 	p.faultEvery = p.election
 	p.faultsFor = 50 * p.election
 }
