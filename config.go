@@ -26,6 +26,11 @@ type Config struct {
 	// the id of a cluster that is begun here. Default zero: the cluster that the
 	// data or the first leader names.
 	Cluster ClusterID
+	// OnLeading, if not nil, is called when this node has become the leader, and is to
+	// return when its context ends: with it a job runs on one node of the group at a
+	// time. [LeadingFunc] says what is promised. The members of a group need not all have
+	// one. Default nil.
+	OnLeading LeadingFunc
 
 	// ElectionTimeout: a follower campaigns when it has heard of no leader for a
 	// time that is drawn from one to two election time-outs. A follower also

@@ -71,9 +71,17 @@
 // invariant stops the group. [Raft.Done] and [Raft.Err] tell it, and nothing is
 // restarted without the application's knowledge. The other members go on.
 //
+// # Leading
+//
+// A job that is to run on exactly one node runs where the leader is:
+// [Config.OnLeading] is called there, with a context that ends when another node may be
+// elected, and with the term as a fencing token. [LeadingFunc] says what is promised.
+// [Raft.Leader] tells who leads, and [Raft.TransferLeadership] moves it.
+//
 // # Stopping
 //
-// [Raft.Shutdown] and [Node.Shutdown] hand over what this node leads, and answer
-// every waiting call before they return. Whoever opened the stores closes them afterwards. A process that is
-// killed instead loses nothing that was acknowledged.
+// [Raft.Shutdown] and [Node.Shutdown] hand over what this node leads, answer every
+// waiting call, and wait for the job of the leader, before they return. Whoever opened
+// the stores closes them afterwards. A process that is killed instead loses nothing that
+// was acknowledged.
 package troupe

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -26,6 +27,11 @@ var (
 	// The group waits for [Raft.Bootstrap] here or elsewhere. If a context has
 	// ended meanwhile, the error wraps the error of the context too.
 	ErrNoCluster = core.ErrNoCluster
+	// ErrRemoved: this node was removed from the group. Nothing happened, and its data is
+	// as it was.
+	ErrRemoved = core.ErrRemoved
+	// ErrNoChange: no change of the members is under way that could be given up.
+	ErrNoChange = core.ErrNoChange
 	// ErrCorrupt is wrapped by every error that says that stored data is damaged.
 	ErrCorrupt = core.ErrCorrupt
 )
@@ -37,7 +43,8 @@ type (
 	//   - Leader: who leads, 0 if that is not known;
 	//   - Term: the term of this node.
 	NotLeaderError = core.NotLeaderError
-	// UnknownOutcomeError: it is not known what became of the write.
+	// UnknownOutcomeError: it is not known what became of the write, or of the request
+	// to pause elections.
 	//
 	//   - Cause: why nobody knows, the error of a context for instance.
 	UnknownOutcomeError = core.UnknownOutcomeError
@@ -88,10 +95,55 @@ type (
 	//
 	//   - Reason: why, an ElectRefusal such as [ElectUnderLeader];
 	//   - Leader: who leads, 0 if that is not why;
-	//   - Text: more, for people.
+	//   - UnderWay: the node campaigns all the same, and may lead by that:
+	//     [MayHaveHappened];
+	//   - Text: more, for people;
+	//   - Cause: the error of the caller's context, if that is why.
 	ElectError = core.ElectError
 	// ElectRefusal is why an election by hand has failed.
 	ElectRefusal = core.ElectRefusal
+	// StillRunningError: a group, or a node on the same log store, has not ended yet. It
+	// cannot be started again, and its store cannot be closed.
+	//
+	//   - Node, Group: which one, Group 0 if it is the node;
+	//   - Call: the call that has not returned, "apply" for instance; empty while none
+	//     is out;
+	//   - Since: when that call was made.
+	StillRunningError = core.StillRunningError
+	// ChangeError: the members cannot be changed like that, and nothing was appended.
+	//
+	//   - Reason: what is wrong, a ChangeReason such as [ChangeLastVoter];
+	//   - Change: the change that is wrong, zero if it is not one alone;
+	//   - Node: the node that stands in the way, 0 if none does;
+	//   - Text: more, for people.
+	ChangeError = membership.ChangeError
+	// ChangeReason is what is wrong with a change of the members.
+	ChangeReason = membership.ChangeReason
+	// ChangeInProgressError: another change of the members is under way, or can not be
+	// given up any more.
+	//
+	//   - Change, What: which one, and what it does, for people;
+	//   - Age: for how long it has been under way;
+	//   - Joint: it can only be finished.
+	ChangeInProgressError = core.ChangeInProgressError
+	// NotCaughtUpError: a node that was to come did not answer, or did not catch up, in
+	// time. The change was given up, and no voter has come or gone.
+	//
+	//   - Change, Node: which change, and which node;
+	//   - Lag: how many entries the node lacks;
+	//   - LastContact: how long ago it last answered, -1 if it never did;
+	//   - Text: more, for people.
+	NotCaughtUpError = core.NotCaughtUpError
+	// ConfigurationChangedError: the configuration that the request insisted on is not in
+	// force. Nothing was appended.
+	//
+	//   - Expected, Index: the index that was expected, and that of the one in force.
+	ConfigurationChangedError = core.ConfigurationChangedError
+	// ChangeCancelledError: the change was given up while it was catching up.
+	//
+	//   - Change: which one;
+	//   - Yielded: for another change.
+	ChangeCancelledError = core.ChangeCancelledError
 	// WrongNodeError: a store was opened for another node than its own.
 	//
 	//   - Store: which one;
@@ -99,9 +151,9 @@ type (
 	WrongNodeError = storage.WrongNodeError
 )
 
-// MayHaveHappened reports whether a write or a transfer that failed with err may
-// have been carried out all the same, now or later. It is false for nil: that did
-// happen.
+// MayHaveHappened reports whether a request that failed with err, such as a write, a
+// transfer or an election, may have been carried out all the same, now or later. It is
+// false for nil: that did happen. Of errors that were joined, one is enough.
 func MayHaveHappened(err error) bool { return core.MayHaveHappened(err) }
 
 // ConfigError names the field of a configuration, or the argument of a call, and the

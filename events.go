@@ -84,13 +84,16 @@ const (
 	EventConfigurationChanged = core.NoticeConfigurationChanged
 	// EventSnapshotBuilt: this node has made a snapshot up to Index.
 	EventSnapshotBuilt = core.NoticeSnapshotBuilt
-	// EventSnapshotSent: Peer has the snapshot up to Index.
+	// EventSnapshotSent: Peer has the snapshot up to Index. Text tells how often that
+	// failed before, if it did.
 	EventSnapshotSent = core.NoticeSnapshotSent
 	// EventSnapshotInstalled: this node's state machine was replaced by the snapshot
 	// up to Index.
 	EventSnapshotInstalled = core.NoticeSnapshotInstalled
 	// EventSnapshotFailed: a snapshot could not be made, or its transfer to Peer has
-	// ended early and will be tried again; Text says why where it is known.
+	// ended early and will be tried again; Text says why where it is known. Of transfers
+	// that Peer cannot store, or that cannot be read here, the first is told: they are
+	// tried again after pauses that grow to 16 election time-outs.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
 	// over to Peer. Text says why if nobody has asked for it.
@@ -108,6 +111,27 @@ const (
 	// EventElectionsPaused: this node leads Term, and the elections of every other
 	// voter are paused: nobody takes over if it fails.
 	EventElectionsPaused = core.NoticeElectionsPaused
+	// EventLeadingStarted: Config.OnLeading was called on this node, for Term.
+	EventLeadingStarted = core.NoticeLeadingStarted
+	// EventLeadingEnded: the function that was called for Term has ended. Text says what
+	// had ended its context before, or with what it panicked; it is "" if it returned by
+	// itself.
+	EventLeadingEnded = core.NoticeLeadingEnded
+	// EventLeadingOverdue: the context of that function ended an election time-out ago,
+	// and it has not returned: it may run beside one on another node.
+	EventLeadingOverdue = core.NoticeLeadingOverdue
+	// EventChangeStarted: this node leads Term, and has begun the change of the members
+	// that Text tells, with the entry at Index.
+	EventChangeStarted = core.NoticeChangeStarted
+	// EventChangeEnded: the change of the members that Text tells is complete, with the
+	// entry at Index.
+	EventChangeEnded = core.NoticeChangeEnded
+	// EventChangeGivenUp: the change of the members that Text tells was given up, with the
+	// entry at Index.
+	EventChangeGivenUp = core.NoticeChangeGivenUp
+	// EventRemoved: this node is no member of the group any more. The committed
+	// configuration at Index of Term does not have it.
+	EventRemoved = core.NoticeRemoved
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )
@@ -118,7 +142,7 @@ const eventsMax = 1024
 // Events yields what happens from the call on, in order, for one loop. A reader that
 // falls behind by more than 1,024 events loses the oldest, and the next event says
 // how many. Events ends with ctx, or after the last event of a group that has
-// stopped.
+// stopped, or was killed and waits for a call that hangs.
 func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 	queue := newEventQueue(eventsMax)
 	// The end of ctx also frees a queue that nobody ever loops over.
@@ -137,6 +161,10 @@ func (r *Raft) Events(ctx context.Context) iter.Seq[Event] {
 			select {
 			case <-queue.wakeUp:
 			case <-ctx.Done():
+			case <-r.hung():
+				if queue.empty() {
+					return
+				}
 			case <-r.Done():
 				if queue.empty() {
 					return

@@ -26,6 +26,9 @@ func fill(v reflect.Value, n *uint64) {
 		for i := range v.Len() {
 			fill(v.Index(i), n)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
 	case reflect.Array:
 		v.Index(0).SetUint(*n % 256)
 	case reflect.Map:

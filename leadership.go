@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
@@ -69,6 +70,8 @@ const (
 	ElectTooFewVotes = core.ElectTooFewVotes
 	// ElectAnotherWon: another node leads now.
 	ElectAnotherWon = core.ElectAnotherWon
+	// ElectTimedOut: the caller's context has ended.
+	ElectTimedOut = core.ElectTimedOut
 )
 
 // TransferLeadership hands the leadership of the group to another voter, or to the
@@ -77,8 +80,9 @@ const (
 // the leader does it.
 //
 // The leader lets the target catch up, stops admitting proposals when it is near, and
-// tells it to campaign when it has the whole log. TransferLeadership returns nil when the target has committed
-// an entry as the leader. Then this node's [Status] shows that leader, or a later one.
+// tells it to campaign when it has the whole log. TransferLeadership returns nil when
+// the target has committed an entry as the leader. Then this node's [Status] shows that
+// leader, or a later one, unless it has not heard of any for an election time-out.
 // Writes wait meanwhile, for a few milliseconds. They fail only if they want to:
 // with [FailWithoutLeader], or with [ExpectedTerm].
 //
@@ -116,8 +120,10 @@ func (r *Raft) transfer(ctx context.Context, t actors.Transfer) error {
 	}
 	if !t.Own {
 		// The answer of another node may be faster than the new leader's first word. It
-		// has happened, whatever becomes of this wait.
-		_ = r.Wait(ctx, func(s Status) bool { return s.Term >= a.handover.Term && s.Leader != 0 })
+		// has happened, whatever becomes of this wait: this node may be cut off by now.
+		heard, stop := context.WithTimeout(ctx, r.config.ElectionTimeout)
+		defer stop()
+		_ = r.Wait(heard, func(s Status) bool { return s.Term >= a.handover.Term && s.Leader != 0 })
 	}
 	return nil
 }
@@ -129,8 +135,9 @@ func (r *Raft) transfer(ctx context.Context, t actors.Transfer) error {
 // Under a leader that lives Elect is an *ElectError that names the leader: then
 // TransferLeadership is the way.
 //
-// If it does not become the leader the error is an *ElectError, or wraps ctx.Err(). In
-// the latter case the campaign goes on.
+// If it does not become the leader the error is an *ElectError that says why. One whose
+// context ended while it campaigned says by [MayHaveHappened] that it may lead yet. If it
+// still waited for a promise or for its quiet period then, it does not campaign.
 func (r *Raft) Elect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return nothingDone(err)
@@ -141,8 +148,8 @@ func (r *Raft) Elect(ctx context.Context) error {
 	case err := <-elected:
 		return err
 	case <-ctx.Done():
-		cancel()
-		return fmt.Errorf("troupe: the election goes on: %w", ctx.Err())
+		cancel(ctx.Err())
+		return <-elected // at once
 	}
 }
 
@@ -151,6 +158,9 @@ func (r *Raft) Elect(ctx context.Context) error {
 // leads. A pause is not kept over a restart. While the elections of every voter but
 // the leader are paused nobody takes over, and the leader says so by
 // [EventElectionsPaused].
+//
+// If ctx ends first the error is an *UnknownOutcomeError: what was asked for is done all
+// the same, soon, or the group has ended before.
 func (r *Raft) PauseElections(ctx context.Context, paused bool) error {
 	if err := ctx.Err(); err != nil {
 		return nothingDone(err)
@@ -161,7 +171,7 @@ func (r *Raft) PauseElections(ctx context.Context, paused bool) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("troupe: the request to pause elections is under way: %w", ctx.Err())
+		return &UnknownOutcomeError{Cause: fmt.Errorf("the request to pause elections is under way: %w", ctx.Err())}
 	}
 }
 
@@ -189,6 +199,16 @@ func (r *Raft) handOver(ctx context.Context) error {
 		}
 		t.Not = append(t.Not, failed.To)
 	}
+}
+
+// mostOf is ctx with a deadline that leaves a quarter of the time for what comes behind:
+// a hand-over that nobody answers is not to cost the orderly stop.
+func mostOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)*3/4)
 }
 
 // heardOfAVoter reports whether any other voter has answered the leader, or there is

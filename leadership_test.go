@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,23 @@ func TestTransferLeadership(t *testing.T) {
 	}
 	if got := c.leader().read(t); len(got) != 9 {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestTransferAskedOfANodeThatIsCutOff: the leader tells whoever asked that it is done,
+// and the new leader's word never comes.
+func TestTransferAskedOfANodeThatIsCutOff(t *testing.T) {
+	c := formed(t, 3, config())
+	leader, asked := c.leader(), c.follower()
+	target := c.members[slices.IndexFunc(c.members, func(m *member) bool { return m != leader && m != asked })]
+	c.hub.Hold(target.id, asked.id)
+	c.hub.Hold(asked.id, target.id)
+	ctx := within(t, 20*time.Second)
+	if err := asked.raft.TransferLeadership(ctx, target.id); err != nil || ctx.Err() != nil {
+		t.Errorf("%v; time left: %v", err, ctx.Err() == nil)
+	}
+	if s := asked.raft.Status(); s.Leader == target.id {
+		t.Error("it is not cut off")
 	}
 }
 
@@ -98,6 +116,57 @@ func TestTransferErrors(t *testing.T) {
 	}
 }
 
+// endedContext shows its end only to those who wait for it.
+type endedContext struct {
+	context.Context
+	asked atomic.Bool
+}
+
+func (c *endedContext) Done() <-chan struct{} {
+	ended := make(chan struct{})
+	close(ended)
+	return ended
+}
+
+func (c *endedContext) Err() error {
+	if !c.asked.Swap(true) {
+		return nil
+	}
+	return context.Canceled
+}
+
+// TestLeadershipRequestsMayHaveHappened: a caller that waits no more is told whether what
+// it asked for goes on.
+func TestLeadershipRequestsMayHaveHappened(t *testing.T) {
+	c := formed(t, 3, config())
+	leader, follower := c.leader(), c.follower()
+	// The answer is there before its caller looks for it once in a very long while.
+	for err := error(nil); err == nil; {
+		if err = follower.raft.PauseElections(&endedContext{Context: t.Context()}, true); err != nil && (!troupe.MayHaveHappened(err) || !errors.Is(err, context.Canceled)) {
+			t.Errorf("a pause: %v", err)
+		}
+	}
+	if err := follower.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.ElectionsPaused }); err != nil {
+		t.Errorf("the pause did not come: %v", err)
+	}
+	if err := follower.raft.PauseElections(within(t, 20*time.Second), false); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.members {
+		if m != follower {
+			m.raft.Kill()
+		}
+	}
+	if err := follower.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Leader == 0 && s.Role != troupe.RoleFollower }); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody votes for it, and it goes on.
+	err := follower.raft.Elect(&endedContext{Context: t.Context()})
+	if e := asError[*troupe.ElectError](t, err); e.Reason != troupe.ElectTimedOut || !errors.Is(err, context.Canceled) || troupe.MayHaveHappened(err) != e.UnderWay {
+		t.Errorf("a campaign after node %d: %v", leader.id, err)
+	}
+}
+
 // TestElectByHand: refused under a leader that lives, and a node may be kept from it.
 func TestElectByHand(t *testing.T) {
 	c := formed(t, 3, config())
@@ -150,6 +219,35 @@ func TestShutdownHandsOver(t *testing.T) {
 	for _, m := range c.running() {
 		if s := m.raft.Status(); s.Leader != 0 && s.Leader != leader.id {
 			t.Errorf("node %d knows node %d as the leader after a kill", m.id, s.Leader)
+		}
+	}
+}
+
+// TestShutdownInSpiteOfAHandOver: nobody takes over, and the stop is in time all the same.
+func TestShutdownInSpiteOfAHandOver(t *testing.T) {
+	for name, stop := range map[string]func(m *member, ctx context.Context) error{
+		"of the group": func(m *member, ctx context.Context) error { return m.raft.Shutdown(ctx) },
+		"of the node":  func(m *member, ctx context.Context) error { return m.raft.Node().Shutdown(ctx) },
+	} {
+		c := formed(t, 3, slowElections())
+		leader := c.leader()
+		if err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool {
+			return !slices.ContainsFunc(s.Peers, func(p troupe.PeerStatus) bool { return p.LastContact < 0 })
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range c.members {
+			if m != leader {
+				c.hub.Hold(leader.id, m.id)
+			}
+		}
+		if err := stop(leader, within(t, 2*time.Second)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		select {
+		case <-leader.raft.Done():
+		default:
+			t.Errorf("%s: it has not stopped", name)
 		}
 	}
 }

@@ -98,13 +98,15 @@ type Node struct {
 	config NodeConfig
 
 	mu      sync.Mutex
-	groups  map[GroupID]*Raft
+	groups  map[GroupID]*Raft // nil when the node stops: ending has them then
+	ending  map[GroupID]*Raft
 	stop    sync.Once
 	stopped chan struct{}
 }
 
 // NewNode starts a node without a group. It starts config.Network with the
-// identity of config.Log.
+// identity of config.Log. While another node of this process uses that log store, which
+// it does until the last of its calls has returned, the error is a *StillRunningError.
 func NewNode(config NodeConfig) (*Node, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -121,7 +123,6 @@ func NewNode(config NodeConfig) (*Node, error) {
 		Tracing:              config.Tracing,
 		Meter:                config.Meter,
 		MeterFoldsGroups:     config.MeterFoldsGroups,
-		CheckInvariants:      config.CheckInvariants,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("troupe: node %d: %w", config.ID, err)
@@ -133,7 +134,17 @@ func NewNode(config NodeConfig) (*Node, error) {
 // machine. A group without data waits for a bootstrap, or for a leader that brings it
 // in. Start returns when the data was read and verified, and ctx limits only that. If
 // the data is damaged, the error wraps [ErrCorrupt].
+//
+// A group that was stopped, or has failed, can be started again when its Done is
+// closed, with a state machine that is fit for it. Until then the error is a
+// *StillRunningError that names the call for which the group waits. If the group runs,
+// it is a *GroupExistsError.
 func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
+	return n.start(ctx, config, false)
+}
+
+// start starts a group; with ownsNode its end is that of the node.
+func (n *Node) start(ctx context.Context, config Config, ownsNode bool) (*Raft, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -144,42 +155,31 @@ func (n *Node) Start(ctx context.Context, config Config) (*Raft, error) {
 	if err := config.fits(n.config.Network.MessageBytesMax()); err != nil {
 		return nil, err
 	}
-	raft := &Raft{node: n, config: config, stopped: make(chan struct{})}
+	raft := &Raft{node: n, config: config, ownsNode: ownsNode, started: make(chan struct{}), stopped: make(chan struct{}), givenUp: make(chan struct{})}
 	if err := n.claim(raft); err != nil {
 		return nil, err
 	}
-	group, err := n.actors.Start(ctx, config.forActors())
+	started := false
+	defer func() {
+		if !started { // the store or the machine may have panicked
+			n.release(raft)
+		}
+	}()
+	told := config.forActors()
+	told.OnLeading = raft.onLeading()
+	if n.config.CheckInvariants {
+		told.Witness = actors.Invariants{}
+	}
+	group, err := n.actors.Start(ctx, told)
 	if err != nil {
-		n.release(raft)
 		return nil, fmt.Errorf("troupe: group %d: %w", config.Group, err)
 	}
 	n.mu.Lock()
 	raft.group = group // Drain may look for it
 	n.mu.Unlock()
+	started = true
+	close(raft.started)
 	return raft, nil
-}
-
-// claim makes the group's id raft's own, so that the actors of a group never
-// run twice over one state machine and one log.
-func (n *Node) claim(raft *Raft) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.groups == nil {
-		return ErrStopped
-	}
-	if n.groups[raft.config.Group] != nil {
-		return &GroupExistsError{Group: raft.config.Group}
-	}
-	n.groups[raft.config.Group] = raft
-	return nil
-}
-
-func (n *Node) release(raft *Raft) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.groups[raft.config.Group] == raft {
-		delete(n.groups, raft.config.Group)
-	}
 }
 
 // Identity is the node with the incarnation of its log store.
@@ -189,25 +189,33 @@ func (n *Node) Identity() Identity { return n.actors.Identity() }
 func (n *Node) Address() string { return n.config.Network.Address() }
 
 // Shutdown stops all groups in order, then the node: it hands over what it leads, as
-// Drain does, answers every waiting call, writes what was accepted, and closes the
-// network. Afterwards the log store may be closed. If ctx ends first, Shutdown returns
-// an error that wraps ctx.Err(), and the node goes on stopping. Shutdown and Kill may
-// be called again, and concurrently.
+// Drain does, answers every waiting call, writes what was accepted, waits for each
+// [LeadingFunc] to return, and closes the network. Afterwards the log store may be
+// closed. If ctx ends first, Shutdown answers every waiting call and ends the contexts
+// of Apply, as Kill does, and returns an error that wraps ctx.Err() and a
+// *StillRunningError; the node goes on stopping. Shutdown and Kill may be called again,
+// and concurrently.
 func (n *Node) Shutdown(ctx context.Context) error {
-	_ = n.Drain(ctx) // who cannot is noticed by its silence
+	limited, cancel := mostOf(ctx)
+	_ = n.Drain(limited) // who cannot is noticed by its silence
+	cancel()
 	n.beginStop()
 	select {
 	case <-n.stopped:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("troupe: node %d is still stopping: %w", n.config.ID, ctx.Err())
+		waits := n.actors.StillRunning() // for a call that may end with its context
+		n.hurry()
+		return fmt.Errorf("troupe: node %d is still stopping: %w: %w", n.config.ID, ctx.Err(), waits)
 	}
 }
 
-// Kill is Shutdown without a limit and without handing anything over: it returns when
-// everything has stopped.
+// Kill stops the node without handing anything over, and without waiting for any state
+// machine before it answers those who wait. It returns when everything has stopped: when
+// the last call of a state machine or a store has returned.
 func (n *Node) Kill() {
 	n.beginStop()
+	n.hurry()
 	<-n.stopped
 }
 
@@ -217,7 +225,7 @@ func (n *Node) Close() error { return n.Shutdown(context.Background()) }
 func (n *Node) beginStop() {
 	n.stop.Do(func() {
 		n.mu.Lock()
-		n.groups = nil
+		n.ending, n.groups = n.groups, nil
 		n.mu.Unlock()
 		n.actors.Stop(func() { close(n.stopped) })
 	})

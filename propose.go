@@ -3,7 +3,6 @@ package troupe
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +27,7 @@ type Result struct {
 // again only if a second time does no harm. When ctx has ended, errors.Is(err,
 // ctx.Err()) is true.
 //
-// The command is copied, unless [SharedCommand] is given. If it is longer than
+// The command is copied when there is room for it, unless [SharedCommand] is given. If it is longer than
 // Config.CommandBytesMax, the error is a *TooLargeError.
 func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOption) (Result, error) {
 	if err := ctx.Err(); err != nil {
@@ -38,12 +37,9 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 		return Result{}, &TooLargeError{Size: len(command), Max: r.config.CommandBytesMax}
 	}
 	o := collect(options)
-	if !o.shared {
-		// Logs and streams share an entry's data long after its answer.
-		command = slices.Clone(command)
-	}
 	p := pendingProposals.Get().(*actors.Proposal)
 	p.Data = command
+	p.Copy = !o.shared // logs and streams share an entry's data long after its answer
 	p.ExpectedTerm = o.expectedTerm
 	p.NoForward = o.noForwarding
 	p.FailWithoutLeader = o.failWithoutLeader
@@ -74,6 +70,7 @@ func (r *Raft) abandon(ctx context.Context, p *actors.Proposal) (Result, error) 
 	grace, cancel := context.WithTimeout(context.Background(), answerGrace)
 	defer cancel()
 	if !p.Await(grace.Done()) && p.Leave() {
+		p.AwaitCopy()
 		return Result{}, &UnknownOutcomeError{Cause: ctx.Err()}
 	}
 	switch {

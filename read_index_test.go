@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +96,8 @@ func TestTooStale(t *testing.T) {
 	ctx := within(t, 30*time.Millisecond)
 	_, err := alone.raft.ReadIndex(ctx, troupe.Stale(time.Nanosecond))
 	stale := asError[*troupe.TooStaleError](t, err)
-	if stale.Age <= 0 || stale.Age > time.Minute || stale.LagEntries != 0 || !errors.Is(err, context.DeadlineExceeded) || troupe.MayHaveHappened(err) {
+	if stale.Age <= 0 || stale.Age > time.Minute || stale.LagEntries != 0 || !errors.Is(err, context.DeadlineExceeded) || troupe.MayHaveHappened(err) ||
+		!strings.Contains(err.Error(), "no leader said in time") {
 		t.Errorf("a nanosecond: %v", err)
 	}
 	// Other modes have no bound that the state could break.
@@ -120,6 +122,36 @@ func TestTooStaleFromTheStart(t *testing.T) {
 	_, err := first.raft.ReadIndex(within(t, 30*time.Millisecond), troupe.Stale(time.Hour))
 	if stale := asError[*troupe.TooStaleError](t, err); stale.Age != -1 {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestTooStaleMachine asserts that a stale read says so if it knew what is current, and
+// its own machine has not applied that in time.
+func TestTooStaleMachine(t *testing.T) {
+	c := formed(t, 3, config())
+	leader := c.leader()
+	leader.read(t) // all is applied
+	applies, release := make(chan struct{}, 1), make(chan struct{})
+	leader.machine.before = func(string) error {
+		applies <- struct{}{}
+		<-release
+		return nil
+	}
+	written := make(chan error, 1)
+	ctx := within(t, 20*time.Second)
+	go func() {
+		_, err := leader.raft.Propose(ctx, []byte("a"))
+		written <- err
+	}()
+	<-applies
+	_, err := leader.raft.ReadIndex(within(t, time.Second), troupe.Stale(time.Nanosecond))
+	asError[*troupe.TooStaleError](t, err)
+	if !strings.Contains(err.Error(), "the state machine did not apply in time") {
+		t.Error(err)
+	}
+	close(release)
+	if err := <-written; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -69,11 +69,17 @@ func (m ReadMode) validate() error {
 
 // ReadOption changes how one read is treated. The zero value changes nothing.
 type ReadOption struct {
-	limitLag bool
-	lagMax   uint64
+	limitLag        bool
+	lagMax          uint64
+	failWithoutRoom bool
 }
 
 // MaxLag does not wait for a state machine that is far behind. If it is more than
 // this many entries behind the index of the read, ReadIndex fails at once with
 // *TooStaleError.
 func MaxLag(entries uint64) ReadOption { return ReadOption{limitLag: true, lagMax: entries} }
+
+// FailReadWithoutRoom does not wait for room. If too many reads are under way on this
+// node, ReadIndex fails at once with ErrOverloaded: what [FailWithoutRoom] does for
+// proposals.
+func FailReadWithoutRoom() ReadOption { return ReadOption{failWithoutRoom: true} }

@@ -10,11 +10,10 @@ func Start(ctx context.Context, node NodeConfig, group Config) (*Raft, error) {
 	if err != nil {
 		return nil, err
 	}
-	raft, err := n.Start(ctx, group)
+	raft, err := n.start(ctx, group, true)
 	if err != nil {
 		n.Kill()
 		return nil, err
 	}
-	raft.ownsNode = true
 	return raft, nil
 }

@@ -31,9 +31,9 @@ type Status struct {
 	Priority uint32
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
 	TransferringTo NodeID
-	// NeedsNewTerm: this leader has told another node to campaign, and leads on since
-	// that came to nothing. It answers no read alone until it has won a new term, which
-	// it does soon.
+	// NeedsNewTerm: this leader wins a new term soon. Either it has told another node to
+	// campaign, and leads on since that came to nothing: it answers no read alone before.
+	// Or [Config.OnLeading] was ended by a lease that ran out, and is called again then.
 	NeedsNewTerm bool
 	// Unfit is why this node is not to be handed the leadership. It is what the leader
 	// is told.
@@ -46,6 +46,11 @@ type Status struct {
 	// office.
 	LeftOffice string
 	LeftTerm   Term
+	// LeadingTerm is the term for which Config.OnLeading was called on this node and has
+	// not returned, 0 if it does not run. LeadingOverdue is how long ago its context ended,
+	// 0 while that lives. It is not called for a later term before it has returned.
+	LeadingTerm    Term
+	LeadingOverdue time.Duration
 	// ElectionsPaused: this node neither campaigns nor is handed the leadership.
 	// OthersPaused: this node leads, and that is so for every other voter: nobody takes
 	// over if it fails.
@@ -83,6 +88,12 @@ type Status struct {
 	// it.
 	Bootstrapping bool
 	WaitsFor      []Waiting
+	// Change is the change of the members that is under way, a bootstrap's included.
+	// While there is one, WaitsFor on the leader names the members that keep it.
+	Change ChangeStatus
+	// Removed: this node was removed from the group. It campaigns no more, answers no
+	// reads and writes, and keeps its data.
+	Removed bool
 	// UnknownToGroup: the group knows this node under another incarnation, because
 	// the node's data was lost. The node is not counted.
 	UnknownToGroup bool
@@ -132,6 +143,11 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why the member is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// CatchingUp: a change of the members waits for it to catch up, since CatchUpAge ago,
+	// when Match was CatchUpFrom. CatchUpIdle ago it last came nearer.
+	CatchingUp              bool
+	CatchUpFrom             Index
+	CatchUpAge, CatchUpIdle time.Duration
 	// Snapshot: a snapshot is on its way to the member, or waits for its turn.
 	// SnapshotBytes of SnapshotTotalBytes have arrived. Both are 0 while the snapshot
 	// waits, or if there is none.
@@ -154,6 +170,27 @@ const (
 	StreamProbe     = core.StreamProbe
 	StreamReplicate = core.StreamReplicate
 	StreamSnapshot  = core.StreamSnapshot
+)
+
+// ChangeStatus is what is known of the change of the members that is under way.
+//
+//   - State: how far it has come, a ChangeState such as [ChangeCatchingUp];
+//   - ID: its name, 0 for a bootstrap;
+//   - Since: when it was asked for, on the wall clock of who did, in nanoseconds since
+//     1970 UTC; 0 if that is not known.
+type ChangeStatus = core.ChangeStatus
+
+// ChangeState is how far a change of the members has come. It prints as a few words.
+type ChangeState = core.ChangeState
+
+// How far a change of the members has come: there is none; the leader asks the nodes that
+// are to come who they are; they catch up as learners, and the change can be given up; or
+// the voters before and after it decide together, and it can only be finished.
+const (
+	ChangeIdle       = core.ChangeIdle
+	ChangeAsking     = core.ChangeAsking
+	ChangeCatchingUp = core.ChangeCatchingUp
+	ChangeJoint      = core.ChangeJoint
 )
 
 // Unfit is why a voter is not to be handed the leadership. It prints as a few words.
@@ -189,11 +226,12 @@ func statusOf(s actors.Status) Status {
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
 		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
 		Unfit: s.Unfit, Leaving: s.Leaving, LeftOffice: s.LeftOffice, LeftTerm: s.LeftTerm,
+		LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
-		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
+		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
 		Peers: peersOf(s.Peers), Err: s.Err, Stopped: s.Stopped,
 	}
@@ -210,6 +248,7 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
 			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
 			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit,
+			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,84 @@ func TestTraceOfATransfer(t *testing.T) {
 	}
 	if failed != 1 {
 		t.Errorf("%d failed transfers", failed)
+	}
+}
+
+// TestTraceOfOnLeading: a run is a trace of its own, which tells why its context ended,
+// and fails if it panicked.
+func TestTraceOfOnLeading(t *testing.T) {
+	j := newJob()
+	var breaks atomic.Bool
+	j.does = func(run *jobRun) {
+		if breaks.Load() {
+			panic("a job gone wrong")
+		}
+		<-run.ctx.Done()
+	}
+	c := newTraced(t, 2, j.on(slowElections()), nobody)
+	c.form(t)
+	run := j.next(t)
+	if err := run.raft.TransferLeadership(within(t, 20*time.Second), 0); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, "the run", run.over)
+	j.next(t)
+	breaks.Store(true)
+	if err := run.raft.TransferLeadership(within(t, 20*time.Second), run.node); err != nil {
+		t.Fatal(err)
+	}
+	spans := c.stop(t)
+	inTable(t, spans)
+	runs := map[bool]int{}
+	for _, s := range spans {
+		if s.Name != "raft.leading" {
+			continue
+		}
+		runs[s.Failed]++
+		if s.ParentID != "" || s.Attributes["raft.term"] == nil || !s.Failed && (!eventsAre(s, "raft.context.ended") || s.Events[0].Attributes["raft.reason"] == "") {
+			t.Errorf("%+v", s)
+		}
+	}
+	if runs[false] != 2 || runs[true] != 1 {
+		t.Errorf("%d runs, and %d that failed", runs[false], runs[true])
+	}
+}
+
+// TestTraceOfAChange asserts the tree of a change that one node is asked for and another
+// leads, and that each configuration on the way is an event.
+func TestTraceOfAChange(t *testing.T) {
+	c := newTraced(t, 3, slowElections(), nobody)
+	c.form(t)
+	leader, asked := c.leader(), c.follower()
+	gone := c.members[slices.IndexFunc(c.members, func(m *member) bool { return m != leader && m != asked })]
+	ctx, id := sampledCaller(within(t, 20*time.Second), true)
+	if _, err := asked.raft.ChangeMembers(ctx, []troupe.Change{troupe.Remove(gone.id)}); err != nil {
+		t.Fatal(err)
+	}
+	again, failedID := sampledCaller(within(t, 20*time.Second), true)
+	if _, err := asked.raft.ChangeMembers(again, []troupe.Change{troupe.Promote(leader.id)}); err == nil {
+		t.Fatal("of a voter")
+	}
+	c.wait(t, []string{id}, fmt.Sprintf("raft.change internal at %d\n  raft.change.lead internal at %d\n", asked.id, leader.id))
+	spans := c.stop(t)
+	inTable(t, spans)
+	failed := 0
+	for _, s := range spans {
+		switch {
+		case s.Name == "raft.change.lead" && s.TraceID == id:
+			if !eventsAre(s, "raft.configuration") || s.Failed || s.Attributes["raft.changes"] == nil {
+				t.Errorf("the leader's part says %+v", s)
+			}
+		case s.Name == "raft.change" && s.TraceID == id:
+			if s.Failed || s.Attributes["raft.changes"] != fmt.Sprintf("remove %d", gone.id) || s.Attributes["raft.change.id"] == nil {
+				t.Errorf("the asked node's part says %+v", s)
+			}
+		case s.Name == "raft.change" && s.TraceID == failedID && s.Failed:
+			failed++
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d failed changes", failed)
 	}
 }
 

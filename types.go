@@ -39,8 +39,8 @@ type (
 	//   - Voters: the identities that vote, sorted. It is the incoming half while the
 	//     configuration is joint;
 	//   - Outgoing: the half that leaves, empty unless the configuration is joint;
-	//   - Wanted: the members that bootstrap was asked for, empty as soon as the
-	//     cluster consists of them;
+	//   - Target: where the change leads that is under way, nil if none is;
+	//   - Last: what became of the change that ended last;
 	//   - Founding: the hash of the list that bootstrap was asked for. It stays when
 	//     members change.
 	Configuration = membership.Configuration

@@ -10,7 +10,8 @@ import (
 
 // Watch yields the present status, and then the newest one each time that it
 // has changed. A slow watcher misses those in between, and holds up nobody.
-// Watch ends with ctx, or after the last status of a group that has stopped.
+// Watch ends with ctx, or after the last status of a group that has stopped, or after
+// the one of a group that was killed and waits for a call that hangs.
 func (r *Raft) Watch(ctx context.Context) iter.Seq[Status] {
 	return func(yield func(Status) bool) {
 		changed := make(chan struct{}, 1)
@@ -25,6 +26,9 @@ func (r *Raft) Watch(ctx context.Context) iter.Seq[Status] {
 			select {
 			case <-changed:
 			case <-ctx.Done():
+				return
+			case <-r.hung():
+				yield(r.Status())
 				return
 			case <-r.Done():
 				yield(r.Status())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -51,5 +52,19 @@ func TestEngineStatusAllocatesNothing(t *testing.T) {
 	engine.StatusInto(&s)
 	if n := testing.AllocsPerRun(100, func() { engine.StatusInto(&s) }); n != 0 {
 		t.Errorf("%v allocations for a status", n)
+	}
+}
+
+// TestNoWitnessAllocatesNothing asserts that a group without a witness, which is every
+// group in production, pays nothing for the steps that nobody sees.
+func TestNoWitnessAllocatesNothing(t *testing.T) {
+	r, s := newCoreRig(t), newStreamRig(t)
+	r.core.cfg.Witness, s.actor.cfg.Witness = nil, nil
+	flushed, grown := &core.Flushed{}, &stream.Grown{}
+	if n := testing.AllocsPerRun(1000, func() { r.core.stepEngine(flushed) }); n != 0 {
+		t.Errorf("%v allocations for a step of the engine", n)
+	}
+	if n := testing.AllocsPerRun(1000, func() { s.actor.pump(grown) }); n != 0 {
+		t.Errorf("%v allocations for a step of a stream", n)
 	}
 }

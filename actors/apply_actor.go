@@ -10,6 +10,7 @@ import (
 	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -22,7 +23,7 @@ import (
 //	          in the order of the log; the configuration in force at the
 //	          applied index
 //	RECEIVES  how far to apply; pending proposals; reads that wait for an
-//	          index, and which of them do so no more; requests for a view and
+//	          index, and that one of them does so no more; requests for a view and
 //	          for an installation
 //	SENDS     each result to its proposal, and the end of each read; to the core
 //	          what was applied, a view, and that a snapshot is installed;
@@ -44,13 +45,18 @@ type applyActor struct {
 	target      core.Index
 
 	pending []pendingProposals
-	// reads wait for their index.
+	// reads wait for their index, but for those that have ended.
 	reads []readBatch
+	ended endedReads
 	// decided are proposals that have their result and are not answered yet.
 	decided  []decidedProposal
 	answered stage.Answers
 	install  *core.SnapshotMeta
 	view     bool
+	// taken is a view that nobody has been given yet.
+	taken storage.SnapshotView
+	// halted: what was cut short at the end of the group is not gone on with.
+	halted bool
 	// fetched was read from the store and is to be applied next.
 	fetched []core.Entry
 	results resultBatches
@@ -65,14 +71,16 @@ type applyNeeds struct {
 	home
 	group   membership.GroupID
 	machine storage.StateMachine
-	// ctx ends when the group has failed.
-	ctx       context.Context
+	// ctx ends when the group has failed or was abandoned, work as soon as it begins to
+	// end.
+	ctx, work context.Context
 	memoryLog *memlog.Log
 	store     storage.LogStore
-	snapshots storage.SnapshotStore
+	files     storage.SnapshotStore
+	removal   *snapshots.Removal
 	cluster   func() core.ClusterID
 	admission *admission.Room[*Proposal]
-	underWay  *readCount
+	underWay  readRoom
 	answers   *resultSender
 	core      coreMail
 	// readable is told what the machine has applied.
@@ -105,7 +113,7 @@ type applyItem struct {
 	upTo    core.Index
 	pending pendingProposals
 	read    readBatch
-	forget  *Read
+	forget  bool
 	view    bool
 	install *core.SnapshotMeta
 }
@@ -135,6 +143,7 @@ type readBatch struct {
 func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, config core.ConfigurationAt) *applyActor {
 	a := &applyActor{applyNeeds: needs, applied: applied, appliedTime: appliedTime, config: config}
 	a.Shell = a.Home.Shell("apply", a.step, a.finish)
+	a.Release, a.ReleaseKind = a.closeTaken, calls.Close
 	a.inbox.Wake, a.inbox.Meter = a.Wake, a.watch.Inbox(observe.ActorApply)
 	a.callApply, a.callApplied = a.applyEntries, a.appliedEntries
 	a.readable.applied.Store(uint64(applied.Index))
@@ -147,7 +156,7 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
 func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
 func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
-func (a *applyActor) forget(r *Read)                    { a.inbox.Put(applyItem{forget: r}, true) }
+func (a *applyActor) forget() bool                      { return a.inbox.Put(applyItem{forget: true}, true) }
 func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
 func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
 
@@ -157,6 +166,8 @@ func (a *applyActor) step() bool {
 	}
 	a.serveReads()
 	switch {
+	case a.halted:
+		return false
 	case a.install != nil:
 		a.restore()
 	case a.view:
@@ -181,8 +192,10 @@ func (a *applyActor) accept(item applyItem) {
 	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
 	}
-	if item.forget != nil {
-		a.forgetRead(item.forget)
+	if item.forget {
+		if a.underWay.letGo(1); a.ended.note() {
+			a.sweepReads()
+		}
 	}
 	a.view = a.view || item.view
 	if item.install != nil {
@@ -242,6 +255,8 @@ func (a *applyActor) appliedEntries() {
 	entries, values, err, span := a.batch.entries, a.batch.values, a.batch.err, a.batch.span
 	a.batch = applyBatch{}
 	switch {
+	case err != nil && a.ctx.Err() != nil:
+		a.halted = true // it heeds its context
 	case err != nil:
 		a.Fail(fmt.Errorf("actors: the state machine failed to apply entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
 	case values != nil && len(values) != len(entries):
@@ -374,7 +389,7 @@ func (a *applyActor) answer() {
 
 // serveReads completes the reads whose index is applied.
 func (a *applyActor) serveReads() {
-	kept := a.reads[:0]
+	kept, done := a.reads[:0], 0
 	for _, b := range a.reads {
 		if b.index > a.applied.Index {
 			kept = append(kept, b)
@@ -385,40 +400,54 @@ func (a *applyActor) serveReads() {
 			observe.ReadsServed{Since: b.since}.Tell(a.watch)
 		}
 		for r := b.reads.pop(); r != nil; r = b.reads.pop() {
-			a.underWay.finish(r, stageApply, b.index, nil)
+			if r.finishWith(&a.answered, stageApply, b.index) {
+				done++
+			}
 		}
 	}
+	a.underWay.letGo(done)
+	a.answered.Give()
 	clear(a.reads[len(kept):])
 	a.reads = kept
 }
 
-// forgetRead lets go of a read that was cancelled.
-func (a *applyActor) forgetRead(r *Read) {
+// sweepReads lets go of the reads that were cancelled.
+func (a *applyActor) sweepReads() {
+	all := 0
 	kept := a.reads[:0]
 	for _, b := range a.reads {
-		if b.reads.remove(r); !b.reads.empty() {
+		if left := b.reads.sweep(); left > 0 {
 			kept = append(kept, b)
+			all += left
 		}
 	}
 	clear(a.reads[len(kept):])
 	a.reads = kept
+	a.ended.swept(all)
 }
 
 // takeView takes a view of the machine as it stands, and lets it be written.
 func (a *applyActor) takeView() {
 	a.view = false
 	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config}
-	var view storage.SnapshotView
 	var err error
-	a.Do(calls.View, func() { view, err = a.machine.View() }, func() {
+	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {
 		if err != nil {
+			a.taken = nil
 			a.Fail(fmt.Errorf("actors: the state machine gave no view: %w", err))
 			return
 		}
-		if !a.core.put(&snapshotViewed{meta, view}) {
-			_ = view.Close()
+		if a.core.put(&snapshotViewed{meta, a.taken}) {
+			a.taken = nil
 		}
 	})
+}
+
+// closeTaken closes, at the end, a view that nobody wants any more.
+func (a *applyActor) closeTaken() {
+	if a.taken != nil {
+		_ = a.taken.Close()
+	}
 }
 
 // restore replaces the machine's state by a stored snapshot (rule 24).
@@ -431,7 +460,11 @@ func (a *applyActor) restore() {
 	span := observe.Restoring{Meta: &meta}.Begin(a.watch)
 	a.Do(calls.Restore, func() { err = a.readSnapshot(meta) }, func() {
 		observe.Restored{Span: span, Meta: &meta, Err: err}.Tell(a.watch)
-		if err != nil {
+		switch {
+		case err != nil && a.work.Err() != nil:
+			a.halted = true // the next start goes on from the stored snapshot (rule 24)
+			return
+		case err != nil:
 			a.Fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
 			return
 		}
@@ -447,13 +480,14 @@ func (a *applyActor) restore() {
 }
 
 func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
-	r, err := a.snapshots.Open(a.ctx, a.group, meta.LogID)
+	r, err := a.files.Open(a.work, a.group, meta.LogID)
 	if err != nil {
 		return err
 	}
-	err = a.machine.Restore(a.ctx, r)
+	content := snapshots.EndingReader(a.work, r)
+	err = a.machine.Restore(a.work, content)
 	if err == nil {
-		_, err = io.Copy(io.Discard, r) // reading to the end verifies the checksum
+		_, err = io.Copy(io.Discard, content) // reading to the end verifies the checksum
 	}
 	if closed := r.Close(); err == nil {
 		err = closed
@@ -461,7 +495,8 @@ func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
 	if err != nil {
 		return err
 	}
-	return a.snapshots.RemoveBelow(a.ctx, a.group, meta.Index)
+	a.removal.Below(a.work, meta.Index)
+	return nil
 }
 
 // finish answers whoever still waits: what was appended here may yet happen.
@@ -493,5 +528,8 @@ func (a *applyActor) acceptLast(item applyItem) {
 	}
 	if !item.read.reads.empty() {
 		a.reads = append(a.reads, item.read)
+	}
+	if item.forget {
+		a.underWay.letGo(1)
 	}
 }

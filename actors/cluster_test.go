@@ -155,7 +155,7 @@ func (h *host) start() {
 	}
 	h.node, err = NewNode(NodeConfig{
 		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: n,
-		Environment: h.env, CheckInvariants: true, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
+		Environment: h.env, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -181,6 +181,7 @@ func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupCo
 func (h *host) startGroup(group membership.GroupID, machine storage.StateMachine) *Group {
 	h.t.Helper()
 	cfg := groupConfig(group, machine)
+	cfg.Witness = Invariants{}
 	if h.configure != nil {
 		h.configure(&cfg)
 	}

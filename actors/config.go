@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,8 +41,6 @@ type NodeConfig struct {
 	// each.
 	Meter            metric.MeterProvider
 	MeterFoldsGroups bool
-	// CheckInvariants checks each engine's invariants after every step.
-	CheckInvariants bool
 }
 
 // Validate names the field and the rule that it breaks.
@@ -100,6 +99,13 @@ type GroupConfig struct {
 
 	// Cluster, if not 0, is the only cluster that the group may belong to.
 	Cluster core.ClusterID
+
+	// Witness, if not nil, sees every step.
+	Witness Witness
+	// OnLeading, if not nil, begins what the application runs while this node leads
+	// (rule 14), and does not block. ctx ends when it has to stop. ended is called once,
+	// from anywhere, when it is over, with an error if it broke.
+	OnLeading func(ctx context.Context, term core.Term, ended func(error))
 }
 
 // Validate names the field and the rule that it breaks.

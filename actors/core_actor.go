@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/trouperaft/troupe/actors/admission"
+	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/memlog"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/snapshots"
@@ -18,21 +19,24 @@ import (
 //
 //	OWNS      the engine, its timers, the proposals that wait for a leader or
 //	          were forwarded to one, the reads that have no index yet, a
-//	          bootstrap, elections by hand and transfers of leadership under
-//	          way, results that the network did not take yet; it starts and
+//	          bootstrap, elections by hand, transfers of leadership and changes of
+//	          the members under way, results that the network did not take yet; it starts and
 //	          stops streams and transfers of snapshots
-//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, and that their callers wait no longer;
+//	RECEIVES  proposals, reads, bootstraps, elections, hand-overs, changes of the members, and that
+//	          their callers wait no longer;
 //	          the messages of other nodes, and lost connections; notices:
 //	          durable, matched, applied, timer, snapshot built, sent, received,
-//	          installed; views of the machine; results that were not sent
+//	          installed; views of the machine; results that were not sent; that
+//	          what the application ran while this node led has returned
 //	SENDS     what the engine commands: writes to the log actor; pending
 //	          proposals, confirmed reads and the commit index to the apply
 //	          actor; notices to the streams; messages to the network; a status
-//	          and events to whoever watches
+//	          and events to whoever watches; to what the application runs while
+//	          this node leads, its beginning and its end
 //	WAITS ON  nothing
 //	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax;
-//	          messages by the windows of their senders; 1,024 messages with
-//	          results that were not sent, the oldest of which are dropped;
+//	          messages by the windows of their senders; results that were
+//	          not sent by WindowBytesMax;
 //	          bootstraps by their callers; one notice for each request
 //	DIES WITH the group; a broken invariant stops the group
 type coreActor struct {
@@ -51,6 +55,7 @@ type coreActor struct {
 	// bootstraps wait for the bootstrap under way.
 	bootstraps []*bootstrapRequest
 	leadership leadershipRequests
+	changes    changeRequests
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -61,8 +66,8 @@ type coreActor struct {
 	commitNotice stage.Timer
 	// applyTo is told once a burst, at its end.
 	applyTo core.Index
-	// waitsForFlush and waitsForMatches are what the inbox was told last.
-	waitsForFlush, waitsForMatches bool
+	// attention is what the inbox was told last.
+	attention attention
 	// Events that every burst has use for.
 	flushed  core.Flushed
 	applied  core.Applied
@@ -72,6 +77,9 @@ type coreActor struct {
 
 	retry      stage.Timer
 	retryArmed bool
+
+	// views came too late to be written.
+	views []storage.SnapshotView
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -82,7 +90,7 @@ type (
 	timerDue        struct{ timer core.Timer }
 	retryDue        struct{}
 	commitNoticeDue struct{}
-	unsentResults   struct{ m *core.ProposeResponse }
+	refusedResults  struct{ m *core.ProposeResponse }
 	// snapshotViewed is a view that the apply actor took.
 	snapshotViewed struct {
 		meta core.SnapshotMeta
@@ -113,13 +121,15 @@ type coreNeeds struct {
 	seen      *seen
 	notify    func(*core.Notice)
 	admission *admission.Room[*Proposal]
-	underWay  *readCount
+	underWay  readRoom
 	answers   *resultSender
+	// closed is told that the core has handed over the last that it had.
+	closed    func()
 	stopCause func() error
 	// readable is what reads are answered by without the core.
 	readable *readable
-	// checkInvariants checks the engine's invariants after every step.
-	checkInvariants bool
+	// leading runs the application's function, nil if there is none.
+	leading *leading
 }
 
 // coreNetwork is what the core uses of network.Network.
@@ -139,8 +149,9 @@ type applyMail interface {
 	hold(pendingProposals) bool
 	// serve completes reads when their index is applied.
 	serve(readBatch) bool
-	// forget lets go of a read that was cancelled.
-	forget(*Read)
+	// forget tells that one of those reads was cancelled: its room is returned. It
+	// reports false when the actor has ended.
+	forget() bool
 	// giveView asks for a view, installNow for the installation of a snapshot.
 	giveView()
 	installNow(core.SnapshotMeta)
@@ -149,6 +160,7 @@ type applyMail interface {
 func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c := &coreActor{coreNeeds: needs, engine: engine}
 	c.Shell = c.Home.Shell("core", c.step, c.finish)
+	c.Release, c.ReleaseKind = c.closeViews, calls.Close
 	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
 	return c
@@ -209,10 +221,9 @@ func (c *coreActor) step() bool {
 	c.armRetry()
 	c.publish()
 	c.leadership.tellEnded()
-	if flush, matches := c.engine.WaitsForFlush(), c.engine.WaitsForMatches(); flush != c.waitsForFlush || matches != c.waitsForMatches {
-		c.waitsForFlush, c.waitsForMatches = flush, matches
-		c.inbox.attend(flush, matches)
-	}
+	c.changes.tellEnded()
+	c.runLeading()
+	c.attend()
 	return false // whatever comes next wakes it
 }
 
@@ -226,6 +237,15 @@ func (c *coreActor) takeStoreBusy() {
 	if since != c.busy.Since {
 		c.busy.Since = since
 		c.stepEngine(&c.busy)
+	}
+}
+
+// attend tells the inbox which notices the engine waits for.
+func (c *coreActor) attend() {
+	now := attention{flush: c.engine.WaitsForFlush(), matches: c.engine.WaitsForMatches(), applied: c.leading != nil && c.engine.WaitsForApplied()}
+	if now != c.attention {
+		c.attention = now
+		c.inbox.attend(now)
 	}
 }
 
@@ -244,7 +264,9 @@ func (c *coreActor) handle(item any) {
 	case *Proposal:
 		c.proposals.accept(item)
 	case *Read:
-		c.reads.accept(item)
+		if item.stage.Load() == stageCore { // else it was given up before it came
+			c.reads.accept(item)
+		}
 	case *cancelPropose:
 		c.proposals.cancel(item.p)
 	case *cancelRead:
@@ -261,34 +283,25 @@ func (c *coreActor) handle(item any) {
 		c.jobs.Build(item.meta, item.view)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
-		c.tellOfSnapshot(item)
 		c.stepEngine(item)
 	case *core.SnapshotBuilt:
-		c.tellOfSnapshot(item)
+		c.tellOfSnapshot(item, "")
 		c.stepEngine(item)
 	case *core.SnapshotInstalled:
-		c.tellOfSnapshot(item)
+		c.tellOfSnapshot(item, "")
 		c.stepEngine(item)
-	case *bootstrapRequest:
-		c.beginBootstrap(item)
-	case *cancelBootstrap:
-		c.cancelBootstrap(item.id)
-	case *electRequest:
-		c.elect(item)
-	case *cancelElect:
-		c.leadership.leaveElect(item.request)
-	case *transferRequest:
-		c.transfer(item)
-	case *cancelTransfer:
-		c.cancelTransfer(item)
-	case *pauseRequest:
-		c.pauseElections(item)
+	case *leadingReturned:
+		if item.lapsed {
+			c.stepEngine(&core.RenewTerm{Term: item.term})
+		}
+	case *core.ChangeRequest:
+		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TransferRequest:
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
 	case *core.TimeoutNow:
 		c.stepFor(observe.Asking{Context: item.Trace, Remote: true}, item)
-	case *unsentResults:
-		c.proposals.keepUnsent(item.m)
+	case *refusedResults:
+		c.proposals.unsent.keep(item.m, c.now)
 	case *commitNoticeDue:
 		c.logNotice.due()
 		c.notifyStreams()
@@ -298,28 +311,78 @@ func (c *coreActor) handle(item any) {
 	case *startEngine:
 		c.engine.Start(c.now, &c.out)
 		c.readable.show(c.engine.Readable())
-		c.execute()
+		c.showLeading()
+		c.execute(nil)
 	case core.Event:
 		c.stepEngine(item)
 		if m, ok := item.(core.Message); ok {
 			observe.Stepped{Message: m, Leads: c.changed.Role == core.RoleLeader}.Tell(c.watch)
 		}
 	default:
+		c.handleRequest(item)
+	}
+}
+
+// handleRequest takes what a caller asks of the members and of who leads, and that he
+// waits no longer.
+func (c *coreActor) handleRequest(item any) {
+	switch item := item.(type) {
+	case *bootstrapRequest:
+		c.beginBootstrap(item)
+	case *cancelBootstrap:
+		c.cancelBootstrap(item.id)
+	case *electRequest:
+		c.elect(item)
+	case *cancelElect:
+		c.cancelElect(item)
+	case *transferRequest:
+		c.transfer(item)
+	case *cancelTransfer:
+		c.cancelTransfer(item)
+	case *pauseRequest:
+		c.pauseElections(item)
+	case *changeRequest:
+		c.changeMembers(item)
+	case *endChangeWait:
+		c.endChangeWait(item)
+	default:
 		panic("an unknown item in the core's inbox")
 	}
 }
 
 // stepEngine steps the engine and carries out its commands before the next step.
-// What reads are answered by is shown before any of them.
+// What reads are answered by is shown before any of them, and what is over for the
+// application has ended before.
 func (c *coreActor) stepEngine(ev core.Event) {
 	c.engine.Step(c.now, ev, &c.out)
 	c.readable.show(c.engine.Readable())
-	c.execute()
+	c.showLeading()
+	c.execute(ev)
+}
+
+// showLeading ends what the application runs while this node leads, if that is over.
+func (c *coreActor) showLeading() {
+	if c.leading != nil {
+		c.leading.show(c.engine.Leading(), c.now)
+	}
+}
+
+// runLeading begins it, if its time has come.
+func (c *coreActor) runLeading() {
+	if c.leading == nil {
+		return
+	}
+	c.leading.begin(c.now)
+	if c.leading.changed.Swap(false) && c.seen.watchers.some() {
+		c.seen.watchers.tell(c.status())
+	}
 }
 
 // transferEnded lets the stream go on whose snapshot was sent, or was not.
 func (c *coreActor) transferEnded(ev *core.SnapshotSent) {
-	c.jobs.StreamStopped(ev.Peer, ev.Stream)
+	if text, news := c.jobs.Ended(ev); news {
+		c.tellOfSnapshot(ev, text)
+	}
 	if s := c.streams.find(streamKey{ev.Peer, ev.Stream}); s != nil {
 		s.inbox.Put(&stream.SnapshotSent{LogID: ev.LogID, OK: ev.OK}, true)
 	}
@@ -401,6 +464,7 @@ func (c *coreActor) publish() {
 // finish ends the core: whoever waits is answered, everything that it started
 // ends too.
 func (c *coreActor) finish() {
+	defer c.closed()
 	left := c.inbox.Close()
 	c.readable.lease.Store(0)
 	for i := range c.timers {
@@ -419,7 +483,7 @@ func (c *coreActor) finish() {
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
-			_ = item.view.Close()
+			c.views = append(c.views, item.view)
 		case *bootstrapRequest:
 			item.done(cause)
 		case *electRequest:
@@ -428,6 +492,8 @@ func (c *coreActor) finish() {
 			item.done(Handover{}, cause)
 		case *pauseRequest:
 			item.done(cause)
+		case *changeRequest:
+			item.done(ChangeOutcome{}, cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -437,6 +503,14 @@ func (c *coreActor) finish() {
 	c.reads.finish(c, cause)
 	c.endBootstraps(cause)
 	c.leadership.finish(cause)
+	c.changes.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
+}
+
+// closeViews is a call that may block.
+func (c *coreActor) closeViews() {
+	for _, view := range c.views {
+		_ = view.Close()
+	}
 }

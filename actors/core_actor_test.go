@@ -34,7 +34,7 @@ type deafApply struct{}
 func (deafApply) applyUpTo(core.Index)         {}
 func (deafApply) hold(pendingProposals) bool   { return true }
 func (deafApply) serve(readBatch) bool         { return true }
-func (deafApply) forget(*Read)                 {}
+func (deafApply) forget() bool                 { return true }
 func (deafApply) giveView()                    {}
 func (deafApply) installNow(core.SnapshotMeta) {}
 
@@ -50,6 +50,7 @@ func newCoreRig(t *testing.T) *coreRig {
 	t.Helper()
 	r := &coreRig{env: &clockEnvironment{stagetest.NewHand(), stage.Instant(time.Hour)}, net: &sentNetwork{}}
 	cfg, published := groupConfig(1, nil), &seen{group: 1, self: member(1)}
+	cfg.Witness = Invariants{}
 	published.setCluster(core.ClusterID{7})
 	var c membership.Configuration
 	for n := membership.NodeID(1); n <= 3; n++ {
@@ -68,8 +69,8 @@ func newCoreRig(t *testing.T) *coreRig {
 		home: home{Home: stage.Home{Env: r.env}}, cfg: &cfg, self: member(1), network: r.net,
 		write: func(*core.Write) {}, storeBusy: func() core.Instant { return 0 }, memoryLog: memlog.New(1<<20, core.LogID{}, first, 0), apply: deafApply{},
 		streams: newStreams(replicationNeeds{}, nil), jobs: snapshots.NewJobs(&snapshots.Group{}),
-		seen: published, notify: func(*core.Notice) {}, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), underWay: &readCount{}, readable: &readable{env: r.env}, answers: &resultSender{},
-		stopCause: func() error { return core.ErrStopped }, checkInvariants: true,
+		seen: published, notify: func(*core.Notice) {}, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), underWay: newReadRoom(100, nil), readable: &readable{env: r.env}, answers: &resultSender{},
+		closed: func() {}, stopCause: func() error { return core.ErrStopped },
 	}, engine)
 	r.core.inbox.Wake = func() {}
 	r.turn(&startEngine{})

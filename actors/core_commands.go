@@ -11,16 +11,16 @@ import (
 
 // execute carries out the commands of a step, in their order. What is only
 // a newer number is passed on at the end of the burst.
-func (c *coreActor) execute() {
+func (c *coreActor) execute(ev core.Event) {
 	for i := 0; i < len(c.out.Commands); i++ {
 		c.carryOut(c.out.Commands[i])
 	}
-	c.out.Reset()
-	if c.checkInvariants {
-		if err := c.engine.CheckInvariants(); err != nil {
+	if w := c.cfg.Witness; w != nil {
+		if err := w.Stepped(c.engine, ev, c.out.Commands); err != nil {
 			panic(fmt.Errorf("an invariant is broken: %w", err))
 		}
 	}
+	c.out.Reset()
 }
 
 func (c *coreActor) carryOut(cmd core.Command) {
@@ -68,6 +68,8 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.leadership.electEnded(cmd)
 	case *core.TransferEnded:
 		c.leadership.transferEnded(cmd)
+	case *core.ChangeEnded:
+		c.changes.changeEnded(cmd)
 	case *core.ConfigurationChanged:
 		c.onConfiguration(cmd.At)
 	case *core.Notice:
@@ -112,7 +114,26 @@ func (c *coreActor) onChanged(cmd *core.Changed) {
 func (c *coreActor) onConfiguration(at core.ConfigurationAt) {
 	c.config = at
 	c.tellOfConfiguration(&at)
-	c.dial(at.Configuration.Members)
+	c.dial(reachable(&at.Configuration))
+}
+
+// reachable are the members, each node once: the network knows a node by its id. Of two
+// incarnations it is the one that is to stay.
+func reachable(c *membership.Configuration) []membership.Member {
+	members := make([]membership.Member, 0, len(c.Members))
+	for _, m := range c.Members {
+		stays := true
+		if c.Target != nil {
+			_, stays = c.Target.Member(m.Identity)
+		}
+		switch n := len(members); {
+		case n == 0 || members[n-1].ID != m.ID:
+			members = append(members, m)
+		case stays:
+			members[n-1] = m
+		}
+	}
+	return members
 }
 
 func (c *coreActor) dial(members []membership.Member) {

@@ -42,19 +42,21 @@ type attention struct {
 	flush bool
 	// matches: the engine waits for what peers hold, also below the commit index.
 	matches bool
+	// applied: the application waits for the state machine.
+	applied bool
 	// status: somebody watches the status.
 	status bool
 }
 
 // wakes says which notice wakes the core: one that may change more than the
 // number that it is. A match does if it counts or the engine waits for any, a flush
-// while the engine waits for one, and whatever it is while somebody watches the status, in which all
+// while the engine waits for one, what was applied while the application waits for it, and whatever it is while somebody watches the status, in which all
 // of it stands.
 //
 // A notice that woke the core goes on counting until it is taken. So the rule may
 // look at all notices whenever one of them, or the attention, changes.
 func (a attention) wakes(n *coreNotices) bool {
-	return n.counts || a.matches && n.matched || a.flush && n.flushed != 0 || a.status && n.count() > 0
+	return n.counts || a.matches && n.matched || a.flush && n.flushed != 0 || a.applied && n.applied.Index != 0 || a.status && n.count() > 0
 }
 
 // noteFlushed takes the watermark of durable writes.
@@ -81,11 +83,12 @@ func (b *coreInbox) noteMatched(counts bool) {
 	})
 }
 
-// attend says whether flushes and matches wake the core from now on. One that came
-// before and would have woken it does so now.
-func (b *coreInbox) attend(flush, matches bool) {
+// attend says which notices wake the core from now on, whoever watches aside. One that
+// came before and would have woken it does so now.
+func (b *coreInbox) attend(now attention) {
 	b.Note(func() bool {
-		b.attention.flush, b.attention.matches = flush, matches
+		now.status = b.attention.status
+		b.attention = now
 		return b.attention.wakes(&b.notices)
 	})
 }

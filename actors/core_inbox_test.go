@@ -22,7 +22,7 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"nobody waits for a flush", func() { b.noteFlushed(1) }, 0},
 		{"or for what is applied", func() { b.noteApplied(applied(1)) }, 0},
 		{"or for a match that is committed", func() { b.noteMatched(false) }, 0},
-		{"the core waits: what came before wakes it", func() { b.attend(true, false) }, 1},
+		{"the core waits: what came before wakes it", func() { b.attend(attention{flush: true}) }, 1},
 		{"it was woken", func() { b.noteFlushed(2) }, 1},
 		{"and an item joins", func() { b.Put("item", true) }, 1},
 		{"everything is taken", func() {
@@ -35,7 +35,7 @@ func TestCoreInboxNotices(t *testing.T) {
 			}
 		}, 1},
 		{"the core still waits", func() { b.noteFlushed(3) }, 2},
-		{"it waits no more", func() { b.takeAll(); b.attend(false, false); b.noteFlushed(4) }, 2},
+		{"it waits no more", func() { b.takeAll(); b.attend(attention{}); b.noteFlushed(4) }, 2},
 		{"a watcher comes without notices", func() { b.takeAll(); b.attendWatchers(func() bool { return watched }) }, 2},
 		{"a notice for it", func() { b.noteApplied(applied(5)) }, 3},
 		{"every kind is", func() { b.takeAll(); b.noteMatched(false) }, 4},
@@ -45,10 +45,18 @@ func TestCoreInboxNotices(t *testing.T) {
 		{"and goes", func() { b.takeAll(); watched = false; b.attendWatchers(func() bool { return watched }) }, 5},
 		{"a match that counts", func() { b.noteMatched(true) }, 6},
 		{"a match that does not, before the core waits for it", func() { b.takeAll(); b.noteMatched(false) }, 6},
-		{"the core waits for it", func() { b.attend(false, true) }, 7},
+		{"the core waits for it", func() { b.attend(attention{matches: true}) }, 7},
 		{"and for the next", func() { b.takeAll(); b.noteMatched(false) }, 8},
-		{"it waits no more", func() { b.takeAll(); b.attend(false, false); b.noteMatched(false) }, 8},
-		{"a closed inbox wakes nobody", func() { b.takeAll(); b.Close(); b.attend(true, true); b.noteFlushed(9); b.noteMatched(true) }, 8},
+		{"it waits no more", func() { b.takeAll(); b.attend(attention{}); b.noteMatched(false) }, 8},
+		{"something is applied, before the application waits for it", func() { b.takeAll(); b.noteApplied(applied(7)) }, 8},
+		{"the application waits for it", func() { b.attend(attention{applied: true}) }, 9},
+		{"a closed inbox wakes nobody", func() {
+			b.takeAll()
+			b.Close()
+			b.attend(attention{flush: true, matches: true, applied: true})
+			b.noteFlushed(9)
+			b.noteMatched(true)
+		}, 9},
 	}
 	for _, s := range steps {
 		if s.do(); wakeUps != s.wakeUps {
@@ -64,17 +72,19 @@ func TestWhoRingsWhen(t *testing.T) {
 	all := coreNotices{flushed: 1, applied: applied.applied, matched: true, counts: true}
 	for _, c := range []struct {
 		notices coreNotices
-		// Nobody attends, to flushes, to matches, to the status, to all.
-		nobody, flush, matches, status, all bool
+		// Nobody attends, to flushes, to matches, to what is applied, to the status, to all.
+		nobody, flush, matches, applied, status, all bool
 	}{
-		{coreNotices{}, false, false, false, false, false},
-		{flushed, false, true, false, true, true},
-		{applied, false, false, false, true, true},
-		{matched, false, false, true, true, true},
-		{counts, true, true, true, true, true},
-		{all, true, true, true, true, true},
+		{coreNotices{}, false, false, false, false, false, false},
+		{flushed, false, true, false, false, true, true},
+		{applied, false, false, false, true, true, true},
+		{matched, false, false, true, false, true, true},
+		{counts, true, true, true, true, true, true},
+		{all, true, true, true, true, true, true},
 	} {
-		for a, want := range map[attention]bool{{}: c.nobody, {flush: true}: c.flush, {matches: true}: c.matches, {status: true}: c.status, {true, true, true}: c.all} {
+		for a, want := range map[attention]bool{
+			{}: c.nobody, {flush: true}: c.flush, {matches: true}: c.matches, {applied: true}: c.applied, {status: true}: c.status, {true, true, true, true}: c.all,
+		} {
 			if got := a.wakes(&c.notices); got != want {
 				t.Errorf("%+v, attending to %+v: wakes it %v, want %v", c.notices, a, got, want)
 			}

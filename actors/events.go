@@ -68,9 +68,10 @@ func (g *Group) announce(n *core.Notice) {
 	g.events.tell(Event{Notice: *n, Node: g.node.identity.ID, Group: g.cfg.Group, At: g.env.WallTime()})
 }
 
-// tellOfSnapshot tells how an operation on a snapshot ended.
-func (c *coreActor) tellOfSnapshot(ev core.Event) {
-	n := core.Notice{Term: c.changed.Term}
+// tellOfSnapshot tells how an operation on a snapshot ended, and what else there is to
+// say.
+func (c *coreActor) tellOfSnapshot(ev core.Event, text string) {
+	n := core.Notice{Term: c.changed.Term, Text: text}
 	switch ev := ev.(type) {
 	case *core.SnapshotBuilt:
 		n.Kind, n.Index = core.NoticeSnapshotBuilt, ev.Meta.Index

@@ -66,7 +66,7 @@ func allRoomReturned(t *testing.T, g *Group) {
 	if n, b := g.Inflight(); n != 0 || b != 0 {
 		t.Errorf("room for %d proposals, %d bytes is not returned", n, b)
 	}
-	if n := g.reads.inflight.Load(); n != 0 {
+	if n, _ := g.reads.Inflight(); n != 0 {
 		t.Errorf("%d reads are not answered", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,9 +28,10 @@ type Group struct {
 	cfg   GroupConfig
 	env   stage.Environment
 	watch *observe.Watch
-	// ctx ends when the group has failed.
-	ctx    context.Context
-	cancel context.CancelFunc
+	// ctx ends when the group has failed or was abandoned: that of Apply. work ends as
+	// soon as the group begins to end: that of snapshots, which are only work.
+	ctx, work             context.Context
+	cancel, cancelTheWork context.CancelFunc
 
 	core      *coreActor
 	apply     *applyActor
@@ -38,8 +40,9 @@ type Group struct {
 	memoryLog *memlog.Log
 	log       *disk.GroupLog
 	admission *admission.Room[*Proposal]
-	reads     readCount
+	reads     readRoom
 	readable  readable
+	leading   *leading // nil: the application runs nothing
 	seen      seen
 	events    listeners[Event]
 	final     atomic.Pointer[Status]
@@ -52,9 +55,14 @@ type life struct {
 	mu       sync.Mutex
 	stopping bool
 	stopped  bool
-	cause    error
-	// live counts the core actor and what it has started.
+	// abandoned: nobody waits for the calls that are out. coreClosed: the core hands
+	// nothing to the apply actor any more.
+	abandoned, coreClosed bool
+	cause                 error
+	// live counts the actors, and shells are theirs, some of those that have ended
+	// among them.
 	live    int
+	shells  []*stage.Shell
 	waiting []func(error)
 	done    chan struct{}
 }
@@ -85,6 +93,13 @@ func (g *Group) Propose(p *Proposal) {
 // enter hands a proposal that has its room to the core.
 func (g *Group) enter(p *Proposal) {
 	bytes := p.room.Bytes()
+	if !p.stage.CompareAndSwap(stageRoom, stageCopy) {
+		g.admission.Release(1, bytes) // it was given up just now
+		return
+	}
+	if p.Copy {
+		p.Data, p.Copy = slices.Clone(p.Data), false
+	}
 	p.stage.Store(stageCore)
 	observe.Room{Span: p.span}.Tell(g.watch)
 	if g.core.inbox.Put(p, false) {
@@ -99,6 +114,11 @@ func (g *Group) enter(p *Proposal) {
 // *core.UnknownOutcomeError. p must not be used for another proposal afterwards.
 // Cancel does nothing to a proposal that is completed already.
 func (g *Group) Cancel(p *Proposal) {
+	if p.finish(stageRoom, core.LogID{}, nil, context.Canceled) {
+		// If it waits no more, enter returns what it has just got.
+		g.admission.Cancel(&p.room)
+		return
+	}
 	if !g.core.put(&cancelPropose{p}) {
 		p.cancelAppended()
 	}
@@ -110,7 +130,8 @@ func (g *Group) Inflight() (proposals, bytes int) { return g.admission.Inflight(
 
 // Stop stops the group in order: every waiter is answered, the actors end, what
 // was written is durable, then done is called, with Err's error. Later calls
-// call done when the first has ended.
+// call done when the first has ended. Stop waits for Apply, and for a write; Abandon
+// does not.
 func (g *Group) Stop(done func(error)) {
 	g.life.mu.Lock()
 	if g.life.stopped {
@@ -123,7 +144,8 @@ func (g *Group) Stop(done func(error)) {
 	g.end(nil)
 }
 
-// Done is closed when the group has stopped.
+// Done is closed when the group has stopped, and every call of foreign code has
+// returned.
 func (g *Group) Done() <-chan struct{} { return g.life.done }
 
 // Err is why the group failed: a *core.FatalError, nil if it has not.
@@ -151,8 +173,10 @@ func (g *Group) fail(cause error) {
 	g.end(&core.FatalError{Cause: cause})
 }
 
-// end begins the group's end: first those who wait for room, then the core and
-// all that it has started, then the apply actor, at last the log.
+// end begins the group's end: first what the application runs while this node leads
+// and those who wait for room, then the core, then the apply actor and all that the
+// core has started, at last the log. One that has failed waits for no call of its
+// machine.
 func (g *Group) end(cause error) {
 	l := &g.life
 	l.mu.Lock()
@@ -163,47 +187,60 @@ func (g *Group) end(cause error) {
 	begun := l.stopping
 	l.stopping = true
 	l.mu.Unlock()
+	g.cancelTheWork()
 	if first {
 		observe.Failed{}.Tell(g.watch)
 		g.announce(&core.Notice{Kind: core.NoticeFailed, Text: cause.Error()}) // the log has it already
 	}
 	if cause != nil {
-		g.cancel()
+		g.abandon()
 	}
 	if begun {
 		return
 	}
+	g.leading.stop(g.stopCause())
 	for _, p := range g.admission.Close() {
 		p.finish(stageRoom, core.LogID{}, nil, g.stopCause())
+	}
+	for _, r := range g.reads.Close() {
+		r.finish(stageRoom, 0, g.stopCause())
 	}
 	g.core.Stop()
 }
 
-// spawn starts an actor that ends before the group does.
-func (g *Group) spawn(s *stage.Shell) {
-	g.life.mu.Lock()
-	g.life.live++
-	g.life.mu.Unlock()
-	s.Start()
-}
-
-// memberEnded is called by each such actor at its end.
+// memberEnded is called by each actor at its end. After the last one the log goes: what
+// is queued is still written, unless the group has failed.
 func (g *Group) memberEnded() {
 	g.life.mu.Lock()
 	g.life.live--
 	last := g.life.live == 0
 	g.life.mu.Unlock()
-	if last {
-		g.apply.Stop()
+	if last && !g.node.log.Leave(g.log, g.Err() != nil, g.logLeft) {
+		g.logLeft()
 	}
 }
 
-// applyEnded lets the log go: what is queued is still written, unless the group
-// has failed.
-func (g *Group) applyEnded() {
-	if !g.node.log.Leave(g.log, g.Err() != nil, g.finished) {
-		g.finished()
+// logLeft comes when nothing of the group works any more. What the application runs may
+// still be under way, and then the group has not stopped (rule 28).
+func (g *Group) logLeft() {
+	if term, _ := g.leading.status(instant(g.env)); term != 0 {
+		last := g.lastStatus()
+		g.publishLast(&last)
 	}
+	g.leading.whenOver(g.finished)
+}
+
+// lastStatus is that of a group which works no more: who has stopped neither leads nor
+// knows who does.
+func (g *Group) lastStatus() Status {
+	last := g.StatusToRead()
+	last.Err, last.Ready = g.Err(), false
+	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
+	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
+	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
+		last.Role = core.RoleFollower
+	}
+	return last
 }
 
 // finished is the end of the group.
@@ -212,14 +249,8 @@ func (g *Group) finished() {
 	g.node.network.SetCluster(g.cfg.Group, core.ClusterID{})
 	g.cancel()
 	g.watch.Close()
-	last := g.StatusToRead()
-	last.Stopped, last.Err, last.Ready = true, g.Err(), false
-	// Who has stopped neither leads nor knows who does.
-	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
-	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
-	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
-		last.Role = core.RoleFollower
-	}
+	last := g.lastStatus()
+	last.Stopped = true
 	g.publishLast(&last)
 	l := &g.life
 	l.mu.Lock()
@@ -227,6 +258,7 @@ func (g *Group) finished() {
 	waiting := l.waiting
 	l.waiting = nil
 	l.mu.Unlock()
+	g.env.Yield() // who was just answered sees its answer first
 	close(l.done)
 	for _, done := range waiting {
 		done(last.Err)

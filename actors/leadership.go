@@ -28,7 +28,10 @@ type electRequest struct {
 	done func(core.Term, error)
 }
 
-type cancelElect struct{ request *electRequest }
+type cancelElect struct {
+	request *electRequest
+	cause   error
+}
 
 // Transfer says how the leadership is to be handed over.
 type Transfer struct {
@@ -69,14 +72,14 @@ type pauseRequest struct {
 
 // Elect campaigns now, or when this node's own lease promise and quiet period end.
 // done gets the term that this node leads, or a *core.ElectError. The returned
-// function ends the wait: done is not called any more, unless it was before, and the
-// campaign goes on.
-func (g *Group) Elect(done func(core.Term, error)) (cancel func()) {
+// function ends the wait: done gets a *core.ElectError that wraps cause at once, unless
+// it was called before.
+func (g *Group) Elect(done func(core.Term, error)) (cancel func(cause error)) {
 	r := &electRequest{done: done}
 	if !g.core.put(r) {
 		done(0, g.stopCause())
 	}
-	return func() { g.core.put(&cancelElect{r}) }
+	return func(cause error) { g.core.put(&cancelElect{r, cause}) }
 }
 
 // PauseElections says whether this node shall neither campaign nor be handed the
@@ -130,12 +133,12 @@ func (c *coreActor) stepFor(asking observe.Asking, ev core.Event) {
 	observe.Asking{}.Tell(c.watch)
 }
 
-func (c *coreActor) cancelTransfer(item *cancelTransfer) {
-	c.stepEngine(&core.TransferCancelled{ID: item.request.id, Cause: item.cause})
+func (c *coreActor) cancelElect(item *cancelElect) {
+	c.stepEngine(&core.ElectCancelled{ID: item.request.id, Cause: item.cause})
 }
 
-func (l *leadershipRequests) leaveElect(r *electRequest) {
-	l.elects = slices.DeleteFunc(l.elects, func(o *electRequest) bool { return o == r })
+func (c *coreActor) cancelTransfer(item *cancelTransfer) {
+	c.stepEngine(&core.TransferCancelled{ID: item.request.id, Cause: item.cause})
 }
 
 func (l *leadershipRequests) electEnded(c *core.ElectEnded) {

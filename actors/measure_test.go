@@ -17,6 +17,7 @@ import (
 	"github.com/trouperaft/troupe/metrics"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // meters is a reader of all nodes of a test.
@@ -252,19 +253,25 @@ func TestAllInstrumentsAreThere(t *testing.T) {
 	}
 }
 
-// logging is a network that has lost lines of its log.
-type logging struct{ network.Network }
+// logging and loggingStore are a network and a store that have lost lines of their
+// logs.
+type (
+	logging      struct{ network.Network }
+	loggingStore struct{ storage.LogStore }
+)
 
-func (logging) LinesDropped() int64 { return 7 }
+func (logging) LinesDropped() int64      { return 7 }
+func (loggingStore) LinesDropped() int64 { return 30 }
 
-// TestLinesThatTheNetworkLost asserts that the node counts them with its own.
-func TestLinesThatTheNetworkLost(t *testing.T) {
+// TestLinesThatOthersLost asserts that the node counts them with its own.
+func TestLinesThatOthersLost(t *testing.T) {
 	m, provider := newMeters(t)
 	h := newHost(t, inproc.NewHub(), 1, nil)
 	h.meter, h.around = provider, func(n network.Network) network.Network { return logging{n} }
+	h.logs = loggingStore{h.store}
 	h.start()
-	if n := sum(m.read()["raft.observations.dropped"], metrics.KeyKind, "line").sum; n != 7 {
-		t.Errorf("%v lines are lost, want 7", n)
+	if n := sum(m.read()["raft.observations.dropped"], metrics.KeyKind, "line").sum; n != 37 {
+		t.Errorf("%v lines are lost, want 37", n)
 	}
 }
 

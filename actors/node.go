@@ -16,8 +16,10 @@ import (
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/claim"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // Node is what groups share: the log actor of the store, the network, budgets.
@@ -41,6 +43,8 @@ type Node struct {
 
 	keeper   *disk.Keeper
 	promises *disk.Promises
+	// release gives up the claim on the store.
+	release func()
 
 	mu sync.Mutex
 	// starting are groups that are being started, lived those that ever ran in
@@ -71,6 +75,36 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	if header.Node != cfg.ID {
 		return nil, fmt.Errorf("actors: NodeConfig.ID is %d, and the store belongs to node %d", cfg.ID, header.Node)
 	}
+	// The store is the node's until its last call has returned (rule 28). In another
+	// environment than production's a node's process may be over without a word.
+	release, running := func() {}, new(atomic.Pointer[Node])
+	if cfg.Environment == nil {
+		var err error
+		if release, err = claim.Take(cfg.Store, func() error { return stillRunning(running.Load(), cfg.ID) }); err != nil {
+			return nil, err
+		}
+	}
+	n, err := newNode(cfg, header)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	n.release = release
+	running.Store(n)
+	n.keeper.Begin()
+	n.log.Start()
+	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
+	if err := n.network.Start(local, n.knownPeers(), handler{n}); err != nil {
+		n.unstarted = true
+		n.log.Stop()
+		release()
+		return nil, err
+	}
+	return n, nil
+}
+
+// newNode makes a node of which nothing runs yet.
+func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	out := &outbox{Network: cfg.Network}
 	cfg.Network = out
 	n := &Node{
@@ -86,9 +120,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	observing := observe.Config{
 		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing, Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups,
 	}
-	if n, logs := out.Network.(network.Logging); logs {
-		observing.LinesDropped = n.LinesDropped
-	}
+	observing.LinesDropped = linesDropped(out.Network, cfg.Store, cfg.Snapshots)
 	observed, err := observe.New(observing)
 	if err != nil {
 		return nil, err
@@ -96,7 +128,7 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	n.observed, n.logger, out.watch = observed, observed.Watch().Logger(), observed.Watch()
 	n.promises = disk.NewPromises(cfg.Store, header.Promise)
 	n.table.Store(&groupTable{})
-	n.gate = snapshots.NewGate(n.env.Rand())
+	n.gate = snapshots.NewGate(n.env)
 	n.log = disk.NewLogActor(disk.LogNeeds{
 		Env: n.env, Watch: observed.Watch(), Store: cfg.Store, Network: cfg.Network,
 		Exclusive: n.promises.Exclusive, StoreFailed: n.storeFailed, Ended: n.logEnded,
@@ -105,15 +137,23 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 		Env: n.env, Watch: observed.Watch(), Store: cfg.Store, Promises: n.promises,
 		Failed: n.storeFailed, Ended: n.keeperEnded,
 	}, header)
-	n.keeper.Begin()
-	n.log.Start()
-	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
-	if err := cfg.Network.Start(local, n.knownPeers(), handler{n}); err != nil {
-		n.unstarted = true
-		n.log.Stop()
-		return nil, err
-	}
 	return n, nil
+}
+
+// linesDropped counts the lines that were lost by those which have logs of their own.
+func linesDropped(network, store, snapshots any) func() int64 {
+	var logging []storage.Logging
+	for _, one := range []any{network, store, snapshots} {
+		if l, logs := one.(storage.Logging); logs {
+			logging = append(logging, l)
+		}
+	}
+	return func() (lost int64) {
+		for _, l := range logging {
+			lost += l.LinesDropped()
+		}
+		return lost
+	}
 }
 
 // knownPeers are those that earlier lives of the node have kept.
@@ -167,8 +207,11 @@ func (n *Node) reserve(group membership.GroupID) (again bool, err error) {
 		return false, core.ErrStopped
 	case n.lost != nil:
 		return false, &core.FatalError{Cause: n.lost}
-	case n.starting[group] || n.table.Load().byID[group] != nil:
-		return false, fmt.Errorf("actors: group %d runs already", group)
+	case n.starting[group]:
+		return false, fmt.Errorf("actors: group %d is being started", group)
+	}
+	if g := n.table.Load().byID[group]; g != nil {
+		return false, g.StillRunning()
 	}
 	n.starting[group] = true
 	return n.lived[group], nil
@@ -222,7 +265,8 @@ func (n *Node) remove(g *Group) {
 }
 
 // Stop stops all groups, as Group.Stop does, then the log actor and the network;
-// then it calls done. Later calls call done when the first has ended.
+// then it calls done. Later calls call done when the first has ended. Abandon lets it
+// wait for no call, as Group.Abandon does.
 func (n *Node) Stop(done func()) {
 	n.mu.Lock()
 	if n.stopped {
@@ -278,8 +322,11 @@ func (n *Node) closed(err error) {
 }
 
 // keeperEnded lets what was observed be handed on, which is the last thing that a
-// node does.
-func (n *Node) keeperEnded() { n.observed.Close(n.ended) }
+// node does. The store may have another.
+func (n *Node) keeperEnded() {
+	n.release()
+	n.observed.Close(n.ended)
+}
 
 func (n *Node) ended() {
 	n.mu.Lock()

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/admission"
@@ -18,6 +19,9 @@ type Proposal struct {
 	// Data is the command. Nobody may change it any more, also not after
 	// Completed: the log shares it.
 	Data []byte
+	// Copy: the log gets a copy of Data, made when the proposal has its room. Data is
+	// the caller's again when it is completed, or after AwaitCopy.
+	Copy bool
 	// ExpectedTerm, if not 0, refuses the proposal in any other term.
 	ExpectedTerm core.Term
 	// NoForward: only this node, if it leads, may append it; else
@@ -74,6 +78,14 @@ func (p *Proposal) Await(done <-chan struct{}) bool { return p.answer.Await(done
 // then the actors' for good. It reports false if p has been completed meanwhile.
 func (p *Proposal) Leave() bool { return p.answer.Leave() }
 
+// AwaitCopy returns when a proposal for which Cancel was called is not being copied any
+// more, nor will be.
+func (p *Proposal) AwaitCopy() {
+	for p.stage.Load() == stageCopy {
+		runtime.Gosched()
+	}
+}
+
 // Renew makes a proposal that was completed as new.
 func (p *Proposal) Renew() { *p = Proposal{answer: p.answer} }
 
@@ -81,6 +93,8 @@ func (p *Proposal) Renew() { *p = Proposal{answer: p.answer} }
 const (
 	// stageRoom: it has no room yet. 0 is a proposal that nobody has handed over.
 	stageRoom uint32 = iota + 1
+	// stageCopy: it has its room, and is being copied.
+	stageCopy
 	// stageCore: it is in the core actor's inbox, or in its hands.
 	stageCore
 	// stageWaiting: the core actor keeps it until there is a leader.

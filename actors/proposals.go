@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/observe"
@@ -29,22 +28,13 @@ type proposalsInCore struct {
 	term   core.Term
 	since  core.Instant
 
-	// unsent are results that the network did not take, oldest first.
-	unsent []unsentResult
+	// unsent are results that the network did not take.
+	unsent unsentResults
 	// results are those of proposals that end here without being appended.
 	results resultBatches
 	batch   []*Proposal  // to be forwarded
 	event   core.Propose // to be appended
 }
-
-type unsentResult struct {
-	m     *core.ProposeResponse
-	since core.Instant
-}
-
-// unsentMax bounds the messages with results that are kept for peers that do
-// not take them; whoever asked learns of its broken connection.
-const unsentMax = 1024
 
 // proposeBatchMax bounds one step of the engine, in proposals.
 const proposeBatchMax = 1024
@@ -52,6 +42,7 @@ const proposeBatchMax = 1024
 func (s *proposalsInCore) init(c *coreActor) {
 	s.core = c
 	s.byID = make(map[uint64]*Proposal)
+	s.unsent.network, s.unsent.bytesMax = c.network, c.cfg.WindowBytesMax
 	s.lastID = c.Env.Rand() // an answer to an earlier life must not fit
 }
 
@@ -73,6 +64,8 @@ func (s *proposalsInCore) pump() {
 		switch {
 		case c.changed.Role == core.RoleLeader:
 			s.propose()
+		case c.changed.Removed:
+			s.failWaiting(func(*Proposal) error { return core.ErrRemoved })
 		case c.changed.Leader == 0:
 			s.failWaiting(func(p *Proposal) error {
 				switch {
@@ -122,7 +115,7 @@ func (s *proposalsInCore) propose() {
 		c.readable.show(c.engine.Readable())
 		s.admitted(s.event.First, s.event.Admitted)
 		clear(entries[s.event.Admitted:]) // the log keeps the array, and not these
-		c.execute()
+		c.execute(&s.event)
 		err := s.event.Err
 		s.event = core.Propose{}
 		if err != nil {
@@ -200,8 +193,8 @@ func (s *proposalsInCore) progress() { s.held.progress() }
 // forward sends the waiting ones to the leader.
 func (s *proposalsInCore) forward() {
 	c := s.core
-	to, known := s.leaderIdentity()
-	for known && !s.waiting.empty() && s.held.forwards() {
+	to := c.changed.LeaderIdentity
+	for !s.waiting.empty() && s.held.forwards() {
 		m := &core.ProposeRequest{Header: c.seen.header(to)}
 		s.batch = s.batch[:0]
 		bytes, traced := 0, 0
@@ -238,19 +231,6 @@ func (s *proposalsInCore) forward() {
 	}
 }
 
-// leaderIdentity says who the leader is: the voter of its node, if two
-// incarnations are members.
-func (s *proposalsInCore) leaderIdentity() (core.Identity, bool) {
-	configuration := &s.core.config.Configuration
-	var found core.Identity
-	for _, id := range configuration.Incarnations(s.core.changed.Leader) {
-		if found.IsZero() || configuration.IsVoter(id) {
-			found = id
-		}
-	}
-	return found, !found.IsZero()
-}
-
 // onChanged follows the leader.
 func (s *proposalsInCore) onChanged() {
 	s.held.progress()
@@ -267,8 +247,12 @@ func (s *proposalsInCore) onChanged() {
 func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 	c, h := s.core, m.Head()
 	// Rule 27: h.Cluster is what the sender has proved, unless it introduces.
-	if _, member := c.config.Configuration.Member(h.From); !member || h.Introduces || h.Cluster != c.seen.cluster() || h.To != c.self {
+	if h.Introduces || h.Cluster != c.seen.cluster() || h.To != c.self {
 		return
+	}
+	_, member := c.config.Configuration.Member(h.From)
+	if !member {
+		c.stepEngine(m) // rule 22: it tells one that was removed
 	}
 	observe.Passed{Proposals: len(m.Proposals), In: true}.Tell(c.watch)
 	for i := range m.Proposals {
@@ -279,7 +263,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 		switch {
 		case len(f.Data) > c.cfg.CommandBytesMax:
 			s.results.add(p, core.LogID{}, nil, &core.TooLargeError{Size: len(f.Data), Max: c.cfg.CommandBytesMax})
-		case c.changed.Role != core.RoleLeader:
+		case !member || c.changed.Role != core.RoleLeader:
 			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
 		default:
 			switch c.admission.Acquire(&p.room, p, sizeOf(f.Data), false) {
@@ -362,16 +346,9 @@ func (s *proposalsInCore) failForwarded(cause error, which func(*Proposal) bool)
 
 // cancel ends a proposal wherever it is.
 func (s *proposalsInCore) cancel(p *Proposal) {
-	c := s.core
 	switch p.stage.Load() {
-	case stageRoom:
-		if c.admission.Cancel(&p.room) {
-			s.complete(p, stageRoom, core.LogID{}, nil, context.Canceled)
-			return
-		}
-		p.cancelled = true // it has just got its room, and is on its way here
-	case stageCore:
-		p.cancelled = true
+	case stageCopy, stageCore:
+		p.cancelled = true // it is on its way here
 	case stageWaiting:
 		s.waiting.remove(p)
 		s.complete(p, stageWaiting, core.LogID{}, nil, context.Canceled)
@@ -396,16 +373,8 @@ func (s *proposalsInCore) complete(p *Proposal, from uint32, id core.LogID, valu
 	}
 }
 
-// keepUnsent keeps results that the network did not take.
-func (s *proposalsInCore) keepUnsent(m *core.ProposeResponse) {
-	if len(s.unsent) == unsentMax {
-		s.unsent = s.unsent[1:]
-	}
-	s.unsent = append(s.unsent, unsentResult{m, s.core.now})
-}
-
 func (s *proposalsInCore) needsRetry() bool {
-	return len(s.unsent) > 0 || s.held.holds() && !s.waiting.empty() || s.orphans()
+	return len(s.unsent.list) > 0 || s.held.holds() && !s.waiting.empty() || s.orphans()
 }
 
 // orphans reports whether anything was forwarded to a leadership that is over. The
@@ -428,24 +397,8 @@ func (s *proposalsInCore) onRetry() {
 	if c.now.Sub(s.since) >= patience {
 		s.failForwarded(errLeaderChanged, s.orphaned)
 	}
-	kept := s.unsent[:0]
-	for _, u := range s.unsent {
-		if c.network.Send(u.m) {
-			continue
-		}
-		if c.now.Sub(u.since) < unsentPatience*patience {
-			kept = append(kept, u)
-		} else if m, had := withoutValues(u.m); had {
-			// They may be more than the network ever takes.
-			kept = append(kept, unsentResult{m, c.now})
-		}
-	}
-	clear(s.unsent[len(kept):])
-	s.unsent = kept
+	s.unsent.retry(c.now, patience)
 }
-
-// unsentPatience is for how many election time-outs results are kept.
-const unsentPatience time.Duration = 10
 
 // finish answers everybody when the group stops.
 func (s *proposalsInCore) finish(cause error) {

@@ -1,11 +1,12 @@
 package actors
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 )
 
@@ -34,33 +35,58 @@ func (m ReadMode) String() string {
 // is as current as the mode asks for. Its owner changes like that of a Proposal.
 type Read struct {
 	Mode ReadMode
-	// StaleMax is how old the state may be, of ReadStale; more than 0.
-	StaleMax time.Duration
-	// AtLeast is the index to wait for, of ReadAtLeast.
-	AtLeast core.Index
 	// LimitLag: if the machine is more than LagMax entries behind the index of the
 	// read, the read ends at once with *core.TooStaleError.
 	LimitLag bool
-	LagMax   uint64
-	// Completed is called exactly once for each ReadIndex, from an actor or from
-	// within a method of the group. It must not block.
-	Completed func(*Read)
+	// What each actor touches lies together, in one line of the processor's cache.
+	stage atomic.Uint32
+	// next is behind it in the one chain that it is in, which it may have ended in.
+	next   *Read
+	answer *stage.Answer
+	// span is of the read, from watch, which is told how it goes.
+	span  observe.Span
+	watch *observe.Watch
+	// request is that of the core actor for it, 0 if it waits for one.
+	request uint64
 
 	// Index is the read index, and Err why there is none. Valid from Completed
 	// on.
 	Index core.Index
 	Err   error
 
-	stage atomic.Uint32
-	// span is of the read, from watch, which is told how it goes.
-	span  observe.Span
-	watch *observe.Watch
-	// next is behind it in the one chain that it is in.
-	next *Read
+	LagMax uint64
+	// StaleMax is how old the state may be, of ReadStale; more than 0.
+	StaleMax time.Duration
+	// AtLeast is the index to wait for, of ReadAtLeast.
+	AtLeast core.Index
+	// WaitForRoom: while there is no room the read waits for it. Otherwise it ends at
+	// once with core.ErrOverloaded.
+	WaitForRoom bool
+	// room is what it holds of the group's.
+	room admission.Request[*Read]
+	// Completed is called exactly once for each ReadIndex, from an actor or from
+	// within a method of the group. It must not block. A read made by NewRead has
+	// none: see Await.
+	Completed func(*Read)
 }
+
+// NewRead returns a read for whose end one goroutine waits, with Await.
+func NewRead() *Read { return &Read{answer: stage.NewAnswer()} }
+
+// Await returns true when r is completed, and false if done was closed before that.
+// Then the caller calls Leave, and CancelRead if that reports true.
+func (r *Read) Await(done <-chan struct{}) bool { return r.answer.Await(done) }
+
+// Leave says, after an Await in vain, that nobody waits for r any more: it is then
+// the actors' for good. It reports false if r has been completed meanwhile.
+func (r *Read) Leave() bool { return r.answer.Leave() }
 
 // byLease reports whether the leader may answer the read by its lease.
 func (r *Read) byLease() bool { return r.Mode != ReadLinearizable }
+
+// HasIndex reports whether it is known what the state machine has to apply for the
+// read, so that only the machine is waited for. Anybody may ask, until CancelRead.
+func (r *Read) HasIndex() bool { return r.stage.Load() != stageCore }
 
 // lagging is why the read ends, if its machine is too far behind its index; nil if
 // it is not.
@@ -78,12 +104,42 @@ func (r *Read) lagging(index core.Index, seen *readable) error {
 // finish completes r, whose stage its holder knows to be from, unless somebody did
 // so first.
 func (r *Read) finish(from uint32, index core.Index, err error) bool {
+	if !r.decide(from, index, err) {
+		return false
+	}
+	r.give()
+	return true
+}
+
+// give tells who waits that r is completed.
+func (r *Read) give() {
+	if r.answer != nil {
+		r.answer.Give()
+	} else {
+		r.Completed(r)
+	}
+}
+
+// finishWith is finish for one of many: its answer is given with the others.
+func (r *Read) finishWith(others *stage.Answers, from uint32, index core.Index) bool {
+	if !r.decide(from, index, nil) {
+		return false
+	}
+	if r.answer != nil {
+		others.Add(r.answer)
+	} else {
+		r.Completed(r)
+	}
+	return true
+}
+
+// decide sets the result, unless somebody did so first.
+func (r *Read) decide(from uint32, index core.Index, err error) bool {
 	if !r.stage.CompareAndSwap(from, stageDone) {
 		return false
 	}
 	r.Index, r.Err = index, err
 	r.ended(false)
-	r.Completed(r)
 	return true
 }
 
@@ -93,9 +149,14 @@ func (r *Read) ended(local bool) {
 	r.span = observe.Span{}
 }
 
+// confirmed tells that a read has its index.
+func confirmed(r *Read, index core.Index) {
+	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(r.watch)
+}
+
 // reset prepares r for its way. The results of the last one are forgotten.
 func (r *Read) reset(w *observe.Watch, stage uint32) {
-	r.Index, r.Err, r.watch, r.next = 0, nil, w, nil
+	r.Index, r.Err, r.watch, r.next, r.request = 0, nil, w, nil, 0
 	r.stage.Store(stage)
 }
 
@@ -125,15 +186,17 @@ func (c *readChain) pop() *Read {
 	return r
 }
 
-// remove takes one out, if it is there.
-func (c *readChain) remove(r *Read) {
+// sweep takes out those that have ended, and returns how many are left.
+func (c *readChain) sweep() (left int) {
 	var rest readChain
-	for other := c.pop(); other != nil; other = c.pop() {
-		if other != r {
-			rest.push(other)
+	for r := c.pop(); r != nil; r = c.pop() {
+		if r.stage.Load() != stageDone {
+			rest.push(r)
+			left++
 		}
 	}
 	*c = rest
+	return left
 }
 
 // append takes over the reads of another chain.
@@ -158,23 +221,23 @@ func (c readChain) traced() observe.Span {
 	return observe.Span{}
 }
 
-// readCount bounds the reads under way and completes them.
-type readCount struct {
-	inflight atomic.Int64
-	most     int64
+// endedReads counts the reads that were cancelled and still stand in the chains of an
+// actor. To look for each would take a walk of all that wait, for each of all that give
+// up. So they stand until they are half as many as the reads that were left by the last
+// sweep; then one walk takes all of them out.
+type endedReads struct{ ended, left int }
+
+// sweepMin is how many ended reads are worth a walk.
+const sweepMin = 64
+
+// note counts one, and reports whether the chains are to be swept.
+func (e *endedReads) note() bool {
+	e.ended++
+	return e.ended > max(e.left/2, sweepMin)
 }
 
-// begin counts a read, and reports whether there is room for it.
-func (c *readCount) begin() bool { return c.inflight.Add(1) <= c.most }
-
-// finish completes a read that is at stage from, unless somebody did so first.
-func (c *readCount) finish(r *Read, from uint32, index core.Index, err error) bool {
-	if !r.finish(from, index, err) {
-		return false
-	}
-	c.inflight.Add(-1)
-	return true
-}
+// swept begins to count anew, with so many reads in the chains.
+func (e *endedReads) swept(left int) { *e = endedReads{left: left} }
 
 // ReadNow answers a read that has to wait for nobody, and reports whether it did. It
 // then calls no Completed: Index has the result. Otherwise the read is as it was, and
@@ -213,62 +276,6 @@ func (g *Group) readNow(r *Read, index core.Index) bool {
 	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(g.watch)
 	r.ended(true)
 	return true
-}
-
-// ReadIndex begins a read: see Read. It asks again until it has an answer or
-// CancelRead is called. With too many reads under way it ends at once with
-// core.ErrOverloaded.
-func (g *Group) ReadIndex(r *Read) {
-	if g.ReadNow(r) {
-		r.Completed(r)
-		return
-	}
-	r.reset(g.watch, stageCore)
-	if !g.reads.begin() {
-		g.reads.finish(r, stageCore, 0, core.ErrOverloaded)
-		return
-	}
-	if err := g.readable.refusal(); err != nil {
-		g.reads.finish(r, stageCore, 0, err)
-		return
-	}
-	switch r.Mode {
-	case ReadAtLeast:
-		g.waitApplied(r, r.AtLeast, 0)
-		return
-	case ReadLease, ReadStale:
-		if index, at, holds := g.readable.byLease(); holds {
-			g.waitApplied(r, index, at)
-			return
-		}
-	}
-	// As a proposal it may wait for others to come along.
-	if !g.core.inbox.Put(r, false) {
-		g.reads.finish(r, stageCore, 0, g.stopCause())
-	}
-}
-
-// waitApplied lets the apply actor serve a read that has its index, since at; 0 if
-// the index says nothing of how current the state is.
-func (g *Group) waitApplied(r *Read, index core.Index, at core.Instant) {
-	if err := r.lagging(index, &g.readable); err != nil {
-		g.reads.finish(r, stageCore, 0, err)
-		return
-	}
-	observe.ReadConfirmed{Span: r.span, Index: index}.Tell(g.watch)
-	r.stage.Store(stageApply)
-	batch := readBatch{index: index, since: at}
-	batch.reads.push(r)
-	if !g.apply.serve(batch) {
-		g.reads.finish(r, stageApply, 0, g.stopCause())
-	}
-}
-
-// CancelRead ends a read soon, with context.Canceled. r must not be used again.
-func (g *Group) CancelRead(r *Read) {
-	if !g.core.put(&cancelRead{r}) {
-		g.reads.finish(r, stageApply, 0, context.Canceled)
-	}
 }
 
 // StateAge is how long ago the state machine is known to have had everything that was

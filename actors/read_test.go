@@ -344,35 +344,103 @@ func TestMaxLag(t *testing.T) {
 	}
 }
 
-// TestReadChain: a chain keeps the order, whoever is taken out.
+// TestReadChain: a chain keeps the order, whoever has ended.
 func TestReadChain(t *testing.T) {
 	reads := make([]*Read, 5)
-	for i := range reads {
-		reads[i] = &Read{AtLeast: core.Index(i)}
-	}
 	for _, test := range []struct {
-		remove []int
-		want   string
-	}{{nil, "[0 1 2 3 4]"}, {[]int{0}, "[1 2 3 4]"}, {[]int{4}, "[0 1 2 3]"}, {[]int{2}, "[0 1 3 4]"}, {[]int{1, 2, 3, 3}, "[0 4]"}, {[]int{0, 1, 2, 3, 4}, "[]"}} {
+		ended []int
+		want  string
+	}{{nil, "[0 1 2 3 4]"}, {[]int{0}, "[1 2 3 4]"}, {[]int{4}, "[0 1 2 3]"}, {[]int{2}, "[0 1 3 4]"}, {[]int{1, 2, 3}, "[0 4]"}, {[]int{0, 1, 2, 3, 4}, "[]"}} {
 		var a, b readChain
-		for i, r := range reads {
+		for i := range reads {
+			reads[i] = &Read{AtLeast: core.Index(i)}
 			if i < 3 {
-				a.push(r)
+				a.push(reads[i])
 			} else {
-				b.push(r)
+				b.push(reads[i])
 			}
 		}
 		a.append(b)
 		a.append(readChain{})
-		for _, i := range test.remove {
-			a.remove(reads[i])
+		for _, i := range test.ended {
+			reads[i].stage.Store(stageDone)
+		}
+		if left := a.sweep(); left != len(reads)-len(test.ended) {
+			t.Errorf("without %v: %d are left", test.ended, left)
 		}
 		var got []core.Index
 		for r := a.pop(); r != nil; r = a.pop() {
 			got = append(got, r.AtLeast)
 		}
 		if fmt.Sprint(slices.Clip(got)) != test.want || !a.empty() || a.last != nil {
-			t.Errorf("without %v: %v", test.remove, got)
+			t.Errorf("without %v: %v", test.ended, got)
 		}
 	}
+}
+
+// TestManyReadsGiveUp: what one read costs that gives up does not grow with those that
+// wait, and what is kept of them does not grow with those that gave up.
+func TestManyReadsGiveUp(t *testing.T) {
+	const reads = 1 << 17
+	room := newReadRoom(reads, nil)
+	for name, test := range map[string]struct {
+		stage  uint32
+		actors func() (push, giveUp func(*Read), kept func() int)
+	}{
+		"the core": {stageCore, func() (push, giveUp func(*Read), kept func() int) {
+			c := &coreActor{coreNeeds: coreNeeds{underWay: room, apply: deafApply{}}}
+			giveUp = func(r *Read) { c.reads.cancel(c, r) }
+			return c.reads.accept, giveUp, func() int { return length(c.reads.waiting) + length(c.reads.byLease) }
+		}},
+		"the apply actor": {stageApply, func() (push, giveUp func(*Read), kept func() int) {
+			a := &applyActor{applyNeeds: applyNeeds{underWay: room}}
+			a.inbox.Wake = func() {}
+			push = func(r *Read) {
+				b := readBatch{index: 9}
+				b.reads.push(r)
+				a.accept(applyItem{read: b})
+			}
+			giveUp = func(r *Read) {
+				room.cancelServed(a, r)
+				for _, item := range a.inbox.Take() {
+					a.accept(item)
+				}
+			}
+			return push, giveUp, func() int { return len(a.reads) }
+		}},
+	} {
+		push, giveUp, kept := test.actors()
+		all := make([]*Read, reads)
+		for i := range all {
+			all[i] = &Read{Mode: ReadMode(i % 2), Completed: func(*Read) {}}
+			all[i].stage.Store(test.stage)
+			room.Acquire(&all[i].room, all[i], readBytes, false)
+			push(all[i])
+		}
+		// It takes some ten milliseconds. A walk for each of them takes minutes.
+		limit := time.Now().Add(10 * time.Second)
+		for i, r := range all[1:] {
+			if giveUp(r); time.Now().After(limit) {
+				t.Fatalf("%s: in 10 s %d of %d reads have given up", name, i, reads)
+			}
+		}
+		if n := kept(); n > 1+sweepMin+1 {
+			t.Errorf("%s: %d reads are kept", name, n)
+		}
+		if all[0].stage.Load() != test.stage {
+			t.Errorf("%s: the one that waits on has ended", name)
+		}
+		giveUp(all[0])
+		if n, _ := room.Inflight(); n != 0 {
+			t.Errorf("%s: %d reads are under way", name, n)
+		}
+	}
+}
+
+// length counts the reads of a chain.
+func length(c readChain) (n int) {
+	for r := c.first; r != nil; r = r.next {
+		n++
+	}
+	return n
 }

@@ -43,13 +43,16 @@ func (r *readable) show(now core.Readable) {
 	if uint64(now.Commit) != r.commit.Load() {
 		r.commit.Store(uint64(now.Commit))
 	}
-	if now.Refused != nil && r.refused.Load() == nil {
-		r.refused.Store(&now.Refused)
+	if refused := now.Refused; refused != nil && r.refused.Load() == nil {
+		r.refuse(refused)
 	}
 	if int64(now.Lease) != r.lease.Load() {
 		r.lease.Store(int64(now.Lease))
 	}
 }
+
+// refuse is apart, so that what show is given stays off the heap.
+func (r *readable) refuse(why error) { r.refused.Store(&why) }
 
 // byLease returns the read index of a read that begins now, if the lease holds, and an
 // instant: everything that was acknowledged before it, anywhere, is at the index or

@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
@@ -17,11 +19,13 @@ type readsInCore struct {
 	request          core.ReadRequest
 	// asking are those of the request that the engine is just told of.
 	asking readChain
+	ended  endedReads
 }
 
 type askedReads struct {
 	id    uint64
 	reads readChain
+	live  int // those that were not cancelled
 	since core.Instant
 }
 
@@ -35,6 +39,13 @@ func (r *readsInCore) accept(read *Read) {
 
 // ask begins a request for all that wait.
 func (r *readsInCore) ask(c *coreActor) {
+	if c.changed.Removed {
+		for _, waiting := range []*readChain{&r.waiting, &r.byLease} {
+			for read := waiting.pop(); read != nil; read = waiting.pop() {
+				c.underWay.finish(read, stageCore, 0, core.ErrRemoved)
+			}
+		}
+	}
 	if c.changed.Leader == 0 {
 		return
 	}
@@ -49,12 +60,18 @@ func (r *readsInCore) ask(c *coreActor) {
 // askFor begins one request. An ID is never used again. The engine, and the actor with
 // it, may put reads back into waiting meanwhile.
 func (r *readsInCore) askFor(c *coreActor, waiting *readChain, lease bool) {
+	live := waiting.sweep()
+	if live == 0 {
+		return
+	}
 	reads := *waiting
 	*waiting = readChain{}
 	r.lastID++
-	r.asked = append(r.asked, askedReads{r.lastID, reads, c.now})
-	if r.asking = reads; c.changed.Role == core.RoleLeader {
-		for read := reads.first; read != nil; read = read.next {
+	r.asked = append(r.asked, askedReads{r.lastID, reads, live, c.now})
+	r.asking = reads
+	for read := reads.first; read != nil; read = read.next {
+		read.request = r.lastID
+		if c.changed.Role == core.RoleLeader {
 			observe.ReadAsked{Span: read.span}.Tell(c.watch)
 		}
 	}
@@ -71,7 +88,7 @@ func (r *readsInCore) ready(c *coreActor, cmd *core.ReadReady) {
 		if err := read.lagging(cmd.Index, c.readable); err != nil {
 			c.underWay.finish(read, stageCore, 0, err)
 		} else if read.stage.CompareAndSwap(stageCore, stageApply) {
-			observe.ReadConfirmed{Span: read.span, Index: cmd.Index}.Tell(c.watch)
+			confirmed(read, cmd.Index)
 			batch.reads.push(read)
 		}
 	}
@@ -92,38 +109,54 @@ func (r *readsInCore) failed(c *coreActor, cmd *core.ReadFailed) {
 			c.underWay.finish(read, stageCore, 0, cmd.Err)
 			continue
 		}
-		observe.ReadAgain{Span: read.span}.Tell(c.watch)
-		r.accept(read)
+		if read.stage.Load() == stageCore {
+			observe.ReadAgain{Span: read.span}.Tell(c.watch)
+			read.request = 0
+			r.accept(read)
+		}
 	}
 }
 
 func (r *readsInCore) takeAsked(id uint64) (readChain, core.Instant) {
-	for i := range r.asked {
-		if r.asked[i].id == id {
-			asked := r.asked[i]
-			last := copy(r.asked[i:], r.asked[i+1:]) + i
-			r.asked[last] = askedReads{}
-			r.asked = r.asked[:last]
-			return asked.reads, asked.since
-		}
+	i, found := r.find(id)
+	if !found {
+		return readChain{}, 0
 	}
-	return readChain{}, 0
+	asked := r.asked[i]
+	r.asked = slices.Delete(r.asked, i, i+1)
+	return asked.reads, asked.since
 }
 
-// cancel ends a read wherever it is. A request whose reads have all gone stays
-// until the engine answers it.
+// find returns the place of a request: they stand in the order of their ids.
+func (r *readsInCore) find(id uint64) (int, bool) {
+	return slices.BinarySearchFunc(r.asked, id, func(a askedReads, id uint64) int { return cmp.Compare(a.id, id) })
+}
+
+// cancel ends a read wherever it is. It stays in its chain for a while. With the last
+// read of a request the request goes, here and in the engine, to which nobody may ever
+// answer.
 func (r *readsInCore) cancel(c *coreActor, read *Read) {
-	if c.underWay.finish(read, stageApply, 0, context.Canceled) {
-		// The index that it waits for may never come.
-		c.apply.forget(read)
+	if c.underWay.cancelServed(c.apply, read) || !c.underWay.finish(read, stageCore, 0, context.Canceled) {
 		return
 	}
-	r.waiting.remove(read)
-	r.byLease.remove(read)
-	for i := range r.asked {
-		r.asked[i].reads.remove(read)
+	if i, asked := r.find(read.request); asked {
+		if r.asked[i].live--; r.asked[i].live == 0 {
+			r.asked = slices.Delete(r.asked, i, i+1)
+			c.stepEngine(&core.ReadCancelled{ID: read.request})
+			return
+		}
 	}
-	c.underWay.finish(read, stageCore, 0, context.Canceled)
+	if r.ended.note() {
+		r.sweep()
+	}
+}
+
+func (r *readsInCore) sweep() {
+	left := r.waiting.sweep() + r.byLease.sweep()
+	for i := range r.asked {
+		left += r.asked[i].reads.sweep()
+	}
+	r.ended.swept(left)
 }
 
 func (r *readsInCore) finish(c *coreActor, cause error) {

@@ -149,6 +149,9 @@ func (a *replicationActor) pump(ev stream.Event) {
 	now := instant(a.Env)
 	for ev != nil && !a.over {
 		a.stream.Step(now, ev, &a.out)
+		if w := a.cfg.Witness; w != nil {
+			w.Streamed(a.stream, ev, &a.out)
+		}
 		a.report()
 		ev = nil
 		switch {
@@ -190,6 +193,9 @@ func (a *replicationActor) read(first, last core.Index, bytesMax int) stream.Eve
 	}
 	answer := &stream.Read{Prev: r.Prev}
 	a.Do(calls.Read, func() { a.readStore(answer, first, r.StoreLast, bytesMax) }, func() {
+		// What was said meanwhile comes first. It may make what was read useless, and
+		// a learner that has acknowledged something is told the id no more (rule 27).
+		a.step()
 		if err := a.memoryLog.SettleStoreRead(a.generation, first, answer.Prev); err != nil {
 			answer.Err = err
 		}
@@ -243,9 +249,13 @@ type streamFigures struct {
 	// peer's node, onTheWay those of this stream.
 	toPeer   *atomic.Int64
 	onTheWay atomic.Int64
+	ended    bool
 }
 
 func (f *streamFigures) put(s *stream.Stream) {
+	if f.ended {
+		return
+	}
 	messages, bytes := s.Inflight()
 	onTheWay := int64(s.OnTheWay())
 	f.toPeer.Add(onTheWay - f.onTheWay.Swap(onTheWay))
@@ -257,6 +267,7 @@ func (f *streamFigures) put(s *stream.Stream) {
 
 // end takes what the stream had on its way out of the sum.
 func (f *streamFigures) end() {
+	f.ended = true
 	f.toPeer.Add(-f.onTheWay.Swap(0))
 }
 

@@ -2,9 +2,11 @@ package actors
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/network"
 )
 
 // resultBatches gathers the results of proposals that other nodes forwarded, so
@@ -33,7 +35,9 @@ func (b *resultBatches) add(p *Proposal, id core.LogID, value []byte, err error)
 type resultSender struct {
 	header   func(to core.Identity) core.Header
 	bytesMax int
-	send     func(core.Message) bool
+	// frameBytesMax is the largest message that the network takes, 0 if any.
+	frameBytesMax int
+	send          func(core.Message) bool
 	// unsent takes a message that the network did not take.
 	unsent func(*core.ProposeResponse)
 }
@@ -49,6 +53,9 @@ func (b *resultBatches) send(to *resultSender) {
 				n++
 			}
 			m := &core.ProposeResponse{Header: to.header(batch.to), Results: batch.results[:n:n]}
+			if to.frameBytesMax > 0 && network.SizeBytes(m) > to.frameBytesMax {
+				m = withoutValues(m) // it would be refused for ever
+			}
 			if !to.send(m) {
 				to.unsent(m)
 			}
@@ -59,17 +66,16 @@ func (b *resultBatches) send(to *resultSender) {
 	b.batches = b.batches[:0]
 }
 
-// withoutValues returns results that say no more than that they are not known,
-// and whether any had a value. Whoever asked learns at least that much.
-func withoutValues(m *core.ProposeResponse) (_ *core.ProposeResponse, had bool) {
+// withoutValues returns results of which those with a value say no more than that they
+// are not known. Whoever asked learns at least that much.
+func withoutValues(m *core.ProposeResponse) *core.ProposeResponse {
 	bare := &core.ProposeResponse{Header: m.Header, Results: slices.Clone(m.Results)}
 	for i := range bare.Results {
 		if r := &bare.Results[i]; len(r.Value) > 0 {
-			*r = core.ForwardedResult{ID: r.ID, Code: core.ResultUnknown, LogID: r.LogID, Error: "the state machine's result could not be sent"}
-			had = true
+			*r = core.ForwardedResult{ID: r.ID, Code: core.ResultUnknown, LogID: r.LogID, Error: fmt.Sprintf("the state machine's result of %d bytes could not be sent", len(r.Value))}
 		}
 	}
-	return bare, had
+	return bare
 }
 
 // resultOf says on the wire how a proposal ended.

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -108,19 +110,45 @@ func TestSnapshotSaysWhatItIsOf(t *testing.T) {
 	expect(id(1, 5), 50, now)
 
 	meta := core.SnapshotMeta{LogID: id(2, 9), Time: 90, Cluster: core.ClusterID{7}, Configuration: votersAt(id(2, 8), 2)}
-	w, err := r.apply.snapshots.Create(t.Context(), 1, meta)
+	r.install(t, &meta)
+	expect(id(2, 9), 90, meta.Configuration)
+}
+
+// install stores a snapshot and has it restored.
+func (r *applyRig) install(t *testing.T, meta *core.SnapshotMeta) {
+	t.Helper()
+	w, err := r.apply.files.Create(t.Context(), 1, *meta)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&listView{applied: 9}).WriteTo(w); err != nil {
+	if _, err := (&listView{applied: meta.Index}).WriteTo(w); err != nil {
 		t.Fatal(err)
 	}
-	if meta, err = w.Commit(core.SnapshotMeta{}); err != nil {
+	if *meta, err = w.Commit(core.SnapshotMeta{}); err != nil {
 		t.Fatal(err)
 	}
 	r.apply.memoryLog.Submit(&core.Write{IOID: 3, Reset: meta.LogID})
-	r.apply.installNow(meta)
-	expect(id(2, 9), 90, meta.Configuration)
+	r.apply.installNow(*meta)
+}
+
+// keepsAll is a snapshot store that cannot remove anything.
+type keepsAll struct{ storage.SnapshotStore }
+
+func (keepsAll) RemoveBelow(context.Context, membership.GroupID, core.Index) error {
+	return errors.New("somebody's directory")
+}
+
+// TestRemovalFailsNoFollower: a snapshot is restored, though the older ones cannot be
+// removed.
+func TestRemovalFailsNoFollower(t *testing.T) {
+	r := newApplyRig(t)
+	r.apply.Failed = func(err error) { t.Error(err) }
+	r.keepSnapshots(keepsAll{memory.NewSnapshots()})
+	r.install(t, &core.SnapshotMeta{LogID: id(2, 9), Time: 90})
+	r.run()
+	if r.apply.applied != id(2, 9) {
+		t.Errorf("%v is applied", r.apply.applied)
+	}
 }
 
 // keptMachine keeps its state over a restart, up to applied.

@@ -45,14 +45,21 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State) *Group {
 	g := &Group{node: n, cfg: cfg, env: n.env, watch: watch}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.work, g.cancelTheWork = context.WithCancel(g.ctx)
 	g.life.done = make(chan struct{})
 	g.seen.group, g.seen.self = cfg.Group, n.identity
 	g.seen.setCluster(state.HardState.Cluster)
 	g.seen.term.Store(uint64(state.HardState.Term))
 	g.admission = admission.New(admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, n.admission, g.enter)
-	g.reads.most = int64(cfg.InflightProposalsMax)
+	g.reads = newReadRoom(cfg.InflightProposalsMax, g.enterRead)
 	g.readable.env = g.env
 	g.memoryLog = memlog.New(cfg.LogCacheBytesMax, state.Purged, state.Last, state.Applied.Index)
+	if cfg.OnLeading != nil {
+		g.leading = &leading{
+			env: g.env, watch: watch, call: cfg.OnLeading, patience: cfg.ElectionTimeout, notify: g.tell,
+			put: func(item any) bool { return g.core.put(item) },
+		}
+	}
 	g.log = &disk.GroupLog{Group: cfg.Group, MemoryLog: g.memoryLog, Watch: watch, Known: state.HardState.Cluster}
 	return g
 }
@@ -62,22 +69,21 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	n, life := g.node, home{stage.Home{Env: g.env, Failed: g.fail, Ended: g.memberEnded}, g.watch}
 	network := n.cfg.Network
 	answers := &resultSender{
-		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, send: network.Send,
-		unsent: func(m *core.ProposeResponse) { g.core.put(&unsentResults{m}) },
+		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, frameBytesMax: n.cfg.Network.MessageBytesMax(), send: network.Send,
+		unsent: func(m *core.ProposeResponse) { g.core.put(&refusedResults{m}) },
 	}
 	log := n.log
+	removal := snapshots.NewRemoval(n.cfg.Snapshots, g.cfg.Group, g.watch)
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
-		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, stopCause: g.stopCause, checkInvariants: n.cfg.CheckInvariants,
+		admission: g.admission, underWay: g.reads, readable: &g.readable, leading: g.leading, answers: answers, closed: g.coreClosed, stopCause: g.stopCause,
 	}, engine)
-	applies := life
-	applies.Ended = g.applyEnded
 	g.apply = newApplyActor(applyNeeds{
-		home: applies, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx,
-		memoryLog: g.memoryLog, store: n.cfg.Store, snapshots: n.cfg.Snapshots, cluster: g.seen.cluster,
-		admission: g.admission, underWay: &g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
+		home: life, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx, work: g.work,
+		memoryLog: g.memoryLog, store: n.cfg.Store, files: n.cfg.Snapshots, removal: removal, cluster: g.seen.cluster,
+		admission: g.admission, underWay: g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{
@@ -86,7 +92,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
 		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
-		Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.ctx,
+		Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
 		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
 	})
@@ -123,7 +129,7 @@ func (r recovery) ended(g *Group, err error) {
 // begin spawns the core and the apply actor, and starts the engine before
 // anything else reaches it.
 func (g *Group) begin() {
-	g.apply.Start()
+	g.spawn(&g.apply.Shell)
 	g.spawn(&g.core.Shell)
 	g.core.put(&startEngine{})
 }

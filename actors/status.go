@@ -24,6 +24,10 @@ type Status struct {
 	// LeaseLeft is for how long the leader's lease lasts, 0 without one. Where it is 0
 	// on the leader, NoLease says why.
 	LeaseLeft time.Duration
+	// LeadingTerm is the term for which the application's function runs, 0 if it does not.
+	// LeadingOverdue is how long ago its context ended, 0 while that lives.
+	LeadingTerm    core.Term
+	LeadingOverdue time.Duration
 	// InflightProposals and InflightBytes are what was admitted here and is not
 	// answered, and WaitingProposals what waits for room to be admitted.
 	InflightProposals, InflightBytes, WaitingProposals int
@@ -46,7 +50,9 @@ func (g *Group) Status() Status {
 // own of it: what it refers to is the engine's or somebody else's too.
 func (g *Group) StatusToRead() Status {
 	if last := g.final.Load(); last != nil {
-		return *last
+		s := *last
+		s.LeadingTerm, s.LeadingOverdue = g.leading.status(instant(g.env))
+		return s
 	}
 	s := Status{EngineStatus: g.seen.published.read(), Group: g.cfg.Group, Self: g.seen.self, LastContact: -1, LastQuorumContact: -1}
 	// The core is told of these when it has use for them.
@@ -60,6 +66,7 @@ func (g *Group) StatusToRead() Status {
 	case s.Heard != 0:
 		s.LastContact = now.Sub(s.Heard)
 	}
+	s.LeadingTerm, s.LeadingOverdue = g.leading.status(now)
 	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.Figures()
 	for i := range s.Peers {
 		g.completePeer(&s, &s.Peers[i], now)
@@ -71,10 +78,11 @@ func (g *Group) StatusToRead() Status {
 func (g *Group) figures() (observe.Figures, bool) {
 	s := g.StatusToRead()
 	f := observe.Figures{
-		EngineStatus: s.EngineStatus, Self: s.Self, LastContact: s.LastContact,
+		EngineStatus: s.EngineStatus, Self: s.Self, LastContact: s.LastContact, LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
-		InflightReads: int(g.reads.inflight.Load()), MemoryLogBytes: g.memoryLog.Size(),
+		MemoryLogBytes: g.memoryLog.Size(),
 	}
+	f.InflightReads, _ = g.reads.Inflight()
 	if s.Flushed < s.Last {
 		f.FlushLag = max(instant(g.env).Sub(g.seen.appendTimes.Appended(s.Flushed+1)), 0)
 	}
@@ -97,6 +105,9 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 	p.LastContact = -1
 	if p.Answered != 0 {
 		p.LastContact = max(now.Sub(p.Answered), 0)
+	}
+	if p.CatchingUp {
+		p.CatchUpAge, p.CatchUpIdle = max(now.Sub(p.CatchUpSince), 0), max(now.Sub(p.CatchUpProgress), 0)
 	}
 	p.SendErrors = g.node.network.refusals(g.cfg.Group, p.ID)
 	for key, stream := range *g.streams.table.Load() {

@@ -54,3 +54,19 @@ func (b BootstrapTrace) Begun() { observe.Formed{Span: b.span}.Tell(b.watch) }
 func (b BootstrapTrace) End(err error) {
 	observe.Bootstrapped{Span: b.span, Err: err}.Tell(b.watch)
 }
+
+// ChangeTrace is the span of a change of the members.
+type ChangeTrace struct {
+	watch *observe.Watch
+	span  observe.Span
+}
+
+// TraceChange begins the span, under the span of ctx if that has one.
+func (g *Group) TraceChange(ctx context.Context, what string) ChangeTrace {
+	return ChangeTrace{g.watch, observe.ChangingMembers{Ctx: ctx, What: what}.Begin(g.watch)}
+}
+
+// End ends the span. It is called once.
+func (t ChangeTrace) End(o ChangeOutcome, err error) {
+	observe.MembersChanged{Span: t.span, Change: o.Change, Index: o.At.Index, Err: err}.Tell(t.watch)
+}

@@ -51,7 +51,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	published.setCluster(core.ClusterID{7})
 	c := &coreActor{coreNeeds: coreNeeds{
 		home: home{Home: stage.Home{Env: stage.Production()}}, cfg: &cfg, self: id(1), network: net, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), seen: published,
-		underWay: &readCount{}, readable: &readable{}, stopCause: func() error { return core.ErrStopped },
+		underWay: newReadRoom(100, nil), readable: &readable{}, closed: func() {}, stopCause: func() error { return core.ErrStopped },
 		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
 	}}
 	c.Shell = c.Home.Shell("core", nil, nil)
@@ -62,7 +62,7 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 		c.config.Configuration.Members = append(c.config.Configuration.Members, membership.Member{Identity: id(n)})
 		c.config.Configuration.Voters = append(c.config.Configuration.Voters, id(n))
 	}
-	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: term, Leader: 2})
+	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: term, Leader: 2, LeaderIdentity: id(2)})
 	return c, net
 }
 
@@ -82,7 +82,7 @@ func TestForwardedToALeadershipThatIsOver(t *testing.T) {
 	if c.proposals.needsRetry() {
 		t.Error("the leader leads on, and is given up")
 	}
-	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: 7, Leader: 2})
+	c.onChanged(&core.Changed{Role: core.RoleFollower, Term: 7, Leader: 2, LeaderIdentity: c.changed.LeaderIdentity})
 	if !c.proposals.needsRetry() {
 		t.Fatal("the proposal waits for ever")
 	}
@@ -102,9 +102,9 @@ func TestForwardedToALeadershipThatIsOver(t *testing.T) {
 // by word that there is one.
 func TestResultThatCannotBeSent(t *testing.T) {
 	c, net := followerCore(5)
-	c.proposals.keepUnsent(&core.ProposeResponse{Results: []core.ForwardedResult{
+	c.proposals.unsent.keep(&core.ProposeResponse{Results: []core.ForwardedResult{
 		{ID: 1, Code: core.ResultApplied, Value: make([]byte, 200)}, {ID: 2, Code: core.ResultLost},
-	}})
+	}}, c.now)
 	for range 3 {
 		c.proposals.onRetry()
 		c.now = c.now.Add(unsentPatience * c.cfg.ElectionTimeout)
@@ -166,7 +166,7 @@ func TestStopAnswersWhatWasForwarded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, net := followerCore(5)
 			c.inbox.Wake = func() {}
-			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1})
+			c.onChanged(&core.Changed{Role: core.RoleLeader, Term: 5, Leader: 1, LeaderIdentity: c.self})
 			if closed {
 				c.admission.Close()
 			}

@@ -173,6 +173,24 @@ type TransferEnded struct {
 	Err    error
 }
 
+// ChangeEnded answers a ChangeMembers.
+type ChangeEnded struct {
+	ID uint64
+	// Change is the one that was begun or joined, 0 if none was.
+	Change membership.ChangeID
+	// GoesOn: nobody waits for it any more, and it goes on. Otherwise it has come to
+	// its end, or it failed, and Err says why: one of the errors of change_error.go, a
+	// *membership.ChangeError, a *NotLeaderError, ErrTermChanged, ErrOverloaded,
+	// ErrNotReady, or an *UnknownOutcomeError.
+	GoesOn bool
+	Err    error
+	// At is the configuration that it ended with, or the one in force if it goes on or
+	// has changed nothing.
+	At ConfigurationAt
+	// Steps are the configurations that were only asked for.
+	Steps []membership.Configuration
+}
+
 // BreakConnection breaks a connection whose peer answers on others only
 // (rule 16).
 type BreakConnection struct {
@@ -187,6 +205,10 @@ type Changed struct {
 	Term   Term
 	Leader NodeID
 	Ready  bool
+	// LeaderIdentity is who Leader is: while it is replaced, two incarnations of a node
+	// are members. Removed: this node was removed from the group.
+	LeaderIdentity Identity
+	Removed        bool
 }
 
 // DialMembers lets requests reach the members of a bootstrap.
@@ -203,7 +225,8 @@ type ConfigurationChanged struct{ At ConfigurationAt }
 
 // Notice is something worth telling the operator. It is rare and never
 // repeated within a short time. Most are the engine's; those of snapshots,
-// configurations and of the group's end are given by who runs it.
+// configurations, of what runs while this node leads, and of the group's end are given
+// by who runs it.
 type Notice struct {
 	Kind NoticeKind
 	// Peer is the other node, if there is one.
@@ -280,8 +303,28 @@ const (
 	// NoticeElectionsPaused: the elections of every other voter of the group that this
 	// node leads are paused: nobody takes over if it fails.
 	NoticeElectionsPaused
+	// NoticeChangeStarted: this node, which leads Term, has begun the change of the
+	// members that Text tells, at Index.
+	NoticeChangeStarted
+	// NoticeChangeEnded: the change of the members that Text tells is complete, at Index.
+	NoticeChangeEnded
+	// NoticeChangeGivenUp: the change of the members that Text tells was given up, at
+	// Index.
+	NoticeChangeGivenUp
+	// NoticeRemoved: this node is no member of the group any more: the committed
+	// configuration of the entry Index of Term does not have it.
+	NoticeRemoved
 	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
 	NoticeFailed
+	// NoticeLeadingStarted: what the application runs while this node leads was called
+	// for Term.
+	NoticeLeadingStarted
+	// NoticeLeadingEnded: it has returned; Text says what had ended its context, or how it
+	// ended otherwise.
+	NoticeLeadingEnded
+	// NoticeLeadingOverdue: its context ended a while ago, and it has not returned; Text
+	// says more.
+	NoticeLeadingOverdue
 
 	noticeKindsEnd
 )
@@ -309,7 +352,14 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeCannotWork:           "a leader that cannot work",
 	NoticeWorksAgain:           "a leader that works again",
 	NoticeElectionsPaused:      "elections are paused everywhere",
+	NoticeChangeStarted:        "change of the members started",
+	NoticeChangeEnded:          "change of the members ended",
+	NoticeChangeGivenUp:        "change of the members given up",
+	NoticeRemoved:              "this node was removed",
 	NoticeFailed:               "the group has failed",
+	NoticeLeadingStarted:       "OnLeading started",
+	NoticeLeadingEnded:         "OnLeading ended",
+	NoticeLeadingOverdue:       "OnLeading does not return",
 }
 
 // String returns a few words: "election started", "elected" and so on.
@@ -356,6 +406,7 @@ func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
 func (*ElectEnded) isCommand()           {}
 func (*TransferEnded) isCommand()        {}
+func (*ChangeEnded) isCommand()          {}
 func (*BreakConnection) isCommand()      {}
 func (*Changed) isCommand()              {}
 func (*DialMembers) isCommand()          {}

@@ -1,5 +1,11 @@
 package core
 
+import (
+	"fmt"
+
+	"github.com/trouperaft/troupe/membership"
+)
+
 func (e *Engine) onMatched(ev *Matched) {
 	p := e.leaderState.peer(ev.Peer)
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream {
@@ -27,9 +33,10 @@ func (e *Engine) match(p *peer, match Index) {
 	first := p.match == 0
 	p.match = match
 	e.takeAccepted(p, max(p.accepted, match))
+	e.catchesUp(p)
 	e.advanceCommit()
 	e.tellTargetWhenReady()
-	if first && e.configs.bootstrapping(e.commit) {
+	if first && p.comes {
 		// Rule 21 asks for an answer to a round, which until now counted nothing.
 		e.beginRound()
 	}
@@ -70,9 +77,14 @@ func (e *Engine) setCommit(c Index) {
 	if bootstrapping && !e.configs.bootstrapping(c) {
 		e.out.add(&Notice{Kind: NoticeBootstrapped, Peer: e.cfg.Self, Term: e.hard.Term, Index: c})
 	}
+	if e.configs.latest().Index > before && e.configs.latest().Index <= c {
+		e.noteRemoved()
+	}
 	if e.role != RoleLeader {
 		return
 	}
+	e.leaderState.changes.look = true
+	e.tellChanges(before)
 	e.releaseUncommitted()
 	if before < e.leaderState.first && c >= e.leaderState.first {
 		e.admitWaitingReads()
@@ -82,6 +94,28 @@ func (e *Engine) setCommit(c Index) {
 		// Dissertation 4.2.2: a leader that is no voter any more leads until
 		// the configuration without it is committed.
 		e.depart(DepartureRemoved, "no longer a voter")
+	}
+}
+
+// tellChanges tells of the changes that have ended with what is committed now.
+func (e *Engine) tellChanges(before Index) {
+	for i := range e.configs.at {
+		at := &e.configs.at[i]
+		o := &at.Configuration.Last
+		if at.Index <= before || at.Index > e.commit || i > 0 && e.configs.at[i-1].Configuration.Last == *o || o.ID == 0 {
+			continue
+		}
+		n := &Notice{Kind: NoticeChangeEnded, Peer: e.cfg.Self, Term: at.Term, Index: at.Index, Text: fmt.Sprintf("%v, %v", o.ID, &at.Configuration)}
+		outcome := 0
+		if o.Result != membership.ResultDone {
+			outcome = 1
+			n.Kind, n.Text = NoticeChangeGivenUp, fmt.Sprintf("%v, %v: %v", o.ID, o.Result, &at.Configuration)
+		}
+		if o.Node != 0 {
+			n.Text = fmt.Sprintf("%v, node %d has %v, %d entries behind: %v", o.ID, o.Node, o.Result, o.LagEntries, &at.Configuration)
+		}
+		e.changes.counts[outcome]++
+		e.out.add(n)
 	}
 }
 

@@ -112,7 +112,7 @@ func (c *configurations) voterSince(id Identity, commit Index) bool {
 // reached, by what is committed or by what may yet be taken back (rule 19).
 func (c *configurations) bootstrapping(commit Index) bool {
 	for i := c.position(commit); i < len(c.at); i++ {
-		if len(c.at[i].Configuration.Wanted) > 0 {
+		if c.at[i].Configuration.Target.IsFounding() {
 			return true
 		}
 	}
@@ -148,6 +148,7 @@ func (e *Engine) takeConfigurations(entries []Entry) {
 func (e *Engine) configurationChanged() {
 	e.tellConfiguration()
 	e.takeStanding()
+	e.noteRemoved()
 	switch e.role {
 	case RoleLeader:
 		e.syncPeers()

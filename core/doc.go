@@ -64,7 +64,7 @@
 //     TestRepeatedProbesAreOneWrite, TestPaperVoteSurvivesCrash,
 //     core/stream.TestStreamConnectionBreaks, actors/disk.TestLogActorReleasesOnlyWhatIsDurable,
 //     TestRepeatedVoteIsDurable
-//   - Scripts: vote_durability
+//   - Scripts: vote_durability, own_vote_too_late
 //   - Mutants: "append acknowledged before it is durable", "own vote asked for before it is
 //     durable", "a repeated vote before it is durable"
 //   - Checkers: ruleAckDurable, ruleVoteDurable
@@ -123,15 +123,19 @@
 //
 // # Rule 8: What is loaded is durable, and a durable machine stays behind the disk
 //
-// After a kill the page cache can show what was never synced. So a store makes durable what Load
-// returns. A state machine that keeps its state over a restart is applied at most up to what is
-// durable here. A volatile one may follow the commit index. At the start the commit index is the
-// largest of the stored commit index, the applied index and the snapshot's index, but at most the
-// last index.
+// After a kill the page cache can show what was never synced. After a write that the disk refused it
+// even shows it as written, so that a sync of the same file proves nothing. So a store makes durable
+// what Load returns, and writes what is not proved durable again, at a new place. A state machine
+// that keeps its state over a restart is applied at most up to what is durable here. A volatile one
+// may follow the commit index. At the start the commit index is the largest of the stored commit
+// index, the applied index and the snapshot's index, but at most the last index.
 //
-//   - Code: core/engine.go, core/config.go, storage/log_store.go
+//   - Code: core/engine.go, core/config.go, storage/log_store.go, storage/badger/verify.go
 //   - Tests: TestApplyStaysBehindFlush, TestCommitAtStart, storage/badger.TestDurableLogStore,
-//     storage/badger.TestKillLogStore
+//     storage/badger.TestKillLogStore, storage/badger.TestSyncTakesTheWrite,
+//     storage/badger.TestRefusedWriteIsNotBelieved
+//   - Mutants: "the file that a batch has begun is not synced", "what a failed process left is
+//     believed"
 //   - Checkers: ruleDurable
 //
 // # Rule 9: The log in memory holds all that is not durable
@@ -180,7 +184,8 @@
 //     TestCheckQuorumCountsNoLearner, TestReturnFromPartition, TestCutOffInsideACampaign, TestFailover,
 //     TestFreesStuckCandidate, TestRemovedMemberDisturbsNobody, TestPartialPartitions,
 //     TestQuorumCountsFromTheSending
-//   - Scripts: pre_vote, check_quorum, slow_disks, elect
+//   - Scripts: pre_vote, check_quorum, slow_disks, elect, two_cohorts, dueling_candidates,
+//     leader_stays
 //   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
 //     campaigns with the others", "check-quorum that counts learners", "a campaign without a
 //     pre-vote", "no check of the quorum", "a quorum counted from when its answers came"
@@ -246,11 +251,16 @@
 // heeds the flag of no other. Whoever votes or campaigns by the flag forgets the promises of this
 // life: no lease is built on them any more.
 //
-// Before it is sent, the leader has stopped admitting proposals, the target holds the whole log, and
-// the leader has given up its lease. Lease reads of that term become ReadIndex reads, also if the
-// transfer fails. Such a leader admits again at once. An election time-out later it asks for
+// Before it is sent, the leader has stopped admitting proposals, the target holds the whole log, the
+// leader has given up its lease, and the context of what the application runs while it leads has
+// ended. The same holds before the leader votes or campaigns. Whoever does not return then holds up
+// nothing. Lease reads of that term become ReadIndex reads, also if the transfer fails. Such a leader admits again at once. An election time-out later it asks for
 // pre-votes while it leads on, and wins a new term. The argument for the flag is in
 // guide/decisions.md.
+//
+// What the application runs begins when all that was committed before is applied, and its context
+// ends with the lease too. It runs once in a term. A leader whose lease ran out and came back wins a
+// new term for it (core/leading.go).
 //
 // A leader hands over by itself to the best voter of a higher priority. It does not while the
 // configuration changes or a snapshot is on its way, for ten minutes after it was given the
@@ -259,13 +269,17 @@
 // minutes at first, and twice as long each time.
 //
 //   - Code: core/leadership_transfer.go, core/timeout_now.go, core/vote.go, core/hand_over.go,
-//     core/fitness.go, core/leader_state.go
+//     core/fitness.go, core/leader_state.go, core/leading.go, actors/leading.go
 //   - Tests: TestTimeoutNow, TestTransferFlagReleasesPromises, TestHandedOnAtOnce, TestTransferTellsWhoHasAll, TestTransferGoesOnAdmitting,
 //     TestTransferIsRefused, TestTransferWithinAConfiguration, TestTransferTimesOut, TestTargetRefuses,
 //     TestLeaderLeavesInATransfer, TestSecondTransfer, TestRenewTerm, TestHandOverByPriority,
-//     TestHandOverRests, TestPreferredNodeWithAHangingDisk
+//     TestHandOverRests, TestPreferredNodeWithAHangingDisk, TestLeading, TestLeadingEndsBeforeTimeoutNow,
+//     TestRenewTermForTheApplication, actors.TestLeadingAlternates, actors.TestLeadingEndsWithTheLease,
+//     actors.TestContextEndsBeforeAnythingLeaves, actors.TestLeadingWaitsForTheMachine,
+//     actors.TestSleeperGetsANewTerm, troupe.TestOnLeading, troupe.TestOnLeadingThatDoesNotReturn
 //   - Scripts: transfer, transfer_refused, transfer_target_dies, transfer_quorum_lost,
-//     transfer_forwarded, transfer_forgotten_promise, transfer_ends_lease, priority
+//     transfer_forwarded, transfer_forgotten_promise, transfer_ends_lease, transfer_back,
+//     transfer_after_snapshot, transfer_joint, priority, leading
 //   - Mutants: "told before it has the log", "the flag of a transfer in every campaign", "a transfer
 //     that succeeds before anything is committed", "vote inside a promise without the transfer flag's
 //     term check", "a leader that heeds the flag of whom it did not tell", "TimeoutNow of another term
@@ -275,7 +289,6 @@
 //     kept over a transfer"
 //   - Checkers: ruleToldByLeader, ruleToldLog, ruleFlag, ruleFlagTerm, ruleTransferred,
 //     ruleTransferError
-//   - Not yet: to end what the application runs while it leads
 //
 // # Rule 15: What was said comes before what timed out
 //
@@ -328,7 +341,7 @@
 //     TestDepartures, TestStoreHangs, actors.TestSharedDiskHangs, actors.TestAllDisksHang,
 //     actors.TestHungDiskIsNoTarget, internal/simulation.TestSickNodeIsAhead, TestPreferredNodeWithAHangingDisk, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
 //     TestOthersElectWhereEntriesVanish, TestAcceptedOfTheLatestRound,
-//     TestHungConnectionOfANewLearner, TestAppliedIsAtMostTheCommit,
+//     TestHungConnectionOfANewLearner, TestLeaderStaysBehindSlowDisks, TestAppliedIsAtMostTheCommit,
 //     actors.TestProgressIsAskedOfWhoLacksEntries, network/tcp.TestSentOverConnections
 //   - Scripts: hung_disk, hung_disk_alone, hung_machine, sick_and_ahead
 //   - Mutants: "a hung machine that keeps its leader", "a leader that leaves without a hand-over", "a

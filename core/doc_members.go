@@ -26,17 +26,20 @@
 // A quorum counts identities. Votes, acknowledgements, answers to heartbeats, promises and terms of
 // another incarnation are ignored. To replace a node, its new incarnation becomes a learner first. A
 // joint change follows, in which the old incarnation counts only in the old half and the new one
-// only in the new half.
+// only in the new half. The leader asks who answers in the place of the old one, takes the only one
+// that does, and refuses if there are two. The choice is in the first entry of the change. A member
+// that answers is not replaced.
 //
 //   - Code: core/identity.go, core/vote.go, core/election.go, core/stream/stream.go,
-//     core/stream/probe.go, core/read_index.go, core/configuration_change.go, membership/quorum.go
+//     core/stream/probe.go, core/read_index.go, core/change_nodes.go, core/change_order.go,
+//     membership/steps.go, membership/quorum.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
-//     membership.TestQuorumCountsIncarnations, TestReplaceIncarnation, TestStaleMatchesAreDropped
-//   - Scripts: emptied_member
+//     membership.TestQuorumCountsIncarnations, membership.TestPlan, TestStaleMatchesAreDropped,
+//     TestWhoTheyAre, TestReplaceTheLiving, TestRandomChanges
+//   - Scripts: emptied_member, change_replace
 //   - Mutants: "message for another incarnation accepted"
 //   - Checkers: ruleEmptied
-//   - Not yet: to replace a member on request
 //
 // # Rule 19: Bootstrap asks everybody first
 //
@@ -56,7 +59,7 @@
 //     core/vote.go, membership/founding.go
 //   - Tests: TestBootstrapRefusals, TestBeginsWithAllGrants, TestUnreachableMember,
 //     TestListsOfABootstrap, TestEmptyNodeAdoptsCluster, membership.TestFoundingIsOfTheList,
-//     TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
+//     membership.TestFoundingIsCarried, troupe.TestBootstrapComparesWholeLists
 //   - Scripts: bootstrap_three, bootstrap_interrupted
 //   - Checkers: ruleEmptyVotes
 //
@@ -80,31 +83,49 @@
 // lags by less than a bound. Third, each half has a quorum of members that answered a round of this
 // term which began within the last election time-out. The three things are required for the joint
 // entry of a bootstrap too. The next change starts only when the last one is committed and the leader has
-// committed an entry of its own term.
+// committed an entry of its own term. The bound is a number of entries, or what the log grows by in
+// an election time-out.
 //
-//   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, TestJointChanges,
-//     TestChangeWaitsForTheOwnTerm, TestExchangeWaitsForTheOwnTerm
-//   - Scripts: bootstrap_three, wanted_member_wiped
+// The target of a change, its id and its options are in every configuration of it, so that it
+// survives its caller and its leader. A change whose newcomers make no progress for its limit, or
+// never get near, is given up before any joint entry, and the learners that it added are removed. A
+// change that could not be committed is refused. Only addresses, priorities and tags may change
+// beside another change. A half that dies after the joint entry needs an offline recovery, and the
+// status says so.
+//
+//   - Code: membership/plan.go, membership/steps.go, core/change_order.go, core/change_steps.go,
+//     core/change_request.go, core/bootstrap.go, core/commit.go
+//   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, membership.TestPlanMatrix,
+//     membership.TestJointArithmeticExhaustively, TestChangeWaitsForTheOwnTerm,
+//     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
+//     TestNewcomerThatFallsBehind, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
+//     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges
+//   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
+//     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
 //     term"
 //   - Checkers: ruleChangeEarly
-//   - Not yet: changes on request, with NotCaughtUpError for who is not ready. A half that dies after
-//     the joint entry needs an offline recovery, which is not there either.
+//   - Not yet: the offline recovery
 //
 // # Rule 22: A joint configuration is always finished
 //
 // If a leader dies and leaves a joint configuration, the next leader completes it. A leader that is
-// no voter of a half never counts itself in that half. A leader that is no longer a voter steps
-// down when the configuration without it is committed.
+// no voter of a half never counts itself in that half. A leader that leaves the voters hands over
+// first, when the joint configuration is committed. If nobody can take over, it steps down when the
+// configuration without it is committed.
 //
-//   - Code: core/bootstrap.go, core/commit.go
-//   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit
-//   - Scripts: bootstrap_interrupted
+// The stream to a member that was removed goes on until that member knows it. A member that comes
+// back later and asks for something is sent Removed. That carries the LogID of a committed
+// configuration, and is heeded only if it is above the receiver's own latest one. It stops the
+// receiver's campaigns, and deletes no data.
+//
+//   - Code: core/change_steps.go, core/removed.go, core/commit.go
+//   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit, TestRemovedIsHeeded,
+//     TestWhoIsToldRemoved, TestRemovedPeerHearsOfIt, TestRemovedMemberDisturbsNobody,
+//     TestLeaderDiesInEachPhase
+//   - Scripts: bootstrap_interrupted, change_remove_leader, change_remove_leader_alone,
+//     change_leader_dies_catching_up, change_leader_dies_joint, change_removed_while_away
 //   - Mutants: "a removed leader that leaves before the commit"
-//   - Not yet: Removed, the notice to a member that was removed. It will carry the LogID of a
-//     committed configuration, will be heeded only if that is above the receiver's own latest one,
-//     and will never delete data.
 //
 // # Rule 23: A truncation takes a configuration back
 //
@@ -114,6 +135,7 @@
 //
 //   - Code: core/configurations.go, core/leader_state.go, actors/core_commands.go
 //   - Tests: TestConfigurationRollsBack, TestLostConfiguration, TestSnapshotForgetsNoPredecessor
+//   - Scripts: change_rolled_back
 //   - Mutants: "a predecessor forgotten at a snapshot"
 //
 // # Rule 24: A snapshot replaces the log only if it is newer
@@ -172,7 +194,7 @@
 //     TestStaleHeartbeatNamesNoRound, TestLearnerLetsGoOfSilentLeader, TestLeaseEnds,
 //     actors.TestReadsWaitForTheirIndex, actors.TestFreshState, actors.TestStaleReadsWithoutALeader,
 //     troupe.TestTooStale
-//   - Scripts: read_index, read_on_follower, read_stale_answer
+//   - Scripts: read_index, read_on_follower, read_on_learner, read_stale_answer
 //   - Mutants: "read without a round of confirmation", "round joined after it began", "lease before
 //     the first commit of the term", "stale bound from the local clock only"
 //   - Checkers: ruleStaleRead, ruleReadEarly, ruleTooStale, ruleAtLeast
@@ -189,11 +211,11 @@
 // does not have.
 //
 //   - Code: core/identity.go, core/cluster_id.go, core/stream/stream.go, actors/bootstrap.go,
-//     actors/proposals.go, actors/snapshots/sender.go
+//     actors/proposals.go, actors/replication_actor.go, actors/snapshots/sender.go
 //   - Tests: TestUnprovedMessagesCountForNothing, TestIntroductions,
 //     core/stream.TestStreamIntroduces, TestForgedRefusal, TestOneHeartbeatDestroysNoCluster,
 //     TestLaggingFollowerAcceptsUnknownLeader, TestClusterIDIsNotPrinted,
-//     network/wire.TestClusterIsNotSent
+//     actors.TestStreamHearsBeforeItSendsWhatItRead, network/wire.TestClusterIsNotSent
 //   - Scripts: stranger
 //   - Mutants: "cluster id 0 accepted", "a refusal without the id heeded"
 //   - Checkers: ruleInTheClear
@@ -204,15 +226,19 @@
 // is called on goroutines of its own. A call that hangs there holds up only those who need its
 // answer. While a call is under way, its actor has not ended and the group is not done. Events go to
 // whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
-// and lines of the log: neither the actors nor the network call a logger, meter or tracer.
+// and lines of the log: no actor, network or store calls a logger, meter or tracer. What the
+// application runs while its node leads has a goroutine of its own, and nobody waits for it but the
+// end of the group.
 //
-//   - Code: network/tcp/resolve.go, network/tcp/log.go, actors/disk/log_actor.go, actors/apply_actor.go,
-//     actors/stage/shell.go, actors/observe/observer.go, internal/foreign/queue.go, events.go
+//   - Code: network/tcp/resolve.go, actors/disk/log_actor.go, actors/apply_actor.go,
+//     actors/stage/shell.go, actors/observe/observer.go, internal/foreign/queue.go, internal/foreign/go.go,
+//     internal/foreign/log.go, actors/leading.go, events.go
 //   - Tests: network/tcp.TestResolveHangsAlone, network/tcp.TestRudeLoggers,
+//     storage/badger.TestRudeLoggers, storage/files.TestRudeLoggers,
 //     troupe.TestEventQueueDropsTheOldest, actors/stage.TestShellWithCallsThatEndLater,
 //     actors/observe.TestObserverLosesAndCounts, actors/observe.TestStuckTakersHoldUpNobody,
-//     internal/foreign.TestQueue
-//   - Not yet: storage/badger and storage/files call their loggers themselves
+//     internal/foreign.TestQueue, internal/foreign.TestGo, actors.TestLeadingHoldsTheEnd,
+//     troupe.TestOnLeadingBreaks, troupe.TestKillWaitsForOnLeading
 //
 // # Rule 29: What a connection says of itself is a hint until it is proved
 //
@@ -253,11 +279,15 @@
 // turns, and a newer SetAddress drops the learned one. Names are resolved at each dial. An address
 // from an unproved connection is dialled last, and that dial must prove it.
 //
-//   - Code: network/tcp/suspect.go, network/tcp/addresses.go, network/tcp/link.go,
-//     network/tcp/connection.go, network/tcp/proven.go, network/tcp/resolve.go,
+// A learner that hears of no leader asks all members who they are. It asks nobody for votes, so
+// after a move it would dial nobody otherwise, and would never be found.
+//
+//   - Code: core/election_deadline.go, network/tcp/suspect.go, network/tcp/addresses.go,
+//     network/tcp/link.go, network/tcp/connection.go, network/tcp/proven.go, network/tcp/resolve.go,
 //     network/inproc/network.go, storage/log_store.go
-//   - Tests: network/tcp.TestDarkLinkIsReplaced, network/tcp.TestRequestsAreAcknowledged,
-//     network/tcp.TestTwoSwap, network/tcp.TestAllMoveAndEachIsToldOneOther,
+//   - Tests: TestLearnerShowsItself, network/tcp.TestDarkLinkIsReplaced,
+//     network/tcp.TestRequestsAreAcknowledged, network/tcp.TestTwoSwap,
+//     network/tcp.TestAllMoveAndEachIsToldOneOther,
 //     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,
 //     network/tcp.TestResolveIsAskedAtEachDial, actors/disk.TestKeeperKeepsPeers
 //

@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // This file is about elections that somebody asks for, and about those that
 // somebody does not want.
@@ -25,6 +28,8 @@ const (
 	ElectTooFewVotes
 	// ElectAnotherWon: another node leads now.
 	ElectAnotherWon
+	// ElectTimedOut: whoever asked for it waits no more.
+	ElectTimedOut
 
 	electRefusalsEnd
 )
@@ -37,6 +42,7 @@ var electRefusalNames = [electRefusalsEnd]string{
 	ElectSick:        "this node's disk or state machine has to catch up",
 	ElectTooFewVotes: "too few votes",
 	ElectAnotherWon:  "another node leads",
+	ElectTimedOut:    "it was not waited for any longer",
 }
 
 // String returns a few words.
@@ -54,9 +60,20 @@ type ElectError struct {
 	Reason ElectRefusal
 	// Leader is who leads, 0 if that is not known or not why.
 	Leader NodeID
+	// UnderWay: this node campaigns all the same, and may lead by that.
+	UnderWay bool
 	// Text says more, for people; it may be empty.
 	Text string
+	// Cause is why whoever asked waits no more, the error of a context for instance;
+	// nil if that is not why.
+	Cause error
 }
+
+// Unwrap returns the cause.
+func (e *ElectError) Unwrap() error { return e.Cause }
+
+// MayHaveHappened reports whether this node may lead now or later by this campaign.
+func (e *ElectError) MayHaveHappened() bool { return e.UnderWay }
 
 // Error implements error.
 func (e *ElectError) Error() string {
@@ -66,6 +83,12 @@ func (e *ElectError) Error() string {
 	}
 	if e.Text != "" {
 		text += ": " + e.Text
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	if e.UnderWay {
+		text += "; the campaign goes on"
 	}
 	return text
 }
@@ -87,13 +110,31 @@ func (e *Engine) onElect(ev *Elect) {
 	case e.role == RoleCandidate:
 		c.asked = append(c.asked, ev.ID) // it shares what is under way
 	case e.whyBound() != "":
-		c.asked = append(c.asked, ev.ID)
+		c.asked = append(c.asked, ev.ID) // onElectCancelled takes this back
 		e.set(&e.electionTimer, TimerElection, max(e.promise.until, e.quietPeriodEnd()))
 	default:
 		c.asked = append(c.asked, ev.ID)
 		c.reason = ElectionByHand
 		e.preCampaign()
 	}
+}
+
+// onElectCancelled lets go of who asked for a campaign. One that is under way goes on,
+// as one does that began by itself. One that waits for this node's promises is not
+// begun, if nobody else asked for it.
+func (e *Engine) onElectCancelled(ev *ElectCancelled) {
+	c := &e.election
+	i := slices.Index(c.asked, ev.ID)
+	if i < 0 {
+		return
+	}
+	c.asked = slices.Delete(c.asked, i, i+1)
+	waits := !e.role.active() && e.whyBound() != ""
+	if waits && len(c.asked) == 0 {
+		e.resetElectionTimer()
+	}
+	err := &ElectError{Reason: ElectTimedOut, Cause: ev.Cause, UnderWay: !waits || len(c.asked) > 0}
+	e.out.add(&ElectEnded{ID: ev.ID, Term: e.hard.Term, Err: err})
 }
 
 func (e *Engine) refuseElect(id uint64, reason ElectRefusal, text string) {

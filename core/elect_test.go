@@ -1,7 +1,10 @@
 package core
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -246,5 +249,68 @@ func TestElectBehindTheQuietPeriodEnds(t *testing.T) {
 	var refused *ElectError
 	if ended := r.electEnded(); ended == nil || !errors.As(ended.Err, &refused) || refused.Reason != ElectUnderLeader {
 		t.Errorf("%q", r.lines())
+	}
+}
+
+// TestElectIsCancelled: who waits no more is told at once, and nothing of the request is
+// kept. A campaign goes on; one that still waits for a promise is not begun for nobody.
+func TestElectIsCancelled(t *testing.T) {
+	cancel := func(r *rig, id uint64, underWay bool) {
+		t.Helper()
+		r.step(&ElectCancelled{id, context.Canceled})
+		r.refusedElect(id, ElectTimedOut, 0)
+		if err := r.electEnded().Err; !errors.Is(err, context.Canceled) || MayHaveHappened(err) != underWay {
+			t.Errorf("may have happened: %v, want %v: %v", MayHaveHappened(err), underWay, err)
+		}
+		if slices.Contains(r.e.election.asked, id) {
+			t.Errorf("%d is kept", id)
+		}
+	}
+	r := newRig(t, rigOptions{})
+	r.step(&Elect{1})
+	r.step(&Elect{2})
+	cancel(r, 1, true)
+	cancel(r, 2, true)
+	if r.e.role != RolePreCandidate {
+		t.Errorf("a %v whose campaign nobody waits for", r.e.role)
+	}
+	if r.step(&ElectCancelled{ID: 2}); r.electEnded() != nil {
+		t.Errorf("ended twice: %q", r.lines())
+	}
+
+	r = newRig(t, rigOptions{configure: func(c *Config) { c.QuietPeriod = 5 * time.Second }})
+	r.step(&Elect{3})
+	r.step(&Elect{4})
+	end := r.e.quietPeriodEnd()
+	if cancel(r, 3, true); r.e.electionTimer.at != end {
+		t.Errorf("another waits, and it begins %v after the quiet period", r.e.electionTimer.at.Sub(end))
+	}
+	if cancel(r, 4, false); r.e.electionTimer.at == end || r.e.role != RoleFollower {
+		t.Errorf("nobody waits, and a %v begins at the end of the quiet period", r.e.role)
+	}
+	if r.fire(TimerElection); r.e.election.reason != ElectionByTimeout {
+		t.Errorf("it campaigns for reason %d", r.e.election.reason)
+	}
+}
+
+// TestMayHaveHappened: an error speaks for what it wraps; of those that were joined one
+// is enough.
+func TestMayHaveHappened(t *testing.T) {
+	may, not := &TransferError{Sent: true}, &TransferError{}
+	for err, want := range map[error]bool{
+		may: true, not: false, errors.New("plain"): false,
+		fmt.Errorf("group 1: %w", may):               true,
+		&TransferError{Cause: may}:                   false,
+		&UnknownOutcomeError{Cause: ErrStopped}:      true,
+		errors.Join(not, may):                        true,
+		errors.Join(not, fmt.Errorf("x: %w", not)):   false,
+		fmt.Errorf("%w, and %w", ErrOverloaded, may): true,
+	} {
+		if MayHaveHappened(err) != want {
+			t.Errorf("%v: %v", err, !want)
+		}
+	}
+	if MayHaveHappened(nil) {
+		t.Error("what did happen")
 	}
 }

@@ -47,7 +47,8 @@ const (
 	ElectionByHand
 	// ElectionByTransfer: the leader told it to (TimeoutNow, rule 14).
 	ElectionByTransfer
-	// ElectionToRenew: it led, and had given up its lease for a hand-over that failed.
+	// ElectionToRenew: it led, and needed a new term: after a hand-over that failed, or
+	// for what the application runs (RenewTerm).
 	ElectionToRenew
 
 	electionReasons = iota
@@ -95,7 +96,7 @@ func (e *Engine) diskHangs() bool { return e.writes.oldest(e.now) > e.cfg.Electi
 
 // mayEverCampaign carries out rule 20.
 func (e *Engine) mayEverCampaign() bool {
-	return e.role != RoleLeader && e.configs.voterSince(e.cfg.Self, e.commit)
+	return e.role != RoleLeader && !e.isRemoved() && e.configs.voterSince(e.cfg.Self, e.commit)
 }
 
 func (e *Engine) onElectionTimer() {
@@ -103,6 +104,7 @@ func (e *Engine) onElectionTimer() {
 		e.electionTimer.at = 0
 		if e.role != RoleLeader {
 			e.becomeFollower(e.hard.Term, Identity{}, "")
+			e.showItself()
 		}
 		e.failElect(ElectNotVoter, "")
 		return
@@ -181,7 +183,12 @@ func (e *Engine) tooFewVotes() string {
 			refused = append(refused, m.ID)
 		}
 	}
-	return fmt.Sprintf("too few %s in term %d: nodes %d refused, nodes %d did not answer", what, e.hard.Term, refused, silent)
+	text := fmt.Sprintf("too few %s in term %d: nodes %d refused, nodes %d did not answer", what, e.hard.Term, refused, silent)
+	if c.Joint() {
+		// Rule 21: a half that dies then is lost for both.
+		text += "; the configuration is joint: if half of its voters are lost for good, it needs an offline recovery"
+	}
+	return text
 }
 
 // preCampaign asks whether an election could be won, without changing a term: a

@@ -74,11 +74,33 @@ func (e *Engine) electionSucceeded() {
 
 // awaitSilentLeader sets when a node that may not campaign lets go of a leader
 // that it has not heard of any more, so that nobody goes on asking a leader that
-// is gone.
+// is gone, and when a learner that hears of none shows itself.
 func (e *Engine) awaitSilentLeader() {
-	if e.leader.IsZero() || e.role == RoleLeader {
+	if e.role == RoleLeader || e.leader.IsZero() && !e.learns() {
 		e.cancel(&e.electionTimer, TimerElection)
 		return
 	}
 	e.set(&e.electionTimer, TimerElection, e.now.Add(2*e.cfg.ElectionTimeout))
+}
+
+// learns reports whether this node is a learner of the configuration in force.
+func (e *Engine) learns() bool {
+	c := &e.configs.latest().Configuration
+	_, member := c.Member(e.cfg.Self)
+	return member && !c.IsVoter(e.cfg.Self)
+}
+
+// showItself asks all members who they are, for the sake of the connections that
+// this makes. A learner asks nobody for votes: if it has moved, nobody would ever
+// learn where it is (rule 30).
+func (e *Engine) showItself() {
+	if !e.learns() {
+		return
+	}
+	for _, m := range e.configs.latest().Configuration.Members {
+		if m.Identity != e.cfg.Self {
+			e.out.send(&IdentifyRequest{Header: e.head(m.Identity)})
+		}
+	}
+	e.resetElectionTimer()
 }

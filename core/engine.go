@@ -50,6 +50,9 @@ type Engine struct {
 
 	grants  grants
 	forming forming
+	// removed is the configuration by which this node was removed, zero if it is not
+	// known to be.
+	removed LogID
 	// contradiction is what was heard that cannot be, nil if nothing was.
 	contradiction error
 
@@ -62,6 +65,7 @@ type Engine struct {
 	health      health
 	departed    departed
 	reads       reads
+	changes     changesAsked
 	snapshots   snapshots
 
 	electionTimer  deadline
@@ -125,6 +129,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
 	e.transfer.nextWireID = e.rand.Uint64() >> 1
+	e.transfer.number = e.transfer.nextWireID
 	e.election.votes = make(map[Identity]bool)
 	return e, nil
 }
@@ -134,6 +139,7 @@ func (e *Engine) Start(now Instant, out *Output) {
 	e.now, e.out = now, out
 	e.restoreAtStart()
 	e.tellConfiguration()
+	e.noteRemoved()
 	e.role = e.idleRole()
 	if e.configs.everySoleVoter(e.cfg.Self) {
 		// Nobody else could vote or was promised anything: no need to wait.
@@ -164,14 +170,24 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onTimer(ev)
 	case *ReadRequest:
 		e.onRead(heldRead{ev.ID, ev.Lease})
+	case *ReadCancelled:
+		e.reads.forget(ev.ID)
 	case *Elect:
 		e.onElect(ev)
+	case *ElectCancelled:
+		e.onElectCancelled(ev)
 	case *PauseElections:
 		e.onPauseElections(ev)
 	case *TransferLeadership:
 		e.onTransferLeadership(ev)
 	case *TransferCancelled:
 		e.onTransferCancelled(ev)
+	case *RenewTerm:
+		e.onRenewTerm(ev)
+	case *ChangeMembers:
+		e.onChangeMembers(ev)
+	case *ChangeWaitEnded:
+		e.onChangeWaitEnded(ev)
 	case *LostData:
 		e.onLostData(ev)
 	case *PeerProgress:
@@ -208,6 +224,7 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 func (e *Engine) finish() {
 	e.followTransfer()
 	e.continueChange()
+	e.followChanges()
 	e.beginRoundForReads()
 	if e.hardDirty {
 		e.submit(e.newWrite())
@@ -227,10 +244,11 @@ func (e *Engine) finish() {
 		c.UpTo = target
 		e.out.add(c)
 	}
-	changed := Changed{Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready()}
+	changed := Changed{Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(), LeaderIdentity: e.leader, Removed: e.isRemoved()}
 	if changed != e.issued.changed || !e.issued.known {
 		e.issued.changed, e.issued.known = changed, true
-		e.out.add(&Changed{changed.Role, changed.Term, changed.Leader, changed.Ready})
+		c := changed
+		e.out.add(&c)
 	}
 }
 
@@ -319,7 +337,7 @@ func (e *Engine) WaitsForMatches() bool {
 // every step of a peer may bring on.
 func (e *Engine) changing() bool {
 	at := e.configs.latest()
-	return at.Index > e.commit || at.Configuration.Joint() || len(at.Configuration.Wanted) > 0
+	return at.Index > e.commit || at.Configuration.Joint() || at.Configuration.Target != nil
 }
 
 // receive checks who speaks and hands the message on.
@@ -369,9 +387,17 @@ func (e *Engine) receive(m Message) {
 		e.onTransferRequest(m)
 	case *TransferResponse:
 		e.onTransferResponse(m)
+	case *ChangeRequest:
+		e.onChangeRequest(m)
+	case *ChangeResponse:
+		e.onChangeResponse(m)
+	case *Removed:
+		e.onRemoved(m)
 	case *Refusal:
 		e.onRefusal(m)
-	case *AppendResponse, *SnapshotResponse, *ProposeRequest, *ProposeResponse:
+	case *ProposeRequest:
+		e.tellRemoved(m.From) // the core actor has answered it
+	case *AppendResponse, *SnapshotResponse, *ProposeResponse:
 		// Other actors consume these.
 	}
 }
@@ -436,6 +462,7 @@ func (e *Engine) leaderChanged() {
 	if e.leader.IsZero() {
 		return
 	}
+	e.passOnAll()
 	if e.leader != e.cfg.Self {
 		e.out.add(&Notice{Kind: NoticeNewLeader, Peer: e.leader, Term: e.hard.Term})
 		e.failElect(ElectAnotherWon, "")

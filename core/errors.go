@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -36,13 +37,19 @@ var (
 	ErrLogChanged = errors.New("core: the log was changed by a newer leader")
 )
 
-// MayHaveHappened reports whether a write or a transfer of leadership that failed
-// with err may have been carried out all the same, now or later. It is true for
-// errors that say so
-// themselves, and false for nil and for errors of a request that never began.
+// MayHaveHappened reports whether a request that failed with err may have been carried
+// out all the same, now or later. It is true for errors that say so themselves, and
+// false for nil and for errors of a request that never began. An error that has an
+// answer speaks for what it wraps; of errors that were joined, one is enough.
 func MayHaveHappened(err error) bool {
-	var m interface{ MayHaveHappened() bool }
-	return errors.As(err, &m) && m.MayHaveHappened()
+	switch e := err.(type) {
+	case interface{ MayHaveHappened() bool }:
+		return e.MayHaveHappened()
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), MayHaveHappened)
+	}
+	wrapped := errors.Unwrap(err)
+	return wrapped != nil && MayHaveHappened(wrapped)
 }
 
 // NotLeaderError: this node does not lead, and nothing happened. Leader is the
@@ -60,8 +67,8 @@ func (e *NotLeaderError) Error() string {
 	return fmt.Sprintf("troupe: not the leader: node %d leads term %d", e.Leader, e.Term)
 }
 
-// UnknownOutcomeError: the write was handed over, and it is not known what
-// became of it; it may take effect now, later or never.
+// UnknownOutcomeError: the write, or another request, was handed over, and it is not
+// known what became of it; it may take effect now, later or never.
 type UnknownOutcomeError struct{ Cause error }
 
 // Error implements error.

@@ -63,11 +63,23 @@ type ReadRequest struct {
 	Lease bool
 }
 
+// ReadCancelled says that nobody waits for a ReadRequest any more, which is not answered
+// then.
+type ReadCancelled struct{ ID uint64 }
+
 // Elect asks for a campaign of this node, now or when its own lease promise and
 // quiet period end. An ElectEnded command with the same ID tells what came of it,
 // at once or later. It is an error under a leader that lives. An ID is used once in
 // the life of an engine.
 type Elect struct{ ID uint64 }
+
+// ElectCancelled says that whoever asked for an Elect waits no more: its ElectEnded
+// comes at once, with Cause and whether the campaign goes on all the same. One that was
+// not begun and that nobody else waits for is not begun.
+type ElectCancelled struct {
+	ID    uint64
+	Cause error
+}
 
 // PauseElections says whether this node shall neither campaign nor be handed the
 // leadership from now on. It still votes, and leads on if it leads. It is forgotten
@@ -95,6 +107,47 @@ type TransferLeadership struct {
 // its TransferEnded comes at once, with Cause and whether it may have happened. If
 // nobody else waits for it and the target was not told yet, nothing is handed over.
 type TransferCancelled struct {
+	ID    uint64
+	Cause error
+}
+
+// RenewTerm asks the leader of a term to win a new one: what the application ran in
+// Term has ended, because the lease had run out, and the next run needs a term of its
+// own. To who does not lead Term it is nothing.
+type RenewTerm struct{ Term Term }
+
+// ChangeOrder is what is asked for of the members, and under which conditions.
+type ChangeOrder struct {
+	// Order names the change and says what it does. Its Since is set by the leader.
+	membership.Order
+	// ExpectedTerm and ExpectedIndex, if not 0, refuse it in any other term, and if the
+	// configuration in force is that of another entry.
+	ExpectedTerm  Term
+	ExpectedIndex Index
+	// DryRun: it is only asked what would be appended.
+	DryRun bool
+	// Cancel: the change that is under way is to be given up. Nothing but ExpectedTerm
+	// counts beside it.
+	Cancel bool
+}
+
+// ChangeMembers asks for a change of the members, or for one to be given up. On
+// another node than the leader it is passed on, and on again where a leader leaves
+// office before it has answered: the order's ID keeps it one change. A ChangeEnded
+// command with the same ID tells what came of it, at once or later. An ID is used once
+// in the life of an engine.
+type ChangeMembers struct {
+	ID    uint64
+	Order ChangeOrder
+	// NoWait: it ends when the change's first entry is appended.
+	NoWait bool
+	// Time is the caller's wall clock in nanoseconds since 1970 UTC.
+	Time int64
+}
+
+// ChangeWaitEnded says that whoever asked for a ChangeMembers waits no more: its
+// ChangeEnded comes at once. The change goes on.
+type ChangeWaitEnded struct {
 	ID    uint64
 	Cause error
 }
@@ -164,12 +217,15 @@ type SnapshotBuilt struct {
 	Err  error
 }
 
-// SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file.
+// SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
+// Reason says what the peer has against it, or why it cannot be read; it is empty if the
+// transfer broke.
 type SnapshotSent struct {
 	Peer   Identity
 	Stream uint64
 	LogID  LogID
 	OK     bool
+	Reason string
 }
 
 // SnapshotReceived says that a snapshot arrived from the leader whole, verified
@@ -201,10 +257,13 @@ func (*Propose) isEvent()            {}
 func (*Bootstrap) isEvent()          {}
 func (*BootstrapCancelled) isEvent() {}
 func (*ReadRequest) isEvent()        {}
+func (*ReadCancelled) isEvent()      {}
 func (*Elect) isEvent()              {}
+func (*ElectCancelled) isEvent()     {}
 func (*PauseElections) isEvent()     {}
 func (*TransferLeadership) isEvent() {}
 func (*TransferCancelled) isEvent()  {}
+func (*RenewTerm) isEvent()          {}
 func (*TimerFired) isEvent()         {}
 func (*Flushed) isEvent()            {}
 func (*Applied) isEvent()            {}
@@ -219,6 +278,8 @@ func (*PeerDown) isEvent()           {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
 func (*StoreBusy) isEvent()          {}
+func (*ChangeMembers) isEvent()      {}
+func (*ChangeWaitEnded) isEvent()    {}
 
 // Timer names a timer of the engine. There are no others.
 type Timer uint8
@@ -230,9 +291,13 @@ const (
 	TimerHeartbeat
 	// TimerForming: ask the members of a bootstrap again.
 	TimerForming
-	// TimerTransfer: a transfer of leadership takes too long, or one that failed
-	// needs a new term.
+	// TimerTransfer: a transfer of leadership takes too long, or the leader wants a new
+	// term.
 	TimerTransfer
+	// TimerChange: ask the leader again for a change of the members.
+	TimerChange
+	// TimerSnapshot: build a snapshot again that could not be built.
+	TimerSnapshot
 
 	timersEnd
 )
@@ -240,7 +305,7 @@ const (
 // Timers is how many timers there are.
 const Timers = int(timersEnd) - 1
 
-// String returns "election", "heartbeat", "forming" or "transfer".
+// String returns "election", "heartbeat", "forming", "transfer", "change" or "snapshot".
 func (t Timer) String() string {
-	return [...]string{"none", "election", "heartbeat", "forming", "transfer"}[t]
+	return [...]string{"none", "election", "heartbeat", "forming", "transfer", "change", "snapshot"}[t]
 }

@@ -24,7 +24,6 @@ var (
 	Rewrite        = rewrite
 	TestConfig     = testConfig
 	Unproved       = unproved
-	WantedVoters   = wantedVoters
 	WorldCluster   = worldCluster
 	WorldIdentity  = worldIdentity
 )
@@ -61,6 +60,8 @@ func (e *Engine) Deadline(timer Timer) Instant {
 		return e.forming.timer.at
 	case TimerTransfer:
 		return e.transferTimer.at
+	case TimerChange:
+		return e.changes.timer.at
 	}
 	return e.electionTimer.at
 }

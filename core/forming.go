@@ -110,8 +110,8 @@ func (e *Engine) founding() membership.Founding {
 	switch {
 	case c.Founding != (membership.Founding{}) || c.IsZero():
 		return c.Founding
-	case len(c.Wanted) > 0:
-		return membership.FoundingOf(c.Wanted)
+	case c.Target.IsFounding():
+		return membership.FoundingOf(c.Target.Members)
 	}
 	return membership.FoundingOf(c.Members)
 }
@@ -317,7 +317,7 @@ func (e *Engine) begin() {
 	for i := range f.members {
 		members[i] = f.members[i].Member
 	}
-	configuration, err := foundingConfiguration(e.cfg.Self, members)
+	configuration, err := membership.Founded(e.cfg.Self, members)
 	if err != nil {
 		e.endForming(&BootstrapError{Reason: err.Error()})
 		return

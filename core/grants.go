@@ -83,11 +83,16 @@ func (e *Engine) knownOtherwise(m *IdentifyRequest, sameList bool) Identity {
 		return Identity{}
 	}
 	c := &e.configs.latest().Configuration
-	if e.role != RoleLeader && len(c.Wanted) > 0 && len(c.Voters) == 1 && !c.Joint() {
+	founding := c.Target.IsFounding()
+	if e.role != RoleLeader && founding && len(c.Voters) == 1 && !c.Joint() {
 		return Identity{} // the leader may exchange it, and says so if not
 	}
+	members := c.Members
+	if founding {
+		members = slices.Concat(members, c.Target.Members)
+	}
 	known := Identity{}
-	for _, member := range append(c.Members[:len(c.Members):len(c.Members)], c.Wanted...) {
+	for _, member := range members {
 		switch {
 		case member.Identity == m.From:
 			return Identity{}

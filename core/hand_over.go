@@ -31,10 +31,11 @@ type handOver struct {
 	failures map[Identity]*backOff
 	// standsBack is for how long this node wants no leadership from who leads.
 	standsBack backOff
-	// renewAt is when a leader that gave up its lease for a transfer that failed asks
-	// for a new term, 0 if it need not; renewing: it asks.
+	// renewAt is when a leader that needs a new term (renews) asks for it, 0 if it need
+	// not; renewing: it asks. lapses is how long one waits whose lease has run out.
 	renewAt  Instant
 	renewing bool
+	lapses   backOff
 	// counts are the transfers that have succeeded and that have failed.
 	counts [2]uint64
 }

@@ -45,6 +45,8 @@ func (e *Engine) onHeartbeatTimer() {
 			return
 		}
 		e.breakHungConnections()
+		e.dropLeaving()
+		e.checkChange()
 		e.askSilentPeers()
 		e.tellOthersPaused()
 		e.handOverByPriority()
@@ -123,5 +125,8 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 		}
 	}
 	e.match(p, m.Match)
-	e.confirmReads()
+	if e.confirmReads(); p.removal.round != 0 {
+		e.dropLeaving()
+	}
+	e.leaderState.changes.look = true
 }

@@ -221,7 +221,7 @@ func (e *Engine) adoptCluster(cluster ClusterID) {
 func (e *Engine) askSilentPeers() {
 	l := &e.leaderState
 	for _, p := range l.peers {
-		if e.answersNow(p) || e.now.Sub(max(p.asked, p.seen, l.begun)) <= e.cfg.ElectionTimeout {
+		if p.removal.at != 0 || e.answersNow(p) || e.now.Sub(max(p.asked, p.seen, l.begun)) <= e.cfg.ElectionTimeout {
 			continue
 		}
 		p.asked = e.now
@@ -235,6 +235,9 @@ func (e *Engine) askSilentPeers() {
 // say it, so it counts only while the peer itself is silent, and is only reported.
 func (e *Engine) onPeerIdentified(m *IdentifyResponse) {
 	l := &e.leaderState
+	if e.role == RoleLeader {
+		e.onNodeIdentified(m)
+	}
 	if e.role != RoleLeader || m.ID == 0 || m.ID > l.identify || m.ID+uint64(len(l.peers)) <= l.identify {
 		return
 	}
@@ -243,6 +246,7 @@ func (e *Engine) onPeerIdentified(m *IdentifyResponse) {
 		case p.ID != m.From.ID || e.answersNow(p):
 		case m.Empty && p.Identity == m.From && e.introduces(p.Identity, p.match):
 		case m.Empty:
+			e.show(m.From)
 			if !e.exchangeWanted(m.From) {
 				e.tellLostData(m.From, p.Identity)
 			}

@@ -34,7 +34,8 @@ type leaderState struct {
 	uncommitted      []uncommitted
 	uncommittedBytes int
 
-	own ownProgress
+	changes changeOrders
+	own     ownProgress
 	// accepted is what a quorum had accepted at the last check, and acceptedAt when
 	// that rose last, or was all that there is (rule 16).
 	accepted   Index
@@ -49,6 +50,8 @@ type leaderState struct {
 	// handedTo is whom this node last told to campaign in this term (rule 14), zero
 	// if nobody: from then on it answers no reads alone, until it has won a new term.
 	handedTo Identity
+	// wantsTerm: what the application ran in this term has ended before it (RenewTerm).
+	wantsTerm bool
 	// othersPaused: the elections of all other voters are paused.
 	othersPaused bool
 }
@@ -85,6 +88,11 @@ type peer struct {
 	lostData, denies bool
 	// asked is when it was last asked who answers in its place.
 	asked Instant
+	// comes: a change waits for it to catch up.
+	comes   bool
+	catchUp catchUp
+	// removal: it was removed.
+	removal removal
 }
 
 // uncommitted is a batch of entries that the leader proposed.
@@ -164,6 +172,7 @@ func (e *Engine) stepDown(why string, term Term) {
 	e.role = RoleFollower
 	e.failLeaderReads()
 	e.leaveTransfer(why, term)
+	e.dropOrders()
 }
 
 // appendOwn appends entries of the leader's own: it stamps them, streams them at
@@ -182,9 +191,11 @@ func (e *Engine) appendOwn(entries []Entry) {
 	e.takeConfigurations(entries)
 }
 
-// syncPeers starts and stops streams until the peers are the members in force.
+// syncPeers starts and stops streams until the peers are the members in force, and those
+// that have yet to learn that they are none any more.
 func (e *Engine) syncPeers() {
 	c := &e.configs.latest().Configuration
+	incoming := c.Incoming()
 	var peers []*peer
 	for _, m := range c.Members {
 		if m.Identity == e.cfg.Self {
@@ -199,14 +210,24 @@ func (e *Engine) syncPeers() {
 			// A new stream has to be told where the log ends.
 			e.issued.last = 0
 		}
-		p.Member = m
+		p.Member, p.removal = m, removal{}
+		if comes := slices.Contains(incoming, m.Identity); comes != p.comes {
+			p.comes = comes
+			p.beginCatchUp(e.now, e.log.last.Index)
+		}
 		peers = append(peers, p)
 	}
 	for _, p := range e.leaderState.peers {
-		if _, stays := c.Member(p.Identity); !stays {
+		switch _, stays := c.Member(p.Identity); {
+		case stays:
+		case e.leaves(p):
+			p.comes = false
+			peers = append(peers, p)
+		default:
 			e.out.add(&StopStream{p.Identity, p.stream})
 		}
 	}
+	slices.SortFunc(peers, func(a, b *peer) int { return a.Compare(b.Identity) })
 	e.leaderState.peers = peers
 	e.renewLease()
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/trouperaft/troupe/membership"
@@ -17,7 +18,8 @@ type transfer struct {
 	to    Identity
 	// term is the one that this node led.
 	term Term
-	// number tells this node's transfers apart.
+	// number tells this node's transfers apart. It begins at random, so that an answer
+	// to a transfer of an earlier life is not taken for one to this.
 	number uint64
 	byHand bool
 	// closed: nothing is admitted any more.
@@ -96,6 +98,7 @@ func (e *Engine) onTransferLeadership(ev *TransferLeadership) {
 func (e *Engine) onTransferRequest(m *TransferRequest) {
 	w := transferWaiter{from: m.From, id: m.ID}
 	if _, member := e.configs.member(m.From, e.commit); e.role != RoleLeader || !member {
+		e.tellRemoved(m.From)
 		e.endWaiter(w, &TransferError{Reason: transferNotLeader, Leader: e.leader.ID})
 		return
 	}
@@ -260,28 +263,30 @@ func (e *Engine) tellTargetWhenReady() {
 	e.out.send(&TimeoutNow{Header: e.head(t.to), Transfer: t.number, ByHand: t.byHand})
 }
 
+// onTimeoutNowResponse ends a transfer whose target was told, and will not do it. One in
+// a higher term heeds no TimeoutNow of this one (rule 14): so it is an answer, and not
+// only the end of this leadership.
 func (e *Engine) onTimeoutNowResponse(m *TimeoutNowResponse) {
 	t := &e.transfer
-	if m.Header.Term > e.hard.Term {
-		e.onHigherTerm(m.From, m.Header.Term)
+	answers := (t.phase == transferTold || t.phase == transferLeft) && m.From == t.to && m.Transfer == t.number && m.Header.Term >= t.term
+	e.onHigherTerm(m.From, m.Header.Term)
+	if !answers {
 		return
 	}
-	if t.phase != transferTold || m.From != t.to || m.Transfer != t.number || m.Header.Term != t.term {
-		return
+	err := &TransferError{Reason: TransferRefused, Leader: e.leader.ID}
+	switch {
+	case m.Header.Term > t.term:
+		err.Text = fmt.Sprintf("it is in term %d", m.Header.Term)
+	case m.Unfit == UnfitPaused:
+		err.Reason = TransferPaused
+	case m.Unfit == UnfitInstalling:
+		err.Reason = TransferInstalling
+	case m.Unfit == UnfitSick:
+		err.Reason = TransferSick
+	case m.Unfit == UnfitNotVoter:
+		err.Reason = TransferLearner
 	}
-	reason := TransferRefused
-	switch m.Unfit {
-	case UnfitPaused:
-		reason = TransferPaused
-	case UnfitInstalling:
-		reason = TransferInstalling
-	case UnfitSick:
-		reason = TransferSick
-	case UnfitNotVoter:
-		reason = TransferLearner
-	}
-	// It was told, and will not do it.
-	e.failTransfer(&TransferError{Reason: reason, Leader: e.cfg.Self.ID})
+	e.failTransfer(err)
 }
 
 // transferPeerDown ends a transfer whose target cannot be reached.
@@ -384,6 +389,7 @@ func (e *Engine) endTransfer() []transferWaiter {
 		e.handOver.renewAt = e.now.Add(e.cfg.ElectionTimeout)
 	}
 	e.setTransferTimer()
+	e.leaderState.changes.look = true
 	return waiters
 }
 
@@ -493,10 +499,12 @@ func (e *Engine) setTransferTimer() {
 	e.set(&e.transferTimer, TimerTransfer, next)
 }
 
-// renews reports whether this node leads a term in which it told somebody to
-// campaign, and hands over no more: it needs a new term.
+// renews reports whether this node needs a new term: it leads one in which it told
+// somebody to campaign, or in which the application's part has ended, and hands over no
+// more.
 func (e *Engine) renews() bool {
-	return e.role == RoleLeader && !e.leaderState.handedTo.IsZero() && e.transfer.phase == transferNone
+	l := &e.leaderState
+	return e.role == RoleLeader && (!l.handedTo.IsZero() || l.wantsTerm) && e.transfer.phase == transferNone
 }
 
 // renewing reports whether it asks for pre-votes for that.

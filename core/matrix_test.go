@@ -141,6 +141,15 @@ var matrixEvents = []struct {
 	}},
 	{"read", func(r *rig) []string { return r.step(&ReadRequest{ID: 1}) }},
 	{"read index asked by node 3", func(r *rig) []string { return r.from(3, r.e.hard.Term, &ReadIndexRequest{ID: 9}) }},
+	{"asked to campaign", func(r *rig) []string { return r.step(&Elect{1}) }},
+	{"asked to pause elections", func(r *rig) []string { return r.step(&PauseElections{true}) }},
+	{"asked to transfer to node 3", func(r *rig) []string { return r.step(&TransferLeadership{ID: 1, To: 3}) }},
+	{"asked by node 2 to transfer to node 3", func(r *rig) []string { return r.from(2, r.e.hard.Term, &TransferRequest{ID: 9, Target: 3}) }},
+	{"told by node 2 to campaign in T4", func(r *rig) []string { return r.from(2, 4, &TimeoutNow{Transfer: 9}) }},
+	{"told by node 2 to campaign in T5", func(r *rig) []string { return r.from(2, 5, &TimeoutNow{Transfer: 9}) }},
+	{"vote request for T5, for a transfer", func(r *rig) []string {
+		return r.from(3, 5, &VoteRequest{ElectionTerm: 5, Campaign: 7, Last: LogID{4, 9}, Transfer: true})
+	}},
 	{"election timer", func(r *rig) []string { return matrixTimer(r, TimerElection) }},
 	{"heartbeat timer", func(r *rig) []string { return matrixTimer(r, TimerHeartbeat) }},
 	{"higher term of a member", func(r *rig) []string { return r.step(&HigherTerm{rigPeers[2], 9}) }},

@@ -1,6 +1,10 @@
 package core
 
-import "github.com/trouperaft/troupe/membership"
+import (
+	"time"
+
+	"github.com/trouperaft/troupe/membership"
+)
 
 // Class sorts messages onto connections, so that a heartbeat never queues
 // behind data.
@@ -110,6 +114,12 @@ func WithHeader(m Message, h Header) Message {
 	case *TransferRequest:
 		c = copied(m)
 	case *TransferResponse:
+		c = copied(m)
+	case *ChangeRequest:
+		c = copied(m)
+	case *ChangeResponse:
+		c = copied(m)
+	case *Removed:
 		c = copied(m)
 	}
 	*c.Head() = h
@@ -405,6 +415,79 @@ type TransferResponse struct {
 	Text           string
 }
 
+// ChangeRequest passes what is asked for on to the leader.
+type ChangeRequest struct {
+	Header
+	ID    uint64
+	Order ChangeOrder
+	// Trace is that of who asked, zero if it is not traced.
+	Trace TraceContext
+}
+
+// ChangeResponse answers a ChangeRequest: when the change's first entry is appended,
+// or when nothing is.
+type ChangeResponse struct {
+	Header
+	ID uint64
+	// Code says what became of the request, and which of the fields below count.
+	Code ChangeCode
+	// Change is the change that was begun or joined, or stands in the way, and At the
+	// entry behind which its outcome will stand.
+	Change membership.ChangeID
+	At     LogID
+	// Leader is whom to ask instead, 0 if it is not known.
+	Leader NodeID
+	// Steps are the configurations on the way, of ChangePlanned.
+	Steps []membership.Configuration
+	// What follows are fields of the errors.
+	Reason      membership.ChangeReason
+	Wrong       membership.Change
+	Node        NodeID
+	Lag         uint64
+	Age         time.Duration
+	LastContact time.Duration
+	Joint       bool
+	Index       Index
+	Text        string
+}
+
+// ChangeCode says what became of a ChangeRequest.
+type ChangeCode uint8
+
+const (
+	// ChangeAccepted: Change is under way, or was.
+	ChangeAccepted ChangeCode = iota + 1
+	// ChangeTaken: the leader finds out who the nodes are that are to come, and answers
+	// again when it knows. Nothing was appended yet.
+	ChangeTaken
+	// ChangePlanned: nothing was appended, it was only asked what would be.
+	ChangePlanned
+	// ChangeUnneeded: the configuration is what was asked for.
+	ChangeUnneeded
+	// ChangeNotLeader: ask Leader.
+	ChangeNotLeader
+	// ChangeRefused: a *membership.ChangeError. The codes below are the errors of the
+	// like names.
+	ChangeRefused
+	ChangeInProgress
+	ChangeNotCaughtUp
+	ChangeConfigurationChanged
+	ChangeTermChanged
+	ChangeOverloaded
+	ChangeNotReady
+	ChangeCancelled
+	ChangeNone
+
+	changeCodesEnd
+)
+
+// Removed tells a node that is no member of the group that it was removed (rule 22).
+// At is the entry of a committed configuration that does not have it.
+type Removed struct {
+	Header
+	At LogID
+}
+
 // Refusal tells a node that its message was refused, and why: it speaks for, or
 // to, an incarnation that is not the one here.
 type Refusal struct {
@@ -447,6 +530,9 @@ func (*TimeoutNow) Class() Class         { return ClassControl }
 func (*TimeoutNowResponse) Class() Class { return ClassControl }
 func (*TransferRequest) Class() Class    { return ClassControl }
 func (*TransferResponse) Class() Class   { return ClassControl }
+func (*ChangeRequest) Class() Class      { return ClassControl }
+func (*ChangeResponse) Class() Class     { return ClassControl }
+func (*Removed) Class() Class            { return ClassControl }
 
 func (*VoteRequest) Response() bool        { return false }
 func (*VoteResponse) Response() bool       { return true }
@@ -467,6 +553,9 @@ func (*TimeoutNow) Response() bool         { return false }
 func (*TimeoutNowResponse) Response() bool { return true }
 func (*TransferRequest) Response() bool    { return false }
 func (*TransferResponse) Response() bool   { return true }
+func (*ChangeRequest) Response() bool      { return false }
+func (*ChangeResponse) Response() bool     { return true }
+func (*Removed) Response() bool            { return true }
 
 func (*Header) isEvent() {}
 
@@ -475,4 +564,5 @@ var _ = []Message{
 	&SnapshotChunk{}, &SnapshotResponse{}, &ReadIndexRequest{}, &ReadIndexResponse{}, &IdentifyRequest{},
 	&IdentifyResponse{}, &ProposeRequest{}, &ProposeResponse{}, &Refusal{},
 	&TimeoutNow{}, &TimeoutNowResponse{}, &TransferRequest{}, &TransferResponse{},
+	&ChangeRequest{}, &ChangeResponse{}, &Removed{},
 }

@@ -165,7 +165,7 @@ func TestFreesStuckCandidate(t *testing.T) {
 }
 
 // TestRemovedMemberDisturbsNobody: one that was removed, and has not heard of it, asks
-// for votes in vain: it gets answers, and nobody's term rises.
+// for votes in vain: it gets answers, and is told; nobody's term rises.
 func TestRemovedMemberDisturbsNobody(t *testing.T) {
 	for seed := range uint64(30) {
 		w, leader := elected(t, seed, 4)
@@ -182,15 +182,18 @@ func TestRemovedMemberDisturbsNobody(t *testing.T) {
 		leader.engine.AppendConfiguration(&next, &leader.out)
 		leader.carryOut()
 		w.settle(leader)
-		w.passes(5 * partitionTimeout)
+		w.passes(20 * partitionTimeout)
+		if s := removed.engine.Status(); s.Removed || s.NoLeader == "" {
+			t.Fatalf("seed %d: it says %q before it can know", seed, s.NoLeader)
+		}
 		term := w.highestTerm()
 		w.cut = nil
 		o := w.watch(t, 40*partitionTimeout)
 		if now := w.highestTerm(); now != term || o.leader != leader.id.ID || o.changes != 1 {
 			t.Errorf("seed %d: from term %d to %d, node %d leads after %d changes", seed, term, now, o.leader, o.changes)
 		}
-		if s := removed.engine.Status(); s.Role == RoleLeader || s.NoLeader == "" {
-			t.Errorf("seed %d: it is a %v, and says %q", seed, s.Role, s.NoLeader)
+		if s := removed.engine.Status(); s.Role == RoleLeader || !s.Removed {
+			t.Errorf("seed %d: it is a %v, removed %t", seed, s.Role, s.Removed)
 		}
 	}
 }

@@ -46,6 +46,12 @@ func plausible(m Message) bool {
 		return ok(m.LeaderTerm)
 	case *IdentifyResponse:
 		return ok(0, m.Last)
+	case *ChangeRequest:
+		return ok(m.Order.ExpectedTerm, LogID{0, m.Order.ExpectedIndex})
+	case *ChangeResponse:
+		return ok(0, m.At, LogID{0, m.Index})
+	case *Removed:
+		return ok(0, m.At)
 	}
 	return true
 }

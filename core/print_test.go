@@ -86,11 +86,49 @@ func printMessage(m Message) string {
 		return fmt.Sprintf("%stransfer to %d?", t, m.Target)
 	case *TransferResponse:
 		return t + yes(m.Reason == 0, fmt.Sprintf("transferred to %d, T%d", m.Leader, m.LeaderTerm), fmt.Sprintf("not transferred to %d: %v", m.Target, m.Reason))
+	case *ChangeRequest:
+		return fmt.Sprintf("%schange members: %s?", t, yes(m.Order.Cancel, "cancel", fmt.Sprint(m.Order.Changes)))
+	case *ChangeResponse:
+		return fmt.Sprintf("%schange %s", t, printChangeResponse(m))
+	case *Removed:
+		return fmt.Sprintf("%sremoved by %v", t, m.At)
 	case *Refusal:
 		reason := [...]string{RefusedIncarnation: "another incarnation is here", RefusedUnknownMember: "not the member of that name"}[m.Reason]
 		return t + "refusal: " + reason
 	}
 	return fmt.Sprintf("%s%T", t, m)
+}
+
+var printChangeCodes = [...]string{
+	ChangeAccepted: "accepted", ChangePlanned: "planned", ChangeTaken: "taken", ChangeUnneeded: "unneeded", ChangeNotLeader: "not led here", ChangeRefused: "refused",
+	ChangeInProgress: "in the way of another", ChangeNotCaughtUp: "not caught up", ChangeConfigurationChanged: "of another configuration",
+	ChangeTermChanged: "of another term", ChangeOverloaded: "overloaded", ChangeNotReady: "not ready", ChangeCancelled: "cancelled", ChangeNone: "none",
+}
+
+func printChangeResponse(m *ChangeResponse) string {
+	text := printChangeCodes[m.Code]
+	if m.Reason != 0 {
+		text += fmt.Sprintf(": %v", m.Reason)
+	}
+	if m.At != (LogID{}) {
+		text += fmt.Sprintf(" at %v", m.At)
+	}
+	return text
+}
+
+func printChangeEnded(c *ChangeEnded) string {
+	text := errorOr(c.Err, "done")
+	switch {
+	case c.GoesOn:
+		text = "goes on"
+	case c.Err == nil && len(c.Steps) > 0:
+		text = "would be"
+		for i := range c.Steps {
+			text += fmt.Sprintf("; %v", &c.Steps[i])
+		}
+		return text
+	}
+	return fmt.Sprintf("%s; %v: %v", text, c.At.LogID, &c.At.Configuration)
 }
 
 func printWrite(w *Write) string {
@@ -133,6 +171,7 @@ var printNotices = map[NoticeKind]string{
 	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts", NoticeTermAhead: "is out of reach",
 	NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
 	NoticeCannotWork: "cannot work", NoticeWorksAgain: "works again",
+	NoticeChangeStarted: "has begun a change", NoticeChangeEnded: "has ended a change", NoticeChangeGivenUp: "has given up a change", NoticeRemoved: "was removed",
 }
 
 func errorOr(err error, text string) string {
@@ -182,6 +221,8 @@ func printCommand(c Command, now Instant) string {
 		return fmt.Sprintf("elect %d: %v", c.ID, errorOr(c.Err, fmt.Sprintf("leads T%d", c.Term)))
 	case *TransferEnded:
 		return fmt.Sprintf("transfer %d: %v", c.ID, errorOr(c.Err, fmt.Sprintf("node %d leads T%d", c.Leader, c.Term)))
+	case *ChangeEnded:
+		return fmt.Sprintf("change %d: %s", c.ID, printChangeEnded(c))
 	case *BreakConnection:
 		return fmt.Sprintf("break connection %v to %d", c.Class, c.Node)
 	case *Changed:

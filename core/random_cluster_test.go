@@ -33,6 +33,7 @@ type randomCluster struct {
 	leaders   map[Term]Identity
 	proposed  int
 	faulty    bool
+	quiet     bool // nothing is proposed
 	members   []membership.Member
 	// pace is the longest step of the clock, in milliseconds.
 	pace int
@@ -41,12 +42,13 @@ type randomCluster struct {
 
 	installs, crashes, truncations, transfers int
 	requests                                  uint64
-	// leases counts the steps in which somebody held a lease.
-	leases int
+	// leases counts the steps in which somebody held a lease, acting those in which
+	// the application might act.
+	leases, acting int
 }
 
 // randomCounts tells whether the schedules did what they are for.
-type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers, leases int }
+type randomCounts struct{ committed, elections, installs, crashes, truncations, transfers, leases, acting int }
 
 type randomLink struct {
 	from, to NodeID
@@ -136,6 +138,9 @@ func TestRandomSchedules(t *testing.T) {
 			t.Fatalf("replay with: go test ./core -run TestRandomSchedules -args -random-seeds=1 -random-first=%d -random-trace", seed)
 		}
 	}
+	if total.acting == 0 && *randomSeeds >= 10 {
+		t.Error("the application might never act")
+	}
 }
 
 func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
@@ -185,6 +190,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 	counts.truncations += c.truncations
 	counts.transfers += c.transfers
 	counts.leases += c.leases
+	counts.acting += c.acting
 	return !t.Failed()
 }
 
@@ -221,17 +227,22 @@ func (c *randomCluster) turn() {
 	}
 }
 
-// ask asks a node for an election, a transfer or a pause.
+// ask asks a node for an election, a transfer, a pause or a new term.
 func (c *randomCluster) ask(n *randomNode) {
 	if !n.alive {
 		return
 	}
 	c.requests++
-	switch c.rand.IntN(4) {
+	switch c.rand.IntN(5) {
 	case 0:
 		n.step(&Elect{c.requests})
+		if c.requests%3 == 0 {
+			n.step(&ElectCancelled{ID: c.requests})
+		}
 	case 1:
 		n.step(&PauseElections{c.rand.IntN(3) == 0})
+	case 2:
+		n.step(&RenewTerm{n.engine.Hard().Term})
 	default:
 		n.step(&TransferLeadership{ID: c.requests, To: NodeID(c.rand.IntN(len(c.nodes) + 1)), ByHand: c.rand.IntN(2) == 0})
 	}
@@ -280,7 +291,7 @@ func b2i(b bool) int {
 func (c *randomCluster) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 	for _, n := range c.nodes {
-		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
+		for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer, TimerChange} {
 			if at, ok := n.timers[timer]; ok && n.alive && at.At <= n.now() {
 				delete(n.timers, timer)
 				n.step(&TimerFired{timer, at.Generation})
@@ -320,7 +331,7 @@ func (c *randomCluster) lose(a, b NodeID) {
 }
 
 func (c *randomCluster) propose(n *randomNode) {
-	if !n.alive {
+	if !n.alive || c.quiet {
 		return
 	}
 	ev := &Propose{}
@@ -405,7 +416,9 @@ func (n *randomNode) start() {
 	n.c.trace("node %d starts: %+v", n.id.ID, state)
 	n.engine = engine
 	n.engine.Start(n.now(), &n.out)
+	n.events = []Event{nil} // what comes of its commands waits until all are carried out
 	n.carryOut()
+	n.stepWaiting()
 }
 
 // crash loses what is not durable, but for a part of what was on its way.
@@ -471,9 +484,14 @@ func (n *randomNode) step(ev Event) {
 	if len(n.events) > 1 {
 		return
 	}
-	for len(n.events) > 0 {
+	n.stepNow(ev)
+	n.stepWaiting()
+}
+
+// stepWaiting goes on behind the event that was carried out.
+func (n *randomNode) stepWaiting() {
+	for n.events = n.events[1:]; len(n.events) > 0; n.events = n.events[1:] {
 		n.stepNow(n.events[0])
-		n.events = n.events[1:]
 	}
 }
 
@@ -490,9 +508,18 @@ func (n *randomNode) stepNow(ev Event) {
 	n.carryOut()
 }
 
-// checkLeases: rule 12: who holds a lease knows all that is committed, anywhere.
+// checkLeases: rule 12: who holds a lease knows all that is committed, anywhere. Rule
+// 14: nowhere else may the application act for a leader at the same time.
 func (c *randomCluster) checkLeases() {
+	var acts *randomNode
 	for _, n := range c.nodes {
+		if n.alive && n.engine.Leading().Term != 0 && n.now() < n.engine.Leading().Until {
+			if acts != nil {
+				panic(fmt.Sprintf("node %v may act in term %d, and node %v in term %d", acts.id, acts.engine.Hard().Term, n.id, n.engine.Hard().Term))
+			}
+			acts = n
+			c.acting++
+		}
 		if !n.alive || n.now() >= n.engine.Readable().Lease {
 			continue
 		}
@@ -559,10 +586,10 @@ func (n *randomNode) do(cmd Command) {
 		ok := to.alive && n.c.rand.IntN(3) > 0
 		meta := n.snapshot
 		if ok {
-			head := Header{Group: 1, Cluster: ClusterOf(77), Introduces: cmd.Introduces, From: n.id, To: to.id, Term: cmd.Term}
+			head := Header{Group: 1, Cluster: ClusterOf(77), Introduces: cmd.Introduces, From: n.id, To: cmd.Peer.Identity, Term: cmd.Term}
 			to.step(arrived(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true}, to.engine))
 		}
-		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok})
+		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok, ""})
 		if s := n.streams[cmd.Peer.Identity]; s != nil && s.id == cmd.Stream {
 			n.stepStream(s, &stream.SnapshotSent{LogID: meta.LogID, OK: ok})
 		}

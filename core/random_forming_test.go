@@ -124,7 +124,7 @@ func (f *formingCluster) see(n *randomNode, cmd Command) {
 			f.checkGrants(n, &cmd.Append[0])
 		case n.engine.Role() == RoleLeader && cmd.Append[0].Kind == EntryConfiguration:
 			at := n.engine.Configurations()
-			if before := &at[max(len(at)-2, 0)].Configuration; len(before.Wanted) > 0 && !slices.Equal(WantedVoters(before), WantedVoters(&at[len(at)-1].Configuration)) {
+			if before := &at[max(len(at)-2, 0)].Configuration; before.Target.IsFounding() && at[len(at)-1].Configuration.Target.IsFounding() && !slices.Equal(before.Target.Voters, at[len(at)-1].Configuration.Target.Voters) {
 				f.counts.exchanged++
 			}
 		}
@@ -138,7 +138,7 @@ func (f *formingCluster) checkGrants(beginner *randomNode, first *Entry) {
 	if err != nil {
 		panic(err)
 	}
-	for _, m := range c.Wanted {
+	for _, m := range c.Target.Members {
 		n := f.nodes[m.ID-1]
 		if n == beginner || n.id != m.Identity {
 			continue // itself has the entry already; of the other, nothing is left

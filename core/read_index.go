@@ -57,6 +57,16 @@ func (e *Engine) onRead(r heldRead) {
 	}
 }
 
+// forget lets go of this node's own read, wherever it waits.
+func (r *reads) forget(id uint64) {
+	own := func(p pendingRead) bool { return p.id == id && p.from.IsZero() }
+	r.confirming = slices.DeleteFunc(r.confirming, own)
+	r.waiting = slices.DeleteFunc(r.waiting, own)
+	r.held = slices.DeleteFunc(r.held, func(h heldRead) bool { return h.id == id })
+	r.asked = slices.DeleteFunc(r.asked, func(a askedRead) bool { return a.id == id })
+	r.failing = slices.DeleteFunc(r.failing, func(f uint64) bool { return f == id })
+}
+
 // leaderRead lets a read join the next round: one that is under way was begun
 // before the read and proves nothing for it. One that asks for it is answered by
 // the lease: the read was there before the clock was read (rule 15), so that nobody
@@ -149,6 +159,7 @@ func (e *Engine) onReadIndexRequest(m *ReadIndexRequest) {
 	if e.role == RoleLeader && e.refusesReader(m) {
 		return
 	}
+	e.tellRemoved(m.From)
 	if e.role != RoleLeader || e.contradiction != nil || m.Header.Term > e.hard.Term || len(e.reads.confirming)+len(e.reads.waiting) >= readsMax {
 		e.out.send(&ReadIndexResponse{Header: e.head(m.From), ID: m.ID})
 		return
@@ -237,6 +248,7 @@ func (e *Engine) failOldReads() {
 func (e *Engine) onPeerDown(ev *PeerDown) {
 	e.noteUnreachable(ev)
 	e.transferPeerDown(ev)
+	e.noteNodeDown(ev)
 	if ev.Class == ClassControl && ev.Node == e.leader.ID && e.role != RoleLeader {
 		for _, a := range e.reads.asked {
 			e.reads.failing = append(e.reads.failing, a.id)

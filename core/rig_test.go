@@ -230,6 +230,10 @@ func (r *rig) fire(timer Timer) []string {
 		d = &r.e.forming.timer
 	case TimerTransfer:
 		d = &r.e.transferTimer
+	case TimerChange:
+		d = &r.e.changes.timer
+	case TimerSnapshot:
+		d = &r.e.snapshots.again
 	}
 	if d.armed == 0 {
 		r.t.Fatalf("the %v timer is not armed", timer)

@@ -44,7 +44,7 @@ func TestBeginsWithAllGrants(t *testing.T) {
 	}
 	w, _ := find[*Write](r)
 	c := r.e.configs.latest().Configuration
-	if w.HardState.Vote != rigPeers[0] || !w.HardState.Grant.IsZero() || len(w.Append) != 1 || len(c.Wanted) != 3 || c.Wanted[2].Identity != rigPeers[2] || !c.IsSoleVoter(rigPeers[0]) {
+	if w.HardState.Vote != rigPeers[0] || !w.HardState.Grant.IsZero() || len(w.Append) != 1 || len(c.Target.Members) != 3 || c.Target.Members[2].Identity != rigPeers[2] || !c.IsSoleVoter(rigPeers[0]) {
 		t.Errorf("%+v, %+v", *w, c)
 	}
 	// Nobody is told of a cluster that a crash could forget.
@@ -302,11 +302,11 @@ func TestCancelReleases(t *testing.T) {
 // member's data was lost, for it may exchange it; later any member does.
 func TestWhoIsKnownOtherwise(t *testing.T) {
 	founded := func(voters ...NodeID) membership.Configuration {
-		c, err := foundingConfiguration(rigPeers[1], bootstrapOf(1, 2, 3).Members)
+		c, err := membership.Founded(rigPeers[1], bootstrapOf(1, 2, 3).Members)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err = addLearners(&c, c.Wanted...); err != nil {
+		if c, err = c.Next(); err != nil {
 			t.Fatal(err)
 		}
 		if len(voters) > 0 {
@@ -360,7 +360,7 @@ func TestExchangeOfAWantedMember(t *testing.T) {
 		answer, _ := r.granted()
 		return answer
 	}
-	wanted := func(r *rig) Identity { return r.e.configs.latest().Configuration.Wanted[2].Identity }
+	wanted := func(r *rig) Identity { return r.e.configs.latest().Configuration.Target.Members[2].Identity }
 	r := forming()
 	if answer := asks(r); answer == nil || !answer.SameList || !answer.Known.IsZero() || wanted(r) != now {
 		t.Errorf("asked by it: %+v, wanted %v", answer, wanted(r))
@@ -389,7 +389,7 @@ func TestExchangeOfAWantedMember(t *testing.T) {
 // TestExchangeWaitsForTheOwnTerm: rules 21 and 31: an exchange is a change like any
 // other: a beginner that was started again first commits an entry of its own term.
 func TestExchangeWaitsForTheOwnTerm(t *testing.T) {
-	founding, err := foundingConfiguration(rigPeers[0], bootstrapOf(1, 2, 3).Members)
+	founding, err := membership.Founded(rigPeers[0], bootstrapOf(1, 2, 3).Members)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +407,7 @@ func TestExchangeWaitsForTheOwnTerm(t *testing.T) {
 	}
 	r.flush() // the blank entry, and then that the others are learners
 	r.flush()
-	if r.step(m); r.e.configs.latest().Configuration.Wanted[2].Identity != m.From {
+	if r.step(m); r.e.configs.latest().Configuration.Target.Members[2].Identity != m.From {
 		t.Errorf("not exchanged: %q", r.lines())
 	}
 }

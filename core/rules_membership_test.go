@@ -129,7 +129,7 @@ func TestMayCampaign(t *testing.T) {
 			s.Configurations = append(s.Configurations, ConfigurationAt{s.Last, c})
 		}
 		r := newRigOf(t, s, nil)
-		if got := r.e.electionTimer.armed != 0; got != test.want {
+		if got := r.e.mayEverCampaign() && r.e.electionTimer.armed != 0; got != test.want {
 			t.Errorf("%v at commit %d: may campaign %t", test.configurations, test.commit, got)
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // TestStateCheck: rule 24: parts that contradict each other are damage.
@@ -111,7 +112,7 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 	if got := r.e.log.purged.Index; got != 11 {
 		t.Errorf("purged %d: the receiver is given up", got)
 	}
-	r.step(&SnapshotSent{rigPeers[2], 2, LogID{2, 4}, true})
+	r.step(&SnapshotSent{Peer: rigPeers[2], Stream: 2, LogID: LogID{2, 4}, OK: true})
 	if r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3"); r.e.leaderState.peers[1].pinned != 12 {
 		t.Errorf("pinned %d", r.e.leaderState.peers[1].pinned)
 	}
@@ -154,6 +155,68 @@ func TestFailedBuildWaitsForNextThreshold(t *testing.T) {
 	}
 	if !slices.Equal(builds, []Index{5, 10, 15}) {
 		t.Errorf("builds at %v", builds)
+	}
+}
+
+// TestFailedBuildIsTriedAgain: a build that failed is tried again where nothing is
+// applied any more, after waits that double up to a bound. One that succeeds ends that.
+func TestFailedBuildIsTriedAgain(t *testing.T) {
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries = 5 }}).lead()
+	for r.e.applied < 5 {
+		r.propose("x")
+		r.flush()
+		r.match(2, r.e.log.last.Index)
+		r.apply()
+	}
+	full := &SnapshotBuilt{Err: errors.New("no space")}
+	for i, want := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 640, 640} {
+		if !r.e.snapshots.building {
+			t.Fatalf("attempt %d was not made", i+1)
+		}
+		begun := r.now
+		if lines := r.step(full); r.e.snapshots.building {
+			t.Fatalf("attempt %d follows at once: %q", i+2, lines)
+		}
+		// Whoever needs a snapshot does not have one tried either.
+		r.step(&SnapshotNeeded{rigPeers[2], 2})
+		r.step(&Applied{LogID: LogID{2, r.e.applied}})
+		if r.e.snapshots.building {
+			t.Fatalf("attempt %d follows at once", i+2)
+		}
+		r.expect(r.fire(TimerSnapshot), "build snapshot")
+		if wait := r.now.Sub(begun); wait != want*r.e.cfg.ElectionTimeout {
+			t.Errorf("attempt %d came after %v, want %v time-outs", i+2, wait, int(want))
+		}
+	}
+	r.step(&SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{2, 5}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}})
+	if r.e.snapshots.again.armed != 0 || r.e.snapshots.failures != 0 || r.e.snapshots.newest.Index != 5 {
+		t.Errorf("after a good one, %d are counted as failed, and the newest is %d", r.e.snapshots.failures, r.e.snapshots.newest.Index)
+	}
+}
+
+// TestFailedBuildByBytes: the rule in bytes asks for a snapshot that could not be built
+// after as many bytes again, and not with everything that is applied.
+func TestFailedBuildByBytes(t *testing.T) {
+	entry := Entry{Data: make([]byte, 1000)}
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.SnapshotLogBytes = 0, uint64(4*entry.Size()) }}).lead()
+	var builds []Index
+	for range 12 {
+		r.propose(string(entry.Data))
+		r.flush()
+		r.match(2, r.e.log.last.Index)
+		r.apply()
+		if _, ok := find[*BuildSnapshot](r); ok {
+			builds = append(builds, r.e.applied)
+			r.step(&SnapshotBuilt{Err: errors.New("no space")})
+		}
+	}
+	if len(builds) != 3 || builds[1]-builds[0] != 4 || builds[2]-builds[1] != 4 {
+		t.Errorf("builds at %v", builds)
+	}
+	r.expect(r.fire(TimerSnapshot), "build snapshot")
+	r.step(&SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{2, r.e.applied}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}})
+	if r.e.snapshots.logBytes != 0 {
+		t.Errorf("%d bytes count for the next one", r.e.snapshots.logBytes)
 	}
 }
 

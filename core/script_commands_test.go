@@ -29,7 +29,7 @@ func (w *world) scriptNodes(a scriptArgs) error {
 				w.limits.InflightMessagesMax = int(scriptNumber(v))
 			case "entries":
 				w.limits.EntriesPerMessageMax = int(scriptNumber(v))
-			case "learners", "priorities":
+			case "learners", "priorities", "empty", "voters", "outgoing":
 			default:
 				return fmt.Errorf("no option %s", k)
 			}
@@ -52,21 +52,42 @@ func (w *world) scriptCluster(a scriptArgs) error {
 		priorities = strings.Split(list, ",")
 	}
 	var c membership.Configuration
-	for i, id := range w.ids() {
+	empty := 0
+	if n, ok := a.keys["empty"]; ok {
+		empty = int(scriptNumber(n))
+	}
+	ids := w.ids()
+	ids = ids[:len(ids)-empty]
+	for i, id := range ids {
 		m := membership.Member{Identity: WorldIdentity(id)}
 		if i < len(priorities) {
 			m.Priority = uint32(scriptNumber(priorities[i]))
 		}
-		c.Members = append(c.Members, m)
-		if int(id) <= len(w.nodes)-learners {
+		if empty > 0 {
+			m.Address = fmt.Sprintf("n%d:1", id)
+		}
+		if a.keys["voters"] == "" && int(id) <= len(ids)-learners {
 			c.Voters = append(c.Voters, WorldIdentity(id))
 		}
+		c.Members = append(c.Members, m)
 	}
+	c.Voters = append(c.Voters, scriptIdentities(a.keys["voters"])...)
+	c.Outgoing = scriptIdentities(a.keys["outgoing"])
 	first := Entry{LogID: LogID{1, 1}, Kind: EntryConfiguration, Data: c.Encode()}
-	for _, n := range w.nodes {
+	for _, id := range ids {
+		n := w.nodes[id]
 		n.disk = worldLog{hard: HardState{Term: 1, Cluster: WorldCluster}, commit: 1, entries: []Entry{first}}
 	}
 	return nil
+}
+
+// scriptIdentities reads a list such as "2,3,4".
+func scriptIdentities(list string) []membership.Identity {
+	var ids []membership.Identity
+	for word := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' }) {
+		ids = append(ids, WorldIdentity(NodeID(scriptNumber(word))))
+	}
+	return ids
 }
 
 func (w *world) scriptTerms(a scriptArgs) error {
@@ -173,6 +194,20 @@ func (n *worldNode) printLease() {
 	}
 }
 
+func (n *worldNode) printLeading() {
+	switch l := n.engine.Leading(); {
+	case l.Term == 0:
+		n.w.printf("%d: the application may not act", n.id.ID)
+	case l.Until <= n.now:
+		n.w.printf("%d: the application may act in T%d no more: the lease has run out", n.id.ID, l.Term)
+	default:
+		n.w.printf("%d: the application may act in T%d for another %v", n.id.ID, l.Term, l.Until.Sub(n.now))
+	}
+}
+
+// renew tells a leader that what the application ran in this term has ended.
+func (n *worldNode) renew() { n.step(&RenewTerm{n.engine.Hard().Term}) }
+
 // timeAndNodes splits "[nodes] duration".
 func (w *world) timeAndNodes(a scriptArgs) ([]NodeID, time.Duration) {
 	last := len(a.words) - 1
@@ -257,6 +292,9 @@ var scriptKinds = map[string]func(Message) bool{
 	"identify-answer":  func(m Message) bool { _, ok := m.(*IdentifyResponse); return ok },
 	"timeout-now":      func(m Message) bool { _, ok := m.(*TimeoutNow); return ok },
 	"transfer-answer":  func(m Message) bool { _, ok := m.(*TransferResponse); return ok },
+	"change":           func(m Message) bool { _, ok := m.(*ChangeRequest); return ok },
+	"change-answer":    func(m Message) bool { _, ok := m.(*ChangeResponse); return ok },
+	"removed":          func(m Message) bool { _, ok := m.(*Removed); return ok },
 	"refusal":          func(m Message) bool { _, ok := m.(*Refusal); return ok },
 }
 
@@ -420,6 +458,12 @@ func (n *worldNode) printStatus() {
 	}
 	if s.ElectionsPaused {
 		line += ", paused"
+	}
+	if s.Change.State != ChangeIdle && !s.Bootstrapping {
+		line += fmt.Sprintf(", change %d %v", uint64(s.Change.ID), s.Change.State)
+	}
+	if s.Removed {
+		line += ", removed"
 	}
 	if s.UnknownToGroup {
 		line += ", unknown to its group"

@@ -81,15 +81,21 @@ type scriptCommand func(w *world, a scriptArgs) error
 
 var scriptCommands = map[string]scriptCommand{
 	// Making a cluster. "nodes 3 [options]" makes empty nodes, "cluster 3
-	// [learners=2] [priorities=200,100] [options]" nodes whose log begins with the same committed
-	// configuration, "terms 2 1 1 4" writes a log of entries of these terms onto
+	// [learners=2] [empty=1] [voters=2,3 outgoing=1,2] [priorities=200,100] [options]" nodes whose log begins with the
+	// same committed configuration, "terms 2 1 1 4" writes a log of entries of these terms onto
 	// a disk; "start" lets them live.
 	"nodes": (*world).scriptNodes, "cluster": (*world).scriptCluster, "terms": (*world).scriptTerms, "start": (*world).scriptStart,
 	// Requests of users; "read 1 lease" may be answered by the lease.
 	"bootstrap": (*world).scriptBootstrap, "propose": (*world).scriptPropose, "read": (*world).scriptRead,
-	// "campaign 2" is an election by hand, "pause 2 on" pauses those of node 2, and
-	// "transfer 1 to=2" hands the leadership over.
+	// "campaign 2" is an election by hand, "pause 2 on" pauses those of node 2,
+	// "transfer 1 to=2" hands the leadership over, and "renew 1" says that what the
+	// application of node 1 ran in its term has ended.
 	"campaign": (*world).scriptCampaign, "pause": (*world).scriptPause, "transfer": (*world).scriptTransfer,
+	"renew": eachNode((*worldNode).renew),
+	// "change 1 add:4 remove:3 [limit=5s] [expect=7] [term=2] [nowait] [dry]" changes the
+	// members; "cancel 1" gives the change up, "leave 1" ends the wait for what node 1
+	// asked for last.
+	"change": (*world).scriptChange, "cancel": (*world).scriptCancel, "leave": (*world).scriptLeave,
 	// Time: "advance [nodes] 1500ms" fires what comes due; "sleep" does not;
 	// "timeout 2" advances the clock of 2 to its election time-out; "expire 3"
 	// lets the promise of 3 end; "elect 1" is both and all that follows, silently;
@@ -117,6 +123,7 @@ var scriptCommands = map[string]scriptCommand{
 	"stabilize": func(w *world, a scriptArgs) error { w.stabilize(w.listed(a.words)); return nil },
 	"status":    eachNode((*worldNode).printStatus),
 	"lease":     eachNode((*worldNode).printLease),
+	"leading":   eachNode((*worldNode).printLeading),
 	"log":       eachNode((*worldNode).printLog),
 	"machine":   eachNode(func(n *worldNode) { n.w.printf("%d has applied %v", n.id.ID, n.machine) }),
 }

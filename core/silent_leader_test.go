@@ -33,3 +33,45 @@ func TestLearnerLetsGoOfSilentLeader(t *testing.T) {
 		t.Errorf("follows %d, and lets go at %v", r.e.leader.ID, r.e.electionTimer.at)
 	}
 }
+
+// TestLearnerShowsItself: rule 30: a learner asks nobody for votes. If it has moved
+// its leader dials the old address for ever, unless the learner itself makes
+// connections.
+func TestLearnerShowsItself(t *testing.T) {
+	r := newRig(t, rigOptions{learner: true})
+	for range 3 {
+		if at := r.e.electionTimer.at; at != r.now.Add(2*r.e.cfg.ElectionTimeout) {
+			t.Fatalf("shows itself %v from now", at.Sub(r.now))
+		}
+		r.fire(TimerElection)
+		asked := map[Identity]bool{}
+		for _, c := range r.out.Commands {
+			if s, ok := c.(*Send); ok {
+				m := s.Message.(*IdentifyRequest)
+				asked[m.To] = m.Attempt == 0
+			}
+		}
+		for _, peer := range rigPeers[1:3] {
+			if !asked[peer] {
+				t.Errorf("does not ask %v: %q", peer, r.lines())
+			}
+		}
+	}
+	r.follow(2)
+	r.from(2, 2, &Heartbeat{Round: 2, Stream: 1})
+	if _, asks := sent[*IdentifyRequest](r); asks {
+		t.Error("shows itself to its leader")
+	}
+}
+
+// TestWhoIsNoMemberShowsItselfToNobody: it was removed, or belongs to no cluster.
+func TestWhoIsNoMemberShowsItselfToNobody(t *testing.T) {
+	for name, state := range map[string]State{
+		"an empty node":           {},
+		"without a configuration": {HardState: HardState{Term: 1, Cluster: worldCluster}},
+	} {
+		if r := newRigOf(t, state, nil); r.e.electionTimer.at != 0 {
+			t.Errorf("%s has set a time", name)
+		}
+	}
+}

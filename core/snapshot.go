@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // snapshots is what the engine knows of snapshots (Raft 7, rules 24, 25).
 type snapshots struct {
@@ -15,17 +18,21 @@ type snapshots struct {
 	replayTo Index
 
 	// building: a build is under way. triedAt is what was applied when the last
-	// one began: one that failed is repeated at the next threshold.
-	building bool
-	triedAt  Index
+	// one began, and triedBytes what was appended since the newest snapshot: one that
+	// failed is repeated at the next threshold, or when again is due.
+	building   bool
+	triedAt    Index
+	triedBytes uint64
+	// failures are the builds that have failed since one succeeded.
+	failures int
+	again    deadline
 	// installing is the one that replaces the machine's state, resetIOID the
 	// write that emptied the log for it, 0 once that is durable.
 	installing *SnapshotMeta
 	resetIOID  IOID
 
-	// logBytes is what was appended since the newest snapshot, builtAtBytes
-	// what it was when the running build began.
-	logBytes, builtAtBytes uint64
+	// logBytes is what was appended since the newest snapshot.
+	logBytes uint64
 	// allBytes is what was appended since the engine's start.
 	allBytes uint64
 }
@@ -131,7 +138,8 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s.newest, s.usable = m, true
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
-	s.logBytes = 0
+	s.logBytes, s.triedBytes = 0, 0
+	e.buildNoMore()
 	e.configs.at = append(e.configs.at[:0], m.Configuration)
 	e.configurationChanged()
 }
@@ -185,22 +193,59 @@ func (e *Engine) buildWhenDue() {
 	entries := uint64(e.applied - since)
 	if byCount := e.cfg.SnapshotEntries; byCount > 0 && entries >= byCount {
 		e.build()
-	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && s.logBytes >= byBytes {
+	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && s.logBytes-s.triedBytes >= byBytes {
 		e.build()
 	}
 }
 
 func (e *Engine) build() {
-	e.snapshots.building, e.snapshots.triedAt = true, e.applied
-	e.snapshots.builtAtBytes = e.snapshots.logBytes
+	s := &e.snapshots
+	s.building, s.triedAt, s.triedBytes = true, e.applied, s.logBytes
 	e.out.add(&BuildSnapshot{})
+}
+
+// Bounds of the wait after a build that failed, in election time-outs. It doubles with
+// each.
+const (
+	buildPauseMin = 10
+	buildPauseMax = 640
+)
+
+// buildAgain has a build that failed repeated, also where nothing more is applied.
+func (e *Engine) buildAgain() {
+	pause := time.Duration(buildPauseMax)
+	if doublings := e.snapshots.failures; doublings < 8 {
+		pause = min(pause, buildPauseMin<<doublings)
+	}
+	e.snapshots.failures++
+	e.set(&e.snapshots.again, TimerSnapshot, e.now.Add(pause*e.cfg.ElectionTimeout))
+}
+
+// buildNoMore forgets the builds that have failed.
+func (e *Engine) buildNoMore() {
+	e.snapshots.failures = 0
+	e.cancel(&e.snapshots.again, TimerSnapshot)
+}
+
+func (e *Engine) onSnapshotTimer() {
+	s := &e.snapshots
+	s.again.at = 0
+	if !s.building && s.installing == nil && e.applied > s.newest.Index {
+		e.build()
+	}
 }
 
 func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 	s := &e.snapshots
 	s.building = false
-	s.logBytes -= min(s.logBytes, s.builtAtBytes)
-	if ev.Err == nil && ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
+	if ev.Err != nil {
+		e.buildAgain()
+		e.buildWhenDue()
+		return
+	}
+	s.logBytes, s.triedBytes = s.logBytes-s.triedBytes, 0
+	e.buildNoMore()
+	if ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
 		s.newest, s.usable = ev.Meta, true
 		e.purge()
 		e.configs.forget(min(s.newest.Index, e.commit))
@@ -238,7 +283,8 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 		return
 	}
 	if !e.snapshots.usable {
-		if !e.snapshots.building && e.applied > 0 {
+		// One that failed is built again in its time.
+		if !e.snapshots.building && e.snapshots.failures == 0 && e.applied > 0 {
 			e.build()
 		}
 		return // the stream asks again

@@ -3,6 +3,8 @@ package core
 import (
 	"slices"
 	"time"
+
+	"github.com/trouperaft/troupe/membership"
 )
 
 // EngineStatus is what an engine says of itself.
@@ -43,17 +45,22 @@ type EngineStatus struct {
 	LeftTerm   Term
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
 	TransferringTo NodeID
-	// NeedsNewTerm: this leader has given up its lease for a transfer that failed, and will
-	// have one again in a new term.
+	// NeedsNewTerm: this leader wins a new term soon. It has given up its lease for a
+	// transfer that failed, and will have one again in that term; or what the application
+	// ran in this term has ended early (RenewTerm).
 	NeedsNewTerm bool
 
 	// Configuration is the one in force.
 	Configuration ConfigurationAt
-	// Bootstrapping: the cluster is not yet what it was asked to be. WaitsFor are
-	// the members that keep it, and why: on the node that was asked to bootstrap,
-	// and on the leader.
+	// Bootstrapping: the cluster is not yet what it was asked to be. Change is the
+	// change of the members that is under way, a bootstrap's included. WaitsFor are the
+	// members that keep it, and why: on the node that was asked to bootstrap, and on
+	// the leader.
 	Bootstrapping bool
+	Change        ChangeStatus
 	WaitsFor      []Waiting
+	// Removed: this node was removed from the group, and campaigns no more.
+	Removed bool
 	// UnknownToGroup: the group knows this node under another incarnation: its
 	// data was lost, and it does not count.
 	UnknownToGroup bool
@@ -63,6 +70,35 @@ type EngineStatus struct {
 	Cluster       ClusterID
 	// Peers are the other members, on the leader, in the order of their ids.
 	Peers []PeerStatus
+}
+
+// ChangeState is how far a change of the members has come.
+type ChangeState uint8
+
+const (
+	// ChangeIdle: none is under way.
+	ChangeIdle ChangeState = iota
+	// ChangeAsking: the leader asks the nodes that are to come who they are. Nothing was
+	// appended, and only the leader knows of it.
+	ChangeAsking
+	// ChangeCatchingUp: newcomers catch up as learners. It can be given up.
+	ChangeCatchingUp
+	// ChangeJoint: the voters before and after the change decide together. It can only
+	// be finished.
+	ChangeJoint
+)
+
+// String returns "none", "asking", "catching up" or "joint".
+func (s ChangeState) String() string { return [...]string{"none", "asking", "catching up", "joint"}[s] }
+
+// ChangeStatus is what is known of the change of the members that is under way.
+type ChangeStatus struct {
+	State ChangeState
+	// ID names it, 0 for a bootstrap.
+	ID membership.ChangeID
+	// Since is when it was asked for, on the wall clock of who did, in nanoseconds since
+	// 1970 UTC; 0 if that is not known.
+	Since int64
 }
 
 // StreamMode is what a stream is doing.
@@ -96,6 +132,12 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why it is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// CatchingUp: a change waits for it. It began at the match CatchUpFrom, at the
+	// instant CatchUpSince, and last came nearer at CatchUpProgress, on the leader's
+	// clock.
+	CatchingUp                    bool
+	CatchUpFrom                   Index
+	CatchUpSince, CatchUpProgress Instant
 
 	// What follows is not the engine's to know: who runs the streams fills it
 	// in when the status is asked for.
@@ -115,6 +157,9 @@ type PeerStatus struct {
 	// LastContact is how long ago it last answered a heartbeat, -1 if it never
 	// did in this term.
 	LastContact time.Duration
+	// CatchUpAge is for how long a change has waited for it, and CatchUpIdle for how long
+	// it has not come nearer; 0 if none waits.
+	CatchUpAge, CatchUpIdle time.Duration
 	// SendErrors counts the group's messages to it that the network did not
 	// take since the group was started here: no connection, or a full window.
 	SendErrors uint64
@@ -164,17 +209,25 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		s.Lease, s.NoLease = e.leaseEnd(), e.whyNoLease()
 		s.QuorumHeard = Instant(e.quorumOf(uint64(max(e.now, 0)), func(p *peer) uint64 { return uint64(max(p.roundSent, 0)) }))
 	}
-	if s.Bootstrapping {
+	if s.Change = e.changeStatus(); s.Change.State != ChangeIdle {
 		waitsFor = e.changeWaits(waitsFor)
 	} else if e.forming.running {
 		waitsFor = e.formingWaits(waitsFor)
 	}
+	s.Removed = e.isRemoved()
 	if e.unknownToGroup() {
 		_, member := e.configs.member(e.cfg.Self, e.commit)
 		s.UnknownToGroup = !member
 	}
 	for _, p := range e.leaderState.peers {
-		peers = append(peers, PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit})
+		if p.removal.at != 0 {
+			continue
+		}
+		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit}
+		if p.comes {
+			now.CatchingUp, now.CatchUpFrom, now.CatchUpSince, now.CatchUpProgress = true, p.catchUp.from, p.catchUp.since, e.progressed(p)
+		}
+		peers = append(peers, now)
 	}
 	s.WaitsFor, s.Peers = waitsFor, peers
 }
@@ -198,6 +251,9 @@ type Progress struct {
 	Transfers [2]uint64
 	// Departures are the leaderships that have ended, by why.
 	Departures DepartureCounts
+	// Changes are those of the members that have ended while this node led: complete,
+	// and given up.
+	Changes [2]uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -209,7 +265,7 @@ func (e *Engine) Progress() Progress {
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
-		Departures: e.departed.counts,
+		Departures: e.departed.counts, Changes: e.changes.counts,
 	}
 }
 
@@ -222,5 +278,5 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.Unfit != o.Unfit || s.Leaving != o.Leaving || s.LeftOffice != o.LeftOffice || s.LeftTerm != o.LeftTerm ||
-		s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || s.NoLease != o.NoLease || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+		s.Change != o.Change || s.Removed != o.Removed || s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || s.NoLease != o.NoLease || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }

@@ -86,6 +86,7 @@ func (e *Engine) takeAccepted(p *peer, accepted Index) {
 	accepted = min(accepted, e.log.last.Index)
 	if accepted > p.accepted {
 		p.acceptedAt, p.breakAfter, p.owed = e.now, e.cfg.HungLimit, 0
+		p.catchUp.progressAt = e.now
 	}
 	p.accepted = accepted
 }
@@ -112,6 +113,11 @@ func (e *Engine) entriesStuck() string {
 		}
 		return uint64(p.leftAt)
 	}))
+	if left >= e.now {
+		// There was nothing to carry. The limit begins when there is something again,
+		// and not when the last entry was accepted: a disk may take longer than that.
+		l.acceptedAt = e.now
+	}
 	if e.now.Sub(max(l.acceptedAt, left)) <= e.cfg.HungLimit {
 		return ""
 	}

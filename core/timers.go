@@ -50,6 +50,10 @@ func (e *Engine) onTimer(ev *TimerFired) {
 		d, act = &e.forming.timer, e.onFormingTimer
 	case TimerTransfer:
 		d, act = &e.transferTimer, e.onTransferTimer
+	case TimerChange:
+		d, act = &e.changes.timer, e.onChangeTimer
+	case TimerSnapshot:
+		d, act = &e.snapshots.again, e.onSnapshotTimer
 	}
 	if ev.Generation != d.generation || d.armed == 0 {
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -307,6 +308,7 @@ func TestTargetRefuses(t *testing.T) {
 		r.from(2, 2, &TimeoutNowResponse{Transfer: r.e.transfer.number - 1, Unfit: unfit})
 		r.from(3, 2, &TimeoutNowResponse{Transfer: r.e.transfer.number, Unfit: unfit})
 		r.from(2, 1, &TimeoutNowResponse{Transfer: r.e.transfer.number, Unfit: unfit})
+		r.from(2, 2, &TimeoutNowResponse{Transfer: 1, Unfit: unfit}) // to the first one of an earlier life
 		if r.e.transfer.phase != transferTold {
 			t.Fatal("ended by an answer that does not concern it")
 		}
@@ -316,10 +318,32 @@ func TestTargetRefuses(t *testing.T) {
 			t.Error("its lease is gone, and it says nothing of that")
 		}
 	}
+}
+
+// TestTargetInAHigherTermRefuses: it will not campaign for a term that is behind it, and
+// the transfer ends at once, whether the leader hears of that term by this answer or
+// before.
+func TestTargetInAHigherTermRefuses(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		r := leadAnswered(t, rigOptions{})
+		r.transferTo(2)
+		if before {
+			r.from(3, 5, &HeartbeatResponse{})
+		}
+		if r.ended() != nil {
+			t.Fatalf("%q", r.lines())
+		}
+		r.from(2, 5, &TimeoutNowResponse{Transfer: r.e.transfer.number})
+		r.failed(TransferRefused, 2, false)
+		if r.e.role != RoleFollower || r.e.hard.Term != 5 || r.e.transfer.phase != transferNone || !strings.Contains(r.ended().Err.Error(), "it is in term 5") {
+			t.Errorf("a %v of T%d: %v", r.e.role, r.e.hard.Term, r.ended().Err)
+		}
+	}
+	// An answer to another transfer ends the leadership, and says nothing of this one.
 	r := leadAnswered(t, rigOptions{})
 	r.transferTo(2)
-	if r.from(2, 5, &TimeoutNowResponse{Transfer: r.e.transfer.number}); r.e.role != RoleFollower || r.e.hard.Term != 5 {
-		t.Errorf("a %v of T%d after a refusal of a higher term", r.e.role, r.e.hard.Term)
+	if r.from(2, 5, &TimeoutNowResponse{Transfer: r.e.transfer.number + 1}); r.e.role != RoleFollower || r.e.hard.Term != 5 || r.ended() != nil {
+		t.Errorf("a %v of T%d: %q", r.e.role, r.e.hard.Term, r.lines())
 	}
 }
 

@@ -63,6 +63,7 @@ func (e *Engine) onVoteRequest(m *VoteRequest) {
 		e.out.send(r)
 		return
 	}
+	e.tellRemoved(m.From)
 	released := e.released(m)
 	if left := e.promiseLeft(m.From); left > 0 && !released || e.empty() {
 		// Rule 11: refused without adopting the term. Rule 19: an empty node

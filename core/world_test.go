@@ -23,6 +23,8 @@ type world struct {
 	files  map[LogID][]string
 	copies map[string]Message
 
+	orders uint64 // changes of the members that were asked for
+
 	text  strings.Builder
 	quiet bool
 	// What is known of the whole cluster, and must never be contradicted.
@@ -474,7 +476,7 @@ func (n *worldNode) sendSnapshot(c *SendSnapshot) {
 
 func (n *worldNode) snapshotSent(peer Identity, of uint64, id LogID, ok bool) {
 	delete(n.transfers, peer)
-	n.events = append(n.events, &SnapshotSent{peer, of, id, ok})
+	n.events = append(n.events, &SnapshotSent{peer, of, id, ok, ""})
 	if s := n.streams[peer]; s != nil && s.id == of {
 		n.stepStream(s, &stream.SnapshotSent{LogID: id, OK: ok})
 	}
@@ -537,7 +539,7 @@ func (w *world) advance(ids []NodeID, d time.Duration) {
 		wait := d
 		for _, id := range ids {
 			n := w.nodes[id]
-			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer} {
+			for _, timer := range []Timer{TimerElection, TimerHeartbeat, TimerForming, TimerTransfer, TimerChange} {
 				if a, ok := n.timers[timer]; ok && n.up && (next == nil && a.At.Sub(n.now) <= wait || a.At.Sub(n.now) < wait) {
 					next, which, wait = n, timer, max(a.At.Sub(n.now), 0)
 				}

@@ -21,9 +21,11 @@ type Configuration struct {
 	// Outgoing is the half that is leaving, sorted. It is empty except while
 	// the configuration is joint.
 	Outgoing []Identity
-	// Wanted is the set that bootstrap was asked for, and is empty as soon as
-	// the cluster consists of it.
-	Wanted []Member
+	// Target is where the change leads that is under way, nil if none is: a change
+	// that touches a voter takes several entries, and so does bootstrap.
+	Target *Target
+	// Last is what became of the change that ended last, zero if none did.
+	Last Outcome
 	// Founding is the hash of the list that bootstrap was asked for. It stays as
 	// it is when members change.
 	Founding Founding
@@ -47,7 +49,7 @@ func (c *Configuration) IsSoleVoter(id Identity) bool {
 
 // Member returns the member with this identity.
 func (c *Configuration) Member(id Identity) (Member, bool) {
-	i, found := slices.BinarySearchFunc(c.Members, id, func(m Member, id Identity) int { return m.Identity.Compare(id) })
+	i, found := findMember(c.Members, id)
 	if !found {
 		return Member{}, false
 	}
@@ -77,15 +79,15 @@ func (c *Configuration) Kind(id Identity) Kind {
 // Equal reports whether c and o say the same.
 func (c *Configuration) Equal(o *Configuration) bool {
 	return slices.EqualFunc(c.Members, o.Members, memberEqual) && slices.Equal(c.Voters, o.Voters) &&
-		slices.Equal(c.Outgoing, o.Outgoing) && slices.EqualFunc(c.Wanted, o.Wanted, memberEqual) &&
-		c.Founding == o.Founding
+		slices.Equal(c.Outgoing, o.Outgoing) && c.Target.Equal(o.Target) &&
+		c.Last == o.Last && c.Founding == o.Founding
 }
 
 // Clone returns a configuration that is equal to c and shares nothing with it.
 func (c *Configuration) Clone() Configuration {
 	return Configuration{
 		Members: cloneMembers(c.Members), Voters: slices.Clone(c.Voters), Outgoing: slices.Clone(c.Outgoing),
-		Wanted: cloneMembers(c.Wanted), Founding: c.Founding,
+		Target: c.Target.Clone(), Last: c.Last, Founding: c.Founding,
 	}
 }
 
@@ -111,7 +113,29 @@ func memberEqual(a, b Member) bool {
 
 // Validate returns an error that names the first rule that c breaks.
 func (c *Configuration) Validate() error {
-	if len(c.Members) > MembersMax || len(c.Wanted) > MembersMax {
+	if err := c.validateMembers(); err != nil {
+		return err
+	}
+	if len(c.Voters) == 0 {
+		return errors.New("configuration without a voter")
+	}
+	if err := c.validateHalf("voters", c.Voters); err != nil {
+		return err
+	}
+	if err := c.validateHalf("outgoing voters", c.Outgoing); err != nil {
+		return err
+	}
+	if c.Target == nil {
+		return nil
+	}
+	if c.Joint() && !slices.Equal(c.Voters, c.Target.Voters) {
+		return errors.New("target: the incoming half is another one")
+	}
+	return c.Target.validate()
+}
+
+func (c *Configuration) validateMembers() error {
+	if len(c.Members) > MembersMax {
 		return fmt.Errorf("configuration with more than %d members", MembersMax)
 	}
 	for i, m := range c.Members {
@@ -122,24 +146,7 @@ func (c *Configuration) Validate() error {
 			return fmt.Errorf("members are not in strict order at %v", m.Identity)
 		}
 	}
-	for i, m := range c.Wanted {
-		if err := m.Validate(); err != nil {
-			return fmt.Errorf("wanted: %w", err)
-		}
-		if i > 0 && c.Wanted[i-1].ID == m.ID {
-			return fmt.Errorf("wanted: node %d stands there under two incarnations", m.ID)
-		}
-		if i > 0 && c.Wanted[i-1].Compare(m.Identity) >= 0 {
-			return fmt.Errorf("wanted: members are not in strict order at %v", m.Identity)
-		}
-	}
-	if len(c.Voters) == 0 {
-		return errors.New("configuration without a voter")
-	}
-	if err := c.validateHalf("voters", c.Voters); err != nil {
-		return err
-	}
-	return c.validateHalf("outgoing voters", c.Outgoing)
+	return nil
 }
 
 func (c *Configuration) validateHalf(name string, half []Identity) error {
@@ -163,7 +170,8 @@ func (c *Configuration) validateHalf(name string, half []Identity) error {
 
 // String writes c for people: "voters 1 2 3, learner 4". Who votes in either half
 // is a voter, and a joint configuration says between which halves it stands:
-// "voters 1 2 3 4; joint: 1 2 3 -> 1 2 4". A node that is a member under two
+// "voters 1 2 3 4; joint: 1 2 3 -> 1 2 4". One on its way there says who is to vote:
+// "voters 1 2 3, learner 4; to be: 1 2 3 4". A node that is a member under two
 // incarnations is written with them, as in "voters 1 2 3/a1, learner 3/b2".
 func (c Configuration) String() string {
 	if c.IsZero() && len(c.Voters) == 0 {
@@ -188,6 +196,9 @@ func (c Configuration) String() string {
 		c.writeIDs(&b, c.Outgoing)
 		b.WriteString(" ->")
 		c.writeIDs(&b, c.Voters)
+	} else if t := c.Target; t != nil && !t.Founding {
+		b.WriteString("; to be:")
+		c.writeIDs(&b, t.Voters)
 	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func member(id NodeID, incarnation Incarnation) Member {
@@ -21,6 +22,11 @@ func members(ids ...NodeID) []Member {
 // cluster is a configuration of voters and learners as voters(...) names them.
 func cluster(voting []NodeID, learning ...NodeID) Configuration {
 	return Configuration{Members: sortMembers(members(append(slices.Clone(voting), learning...)...)), Voters: voters(voting...)}
+}
+
+// target is one of a change to voters with the given ids.
+func target(ids ...NodeID) *Target {
+	return &Target{ID: 7, Members: sortMembers(members(ids...)), Voters: voters(ids...), CatchUpLimit: 30 * time.Second}
 }
 
 func TestValidate(t *testing.T) {
@@ -67,13 +73,27 @@ func TestValidate(t *testing.T) {
 		{"a long key", func(c *Configuration) { c.Members[1].Tags = map[string]string{long[:TagBytesMax+1]: ""} }, "a tag is longer"},
 		{"many tags", func(c *Configuration) { c.Members[1].Tags = tags }, "65 tags, at most 64"},
 		{"many members", func(c *Configuration) { *c = cluster(many) }, "more than 255 members"},
-		{"a wanted member with id 0", func(c *Configuration) { c.Wanted = members(0) }, "wanted: member with id 0"},
-		{"wanted members out of order", func(c *Configuration) { c.Wanted = members(2, 1) }, "wanted: members are not in strict order"},
-		{"a wanted node twice", func(c *Configuration) { c.Wanted = []Member{member(1, 1), member(1, 2)} }, "wanted: node 1 stands there under two incarnations"},
+		{"a target", func(c *Configuration) { c.Target = target(1, 2, 4) }, ""},
+		{"a target with a member of id 0", func(c *Configuration) { c.Target.Members[0].ID = 0 }, "target: member with id 0"},
+		{"a target out of order", func(c *Configuration) { slices.Reverse(c.Target.Members) }, "target: members are not in strict order"},
+		{"a target with a node twice", func(c *Configuration) { c.Target.Members = []Member{member(1, 16), member(1, 17)} }, "target: voters: 2/20 is not a member"},
+		{"a target with two incarnations", func(c *Configuration) {
+			c.Target.Members = append(c.Target.Members, member(4, 65))
+		}, "target: node 4 stands there under two incarnations"},
+		{"a target without voters", func(c *Configuration) { c.Target.Voters = nil }, "target: configuration without a voter"},
+		{"a target without an id", func(c *Configuration) { c.Target.ID = 0 }, "without an id"},
+		{"a founding with an id", func(c *Configuration) { c.Target.Founding = true }, "without an id"},
+		{"a founding in which one learns", func(c *Configuration) { c.Target.Founding, c.Target.ID, c.Target.Voters = true, 0, voters(1, 2) }, "does not vote"},
+		{"added out of order", func(c *Configuration) { c.Target.Added = []Identity{{4, 64}, {3, 48}} }, "added members are not in strict order"},
+		{"a part of a millisecond", func(c *Configuration) { c.Target.CatchUpLimit = 1 }, "catch-up limit of 1ns"},
+		{"joint on the way to another target", func(c *Configuration) { c.Outgoing = voters(1) }, "the incoming half is another one"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := cluster([]NodeID{1, 2, 3})
+			if strings.Contains(test.name, "target") || strings.Contains(test.name, "founding") || strings.Contains(test.name, "added") || strings.Contains(test.name, "part of") {
+				c.Target = target(1, 2, 4)
+			}
 			test.change(&c)
 			err := c.Validate()
 			switch {
@@ -125,6 +145,7 @@ func TestConfigurationIsReadable(t *testing.T) {
 		"voters 1 2 3 4; joint: 1 2 3 -> 1 2 4":       {Members: members(1, 2, 3, 4), Voters: voters(1, 2, 4), Outgoing: voters(1, 2, 3)},
 		"voters 1 2, learner 5; joint: 1 -> 1 2":      {Members: members(1, 2, 5), Voters: voters(1, 2), Outgoing: voters(1)},
 		"voters 1 2/20 2/63; joint: 1 2/20 -> 1 2/63": {Members: append(members(1, 2), member(2, 99)), Voters: append(voters(1), Identity{2, 99}), Outgoing: voters(1, 2)},
+		"voters 1 2, learner 4; to be: 1 2 4":         {Members: members(1, 2, 4), Voters: voters(1, 2), Target: target(1, 2, 4)},
 		"voters 1 2 3 4 5 6; joint: 1 2 3 -> 4 5 6":   {Members: members(1, 2, 3, 4, 5, 6), Voters: voters(4, 5, 6), Outgoing: voters(1, 2, 3)},
 	} {
 		if got := c.String(); got != want {
@@ -138,9 +159,10 @@ func TestCloneSharesNothing(t *testing.T) {
 	build := func() Configuration {
 		c := cluster([]NodeID{1, 2, 3}, 4)
 		c.Outgoing = voters(1, 2)
-		c.Wanted = members(1, 2)
-		c.Members[0].Tags, c.Wanted[1].Tags = map[string]string{"k": "v"}, map[string]string{"k": "v"}
-		c.Founding = FoundingOf(c.Wanted)
+		c.Target = target(1, 2)
+		c.Target.Added = voters(1, 2)
+		c.Members[0].Tags, c.Target.Members[1].Tags = map[string]string{"k": "v"}, map[string]string{"k": "v"}
+		c.Founding = FoundingOf(c.Target.Members)
 		return c
 	}
 	c, same := build(), build()
@@ -151,8 +173,8 @@ func TestCloneSharesNothing(t *testing.T) {
 	slices.Reverse(clone.Members)
 	slices.Reverse(clone.Voters)
 	slices.Reverse(clone.Outgoing)
-	slices.Reverse(clone.Wanted)
-	for _, list := range [][]Member{clone.Members, clone.Wanted} {
+	slices.Reverse(clone.Target.Members)
+	for _, list := range [][]Member{clone.Members, clone.Target.Members} {
 		for i := range list {
 			list[i].Address = "elsewhere:1"
 			clear(list[i].Tags)
@@ -160,10 +182,12 @@ func TestCloneSharesNothing(t *testing.T) {
 	}
 	clear(clone.Voters)
 	clear(clone.Outgoing)
+	clear(clone.Target.Voters)
+	clear(clone.Target.Added)
 	if !c.Equal(&same) {
 		t.Errorf("the original is now %+v", c)
 	}
-	if zero := (&Configuration{}).Clone(); zero.Members != nil || zero.Voters != nil || zero.Outgoing != nil || zero.Wanted != nil {
+	if zero := (&Configuration{}).Clone(); zero.Members != nil || zero.Voters != nil || zero.Outgoing != nil || zero.Target != nil {
 		t.Errorf("the clone of nothing is %+v", zero)
 	}
 }

@@ -6,26 +6,54 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // The encoding is one version byte, then fields of (tag, length, bytes), tag
 // and length as varints. A reader skips fields whose tag it does not know, so
-// that a later version can add some; a change that an old reader must not skip
-// gets a new version byte.
-const encodingVersion = 1
+// that a later version can add some; what an old reader must not skip makes the
+// version byte a higher one, and nothing else does: so older readers go on reading
+// what they can. Version 2 has the target of a change that is not a founding: who
+// leads has to finish it.
+//
+// Field 6 of a member is for its kind, which is derived from the halves today. One
+// that is no voter and no learner, such as a witness, will need it, and version 3.
+const (
+	encodingVersion       = 1
+	encodingVersionTarget = 2
+)
 
 const (
 	fieldMember   = 1
 	fieldVoter    = 2
 	fieldOutgoing = 3
+	// fieldWanted are the members of a founding target, all of which are to vote.
 	fieldWanted   = 4
 	fieldFounding = 5
+	fieldTarget   = 6
+	fieldLast     = 7
 
 	fieldID          = 1
 	fieldIncarnation = 2
 	fieldAddress     = 3
 	fieldPriority    = 4
 	fieldTag         = 5
+
+	// Of a target, beside fieldMember and fieldVoter.
+	fieldTargetID     = 3
+	fieldAdded        = 4
+	fieldKeepAdded    = 5
+	fieldAutomatic    = 6
+	fieldSince        = 7
+	fieldCatchUpLimit = 8
+
+	// Of an outcome.
+	fieldOutcomeID    = 1
+	fieldResult       = 2
+	fieldOutcomeNode  = 3
+	fieldLagEntries   = 4
+	fieldSilentMillis = 5
+	fieldNothingHeard = 6
 )
 
 // ErrEncoding is wrapped by every error of [Decode].
@@ -34,6 +62,9 @@ var ErrEncoding = errors.New("membership: not an encoded configuration")
 // Encode returns c as bytes, the same for equal configurations.
 func (c *Configuration) Encode() []byte {
 	b := []byte{encodingVersion}
+	if c.Target != nil && !c.Target.Founding {
+		b[0] = encodingVersionTarget
+	}
 	for _, m := range c.Members {
 		b = appendField(b, fieldMember, appendMember(nil, m))
 	}
@@ -43,13 +74,50 @@ func (c *Configuration) Encode() []byte {
 	for _, id := range c.Outgoing {
 		b = appendField(b, fieldOutgoing, appendIdentity(nil, id))
 	}
-	for _, m := range c.Wanted {
-		b = appendField(b, fieldWanted, appendMember(nil, m))
+	switch t := c.Target; {
+	case t == nil:
+	case t.Founding:
+		for _, m := range t.Members {
+			b = appendField(b, fieldWanted, appendMember(nil, m))
+		}
+	default:
+		b = appendField(b, fieldTarget, appendTarget(nil, t))
 	}
 	if !c.Founding.IsZero() {
 		b = appendField(b, fieldFounding, c.Founding[:])
 	}
+	if !c.Last.IsZero() {
+		b = appendField(b, fieldLast, appendOutcome(nil, &c.Last))
+	}
 	return b
+}
+
+func appendTarget(b []byte, t *Target) []byte {
+	for _, m := range t.Members {
+		b = appendField(b, fieldMember, appendMember(nil, m))
+	}
+	for _, id := range t.Voters {
+		b = appendField(b, fieldVoter, appendIdentity(nil, id))
+	}
+	b = appendNumber(b, fieldTargetID, uint64(t.ID))
+	for _, id := range t.Added {
+		b = appendField(b, fieldAdded, appendIdentity(nil, id))
+	}
+	b = appendTruth(b, fieldKeepAdded, t.KeepAdded)
+	b = appendTruth(b, fieldAutomatic, t.Automatic)
+	b = appendNumber(b, fieldSince, uint64(t.Since))
+	return appendNumber(b, fieldCatchUpLimit, uint64(t.CatchUpLimit/time.Millisecond))
+}
+
+func appendOutcome(b []byte, o *Outcome) []byte {
+	b = appendNumber(b, fieldOutcomeID, uint64(o.ID))
+	b = appendNumber(b, fieldResult, uint64(o.Result))
+	b = appendNumber(b, fieldOutcomeNode, uint64(o.Node))
+	b = appendNumber(b, fieldLagEntries, o.LagEntries)
+	if o.SilentMillis < 0 {
+		return appendTruth(b, fieldNothingHeard, true)
+	}
+	return appendNumber(b, fieldSilentMillis, uint64(o.SilentMillis))
 }
 
 func appendField(b []byte, tag uint64, data []byte) []byte {
@@ -63,6 +131,13 @@ func appendNumber(b []byte, tag, n uint64) []byte {
 		return b
 	}
 	return appendField(b, tag, binary.AppendUvarint(nil, n))
+}
+
+func appendTruth(b []byte, tag uint64, yes bool) []byte {
+	if yes {
+		return appendNumber(b, tag, 1)
+	}
+	return b
 }
 
 func appendIdentity(b []byte, id Identity) []byte {
@@ -89,16 +164,17 @@ func appendMember(b []byte, m Member) []byte {
 // configuration may have it is refused before the first too many is decoded:
 // configurations come from the network.
 func Decode(data []byte) (Configuration, error) {
-	if len(data) == 0 || data[0] != encodingVersion {
+	if len(data) == 0 || data[0] != encodingVersion && data[0] != encodingVersionTarget {
 		return Configuration{}, fmt.Errorf("%w: unknown version", ErrEncoding)
 	}
 	var c Configuration
+	var wanted []Member
 	err := fields(data[1:], func(tag uint64, data []byte) error {
 		switch tag {
 		case fieldMember:
 			return appendDecoded(&c.Members, "members", data, decodeMember)
 		case fieldWanted:
-			return appendDecoded(&c.Wanted, "wanted members", data, decodeMember)
+			return appendDecoded(&wanted, "wanted members", data, decodeMember)
 		case fieldVoter:
 			return appendDecoded(&c.Voters, "voters", data, decodeIdentity)
 		case fieldOutgoing:
@@ -108,16 +184,97 @@ func Decode(data []byte) (Configuration, error) {
 				return fmt.Errorf("%w: a founding hash of %d bytes", ErrEncoding, len(data))
 			}
 			c.Founding = Founding(data)
+		case fieldTarget:
+			return decodeTarget(&c.Target, data)
+		case fieldLast:
+			return decodeOutcome(&c.Last, data)
 		}
 		return nil
 	})
 	if err != nil {
 		return Configuration{}, err
 	}
+	if len(wanted) > 0 {
+		if c.Target != nil {
+			return Configuration{}, fmt.Errorf("%w: two targets", ErrEncoding)
+		}
+		c.Target = &Target{Founding: true, Members: wanted, Voters: identitiesOf(wanted)}
+	}
 	if err := c.Validate(); err != nil {
 		return Configuration{}, fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	return c, nil
+}
+
+func decodeTarget(into **Target, data []byte) error {
+	if *into != nil {
+		return fmt.Errorf("%w: two targets", ErrEncoding)
+	}
+	t := &Target{}
+	*into = t
+	return fields(data, func(tag uint64, data []byte) error {
+		switch tag {
+		case fieldMember:
+			return appendDecoded(&t.Members, "wanted members", data, decodeMember)
+		case fieldVoter:
+			return appendDecoded(&t.Voters, "wanted voters", data, decodeIdentity)
+		case fieldAdded:
+			return appendDecoded(&t.Added, "added members", data, decodeIdentity)
+		}
+		n, err := uint64(0), error(nil)
+		if tag >= fieldTargetID && tag <= fieldCatchUpLimit {
+			n, err = decodeNumber(data)
+		}
+		switch tag {
+		case fieldTargetID:
+			t.ID = ChangeID(n)
+		case fieldKeepAdded:
+			t.KeepAdded = n != 0
+		case fieldAutomatic:
+			t.Automatic = n != 0
+		case fieldSince:
+			t.Since = int64(n)
+		case fieldCatchUpLimit:
+			if n > catchUpLimitMillisMax {
+				return fmt.Errorf("%w: catch-up limit out of range", ErrEncoding)
+			}
+			t.CatchUpLimit = time.Duration(n) * time.Millisecond
+		}
+		return err
+	})
+}
+
+// catchUpLimitMillisMax is what fits a duration.
+const catchUpLimitMillisMax = uint64(1<<63-1) / uint64(time.Millisecond)
+
+func decodeOutcome(o *Outcome, data []byte) error {
+	*o = Outcome{}
+	return fields(data, func(tag uint64, data []byte) error {
+		if tag < fieldOutcomeID || tag > fieldNothingHeard {
+			return nil
+		}
+		n, err := decodeNumber(data)
+		switch tag {
+		case fieldOutcomeID:
+			o.ID = ChangeID(n)
+		case fieldResult:
+			if n == 0 || n > 255 {
+				return fmt.Errorf("%w: result out of range", ErrEncoding)
+			}
+			o.Result = Result(n)
+		case fieldOutcomeNode:
+			o.Node = NodeID(n)
+		case fieldLagEntries:
+			o.LagEntries = n
+		case fieldSilentMillis:
+			o.SilentMillis = int64(min(n, 1<<63-1))
+		case fieldNothingHeard:
+			if n != 0 {
+				o.SilentMillis = -1
+			}
+		}
+		return err
+	})
 }
 
 func appendDecoded[T any](list *[]T, name string, data []byte, decode func([]byte) (T, error)) error {

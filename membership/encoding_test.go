@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/quick"
+	"time"
 )
 
 // randomConfiguration returns a valid configuration.
@@ -53,12 +54,26 @@ func randomConfiguration(seed uint64) Configuration {
 	if r.IntN(2) == 0 {
 		c.Outgoing = half(c.Members)
 	}
-	for range r.IntN(4) {
-		c.Wanted = append(c.Wanted, draw())
+	if t := (&Target{ID: ChangeID(r.Uint64() | 1), KeepAdded: r.IntN(2) == 0, Automatic: r.IntN(2) == 0}); r.IntN(3) > 0 {
+		for range 1 + r.IntN(4) {
+			t.Members = append(t.Members, draw())
+		}
+		t.Members = distinct(t.Members, func(a, b Member) bool { return a.ID == b.ID })
+		t.Voters = half(t.Members)
+		switch {
+		case r.IntN(2) == 0:
+			t = &Target{Founding: true, Members: t.Members, Voters: identitiesOf(t.Members)}
+		case r.IntN(2) == 0:
+			t.Added = half(t.Members)
+			fallthrough
+		default:
+			t.Since, t.CatchUpLimit = int64(r.Uint64()), time.Duration(r.IntN(100_000))*time.Millisecond
+		}
+		c.Outgoing = nil // else the halves and the target would have to agree
+		c.Target, c.Founding = t, FoundingOf(t.Members)
 	}
-	c.Wanted = distinct(c.Wanted, func(a, b Member) bool { return a.ID == b.ID })
 	if r.IntN(2) == 0 {
-		c.Founding = FoundingOf(c.Wanted)
+		c.Last = Outcome{ID: ChangeID(r.Uint64() | 1), Result: Result(1 + r.IntN(6)), Node: NodeID(r.IntN(5)), LagEntries: r.Uint64() >> r.IntN(65), SilentMillis: int64(r.IntN(1000)) - 1}
 	}
 	return c
 }
@@ -79,6 +94,39 @@ func TestEncodingRoundTrip(t *testing.T) {
 	}
 }
 
+// TestEncodingVersions: a reader of version 1 reads all but a change under way, which
+// it would not finish.
+func TestEncodingVersions(t *testing.T) {
+	c := cluster([]NodeID{1, 2, 3})
+	c.Last = Outcome{ID: 3, Result: ResultCancelled}
+	for want, target := range map[byte]*Target{encodingVersionTarget: target(1, 2), encodingVersion: {Founding: true, Members: members(1), Voters: voters(1)}} {
+		if c.Target = target; c.Encode()[0] != want {
+			t.Errorf("%+v is written in version %d, want %d", target, c.Encode()[0], want)
+		}
+	}
+	if c.Target = nil; c.Encode()[0] != encodingVersion {
+		t.Error("version 1 is enough where nothing is under way")
+	}
+}
+
+// TestTargetEqualSeesEverything likewise.
+func TestTargetEqualSeesEverything(t *testing.T) {
+	changes := map[string]func(t *Target){
+		"id": func(t *Target) { t.ID++ }, "automatic": func(t *Target) { t.Automatic = true }, "members": func(t *Target) { t.Members[1].Address = "x" },
+		"voters": func(t *Target) { t.Voters = t.Voters[:1] }, "added": func(t *Target) { t.Added = voters(2) }, "keep": func(t *Target) { t.KeepAdded = true },
+		"since": func(t *Target) { t.Since++ }, "limit": func(t *Target) { t.CatchUpLimit += time.Millisecond },
+	}
+	a := cluster([]NodeID{1, 2})
+	a.Target = target(1, 2)
+	for name, change := range changes {
+		b := a.Clone()
+		change(b.Target)
+		if a.Equal(&b) || b.Equal(&a) || slices.Equal(a.Encode(), b.Encode()) {
+			t.Errorf("%s: the difference was not seen", name)
+		}
+	}
+}
+
 // TestEqualSeesEverything: Equal and the encoding tell the same things apart.
 func TestEqualSeesEverything(t *testing.T) {
 	changes := map[string]func(c *Configuration){
@@ -91,7 +139,9 @@ func TestEqualSeesEverything(t *testing.T) {
 		"incarnation":   func(c *Configuration) { c.Members[3].Incarnation++ },
 		"voters":        func(c *Configuration) { c.Voters = voters(1, 2) },
 		"outgoing":      func(c *Configuration) { c.Outgoing = voters(1) },
-		"wanted":        func(c *Configuration) { c.Wanted = members(1) },
+		"a target":      func(c *Configuration) { c.Target = target(1) },
+		"a founding":    func(c *Configuration) { c.Target = &Target{Founding: true, Members: members(1), Voters: voters(1)} },
+		"an outcome":    func(c *Configuration) { c.Last = Outcome{ID: 1, Result: ResultDone} },
 		"members":       func(c *Configuration) { c.Members = c.Members[:3] },
 		"founding":      func(c *Configuration) { c.Founding[15]++ },
 		"no founding":   func(c *Configuration) { c.Founding = Founding{} },
@@ -138,7 +188,7 @@ func TestDecodeRefuses(t *testing.T) {
 	overflow := strings.Repeat("\xff", 10) + "\x7f"
 	tests := map[string][]byte{
 		"nothing":                     nil,
-		"another version":             append([]byte{2}, whole[1:]...),
+		"another version":             append([]byte{3}, whole[1:]...),
 		"a version alone":             {encodingVersion},
 		"a length beyond the end":     append(slices.Clone(whole), 99, 5, 1),
 		"a tag that does not end":     append(slices.Clone(whole), 0x80),
@@ -151,7 +201,14 @@ func TestDecodeRefuses(t *testing.T) {
 		"a founding hash of no byte":  appendField(slices.Clone(whole), fieldFounding, nil),
 		"a shorter founding hash":     appendField(slices.Clone(whole), fieldFounding, make([]byte, 15)),
 		"a longer founding hash":      appendField(slices.Clone(whole), fieldFounding, make([]byte, 17)),
-		"what does not validate":      appendField(slices.Clone(whole), fieldVoter, appendIdentity(nil, Identity{9, 9})),
+		"a target and a founding": append(appendField(slices.Clone(whole), fieldTarget, appendTarget(nil, target(1, 2))),
+			appendField(nil, fieldWanted, appendMember(nil, member(1, 16)))...),
+		"two targets":               appendField(appendField(slices.Clone(whole), fieldTarget, appendTarget(nil, target(1))), fieldTarget, appendTarget(nil, target(1))),
+		"a target of nobody":        appendField(slices.Clone(whole), fieldTarget, nil),
+		"a limit beyond a duration": appendField(slices.Clone(whole), fieldTarget, appendNumber(nil, fieldCatchUpLimit, 1<<63)),
+		"a result of 0":             appendField(slices.Clone(whole), fieldLast, appendField(nil, fieldResult, []byte{0})),
+		"a result beyond a byte":    appendField(slices.Clone(whole), fieldLast, appendNumber(nil, fieldResult, 256)),
+		"what does not validate":    appendField(slices.Clone(whole), fieldVoter, appendIdentity(nil, Identity{9, 9})),
 	}
 	for name, data := range tests {
 		if c, err := Decode(data); !errors.Is(err, ErrEncoding) || !c.IsZero() {
@@ -175,6 +232,7 @@ func TestDecodeRefusesTooMany(t *testing.T) {
 		return func(i int) []byte { return appendField(nil, field, []byte{1, 1, byte(i & 0x7f)}) }
 	}
 	asItIs := func(b []byte) []byte { return b }
+	inTarget := func(b []byte) []byte { return appendField(nil, fieldTarget, b) }
 	for name, list := range map[string]struct {
 		item func(i int) []byte
 		room int // for how many, beside what is there
@@ -185,6 +243,9 @@ func TestDecodeRefusesTooMany(t *testing.T) {
 		"voters":          {in(fieldVoter), MembersMax - 1, asItIs, "more than 255 voters"},
 		"outgoing voters": {in(fieldOutgoing), MembersMax, asItIs, "more than 255 outgoing voters"},
 		"wanted":          {in(fieldWanted), MembersMax, asItIs, "more than 255 wanted members"},
+		"of a target":     {in(fieldMember), MembersMax, inTarget, "more than 255 wanted members"},
+		"to vote":         {in(fieldVoter), MembersMax, inTarget, "more than 255 wanted voters"},
+		"added":           {in(fieldAdded), MembersMax, inTarget, "more than 255 added members"},
 		"tags": {in(fieldTag), TagsMax, func(b []byte) []byte {
 			return appendField(nil, fieldMember, append(appendIdentity(nil, Identity{4, 1}), b...))
 		}, "member 4: more than 64 tags"},

@@ -38,6 +38,7 @@ const (
 	LeaderChanges       ID = "raft.leader.changes"
 	Departures          ID = "raft.leader.departures"
 	Transfers           ID = "raft.transfers"
+	Changes             ID = "raft.changes"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -73,6 +74,8 @@ const (
 	ReadsInflight         ID = "raft.reads.inflight"
 	LeaseRemaining        ID = "raft.lease.remaining"
 	QuorumAge             ID = "raft.quorum.contact.age"
+	LeadingRunning        ID = "raft.leading.running"
+	LeadingOverdue        ID = "raft.leading.overdue.age"
 )
 
 // InboxSampling: one in so many calls of an actor is recorded in InboxWait and
@@ -151,6 +154,8 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, {KeyReason, Departed}}},
 	{ID: Transfers, Kind: Counter, Unit: "{transfer}", Description: "Transfers of leadership from this node to another, by hand or not, by how they ended.",
 		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: Changes, Kind: Counter, Unit: "{change}", Description: "Changes of the members that have ended while this node led, by how: they are complete, or were given up.",
+		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	{ID: GroupFailures, Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",
@@ -211,5 +216,9 @@ var table = []Row{
 	{ID: LeaseRemaining, Kind: Gauge, Unit: seconds, Description: "Time for which the lease of this node still lasts; 0 without one, and where it does not lead.",
 		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
 	{ID: QuorumAge, Kind: Gauge, Unit: seconds, Description: "Time since the newest round of heartbeats began that a quorum has answered, since the group's start if none has, on the leader; 0 on others.",
+		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
+	{ID: LeadingRunning, Kind: Gauge, Unit: "{group}", Description: "1 while Config.OnLeading runs on this node, else 0.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: LeadingOverdue, Kind: Gauge, Unit: seconds, Description: "Time since the context of Config.OnLeading ended, while that has not returned; else 0.",
 		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
 }

@@ -1,6 +1,9 @@
 package network
 
-import "github.com/trouperaft/troupe/core"
+import (
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
 
 // Sizes of what messages carry beside their data, in bytes; upper bounds of
 // what the wire makes of them.
@@ -10,6 +13,9 @@ const (
 	resultOverheadBytes   = 80
 	traceBytes            = 27
 	entryTraceBytes       = 40
+	changeOverheadBytes   = 64
+	tagOverheadBytes      = 16
+	idBytes               = 10
 )
 
 // SizeBytes is what a message counts where messages are bounded in bytes: its
@@ -26,6 +32,15 @@ func SizeBytes(m core.Message) int {
 		n += len(m.Reason)
 	case *core.TransferResponse:
 		n += len(m.Text)
+	case *core.ChangeRequest:
+		for i := range m.Order.Changes {
+			n += changeSize(&m.Order.Changes[i])
+		}
+	case *core.ChangeResponse:
+		n += len(m.Text) + changeSize(&m.Wrong)
+		for i := range m.Steps {
+			n += m.Steps[i].SizeBytes()
+		}
 	case *core.ProposeRequest:
 		for i := range m.Proposals {
 			n += proposalOverheadBytes + len(m.Proposals[i].Data)
@@ -37,6 +52,15 @@ func SizeBytes(m core.Message) int {
 		for i := range m.Results {
 			n += resultOverheadBytes + len(m.Results[i].Value) + len(m.Results[i].Error)
 		}
+	}
+	return n
+}
+
+// changeSize is what one change of the members counts.
+func changeSize(c *membership.Change) int {
+	n := changeOverheadBytes + len(c.Address) + len(c.Voters)*idBytes
+	for k, v := range c.Tags {
+		n += tagOverheadBytes + len(k) + len(v)
 	}
 	return n
 }

@@ -26,7 +26,9 @@ type SnapshotStore interface {
 	Open(ctx context.Context, group membership.GroupID, id core.LogID) (SnapshotReader, error)
 
 	// RemoveBelow removes the snapshots of the group with a lower index, and
-	// what crashes left unfinished.
+	// what crashes left unfinished. It removes all that it can: an error says what
+	// is left. The caller tells it, calls again when there is a newer snapshot, and
+	// does nothing else about it.
 	RemoveBelow(ctx context.Context, group membership.GroupID, index core.Index) error
 }
 

@@ -24,7 +24,9 @@ type StateMachine interface {
 	//
 	// Apply must not wait for its own group: a proposal, a linearizable read
 	// and the end of the group all wait for Apply to return. ctx ends when the
-	// group has failed.
+	// group has failed, is killed, or is not shut down in time. An Apply that returns
+	// an error then has not failed; what it returns is thrown away, and after the next
+	// start the entries that are not durable are applied again.
 	Apply(ctx context.Context, entries []core.Entry) ([][]byte, error)
 
 	// Applied returns the last entry whose effects are durable here: the
@@ -38,14 +40,15 @@ type StateMachine interface {
 
 	// Restore replaces everything by what a view wrote, perhaps on another
 	// node. It leaves the old state if it fails. A durable machine's Applied is
-	// then the one of the view.
+	// then the one of the view. ctx ends, and r fails, as soon as the group begins to
+	// end.
 	Restore(ctx context.Context, r io.Reader) error
 }
 
 // SnapshotView is an unchanging view of a state machine.
 type SnapshotView interface {
 	// WriteTo writes the view out. It is called at most once, from another
-	// goroutine than the machine's.
+	// goroutine than the machine's. w fails as soon as the group begins to end.
 	WriteTo(w io.Writer) (int64, error)
 	// Close releases the view. It is called exactly once.
 	Close() error

@@ -35,6 +35,10 @@ const (
 	ReasonKey = attribute.Key("raft.reason")
 	// MembersKey is how many members there are to be.
 	MembersKey = attribute.Key("raft.members")
+	// ChangesKey says, for people, how the members are to change, and ChangeKey is the
+	// change's id.
+	ChangesKey = attribute.Key("raft.changes")
+	ChangeKey  = attribute.Key("raft.change.id")
 	// SnapshotBytesKey is the size of a snapshot.
 	SnapshotBytesKey = attribute.Key("raft.snapshot.bytes")
 	// GrantedKey says whether a vote was given.
@@ -69,6 +73,11 @@ const (
 	EventVote = "raft.vote"
 	// EventTold: the target has the whole log, and was told to campaign.
 	EventTold = "raft.told"
+	// EventContextEnded: the context of what runs while the node leads has ended;
+	// ReasonKey says why.
+	EventContextEnded = "raft.context.ended"
+	// EventConfiguration: the configuration of the entry IndexKey is in force.
+	EventConfiguration = "raft.configuration"
 	// EventBegun: the cluster exists, and its members are brought in.
 	EventBegun = "raft.begun"
 	// EventPromise, EventLog, EventSnapshot, EventMachine: what was read.

@@ -82,6 +82,16 @@ var (
 	// work, if that is why.
 	StepDown = &SpanType{"raft.step_down", trace.SpanKindInternal, under{""}, byLeader,
 		attributes{NodeKey, GroupKey, TermKey, ReasonKey, OutcomeKey}, events{EventAbandoned}}
+	// Leading is what the application runs while the node leads, from the call to the
+	// return of its function.
+	Leading = &SpanType{"raft.leading", trace.SpanKindInternal, under{""}, byLeader,
+		attributes{NodeKey, GroupKey, TermKey}, events{EventContextEnded}}
+	// Change is a change of the members, from the question to the last configuration.
+	Change = &SpanType{"raft.change", trace.SpanKindInternal, under{""}, byProposer,
+		attributes{NodeKey, GroupKey, ChangesKey, ChangeKey, IndexKey}, nil}
+	// ChangeLead is a leader's part of it, from the first configuration to the last.
+	ChangeLead = &SpanType{"raft.change.lead", trace.SpanKindInternal, under{"raft.change", ""}, byLeader,
+		attributes{NodeKey, GroupKey, TermKey, IndexKey, ChangesKey}, events{EventConfiguration, EventAbandoned}}
 	// SnapshotBuild is the writing of a snapshot.
 	SnapshotBuild = &SpanType{"raft.snapshot.build", trace.SpanKindInternal, under{""}, byAny,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
@@ -105,10 +115,12 @@ var (
 // EventAttributes are the attributes of an event, none for most.
 func EventAttributes(event string) []attribute.Key {
 	switch event {
-	case EventAbandoned:
+	case EventAbandoned, EventContextEnded:
 		return attributes{ReasonKey}
 	case EventAcknowledged, EventConfirmed:
 		return attributes{PeerKey}
+	case EventConfiguration:
+		return attributes{IndexKey}
 	case EventCampaign:
 		return attributes{TermKey}
 	case EventVote:
@@ -123,6 +135,7 @@ func Spans() []*SpanType {
 	return []*SpanType{
 		Propose, ProposeForwarded, Queue, Forward, LogAppend, Replicate, Append, Commit, Apply,
 		Read, ReadConfirm, ReadIndex, ReadApplyWait,
-		Election, Vote, Transfer, TransferLead, StepDown, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall, Bootstrap, Recover,
+		Election, Vote, Transfer, TransferLead, StepDown, Leading, Change, ChangeLead, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall,
+		Bootstrap, Recover,
 	}
 }

@@ -22,7 +22,8 @@ const (
 	SnapshotRead
 	// Keep makes durable what a node keeps beside its groups.
 	Keep
-	// Close closes the network. A node that ends waits for it.
+	// Close closes the network, for which a node that ends waits, or what an actor
+	// held of a store or a state machine.
 	Close
 	// Observe hands to a logger, a tracer or a meter what was observed.
 	Observe

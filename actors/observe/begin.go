@@ -66,6 +66,14 @@ type (
 		Ctx context.Context
 		To  membership.NodeID
 	}
+	// RunningLeading: the application's function is about to be called, because this
+	// node leads Term.
+	RunningLeading struct{ Term core.Term }
+	// ChangingMembers: the members are to be changed, as What says for people.
+	ChangingMembers struct {
+		Ctx  context.Context
+		What string
+	}
 	// Building: a snapshot is about to be written.
 	Building struct{}
 	// SendingSnapshot: a snapshot is about to be sent to a peer.
@@ -160,9 +168,25 @@ func (b Bootstrapping) Begin(w *Watch) (s Span) {
 }
 
 // Begin begins b.
+func (b ChangingMembers) Begin(w *Watch) (s Span) {
+	if t := w.traced(); t != nil {
+		s.Context = t.changingMembers(&b)
+	}
+	return s
+}
+
+// Begin begins b.
 func (b MovingLeadership) Begin(w *Watch) (s Span) {
 	if t := w.traced(); t != nil {
 		s.Context = t.movingLeadership(&b)
+	}
+	return s
+}
+
+// Begin begins b.
+func (b RunningLeading) Begin(w *Watch) (s Span) {
+	if t := w.traced(); t != nil {
+		s.Context = t.rare(context.Background(), tracing.Leading, tracing.TermKey.Int64(int64(b.Term)))
 	}
 	return s
 }

@@ -209,6 +209,24 @@ type (
 		Term   core.Term
 		Err    error
 	}
+	// LeadingOver: the context of the application's function has ended, because of Why.
+	LeadingOver struct {
+		Span Span
+		Why  error
+	}
+	// LeadingEnded: the function has returned; or Err says how it ended.
+	LeadingEnded struct {
+		Span Span
+		Err  error
+	}
+	// MembersChanged: the change that was asked for has ended, or goes on, with the
+	// configuration of entry Index; or Err says why not.
+	MembersChanged struct {
+		Span   Span
+		Change membership.ChangeID
+		Index  core.Index
+		Err    error
+	}
 	// Built: a snapshot is written; or Err says why not.
 	Built struct {
 		Span Span

@@ -22,7 +22,8 @@ func (w *Watch) noticed(n *core.Notice) {
 func noticeLevel(kind core.NoticeKind) slog.Level {
 	switch kind {
 	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed,
-		core.NoticeTransferFailed, core.NoticeCannotWork, core.NoticeElectionsPaused:
+		core.NoticeTransferFailed, core.NoticeCannotWork, core.NoticeElectionsPaused, core.NoticeLeadingOverdue,
+		core.NoticeChangeGivenUp, core.NoticeRemoved:
 		return slog.LevelWarn
 	case core.NoticeFailed:
 		return slog.LevelError

@@ -46,6 +46,7 @@ type groupMeter struct {
 		snapshots [snapshotOperations][2]atomic.Int64
 		transfers [len(core.Progress{}.Transfers)]atomic.Int64
 		departed  [len(core.DepartureCounts{})]atomic.Int64
+		changes   [len(core.Progress{}.Changes)]atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -134,6 +135,11 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 	if p.Departures != b.Departures {
 		for reason, n := range p.Departures {
 			m.counts.departed[reason].Store(int64(n))
+		}
+	}
+	if p.Changes != b.Changes {
+		for outcome, n := range p.Changes {
+			m.counts.changes[outcome].Store(int64(n))
 		}
 	}
 	m.stages.mu.Lock()
@@ -226,6 +232,7 @@ func (m *groupMeter) observe(k *sink) {
 	put(metrics.LeaderChanges, c.leaders.Load())
 	counted(metrics.Departures, metrics.KeyReason, metrics.Departed, c.departed[:])
 	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
+	counted(metrics.Changes, metrics.KeyOutcome, metrics.Outcomes, c.changes[:])
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])
@@ -262,6 +269,8 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	if s.Role == core.RoleLeader {
 		lease, quorum = int64(max(s.Lease.Sub(now), 0)), int64(now.Sub(max(s.QuorumHeard, m.started)))
 	}
+	put(metrics.LeadingRunning, truth(s.LeadingTerm != 0))
+	put(metrics.LeadingOverdue, int64(s.LeadingOverdue))
 	put(metrics.LeaseRemaining, lease)
 	put(metrics.QuorumAge, max(quorum, 0))
 	put(metrics.IndexLast, int64(s.Last))
@@ -307,6 +316,10 @@ type Figures struct {
 	Self membership.Identity
 	// LastContact is how long ago the group heard of its leader, -1 for never.
 	LastContact time.Duration
+	// LeadingTerm is for which term the application's function runs, 0 if it does not,
+	// and LeadingOverdue how long ago its context ended, 0 if it lives.
+	LeadingTerm    core.Term
+	LeadingOverdue time.Duration
 	// InflightProposals and InflightBytes are what was admitted and is not answered,
 	// WaitingProposals what waits for room, InflightReads the reads under way.
 	InflightProposals, InflightBytes, WaitingProposals, InflightReads int

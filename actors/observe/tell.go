@@ -236,9 +236,30 @@ func (e Asking) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e MembersChanged) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.membersChanged(&e)
+	}
+}
+
+// Tell tells w of e.
 func (e LeadershipMoved) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.leadershipMoved(&e)
+	}
+}
+
+// Tell tells w of e.
+func (e LeadingOver) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.note(e.Span, tracing.EventContextEnded, tracing.ReasonKey.String(e.Why.Error()))
+	}
+}
+
+// Tell tells w of e.
+func (e LeadingEnded) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.end(e.Span, e.Err)
 	}
 }
 

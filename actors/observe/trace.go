@@ -59,9 +59,10 @@ type traces struct {
 	// election is the attempt under way, nil if there is none.
 	election *openSpan
 	// handOver is the leader's part of a transfer of leadership, stepDown its way out of
-	// office, nil if there is none. askedFor is for what the engine is being stepped.
-	handOver, stepDown *openSpan
-	askedFor           Asking
+	// office, change its part of a change of the members, nil if there is none. askedFor is
+	// for what the engine is being stepped.
+	handOver, stepDown, change *openSpan
+	askedFor                   Asking
 	// round is the newest one of heartbeats that this node has begun.
 	round uint64
 	// votes are the requests that this node has not answered, readIndexes those
@@ -247,6 +248,7 @@ func (t *traces) close() {
 	t.endElection(tracing.OutcomeLost)
 	abandon(&t.handOver, t.wallNow(), reasonStopped)
 	abandon(&t.stepDown, t.wallNow(), reasonStopped)
+	abandon(&t.change, t.wallNow(), reasonStopped)
 	t.closeVotes()
 	t.closeReads()
 	t.closeRares()

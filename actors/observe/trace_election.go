@@ -96,8 +96,13 @@ func (t *traces) noticed(n *core.Notice) (c core.TraceContext) {
 		t.election.note(t.wallNow(), tracing.EventCampaign, tracing.TermKey.Int64(int64(n.Term)))
 	case core.NoticeTransferStarted, core.NoticeTransferred, core.NoticeTransferFailed:
 		return t.handsOver(n)
-	case core.NoticeCannotWork, core.NoticeWorksAgain, core.NoticeSteppedDown:
+	case core.NoticeCannotWork, core.NoticeWorksAgain:
 		return t.leavesOffice(n)
+	case core.NoticeSteppedDown:
+		t.leadsChange(n)
+		return t.leavesOffice(n)
+	case core.NoticeChangeStarted, core.NoticeChangeEnded, core.NoticeChangeGivenUp, core.NoticeConfigurationChanged:
+		return t.leadsChange(n)
 	case core.NoticeElected:
 	default:
 		return c

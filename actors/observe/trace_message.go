@@ -44,6 +44,8 @@ func (t *traces) sending(s *Sending) {
 		t.askingIndex(m, s.Read)
 	case *core.TransferRequest:
 		t.askingTransfer(m)
+	case *core.ChangeRequest:
+		t.askingChange(m)
 	case *core.TimeoutNow:
 		t.tellingToCampaign(m)
 	case *core.ReadIndexResponse:

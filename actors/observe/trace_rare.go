@@ -49,8 +49,8 @@ func (t *traces) underWay(s Span, f func(r *tracedRare)) {
 }
 
 // note adds an event.
-func (t *traces) note(s Span, event string) {
-	t.underWay(s, func(r *tracedRare) { r.span.note(r.clock.now(), event) })
+func (t *traces) note(s Span, event string, attributes ...attribute.KeyValue) {
+	t.underWay(s, func(r *tracedRare) { r.span.note(r.clock.now(), event, attributes...) })
 }
 
 // set adds attributes.

@@ -29,7 +29,8 @@ type builder struct {
 
 func newBuilder(g *Group, meta core.SnapshotMeta, view storage.SnapshotView) *builder {
 	b := &builder{group: g, meta: meta, view: view}
-	b.Shell = g.Shell("snapshot builder", b.step, b.finish)
+	b.Shell = g.Shell("snapshot builder", b.step, func() {})
+	b.Release, b.ReleaseKind = b.closeUnwritten, calls.Close
 	return b
 }
 
@@ -42,6 +43,10 @@ func (b *builder) step() bool {
 	var err error
 	span := observe.Building{}.Begin(b.group.Watch)
 	b.Do(calls.SnapshotWrite, func() { meta, err = b.build() }, func() {
+		if err != nil && b.group.Context.Err() != nil {
+			b.Stop() // it was cut short at the end of the group, to which nobody listens
+			return
+		}
 		observe.Built{Span: span, Meta: &meta, Err: err}.Tell(b.group.Watch)
 		b.group.Core(&core.SnapshotBuilt{Meta: meta, Err: err})
 		b.Stop()
@@ -57,9 +62,8 @@ func (b *builder) build() (core.SnapshotMeta, error) {
 	if err != nil {
 		return core.SnapshotMeta{}, fmt.Errorf("actors: the snapshot %v could not be built: %w", b.meta.LogID, err)
 	}
-	// A transfer that is reading an older one can read on to its end. What
-	// could not be removed is removed with the next.
-	_ = g.Store.RemoveBelow(g.Context, g.ID, meta.Index)
+	// A transfer that is reading an older one can read on to its end.
+	g.Removal.Below(g.Context, meta.Index)
 	return meta, nil
 }
 
@@ -73,14 +77,23 @@ func (b *builder) write(ctx context.Context, store storage.SnapshotStore) (meta 
 	if err != nil {
 		return meta, err
 	}
-	if _, err = b.view.WriteTo(w); err != nil {
-		_ = w.Abort()
+	written := false
+	defer func() {
+		if !written { // also if the view has panicked
+			_ = w.Abort()
+		}
+	}()
+	if _, err = b.view.WriteTo(endingWriter{ctx, w}); err != nil {
 		return meta, err
 	}
+	if err = ctx.Err(); err != nil {
+		return meta, err // the view has ignored that its last write failed
+	}
+	written = true
 	return w.Commit(core.SnapshotMeta{})
 }
 
-func (b *builder) finish() {
+func (b *builder) closeUnwritten() {
 	if !b.begun {
 		_ = b.view.Close()
 	}

@@ -28,8 +28,10 @@ type Group struct {
 	Network Network
 	// Gate is the node's.
 	Gate *Gate
-	// Context ends when the group has failed.
+	// Context ends as soon as the group begins to end.
 	Context context.Context
+	// Removal removes what a new snapshot takes the place of.
+	Removal *Removal
 
 	// ChunkBytes is the size of a piece on the wire; ElectionTimeout measures a
 	// transfer that stands still.

@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -17,13 +18,15 @@ type Jobs struct {
 	builder  *builder // the one that was started last
 	senders  []*sender
 	receiver *receiver
+	// troubles are the peers to which no snapshot gets through.
+	troubles map[core.Identity]*trouble
 	// table is the senders by their transfers, for others to read.
 	table atomic.Pointer[map[uint64]*sender]
 }
 
 // NewJobs returns the jobs of a group, of which there are none yet.
 func NewJobs(g *Group) *Jobs {
-	j := &Jobs{group: g}
+	j := &Jobs{group: g, troubles: make(map[core.Identity]*trouble)}
 	j.publish()
 	return j
 }
@@ -37,14 +40,21 @@ func (j *Jobs) Build(meta core.SnapshotMeta, view storage.SnapshotView) {
 }
 
 // Send sends the newest snapshot to a stream's peer: in its turn among all groups of
-// the node, and in place of what was sent to it before.
+// the node, and in place of what was sent to it before. If the last ones failed it begins
+// after a pause.
 func (j *Jobs) Send(cmd *core.SendSnapshot) {
 	j.StreamStopped(cmd.Peer.Identity, cmd.Stream) // one at a time
 	s := newSender(j.group, cmd)
 	j.senders = append(j.senders, s)
 	j.publish()
+	t := j.troubles[s.peer]
+	s.told = t != nil
 	j.group.Spawn(&s.Shell)
-	j.group.Gate.enter(s)
+	if t == nil {
+		j.group.Gate.enter(s)
+		return
+	}
+	s.pause = j.group.Env.AfterFunc(t.pause, func() { j.group.Gate.enter(s) })
 }
 
 // StreamStopped ends what is sent to a stream's peer. It is also called for a
@@ -60,8 +70,10 @@ func (j *Jobs) StreamStopped(peer core.Identity, stream uint64) {
 	}
 }
 
-// PeerDown ends what is sent to a node whose connection broke.
+// PeerDown ends what is sent to a node whose connection broke. Another life of it may
+// have room.
 func (j *Jobs) PeerDown(node membership.NodeID) {
+	maps.DeleteFunc(j.troubles, func(peer core.Identity, _ *trouble) bool { return peer.ID == node })
 	for _, s := range j.senders {
 		if s.peer.ID == node {
 			s.inbox.Put(senderItem{down: true}, true)

@@ -33,12 +33,14 @@ type receiver struct {
 	span     observe.Span
 	transfer uint64
 	begun    core.Instant
+	// failures are those since a snapshot arrived whole: the first is told.
+	failures int
 }
 
 func newReceiver(g *Group) *receiver {
 	r := &receiver{group: g}
 	r.Shell = g.Shell("snapshot receiver", r.step, r.finish)
-	r.Ended = r.end
+	r.Ended, r.Release, r.ReleaseKind = r.end, r.abort, calls.Close
 	r.inbox.Wake = r.Wake
 	return r
 }
@@ -61,11 +63,17 @@ func (r *receiver) step() bool {
 	r.Do(calls.SnapshotWrite, func() { committed, err = r.take(m) }, func() {
 		switch {
 		case err != nil:
-			r.group.Watch.Logger().Warn("a snapshot cannot be received", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
+			if r.failures++; r.failures == 1 {
+				r.group.Watch.Logger().Warn("a snapshot cannot be received", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
+			}
 			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta, Err: err}.Tell(r.group.Watch)
 			r.answer(m, err.Error())
 			return
 		case committed:
+			if r.failures > 0 {
+				r.group.Watch.Logger().Info("a snapshot is received at last", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "failures", r.failures)...)
+				r.failures = 0
+			}
 			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta}.Tell(r.group.Watch)
 			// The core decides in one step whether it is still newer (rule 24).
 			r.group.Core(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
@@ -151,9 +159,7 @@ func (r *receiver) answer(m *core.SnapshotChunk, refusal string) {
 
 func (r *receiver) finish() { r.inbox.Close() }
 
-// end removes what is unfinished. No call is under way any more.
 func (r *receiver) end() {
-	r.abort()
 	observe.Arrived{Span: r.span, Err: core.ErrStopped}.Tell(r.group.Watch)
 	r.group.Ended()
 }

@@ -2,7 +2,9 @@ package snapshots
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors/calls"
@@ -21,7 +23,7 @@ import (
 //	RECEIVES  the receiver's answers, straight from the network; its turn
 //	SENDS     pieces to the receiver; to the core how the transfer ended
 //	WAITS ON  the snapshot store
-//	BOUND     a window of pieces; one transfer to a node at a time
+//	BOUND     a window of pieces; one transfer to a node has its turn at a time
 //	DIES WITH its transfer, the stream, the group
 type sender struct {
 	stage.Shell
@@ -41,15 +43,22 @@ type sender struct {
 	// inflight are the ends of the pieces under way.
 	inflight []uint64
 	// unsent is a piece that the network did not take yet.
-	unsent  *core.SnapshotChunk
-	over    bool
-	patrol  stage.Timer
+	unsent *core.SnapshotChunk
+	over   bool
+	pause  stage.Timer // before it lines up, nil if there is none
+	patrol stage.Timer
+	// told: the operator knows that nothing gets through to the peer.
+	told bool
+	// moved is when the transfer moved last, or got its turn: an Instant. left is the
+	// gate's: the sender lines up no more.
+	moved   atomic.Int64
+	left    bool
 	figures transferFigures
 	span    observe.Span
-	// seen is what acked was when the patrol came last, and left the bytes that
+	// seen is what acked was when the patrol came last, and sent the bytes that
 	// had left for the receiver; still counts the patrols since acked moved, quiet
 	// those since either did.
-	seen, left   uint64
+	seen, sent   uint64
 	still, quiet int
 }
 
@@ -74,7 +83,7 @@ const (
 func newSender(g *Group, cmd *core.SendSnapshot) *sender {
 	s := &sender{group: g, cmd: *cmd, peer: cmd.Peer.Identity, transfer: g.Gate.number()}
 	s.Shell = g.Shell("snapshot sender", s.step, s.finish)
-	s.Ended = s.end
+	s.Release, s.ReleaseKind = s.closeReader, calls.Close
 	s.inbox.Wake = s.Wake
 	return s
 }
@@ -96,13 +105,14 @@ func (s *sender) step() bool {
 func (s *sender) accept(item senderItem) {
 	switch {
 	case s.over:
+	case item.begin && s.patrol != nil: // again
 	case item.begin:
 		s.span = observe.SendingSnapshot{Peer: s.peer}.Begin(s.group.Watch)
 		s.patrol = s.Env.AfterFunc(s.group.ElectionTimeout, func() { s.inbox.Put(senderItem{patrol: true}, true) })
 	case item.patrol:
 		s.watch()
 	case item.down:
-		s.conclude(false) // the stream asks again, and the receiver keeps its part
+		s.cutOff() // the stream asks again, and the receiver keeps its part
 	case item.response != nil:
 		s.onResponse(item.response)
 	}
@@ -114,14 +124,14 @@ func (s *sender) watch() {
 	left := s.group.Network.Sent(s.peer.ID, core.ClassSnapshot)
 	s.still++
 	s.quiet++
-	if left != s.left {
-		s.left, s.quiet = left, 0
+	if left != s.sent {
+		s.sent, s.quiet = left, 0
 	}
 	if s.acked != s.seen {
 		s.seen, s.still, s.quiet = s.acked, 0, 0
 	}
 	if s.quiet >= senderQuietMax || s.still >= senderStillMax {
-		s.conclude(false)
+		s.cutOff()
 		return
 	}
 	s.patrol.Reset(s.group.ElectionTimeout)
@@ -131,10 +141,11 @@ func (s *sender) open() {
 	var err error
 	s.Do(calls.SnapshotRead, func() { err = s.openNewest() }, func() {
 		if err != nil {
-			s.group.Watch.Logger().Warn("no snapshot can be sent", s.span.LogIDs("peer", s.peer, "error", err)...)
-			s.conclude(false)
+			s.warn("no snapshot can be sent", s.span.LogIDs("peer", s.peer, "error", err)...)
+			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 			return
 		}
+		s.hasMoved()
 		s.figures.put(0, s.meta.SizeBytes)
 		observe.Transferring{Span: s.span, Meta: &s.meta}.Tell(s.group.Watch)
 	})
@@ -158,6 +169,8 @@ func (s *sender) openNewest() error {
 // advance does what comes next: ask, skip what the receiver has, or send.
 func (s *sender) advance() bool {
 	switch {
+	case !s.group.Gate.has(s):
+		return false // it gets its turn again
 	case s.unsent != nil:
 		if !s.group.Network.Send(s.unsent) {
 			return false // the next answer, or the patrol, tries again
@@ -198,11 +211,12 @@ func (s *sender) read(n uint64, then func([]byte)) {
 		}
 	}, func() {
 		if err != nil {
-			s.group.Watch.Logger().Warn("the snapshot cannot be read", s.span.LogIDs("snapshot", s.meta.LogID.String(), "error", err)...)
-			s.conclude(false)
+			s.warn("the snapshot cannot be read", s.span.LogIDs("snapshot", s.meta.LogID.String(), "error", err)...)
+			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 			return
 		}
 		s.offset += n
+		s.hasMoved()
 		then(data)
 	})
 }
@@ -224,26 +238,27 @@ func (s *sender) onResponse(r *core.SnapshotResponse) {
 	case r.From != s.peer || r.Stream != s.cmd.Stream || len(s.inflight) == 0 || !s.counts(r):
 		return
 	case r.Refused:
-		s.conclude(false)
+		s.giveUp(shortened(r.Reason))
 		return
 	case !s.agreed:
 		s.agreed = true
 		if r.Offset > s.meta.SizeBytes {
-			s.conclude(false)
+			s.cutOff()
 			return
 		}
 		observe.Resumed{Span: s.span, Offset: r.Offset}.Tell(s.group.Watch)
 	case r.Offset != s.inflight[0]:
-		s.conclude(false) // the receiver began anew
+		s.cutOff() // the receiver began anew
 		return
 	}
 	// Rule 27: who has shown that it knows the id is not told it any more.
 	s.proved = s.proved || !r.Cluster.IsZero()
 	s.inflight = s.inflight[1:]
 	s.acked = max(s.acked, r.Offset)
+	s.hasMoved()
 	s.figures.put(s.acked, s.meta.SizeBytes)
 	if r.Offset == s.meta.SizeBytes {
-		s.conclude(true)
+		s.conclude(true, "")
 	}
 }
 
@@ -253,14 +268,38 @@ func (s *sender) counts(r *core.SnapshotResponse) bool {
 	return !r.Introduces && r.Cluster == s.group.Cluster() || s.cmd.Introduces && !s.proved && r.Cluster.IsZero()
 }
 
+// hasMoved keeps the sender its turn.
+func (s *sender) hasMoved() { s.moved.Store(int64(s.Env.Now())) }
+
+// warn tells the operator what he does not know yet.
+func (s *sender) warn(text string, attributes ...any) {
+	if !s.told {
+		s.group.Watch.Logger().Warn(text, attributes...)
+	}
+}
+
+// reasonBytesMax is how much of a peer's reason is kept.
+const reasonBytesMax = 200
+
+func shortened(reason string) string {
+	if reason == "" {
+		return "it is refused"
+	}
+	return strings.ToValidUTF8(reason[:min(len(reason), reasonBytesMax)], "")
+}
+
+// cutOff ends a transfer that is worth another try at once, giveUp one that is not.
+func (s *sender) cutOff()              { s.conclude(false, "") }
+func (s *sender) giveUp(reason string) { s.conclude(false, reason) }
+
 // conclude tells the core how the transfer ended, and ends.
-func (s *sender) conclude(ok bool) {
+func (s *sender) conclude(ok bool, reason string) {
 	if s.over {
 		return
 	}
 	s.over = true
 	observe.Transferred{Span: s.span, Meta: &s.meta, Done: ok}.Tell(s.group.Watch)
-	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok})
+	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok, Reason: reason})
 	s.Stop()
 }
 
@@ -268,17 +307,18 @@ func (s *sender) finish() {
 	s.over = true
 	observe.Transferred{Span: s.span}.Tell(s.group.Watch)
 	s.inbox.Close()
-	if s.patrol != nil {
-		s.patrol.Stop()
+	for _, timer := range []stage.Timer{s.pause, s.patrol} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	s.group.Gate.leave(s)
 }
 
-func (s *sender) end() {
+func (s *sender) closeReader() {
 	if s.reader != nil {
 		_ = s.reader.Close()
 	}
-	s.group.Ended()
 }
 
 // transferFigures are how far a snapshot's transfer has come, in bytes. The

@@ -85,14 +85,16 @@ func (p *workers) blocking(c *Call) {
 		p.mu.Unlock()
 	}
 	begun := time.Now()
+	defer func() { // also if the call ends its goroutine
+		c.pace.took(time.Since(begun))
+		if in != nil && p.calls.end(in, number) {
+			return
+		}
+		p.mu.Lock()
+		p.running++
+		p.mu.Unlock()
+	}()
 	c.Run()
-	c.pace.took(time.Since(begun))
-	if in != nil && p.calls.end(in, number) {
-		return
-	}
-	p.mu.Lock()
-	p.running++
-	p.mu.Unlock()
 }
 
 // giveUp gives a worker's place up, to another if a run waits, and unlocks.

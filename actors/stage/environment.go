@@ -28,7 +28,8 @@ type Environment interface {
 	System() *System
 	// Schedule lets run run, soon and once, on any goroutine. Shells call it: it
 	// is how an actor gets its turn, and while a run of an actor is queued or under
-	// way there is no second one of it. What has to be so: every run happens, or
+	// way there is no second one of it, but for one that closes it beside a call (see
+	// Shell.Abandon). What has to be so: every run happens, or
 	// the process of that actor is over; each sees what the one before of the same
 	// actor wrote. In what order runs come is the environment's business.
 	Schedule(run func())
@@ -61,7 +62,8 @@ type Kind uint8
 // Shell, which sets the fields for each.
 type Call struct {
 	Kind Kind
-	// Run is the call, and Done what follows it. Neither panics.
+	// Run is the call, and Done what follows it. Neither panics; Run may end its
+	// goroutine, and Done follows all the same.
 	Run, Done func()
 
 	pace pace // production's

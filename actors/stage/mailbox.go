@@ -89,7 +89,11 @@ func (m *mailbox) pending() bool {
 
 // deliver is one run: one message, and the next run if there is more.
 func (m *mailbox) deliver() {
+	defer m.delivered() // also if a call has ended its goroutine
 	m.deliverOne()
+}
+
+func (m *mailbox) delivered() {
 	if m.pending() {
 		m.scheduler.Schedule(m.run)
 		return

@@ -54,8 +54,8 @@ func (production) System() *System { return system() }
 func (p production) Schedule(run func()) { p.workers.Schedule(run) }
 
 func (p production) Do(c *Call) {
+	defer c.Done() // also if the call ends its goroutine
 	p.workers.blocking(c)
-	c.Done()
 }
 
 func (production) Yield() {

@@ -1,8 +1,10 @@
 package stage
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -17,7 +19,8 @@ import (
 // whether to go on. While a call of Do is under way there is no step.
 //
 // A panic in any of these functions, or in a call of Do, is the actor's failure:
-// Failed takes it, and nothing is restarted.
+// Failed takes it, and nothing is restarted. A call that ends its goroutine
+// (runtime.Goexit) fails in the same way.
 //
 // A life costs some twenty allocations, and nothing between its start and its end:
 // an idle actor has no goroutine. It stays registered until it has been stopped.
@@ -36,19 +39,38 @@ type Shell struct {
 	// Failed takes the cause of the actor's failure, a *PanicError or what Fail
 	// was given. The actor works no more; somebody has to Stop it.
 	Failed func(cause error)
-	// Ended is called once, when the actor has closed and no call is under way.
+	// Release, if not nil, lets go of what the actor holds of others. It is called once,
+	// when the actor has closed and no call is under way, and may block as a call of
+	// Do, of ReleaseKind, may.
+	Release     func()
+	ReleaseKind Kind
+	// Ended is called once, when the actor has closed and no call is under way any
+	// more, that of Release included.
 	Ended func()
 
-	mailbox *mailbox
-	pid     *actor.PID
-	stopped atomic.Bool
-	busy    bool
-	inPlace bool // Do is on the stack
-	broken  bool
-	closed  bool
+	mailbox  *mailbox
+	pid      *actor.PID
+	stopped  atomic.Bool
+	hurried  atomic.Bool
+	over     atomic.Bool
+	busy     bool
+	inPlace  bool // Do is on the stack
+	broken   bool
+	exiting  bool // the goroutine of this turn is being ended
+	closed   bool
+	released bool
 	// The call under way, and how it is carried out.
 	call, settle func()
 	under        Call
+
+	// out is the call under way, for others to see. Who holds its lock while there is
+	// one has the actor: it does nothing before it has taken the lock again.
+	out struct {
+		sync.Mutex
+		there bool
+		kind  Kind
+		since Instant
+	}
 }
 
 // wakeUp is the only user message: look into your inbox.
@@ -78,8 +100,44 @@ func (s *Shell) Stop() {
 	}
 }
 
+// Abandon is Stop for an actor of whose calls nobody knows when they return: Closing
+// does not wait for the one under way, but is called beside it, soon. What the call
+// brings is thrown away, and Ended waits for it. Anybody may call it after Start, also
+// after Stop, and more than once.
+func (s *Shell) Abandon() {
+	s.hurried.Store(true)
+	s.Stop()
+	s.out.Lock()
+	out := s.out.there
+	s.out.Unlock()
+	if out { // else a call that is about to begin sees that it is hurried
+		s.Env.Schedule(s.closeBeside)
+	}
+}
+
+// closeBeside closes the actor while it waits for a call.
+func (s *Shell) closeBeside() {
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.out.there && !s.closed {
+		s.closed = true
+		s.guard(s.Closing)
+	}
+}
+
+// Out returns the call that is under way, and since when. Anybody may call it.
+func (s *Shell) Out() (kind Kind, since Instant, ok bool) {
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.out.kind, s.out.since, s.out.there
+}
+
+// Over reports whether the actor has ended. Anybody may call it.
+func (s *Shell) Over() bool { return s.over.Load() }
+
 // receive takes what protoactor delivers.
 func (s *Shell) receive(ctx actor.Context) {
+	s.exiting = false
 	switch ctx.Message().(type) {
 	case *wakeUp:
 		s.guard(s.work)
@@ -96,11 +154,25 @@ func (s *Shell) work() {
 }
 
 func (s *Shell) close() {
+	if s.closed {
+		return // beside a call
+	}
 	s.closed = true
 	s.guard(s.Closing) // whatever it calls: whoever waits for the end must not wait for ever
 	if !s.busy {
-		s.Ended()
+		s.leave()
 	}
+}
+
+// leave ends an actor that has closed.
+func (s *Shell) leave() {
+	if s.Release != nil && !s.released {
+		s.released = true
+		s.begin(s.ReleaseKind, s.Release, nil)
+		return
+	}
+	s.over.Store(true)
+	s.guard(s.Ended)
 }
 
 // Do carries out a call that may block. settle comes after it, in the actor's
@@ -110,26 +182,40 @@ func (s *Shell) close() {
 // Only the actor calls it, from Next or from another call's settle; while a call
 // is under way it panics. call may run on another goroutine, beside the actor's
 // Closing: it shares with it only what it guards. In production it costs what call
-// does, and some tens of nanoseconds; functions made once keep it from allocating.
+// does, and some hundred nanoseconds; functions made once keep it from allocating.
 func (s *Shell) Do(kind Kind, call, settle func()) {
 	if s.busy {
 		panic("a second call while one is under way")
 	}
+	s.begin(kind, call, settle)
+}
+
+func (s *Shell) begin(kind Kind, call, settle func()) {
 	if s.under.Run == nil {
 		s.under.Run, s.under.Done = func() { s.guard(s.call) }, s.callEnded
 	}
 	s.call, s.settle, s.under.Kind = call, settle, kind
 	s.busy, s.inPlace = true, true
+	since := s.Env.Now()
+	s.out.Lock()
+	s.out.there, s.out.kind, s.out.since = true, kind, since
+	s.out.Unlock()
+	if s.hurried.Load() {
+		s.Env.Schedule(s.closeBeside)
+	}
+	defer func() { s.inPlace = false }() // also if the call has ended its goroutine
 	s.Env.Do(&s.under)
-	s.inPlace = false
 }
 
 func (s *Shell) callEnded() {
+	s.out.Lock()
+	s.out.there = false
+	s.out.Unlock()
 	settle := s.settle
 	s.busy, s.call, s.settle = false, nil, nil
 	switch {
 	case s.closed:
-		s.guard(s.Ended)
+		s.leave()
 	case s.broken:
 	case s.inPlace:
 		s.guard(settle)
@@ -139,15 +225,30 @@ func (s *Shell) callEnded() {
 	}
 }
 
-// guard turns a panic into the actor's failure: nothing is restarted.
+// errGoexit is the value of a failure that was no panic.
+var errGoexit = errors.New("runtime.Goexit ended the goroutine of a call")
+
+// guard turns a panic, and the end of the goroutine, into the actor's failure: nothing
+// is restarted.
 func (s *Shell) guard(f func()) {
+	whole := false
 	defer func() {
-		if r := recover(); r != nil {
-			s.broken = true
-			s.Failed(&PanicError{Actor: s.Name, Value: r, Stack: debug.Stack()})
+		if whole {
+			return
 		}
+		r := recover()
+		switch {
+		case r != nil:
+		case s.exiting:
+			return // the call that ended the goroutine was told of further in
+		default:
+			s.exiting, r = true, errGoexit
+		}
+		s.broken = true
+		s.Failed(&PanicError{Actor: s.Name, Value: r, Stack: debug.Stack()})
 	}()
 	f()
+	whole = true
 }
 
 // Fail breaks the actor: it works no more, and waits for its end. Only the actor
@@ -166,11 +267,13 @@ func (s *Shell) Survive() {
 	s.Wake()
 }
 
-// PanicError is the cause of a failure that began as a panic.
+// PanicError is the cause of a failure that began as a panic, or as the end of the
+// goroutine on which something was called.
 type PanicError struct {
 	// Actor is the name of the actor that panicked.
 	Actor string
-	// Value is what it panicked with, and Stack where.
+	// Value is what it panicked with, an error that names runtime.Goexit if it did not,
+	// and Stack where.
 	Value any
 	Stack []byte
 }

@@ -102,12 +102,19 @@ func (p *workers) callOne() {
 
 // serve is a worker's life. It is counted as running when it begins.
 func (p *workers) serve(w *worker) {
+	whole := false
+	defer func() {
+		if !whole {
+			go p.serve(w) // a call has ended the goroutine, and the worker has its place
+		}
+	}()
 	for {
 		p.mu.Lock()
 		if p.first == len(p.queue) || p.running > p.most {
 			p.park(w)
 			p.mu.Unlock()
 			if !<-w.wake {
+				whole = true
 				return
 			}
 			continue

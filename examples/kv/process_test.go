@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,6 +96,10 @@ type node struct {
 	id    uint64
 	dir   string
 	flags []string
+	// binary is the program, if not the one that is tested otherwise, and environment
+	// is added to that of the test.
+	binary      string
+	environment []string
 	// history, if set, is written what each life of the process writes to its
 	// standard error.
 	history io.Writer
@@ -171,9 +176,18 @@ func (n *node) startsUp(try func() error) error {
 	}
 }
 
-func (n *node) tryStart() error {
+// newCommand is a life of the process that has not begun.
+func (n *node) newCommand() *exec.Cmd {
 	args := append([]string{"serve", "--id", strconv.FormatUint(n.id, 10), "--http", n.httpAddress, "--raft", n.raftAddress, "--data", n.dir}, n.flags...)
-	p := &process{command: exec.Command(binary, args...), ended: make(chan struct{}), log: &lockedBuffer{}}
+	command := exec.Command(cmp.Or(n.binary, binary), args...)
+	if len(n.environment) > 0 {
+		command.Env = append(os.Environ(), n.environment...)
+	}
+	return command
+}
+
+func (n *node) tryStart() error {
+	p := &process{command: n.newCommand(), ended: make(chan struct{}), log: &lockedBuffer{}}
 	p.command.Stderr = p.log
 	if n.history != nil {
 		p.command.Stderr = io.MultiWriter(p.log, n.history)
@@ -240,17 +254,25 @@ func (n *node) kill() {
 // terminate asks the process to end, and wants exit code 0.
 func (n *node) terminate(signal os.Signal) {
 	n.t.Helper()
-	if err := n.process.command.Process.Signal(signal); err != nil {
+	if err := n.ends(signal); err != nil {
 		n.t.Fatal(err)
+	}
+}
+
+// ends asks the process to end. It is an error if it does not, or not with exit code 0.
+func (n *node) ends(signal os.Signal) error {
+	if err := n.process.command.Process.Signal(signal); err != nil {
+		return err
 	}
 	select {
 	case <-n.process.ended:
 	case <-time.After(waitLimit):
-		n.t.Fatalf("node %d still runs %v after %v", n.id, waitLimit, signal)
+		return fmt.Errorf("node %d still runs %v after %v", n.id, waitLimit, signal)
 	}
 	if n.process.err != nil {
-		n.t.Fatalf("node %d ended with %v after %v: %s", n.id, n.process.err, signal, n.process.log)
+		return fmt.Errorf("node %d ended with %w after %v: %s", n.id, n.process.err, signal, n.process.log)
 	}
+	return nil
 }
 
 func (n *node) status() (api.Status, error) {

@@ -28,8 +28,10 @@ type soakFault struct {
 // soakFaults is all that TestSoak does.
 var soakFaults = []soakFault{
 	{"kill", 6, (*soak).drawKill},                // kill -9; it comes back with its data
+	{"terminated", 4, (*soak).drawTerminated},    // SIGTERM, by which a leader hands over; it comes back
+	{"handed over", 6, (*soak).drawHandOver},     // POST /cluster/transfer
 	{"power cut", 1, (*soak).drawPowerCut},       // kill -9 of all at once
-	{"pause", 5, (*soak).drawPause},              // SIGSTOP, then SIGCONT
+	{"pause", 5, (*soak).drawPause},              // SIGSTOP for up to 5 s, then SIGCONT
 	{"one way", 5, (*soak).drawOneWay},           // from one node to another nothing passes; the other way all
 	{"mute", 2, (*soak).drawMute},                // nothing leaves a node
 	{"deaf", 2, (*soak).drawDeaf},                // nothing reaches a node
@@ -42,14 +44,14 @@ var soakFaults = []soakFault{
 	{"stranger", 3, (*soak).drawStranger},        // random bytes, hellos of others, silence at the raft ports
 }
 
-// drawFault draws one of the table.
+// drawFault draws one of the soak's table.
 func (s *soak) drawFault(r *rand.Rand) (text string, do func(ctx context.Context) error) {
 	all := 0
-	for _, f := range soakFaults {
+	for _, f := range s.faults {
 		all += f.share
 	}
 	at := r.IntN(all)
-	for _, f := range soakFaults {
+	for _, f := range s.faults {
 		if at -= f.share; at < 0 {
 			text, do = f.draw(s, r)
 			return f.name + ": " + text, do
@@ -75,6 +77,7 @@ func (s *soak) drawKill(r *rand.Rand) (string, func(context.Context) error) {
 	return fmt.Sprintf("node %d for %v", n.id, away), func(ctx context.Context) error {
 		return n.alone(ctx, func() error {
 			n.down()
+			s.did("kills")
 			sleep(ctx, away)
 			return n.up()
 		})
@@ -96,13 +99,20 @@ func (s *soak) drawPowerCut(r *rand.Rand) (string, func(context.Context) error) 
 
 func (s *soak) drawPause(r *rand.Rand) (string, func(context.Context) error) {
 	n, d := s.pick(r), between(r, 200*time.Millisecond, 5*time.Second)
+	return s.pauses(n, d)
+}
+
+// pauses stops a process for a while. It goes on before its time if the phase ends.
+func (s *soak) pauses(n *soakNode, d time.Duration) (string, func(context.Context) error) {
 	return fmt.Sprintf("node %d for %v", n.id, d), func(ctx context.Context) error {
 		return n.alone(ctx, func() error {
 			stopped := n.process.command.Process
 			if err := stopped.Signal(syscall.SIGSTOP); err != nil {
 				return err
 			}
-			sleep(ctx, d)
+			if sleep(ctx, d) {
+				s.did("pauses")
+			}
 			return stopped.Signal(syscall.SIGCONT)
 		})
 	}

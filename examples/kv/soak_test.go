@@ -13,15 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/trouperaft/troupe/examples/kv/internal/api"
 )
 
 var (
@@ -49,7 +46,7 @@ const (
 // soakFaults lists, as a seed draws it. After each phase all faults end; then,
 // within soakLimit, there is a leader that all know, a write through each node
 // succeeds, and through each node every acknowledged put and each counter is
-// read. While faults are at work no linearizable or lease read is stale and no
+// read. While faults are at work no read is older than its mode allows and no
 // compare-and-swap has two winners; see load. In the last phase of a cluster
 // one node loses its data for good, and the others have all.
 //
@@ -61,18 +58,30 @@ func TestSoak(t *testing.T) {
 	if deadline, ok := t.Deadline(); ok && time.Until(deadline) < *soakFor+4*soakLimit {
 		t.Fatalf("-soak=%v takes longer than the test may: add -timeout 0", *soakFor)
 	}
-	before := runtime.NumGoroutine()
+	defer noGoroutineLeft(t, runtime.NumGoroutine())
 	sizes := []int{3, 5}
 	if *soakNodes != 0 {
 		sizes = []int{*soakNodes}
 	}
 	end := time.Now().Add(*soakFor)
 	for round := 0; ; round++ {
-		s := &soak{seed: *soakSeed + uint64(round), size: sizes[round%len(sizes)], end: end}
+		s := &soak{
+			seed: *soakSeed + uint64(round), size: sizes[round%len(sizes)], length: soakPhase, faults: soakFaults, empties: true,
+			pause: [2]time.Duration{2 * time.Second, 8 * time.Second},
+			more:  func(next int) bool { return next < soakPhases && time.Now().Before(end) },
+		}
+		if *soakFor == 0 {
+			s.length, s.pause = soakPhaseShort, [2]time.Duration{time.Second, time.Second + 1}
+		}
+		s.replay = fmt.Sprintf("-run TestSoak -v -timeout 0 -args -soak=%v -soak-seed=%d -soak-nodes=%d", max(*soakFor, soakPhases*(soakPhase+soakLimit)), s.seed, s.size)
 		if !t.Run(fmt.Sprintf("seed %d, %d nodes", s.seed, s.size), s.run) || !time.Now().Before(end) {
 			break
 		}
 	}
+}
+
+func noGoroutineLeft(t *testing.T, before int) {
+	t.Helper()
 	transport.CloseIdleConnections()
 	eventually(t, "no goroutine is left", func() error {
 		if now := runtime.NumGoroutine(); now > before {
@@ -84,10 +93,22 @@ func TestSoak(t *testing.T) {
 
 // soak is one cluster, from its forming to its end.
 type soak struct {
-	t       *testing.T
-	seed    uint64
-	size    int
-	end     time.Time
+	t    *testing.T
+	seed uint64
+	size int
+	// length is that of a phase, in which faults begin at most a time apart that is
+	// drawn from pause for each phase. more says whether there is another phase.
+	length time.Duration
+	pause  [2]time.Duration
+	faults []soakFault
+	more   func(next int) bool
+	// hands, if set, is from what the times between two hand-overs are drawn that go
+	// on beside the faults.
+	hands [2]time.Duration
+	// empties: in the last of soakPhases a node loses its data for good.
+	empties bool
+	replay  string
+
 	cluster *cluster
 	nodes   []*soakNode
 	links   *links
@@ -98,31 +119,16 @@ type soak struct {
 	mayMove atomic.Bool
 	// checked is how many of the acknowledged puts were looked for.
 	checked int
-}
 
-// soakNode is a node with its addresses.
-type soakNode struct {
-	*node
-	s *soak
-	// busy is held by the fault that is at work on the process.
-	busy chan struct{}
-	// where is the raft address of this life, nil while there is none.
-	where atomic.Pointer[string]
-	// straight is where --dial leads, at all times; public is the address that
-	// the node tells, until it moves.
-	straight *front
-	lives    int
-
-	mu     sync.Mutex
-	public *front
-	moved  bool
-	// lost is set while the node has no data; lostUntil is when it last had none.
-	lost      bool
-	lostUntil time.Time
+	mu sync.Mutex
+	// counts is what was done, and leaders who led which term.
+	counts  map[string]int
+	leaders map[uint64]uint64
 }
 
 func (s *soak) run(t *testing.T) {
 	s.t = t
+	s.counts, s.leaders = make(map[string]int), make(map[uint64]uint64)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.ctx, s.links = ctx, newLinks()
 	defer func() {
@@ -134,16 +140,15 @@ func (s *soak) run(t *testing.T) {
 	s.load.think, s.load.excused = 20*time.Millisecond, s.excused
 	s.load.start()
 	defer s.load.stop()
-	for phase := range soakPhases {
+	for phase := 0; phase == 0 || s.more(phase); phase++ {
 		s.phase(phase)
 		s.settle(phase)
-		if !time.Now().Before(s.end) {
-			break
-		}
 	}
 	s.load.stop()
+	s.lookFor(s.load.acknowledged(), time.Now())
 	s.complain(s.load.failure())
-	t.Logf("%d nodes, seed %d: %d puts and %d swaps acknowledged", s.size, s.seed, len(s.load.acknowledged()), s.load.swaps())
+	t.Logf("%d nodes, seed %d: %v, %d terms; %d puts and %d swaps acknowledged, all looked for; checked: %v",
+		s.size, s.seed, s.counts, len(s.leaders), len(s.load.acknowledged()), s.load.swaps(), s.load.reads)
 	// A server that ends waits for connections that were made and not used yet.
 	transport.CloseIdleConnections()
 	for _, n := range s.nodes {
@@ -166,8 +171,7 @@ func (s *soak) complain(err error) {
 		text, _ := json.Marshal(status)
 		fmt.Fprintf(&now, "\nnode %d: %s %v", n.id, text, err)
 	}
-	s.t.Fatalf("seed %d, %d nodes: %v%s\nto replay: go test ./examples/kv -run TestSoak -v -timeout 0 -args -soak=%v -soak-seed=%d -soak-nodes=%d -soak-logs=DIR",
-		s.seed, s.size, err, &now, max(*soakFor, soakPhases*(soakPhase+soakLimit)), s.seed, s.size)
+	s.t.Fatalf("seed %d, %d nodes: %v%s\nto replay: go test ./examples/kv %s -soak-logs=DIR", s.seed, s.size, err, &now, s.replay)
 }
 
 // within asks again and again until there is no complaint, and returns how long
@@ -254,16 +258,12 @@ func (s *soak) each(do func(n *soakNode) error) error {
 
 // phase plans faults and lets them go.
 func (s *soak) phase(number int) {
-	length := soakPhase
 	s.load.acks.mark()
 	s.mayMove.Store(true)
 	r := rand.New(rand.NewPCG(s.seed, uint64(number)))
 	// Some phases are rough, in others a fault is over before the next begins.
-	pause := between(r, 2*time.Second, 8*time.Second)
-	if *soakFor == 0 {
-		length, pause = soakPhaseShort, time.Second
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, length)
+	pause := between(r, s.pause[0], s.pause[1])
+	ctx, cancel := context.WithTimeout(s.ctx, s.length)
 	defer cancel()
 	var faults sync.WaitGroup
 	begun := time.Now()
@@ -278,13 +278,16 @@ func (s *soak) phase(number int) {
 			}
 		})
 	}
-	for at := between(r, 0, time.Second); at < length; at += between(r, 300*time.Millisecond, pause) {
+	for at := between(r, 0, time.Second); at < s.length; at += between(r, 300*time.Millisecond, pause) {
 		text, do := s.drawFault(r)
 		start(at, text, do)
 	}
-	if number == soakPhases-1 {
+	if s.hands[1] > 0 {
+		start(0, "the leadership goes round", func(ctx context.Context) error { return s.handsOn(ctx, rand.New(rand.NewPCG(s.seed, ^uint64(number)))) })
+	}
+	if s.empties && number == soakPhases-1 {
 		n := s.pick(r)
-		start(between(r, 0, length), fmt.Sprintf("emptied: node %d for good", n.id), func(ctx context.Context) error {
+		start(between(r, 0, s.length), fmt.Sprintf("emptied: node %d for good", n.id), func(ctx context.Context) error {
 			return n.alone(context.WithoutCancel(ctx), n.empty)
 		})
 	}
@@ -299,16 +302,14 @@ func (s *soak) phase(number int) {
 func (s *soak) settle(phase int) {
 	ended := time.Now()
 	limit := func() time.Duration { return soakLimit - time.Since(ended) }
-	var members []*soakNode
+	members := s.members()
 	for _, n := range s.nodes {
 		s.complain(n.running())
 		if n.isLost() {
 			s.within(limit(), fmt.Sprintf("node %d knows that it has lost its data", n.id), n.knowsItsLoss)
-		} else {
-			members = append(members, n)
 		}
 	}
-	led := s.within(limit(), "a leader that all know", func() error { return agree(members) })
+	led := s.within(limit(), "a leader that all know", func() error { return s.agree(members) })
 	for _, n := range members {
 		s.within(limit(), fmt.Sprintf("a write through node %d", n.id), func() error {
 			key := fmt.Sprintf("settled-%d-%d", phase, n.id)
@@ -321,165 +322,54 @@ func (s *soak) settle(phase int) {
 	all := s.load.acknowledged()
 	fresh := all[s.checked:]
 	s.checked = len(all)
-	if last := phase == soakPhases-1; last {
-		fresh = all
+	s.lookFor(fresh, ended)
+	s.t.Logf("phase %d: a leader after %v, writes through all after %v, %d puts read through each after %v; at most %v without a write; so far %v",
+		phase, led.Round(time.Millisecond), written.Round(time.Millisecond), len(fresh), time.Since(ended).Round(time.Millisecond),
+		s.load.acks.worstGap().Round(time.Millisecond), s.counts)
+}
+
+// members are the nodes that have their data.
+func (s *soak) members() []*soakNode {
+	var members []*soakNode
+	for _, n := range s.nodes {
+		if !n.isLost() {
+			members = append(members, n)
+		}
 	}
-	for _, n := range members {
-		s.within(limit(), fmt.Sprintf("all that is acknowledged is read through node %d", n.id), func() error {
-			return errors.Join(s.load.has(n.node, fresh, "linearizable"), s.load.counts(n.node, "linearizable"))
+	return members
+}
+
+// lookFor reads what was put, and the counters, through each member, within soakLimit
+// from a time on.
+func (s *soak) lookFor(puts []put, since time.Time) {
+	for _, n := range s.members() {
+		s.within(soakLimit-time.Since(since), fmt.Sprintf("all that is acknowledged is read through node %d", n.id), func() error {
+			return errors.Join(s.load.has(n.node, puts, "linearizable"), s.load.counts(n.node, "linearizable"))
 		})
 	}
-	s.t.Logf("phase %d: a leader after %v, writes through all after %v, %d puts read through each after %v; at most %v without a write",
-		phase, led.Round(time.Millisecond), written.Round(time.Millisecond), len(fresh), time.Since(ended).Round(time.Millisecond),
-		s.load.acks.worstGap().Round(time.Millisecond))
 }
 
 // agree wants all of them to be members of one cluster that know one leader.
-func agree(members []*soakNode) error {
+func (s *soak) agree(members []*soakNode) error {
 	views := make(map[string][]uint64)
 	leads := false
 	for _, n := range members {
-		s, err := n.status()
+		status, err := n.status()
 		switch {
 		case err != nil:
 			return fmt.Errorf("node %d: %w", n.id, err)
-		case s.Fatal != "" || s.UnknownToGroup || s.Forming || s.Joint || len(s.Members) != n.s.size:
-			return fmt.Errorf("node %d: %+v", n.id, s)
+		case status.Fatal != "" || status.UnknownToGroup || status.Forming || status.Joint || len(status.Members) != s.size:
+			return fmt.Errorf("node %d: %+v", n.id, status)
 		}
-		leads = leads || s.Role == "leader"
-		view := fmt.Sprintf("cluster %s, leader %d, term %d", s.Cluster, s.Leader, s.Term)
+		if err := s.leads(status.Term, status.Leader); err != nil {
+			s.load.fail(err)
+		}
+		leads = leads || status.Role == "leader"
+		view := fmt.Sprintf("cluster %s, leader %d, term %d", status.Cluster, status.Leader, status.Term)
 		views[view] = append(views[view], n.id)
 	}
 	if !leads || len(views) != 1 {
 		return fmt.Errorf("they know %v", views)
 	}
 	return nil
-}
-
-func (n *soakNode) knowsItsLoss() error {
-	s, err := n.status()
-	if err == nil && (!s.UnknownToGroup || s.Role != "none") {
-		err = fmt.Errorf("%+v", s)
-	}
-	return err
-}
-
-// alone does something to the process while nobody else does, or nothing if ctx
-// ends first or the node has lost its data for good.
-func (n *soakNode) alone(ctx context.Context, do func() error) error {
-	select {
-	case n.busy <- struct{}{}:
-	case <-ctx.Done():
-		return nil
-	}
-	defer func() { <-n.busy }()
-	if n.isLost() {
-		return nil
-	}
-	return do()
-}
-
-// allAlone is alone for all nodes.
-func (s *soak) allAlone(ctx context.Context, do func() error) error {
-	var held []*soakNode
-	defer func() {
-		for _, n := range held {
-			<-n.busy
-		}
-	}()
-	for _, n := range s.nodes {
-		select {
-		case n.busy <- struct{}{}:
-			held = append(held, n)
-		case <-ctx.Done():
-			return nil
-		}
-	}
-	return do()
-}
-
-// up starts a life. In every other one the node dials where it was told to, in
-// the rest where it has learned that the others are.
-func (n *soakNode) up() error {
-	n.mu.Lock()
-	straight := n.lives%2 == 0 && !n.moved
-	flags := n.flags
-	n.flags = append(slices.Clone(flags), "--advertise", n.public.address())
-	n.moved = false
-	n.lives++
-	n.mu.Unlock()
-	defer func() { n.flags = flags }()
-	if straight {
-		for _, other := range n.s.nodes {
-			if other != n {
-				n.flags = append(n.flags, "--dial", fmt.Sprintf("%d=%s", other.id, other.straight.address()))
-			}
-		}
-	}
-	fmt.Fprintf(n.history, "---- %s: life %d, %q\n", time.Now().Format(time.RFC3339Nano), n.lives, n.flags)
-	// Each life listens elsewhere. The ready line tells the public address.
-	var where string
-	err := n.startsUp(func() (err error) {
-		if where, err = unusedAddress(); err != nil {
-			return err
-		}
-		n.raftAddress = where
-		return n.tryStart()
-	})
-	if err == nil {
-		n.where.Store(&where)
-	}
-	return err
-}
-
-func (n *soakNode) down() {
-	n.where.Store(nil)
-	n.kill()
-	fmt.Fprintf(n.history, "---- %s: killed\n", time.Now().Format(time.RFC3339Nano))
-}
-
-// move takes another address for the node's lives from now on, while it is down.
-// At the old one somebody else is then.
-func (n *soakNode) move() error {
-	f, err := newFront(n.s.ctx, n.s.links, n.id, &n.where)
-	if err != nil {
-		return err
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.public.left.Store(true)
-	n.public, n.moved = f, true
-	return nil
-}
-
-func (n *soakNode) advertised() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.public.address()
-}
-
-func (n *soakNode) hasLost() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.lost = true
-}
-
-func (n *soakNode) hasFound() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.lost, n.lostUntil = false, time.Now()
-}
-
-func (n *soakNode) isLost() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.lost
-}
-
-// excused: a node without its data says that it is part of no cluster.
-func (s *soak) excused(n *node, begun time.Time, code api.Code) bool {
-	at := s.nodes[n.id-1]
-	at.mu.Lock()
-	defer at.mu.Unlock()
-	return code == api.NoCluster && (at.lost || begun.Before(at.lostUntil))
 }

@@ -14,12 +14,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 )
 
 func main() {
 	if err := command(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		out := newTeller(os.Stderr)
+		fmt.Fprintln(out, "quickstart:", err)
+		out.close(time.Second)
 		os.Exit(1)
 	}
 }
@@ -39,7 +42,12 @@ func command(arguments []string) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
-	return inDirectory(*dir, func(dir string) error { return run(ctx, os.Stdout, dir, *writes) })
+	// Whoever reads the story may go away, or read no more: the story goes on. By itself
+	// the signal of a broken pipe would end the process.
+	signal.Ignore(syscall.SIGPIPE)
+	out := newTeller(os.Stdout)
+	defer out.close(time.Second)
+	return inDirectory(*dir, func(dir string) error { return run(ctx, out, dir, *writes) })
 }
 
 // inDirectory calls f with dir, or with a temporary directory that is removed

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -30,4 +31,35 @@ func TestRunRefusesNoWrites(t *testing.T) {
 	if err := run(t.Context(), &bytes.Buffer{}, t.TempDir(), 0); err == nil {
 		t.Error("-writes 0 was taken")
 	}
+}
+
+// TestReaderGoesAway: the story is told to its end, whether its reader hangs or is gone.
+func TestReaderGoesAway(t *testing.T) {
+	for name, to := range map[string]*reader{"gone": {err: errors.New("broken pipe")}, "hanging": {hangs: make(chan struct{})}} {
+		t.Run(name, func(t *testing.T) {
+			out := newTeller(to)
+			for range 200 {
+				if n, err := out.Write([]byte("a line")); n != 6 || err != nil {
+					t.Fatal(n, err)
+				}
+			}
+			if out.close(0); to.hangs != nil {
+				close(to.hangs)
+			}
+			<-out.ended
+		})
+	}
+}
+
+// reader is one that hangs until its channel is closed, or is gone.
+type reader struct {
+	hangs chan struct{}
+	err   error
+}
+
+func (r *reader) Write(p []byte) (int, error) {
+	if r.hangs != nil {
+		<-r.hangs
+	}
+	return len(p), r.err
 }

@@ -3,6 +3,7 @@ package foreign
 import (
 	"context"
 	"log/slog"
+	"time"
 )
 
 // Line is a line for a handler of the user's.
@@ -22,6 +23,25 @@ func (l Line) Write() {
 type handler struct {
 	to  slog.Handler
 	put func(Line)
+}
+
+// Bounds of a log that nobody waits for.
+const (
+	// LinesMax is how many lines wait for a logger.
+	LinesMax = 1024
+	// LinesPatience is for how long their queue is to be waited for at an end.
+	LinesPatience = time.Second
+)
+
+// NewLogger returns a logger for which nobody waits, and the queue of its lines. They
+// are written to the one that is given by another goroutine than the one that logs
+// them, which may hold a lock. nil discards them.
+func NewLogger(to *slog.Logger) (*slog.Logger, *Queue[Line]) {
+	lines := NewQueue(LinesMax, Line.Write)
+	if to == nil {
+		return slog.New(slog.DiscardHandler), lines
+	}
+	return slog.New(NewHandler(to.Handler(), lines.Put)), lines
 }
 
 // NewHandler returns a handler that gives its lines, which are for another one, to

@@ -13,10 +13,10 @@ import (
 var qualified = regexp.MustCompile("`\\*?([A-Za-z][A-Za-z0-9]*)\\.([A-Z][A-Za-z0-9]*)[^`\n]*`")
 
 // TestDocumentsNameWhatIsThere asserts that the exported names in the prose of
-// the documents are declared: those of the modules' packages, and the methods
-// and fields of their types.
+// the documents are declared: those of the modules' packages, the methods and fields
+// of their types, and tests.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
-	public, members := make(map[string]bool), make(map[string]bool)
+	public, members := make(map[string]bool), testFunctions(t)
 	for _, importPath := range publicPackages(t) {
 		public[path.Base(importPath)] = true
 	}

@@ -33,7 +33,7 @@ var libraries = []struct {
 }{
 	{"github.com/asynkron/protoactor-go", []string{"actors/stage"}},
 	{"github.com/dgraph-io/badger", []string{"storage/badger", "examples/kv/internal/machine"}},
-	{"google.golang.org/protobuf", []string{"network", "tracing/otlp"}},
+	{"google.golang.org/protobuf", []string{"network", "storage/badger", "tracing/otlp"}},
 	{"google.golang.org/grpc", []string{"tracing/otlp", "examples"}},
 	{"go.opentelemetry.io/otel/exporters", []string{"tracing/otlp", "metrics/prometheus"}},
 	{"github.com/prometheus", []string{"metrics/prometheus"}},

@@ -33,7 +33,7 @@ func TestChangeCheckerCanFail(t *testing.T) {
 			e := entry(test.change.Term, test.change.Index)
 			e.Kind, e.Data = core.EntryConfiguration, s.configuration.Encode()
 			s.check.entry(&e, before)
-			if f := s.check.failure; f == nil && test.early || f != nil && (!test.early || f.Rule != ruleChangeEarly) {
+			if f := s.failure; f == nil && test.early || f != nil && (!test.early || f.Rule != ruleChangeEarly) {
 				t.Errorf("found: %v", f)
 			}
 		})

@@ -34,18 +34,18 @@ const (
 )
 
 // happened finds the work behind a command that is applied for the first time.
-func (c *checker) happened(l *life, e *core.Entry) *work {
+func (c *checker) happened(r *replica, e *core.Entry) *work {
 	command := decodeCommand(e.Data)
 	w := c.works[command.id]
 	switch {
 	case w == nil:
-		c.fail(rulePhantom, "%v applies command %d at %v", l, command.id, e.LogID)
+		c.fail(rulePhantom, "%v applies command %d at %v", r, command.id, e.LogID)
 	case w.index != 0:
-		c.fail(ruleWriteTwice, "%v applies command %d at %v and at %d", l, command.id, e.LogID, w.index)
+		c.fail(ruleWriteTwice, "%v applies command %d at %v and at %d", r, command.id, e.LogID, w.index)
 	case w.refused != nil:
-		c.fail(ruleRefused, "%v applies command %d at %v, its client was told: %v", l, command.id, e.LogID, w.refused)
+		c.fail(ruleRefused, "%v applies command %d at %v, its client was told: %v", r, command.id, e.LogID, w.refused)
 	case e.Index <= w.floor:
-		c.fail(ruleWriteOrder, "%v applies command %d at %v, and %d was committed when it began", l, command.id, e.LogID, w.floor)
+		c.fail(ruleWriteOrder, "%v applies command %d at %v, and %d was committed when it began", r, command.id, e.LogID, w.floor)
 	default:
 		w.index = e.Index
 	}
@@ -56,15 +56,15 @@ func (c *checker) happened(l *life, e *core.Entry) *work {
 func (c *checker) acknowledgedWrite(w *work, id core.LogID, value []byte) {
 	i := int(id.Index)
 	if i < 1 || i > len(c.history) || c.history[i-1].work != w {
-		c.fail(ruleWriteLost, "%v: command %d at %v", w.life, w.command.id, id)
+		c.fail(ruleWriteLost, "%v: command %d at %v", w.replica, w.command.id, id)
 		return
 	}
 	f := &c.history[i-1]
 	if f.id != id || !bytes.Equal(f.result, value) {
-		c.fail(ruleWriteResult, "%v: command %d at %v, with %x; the history has %v, with %x", w.life, w.command.id, id, value, f.id, f.result)
+		c.fail(ruleWriteResult, "%v: command %d at %v, with %x; the history has %v, with %x", w.replica, w.command.id, id, value, f.id, f.result)
 	}
 	if id.Index <= w.floor {
-		c.fail(ruleWriteOrder, "%v: command %d at %v, and %d was committed when it began", w.life, w.command.id, id, w.floor)
+		c.fail(ruleWriteOrder, "%v: command %d at %v, and %d was committed when it began", w.replica, w.command.id, id, w.floor)
 	}
 }
 
@@ -76,7 +76,7 @@ func (c *checker) failedWrite(w *work, err error) {
 	}
 	w.refused = err
 	if w.index != 0 {
-		c.fail(ruleRefused, "%v: command %d is in the history at %d, its client is told: %v", w.life, w.command.id, w.index, err)
+		c.fail(ruleRefused, "%v: command %d is in the history at %d, its client is told: %v", w.replica, w.command.id, w.index, err)
 	}
 }
 
@@ -100,21 +100,22 @@ func (c *checker) expected(w *work, err error) {
 	case errors.As(err, &stale) && w.isRead && w.read.LimitLag && stale.LagEntries > w.read.LagMax:
 	case errors.As(err, &notLeader), errors.As(err, &unknown), errors.As(err, &lost):
 	case errors.As(err, &fatal):
-		if !w.life.disk.failing {
-			c.fail(ruleGroupFailed, "%v: %v", w.life, err)
+		if !w.replica.disk.failing {
+			c.fail(ruleGroupFailed, "%v: %v", w.replica, err)
 		}
 	case errors.As(err, &large) && w.tooLarge:
+	case errors.Is(err, core.ErrRemoved) && (w.replica.removed || w.replica.status.Removed):
 	default:
-		c.fail(ruleBadError, "%v: %v", w.life, err)
+		c.fail(ruleBadError, "%v: %v", w.replica, err)
 	}
 }
 
 // served checks a read that succeeded: the client looks at the machine of its node
 // now.
 func (c *checker) served(w *work, index core.Index) {
-	applied := w.life.machine.state.applied.Index
+	applied := w.replica.machine.state.applied.Index
 	if applied < index {
-		c.fail(ruleReadEarly, "%v: at %d, applied is %d", w.life, index, applied)
+		c.fail(ruleReadEarly, "%v: at %d, applied is %d", w.replica, index, applied)
 	}
 	// A leader that has committed in its own term has committed all that was
 	// committed before, so the index itself lies behind it.
@@ -126,22 +127,22 @@ func (c *checker) served(w *work, index core.Index) {
 		rule = ruleTooStale
 	case actors.ReadAtLeast:
 		if index < w.read.AtLeast {
-			c.fail(ruleAtLeast, "%v: at %d, wanted is %d", w.life, index, w.read.AtLeast)
+			c.fail(ruleAtLeast, "%v: at %d, wanted is %d", w.replica, index, w.read.AtLeast)
 		}
 		return
 	}
 	if index < w.floor {
-		c.fail(rule, "%v: at %d, and %d was committed when it began (%v before, if it may be stale)", w.life, index, w.floor, w.read.StaleMax)
+		c.fail(rule, "%v: at %d, and %d was committed when it began (%v before, if it may be stale)", w.replica, index, w.floor, w.read.StaleMax)
 	}
 }
 
 // answeredAll checks that a group that stopped has answered everybody.
-func (c *checker) answeredAll(l *life) {
-	for _, w := range l.work {
+func (c *checker) answeredAll(r *replica) {
+	for _, w := range r.work {
 		if !w.completed {
-			c.fail(ruleNever, "%v stopped and left %v unanswered", l, w)
+			c.fail(ruleNever, "%v stopped and left %v unanswered", r, w)
 			return
 		}
 	}
-	c.answeredRequests(l)
+	c.answeredRequests(r)
 }

@@ -24,30 +24,30 @@ const (
 )
 
 // status compares two statuses of a life.
-func (c *checker) status(l *life, before, now *actors.Status) {
+func (c *checker) status(r *replica, before, now *actors.Status) {
 	if now.Committed < before.Committed {
-		c.fail(ruleCommitBack, "%v: from %d to %d", l, before.Committed, now.Committed)
+		c.fail(ruleCommitBack, "%v: from %d to %d", r, before.Committed, now.Committed)
 	}
 	if now.Term < before.Term {
-		c.fail(ruleTermBack, "%v: from %d to %d", l, before.Term, now.Term)
+		c.fail(ruleTermBack, "%v: from %d to %d", r, before.Term, now.Term)
 	}
 	if leads(now) && (!leads(before) || before.Term != now.Term) {
-		c.elected(l, before, now)
+		c.elected(r, before, now)
 	}
 	if now.Committed > c.committed {
-		c.commits(l, before, now)
+		c.commits(r, before, now)
 	}
 	if leads(now) {
-		c.matches(l, now)
+		c.matches(r, now)
 	}
-	if k := &now.Configuration.Configuration; leads(now) && !now.Bootstrapping && len(k.Voters) == len(c.sim.nodes) && !k.Joint() {
-		c.sim.formed = true
+	if leads(now) && c.group.isFormed(now) {
+		c.group.formed, c.group.voters = true, now.Configuration.Configuration.Voters
 	}
 }
 
 // commits checks that what a node believes to be committed is durable on a
 // quorum, which is what the word means.
-func (c *checker) commits(l *life, before, now *actors.Status) {
+func (c *checker) commits(r *replica, before, now *actors.Status) {
 	i, by := now.Committed, &now.Configuration.Configuration
 	id, ok := c.onQuorum(by, i)
 	if !ok {
@@ -55,16 +55,16 @@ func (c *checker) commits(l *life, before, now *actors.Status) {
 		id, ok = c.onQuorum(by, i)
 	}
 	if !ok {
-		c.fail(ruleCommitQuorum, "%v: index %d in term %d of %v", l, i, now.Term, now.Configuration.Configuration.String())
+		c.fail(ruleCommitQuorum, "%v: index %d in term %d of %v", r, i, now.Term, now.Configuration.Configuration.String())
 		return
 	}
 	if known, ok := c.certainID(i); ok && known != id {
 		c.fail(ruleMachineSafety, "%v and %v are both committed", known, id)
 	}
 	if leads(before) && leads(now) && before.Term == now.Term && id.Term != now.Term {
-		c.fail(ruleCommitTerm, "%v commits %v in term %d", l, id, now.Term)
+		c.fail(ruleCommitTerm, "%v commits %v in term %d", r, id, now.Term)
 	}
-	c.sim.askDeposed(now.Term)
+	c.group.askDeposed(now.Term)
 	c.committed, c.committedIn, c.committedBy = i, now.Term, *by
 	if n := len(c.advances); n > 0 && c.advances[n-1].in == now.Term {
 		c.advances[n-1].to = i
@@ -92,19 +92,19 @@ func (c *checker) committedAt(at core.Instant) core.Index {
 // matches checks what a leader believes of the others: a follower of its term
 // holds, on its disk, the same entry as the leader. A follower that is in a
 // later term, or that lost its data, has nothing to do with it.
-func (c *checker) matches(l *life, now *actors.Status) {
+func (c *checker) matches(r *replica, now *actors.Status) {
 	for i := range now.Peers {
 		p := &now.Peers[i]
 		if given := c.matched[vote{p.Identity, now.Term}]; p.Match > given {
-			c.fail(ruleForgedAck, "%v leads term %d and counts %v up to %d, which has acknowledged up to %d", l, now.Term, p.Identity, p.Match, given)
+			c.fail(ruleForgedAck, "%v leads term %d and counts %v up to %d, which has acknowledged up to %d", r, now.Term, p.Identity, p.Match, given)
 		}
-		own, ok := l.disk.at(p.Match)
-		d := c.disk(p.Identity)
-		if !ok || d == nil || d.hard.Term != now.Term || d.purged.Index >= p.Match {
+		own, ok := r.store.at(p.Match)
+		d := c.store(p.Identity)
+		if !ok || d == nil || d.hard.Term != now.Term || d.covers(p.Match) {
 			continue
 		}
 		if at, _ := d.at(p.Match); at != own {
-			c.fail(ruleMatch, "%v leads term %d and believes that %v holds %v; there is %v", l, now.Term, p.Identity, own, at)
+			c.fail(ruleMatch, "%v leads term %d and believes that %v holds %v; there is %v", r, now.Term, p.Identity, own, at)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func leads(s *actors.Status) bool { return s.Role == core.RoleLeader }
 // onQuorum returns the LogID that a quorum's disks hold at an index.
 func (c *checker) onQuorum(configuration *membership.Configuration, i core.Index) (core.LogID, bool) {
 	for _, m := range configuration.Members {
-		d := c.disk(m.Identity)
+		d := c.store(m.Identity)
 		if d == nil {
 			continue
 		}
@@ -130,15 +130,15 @@ func (c *checker) onQuorum(configuration *membership.Configuration, i core.Index
 }
 
 // heldBesides reports whether the disks of a quorum hold an entry, one disk not
-// being looked at. What a disk has purged is in its snapshot.
-func (c *checker) heldBesides(besides *disk, configuration *membership.Configuration, id core.LogID) bool {
+// being looked at.
+func (c *checker) heldBesides(besides *store, configuration *membership.Configuration, id core.LogID) bool {
 	return configuration.QuorumValue(func(voter membership.Identity) uint64 {
-		d := c.disk(voter)
+		d := c.store(voter)
 		if d == nil || d == besides {
 			return 0
 		}
 		at, _ := d.at(id.Index)
-		return truth(at == id || d.purged.Index >= id.Index)
+		return truth(at == id || d.covers(id.Index))
 	}) == 1
 }
 
@@ -146,7 +146,7 @@ func (c *checker) heldBesides(besides *disk, configuration *membership.Configura
 // node led the term in which the index was found to be committed, or has
 // acknowledged it in that term or in a later one. Whatever the disk had been asked
 // to write there was durable before either (rules 3 and 6).
-func (c *checker) counted(d *disk, i core.Index) bool {
+func (c *checker) counted(d *store, i core.Index) bool {
 	in, _ := slices.BinarySearchFunc(c.advances, i, func(a advance, i core.Index) int { return cmp.Compare(a.to, i) })
 	if in == len(c.advances) {
 		return true
@@ -164,7 +164,7 @@ func (c *checker) counted(d *disk, i core.Index) bool {
 }
 
 // durable checks entries that a durable machine is about to apply.
-func (c *checker) durable(d *disk, entries []core.Entry) {
+func (c *checker) durable(d *store, entries []core.Entry) {
 	for i := range entries {
 		id := entries[i].LogID
 		if at, _ := d.at(id.Index); at != id && d.purged.Index < id.Index {
@@ -175,41 +175,41 @@ func (c *checker) durable(d *disk, entries []core.Entry) {
 }
 
 // applied compares one applied entry with the history, or prolongs that.
-func (c *checker) applied(l *life, e *core.Entry, state *machineState, result []byte) {
-	c.sim.trace.add(traceApply, uint64(l.node.id), uint64(e.Term), uint64(e.Index), state.chain)
+func (c *checker) applied(r *replica, e *core.Entry, state *machineState, result []byte) {
+	c.sim.trace.add(traceApply, uint64(r.node.id), uint64(e.Term), uint64(e.Index), state.chain)
 	i := int(e.Index)
 	if i == len(c.history)+1 {
-		c.extend(l, e, state, result)
+		c.extend(r, e, state, result)
 		return
 	}
 	if i > len(c.history) {
-		c.fail(ruleMachineSafety, "%v applies %v, and nobody has applied %d", l, e.LogID, i-1)
+		c.fail(ruleMachineSafety, "%v applies %v, and nobody has applied %d", r, e.LogID, i-1)
 		return
 	}
 	f := &c.history[i-1]
 	if f.id != e.LogID || f.content != contentOf(e) {
-		c.fail(ruleMachineSafety, "%v applies %v where %v was applied", l, e.LogID, f.id)
+		c.fail(ruleMachineSafety, "%v applies %v where %v was applied", r, e.LogID, f.id)
 	} else if f.chain != state.chain || f.registers != state.registers {
-		c.fail(ruleMachineHash, "%v after %v", l, e.LogID)
+		c.fail(ruleMachineHash, "%v after %v", r, e.LogID)
 	}
 }
 
-func (c *checker) extend(l *life, e *core.Entry, state *machineState, result []byte) {
+func (c *checker) extend(r *replica, e *core.Entry, state *machineState, result []byte) {
 	if id, ok := c.certain[e.Index]; ok && id != e.LogID {
-		c.fail(ruleMachineSafety, "%v applies %v where %v is committed", l, e.LogID, id)
+		c.fail(ruleMachineSafety, "%v applies %v where %v is committed", r, e.LogID, id)
 	}
 	f := fact{id: e.LogID, content: contentOf(e), chain: state.chain, registers: state.registers, result: result}
 	if e.Kind == core.EntryConfiguration {
 		c.brought(e)
 	}
 	if e.Kind == core.EntryCommand {
-		f.work = c.happened(l, e)
+		f.work = c.happened(r, e)
 	}
 	c.history = append(c.history, f)
 }
 
 // snapshotCommitted checks a snapshot that became visible.
-func (c *checker) snapshotCommitted(d *disk, meta core.SnapshotMeta, content []byte) {
+func (c *checker) snapshotCommitted(d *store, meta core.SnapshotMeta, content []byte) {
 	c.snapshots++
 	c.sim.trace.add(traceDisk, uint64(d.identity.ID), uint64(meta.Term), uint64(meta.Index), meta.SizeBytes)
 	c.sim.trace.say("disk of %v: snapshot %v", d.identity, meta.LogID)
@@ -242,11 +242,11 @@ func (c *checker) state(where membership.Identity, s *machineState, content []by
 }
 
 // restored checks a state that replaces that of a machine.
-func (c *checker) restored(l *life, s *machineState, content []byte) {
+func (c *checker) restored(r *replica, s *machineState, content []byte) {
 	c.restores++
-	c.sim.trace.add(traceRestore, uint64(l.node.id), uint64(s.applied.Term), uint64(s.applied.Index))
-	c.state(l.identity(), s, content)
-	if s.applied.Index < l.machine.state.applied.Index {
-		c.fail(ruleRestoreBack, "%v: from %v to %v", l, l.machine.state.applied, s.applied)
+	c.sim.trace.add(traceRestore, uint64(r.node.id), uint64(s.applied.Term), uint64(s.applied.Index))
+	c.state(r.identity(), s, content)
+	if s.applied.Index < r.machine.state.applied.Index {
+		c.fail(ruleRestoreBack, "%v: from %v to %v", r, r.machine.state.applied, s.applied)
 	}
 }

@@ -37,21 +37,22 @@ func (c *checker) leads(term core.Term, who membership.Identity) {
 }
 
 // noticed takes a notice of an engine.
-func (c *checker) noticed(l *life, n *core.Notice) {
+func (c *checker) noticed(r *replica, n *core.Notice) {
 	if n.Kind == core.NoticeElected {
-		c.leads(n.Term, l.identity())
+		c.leads(n.Term, r.identity())
 	}
+	r.removed = r.removed || n.Kind == core.NoticeRemoved
 	// Without an index it is what somebody said who proved nothing.
 	if n.Kind == core.NoticeLostData && n.Peer == n.Known && n.Index > 0 {
-		c.fail(ruleDenied, "%v says of %v, up to %d", l, n.Peer, n.Index)
+		c.fail(ruleDenied, "%v says of %v, up to %d", r, n.Peer, n.Index)
 	}
 }
 
 // elected checks a leader of whom this is the first status in its term.
-func (c *checker) elected(l *life, before, now *actors.Status) {
-	self := l.identity()
+func (c *checker) elected(r *replica, before, now *actors.Status) {
+	self := r.identity()
 	c.leads(now.Term, self)
-	c.sim.faults.elected(l)
+	c.sim.faults.elected(r)
 	won := func(s *actors.Status) bool {
 		tally := s.Configuration.Configuration.CountVotes(func(id membership.Identity) (bool, bool) {
 			return c.votes[vote{id, now.Term}] == self, true
@@ -59,17 +60,17 @@ func (c *checker) elected(l *life, before, now *actors.Status) {
 		return tally == membership.Won
 	}
 	if !won(now) && !won(before) {
-		c.fail(ruleQuorumOfVotes, "%v (%v) leads term %d of %v", l, self, now.Term, now.Configuration.Configuration.String())
+		c.fail(ruleQuorumOfVotes, "%v (%v) leads term %d of %v", r, self, now.Term, now.Configuration.Configuration.String())
 	}
-	if id, ok := c.certainID(c.committed); ok && now.Term > c.committedIn && c.committed > l.disk.purged.Index {
-		if at, _ := l.disk.at(c.committed); at != id {
-			c.fail(ruleCompleteness, "%v leads term %d, and has %v where %v was committed in term %d", l, now.Term, at, id, c.committedIn)
+	if id, ok := c.certainID(c.committed); ok && now.Term > c.committedIn && c.committed > r.store.purged.Index {
+		if at, _ := r.store.at(c.committed); at != id {
+			c.fail(ruleCompleteness, "%v leads term %d, and has %v where %v was committed in term %d", r, now.Term, at, id, c.committedIn)
 		}
 	}
 }
 
 // hardState checks a hard state that is being written.
-func (c *checker) hardState(d *disk, o *storage.Operation) {
+func (c *checker) hardState(d *store, o *storage.Operation) {
 	h, was := o.HardState, &d.hard
 	if h.Term < was.Term {
 		c.fail(ruleTermBack, "the disk of %v: from %d to %d", d.identity, was.Term, h.Term)
@@ -96,65 +97,66 @@ func (c *checker) casts(voter membership.Identity, term core.Term, candidate mem
 }
 
 // asked checks a request for votes: the own vote is durable.
-func (c *checker) asked(l *life, m *core.VoteRequest) {
-	c.flags(l, m)
+func (c *checker) asked(r *replica, m *core.VoteRequest) {
+	c.flags(r, m)
 	if m.Pre {
 		return
 	}
-	c.voteDurable(l, m.ElectionTerm, l.identity())
-	c.keepsPromise(l, m.ElectionTerm, l.identity())
+	c.voteDurable(r, m.ElectionTerm, r.identity())
+	c.keepsPromise(r, m.ElectionTerm, r.identity())
 }
 
 // voted checks an answer to such a request.
-func (c *checker) voted(l *life, m *core.VoteResponse) {
+func (c *checker) voted(r *replica, m *core.VoteResponse) {
 	if !m.Granted {
 		return
 	}
-	if l.node.emptied {
-		c.fail(ruleEmptied, "%v grants %v a vote in term %d", l, m.To, m.ElectionTerm)
+	if r.node.emptied {
+		c.fail(ruleEmptied, "%v grants %v a vote in term %d", r, m.To, m.ElectionTerm)
 	}
-	if l.disk.hard.Cluster.IsZero() {
-		c.fail(ruleEmptyVotes, "%v grants %v a vote in term %d", l, m.To, m.ElectionTerm)
+	if r.store.hard.Cluster.IsZero() {
+		c.fail(ruleEmptyVotes, "%v grants %v a vote in term %d", r, m.To, m.ElectionTerm)
 	}
 	if m.Pre {
 		return
 	}
-	c.voteDurable(l, m.ElectionTerm, m.To)
-	c.keepsPromise(l, m.ElectionTerm, m.To)
+	c.voteDurable(r, m.ElectionTerm, m.To)
+	c.keepsPromise(r, m.ElectionTerm, m.To)
 }
 
-func (c *checker) voteDurable(l *life, term core.Term, candidate membership.Identity) {
-	c.casts(l.identity(), term, candidate)
-	h := &l.disk.hard
+func (c *checker) voteDurable(r *replica, term core.Term, candidate membership.Identity) {
+	c.casts(r.identity(), term, candidate)
+	h := &r.store.hard
 	if h.Term < term || h.Term == term && h.Vote != candidate {
-		c.fail(ruleVoteDurable, "%v votes for %v in term %d, its disk has term %d and a vote for %v", l, candidate, term, h.Term, h.Vote)
+		c.fail(ruleVoteDurable, "%v votes for %v in term %d, its disk has term %d and a vote for %v", r, candidate, term, h.Term, h.Vote)
 	}
 }
 
 // promised takes note of a promise, and checks that the disk knows it.
-func (c *checker) promised(l *life, m *core.HeartbeatResponse) {
+func (c *checker) promised(r *replica, m *core.HeartbeatResponse) {
 	if m.PromiseMillis == 0 {
 		return
 	}
 	d := time.Duration(m.PromiseMillis) * time.Millisecond
-	if l.disk.promise < d {
-		c.fail(rulePromiseHeader, "%v promises %v, its disk knows of %v", l, d, l.disk.promise)
+	if r.store.promise < d {
+		c.fail(rulePromiseHeader, "%v promises %v, its disk knows of %v", r, d, r.store.promise)
 	}
-	// The promise runs by the voter's clock, which may be fast.
-	until := c.sim.clock.now.Add(l.environment.real(d))
-	c.promises[l.identity()] = promise{m.To, m.Term, until}
+	c.promises[r.identity()] = promise{leader: m.To, term: m.Term, by: r.life, given: c.sim.clock.now, length: d}
 }
 
-func (c *checker) keepsPromise(l *life, term core.Term, candidate membership.Identity) {
-	p, ok := c.promises[l.identity()]
-	sole := l.status.Configuration.Configuration.IsSoleVoter(l.identity())
+func (c *checker) keepsPromise(r *replica, term core.Term, candidate membership.Identity) {
+	p, ok := c.promises[r.identity()]
+	sole := r.status.Configuration.Configuration.IsSoleVoter(r.identity())
 	// A vote of an earlier term may leave late: who leads that term by it cannot
 	// commit anything any more.
-	if ok && c.flagged[vote{candidate, term}] && term > p.term {
-		delete(c.promises, l.identity()) // rule 14: nothing is built on it any more
+	if !ok || term <= p.term {
 		return
 	}
-	if ok && !sole && term > p.term && p.leader != candidate && c.sim.clock.now < p.until {
-		c.fail(rulePromise, "%v votes for %v in term %d, %v before its promise to %v ends", l, candidate, term, p.until.Sub(c.sim.clock.now), p.leader)
+	if c.flagged[vote{candidate, term}] {
+		delete(c.promises, r.identity()) // rule 14: nothing is built on it any more
+		return
+	}
+	if left := p.until(r.life).Sub(c.sim.clock.now); !sole && p.leader != candidate && left > 0 {
+		c.fail(rulePromise, "%v votes for %v in term %d, %v before its promise to %v ends", r, candidate, term, left, p.leader)
 	}
 }

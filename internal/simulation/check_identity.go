@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/core"
@@ -25,10 +26,11 @@ type grant struct {
 	attempt uint64
 }
 
-// pair is a node and a beginner that asks it, and hold which attempt was asked
-// for last, and until when its grant may not be replaced.
+// pair is a node and a beginner that asks it.
 type pair struct{ by, to membership.Identity }
 
+// hold is which attempt was asked for last, and until when its grants live: at the
+// node that gave one, it may not be replaced; at the beginner they count.
 type hold struct {
 	attempt uint64
 	until   core.Instant
@@ -36,7 +38,7 @@ type hold struct {
 
 // belongs checks the cluster and the grant of a hard state that is being
 // written.
-func (c *checker) belongs(d *disk, h *core.HardState) {
+func (c *checker) belongs(d *store, h *core.HardState) {
 	was := &d.hard
 	if g := &h.Grant; !g.IsZero() {
 		c.granted[grant{d.identity, g.To, g.Attempt}] = true
@@ -61,13 +63,13 @@ func (c *checker) belongs(d *disk, h *core.HardState) {
 
 // begins checks that all have granted the attempt that stands on the disk, or
 // had before their directories were lost. A single node asks nobody.
-func (c *checker) begins(d *disk) {
+func (c *checker) begins(d *store) {
 	for _, n := range c.sim.nodes {
 		if n.id == d.identity.ID {
 			continue
 		}
 		granted := false
-		for _, other := range c.disks {
+		for _, other := range c.stores {
 			if g := d.hard.Grant; other.identity.ID == n.id && g.To == d.identity && c.granted[grant{other.identity, g.To, g.Attempt}] {
 				granted = true
 			}
@@ -78,13 +80,15 @@ func (c *checker) begins(d *disk) {
 	}
 }
 
-// asks takes note of the attempt that a beginner makes, and of its end.
+// asks takes note of the attempt that a beginner makes, and of its end. It asks for
+// grants of the whole length and counts them for less, from when it first asked: a
+// tenth less, which is more than its clock may be slow.
 func (c *checker) asks(m *core.IdentifyRequest) {
-	if m.Attempt != 0 {
-		c.attempts[m.From] = m.Attempt
-	}
-	if m.Release {
+	switch {
+	case m.Release:
 		delete(c.attempts, m.From)
+	case m.Attempt != 0 && c.attempts[m.From].attempt != m.Attempt:
+		c.attempts[m.From] = hold{m.Attempt, c.sim.clock.now.Add(millis(m.LengthMillis))}
 	}
 }
 
@@ -92,8 +96,8 @@ func (c *checker) asks(m *core.IdentifyRequest) {
 // at least as long as its clock may need for what was asked, unless it is released
 // or the same beginner asks for another attempt. That it is renewed is not looked
 // at.
-func (c *checker) askedFor(l *life, m *core.IdentifyRequest) {
-	p := pair{l.identity(), m.From}
+func (c *checker) askedFor(r *replica, m *core.IdentifyRequest) {
+	p := pair{r.identity(), m.From}
 	switch held := c.held[p]; {
 	case m.Attempt == 0:
 	case m.Release:
@@ -105,50 +109,49 @@ func (c *checker) askedFor(l *life, m *core.IdentifyRequest) {
 }
 
 // grants checks that a grant that is sent was durable. That of an attempt which
-// is over may have been released before the disk took it: nobody waits for it.
-func (c *checker) grants(l *life, m *core.IdentifyResponse) {
-	if m.Granted && c.attempts[m.To] == m.Attempt && !c.granted[grant{l.identity(), m.To, m.Attempt}] {
-		c.fail(ruleGrantDurable, "%v grants attempt %d of %v", l, m.Attempt, m.To)
+// is over may have been released, or have run out, before the disk took it: nobody
+// waits for it.
+func (c *checker) grants(r *replica, m *core.IdentifyResponse) {
+	asked := c.attempts[m.To]
+	if m.Granted && asked.attempt == m.Attempt && c.sim.clock.now < asked.until && !c.granted[grant{r.identity(), m.To, m.Attempt}] {
+		c.fail(ruleGrantDurable, "%v grants attempt %d of %v", r, m.Attempt, m.To)
 	}
 }
 
 // introduction is who may be told the cluster's id by whom.
 type introduction struct {
-	by   *life
+	by   *replica
 	term core.Term
 	to   membership.Identity
 }
 
 // introduced checks a message that tells the cluster id in the clear: it is for
 // a learner of the leader's configuration that has acknowledged nothing, or had
-// not when its transfer of a snapshot was decided on. The acknowledgement that the
-// core has from a heartbeat may make it a voter before its stream hears of it.
-func (c *checker) introduced(l *life, m core.Message) {
-	to, st := m.Head().To, &l.status
+// not when its transfer of a snapshot was decided on. Who votes has acknowledged
+// something in this term, or never was such a learner in it: the acknowledgement that
+// the core has from a heartbeat may make it a voter before its stream hears of it.
+func (c *checker) introduced(r *replica, m core.Message) {
+	to, st := m.Head().To, &r.status
 	k := &st.Configuration.Configuration
 	_, member := k.Member(to)
 	_, entries := m.(*core.AppendEntries)
 	_, chunk := m.(*core.SnapshotChunk)
+	votes := k.IsVoter(to)
+	acknowledged := slices.ContainsFunc(st.Peers, func(p core.PeerStatus) bool { return p.Identity == to && p.Match > 0 })
 	told := ""
-	if !entries && !chunk {
-		told = "in such a message"
-	}
 	switch {
+	case !entries && !chunk:
+		told = "in such a message"
 	case st.Term > m.Head().Term || !leads(st): // what a leadership has left behind
 	case !member:
 		told = "who is no member"
-	case k.IsVoter(to):
+	case votes && !acknowledged:
 		told = "who votes"
-	}
-	for i := range st.Peers {
-		if p := &st.Peers[i]; entries && p.Identity == to && p.Match > 0 && leads(st) {
-			if told = ""; c.longAcknowledged(introduction{l, st.Term, to}) {
-				told = "who has acknowledged"
-			}
-		}
+	case acknowledged && (entries || votes) && c.longAcknowledged(introduction{r, st.Term, to}):
+		told = "who has acknowledged"
 	}
 	if told != "" {
-		c.fail(ruleInTheClear, "%v tells it to %v, %s: %s", l, to, told, describe(m))
+		c.fail(ruleInTheClear, "%v tells it to %v, %s: %s", r, to, told, describe(m))
 	}
 }
 
@@ -164,5 +167,5 @@ func (c *checker) longAcknowledged(i introduction) bool {
 		since = c.sim.clock.now
 		c.ackKnown[i] = since
 	}
-	return c.sim.clock.now.Sub(since) > c.sim.plan.election
+	return c.sim.clock.now.Sub(since) > c.sim.plan.electionMax()
 }

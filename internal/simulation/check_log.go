@@ -18,7 +18,7 @@ const (
 )
 
 // writing checks an operation against the disk before it is carried out.
-func (c *checker) writing(d *disk, o *storage.Operation) {
+func (c *checker) writing(d *store, o *storage.Operation) {
 	if o.HardState != nil {
 		c.hardState(d, o)
 	}
@@ -41,7 +41,7 @@ func (c *checker) writing(d *disk, o *storage.Operation) {
 // A slow disk may have to write, in their order, the entries of an old leader and
 // their truncation by the next one, while a third has committed those entries
 // elsewhere: nobody has counted on this disk, and nothing is lost.
-func (c *checker) keepsCommitted(d *disk, from core.Index) {
+func (c *checker) keepsCommitted(d *store, from core.Index) {
 	for i := max(from, d.purged.Index+1); i <= min(d.last().Index, c.committed); i++ {
 		at, _ := d.at(i)
 		if id, ok := c.certainID(i); ok && id == at && (c.counted(d, i) || !c.heldBesides(d, &c.committedBy, id)) {
@@ -52,7 +52,7 @@ func (c *checker) keepsCommitted(d *disk, from core.Index) {
 }
 
 // wrote sees the disk after an operation.
-func (c *checker) wrote(d *disk, o *storage.Operation) {
+func (c *checker) wrote(d *store, o *storage.Operation) {
 	t := &c.sim.trace
 	t.add(traceDisk, uint64(d.identity.ID), uint64(d.hard.Term), uint64(d.hard.Vote.ID), uint64(d.purged.Index), uint64(d.last().Term), uint64(d.last().Index), uint64(d.commit))
 	if t.on() {
@@ -61,7 +61,7 @@ func (c *checker) wrote(d *disk, o *storage.Operation) {
 }
 
 // stored checks an entry that is being appended to a disk.
-func (c *checker) stored(d *disk, e *core.Entry) { c.entry(e, d.last()) }
+func (c *checker) stored(d *store, e *core.Entry) { c.entry(e, d.last()) }
 
 // entry checks that an entry is what its LogID always stood for, and that what
 // is before it is the same everywhere. By induction that is the Log Matching
@@ -85,22 +85,22 @@ func (c *checker) entry(e *core.Entry, before core.LogID) {
 }
 
 // sent checks a message that leaves a node.
-func (c *checker) sent(l *life, m core.Message) {
+func (c *checker) sent(r *replica, m core.Message) {
 	if m.Head().Introduces {
-		c.introduced(l, m)
+		c.introduced(r, m)
 	}
 	switch m := m.(type) {
 	case *core.VoteRequest:
-		c.asked(l, m)
+		c.asked(r, m)
 	case *core.VoteResponse:
-		c.voted(l, m)
+		c.voted(r, m)
 	case *core.TimeoutNow:
-		c.tells(l, m)
+		c.tells(r, m)
 	case *core.Heartbeat:
 		c.leads(m.Term, m.From)
 	case *core.HeartbeatResponse:
-		c.acknowledged(l, m.Term, m.Match)
-		c.promised(l, m)
+		c.acknowledged(r, m.Term, m.Match)
+		c.promised(r, m)
 	case *core.AppendEntries:
 		c.leads(m.Term, m.From)
 		before := m.Prev
@@ -110,24 +110,22 @@ func (c *checker) sent(l *life, m core.Message) {
 		}
 	case *core.AppendResponse:
 		if m.Success {
-			c.acknowledged(l, m.Term, m.Match)
+			c.acknowledged(r, m.Term, m.Match)
 		}
-	case *core.SnapshotChunk:
-		c.chunks++
 	case *core.IdentifyRequest:
 		c.asks(m)
 	case *core.IdentifyResponse:
-		c.grants(l, m)
+		c.grants(r, m)
 	}
 }
 
 // acknowledged checks that what an answer says is durable. An answer of a term
 // that the disk has left behind counts nowhere any more.
-func (c *checker) acknowledged(l *life, term core.Term, match core.Index) {
-	d := l.disk
+func (c *checker) acknowledged(r *replica, term core.Term, match core.Index) {
+	d := r.store
 	key := vote{d.identity, term}
 	c.matched[key] = max(c.matched[key], match)
 	if match > 0 && (d.hard.Term < term || d.hard.Term == term && d.last().Index < match) {
-		c.fail(ruleAckDurable, "%v has up to %d in term %d, its disk has term %d up to %v", l, match, term, d.hard.Term, d.last())
+		c.fail(ruleAckDurable, "%v has up to %d in term %d, its disk has term %d up to %v", r, match, term, d.hard.Term, d.last())
 	}
 }

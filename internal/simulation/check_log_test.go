@@ -13,7 +13,7 @@ func TestRemovalOfCommitted(t *testing.T) {
 	const lost, silent = true, false
 	remove := storage.Operation{Group: 1, TruncateFrom: 2}
 	acknowledge := func(s scene, term core.Term, match core.Index) {
-		s.check.sent(s.life(3), &core.AppendResponse{Header: s.head(3, 1, term), Success: true, Match: match})
+		s.check.sent(s.replica(3), &core.AppendResponse{Header: s.head(3, 1, term), Success: true, Match: match})
 	}
 	// 1.2 and 3.3 are committed in term 3, by the disks of nodes 1 and 2. Node 3
 	// led term 1, and its disk has 1.1.
@@ -86,11 +86,11 @@ func TestRemovalOfCommitted(t *testing.T) {
 			for _, e := range []core.Entry{entry(1, 1), entry(1, 2), entry(3, 3)} {
 				s.apply(1, e)
 			}
-			if f := s.check.failure; f != nil {
+			if f := s.failure; f != nil {
 				t.Fatalf("the scene is wrong: %v", f)
 			}
 			test.play(s)
-			f := s.check.failure
+			f := s.failure
 			if f != nil && f.Rule != ruleLost {
 				t.Fatalf("the play is wrong: %v", f)
 			}

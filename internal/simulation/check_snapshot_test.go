@@ -38,7 +38,7 @@ func TestDescriptionCheckersCanFail(t *testing.T) {
 			meta := core.SnapshotMeta{LogID: second.LogID, Time: test.second, Configuration: core.ConfigurationAt{LogID: first.LogID, Configuration: s.configuration}}
 			test.change(&meta)
 			s.check.describes(s.id(1), &meta)
-			if f := s.check.failure; f == nil && test.rule != "" || f != nil && f.Rule != test.rule {
+			if f := s.failure; f == nil && test.rule != "" || f != nil && f.Rule != test.rule {
 				t.Errorf("found: %v", f)
 			}
 		})

@@ -21,49 +21,50 @@ const (
 func asTransferError(err error, to **core.TransferError) bool { return errors.As(err, to) }
 
 // tells checks a TimeoutNow that leaves.
-func (c *checker) tells(l *life, m *core.TimeoutNow) {
+func (c *checker) tells(r *replica, m *core.TimeoutNow) {
 	if leader, ok := c.leaders[m.Term]; !ok || leader != m.From {
-		c.fail(ruleToldByLeader, "%v in term %d, to %v", l, m.Term, m.To)
+		c.fail(ruleToldByLeader, "%v in term %d, to %v", r, m.Term, m.To)
 	}
 	c.told[vote{m.To, m.Term}] = true
 	// The leader's own disk may lag behind its log; what it holds the target holds.
-	if d := c.disk(m.To); d != nil && d.hard.Term == m.Term && d.last().Index < l.disk.last().Index {
-		c.fail(ruleToldLog, "%v in term %d: the disk of %v ends at %v, its own at %v", l, m.Term, m.To, d.last(), l.disk.last())
+	if d := c.store(m.To); d != nil && d.hard.Term == m.Term && d.last().Index < r.store.last().Index {
+		c.fail(ruleToldLog, "%v in term %d: the disk of %v ends at %v, its own at %v", r, m.Term, m.To, d.last(), r.store.last())
 	}
 }
 
 // flags checks a request with the flag, and remembers that it has one.
-func (c *checker) flags(l *life, m *core.VoteRequest) {
+func (c *checker) flags(r *replica, m *core.VoteRequest) {
 	if !m.Transfer {
 		return
 	}
 	if m.Pre || !c.told[vote{m.From, m.ElectionTerm - 1}] {
-		c.fail(ruleFlag, "%v for term %d, pre-vote %v", l, m.ElectionTerm, m.Pre)
+		c.fail(ruleFlag, "%v for term %d, pre-vote %v", r, m.ElectionTerm, m.Pre)
 	}
 	c.flagged[vote{m.From, m.ElectionTerm}] = true
 }
 
 // flagCounts checks a vote that becomes durable within a promise to another: only a
 // flag allows it, and only where the durable term was the one before.
-func (c *checker) flagCounts(d *disk, was, now *core.HardState) {
+func (c *checker) flagCounts(d *store, was, now *core.HardState) {
 	p, ok := c.promises[d.identity]
-	if !ok || now.Vote.IsZero() || now.Term <= was.Term || now.Term <= p.term || p.leader == now.Vote || c.sim.clock.now >= p.until {
+	if !ok || now.Vote.IsZero() || now.Term <= was.Term || now.Term <= p.term || p.leader == now.Vote {
 		return
 	}
-	if (c.flagged[vote{now.Vote, now.Term}]) && was.Term != now.Term-1 {
+	alive := c.sim.clock.now < p.until(c.sim.nodes[d.identity.ID-1].life)
+	if alive && c.flagged[vote{now.Vote, now.Term}] && was.Term != now.Term-1 {
 		c.fail(ruleFlagTerm, "%v votes for %v in term %d, its disk was in term %d", d.identity, now.Vote, now.Term, was.Term)
 	}
 }
 
 // transferred checks a transfer that has succeeded: the target, or the best, leads and
 // has committed in its term.
-func (c *checker) transferred(l *life, t actors.Transfer, h actors.Handover) {
+func (c *checker) transferred(r *replica, t actors.Transfer, h actors.Handover) {
 	leader, ok := c.leaders[h.Term]
 	switch {
 	case !ok || leader.ID != h.Leader || t.To != 0 && h.Leader != t.To:
-		c.fail(ruleTransferred, "%v: to %d: node %d leads term %d, it is said; %v does", l, t.To, h.Leader, h.Term, leader)
+		c.fail(ruleTransferred, "%v: to %d: node %d leads term %d, it is said; %v does", r, t.To, h.Leader, h.Term, leader)
 	case c.committedIn < h.Term && !c.committedBySomebody(h.Term):
-		c.fail(ruleTransferred, "%v: to %d: nothing is committed in term %d", l, t.To, h.Term)
+		c.fail(ruleTransferred, "%v: to %d: nothing is committed in term %d", r, t.To, h.Term)
 	}
 }
 
@@ -83,7 +84,7 @@ func (c *checker) committedBySomebody(term core.Term) bool {
 }
 
 // notTransferred checks the error of one that has not.
-func (c *checker) notTransferred(l *life, err error) {
+func (c *checker) notTransferred(r *replica, err error) {
 	var (
 		failed    *core.TransferError
 		notLeader *core.NotLeaderError
@@ -91,23 +92,23 @@ func (c *checker) notTransferred(l *life, err error) {
 	)
 	switch {
 	case errors.As(err, &failed) && failed.Reason != 0, errors.As(err, &notLeader), errors.Is(err, core.ErrStopped):
-	case errors.As(err, &fatal) && l.disk.failing:
+	case errors.As(err, &fatal) && r.disk.failing:
 	default:
-		c.fail(ruleTransferError, "%v: %v", l, err)
+		c.fail(ruleTransferError, "%v: %v", r, err)
 	}
 }
 
-func (c *checker) electedByHand(l *life, term core.Term) {
-	if leader := c.leaders[term]; leader != l.identity() {
-		c.fail(ruleElected, "%v in term %d, which %v leads", l, term, leader)
+func (c *checker) electedByHand(r *replica, term core.Term) {
+	if leader := c.leaders[term]; leader != r.identity() {
+		c.fail(ruleElected, "%v in term %d, which %v leads", r, term, leader)
 	}
 }
 
 // answeredRequests checks that a group that stopped has answered every request.
-func (c *checker) answeredRequests(l *life) {
-	for _, q := range l.requests {
+func (c *checker) answeredRequests(r *replica) {
+	for _, q := range r.requests {
 		if !q.done {
-			c.fail(ruleNever, "%v stopped and left it unanswered %s", l, q.what)
+			c.fail(ruleNever, "%v stopped and left it unanswered %s", r, q.what)
 			return
 		}
 	}

@@ -1,21 +1,21 @@
 package simulation
 
 import (
-	"fmt"
+	"time"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
 
-// checker sees the whole cluster at once and compares what happens with one
-// history. Its first failure is final.
+// checker sees a group on all nodes at once and compares what happens with one
+// history.
 type checker struct {
-	sim     *sim
-	failure *Failure
+	sim   *sim
+	group *group
 
-	// disks are all directories that ever were, the lost ones too: what they
-	// held was promised.
-	disks []*disk
+	// stores are those of all directories that ever were, of the lost ones too:
+	// what they held was promised.
+	stores []*store
 	// leaders tells who led a term, and votes whom a voter chose in a term.
 	leaders map[core.Term]membership.Identity
 	votes   map[vote]membership.Identity
@@ -51,17 +51,15 @@ type checker struct {
 
 	// cluster is the one that there is, zero before it is begun. granted are all
 	// grants that ever stood on a disk (rule 31), held is how long the last may not
-	// be replaced, and attempts are those under way.
+	// be replaced, and attempts are those under way, until their grants have run out.
 	cluster  core.ClusterID
 	granted  map[grant]bool
 	held     map[pair]hold
-	attempts map[membership.Identity]uint64
+	attempts map[membership.Identity]hold
 	// ackKnown is since when a leader knows that a peer has acknowledged.
 	ackKnown map[introduction]core.Instant
 
 	elections, restores, snapshots int
-	forged                         int // messages of a stranger
-	chunks                         uint64
 }
 
 // vote is one incarnation in one term: its vote, or its acknowledgements.
@@ -87,7 +85,20 @@ type move struct {
 type promise struct {
 	leader membership.Identity
 	term   core.Term
-	until  core.Instant
+	// by is the life that gave it, at given, for a time on its clock.
+	by     *life
+	given  core.Instant
+	length time.Duration
+}
+
+// until is when the promise ends. Its life measures it by its own clock. A later
+// life measures its quiet period by another one, and the fastest will do: whoever
+// counts on a promise counts with that (rule 12).
+func (p *promise) until(voter *life) core.Instant {
+	if voter == p.by {
+		return p.given.Add(voter.environment.real(p.length))
+	}
+	return p.given.Add(p.length - p.length*time.Duration(voter.sim.plan.driftPercent)/100)
 }
 
 // entryFacts is what one LogID stands for, the same everywhere.
@@ -107,25 +118,20 @@ type fact struct {
 	work      *work
 }
 
-func newChecker(s *sim) *checker {
+func newChecker(g *group) *checker {
 	return &checker{
-		sim: s, told: map[vote]bool{}, flagged: map[vote]bool{}, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
-		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]uint64{},
+		sim: g.sim, group: g, told: map[vote]bool{}, flagged: map[vote]bool{}, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
+		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]hold{},
 	}
 }
 
 func (c *checker) fail(rule, format string, arguments ...any) {
-	if c.failure != nil {
-		return
-	}
-	c.failure = &Failure{Rule: rule, Detail: fmt.Sprintf(format, arguments...), At: c.sim.clock.now}
-	c.sim.trace.add(traceVerdict, 0, hashString(rule))
-	c.sim.trace.say("%v", c.failure)
+	c.sim.fail(rule, format, arguments...)
 }
 
-// disk returns the directory of an incarnation, nil if it never was.
-func (c *checker) disk(id membership.Identity) *disk {
-	for _, d := range c.disks {
+// store returns what an incarnation holds of the group, nil if it never was.
+func (c *checker) store(id membership.Identity) *store {
+	for _, d := range c.stores {
 		if d.identity == id {
 			return d
 		}
@@ -143,15 +149,13 @@ func (c *checker) certainID(i core.Index) (core.LogID, bool) {
 }
 
 // opened takes note of a directory.
-func (c *checker) opened(d *disk) {
-	if c.disk(d.identity) == nil {
-		c.disks = append(c.disks, d)
+func (c *checker) opened(d *store) {
+	if c.store(d.identity) == nil {
+		c.stores = append(c.stores, d)
 	}
 }
 
-// began and ended bracket a life.
-func (c *checker) began(l *life) {
-	l.status.Term = l.disk.hard.Term
+// began takes note of a new life.
+func (c *checker) began(r *replica) {
+	r.status.Term = r.store.hard.Term
 }
-
-func (c *checker) ended(*life) {}

@@ -14,6 +14,7 @@ import (
 // scene is a quiet cluster of three voters.
 type scene struct {
 	*sim
+	check         *checker
 	configuration membership.Configuration
 }
 
@@ -21,9 +22,10 @@ var sceneCluster = core.ClusterID{'s', 'c', 'e', 'n', 'e'}
 
 func newScene(t *testing.T) scene {
 	s := scene{sim: quiet(t)}
+	s.check = s.groups[0].check
 	s.check.cluster = sceneCluster
 	for _, n := range s.nodes {
-		n.disk.hard.Cluster = sceneCluster
+		n.disk.of(1).hard.Cluster = sceneCluster
 		s.configuration.Members = append(s.configuration.Members, membership.Member{Identity: n.disk.identity})
 		s.configuration.Voters = append(s.configuration.Voters, n.disk.identity)
 	}
@@ -46,13 +48,13 @@ func (s scene) grants(n, to int, attempt uint64) {
 func (s scene) unformed() {
 	s.check.cluster = core.ClusterID{}
 	for _, n := range s.nodes {
-		n.disk.hard.Cluster = core.ClusterID{}
+		n.disk.of(1).hard.Cluster = core.ClusterID{}
 	}
 }
 
-func (s scene) life(n int) *life { return s.nodes[n-1].life }
+func (s scene) replica(n int) *replica { return s.nodes[n-1].life.replicas[0] }
 
-func (s scene) id(n int) membership.Identity { return s.life(n).identity() }
+func (s scene) id(n int) membership.Identity { return s.replica(n).identity() }
 
 func (s scene) write(n int, operations ...storage.Operation) {
 	_ = s.nodes[n-1].disk.Write(context.Background(), &storage.Batch{Operations: operations})
@@ -63,12 +65,12 @@ func (s scene) votes(n int, term core.Term, candidate int) {
 }
 
 func (s scene) status(n int, role core.Role, term core.Term, committed core.Index) {
-	l := s.life(n)
+	r := s.replica(n)
 	now := actors.Status{}
 	now.Role, now.Term, now.Committed = role, term, committed
 	now.Configuration.Configuration = s.configuration
-	s.check.status(l, &l.status, &now)
-	l.status = now
+	s.check.status(r, &r.status, &now)
+	r.status = now
 }
 
 func (s scene) head(from, to int, term core.Term) core.Header {
@@ -76,7 +78,7 @@ func (s scene) head(from, to int, term core.Term) core.Header {
 }
 
 func (s scene) apply(n int, e core.Entry) {
-	_, _ = s.life(n).machine.Apply(context.Background(), []core.Entry{e})
+	_, _ = s.replica(n).machine.Apply(context.Background(), []core.Entry{e})
 }
 
 // TestCheckersCanFail shows each checker what it has to find, and nothing else.
@@ -84,8 +86,8 @@ func TestCheckersCanFail(t *testing.T) {
 	const follower, leader = core.RoleFollower, core.RoleLeader
 	for rule, play := range map[string]func(scene){
 		ruleElectionSafety: func(s scene) {
-			s.check.sent(s.life(1), &core.Heartbeat{Header: s.head(1, 2, 3)})
-			s.check.sent(s.life(2), &core.Heartbeat{Header: s.head(2, 1, 3)})
+			s.check.sent(s.replica(1), &core.Heartbeat{Header: s.head(1, 2, 3)})
+			s.check.sent(s.replica(2), &core.Heartbeat{Header: s.head(2, 1, 3)})
 		},
 		ruleQuorumOfVotes: func(s scene) {
 			s.votes(1, 2, 1)
@@ -97,26 +99,26 @@ func TestCheckersCanFail(t *testing.T) {
 		},
 		ruleVoteDurable: func(s scene) {
 			s.votes(1, 1, 3)
-			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), ElectionTerm: 2, Granted: true})
+			s.check.sent(s.replica(1), &core.VoteResponse{Header: s.head(1, 2, 2), ElectionTerm: 2, Granted: true})
 		},
 		ruleEmptied: func(s scene) {
 			s.nodes[0].emptied = true
-			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
+			s.check.sent(s.replica(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
 		},
 		ruleDenied: func(s scene) {
-			s.check.noticed(s.life(1), &core.Notice{Kind: core.NoticeLostData, Peer: s.id(2), Known: s.id(2), Index: 1})
+			s.check.noticed(s.replica(1), &core.Notice{Kind: core.NoticeLostData, Peer: s.id(2), Known: s.id(2), Index: 1})
 		},
 		rulePromiseHeader: func(s scene) {
-			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+			s.check.sent(s.replica(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
 		},
 		rulePromise: func(s scene) {
 			s.nodes[0].disk.promise = 1 << 40
-			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+			s.check.sent(s.replica(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
 			s.votes(1, 3, 3)
-			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 3, 3), ElectionTerm: 3, Granted: true})
+			s.check.sent(s.replica(1), &core.VoteResponse{Header: s.head(1, 3, 3), ElectionTerm: 3, Granted: true})
 		},
 		ruleToldByLeader: func(s scene) {
-			s.check.sent(s.life(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
+			s.check.sent(s.replica(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
 		},
 		ruleToldLog: func(s scene) {
 			s.votes(1, 2, 1)
@@ -124,15 +126,15 @@ func TestCheckersCanFail(t *testing.T) {
 			s.status(1, leader, 2, 0)
 			s.write(1, appends(2, 1, 2))
 			s.write(2, appends(2, 1, 1))
-			s.check.sent(s.life(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
+			s.check.sent(s.replica(1), &core.TimeoutNow{Header: s.head(1, 2, 2)})
 		},
 		ruleFlag: func(s scene) {
 			s.votes(1, 3, 1)
-			s.check.sent(s.life(1), &core.VoteRequest{Header: s.head(1, 2, 3), ElectionTerm: 3, Transfer: true})
+			s.check.sent(s.replica(1), &core.VoteRequest{Header: s.head(1, 2, 3), ElectionTerm: 3, Transfer: true})
 		},
 		ruleFlagTerm: func(s scene) {
 			s.nodes[0].disk.promise = 1 << 40
-			s.check.sent(s.life(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+			s.check.sent(s.replica(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
 			s.check.flagged[vote{s.id(3), 4}] = true
 			s.votes(1, 2, 2)
 			s.votes(1, 4, 3)
@@ -141,11 +143,11 @@ func TestCheckersCanFail(t *testing.T) {
 			s.votes(1, 2, 1)
 			s.votes(2, 2, 1)
 			s.status(1, leader, 2, 0)
-			s.check.transferred(s.life(3), actors.Transfer{To: 1}, actors.Handover{Leader: 1, Term: 2})
+			s.check.transferred(s.replica(3), actors.Transfer{To: 1}, actors.Handover{Leader: 1, Term: 2})
 		},
-		ruleTransferError: func(s scene) { s.check.notTransferred(s.life(1), context.Canceled) },
+		ruleTransferError: func(s scene) { s.check.notTransferred(s.replica(1), context.Canceled) },
 		ruleElected: func(s scene) {
-			s.check.electedByHand(s.life(1), 2)
+			s.check.electedByHand(s.replica(1), 2)
 		},
 		ruleTermBack: func(s scene) {
 			s.votes(1, 5, 1)
@@ -184,7 +186,7 @@ func TestCheckersCanFail(t *testing.T) {
 		ruleAckDurable: func(s scene) {
 			s.votes(1, 2, 2)
 			s.write(1, appends(1, 1, 2))
-			s.check.sent(s.life(1), &core.AppendResponse{Header: s.head(1, 2, 2), Success: true, Match: 3})
+			s.check.sent(s.replica(1), &core.AppendResponse{Header: s.head(1, 2, 2), Success: true, Match: 3})
 		},
 		ruleCommitBack: func(s scene) {
 			s.write(1, appends(1, 1, 2))
@@ -212,8 +214,8 @@ func TestCheckersCanFail(t *testing.T) {
 			now := actors.Status{}
 			now.Role, now.Term = leader, 2
 			now.Peers = []core.PeerStatus{{Identity: s.id(2), Match: 2}}
-			s.check.sent(s.life(2), &core.AppendResponse{Header: s.head(2, 1, 2), Success: true, Match: 2})
-			s.check.matches(s.life(1), &now)
+			s.check.sent(s.replica(2), &core.AppendResponse{Header: s.head(2, 1, 2), Success: true, Match: 2})
+			s.check.matches(s.replica(1), &now)
 		},
 		ruleForgedAck: func(s scene) {
 			s.votes(1, 2, 1)
@@ -223,7 +225,7 @@ func TestCheckersCanFail(t *testing.T) {
 			now := actors.Status{}
 			now.Role, now.Term = leader, 2
 			now.Peers = []core.PeerStatus{{Identity: s.id(2), Match: 2}}
-			s.check.matches(s.life(1), &now)
+			s.check.matches(s.replica(1), &now)
 		},
 		ruleInTheClear: func(s scene) {
 			m := &core.AppendEntries{Header: s.head(1, 2, 2), Stream: 1}
@@ -231,11 +233,11 @@ func TestCheckersCanFail(t *testing.T) {
 			s.votes(1, 2, 1)
 			s.votes(2, 2, 1)
 			s.status(1, leader, 2, 0)
-			s.check.sent(s.life(1), m)
+			s.check.sent(s.replica(1), m)
 		},
 		ruleEmptyVotes: func(s scene) {
 			s.unformed()
-			s.check.sent(s.life(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
+			s.check.sent(s.replica(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
 		},
 		ruleCluster: func(s scene) {
 			s.write(1, storage.Operation{Group: 1, HardState: &core.HardState{Cluster: core.ClusterID{1}}})
@@ -255,37 +257,37 @@ func TestCheckersCanFail(t *testing.T) {
 		},
 		ruleTwoGrants: func(s scene) {
 			s.unformed()
-			s.check.askedFor(s.life(2), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7, LengthMillis: 10_000})
+			s.check.askedFor(s.replica(2), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7, LengthMillis: 10_000})
 			s.grants(2, 1, 7)
 			s.grants(2, 3, 8)
 		},
 		ruleGrantDurable: func(s scene) {
-			s.check.sent(s.life(1), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7})
-			s.check.sent(s.life(2), &core.IdentifyResponse{Header: s.head(2, 1, 0), Attempt: 7, Granted: true})
+			s.check.sent(s.replica(1), &core.IdentifyRequest{Header: s.head(1, 2, 0), Attempt: 7, LengthMillis: 1000})
+			s.check.sent(s.replica(2), &core.IdentifyResponse{Header: s.head(2, 1, 0), Attempt: 7, Granted: true})
 		},
 		ruleMachineSafety: func(s scene) {
 			s.apply(1, entry(1, 1))
 			s.apply(2, entry(2, 1))
 		},
 		ruleMachineHash: func(s scene) {
-			s.life(2).machine.state.registers[0] = 7
+			s.replica(2).machine.state.registers[0] = 7
 			s.apply(1, entry(1, 1))
 			s.apply(2, entry(1, 1))
 		},
 		ruleDurable: func(s scene) {
-			_, _ = durableMachine{s.life(1).machine}.Apply(context.Background(), []core.Entry{entry(1, 1)})
+			_, _ = durableMachine{s.replica(1).machine}.Apply(context.Background(), []core.Entry{entry(1, 1)})
 		},
 		ruleSnapshot: func(s scene) {
 			s.apply(1, entry(1, 1))
-			state := s.life(1).machine.state
+			state := s.replica(1).machine.state
 			state.chain++
-			s.check.restored(s.life(2), &state, state.encode())
+			s.check.restored(s.replica(2), &state, state.encode())
 		},
 		ruleRestoreBack: func(s scene) {
 			s.apply(1, entry(1, 1))
-			state := s.life(1).machine.state
+			state := s.replica(1).machine.state
 			s.apply(1, entry(1, 2))
-			s.check.restored(s.life(1), &state, state.encode())
+			s.check.restored(s.replica(1), &state, state.encode())
 		},
 		rulePhantom: func(s scene) {
 			e := entry(1, 1)
@@ -332,7 +334,7 @@ func TestCheckersCanFail(t *testing.T) {
 		ruleAtLeast: func(s scene) {
 			w := s.work()
 			w.read.Mode, w.read.AtLeast = actors.ReadAtLeast, 4
-			s.life(1).machine.state.applied.Index = 5
+			s.replica(1).machine.state.applied.Index = 5
 			s.check.served(w, 3)
 		},
 		ruleReadEarly:   func(s scene) { s.check.served(s.work(), 3) },
@@ -344,8 +346,8 @@ func TestCheckersCanFail(t *testing.T) {
 			w.ends(nil)
 		},
 		ruleNever: func(s scene) {
-			s.life(1).work = append(s.life(1).work, s.work())
-			s.check.answeredAll(s.life(1))
+			s.replica(1).work = append(s.replica(1).work, s.work())
+			s.check.answeredAll(s.replica(1))
 		},
 		ruleDeadAnswers: func(s scene) {
 			w := s.work()
@@ -357,7 +359,7 @@ func TestCheckersCanFail(t *testing.T) {
 		t.Run(rule, func(t *testing.T) {
 			s := newScene(t)
 			play(s)
-			if f := s.check.failure; f == nil || f.Rule != rule {
+			if f := s.failure; f == nil || f.Rule != rule {
 				t.Errorf("found: %v", f)
 			}
 		})
@@ -365,7 +367,7 @@ func TestCheckersCanFail(t *testing.T) {
 }
 
 func (s scene) work() *work {
-	return &work{client: &client{sim: s.sim}, life: s.life(1), command: command{id: 9}, read: &actors.Read{}}
+	return &work{client: &client{group: s.groups[0]}, replica: s.replica(1), command: command{id: 9}, read: &actors.Read{}}
 }
 
 // readsBehind serves a read at 3 where 4 was committed when it began, or as long
@@ -373,6 +375,6 @@ func (s scene) work() *work {
 func (s scene) readsBehind(mode actors.ReadMode) {
 	w := s.work()
 	w.read.Mode, w.floor = mode, 4
-	s.life(1).machine.state.applied.Index = 5
+	s.replica(1).machine.state.applied.Index = 5
 	s.check.served(w, 3)
 }

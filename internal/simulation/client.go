@@ -2,8 +2,10 @@ package simulation
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
@@ -12,7 +14,7 @@ import (
 // client does one thing after the other, or a burst of them, at whatever node
 // it likes.
 type client struct {
-	sim     *sim
+	group   *group
 	number  int
 	open    int  // works that are not over
 	pending bool // the next burst is on its way
@@ -27,10 +29,10 @@ type client struct {
 	local   int
 }
 
-// work is one operation of a client at one life of a node.
+// work is one operation of a client at one replica.
 type work struct {
 	client  *client
-	life    *life
+	replica *replica
 	command command // of a write
 	key     uint8   // of a read
 	isRead  bool
@@ -65,7 +67,7 @@ func (c *client) next() {
 		return
 	}
 	c.pending = true
-	s := c.sim
+	s := c.group.sim
 	s.clock.after(s.plan.think.draw(s.clientRand), nil, c.begin)
 }
 
@@ -74,9 +76,9 @@ func (c *client) begin() {
 	if c.stopped {
 		return
 	}
-	s, r := c.sim, c.sim.clientRand
-	l := s.nodes[r.IntN(len(s.nodes))].life
-	if l == nil || l.dead || l.stopping {
+	s, r := c.group.sim, c.group.sim.clientRand
+	at := c.group.on(s.nodes[r.IntN(len(s.nodes))])
+	if at == nil || at.stopping {
 		c.next()
 		return
 	}
@@ -87,14 +89,14 @@ func (c *client) begin() {
 	c.open += n
 	finished := func(*work) { c.over() }
 	for range n {
-		if l.dead {
+		if at.dead {
 			finished(nil)
 			continue
 		}
 		if chance(r, 30) {
-			c.reads(l, c.drawRead(l), uint8(r.IntN(keys)), true, finished)
+			c.reads(at, c.drawRead(at), uint8(r.IntN(keys)), true, finished)
 		} else {
-			c.writes(l, true, finished)
+			c.writes(at, true, finished)
 		}
 	}
 }
@@ -106,35 +108,26 @@ func (c *client) over() {
 	}
 }
 
-// askDeposed lets a client read at whoever still believes to lead a term below
-// the one in which something was just committed.
-func (s *sim) askDeposed(term core.Term) {
-	for _, n := range s.nodes {
-		l := n.life
-		if l == nil || l.dead || l.stopping || l.paused || l.status.Role != core.RoleLeader || l.status.Term >= term || !chance(s.clientRand, 50) {
-			continue
-		}
-		s.clock.after(0, l, func() { s.clients[0].asksNow(l) })
-	}
-}
-
 // asksNow begins a read besides what the client does otherwise.
-func (c *client) asksNow(l *life) {
-	if !c.stopped && !l.stopping {
+func (c *client) asksNow(at *replica) {
+	if !c.stopped && !at.stopping && !at.leaving {
+		if at.status.Role == core.RoleLeader && at.status.Term < c.group.check.committedIn {
+			c.group.sim.saw(deposedAsked)
+		}
 		c.open++
-		c.reads(l, c.drawRead(l), 0, true, func(*work) { c.over() })
+		c.reads(at, c.drawRead(at), 0, true, func(*work) { c.over() })
 	}
 }
 
 // writes proposes a command.
-func (c *client) writes(l *life, impatient bool, finished func(*work)) *work {
-	s, r := c.sim, c.sim.clientRand
-	w := &work{client: c, life: l, floor: s.check.committed, finished: finished}
-	w.command = command{operation: operation(1 + r.IntN(3)), key: uint8(r.IntN(keys)), id: uint64(len(s.check.works) + 1)}
+func (c *client) writes(at *replica, impatient bool, finished func(*work)) *work {
+	s, r, check := c.group.sim, c.group.sim.clientRand, c.group.check
+	w := &work{client: c, replica: at, floor: check.committed, finished: finished}
+	w.command = command{operation: operation(1 + r.IntN(3)), key: uint8(r.IntN(keys)), id: uint64(len(check.works) + 1)}
 	if w.command.operation == operationCAS {
 		w.command.old = c.seen[w.command.key]
 	}
-	s.check.works[w.command.id] = w
+	check.works[w.command.id] = w
 	padding := 0
 	if s.plan.payload > 0 {
 		padding = r.IntN(s.plan.payload)
@@ -147,18 +140,18 @@ func (c *client) writes(l *life, impatient bool, finished func(*work)) *work {
 	if impatient {
 		p.NoForward, p.FailWithoutLeader = chance(r, 10), chance(r, 10)
 		if chance(r, 10) {
-			p.ExpectedTerm = l.status.Term + core.Term(r.IntN(2))
+			p.ExpectedTerm = at.status.Term + core.Term(r.IntN(2))
 		}
 	}
 	w.proposal = p
 	c.started(w, impatient)
-	l.group.Propose(p)
+	at.raft.Propose(p)
 	return w
 }
 
 // drawRead draws how current a read has to be.
-func (c *client) drawRead(l *life) *actors.Read {
-	s, r := c.sim, c.sim.clientRand
+func (c *client) drawRead(at *replica) *actors.Read {
+	s, r := c.group.sim, c.group.sim.clientRand
 	read := &actors.Read{}
 	switch n := r.IntN(100); {
 	case n < s.plan.leaseReads:
@@ -168,7 +161,7 @@ func (c *client) drawRead(l *life) *actors.Read {
 		read.StaleMax = pick(r, 1, 200*microsecond, 2*millisecond, s.plan.election/4, 2*s.plan.election)
 	case n < s.plan.leaseReads+s.plan.staleReads+5:
 		read.Mode = actors.ReadAtLeast
-		read.AtLeast = l.status.Committed + core.Index(r.IntN(3))
+		read.AtLeast = at.status.Committed + core.Index(r.IntN(3))
 	}
 	if chance(r, 5) {
 		read.LimitLag, read.LagMax = true, uint64(r.IntN(5))
@@ -177,25 +170,27 @@ func (c *client) drawRead(l *life) *actors.Read {
 }
 
 // reads asks for a read.
-func (c *client) reads(l *life, read *actors.Read, key uint8, impatient bool, finished func(*work)) *work {
-	w := &work{client: c, life: l, isRead: true, key: key, read: read, floor: c.sim.check.committed, finished: finished}
+func (c *client) reads(at *replica, read *actors.Read, key uint8, impatient bool, finished func(*work)) *work {
+	check := c.group.check
+	w := &work{client: c, replica: at, isRead: true, key: key, read: read, floor: check.committed, finished: finished}
 	if read.Mode == actors.ReadStale {
-		w.floor = c.sim.check.committedAt(c.sim.clock.now.Add(-l.environment.realMost(read.StaleMax)))
+		w.floor = check.committedAt(check.sim.clock.now.Add(-at.environment.realMost(read.StaleMax)))
 	}
 	read.Completed = w.mayRead
 	c.started(w, impatient)
-	l.group.ReadIndex(w.read)
+	at.raft.ReadIndex(w.read)
 	if w.completed && w.err == nil {
 		c.local++
 	}
+	w.sawRead()
 	return w
 }
 
 func (c *client) started(w *work, impatient bool) {
-	s := c.sim
-	w.life.work = append(w.life.work, w)
-	s.trace.add(traceClient, uint64(w.life.node.id), uint64(c.number), w.command.id, uint64(w.floor), 0)
-	s.trace.say("%v begins at %v, committed is %d", w, w.life, w.floor)
+	s := c.group.sim
+	w.replica.work = append(w.replica.work, w)
+	s.trace.add(traceClient, uint64(w.replica.node.id), uint64(c.group.id), uint64(c.number), w.command.id, uint64(w.floor), 0)
+	s.trace.say("%v begins at %v, committed is %d", w, w.replica, w.floor)
 	if impatient {
 		w.patience = s.clock.after(s.plan.clientPatience.draw(s.clientRand), nil, w.cancel)
 	}
@@ -207,31 +202,32 @@ func (w *work) cancel() {
 		return
 	}
 	w.cancelled = true
-	w.life.sim.trace.add(traceClient, uint64(w.life.node.id), uint64(w.client.number), w.command.id, 1)
-	w.life.sim.trace.say("%v is cancelled", w)
+	w.replica.sim.trace.add(traceClient, uint64(w.replica.node.id), uint64(w.replica.group.id), uint64(w.client.number), w.command.id, 1)
+	w.replica.sim.trace.say("%v is cancelled", w)
 	if w.isRead {
-		w.life.group.CancelRead(w.read)
+		w.replica.raft.CancelRead(w.read)
 	} else {
-		w.life.group.Cancel(w.proposal)
+		w.replica.raft.Cancel(w.proposal)
 	}
 }
 
 // wrote takes the result of a proposal.
 func (w *work) wrote(p *actors.Proposal) {
-	s := w.life.sim
+	s, check := w.replica.sim, w.replica.group.check
 	if !w.ends(p.Err) {
 		return
 	}
 	if p.Err != nil {
-		s.check.failedWrite(w, p.Err)
+		check.failedWrite(w, p.Err)
+		s.sawFailedWrite(p.Err)
 	} else {
-		s.check.acknowledgedWrite(w, p.LogID, p.Value)
+		check.acknowledgedWrite(w, p.LogID, p.Value)
 		w.client.writesDone++
 		if len(p.Value) >= 16 {
 			w.client.seen[w.command.key] = binary.LittleEndian.Uint64(p.Value[8:])
 		}
 	}
-	s.trace.add(traceClient, uint64(w.life.node.id), uint64(w.client.number), w.command.id, uint64(p.LogID.Index), 2)
+	s.trace.add(traceClient, uint64(w.replica.node.id), uint64(w.replica.group.id), uint64(w.client.number), w.command.id, uint64(p.LogID.Index), 2)
 	s.trace.say("%v: %v, %v", w, p.LogID, p.Err)
 	w.proposal = nil
 	w.finished(w)
@@ -239,40 +235,41 @@ func (w *work) wrote(p *actors.Proposal) {
 
 // mayRead takes the answer of ReadIndex and reads.
 func (w *work) mayRead(r *actors.Read) {
-	s := w.life.sim
+	s, check := w.replica.sim, w.replica.group.check
 	if !w.ends(r.Err) {
 		return
 	}
 	if r.Err != nil {
-		s.check.expected(w, r.Err)
+		check.expected(w, r.Err)
 	} else {
-		s.check.served(w, r.Index)
+		check.served(w, r.Index)
 		w.client.readsDone++
 		w.client.readsOf[w.read.Mode]++
-		w.client.seen[w.key] = w.life.machine.state.registers[w.key]
+		w.client.seen[w.key] = w.replica.machine.state.registers[w.key]
 	}
-	s.trace.add(traceClient, uint64(w.life.node.id), uint64(w.client.number), uint64(r.Index), 3)
+	s.trace.add(traceClient, uint64(w.replica.node.id), uint64(w.replica.group.id), uint64(w.client.number), uint64(r.Index), 3)
 	s.trace.say("%v: at %d, %v", w, r.Index, r.Err)
+	w.sawReadEnd()
 	w.finished(w)
 }
 
 // ends takes note that the work is over; false if it was before.
 func (w *work) ends(err error) bool {
-	s := w.life.sim
+	check := w.replica.group.check
 	if w.lost {
-		s.check.fail(ruleDeadAnswers, "%v answers %v", w.life, w)
+		check.fail(ruleDeadAnswers, "%v answers %v", w.replica, w)
 		return false
 	}
 	if w.completed {
-		s.check.fail(ruleOnce, "%v: %v", w.life, w)
+		check.fail(ruleOnce, "%v: %v", w.replica, w)
 		return false
 	}
 	w.completed, w.err = true, err
 	if w.patience != nil {
-		s.clock.cancel(w.patience)
+		w.replica.sim.clock.cancel(w.patience)
 	}
-	if i := slices.Index(w.life.work, w); i >= 0 {
-		w.life.work = slices.Delete(w.life.work, i, i+1)
+	if i := slices.Index(w.replica.work, w); i >= 0 {
+		w.replica.work = slices.Delete(w.replica.work, i, i+1)
 	}
 	return true
 }
@@ -284,7 +281,23 @@ func (w *work) abandoned() {
 	}
 	w.lost = true
 	if w.patience != nil {
-		w.life.sim.clock.cancel(w.patience)
+		w.replica.sim.clock.cancel(w.patience)
 	}
 	w.finished(w)
+}
+
+// sawFailedWrite counts what clients are told of writes that were appended.
+func (s *sim) sawFailedWrite(err error) {
+	var (
+		unknown *core.UnknownOutcomeError
+		lost    *core.LostError
+	)
+	switch {
+	case errors.As(err, &lost):
+		s.saw(proposalLost)
+	case errors.As(err, &unknown) && strings.Contains(err.Error(), "a snapshot took the place"):
+		s.saw(proposalOvertaken)
+	case errors.As(err, &unknown):
+		s.saw(outcomeUnknown)
+	}
 }

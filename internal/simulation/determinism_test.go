@@ -24,6 +24,9 @@ func TestSameSeedSameTrace(t *testing.T) {
 			n, one, other := firstDifference(first.Bytes(), second.Bytes())
 			t.Fatalf("seed %d: hashes %x and %x; the traces differ in line %d:\n%s\n%s", seed, a.Hash, b.Hash, n, one, other)
 		}
+		if a.Situations != b.Situations {
+			t.Fatalf("seed %d meets other situations when it runs again", seed)
+		}
 		if c := Run(seed, Options{System: system}); c.Hash != a.Hash {
 			t.Fatalf("seed %d: hash %x with its trace written, %x without", seed, a.Hash, c.Hash)
 		}

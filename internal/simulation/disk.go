@@ -19,9 +19,9 @@ var (
 	errCrashed    = errors.New("simulation: the process has crashed")
 )
 
-// disk is what one data directory holds: log, hard state, snapshots and the
-// durable state machine. Everything in it is durable: a write that was not
-// carried out is not in it at all. It outlives the lives of its node.
+// disk is what one data directory holds: the stores of all groups, and what is
+// kept beside them. Everything in it is durable: a write that was not carried out
+// is not in it at all. It outlives the lives of its node.
 type disk struct {
 	identity     membership.Identity
 	limits       storage.Limits
@@ -29,16 +29,8 @@ type disk struct {
 	promise      time.Duration
 	refused      string
 	peers        []storage.Peer // in the order of their identities
-	check        *checker
-
-	hard    core.HardState
-	commit  core.Index
-	purged  core.LogID
-	entries []core.Entry // from purged.Index+1 on
-	// floor is the lowest index that entries ever reached back to: a copy of it
-	// is needed to know what a purged log held.
-	snapshots []*snapshot
-	machine   machineState
+	sim          *sim
+	stores       []*store // of the groups, in their order
 
 	// budget, if tearing, is how many more operations reach the disk before the
 	// process ends.
@@ -49,11 +41,26 @@ type disk struct {
 
 var _ storage.LogStore = (*disk)(nil)
 
+// newDisk makes an empty directory.
+func (s *sim) newDisk(id core.NodeID) *disk {
+	incarnation := membership.Incarnation(s.lives.Uint64() | 1)
+	d := &disk{identity: membership.Identity{ID: id, Incarnation: incarnation}, limits: s.plan.limits, sim: s}
+	for _, g := range s.groups {
+		d.stores = append(d.stores, &store{disk: d, group: g})
+	}
+	return d
+}
+
+// of returns the store of a group.
+func (d *disk) of(group membership.GroupID) *store { return d.stores[group-1] }
+
 // open begins another life on the disk.
 func (d *disk) open() {
 	d.startCounter++
 	d.tearing, d.failing = false, false
-	d.check.opened(d)
+	for _, held := range d.stores {
+		held.group.check.opened(held)
+	}
 }
 
 // spend takes one operation of the budget, if the process is crashing.
@@ -135,30 +142,13 @@ func (d *disk) Limits() storage.Limits { return d.limits }
 // Close does nothing: the disk stays.
 func (d *disk) Close() error { return nil }
 
-func (d *disk) last() core.LogID {
-	if n := len(d.entries); n > 0 {
-		return d.entries[n-1].LogID
-	}
-	return d.purged
-}
-
-// at returns the LogID at an index, false if the log does not hold it.
-func (d *disk) at(i core.Index) (core.LogID, bool) {
-	if i <= d.purged.Index || i > d.last().Index {
-		return core.LogID{}, false
-	}
-	return d.entries[i-d.purged.Index-1].LogID, true
-}
-
-// Load returns the state of the one group that the simulator knows.
+// Load returns the state of a group.
 func (d *disk) Load(_ context.Context, group membership.GroupID) (storage.State, error) {
-	if group != 1 {
-		return storage.State{}, nil
-	}
-	s := storage.State{HardState: d.hard, Commit: d.commit, Purged: d.purged, Last: d.last()}
-	for i := range d.entries {
-		e := &d.entries[i]
-		if i == 0 || e.Term != d.entries[i-1].Term {
+	held := d.of(group)
+	s := storage.State{HardState: held.hard, Commit: held.commit, Purged: held.purged, Last: held.last()}
+	for i := range held.entries {
+		e := &held.entries[i]
+		if i == 0 || e.Term != held.entries[i-1].Term {
 			s.Terms = append(s.Terms, e.LogID)
 		}
 		if e.Kind == core.EntryConfiguration {
@@ -179,19 +169,39 @@ func (d *disk) Write(_ context.Context, batch *storage.Batch) error {
 		return d.writable()
 	}
 	if err := d.fits(batch); err != nil {
-		d.check.fail("disk: a batch over the limits", "%v", err)
+		d.sim.fail("disk: a batch over the limits", "%v", err)
 		return err
+	}
+	several := slices.ContainsFunc(batch.Operations, func(o storage.Operation) bool { return o.Group != batch.Operations[0].Group })
+	if several {
+		d.sim.saw(groupsInABatch)
 	}
 	for i := range batch.Operations {
 		if err := d.spend(); err != nil {
+			d.sawFailure(err, i > 0, several)
 			return err
 		}
-		if err := d.carryOut(&batch.Operations[i]); err != nil {
-			d.check.fail("disk: an operation that contradicts the log", "node %v: %v", d.identity, err)
+		o := &batch.Operations[i]
+		if err := d.of(o.Group).carryOut(o); err != nil {
+			d.sim.fail("disk: an operation that contradicts the log", "node %v: %v", d.identity, err)
 			return err
 		}
 	}
 	return nil
+}
+
+// sawFailure counts what became of a batch: nothing of it is there, or the first
+// part.
+func (d *disk) sawFailure(err error, part, several bool) {
+	switch {
+	case errors.Is(err, errDiskFailed):
+		d.sim.saw(failedWrite)
+	case part:
+		d.sim.saw(tornBatch)
+		if several {
+			d.sim.saw(groupsInATornBatch)
+		}
+	}
 }
 
 func (d *disk) fits(batch *storage.Batch) error {
@@ -211,58 +221,19 @@ func (d *disk) fits(batch *storage.Batch) error {
 	return nil
 }
 
-// carryOut does one operation, whole.
-func (d *disk) carryOut(o *storage.Operation) error {
-	if o.Group != 1 {
-		return fmt.Errorf("an operation for group %d", o.Group)
-	}
-	d.check.writing(d, o)
-	if o.HardState != nil {
-		d.hard = *o.HardState
-	}
-	if o.Reset.Index != 0 {
-		d.purged, d.entries = o.Reset, nil
-	}
-	if from := o.TruncateFrom; from != 0 {
-		if from <= d.purged.Index {
-			return fmt.Errorf("truncated from %d, purged up to %v", from, d.purged)
-		}
-		if from <= d.last().Index {
-			d.entries = d.entries[:from-d.purged.Index-1]
-		}
-	}
-	for i := range o.Append {
-		if want := d.last().Index + 1; o.Append[i].Index != want {
-			return fmt.Errorf("appended %v, where %d follows", o.Append[i].LogID, want)
-		}
-		d.check.stored(d, &o.Append[i])
-		d.entries = append(d.entries, o.Append[i])
-	}
-	if o.Purge.Index > d.purged.Index {
-		at, ok := d.at(o.Purge.Index)
-		if !ok || at != o.Purge {
-			return fmt.Errorf("purged up to %v, where the log has %v up to %v", o.Purge, at, d.last())
-		}
-		d.entries = append([]core.Entry(nil), d.entries[o.Purge.Index-d.purged.Index:]...)
-		d.purged = o.Purge
-	}
-	d.commit = max(d.commit, o.Commit)
-	d.check.wrote(d, o)
-	return nil
-}
-
 // Read returns copies of the entries' headers; their data is shared.
 func (d *disk) Read(_ context.Context, group membership.GroupID, first, last core.Index, bytesMax int) ([]core.Entry, error) {
 	if d.failing {
 		return nil, errDiskFailed
 	}
-	if group != 1 || first <= d.purged.Index || last > d.last().Index || last < first {
-		return nil, fmt.Errorf("%w: entries %d to %d, of %d to %d", storage.ErrNotFound, first, last, d.purged.Index+1, d.last().Index)
+	held := d.of(group)
+	if first <= held.purged.Index || last > held.last().Index || last < first {
+		return nil, fmt.Errorf("%w: entries %d to %d, of %d to %d", storage.ErrNotFound, first, last, held.purged.Index+1, held.last().Index)
 	}
 	var read []core.Entry
 	size := 0
 	for i := first; i <= last; i++ {
-		e := d.entries[i-d.purged.Index-1]
+		e := held.entries[i-held.purged.Index-1]
 		if size += e.Size(); size > bytesMax && len(read) > 0 {
 			break
 		}

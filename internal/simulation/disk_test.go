@@ -13,18 +13,19 @@ import (
 func quiet(t *testing.T) *sim {
 	t.Helper()
 	s := newSim(1, Options{})
+	s.plan.groups, s.groups = 1, s.groups[:1]
 	s.plan.nodes, s.plan.driftPercent, s.plan.stall = 3, 0, 0
 	s.plan.limits = storage.Limits{EntryBytesMax: 100, BatchBytesMax: 1000, BatchEntriesMax: 10}
-	s.nodes = nil
-	for i := range 3 {
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
+	s.newNodes()
+	for _, n := range s.nodes {
 		n.disk.open()
 		n.life = &life{sim: s, node: n, disk: n.disk, number: 1}
-		n.life.machine = &machine{life: n.life}
+		r := &replica{life: n.life, group: s.groups[0], store: n.disk.of(1)}
+		r.machine = &machine{replica: r}
+		r.witness = newWitness(r)
+		n.life.replicas = []*replica{r}
 		n.life.environment = &environment{life: n.life}
-		n.life.endpoint = &endpoint{fabric: s.fabric, life: n.life}
-		s.nodes = append(s.nodes, n)
+		n.life.endpoint = &endpoint{fabric: s.fabric, life: n.life, address: n.address}
 	}
 	return s
 }
@@ -41,7 +42,7 @@ func appends(term core.Term, first, last core.Index) storage.Operation {
 	return o
 }
 
-func write(t *testing.T, d *disk, operations ...storage.Operation) {
+func write(t *testing.T, d *store, operations ...storage.Operation) {
 	t.Helper()
 	if err := d.Write(t.Context(), &storage.Batch{Operations: operations}); err != nil {
 		t.Fatal(err)
@@ -51,7 +52,7 @@ func write(t *testing.T, d *disk, operations ...storage.Operation) {
 func TestDiskTearsABatch(t *testing.T) {
 	for budget, last := range []core.Index{2, 4, 3, 5} {
 		s := quiet(t)
-		d := s.nodes[0].disk
+		d := s.nodes[0].disk.of(1)
 		write(t, d, appends(1, 1, 2))
 		d.tearing, d.budget = true, budget
 		err := d.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{
@@ -73,7 +74,7 @@ func TestDiskTearsABatch(t *testing.T) {
 
 func TestDiskLoad(t *testing.T) {
 	s := quiet(t)
-	d := s.nodes[0].disk
+	d := s.nodes[0].disk.of(1)
 	hard := core.HardState{Term: 3, Vote: membership.Identity{ID: 2, Incarnation: 9}, Cluster: core.ClusterID{1}}
 	write(t, d, storage.Operation{Group: 1, HardState: &hard}, appends(1, 1, 2), appends(3, 3, 5))
 	d.snapshots = append(d.snapshots, &snapshot{meta: core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 2}}})
@@ -100,8 +101,8 @@ func TestDiskLoad(t *testing.T) {
 			t.Errorf("%+v: read %v, %v", c, read, err)
 		}
 	}
-	if s.check.failure != nil {
-		t.Error(s.check.failure)
+	if s.failure != nil {
+		t.Error(s.failure)
 	}
 }
 
@@ -113,22 +114,22 @@ func TestDiskRefuses(t *testing.T) {
 		"a purge beyond the end": {Group: 1, Purge: core.LogID{Term: 1, Index: 7}},
 	} {
 		s := quiet(t)
-		d := s.nodes[0].disk
+		d := s.nodes[0].disk.of(1)
 		write(t, d, appends(1, 1, 2))
-		if err := d.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{o}}); err == nil || s.check.failure == nil {
-			t.Errorf("%s: %v, %v", name, err, s.check.failure)
+		if err := d.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{o}}); err == nil || s.failure == nil {
+			t.Errorf("%s: %v, %v", name, err, s.failure)
 		}
 	}
 }
 
 func TestDiskFails(t *testing.T) {
 	s := quiet(t)
-	d := s.nodes[0].disk
+	d := s.nodes[0].disk.of(1)
 	d.failing = true
 	if err := d.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{appends(1, 1, 1)}}); !errors.Is(err, errDiskFailed) {
 		t.Errorf("written: %v", err)
 	}
-	if d.last().Index != 0 || s.check.failure != nil {
-		t.Errorf("the disk has %v, %v", d.last(), s.check.failure)
+	if d.last().Index != 0 || s.failure != nil {
+		t.Errorf("the disk has %v, %v", d.last(), s.failure)
 	}
 }

@@ -4,12 +4,13 @@
 // The actors are the real ones. What they take from outside is simulated here:
 // clock, timers, dispatcher, randomness, network, disk, state machine. The loop runs
 // one runnable actor at random. When none is left, virtual time jumps to the next
-// event. A seed draws the cluster, its limits and time-outs, the clients and the
-// faults:
+// event. A seed draws the cluster and its groups, how each of them begins, limits
+// and time-outs, the clients and the faults:
 //
-//   - partitions, also one-way, lost connections and delays;
-//   - crashes that lose all that was not yet durable, and torn writes;
-//   - slow, hung and failing disks, paused processes, an emptied directory;
+//   - partitions, also one-way, lost, stalled and slow connections;
+//   - crashes that lose all that was not yet durable, and torn batches;
+//   - slow, hung and failing disks, processes and groups that stop or stand still,
+//     nodes that move, an emptied directory;
 //   - an operator that transfers the leadership, lets nodes campaign, pauses their
 //     elections, and stops them after they have handed over; members of different
 //     priorities;
@@ -19,12 +20,17 @@
 // Clients read in every mode. The clocks of a third of the clusters differ by up to the
 // bound on drift.
 //
-// At the end all faults are repaired, and the cluster has to converge and to serve.
-// TestFormings, TestLongPromiseComesDown, TestDriftBeyondTheBound and TestSickNodeIsAhead
-// run scenarios of their own.
+// Each seed switches a random half of the faults off, and about half of the seeds have
+// a theme: things that a rare situation needs together. At the end all faults are
+// repaired, and the cluster has to converge and to serve. TestFormings,
+// TestLongPromiseComesDown, TestDriftBeyondTheBound and TestSickNodeIsAhead run scenarios
+// of their own.
 //
 // The checkers see everything at once, as no node can: all disks, all messages, and
 // all that was applied anywhere. While the run goes on, they compare it with a
 // single history, and the first contradiction ends it. The same seed gives the same
 // trace, byte for byte.
+//
+// A witness on each engine counts situations in which some rule decides. The seeds
+// that always run have to meet all of them: situations.go is the list.
 package simulation

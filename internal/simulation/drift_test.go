@@ -12,12 +12,17 @@ import (
 // runs lets the node's clock run by so many parts in a thousand too fast from now on.
 // What the node has promised ends by that clock too.
 func (e *environment) runs(drift int64) {
-	promises, id, now := e.life.sim.check.promises, e.life.identity(), e.life.sim.clock.now
-	if p, ok := promises[id]; ok {
-		p.until = now.Add(p.until.Sub(now) * time.Duration(1000+e.drift) / time.Duration(1000+drift))
+	promises, id, now := e.life.sim.groups[0].check.promises, e.life.identity(), e.life.sim.clock.now
+	left := time.Duration(0)
+	p, ok := promises[id]
+	if ok {
+		left = p.until(e.life).Sub(now) * time.Duration(1000+e.drift) / time.Duration(1000+drift)
+	}
+	e.base, e.start, e.drift = core.Instant(e.Now()), now, drift
+	if ok {
+		p.given, p.length = now, left*1000/time.Duration(1000-drift) // what e.real makes left of
 		promises[id] = p
 	}
-	e.base, e.start, e.drift = core.Instant(e.Now()), e.life.sim.clock.now, drift
 }
 
 // calm is a cluster of three without faults, formed, whose clients have stopped.
@@ -27,14 +32,15 @@ func calm(t *testing.T, seed uint64, system *stage.System, bound float64) *sim {
 	s.rebuilt(3, func() bool { return true })
 	p := &s.plan
 	p.driftPercent, p.stall, p.netDelay, p.write = 0, 0, span{20 * microsecond, millisecond}, span{10 * microsecond, millisecond}
+	p.slowDisks, p.timeoutsVary, p.beginnings[0] = 0, false, begunByOne
 	p.heartbeat = p.election / 10
 	p.group.HeartbeatInterval, p.group.ClockDriftMax = p.heartbeat, bound
 	for _, n := range s.nodes {
 		n.start()
 	}
-	s.bootstrap()
+	s.groups[0].begin()
 	if !s.until(s.clock.now.Add(s.patience()), s.serves) {
-		t.Fatalf("drift %d: the cluster is not formed: %v", seed, s.check.failure)
+		t.Fatalf("drift %d: the cluster is not formed: %v", seed, s.failure)
 	}
 	return s
 }
@@ -60,16 +66,17 @@ type deposing struct {
 func (d *deposing) run(t *testing.T, seed uint64, system *stage.System) *Failure {
 	t.Helper()
 	s := calm(t, seed, system, d.bound)
-	deposed := s.leader()
+	g := s.groups[0]
+	deposed := g.leader()
 	for _, n := range s.nodes {
 		s.fabric.slow[n.id][deposed.node.id] += d.slow * s.plan.election / 10
 	}
 	s.until(s.clock.now.Add(3*s.plan.election), func() bool { return false })
-	if s.leader() != deposed {
+	if g.leader() != deposed {
 		return nil // it went by itself
 	}
 	for _, n := range s.nodes {
-		if n.life == deposed {
+		if n.life == deposed.life {
 			n.life.environment.runs(-d.drift)
 			continue
 		}
@@ -79,23 +86,23 @@ func (d *deposing) run(t *testing.T, seed uint64, system *stage.System) *Failure
 			s.fabric.block(n.id, deposed.node.id)
 		}
 	}
-	committed := s.check.committed
+	committed := g.check.committed
 	var ask func()
 	ask = func() {
-		c := s.clients[0]
+		c := g.clients[0]
 		c.open++
 		c.reads(deposed, &actors.Read{Mode: d.mode, AtLeast: 1}, 0, true, func(*work) { c.over() })
-		s.clock.after(s.plan.election/50, deposed, ask)
+		s.clock.after(s.plan.election/50, deposed.life, ask)
 	}
-	s.clients[0].stopped = true
-	s.clock.after(0, deposed, ask)
+	g.clients[0].stopped = true
+	s.clock.after(0, deposed.life, ask)
 	s.until(s.clock.now.Add(20*s.plan.election), func() bool {
-		return s.check.committed > committed && deposed.status.Role != core.RoleLeader
+		return g.check.committed > committed && deposed.status.Role != core.RoleLeader
 	})
-	if s.check.failure == nil && s.check.committed == committed {
+	if s.failure == nil && g.check.committed == committed {
 		t.Errorf("%s: drift %d: nobody took over: %s", d.name, seed, s.summary())
 	}
-	return s.check.failure
+	return s.failure
 }
 
 // TestDriftBeyondTheBound: rule 12: where clocks differ by more than the bound, a

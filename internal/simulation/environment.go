@@ -112,9 +112,14 @@ func (l *life) lasts(kind stage.Kind) time.Duration {
 	p, r := &l.sim.plan, l.sim.delays
 	switch kind {
 	case calls.Write, calls.Keep:
+		if int(l.node.id) <= p.slowDisks {
+			return p.slowWrite.draw(r)
+		}
 		return p.write.draw(r) * time.Duration(l.node.diskSlow)
 	case calls.Read, calls.SnapshotRead:
 		return p.read.draw(r) * time.Duration(l.node.diskSlow)
+	case calls.Restore:
+		return p.restore.draw(r) * time.Duration(l.node.machineSlow)
 	case calls.SnapshotWrite:
 		return p.snapshotWrite.draw(r) * time.Duration(l.node.diskSlow)
 	}

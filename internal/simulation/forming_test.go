@@ -31,7 +31,9 @@ type forming struct {
 	scripts []*script
 	calm    core.Instant // from then on nothing goes wrong any more
 	wiped   int
-	slow    bool // a disk takes 2.5 s for each write
+	slow    bool  // a disk takes 2.5 s for each write
+	kinds   []int // of what goes wrong here
+	late    bool  // one node is asked when grants have run out
 }
 
 // script is what starts a node and calls Bootstrap until it gets nil.
@@ -62,7 +64,10 @@ func newForming(seed uint64) *forming {
 	p.heartbeat = p.election / 10
 	p.hung = 10 * p.election
 	g := &p.group
-	g.ElectionTimeout, g.HeartbeatInterval, g.HungLimit = p.election, p.heartbeat, p.hung
+	g.HeartbeatInterval, g.HungLimit = p.heartbeat, p.hung
+	// These were drawn for another time-out, and for disks that are less slow.
+	p.netDelay.high, p.read.high = min(p.netDelay.high, p.election/8), min(p.read.high, millisecond/2)
+	p.slowDisks, p.timeoutsVary = 0, false
 	f.within = pick(r, 0, 5*millisecond, 100*millisecond, 20_000*millisecond)
 	p.write = span{10 * microsecond, 5 * millisecond}
 	if chance(r, 25) {
@@ -76,6 +81,9 @@ func newForming(seed uint64) *forming {
 			}
 		}
 	}
+	// As with faults, a random half of the kinds comes often.
+	f.kinds = r.Perm(troubleKinds)[:troubleKinds/2]
+	f.late = !f.slow && p.nodes > 1 && chance(r, 20)
 	f.list = s.members()
 	f.calm = s.clock.now.Add(time.Millisecond)
 	return f
@@ -89,16 +97,20 @@ func (f *forming) run() error {
 			forming: f, node: n, ask: pick(r, s.plan.election, 3_000*millisecond, 30_000*millisecond, time.Hour), twice: chance(r, 20),
 			pause: pick(r, 10*millisecond, 300*millisecond, 3_000*millisecond),
 		}
-		if chance(r, 25) {
+		switch {
+		case f.late:
+			c.ask = time.Hour
+		case chance(r, 40):
 			c.patience = pick(r, 500*millisecond, 5_000*millisecond, 12_000*millisecond)
-			if f.slow { // whoever waits for less than some writes gets nowhere
-				c.patience = 30_000 * millisecond
-			}
 		}
 		f.scripts = append(f.scripts, c)
 		s.clock.after(millisecond+span{0, f.within}.draw(r), nil, c.start)
 	}
-	if chance(r, 70) {
+	switch {
+	case f.late:
+		f.calm = s.clock.now.Add(f.within + 60_000*millisecond)
+		f.lateAnswers(s.nodes[r.IntN(len(s.nodes))])
+	case chance(r, 70):
 		f.calm = s.clock.now.Add(f.within + span{0, pick(r, 500*millisecond, 5_000*millisecond, 40_000*millisecond)}.draw(r))
 		f.trouble(pick(r, 20*millisecond, 200*millisecond, 2_000*millisecond))
 	}
@@ -106,8 +118,8 @@ func (f *forming) run() error {
 	limit := f.calm.Add(30 * time.Minute)
 	formed := s.until(limit, f.formed)
 	switch {
-	case s.check.failure != nil:
-		return s.check.failure
+	case s.failure != nil:
+		return s.failure
 	case !formed:
 		return fmt.Errorf("is not formed %v after all had healed: %s%s", limit.Sub(f.calm), s.summary(), f.waits())
 	}
@@ -135,17 +147,21 @@ func (c *script) call(l *life) {
 	s := c.forming.sim
 	ended := false
 	c.open++
-	cancel := l.group.Bootstrap(c.forming.list, c.ask, func(err error) {
+	cancel := l.replicas[0].raft.Bootstrap(c.forming.list, c.ask, func(err error) {
 		s.trace.say("%v: bootstrap ends with %v", l, err)
 		if ended {
-			s.check.fail("forming: a call ended twice", "%v", l)
+			s.fail("forming: a call ended twice", "%v", l)
 		}
 		ended = true
 		c.open--
 		c.ends(l, err)
 	})
 	if c.patience > 0 {
-		s.clock.after(c.patience, l, func() {
+		patience := c.patience
+		if c.forming.slow && s.clock.now >= c.forming.calm { // who waits for less than some writes gets nowhere
+			patience = 30_000 * millisecond
+		}
+		s.clock.after(patience, l, func() {
 			if !ended {
 				cancel()
 			}
@@ -186,26 +202,50 @@ func (f *forming) trouble(every time.Duration) {
 	})
 }
 
+// lateAnswers lets what is asked of one node arrive about when the attempt runs out: it
+// answers in another one, and before it hears of that.
+func (f *forming) lateAnswers(n *node) {
+	s, r := f.sim, f.rand
+	for _, other := range s.nodes {
+		if other != n {
+			d := span{5_000 * millisecond, 25_000 * millisecond}.draw(r)
+			s.fabric.slow[other.id][n.id] += d
+			s.faults.duringFor(f.calm.Sub(s.clock.now), func() { s.fabric.slow[other.id][n.id] -= d })
+		}
+	}
+}
+
+// The kinds of trouble.
+const (
+	troubleCrash = iota
+	troubleWipe
+	troubleLoss
+	troubleBlock
+	troubleLate
+	troubleDisk
+	troubleKinds
+)
+
 func (f *forming) oneTrouble(n, other *node) {
 	s, r := f.sim, f.rand
 	lasts := span{0, pick(r, 50*millisecond, 1_000*millisecond, 12_000*millisecond)}.draw(r)
-	switch r.IntN(6) {
-	case 0:
+	switch f.kinds[r.IntN(len(f.kinds))] {
+	case troubleCrash:
 		f.crash(n, lasts)
-	case 1:
+	case troubleWipe:
 		f.wipe(n, lasts)
-	case 2:
+	case troubleLoss:
 		s.fabric.lose(n.id, other.id, 0)
-	case 3:
+	case troubleBlock:
 		if n != other {
 			s.fabric.block(n.id, other.id)
 			s.faults.duringFor(lasts, func() { s.fabric.unblock(n.id, other.id) })
 		}
-	case 4:
+	case troubleLate:
 		// Answers come late: behind a release, or when the grant has run out.
 		s.fabric.slow[n.id][other.id] += lasts
 		s.faults.duringFor(lasts, func() { s.fabric.slow[n.id][other.id] -= lasts })
-	case 5:
+	case troubleDisk:
 		n.diskHangs = s.clock.now.Add(lasts)
 	}
 }
@@ -228,10 +268,11 @@ func (f *forming) crash(n *node, lasts time.Duration) bool {
 // loses more has to be replaced.
 func (f *forming) wipe(n *node, lasts time.Duration) {
 	s := f.sim
-	if !n.disk.hard.Cluster.IsZero() || !f.crash(n, lasts) || !n.disk.hard.Cluster.IsZero() {
+	if !n.disk.of(1).hard.Cluster.IsZero() || !f.crash(n, lasts) || !n.disk.of(1).hard.Cluster.IsZero() {
 		return
 	}
 	n.disk = s.newDisk(n.id)
+	n.member = n.disk.identity
 	f.scripts[n.id-1].wiped = true
 	f.wiped++
 	s.trace.say("n%d is wiped, and is now %v", n.id, n.disk.identity)
@@ -251,7 +292,7 @@ func (f *forming) heal() {
 // more.
 func (f *forming) formed() bool {
 	s := f.sim
-	if !s.formed || s.clock.now < f.calm {
+	if !s.formed() || s.clock.now < f.calm {
 		return false
 	}
 	for i, n := range s.nodes {
@@ -259,8 +300,9 @@ func (f *forming) formed() bool {
 		if l == nil || l.dead || !f.scripts[i].in || f.scripts[i].open > 0 {
 			return false
 		}
-		k := &l.status.Configuration.Configuration
-		if l.status.Bootstrapping || l.status.Cluster != s.check.cluster || len(k.Voters) != len(s.nodes) || !k.IsVoter(l.identity()) {
+		r := l.replicas[0]
+		k := &r.status.Configuration.Configuration
+		if r.status.Bootstrapping || r.status.Cluster != s.groups[0].check.cluster || len(k.Voters) != len(s.nodes) || !k.IsVoter(r.identity()) {
 			return false
 		}
 	}
@@ -272,7 +314,7 @@ func (f *forming) waits() string {
 	text := ""
 	for i, n := range f.sim.nodes {
 		if l := n.life; l != nil && !l.dead {
-			text += fmt.Sprintf("\n\tn%d in %v, %d calls open, cluster %v, grant %+v, waits for %v", n.id, f.scripts[i].in, f.scripts[i].open, l.status.Cluster, n.disk.hard.Grant, l.group.Status().WaitsFor)
+			text += fmt.Sprintf("\n\tn%d in %v, %d calls open, cluster %v, grant %+v, waits for %v", n.id, f.scripts[i].in, f.scripts[i].open, l.replicas[0].status.Cluster, n.disk.of(1).hard.Grant, l.replicas[0].raft.Status().WaitsFor)
 		}
 	}
 	return text

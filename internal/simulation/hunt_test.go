@@ -31,7 +31,7 @@ func (m *mutant) hunt(t *testing.T, root, dir string) (caught string, err error)
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("does not build: %w\n%s", err, output)
 	}
-	run := exec.CommandContext(t.Context(), binary, "-test.run", "^"+test+"$", "-test.v", "-test.timeout", "2m")
+	run := exec.CommandContext(t.Context(), binary, "-test.run", "^"+test+"$", "-test.v", "-test.timeout", "10m")
 	run.Dir = filepath.Join(root, filepath.FromSlash(folder))
 	output, err := run.CombinedOutput()
 	if err == nil {

@@ -124,10 +124,10 @@ func (s *machineState) filler(size int) []byte {
 	return b
 }
 
-// machine is the state machine of one life.
+// machine is the state machine of one replica.
 type machine struct {
-	life  *life
-	state machineState
+	replica *replica
+	state   machineState
 	// restores counts the restores that have ended.
 	restores int
 }
@@ -144,8 +144,8 @@ type durableMachine struct{ *machine }
 func (m durableMachine) Applied() (core.LogID, error) { return m.state.applied, nil }
 
 func (m durableMachine) Apply(ctx context.Context, entries []core.Entry) ([][]byte, error) {
-	d := m.life.disk
-	m.life.sim.check.durable(d, entries)
+	d := m.replica.store
+	m.replica.group.check.durable(d, entries)
 	if err := d.spend(); err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (m durableMachine) Apply(ctx context.Context, entries []core.Entry) ([][]by
 }
 
 func (m durableMachine) Restore(ctx context.Context, r io.Reader) error {
-	d := m.life.disk
+	d := m.replica.store
 	if err := d.spend(); err != nil {
 		return err
 	}
@@ -169,16 +169,16 @@ func (m *machine) Apply(_ context.Context, entries []core.Entry) ([][]byte, erro
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != m.state.applied.Index+1 {
-			m.life.sim.check.fail("state machine: an entry twice, or a hole", "%v applies %v after %v", m.life, e.LogID, m.state.applied)
+			m.replica.group.check.fail("state machine: an entry twice, or a hole", "%v applies %v after %v", m.replica, e.LogID, m.state.applied)
 		}
 		results[i] = m.state.apply(e)
-		m.life.sim.check.applied(m.life, e, &m.state, results[i])
+		m.replica.group.check.applied(m.replica, e, &m.state, results[i])
 	}
 	return results, nil
 }
 
 func (m *machine) View() (storage.SnapshotView, error) {
-	return &view{m.state, m.life.sim.plan.fillerBytes}, nil
+	return &view{m.state, m.replica.sim.plan.fillerBytes}, nil
 }
 
 func (m *machine) Restore(_ context.Context, r io.Reader) error {
@@ -190,7 +190,7 @@ func (m *machine) Restore(_ context.Context, r io.Reader) error {
 		return errors.New("simulation: a snapshot is too short")
 	}
 	s := decodeMachineState(content)
-	m.life.sim.check.restored(m.life, &s, content)
+	m.replica.group.check.restored(m.replica, &s, content)
 	m.state = s
 	m.restores++
 	return nil

@@ -70,6 +70,8 @@ func digest(m core.Message) uint64 {
 		values(18, m.ID, uint64(m.Target))
 	case *core.TransferResponse:
 		values(19, m.ID, uint64(m.Reason), uint64(m.Target), uint64(m.Leader), uint64(m.LeaderTerm), truth(m.Sent))
+	case *core.ChangeRequest, *core.ChangeResponse, *core.Removed:
+		d = hashChange(d, m)
 	default:
 		panic(fmt.Sprintf("simulation: unknown message %T", m))
 	}

@@ -429,7 +429,7 @@ var mutants = []mutant{
 	{
 		"stale bound from the local clock only", "rule 26", "actors/apply_actor.go",
 		"a.readable.isCurrent(b.since)",
-		"a.readable.isCurrent(instant(a.env))",
+		"a.readable.isCurrent(instant(a.Env))",
 		bySeeds,
 	},
 	{
@@ -446,8 +446,8 @@ var mutants = []mutant{
 	},
 	{
 		"a lease shown until its end was told", "rule 12", "actors/core_actor.go",
-		"\tc.readable.show(c.engine.Readable())\n\tc.execute()\n}",
-		"\tc.execute()\n\tc.readable.show(c.engine.Readable())\n}",
+		"\tc.readable.show(c.engine.Readable())\n\tc.showLeading()\n\tc.execute(ev)\n}",
+		"\tc.showLeading()\n\tc.execute(ev)\n\tc.readable.show(c.engine.Readable())\n}",
 		"./actors TestShownBeforeItIsTold",
 	},
 	{
@@ -505,9 +505,9 @@ var mutants = []mutant{
 		"./core TestQuietPeriodAndSoleVoter",
 	},
 	{
-		"a change before a commit in the own term", "rule 21", "core/bootstrap.go",
-		"at.Index > e.commit || e.commit < e.leaderState.first {\n\t\treturn\n",
-		"at.Index > e.commit {\n\t\treturn\n",
+		"a change before a commit in the own term", "rule 21", "core/change_order.go",
+		"latest().Index <= e.commit && e.commit >= e.leaderState.first && e",
+		"latest().Index <= e.commit && e",
 		"./core TestChangeWaitsForTheOwnTerm",
 	},
 	{
@@ -605,6 +605,18 @@ var mutants = []mutant{
 		"if m.Header.Term == e.hard.Term {",
 		"if m.Header.Term != 0 {",
 		"./core TestReadIndexOfAnotherTerm",
+	},
+	{
+		"the file that a batch has begun is not synced", "rule 8", "storage/badger/wal.go",
+		"if err := w.follow(); err != nil {\n\t\treturn err\n\t}\n\treturn w.flush()",
+		"return w.flush()",
+		"./storage/badger TestSyncTakesTheWrite",
+	},
+	{
+		"what a failed process left is believed", "rule 8", "storage/badger/verify.go",
+		"for id := range found.wals {",
+		"for id := range numbered(nil) {",
+		"./storage/badger TestRefusedWriteIsNotBelieved",
 	},
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // nodesMax is the largest cluster, with nodes from 1 to nodesMax.
-const nodesMax = 5
+const nodesMax = 7
 
 // Causes of a lost connection.
 var (
@@ -46,6 +46,7 @@ type connection struct {
 	dialer   *endpoint
 	acceptor *endpoint // nil while it is being made
 	target   core.NodeID
+	address  string // that is dialled
 	up       bool
 	// closing: nothing new gets through. The dialer knows it when it has read
 	// what was under way, and sends into the void until then.
@@ -61,15 +62,16 @@ type pipe struct {
 	event      *event // delivers the first flight, nil if there is none or it waits
 	waits      bool   // for the link to be unblocked
 	stalled    bool   // nothing moves in it for a while, whatever moves beside it
-	// proved is the cluster that its sender has proved to know, as far as the
-	// receiver has read.
-	proved core.ClusterID
+	// proved are the clusters that its sender has proved to know, of each group,
+	// as far as the receiver has read.
+	proved clusters
 }
 
-// flight is a message under way, or a proof. Without either it is the end of
-// the connection.
+// flight is a message under way, or the proof of a group. Without either it is
+// the end of the connection.
 type flight struct {
 	message core.Message
+	group   membership.GroupID
 	proof   core.ClusterID
 	digest  uint64
 	at      core.Instant // not before
@@ -77,46 +79,31 @@ type flight struct {
 
 // endpoint is the network of one life, or of a squatter.
 type endpoint struct {
-	fabric    *fabric
-	life      *life // nil: a squatter's
-	local     network.Local
-	handler   network.Handler
-	closed    bool
-	addresses [nodesMax + 1]string
-	out, in   [nodesMax + 1][core.Classes + 1]*connection
-	reported  [nodesMax + 1][core.Classes + 1]bool
-	redial    [nodesMax + 1][core.Classes + 1]core.Instant
-	// cluster is that of SetCluster, known what was proved of others.
-	cluster core.ClusterID
-	known   map[membership.Identity]network.Peer
-	sent    [nodesMax + 1][core.Classes + 1]uint64
+	fabric   *fabric
+	life     *life // nil: a squatter's
+	local    network.Local
+	handler  network.Handler
+	closed   bool
+	address  string
+	places   [nodesMax + 1]place
+	out, in  [nodesMax + 1][core.Classes + 1]*connection
+	reported [nodesMax + 1][core.Classes + 1]bool
+	redial   [nodesMax + 1][core.Classes + 1]core.Instant
+	clusters clusters // of SetCluster
+	sent     [nodesMax + 1][core.Classes + 1]uint64
 }
 
 var _ network.Network = (*endpoint)(nil)
 
 func (n *endpoint) Start(local network.Local, known []network.Peer, h network.Handler) error {
-	n.local, n.handler, n.known = local, h, map[membership.Identity]network.Peer{}
+	n.local, n.handler = local, h
 	for _, p := range known {
-		n.known[p.Identity] = p
+		n.places[p.ID].who, n.places[p.ID].learned = p.Local, p.Address
 	}
 	return nil
 }
 
-func (n *endpoint) Address() string { return address(n.life.node.id) }
-
-func address(id core.NodeID) string { return "node-" + string(rune('0'+id)) }
-
-func (n *endpoint) SetAddress(node membership.NodeID, address string) {
-	if node < 1 || node > nodesMax || n.addresses[node] == address {
-		return
-	}
-	n.addresses[node] = address
-	for class := range n.out[node] {
-		if c := n.out[node][class]; c != nil {
-			c.abort(errReset)
-		}
-	}
-}
+func (n *endpoint) Address() string { return n.address }
 
 // Send hands m to the connection that it belongs on.
 func (n *endpoint) Send(m core.Message) bool {
@@ -127,15 +114,15 @@ func (n *endpoint) Send(m core.Message) bool {
 	}
 	stranger := h.To.ID == strangerID && m.Response()
 	if h.From != n.local.Identity || h.To.ID < 1 || h.To.ID > nodesMax && !stranger || h.To.ID == n.local.ID {
-		s.check.fail("network: a message that nobody may send", "%v sends %T from %v to %v", n.life, m, h.From, h.To)
+		s.fail("network: a message that nobody may send", "%v sends %T from %v to %v", n.life, m, h.From, h.To)
 		return false
 	}
 	d := digest(m)
-	s.check.sent(n.life, m)
+	n.life.replicas[h.Group-1].sent(m)
 	ok := !stranger && n.send(m, d)
-	sent := uint64(0)
-	if ok {
-		sent = 1
+	sent := truth(ok)
+	if !ok {
+		n.life.replicas[h.Group-1].witness.loses(m)
 	}
 	s.trace.add(traceSend, uint64(n.local.ID), uint64(h.To.ID), uint64(h.Term), d, sent)
 	if s.trace.on() {
@@ -152,7 +139,7 @@ func (n *endpoint) send(m core.Message, d uint64) bool {
 	}
 	c := n.out[to][class]
 	if c == nil {
-		if n.addresses[to] == "" || n.fabric.sim.clock.now < n.redial[to][class] {
+		if n.places[to].next() == "" || n.fabric.sim.clock.now < n.redial[to][class] {
 			return false
 		}
 		c = n.dial(to, class)
@@ -169,7 +156,7 @@ func (n *endpoint) send(m core.Message, d uint64) bool {
 }
 
 func (n *endpoint) dial(to core.NodeID, class core.Class) *connection {
-	c := &connection{fabric: n.fabric, class: class, dialer: n, target: to}
+	c := &connection{fabric: n.fabric, class: class, dialer: n, target: to, address: n.places[to].next()}
 	c.forth = pipe{connection: c, from: n.local.ID, to: to}
 	c.back = pipe{connection: c, from: to, to: n.local.ID}
 	n.out[to][class] = c
@@ -188,20 +175,16 @@ func (c *connection) reach() {
 		f.sim.clock.after(f.sim.plan.election, c.dialer.life, func() { c.abort(errTimeout) })
 		return
 	}
-	c.acceptor = f.at(to)
-	if c.acceptor == nil {
+	at := f.at(c.address)
+	switch {
+	case at == nil:
 		c.abort(errRefused)
-		return
+	case at.local.ID != to:
+		c.abort(&network.WrongPeerError{Address: c.address, Want: to, Got: at.local.ID})
+	default:
+		c.acceptor = at
+		f.sim.clock.after(f.delay(to, from), at.life, c.establish)
 	}
-	f.sim.clock.after(f.delay(to, from), c.acceptor.life, c.establish)
-}
-
-// at returns who listens at a node's address, nil if nobody does.
-func (f *fabric) at(to core.NodeID) *endpoint {
-	if l := f.sim.nodes[to-1].life; l != nil && !l.dead && !l.endpoint.closed && l.endpoint.handler != nil {
-		return l.endpoint
-	}
-	return f.squatters[to]
 }
 
 // establish is the second half: both sides know each other.
@@ -241,6 +224,7 @@ func (c *connection) abort(cause error) {
 		return
 	}
 	n.redial[c.target][c.class] = c.fabric.sim.clock.now.Add(redialAfter)
+	n.places[c.target].turn++
 	if n.reported[c.target][c.class] {
 		return
 	}
@@ -266,9 +250,10 @@ func (c *connection) close() {
 	c.back.append(flight{})
 }
 
-// push takes a message, unless the window is full.
+// push takes a message, unless the window is full, which all groups share.
 func (p *pipe) push(m core.Message, d uint64) bool {
-	if len(p.flights) >= p.connection.fabric.sim.plan.netWindow {
+	s := p.connection.fabric.sim
+	if len(p.flights) >= s.plan.netWindow*len(s.groups) {
 		return false
 	}
 	p.append(flight{message: m, digest: d})
@@ -321,23 +306,31 @@ func (p *pipe) deliver(receiver *endpoint) {
 	}
 	s := c.fabric.sim
 	if f.message == nil {
-		p.proved = f.proof
+		p.proved[f.group] = f.proof
 		s.trace.add(traceConnection, uint64(p.from), uint64(p.to), uint64(c.class), 3)
 		receiver.learn(c)
+		receiver.takeHints(c)
 		return
 	}
 	c.other(receiver).sent[p.to][c.class] += uint64(network.SizeBytes(f.message))
 	if digest(f.message) != f.digest {
-		s.check.fail("network: a message was changed after it was sent", "from n%d to n%d: %s", p.from, p.to, describe(f.message))
+		s.fail("network: a message was changed after it was sent", "from n%d to n%d: %s", p.from, p.to, describe(f.message))
 	}
 	s.trace.add(traceDeliver, uint64(p.to), uint64(p.from), f.digest)
 	if s.trace.on() {
 		s.trace.say("from n%d: %s", p.from, describe(f.message))
 	}
 	if m, ok := f.message.(*core.IdentifyRequest); ok && receiver.life != nil {
-		s.check.askedFor(receiver.life, m)
+		r := receiver.life.replicas[m.Group-1]
+		r.group.check.askedFor(r, m)
 	}
-	receiver.handler.Receive(c.other(receiver).local.Identity, p.received(receiver, f.message))
+	m := p.received(receiver, f.message)
+	if c.other(receiver).life == nil {
+		s.saw(squatterAnswers)
+	} else if receiver.life != nil && !m.Head().Cluster.IsZero() {
+		receiver.life.replicas[m.Head().Group-1].witness.delivered(m)
+	}
+	receiver.handler.Receive(c.other(receiver).local.Identity, m)
 }
 
 func (p *pipe) clear() {
@@ -345,12 +338,27 @@ func (p *pipe) clear() {
 		p.connection.fabric.sim.clock.cancel(p.event)
 		p.event = nil
 	}
+	p.lose(p.flights)
 	p.flights, p.waits = nil, false
+}
+
+// lose takes note of what will not arrive.
+func (p *pipe) lose(flights []flight) {
+	sender := p.connection.dialer
+	if p == &p.connection.back {
+		sender = p.connection.acceptor
+	}
+	for i := range flights {
+		if m := flights[i].message; m != nil && sender.life != nil {
+			sender.life.replicas[m.Head().Group-1].witness.loses(m)
+		}
+	}
 }
 
 // cut loses all but a random number of the first flights.
 func (p *pipe) cut() {
 	n := p.connection.fabric.rand.IntN(len(p.flights) + 1)
+	p.lose(p.flights[n:])
 	p.flights = p.flights[:n]
 	if n == 0 {
 		p.clear()

@@ -241,7 +241,7 @@ func TestNetworkNoticesChangedMessages(t *testing.T) {
 	one.endpoint.Send(m)
 	m.Commit = 7
 	s.play()
-	if s.check.failure == nil {
+	if s.failure == nil {
 		t.Error("a message was changed under way, and nobody noticed")
 	}
 }

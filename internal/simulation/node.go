@@ -1,26 +1,29 @@
 package simulation
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/storage"
 )
 
 // node is one machine of the cluster: it keeps a disk over its lives.
 type node struct {
-	sim  *sim
-	id   core.NodeID
-	disk *disk
-	life *life // nil or dead while it is down
+	sim *sim
+	id  core.NodeID
+	// address is where it listens.
+	address string
+	disk    *disk
+	life    *life // nil or dead while it is down
 	// count is how many lives it had.
 	count int
-	// emptied: its directory was lost, so its group does not count it.
+	// member is who it is to its groups. emptied: its directory was lost, so they
+	// do not count it.
+	member  membership.Identity
 	emptied bool
 
 	diskSlow, machineSlow   int
@@ -29,24 +32,32 @@ type node struct {
 	restarting bool
 }
 
+// newNodes makes the nodes of the plan, with empty directories.
+func (s *sim) newNodes() {
+	s.nodes = nil
+	for i := range s.plan.nodes {
+		n := &node{sim: s, id: core.NodeID(i + 1), address: address(core.NodeID(i + 1)), diskSlow: 1, machineSlow: 1}
+		n.disk = s.newDisk(n.id)
+		n.member = n.disk.identity
+		s.nodes = append(s.nodes, n)
+	}
+}
+
 // life is one process: from a start to a crash or a stop.
 type life struct {
 	sim         *sim
 	node        *node
 	disk        *disk
 	number      int
+	election    time.Duration // its election time-out
 	environment *environment
 	endpoint    *endpoint
 	actors      *actors.Node
-	group       *actors.Group
-	machine     *machine
+	replicas    []*replica // of the groups, in their order
 	calls       []*call
 
 	dead, paused, stopping bool
 	held                   []func()
-	status                 actors.Status
-	work                   []*work    // of clients, that it has not answered yet
-	requests               []*request // of the operator
 }
 
 func (l *life) String() string {
@@ -58,12 +69,6 @@ func (l *life) String() string {
 
 func (l *life) identity() membership.Identity { return l.disk.identity }
 
-// newDisk makes an empty directory.
-func (s *sim) newDisk(id core.NodeID) *disk {
-	incarnation := membership.Incarnation(s.lives.Uint64() | 1)
-	return &disk{identity: membership.Identity{ID: id, Incarnation: incarnation}, limits: s.plan.limits, check: s.check}
-}
-
 // start begins a life of the node.
 func (n *node) start() {
 	s := n.sim
@@ -74,7 +79,7 @@ func (n *node) start() {
 	n.count++
 	s.fabric.unsquat(n)
 	n.disk.open()
-	l := &life{sim: s, node: n, disk: n.disk, number: n.count}
+	l := &life{sim: s, node: n, disk: n.disk, number: n.count, election: s.plan.timeout(s.lives)}
 	n.life = l
 	l.environment = &environment{
 		life: l, start: s.clock.now, base: core.Instant(s.lives.Int64N(1 << 50)),
@@ -83,79 +88,71 @@ func (n *node) start() {
 	if p := s.plan.driftPercent; p > 0 {
 		l.environment.drift = int64(s.lives.IntN(20*p+1) - 10*p)
 	}
-	l.endpoint = &endpoint{fabric: s.fabric, life: l}
-	l.machine = &machine{life: l}
-	var machine storage.StateMachine = volatileMachine{machine: l.machine}
-	if !s.plan.volatile[n.id-1] {
-		l.machine.state = n.disk.machine
-		machine = durableMachine{l.machine}
+	l.endpoint = &endpoint{fabric: s.fabric, life: l, address: n.address}
+	for _, g := range s.groups {
+		l.replicas = append(l.replicas, l.newReplica(g))
 	}
 	s.trace.add(traceLife, uint64(n.id), uint64(n.count), 1, uint64(n.disk.identity.Incarnation))
-	s.trace.say("%v starts: hard state %+v, log %v to %v, snapshot %v, machine %v", l, n.disk.hard, n.disk.purged, n.disk.last(), n.disk.newestSnapshot().LogID, l.machine.state.applied)
-	if err := l.run(machine); err != nil {
-		s.check.fail("start: a node does not start on what its disk holds", "%v: %v", l, err)
+	if err := l.run(); err != nil {
+		s.fail("start: a node does not start on what its disk holds", "%v: %v", l, err)
 	}
 }
 
-func (l *life) run(machine storage.StateMachine) (err error) {
+func (l *life) run() (err error) {
 	s := l.sim
 	l.actors, err = actors.NewNode(actors.NodeConfig{
 		ID: l.node.id, Store: l.disk, Snapshots: snapshotStore{l.disk}, Network: l.endpoint, Environment: l.environment,
-		InflightProposalsMax: s.plan.inflightProposals, CheckInvariants: true,
+		InflightProposalsMax: s.plan.inflightProposals,
 	})
 	if err != nil {
 		return err
 	}
-	cfg := s.plan.group
-	cfg.StateMachine = machine
-	l.group, err = l.actors.Start(context.Background(), cfg)
-	if err != nil {
-		return err
+	for _, r := range l.replicas {
+		if err := r.run(); err != nil {
+			return err
+		}
 	}
-	s.check.began(l)
-	l.group.Watch(l.watched)
-	l.group.Events(func(e actors.Event) {
-		s.trace.add(traceStatus, uint64(l.node.id), uint64(e.Kind), uint64(e.Term), uint64(e.Peer.ID))
-		s.trace.say("%v: notice %d term %d peer %v known %v index %d %s", l, e.Kind, e.Term, e.Peer, e.Known, e.Index, e.Text)
-		s.check.noticed(l, &e.Notice)
-	})
-	l.watched(l.group.Status())
 	return nil
 }
 
-// watched takes a new status.
-func (l *life) watched(status actors.Status) {
-	s := l.sim
-	s.trace.add(traceStatus, uint64(l.node.id), uint64(status.Role), uint64(status.Term), uint64(status.Leader), uint64(status.Last), uint64(status.Committed),
-		uint64(status.Applied), uint64(status.Flushed), uint64(status.Purged), uint64(status.SnapshotIndex), uint64(status.Configuration.Index))
-	if s.trace.on() {
-		s.trace.say("%v: %v of term %d, leader %d, last %d flushed %d committed %d applied %d, snapshot %d purged %d, %v: %v", l, status.Role, status.Term, status.Leader,
-			status.Last, status.Flushed, status.Committed, status.Applied, status.SnapshotIndex, status.Purged, status.Configuration.LogID, status.Configuration.Configuration.String())
+// observe looks, after whatever the life did, whether a group of it has failed.
+func (l *life) observe() {
+	if l.stopping {
+		return
 	}
-	s.check.status(l, &l.status, &status)
-	l.status = status
+	for _, r := range l.replicas {
+		err := r.failed()
+		switch {
+		case err == nil:
+			continue
+		case l.disk.failing && errors.Is(err, errDiskFailed):
+			l.lost()
+		default:
+			r.group.check.fail(ruleGroupFailed, "%v: %v", r, err)
+		}
+		return
+	}
 }
 
-// observe looks, after whatever the life did, whether its group has failed.
-func (l *life) observe() {
-	if l.group == nil || l.stopping {
-		return
+// lost ends a life whose disk has failed, when all its groups have ended. Whoever
+// runs the node starts it again.
+func (l *life) lost() {
+	for _, r := range l.replicas {
+		if !r.ended && r.failed() == nil {
+			return
+		}
 	}
-	select {
-	case <-l.group.Done():
-	default:
-		return
+	l.sim.trace.add(traceLife, uint64(l.node.id), uint64(l.number), 2)
+	l.answeredAll()
+	l.crash()
+	l.node.restartAfter(l.sim.plan.election)
+}
+
+// answeredAll checks that a life that has stopped has answered everybody.
+func (l *life) answeredAll() {
+	for _, r := range l.replicas {
+		r.group.check.answeredAll(r)
 	}
-	err := l.group.Err()
-	if l.disk.failing && errors.Is(err, errDiskFailed) {
-		// As it should be; whoever runs the node starts it again.
-		l.sim.trace.add(traceLife, uint64(l.node.id), uint64(l.number), 2)
-		l.sim.check.answeredAll(l)
-		l.crash()
-		l.node.restartAfter(l.sim.plan.election)
-		return
-	}
-	l.sim.check.fail(ruleGroupFailed, "%v: %v", l, err)
 }
 
 // crash ends the process in the middle of whatever it does.
@@ -166,12 +163,18 @@ func (l *life) crash() {
 	s := l.sim
 	s.trace.add(traceLife, uint64(l.node.id), uint64(l.number), 0)
 	l.dead, l.held = true, nil
+	for _, r := range l.replicas {
+		if r.witness != nil {
+			r.witness.crashes()
+		}
+	}
 	l.tear()
 	s.fabric.leave(l.endpoint)
-	s.trace.say("%v ends: hard state %+v, log %v to %v, snapshot %v", l, l.disk.hard, l.disk.purged, l.disk.last(), l.disk.newestSnapshot().LogID)
-	s.check.ended(l)
-	for _, w := range l.work {
-		w.abandoned()
+	for _, r := range l.replicas {
+		s.trace.say("%v ends: hard state %+v, log %v to %v, snapshot %v", r, r.store.hard, r.store.purged, r.store.last(), r.store.newestSnapshot().LogID)
+		for _, w := range r.work {
+			w.abandoned()
+		}
+		r.work = nil
 	}
-	l.work = nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/actors"
@@ -19,11 +20,17 @@ type operator struct {
 	count int
 	// transferred and elected count what succeeded.
 	transferred, elected int
-	paused               map[core.NodeID]bool
+	paused               map[seat]bool
+}
+
+// seat is a group on a node, whatever life runs it.
+type seat struct {
+	node  core.NodeID
+	group membership.GroupID
 }
 
 func newOperator(s *sim, r *rand.Rand) *operator {
-	return &operator{sim: s, rand: r, paused: map[core.NodeID]bool{}}
+	return &operator{sim: s, rand: r, paused: map[seat]bool{}}
 }
 
 // drawPriorities draws what the members are wanted for. Most clusters set none.
@@ -32,7 +39,9 @@ func (p *plan) drawPriorities(r *rand.Rand) {
 	for range p.nodes {
 		p.priorities = append(p.priorities, pick(r, choices...))
 	}
-	p.handsEvery = p.election * time.Duration(pick(r, 0, 0, 1, 4, 10)) / 2
+	if p.handsEvery == 0 { // no theme has said it
+		p.handsEvery = p.election * time.Duration(pick(r, 0, 0, 1, 4, 10)) / 2
+	}
 }
 
 // later lets the operator do something after a while, again and again until
@@ -50,132 +59,161 @@ func (o *operator) later() {
 	})
 }
 
-// someone draws a node, the leader as often as not.
-func (o *operator) someone() *node {
-	if chance(o.rand, 50) {
-		return o.sim.faults.leader()
+// someone draws a group on a node, its leader as often as not. It is nil where the
+// group does not run.
+func (o *operator) someone() *replica {
+	g := o.sim.groups[o.rand.IntN(len(o.sim.groups))]
+	n := o.sim.nodes[o.rand.IntN(len(o.sim.nodes))]
+	if leader := g.newestLeader(); leader != nil && chance(o.rand, 50) {
+		return leader
 	}
-	return o.sim.nodes[o.rand.IntN(len(o.sim.nodes))]
+	return g.on(n)
 }
 
 func (o *operator) acts() {
-	n := o.someone()
-	if l := n.life; l == nil || l.dead || l.stopping {
+	r := o.someone()
+	if r == nil || r.stopping {
 		return
 	}
 	o.count++
 	switch k := o.rand.IntN(10); {
 	case k < 5:
-		o.transfers(n.life, actors.Transfer{To: core.NodeID(o.rand.IntN(len(o.sim.nodes) + 2)), ByHand: chance(o.rand, 50)}, func(error) {})
+		to := core.NodeID(o.rand.IntN(len(o.sim.nodes) + 2))
+		o.transfers(r, actors.Transfer{To: to, ByHand: chance(o.rand, 50)}, func(error) {})
+		if to > 0 && int(to) <= len(o.sim.nodes) && chance(o.rand, 20) {
+			o.pausesSoon(r.group, o.sim.nodes[to-1])
+		}
 	case k < 7:
-		o.elects(n.life)
+		o.elects(r)
 	case k < 9:
-		o.pauses(n.life, !o.paused[n.id] && chance(o.rand, 60))
+		o.pauses(r, !o.paused[r.seat()] && chance(o.rand, 60))
 	default:
-		o.stops(n)
+		o.stops(r.node)
 	}
 }
 
-// request is asked of one life. It must be answered once, and not by a dead one.
+func (r *replica) seat() seat { return seat{r.node.id, r.group.id} }
+
+// request is asked of one group on one life. It must be answered once, and not by a
+// dead one.
 type request struct {
-	what string
-	life *life
-	done bool
+	what    string
+	replica *replica
+	done    bool
 }
 
-func (o *operator) asks(l *life, format string, arguments ...any) *request {
-	q := &request{what: fmt.Sprintf(format, arguments...), life: l}
-	l.requests = append(l.requests, q)
-	l.sim.trace.add(traceClient, uint64(l.node.id), hashString(q.what))
-	l.sim.trace.say("%v is asked %s", l, q.what)
+func (o *operator) asks(r *replica, format string, arguments ...any) *request {
+	q := &request{what: fmt.Sprintf(format, arguments...), replica: r}
+	r.requests = append(r.requests, q)
+	r.sim.trace.add(traceClient, uint64(r.node.id), uint64(r.group.id), hashString(q.what))
+	r.sim.trace.say("%v is asked %s", r, q.what)
 	return q
 }
 
 // ends takes the answer, and reports whether it counts.
 func (q *request) ends(err error) bool {
-	s := q.life.sim
-	s.trace.add(traceClient, uint64(q.life.node.id), hashString(q.what), truth(err == nil))
-	s.trace.say("%v, %s: %v", q.life, q.what, err)
+	r := q.replica
+	r.sim.trace.add(traceClient, uint64(r.node.id), uint64(r.group.id), hashString(q.what), truth(err == nil))
+	r.sim.trace.say("%v, %s: %v", r, q.what, err)
 	switch {
-	case q.life.dead:
-		s.check.fail(ruleDeadAnswers, "%v: %s", q.life, q.what)
+	case r.dead:
+		r.sim.fail(ruleDeadAnswers, "%v: %s", r, q.what)
 		return false
 	case q.done:
-		s.check.fail(ruleOnce, "%v: %s", q.life, q.what)
+		r.sim.fail(ruleOnce, "%v: %s", r, q.what)
 		return false
 	}
 	q.done = true
 	return true
 }
 
-func (o *operator) transfers(l *life, t actors.Transfer, then func(error)) {
+func (o *operator) transfers(r *replica, t actors.Transfer, then func(error)) {
 	s := o.sim
-	q := o.asks(l, "to transfer to %d, not %v", t.To, t.Not)
-	cancel := l.group.TransferLeadership(t, func(h actors.Handover, err error) {
+	q := o.asks(r, "to transfer to %d, not %v", t.To, t.Not)
+	cancel := r.raft.TransferLeadership(t, func(h actors.Handover, err error) {
 		if !q.ends(err) {
 			return
 		}
 		if err == nil {
 			o.transferred++
-			s.check.transferred(l, t, h)
+			r.group.check.transferred(r, t, h)
 		} else {
-			s.check.notTransferred(l, err)
+			r.group.check.notTransferred(r, err)
 		}
 		then(err)
 	})
 	if chance(o.rand, 10) {
-		s.clock.after(span{0, s.plan.election}.draw(o.rand), l, func() { cancel(context.Canceled) })
+		s.clock.after(span{0, s.plan.election}.draw(o.rand), r.life, func() { cancel(context.Canceled) })
 	}
 }
 
-func (o *operator) elects(l *life) {
-	q := o.asks(l, "to campaign")
-	l.group.Elect(func(term core.Term, err error) {
+func (o *operator) elects(r *replica) {
+	q := o.asks(r, "to campaign")
+	r.raft.Elect(func(term core.Term, err error) {
 		if !q.ends(err) || err != nil {
 			return
 		}
 		o.elected++
-		o.sim.check.electedByHand(l, term)
+		r.group.check.electedByHand(r, term)
 	})
 }
 
-func (o *operator) pauses(l *life, paused bool) {
-	o.paused[l.node.id] = paused
-	q := o.asks(l, "to pause: %v", paused)
-	l.group.PauseElections(paused, func(err error) { q.ends(err) })
+func (o *operator) pauses(r *replica, paused bool) {
+	o.paused[r.seat()] = paused
+	q := o.asks(r, "to pause: %v", paused)
+	r.raft.PauseElections(paused, func(err error) { q.ends(err) })
 }
 
-// stops stops a node in order, as troupe.Raft.Shutdown does: it hands over first, to
-// the next if it fails.
-func (o *operator) stops(n *node) {
-	l := n.life
-	again := func() { n.restartAfter(o.sim.faults.lasts()) }
-	var tries func(not []membership.NodeID)
-	tries = func(not []membership.NodeID) {
-		if l.status.Role != core.RoleLeader || len(not) > len(o.sim.nodes) {
-			n.stop(again)
-			return
+// pausesSoon pauses a node's elections before its leader may know of it.
+func (o *operator) pausesSoon(g *group, n *node) {
+	s := o.sim
+	s.clock.after(span{0, 3 * s.plan.netDelay.high}.draw(o.rand), nil, func() {
+		if r := g.on(n); r != nil && !r.stopping && !s.faults.healed {
+			o.pauses(r, true)
 		}
-		o.transfers(l, actors.Transfer{Not: not}, func(err error) {
-			// What is called here may still be in the actor that called it.
-			o.sim.clock.after(0, l, func() {
-				var failed *core.TransferError
-				if asTransferError(err, &failed) && failed.To != 0 {
-					tries(append(not, failed.To))
-					return
-				}
-				n.stop(again)
-			})
-		})
+	})
+}
+
+// stops stops a node in order, as troupe.Node.Shutdown does: its groups hand over
+// first, each to the next if one fails.
+func (o *operator) stops(n *node) {
+	l, busy := n.life, len(n.life.replicas)
+	ready := func() {
+		if busy--; busy == 0 {
+			n.stop(func() { n.restartAfter(o.sim.faults.lasts()) })
+		}
 	}
-	tries(nil)
+	for _, r := range slices.Clone(l.replicas) {
+		o.handsOver(r, nil, ready)
+	}
+}
+
+// handsOver lets a group hand over, if it leads, to none of those that have failed.
+func (o *operator) handsOver(r *replica, not []membership.NodeID, then func()) {
+	if r.leaving || r.status.Role != core.RoleLeader || len(not) > len(o.sim.nodes) {
+		then()
+		return
+	}
+	o.transfers(r, actors.Transfer{Not: not}, func(err error) {
+		// What is called here may still be in the actor that called it.
+		o.sim.clock.after(0, r.life, func() {
+			var failed *core.TransferError
+			if asTransferError(err, &failed) && failed.To != 0 {
+				o.handsOver(r, append(not, failed.To), then)
+				return
+			}
+			then()
+		})
+	})
 }
 
 // heals lets everybody campaign again.
 func (o *operator) heals() {
-	for _, n := range o.sim.nodes {
-		if l := n.life; l != nil && !l.dead && !l.stopping {
-			o.pauses(l, false)
+	for _, g := range o.sim.groups {
+		for _, n := range o.sim.nodes {
+			if r := g.on(n); r != nil && !r.stopping {
+				o.pauses(r, false)
+			}
 		}
 	}
 }

@@ -5,20 +5,16 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
-	"github.com/trouperaft/troupe/core"
 )
 
-// rebuilt gives a simulation other nodes, with empty directories.
+// rebuilt gives a simulation of one group other nodes, with empty directories.
 func (s *sim) rebuilt(nodes int, volatile func() bool) {
+	s.plan.groups, s.groups = 1, s.groups[:1]
 	s.plan.nodes, s.plan.volatile = nodes, nil
-	s.nodes, s.check.disks = nil, nil
-	for i := range nodes {
+	for range nodes {
 		s.plan.volatile = append(s.plan.volatile, volatile())
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
-		s.nodes = append(s.nodes, n)
 	}
+	s.newNodes()
 }
 
 // longPromise is a cluster that once had a long election time-out, by mistake,
@@ -38,7 +34,8 @@ func newLongPromise(seed uint64) *longPromise {
 	p.sim = newSim(seed, Options{Trace: traceWriter()})
 	s := p.sim
 	s.rebuilt(pick(r, 2, 3, 3), func() bool { return chance(r, 50) })
-	s.plan.election, s.plan.heartbeat, s.plan.hung = p.short, p.short/5, 2*p.long
+	s.plan.timeoutsVary, s.plan.slowDisks = false, 0
+	s.plan.heartbeat, s.plan.hung = p.short/5, 2*p.long
 	s.plan.group.HeartbeatInterval, s.plan.group.HungLimit = s.plan.heartbeat, s.plan.hung
 	s.plan.write = span{10 * microsecond, 5 * millisecond}
 	s.plan.netDelay = span{20 * microsecond, 2 * millisecond}
@@ -47,7 +44,7 @@ func newLongPromise(seed uint64) *longPromise {
 
 // live starts all nodes with an election time-out.
 func (p *longPromise) live(election time.Duration) {
-	p.sim.plan.group.ElectionTimeout = election
+	p.sim.plan.election = election
 	for _, n := range p.sim.nodes {
 		n.start()
 	}
@@ -81,13 +78,13 @@ func (p *longPromise) left() time.Duration {
 func (p *longPromise) run() error {
 	s := p.sim
 	p.live(p.long)
-	s.bootstrap()
+	s.groups[0].bootstrap(s.nodes[s.lives.IntN(len(s.nodes))])
 	if !s.until(s.clock.now.Add(20*p.long), s.serves) {
 		return p.failed("the cluster is not formed: ")
 	}
 	p.passes(span{0, p.long}.draw(p.rand))
 	p.crash()
-	mistake, elections := s.clock.now, s.check.elections
+	mistake, elections := s.clock.now, s.groups[0].check.elections
 	if p.left() != p.long {
 		return p.failed("the disks know of promises of %v, not %v: ", p.left(), p.long)
 	}
@@ -108,7 +105,7 @@ func (p *longPromise) run() error {
 			return p.failed("after %d lives a promise of %v is left: ", p.lives, p.left())
 		}
 	}
-	if s.check.elections > elections && s.clock.now.Sub(mistake) < p.long*9/10 {
+	if s.groups[0].check.elections > elections && s.clock.now.Sub(mistake) < p.long*9/10 {
 		return p.failed("somebody was elected within %v: ", s.clock.now.Sub(mistake))
 	}
 	p.live(p.short)
@@ -120,8 +117,8 @@ func (p *longPromise) run() error {
 
 func (p *longPromise) failed(format string, arguments ...any) error {
 	switch {
-	case p.sim.check.failure != nil:
-		return p.sim.check.failure
+	case p.sim.failure != nil:
+		return p.sim.failure
 	case format == "":
 		return nil
 	}

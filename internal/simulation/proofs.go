@@ -1,9 +1,10 @@
 package simulation
 
 import (
+	"iter"
+
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
-	"github.com/trouperaft/troupe/network"
 )
 
 // Rule 29 in the simulation. A proof is a flight like any other: it keeps its
@@ -12,11 +13,11 @@ import (
 // own; the MAC and the nonces of a real network are that network's to test.
 
 // SetCluster proves the cluster on every connection, from now on.
-func (n *endpoint) SetCluster(_ membership.GroupID, cluster core.ClusterID) {
-	if n.closed || n.cluster == cluster {
+func (n *endpoint) SetCluster(group membership.GroupID, cluster core.ClusterID) {
+	if n.closed || n.clusters[group] == cluster {
 		return
 	}
-	n.cluster = cluster
+	n.clusters[group] = cluster
 	if cluster.IsZero() {
 		return
 	}
@@ -25,7 +26,7 @@ func (n *endpoint) SetCluster(_ membership.GroupID, cluster core.ClusterID) {
 			continue // it is proved when it is made
 		}
 		if c.dialer == n || c.acceptor == n {
-			c.from(n).append(flight{proof: cluster})
+			c.from(n).append(flight{group: group, proof: cluster})
 			n.learn(c) // the other's proof may have come before
 		}
 	}
@@ -50,41 +51,52 @@ func (c *connection) other(n *endpoint) *endpoint {
 // introduce proves, on a connection that was just made, what both sides know.
 // What waited for the connection comes behind it.
 func (c *connection) introduce() {
-	if id := c.dialer.cluster; !id.IsZero() {
-		at := c.fabric.sim.clock.now.Add(c.fabric.delay(c.forth.from, c.forth.to))
-		c.forth.flights = append([]flight{{proof: id, at: at}}, c.forth.flights...)
+	at := c.fabric.sim.clock.now.Add(c.fabric.delay(c.forth.from, c.forth.to))
+	var first []flight
+	for group := range c.dialer.clusters.all() {
+		first = append(first, flight{group: group, proof: c.dialer.clusters[group], at: at})
 	}
-	if id := c.acceptor.cluster; !id.IsZero() {
-		c.back.append(flight{proof: id})
+	c.forth.flights = append(first, c.forth.flights...)
+	for group := range c.acceptor.clusters.all() {
+		c.back.append(flight{group: group, proof: c.acceptor.clusters[group]})
+	}
+}
+
+// clusters are the clusters of groups, zero where a group has none.
+type clusters [groupsMax + 1]core.ClusterID
+
+// all yields the groups that have one.
+func (c *clusters) all() iter.Seq[membership.GroupID] {
+	return func(yield func(membership.GroupID) bool) {
+		for i := range c {
+			if !c[i].IsZero() && !yield(membership.GroupID(i)) {
+				return
+			}
+		}
 	}
 }
 
 // proves reports whether whoever sends on p has proved on it to know the cluster
-// of who receives.
-func (p *pipe) proves(receiver *endpoint) bool {
-	return !receiver.cluster.IsZero() && p.proved == receiver.cluster
+// that a group has at who receives.
+func (p *pipe) proves(receiver *endpoint, group membership.GroupID) bool {
+	return !receiver.clusters[group].IsZero() && p.proved[group] == receiver.clusters[group]
 }
 
-// learn tells the handler of a life that has proved itself and is new.
-func (n *endpoint) learn(c *connection) {
-	peer := c.other(n)
-	if n.closed || !c.from(peer).proves(n) {
-		return
+// provesAny reports the same of any group.
+func (p *pipe) provesAny(receiver *endpoint) bool {
+	for group := range receiver.clusters.all() {
+		if p.proves(receiver, group) {
+			return true
+		}
 	}
-	known := n.known[peer.local.Identity]
-	if known.Nonce == peer.local.Nonce || known.StartCounter > peer.local.StartCounter {
-		return
-	}
-	learned := network.Peer{Local: peer.local, Address: address(peer.local.ID)}
-	n.known[peer.local.Identity] = learned
-	n.fabric.sim.trace.add(traceConnection, uint64(n.local.ID), uint64(peer.local.ID), peer.local.StartCounter, 2)
-	n.handler.Learned(learned)
+	return false
 }
 
 // received is m as the receiver is given it: its cluster is what was proved, else
 // with Introduces what it claims.
 func (p *pipe) received(receiver *endpoint, m core.Message) core.Message {
-	return claimed(m, p.proves(receiver), receiver.cluster)
+	group := m.Head().Group
+	return claimed(m, p.proves(receiver, group), receiver.clusters[group])
 }
 
 // claimed gives a message the header that a network gives it.

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/actors/stage"
-	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -31,8 +31,8 @@ type Result struct {
 	Simulated time.Duration
 	// Steps counts what the loop ran, Events the lines of the trace.
 	Steps, Events uint64
-	// Nodes is the size of the cluster.
-	Nodes int
+	// Nodes is the size of the cluster, and Groups how many it has.
+	Nodes, Groups int
 	// Faults, Elections, Lives and Snapshots count what happened.
 	Faults, Elections, Lives, Snapshots, Restores int
 	// Forged messages were sent by a stranger.
@@ -45,6 +45,8 @@ type Result struct {
 	// ReadsOf are the reads by their mode, and Local those that waited for nobody.
 	ReadsOf [4]int
 	Local   int
+	// Situations counts the situations that were met.
+	Situations [situations]int
 }
 
 // Run runs the cluster that a seed describes.
@@ -56,62 +58,72 @@ func (s *sim) run(seed uint64) Result {
 	s.story()
 	s.trace.add(traceVerdict, 0, s.steps)
 	r := Result{
-		Seed: seed, Failure: s.check.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
-		Faults: s.faults.count, Elections: s.check.elections, Snapshots: s.check.snapshots, Restores: s.check.restores, Entries: len(s.check.history),
-		Forged: s.check.forged, Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
+		Seed: seed, Failure: s.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
+		Groups: len(s.groups), Faults: s.faults.count, Forged: s.faults.stranger.forged, Situations: s.seen,
+		Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
 	}
 	for _, n := range s.nodes {
 		r.Lives += n.count
 	}
-	for _, c := range s.clients {
-		r.Writes += c.writesDone
-		r.Reads += c.readsDone
-		r.Local += c.local
-		for mode, n := range c.readsOf {
-			r.ReadsOf[mode] += n
+	for _, g := range s.groups {
+		c := g.check
+		r.Elections, r.Snapshots, r.Restores, r.Entries = r.Elections+c.elections, r.Snapshots+c.snapshots, r.Restores+c.restores, r.Entries+len(c.history)
+		for _, c := range g.clients {
+			r.Writes += c.writesDone
+			r.Reads += c.readsDone
+			r.Local += c.local
+			for mode, n := range c.readsOf {
+				r.ReadsOf[mode] += n
+			}
 		}
 	}
 	return r
 }
 
 func newSim(seed uint64, options Options) *sim {
-	generator := func(concern uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, concern)) }
-	s := &sim{plan: drawPlan(generator(1)), system: options.System}
+	s := &sim{seed: seed, system: options.System}
+	s.plan = drawPlan(s.generator(1))
 	if s.system == nil {
 		s.system = stage.NewSystem()
 	}
 	s.trace = trace{clock: &s.clock, lines: options.Trace}
-	s.scheduling, s.delays, s.clientRand, s.lives = generator(2), generator(3), generator(4), generator(5)
-	s.fabric = &fabric{sim: s, rand: generator(6)}
-	s.check = newChecker(s)
-	s.faults = newFaults(s, generator(7))
-	s.operator = newOperator(s, generator(8))
-	for i := range s.plan.nodes {
-		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
-		n.disk = s.newDisk(n.id)
-		s.nodes = append(s.nodes, n)
-	}
-	for i := range s.plan.clients {
-		s.clients = append(s.clients, &client{sim: s, number: i + 1})
-	}
+	s.scheduling, s.delays, s.clientRand, s.lives = s.generator(2), s.generator(3), s.generator(4), s.generator(5)
+	s.fabric = &fabric{sim: s, rand: s.generator(6)}
+	s.newGroups()
+	s.faults = newFaults(s, s.generator(7))
+	s.operator = newOperator(s, s.generator(9))
+	s.newNodes()
 	return s
 }
 
+// generator draws for one concern.
+func (s *sim) generator(concern uint64) *rand.Rand { return rand.New(rand.NewPCG(s.seed, concern)) }
+
 // story is the run from its beginning to its end.
 func (s *sim) story() {
+	past := s.generator(8)
+	for i, g := range s.groups {
+		if s.plan.beginnings[i] == begunBefore {
+			g.inherit(past)
+		}
+	}
 	for _, n := range s.nodes {
 		n.start()
 	}
-	for _, c := range s.clients {
-		c.next()
+	for _, g := range s.groups {
+		for _, c := range g.clients {
+			c.next()
+		}
 	}
 	if s.plan.faultsEarly {
 		s.faults.later()
 	}
-	s.bootstrap()
+	for _, g := range s.groups {
+		g.begin()
+	}
 	if !s.plan.faultsEarly {
-		if !s.until(s.clock.now.Add(s.patience()), func() bool { return s.formed }) {
-			s.check.fail("liveness: a cluster without faults is not formed", "%s", s.summary())
+		if !s.until(s.clock.now.Add(s.patience()), s.formed) {
+			s.fail("liveness: a cluster without faults is not formed", "%s", s.summary())
 			return
 		}
 		s.faults.later()
@@ -121,46 +133,38 @@ func (s *sim) story() {
 	s.faults.heal()
 	s.operator.heals()
 	if !s.until(s.clock.now.Add(s.patience()), s.serves) {
-		s.check.fail("liveness: the healed cluster does not come to rest", "%s", s.summary())
+		s.fail("liveness: the healed cluster does not come to rest", "%s", s.summary())
 		return
 	}
-	for _, c := range s.clients {
-		c.stopped = true
+	for _, g := range s.groups {
+		for _, c := range g.clients {
+			c.stopped = true
+		}
 	}
 	if !s.until(s.clock.now.Add(s.patience()), s.converged) {
-		s.check.fail("liveness: the healed cluster does not converge", "%s", s.summary())
+		s.fail("liveness: the healed cluster does not converge", "%s", s.summary())
 		return
 	}
 	s.epilogue()
 }
 
-// patience is how long the healed cluster may take: some elections, and the
-// time to bring everybody up by the narrowest window.
+// patience is how long the healed cluster may take: some elections, and the time to
+// bring everybody up by the narrowest window. A group that is not formed yet may have
+// to wait until grants run out whose release was lost.
 func (s *sim) patience() time.Duration {
 	p := &s.plan
-	entry := 3*p.netDelay.high + 2*p.write.high + p.read.high + p.apply.high + p.stalls.high
+	write := max(p.write.high, p.slowWrite.high)
+	entry := 3*p.netDelay.high + 2*write + p.read.high + p.apply.high + p.stalls.high
 	chunks := 2 + (p.fillerBytes+machineStateBytes)/p.group.SnapshotChunkBytes
-	return 60*p.election + time.Duration(len(s.check.history)+500+4*chunks)*entry
-}
-
-// bootstrap asks a node to form the cluster, until it is formed.
-func (s *sim) bootstrap() {
-	members := s.members()
-	first := s.nodes[s.lives.IntN(len(s.nodes))]
-	var ask func()
-	ask = func() {
-		if s.formed {
-			return
-		}
-		if l := first.life; l != nil && !l.dead && !l.stopping {
-			l.group.Bootstrap(members, s.plan.election, func(err error) {
-				s.trace.add(traceClient, uint64(first.id), truth(err == nil))
-				s.trace.say("bootstrap: %v", err)
-			})
-		}
-		s.clock.after(3*s.plan.election, nil, ask)
+	entries := 0
+	for _, g := range s.groups {
+		entries += len(g.check.history) + 500 + 4*chunks
 	}
-	s.clock.after(millisecond, nil, ask)
+	grants := time.Duration(0)
+	if !s.formed() {
+		grants = 5 * time.Minute
+	}
+	return 60*p.electionMax() + 100*write + time.Duration(entries)*entry + grants
 }
 
 // members is the list that the cluster is formed with.
@@ -176,71 +180,42 @@ func (s *sim) members() []membership.Member {
 	return members
 }
 
-// leader returns the life that leads and admits writes, nil if there is none or
-// more than one believes so.
-func (s *sim) leader() *life {
-	var found *life
-	for _, n := range s.nodes {
-		if l := n.life; l != nil && !l.dead && l.status.Role == core.RoleLeader && l.status.Ready {
-			if found != nil {
-				return nil
-			}
-			found = l
-		}
-	}
-	return found
+// all reports whether something is so of every group.
+func (s *sim) all(is func(*group) bool) bool {
+	return !slices.ContainsFunc(s.groups, func(g *group) bool { return !is(g) })
 }
 
-// serves reports whether the cluster is formed and led.
-func (s *sim) serves() bool { return s.formed && s.leader() != nil }
+// begun reports whether nobody can be taken for a member by a group that is being
+// formed.
+func (s *sim) begun() bool { return s.all(func(g *group) bool { return g.formed || g.inherited }) }
 
-// converged reports whether no client waits, and all members have applied all
-// that there is.
-func (s *sim) converged() bool {
-	for _, c := range s.clients {
-		if c.open > 0 {
-			return false
-		}
-	}
-	leader := s.leader()
-	if leader == nil || leader.status.Committed != leader.status.Last {
-		return false
-	}
-	for _, n := range s.nodes {
-		if n.life.dead || n.life.stopping {
-			return false
-		}
-		if n.emptied {
-			continue
-		}
-		if n.life.machine.state != leader.machine.state || n.life.machine.state.applied.Index != leader.status.Last || n.life.status.Flushed != leader.status.Last {
-			return false
-		}
-	}
-	return true
-}
+func (s *sim) formed() bool    { return s.all(func(g *group) bool { return g.formed }) }
+func (s *sim) serves() bool    { return s.all((*group).serves) }
+func (s *sim) converged() bool { return s.all((*group).converged) }
 
 // epilogue writes and reads at every member of the healed cluster, and stops
 // it.
 func (s *sim) epilogue() {
-	c := s.clients[0]
 	waiting := 0
-	for _, n := range s.nodes {
-		if !n.emptied {
-			waiting += 2
-			s.insist(func(done func(*work)) { c.writes(n.life, false, done) }, func() { waiting-- })
-			s.insist(func(done func(*work)) { c.reads(n.life, &actors.Read{}, 0, false, done) }, func() { waiting-- })
+	for _, g := range s.groups {
+		c, leader := g.clients[0], g.leader()
+		for _, n := range s.nodes {
+			if r := g.on(n); !n.emptied && g.counts(leader, n) {
+				waiting += 2
+				s.insist(func(done func(*work)) { c.writes(r, false, done) }, func() { waiting-- })
+				s.insist(func(done func(*work)) { c.reads(r, &actors.Read{}, 0, false, done) }, func() { waiting-- })
+			}
 		}
 	}
 	if !s.until(s.clock.now.Add(s.patience()), func() bool { return waiting == 0 }) {
-		s.check.fail("liveness: the healed cluster does not serve", "%s", s.summary())
+		s.fail("liveness: the healed cluster does not serve", "%s", s.summary())
 		return
 	}
-	if !s.until(s.clock.now.Add(s.patience()), s.emptiedKnow) {
-		s.check.fail("identity: an emptied node does not say that its group does not know it", "%s", s.summary())
+	if !s.until(s.clock.now.Add(s.patience()), func() bool { return s.all((*group).emptiedKnow) }) {
+		s.fail("identity: an emptied node does not say that its group does not know it", "%s", s.summary())
 	}
-	if !s.until(s.clock.now.Add(s.patience()), s.emptiedKnown) {
-		s.check.fail("identity: the leader does not tell that a member has lost its data", "%s", s.summary())
+	if !s.until(s.clock.now.Add(s.patience()), func() bool { return s.all((*group).emptiedKnown) }) {
+		s.fail("identity: the leader does not tell that a member has lost its data", "%s", s.summary())
 	}
 	s.silence()
 	s.stopAll()
@@ -258,38 +233,10 @@ func (s *sim) insist(try func(done func(*work)), succeeded func()) {
 	})
 }
 
-// emptiedKnow reports whether each emptied node says that its group does not
-// know it, and holds nothing.
-func (s *sim) emptiedKnow() bool {
-	for _, n := range s.nodes {
-		if n.emptied && (!n.life.group.Status().UnknownToGroup || n.life.status.Last > 0) {
-			return false
-		}
-	}
-	return true
-}
-
-// emptiedKnown reports whether the leader tells of each emptied node that it has
-// lost its data, and of nobody else.
-func (s *sim) emptiedKnown() bool {
-	leader := s.leader()
-	if leader == nil {
-		return false
-	}
-	st := leader.group.Status()
-	for i := range st.Peers {
-		if st.Peers[i].LostData != s.nodes[st.Peers[i].ID-1].emptied {
-			return false
-		}
-	}
-	return true
-}
-
-// silence lets an emptied node be alone. What it was told of its group was never
-// proved, so that it passes when nothing more is heard for ten time-outs.
+// silence lets each emptied node be alone.
 func (s *sim) silence() {
 	for _, n := range s.nodes {
-		if !n.emptied || s.check.failure != nil {
+		if !n.emptied || s.failure != nil {
 			continue
 		}
 		for _, m := range s.nodes {
@@ -297,13 +244,10 @@ func (s *sim) silence() {
 				s.fabric.block(m.id, n.id)
 			}
 		}
-		s.until(s.clock.now.Add(12*s.plan.election), func() bool { return false })
-		// Only an event makes it look at its clock again.
-		cancel := n.life.group.Bootstrap(s.members(), time.Hour, func(err error) { s.trace.say("bootstrap: %v", err) })
-		if !s.until(s.clock.now.Add(s.plan.election), func() bool { return !n.life.group.Status().UnknownToGroup }) {
-			s.check.fail("identity: what nobody says any more is still believed", "%s", s.summary())
+		s.until(s.clock.now.Add(12*s.plan.electionMax()), func() bool { return false })
+		for _, g := range s.groups {
+			g.silence(n)
 		}
-		cancel()
 		for _, m := range s.nodes {
 			if m != n {
 				s.fabric.unblock(m.id, n.id)
@@ -319,26 +263,23 @@ func (s *sim) stopAll() {
 		n.stop(func() { down++ })
 	}
 	if !s.until(s.clock.now.Add(s.patience()), func() bool { return down == len(s.nodes) }) {
-		s.check.fail("stop: a node does not come to its end", "%d of %d did", down, len(s.nodes))
+		s.fail("stop: a node does not come to its end", "%d of %d did", down, len(s.nodes))
 	}
 }
 
 // summary tells where every node stands.
 func (s *sim) summary() string {
-	text := fmt.Sprintf("formed %v, committed %d", s.formed, s.check.committed)
-	for _, n := range s.nodes {
-		l := n.life
-		if l == nil || l.dead {
-			text += fmt.Sprintf("\n\tn%d is down", n.id)
-			continue
+	text := ""
+	for _, g := range s.groups {
+		text += fmt.Sprintf("group %d: formed %v, committed %d", g.id, g.formed, g.check.committed)
+		for _, n := range s.nodes {
+			if r := g.on(n); r != nil {
+				text += "\n\t" + r.summary()
+			} else {
+				text += fmt.Sprintf("\n\tn%d is down", n.id)
+			}
 		}
-		st := &l.status
-		text += fmt.Sprintf("\n\t%v (emptied %v): %v of term %d, leader %d, ready %v, last %d flushed %d committed %d applied %d, snapshot %d purged %d, %s; machine %v; %d calls, %d works", l, n.emptied,
-			st.Role, st.Term, st.Leader, st.Ready, st.Last, st.Flushed, st.Committed, st.Applied, st.SnapshotIndex, st.Purged, st.Configuration.Configuration.String(),
-			l.machine.state.applied, len(l.calls), len(l.work))
-		for _, p := range st.Peers {
-			text += fmt.Sprintf("\n\t\tpeer %d match %d snapshot %v lost data %v", p.ID, p.Match, p.Snapshot, p.LostData)
-		}
+		text += "\n"
 	}
 	return text
 }

@@ -16,10 +16,14 @@ import (
 )
 
 var (
-	seedsFlag = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: 200, or 50 with -short or the race detector")
-	firstFlag = flag.Uint64("first", 1, "the first of them")
-	traceFlag = flag.Bool("trace", false, "print the trace of each seed")
+	seedsFlag  = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: 500, or 50 with -short or the race detector")
+	firstFlag  = flag.Uint64("first", 1, "the first of them")
+	traceFlag  = flag.Bool("trace", false, "print the trace of each seed")
+	updateFlag = flag.Bool("update", false, "write the counts of the situations into the guide")
 )
+
+// seedsDefault is how many seeds always run.
+const seedsDefault = 500
 
 // systemSeeds is after how many seeds a worker takes a new actor system: what
 // crashed is never stopped, and stays in the system's registry.
@@ -33,15 +37,35 @@ func traceWriter() io.Writer {
 	return nil
 }
 
+// harvest is what came of many seeds.
+type harvest struct {
+	sum   Result
+	ran   int
+	nodes [nodesMax + 1]int // seeds by the size of their clusters
+	// met is how many seeds have met a situation.
+	met [situations]int
+}
+
+func (h *harvest) add(r *Result) {
+	h.ran++
+	h.sum.add(r)
+	h.nodes[r.Nodes]++
+	for x, times := range r.Situations {
+		h.met[x] += int(truth(times > 0))
+	}
+}
+
 // TestSeeds runs seeds until one fails. -timeout 0 is needed for thousands.
 func TestSeeds(t *testing.T) {
 	count := *seedsFlag
 	if count == 0 {
-		count = 200
+		count = seedsDefault
 		if testing.Short() || raceEnabled {
 			count = 50
 		}
 	}
+	// The seeds that always run have to meet every situation.
+	whole := *seedsFlag == 0 && *firstFlag == 1 && count == seedsDefault
 	workers, trace := min(runtime.GOMAXPROCS(0), count), traceWriter()
 	if trace != nil {
 		workers = 1
@@ -51,10 +75,8 @@ func TestSeeds(t *testing.T) {
 		failed atomic.Bool
 		group  sync.WaitGroup
 		lock   sync.Mutex
-		sum    Result
-		kinds  = map[int]int{}
+		all    harvest
 		begun  = time.Now()
-		ran    int
 	)
 	for range workers {
 		group.Go(func() {
@@ -69,9 +91,7 @@ func TestSeeds(t *testing.T) {
 				}
 				r := Run(*firstFlag+uint64(i), Options{Trace: trace, System: system})
 				lock.Lock()
-				ran++
-				sum.add(&r)
-				kinds[r.Nodes]++
+				all.add(&r)
 				lock.Unlock()
 				if r.Failure != nil {
 					failed.Store(true)
@@ -81,15 +101,36 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	group.Wait()
-	n := float64(max(ran, 1))
-	took := time.Since(begun)
-	t.Logf("%d seeds in %v, %.1f a second on each of %d workers; clusters of 1, 3, 5: %d, %d, %d", ran, took.Round(time.Millisecond), n/took.Seconds()/float64(workers), workers, kinds[1], kinds[3], kinds[5])
+	all.tell(t, workers, time.Since(begun))
+	if failed.Load() {
+		return
+	}
+	if sum := &all.sum; count >= 50 && (sum.Writes == 0 || slices.Min(sum.ReadsOf[:]) == 0 || sum.Local == 0 || sum.Restores == 0 || sum.Faults == 0 || sum.Forged == 0 || sum.Transferred == 0 || sum.ElectedByHand == 0) {
+		t.Error("the seeds try nothing")
+	}
+	if !whole {
+		return
+	}
+	for x := range situation(situations) {
+		if all.met[x] == 0 {
+			t.Errorf("no seed meets this: %v", x)
+		}
+	}
+	if *updateFlag {
+		updateGuide(t, &all)
+	}
+}
+
+// tell prints what came of the seeds.
+func (h *harvest) tell(t *testing.T, workers int, took time.Duration) {
+	n, sum := float64(max(h.ran, 1)), &h.sum
+	t.Logf("%d seeds in %v, %.1f a second on each of %d workers; clusters of 1 to %d nodes: %v", h.ran, took.Round(time.Millisecond), n/took.Seconds()/float64(workers), workers, nodesMax, h.nodes[1:])
 	t.Logf("a seed on average: %.1f simulated seconds, %.0f events, %.0f entries, %.0f writes acknowledged, %.0f reads, %.1f elections, %.1f faults, %.1f lives, %.1f snapshots, %.1f restores, %.1f forged messages, %.1f requests of an operator, %.2f transfers and %.2f elections by hand that succeeded",
 		sum.Simulated.Seconds()/n, float64(sum.Events)/n, float64(sum.Entries)/n, float64(sum.Writes)/n, float64(sum.Reads)/n, float64(sum.Elections)/n,
 		float64(sum.Faults)/n, float64(sum.Lives)/n, float64(sum.Snapshots)/n, float64(sum.Restores)/n, float64(sum.Forged)/n, float64(sum.Hands)/n, float64(sum.Transferred)/n, float64(sum.ElectedByHand)/n)
 	t.Logf("reads by mode: %d linearizable, %d lease, %d stale, %d at least; %d waited for nobody", sum.ReadsOf[0], sum.ReadsOf[1], sum.ReadsOf[2], sum.ReadsOf[3], sum.Local)
-	if !failed.Load() && count >= 50 && (sum.Writes == 0 || slices.Min(sum.ReadsOf[:]) == 0 || sum.Local == 0 || sum.Restores == 0 || sum.Faults == 0 || sum.Forged == 0 || sum.Transferred == 0 || sum.ElectedByHand == 0) {
-		t.Error("the seeds try nothing")
+	for x := range situation(situations) {
+		t.Logf("%5d seeds, %7d times: %v", h.met[x], sum.Situations[x], x)
 	}
 }
 
@@ -118,4 +159,7 @@ func (r *Result) add(o *Result) {
 	r.Lives += o.Lives
 	r.Snapshots += o.Snapshots
 	r.Restores += o.Restores
+	for x := range o.Situations {
+		r.Situations[x] += o.Situations[x]
+	}
 }

@@ -13,6 +13,7 @@ import (
 // third, which comes back no more.
 type sickCluster struct {
 	*sim
+	group             *group
 	sick, other, down *node
 }
 
@@ -25,7 +26,7 @@ func (s *sickCluster) led(n *node) int {
 	if n == nil {
 		return 0
 	}
-	for _, leader := range s.check.leaders {
+	for _, leader := range s.group.check.leaders {
 		if leader == n.disk.identity {
 			terms++
 		}
@@ -34,7 +35,7 @@ func (s *sickCluster) led(n *node) int {
 }
 
 // third returns who is neither of two.
-func (s *sim) third(a, b *node) *node {
+func (s *sickCluster) third(a, b *node) *node {
 	for _, n := range s.nodes {
 		if n != a && n != b {
 			return n
@@ -50,62 +51,70 @@ func newSickCluster(seed uint64, system *stage.System) *sickCluster {
 	s.rebuilt(3, func() bool { return true })
 	p := &s.plan
 	p.stall, p.netDelay, p.write, p.heartbeat = 0, span{20 * microsecond, millisecond}, span{10 * microsecond, millisecond}, p.election/10
+	p.slowDisks, p.timeoutsVary, p.beginnings[0] = 0, false, begunByOne
 	p.group.HeartbeatInterval = p.heartbeat
 	p.group.SnapshotEntries, p.group.SnapshotLogBytes, p.group.KeepEntries, p.group.LogCacheBytesMax = 20, 0, 0, 1
 	for _, n := range s.nodes {
 		n.start()
 	}
-	s.bootstrap()
+	s.groups[0].begin()
 	s.until(s.clock.now.Add(s.patience()), s.serves)
-	return &sickCluster{sim: s}
+	return &sickCluster{sim: s, group: s.groups[0]}
 }
 
-// load writes so many times to a node, every so often, as long as it leads.
-func (s *sickCluster) load(n *node, count int, every time.Duration) {
-	if n.life.status.Role == core.RoleLeader && count > 0 {
-		s.clients[0].writes(n.life, true, func(*work) {})
-		s.clock.after(every, n.life, func() { s.load(n, count-1, every) })
+// write lets a client write so many times to a node, each until it succeeds, and reports
+// whether all have.
+func (s *sickCluster) write(n *node, count int) bool {
+	written := 0
+	for range count {
+		s.insist(func(done func(*work)) { s.group.clients[0].writes(s.group.on(n), false, done) }, func() { written++ })
+	}
+	return s.until(s.clock.now.Add(s.patience()), func() bool { return written == count })
+}
+
+// load writes so many times to a replica, every so often, as long as it leads.
+func (s *sickCluster) load(r *replica, count int, every time.Duration) {
+	if r.status.Role == core.RoleLeader && count > 0 {
+		s.group.clients[0].writes(r, true, func(*work) {})
+		s.clock.after(every, r.life, func() { s.load(r, count-1, every) })
 	}
 }
 
 // hangsAhead lets the leader's machine hang, while one follower is slow and the other
 // crashes.
 func (s *sickCluster) hangsAhead() bool {
-	s.sick = s.leader().node
+	leader := s.group.leader()
+	s.sick = leader.node
 	s.other = s.third(s.sick, nil)
 	s.down = s.third(s.sick, s.other)
 	s.down.life.crash()
 	s.other.diskSlow = 50
 	s.sick.machineHangs = s.clock.now.Add(forever)
-	s.load(s.sick, 500, s.plan.election/100)
+	s.load(leader, 500, s.plan.election/100)
 	return true
 }
 
 // restoresAhead lets a follower restore a snapshot for ever, and get entries that the
 // other follower lacks. Then the leader crashes.
 func (s *sickCluster) restoresAhead() bool {
-	s.down = s.leader().node
+	leader := s.group.leader()
+	s.down = leader.node
 	s.sick = s.third(s.down, nil)
 	s.other = s.third(s.down, s.sick)
-	write := func(count int) bool {
-		written := 0
-		for range count {
-			s.insist(func(done func(*work)) { s.clients[0].writes(s.down.life, false, done) }, func() { written++ })
-		}
-		return s.until(s.clock.now.Add(s.patience()), func() bool { return written == count })
-	}
+	held := s.sick.disk.of(s.group.id)
 	s.sick.life.crash()
-	ok := write(22) && s.until(s.clock.now.Add(s.patience()), func() bool { return s.down.life.status.Purged > s.sick.disk.last().Index })
+	ok := s.write(s.down, 22) && s.until(s.clock.now.Add(s.patience()), func() bool { return leader.status.Purged > held.last().Index })
 	s.sick.machineHangs = s.clock.now.Add(forever)
 	s.sick.start()
 	ok = ok && s.until(s.clock.now.Add(s.patience()), func() bool {
-		return s.sick.disk.purged.Index > 0 && s.sick.life.status.Flushed == s.down.life.status.Last
+		r := s.group.on(s.sick)
+		return held.purged.Index > 0 && r != nil && r.status.Flushed == leader.status.Last
 	})
 	for _, n := range []*node{s.sick, s.down} {
 		s.fabric.block(n.id, s.other.id)
 		s.fabric.block(s.other.id, n.id)
 	}
-	ok = ok && write(5)
+	ok = ok && s.write(s.down, 5)
 	s.down.life.crash()
 	for _, n := range []*node{s.sick, s.down} {
 		s.fabric.unblock(n.id, s.other.id)
@@ -116,13 +125,9 @@ func (s *sickCluster) restoresAhead() bool {
 
 // otherServes reports whether the other node comes to lead and to take a write.
 func (s *sickCluster) otherServes() bool {
-	led := s.until(s.clock.now.Add(200*s.plan.election+s.patience()), func() bool {
-		return s.other.life.status.Role == core.RoleLeader && s.other.life.status.Ready
-	})
+	led := s.until(s.clock.now.Add(200*s.plan.election+s.patience()), s.group.on(s.other).leads)
 	s.other.diskSlow = 1
-	served := false
-	s.insist(func(done func(*work)) { s.clients[0].writes(s.other.life, false, done) }, func() { served = true })
-	return led && s.until(s.clock.now.Add(s.patience()), func() bool { return served })
+	return led && s.write(s.other, 1)
 }
 
 // TestSickNodeIsAhead: rule 16: whoever has the entries leads in the end, be its machine
@@ -143,8 +148,8 @@ func TestSickNodeIsAhead(t *testing.T) {
 			s := newSickCluster(seed, system)
 			ready := s.serves() && begin(s) // else it did not come to what is to be seen
 			before := s.led(s.sick)
-			if s.check.failure != nil || ready && !s.otherServes() {
-				t.Errorf("%s: sick %d: %v; %s\nreplay: go test ./internal/simulation -run TestSickNodeIsAhead -args -first=%d -trace", name, seed, s.check.failure, s.summary(), seed)
+			if s.failure != nil || ready && !s.otherServes() {
+				t.Errorf("%s: sick %d: %v; %s\nreplay: go test ./internal/simulation -run TestSickNodeIsAhead -args -first=%d -trace", name, seed, s.failure, s.summary(), seed)
 				break
 			}
 			if ready {

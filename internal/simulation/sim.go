@@ -11,17 +11,21 @@ import (
 
 // sim is one run.
 type sim struct {
-	plan    plan
-	clock   clock
-	trace   trace
-	check   *checker
-	system  *stage.System
-	fabric  *fabric
-	nodes   []*node
-	clients []*client
-	faults  *faults
+	seed   uint64
+	plan   plan
+	clock  clock
+	trace  trace
+	system *stage.System
+	fabric *fabric
+	nodes  []*node
+	groups []*group
+	faults *faults
 	// operator moves the leadership about.
 	operator *operator
+	// failure is what a checker found first.
+	failure *Failure
+	// seen counts the situations.
+	seen [situations]int
 
 	// Each concern draws from a generator of its own.
 	scheduling, delays, clientRand, lives *rand.Rand
@@ -30,8 +34,6 @@ type sim struct {
 	steps    uint64
 	// still counts the steps since the time last moved.
 	still int
-	// formed: the cluster consists of all its members.
-	formed bool
 }
 
 // runnable is an actor that has something to do.
@@ -50,12 +52,12 @@ const (
 // step runs one actor, or what happens next. False: nothing is left to do, or a
 // checker has failed.
 func (s *sim) step() bool {
-	if s.check.failure != nil {
+	if s.failure != nil {
 		return false
 	}
 	s.steps++
 	if s.still++; s.still > stillMax || s.steps > stepsMax {
-		s.check.fail("liveness: the actors keep each other busy for ever", "%d steps, %d of them within an instant", s.steps, s.still)
+		s.fail("liveness: the actors keep each other busy for ever", "%d steps, %d of them within an instant", s.steps, s.still)
 		return false
 	}
 	if n := len(s.runnable); n > 0 {
@@ -90,7 +92,7 @@ func (s *sim) let(l *life, run func()) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			s.check.fail("panic", "%v: %v\n%s", l, r, debug.Stack())
+			s.fail("panic", "%v: %v\n%s", l, r, debug.Stack())
 		}
 	}()
 	run()
@@ -102,7 +104,7 @@ func (s *sim) let(l *life, run func()) {
 // until runs until done reports true or the time is over.
 func (s *sim) until(limit core.Instant, done func() bool) bool {
 	for s.clock.now < limit {
-		if s.check.failure != nil {
+		if s.failure != nil {
 			return false
 		}
 		if done() {
@@ -123,6 +125,16 @@ type Failure struct {
 	Detail string
 	// At is the virtual time, in nanoseconds from the beginning.
 	At core.Instant
+}
+
+// fail takes what was found. The first failure is final.
+func (s *sim) fail(rule, format string, arguments ...any) {
+	if s.failure != nil {
+		return
+	}
+	s.failure = &Failure{Rule: rule, Detail: fmt.Sprintf(format, arguments...), At: s.clock.now}
+	s.trace.add(traceVerdict, 0, hashString(rule))
+	s.trace.say("%v", s.failure)
 }
 
 // Error implements error.

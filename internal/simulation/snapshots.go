@@ -25,29 +25,19 @@ var _ storage.SnapshotStore = snapshotStore{}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func (s snapshotStore) Create(_ context.Context, _ membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
+func (s snapshotStore) Create(_ context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
 	if s.disk.failing {
 		return nil, errDiskFailed
 	}
-	return &snapshotWriter{disk: s.disk, meta: meta}, nil
+	return &snapshotWriter{store: s.disk.of(group), meta: meta}, nil
 }
 
-func (s snapshotStore) Newest(context.Context, membership.GroupID) (core.SnapshotMeta, error) {
-	return s.disk.newestSnapshot(), nil
+func (s snapshotStore) Newest(_ context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
+	return s.disk.of(group).newestSnapshot(), nil
 }
 
-func (d *disk) newestSnapshot() core.SnapshotMeta {
-	var newest core.SnapshotMeta
-	for _, f := range d.snapshots {
-		if f.meta.Index > newest.Index {
-			newest = f.meta
-		}
-	}
-	return newest
-}
-
-func (s snapshotStore) Open(_ context.Context, _ membership.GroupID, id core.LogID) (storage.SnapshotReader, error) {
-	for _, f := range s.disk.snapshots {
+func (s snapshotStore) Open(_ context.Context, group membership.GroupID, id core.LogID) (storage.SnapshotReader, error) {
+	for _, f := range s.disk.of(group).snapshots {
 		if f.meta.LogID == id {
 			return &snapshotReader{Reader: bytes.NewReader(f.content), meta: f.meta}, nil
 		}
@@ -55,25 +45,26 @@ func (s snapshotStore) Open(_ context.Context, _ membership.GroupID, id core.Log
 	return nil, fmt.Errorf("%w: snapshot %v", storage.ErrNotFound, id)
 }
 
-func (s snapshotStore) RemoveBelow(_ context.Context, _ membership.GroupID, index core.Index) error {
+func (s snapshotStore) RemoveBelow(_ context.Context, group membership.GroupID, index core.Index) error {
 	if err := s.disk.spend(); err != nil {
 		return err
 	}
-	s.disk.snapshots = slices.DeleteFunc(s.disk.snapshots, func(f *snapshot) bool { return f.meta.Index < index })
+	held := s.disk.of(group)
+	held.snapshots = slices.DeleteFunc(held.snapshots, func(f *snapshot) bool { return f.meta.Index < index })
 	return nil
 }
 
 // snapshotWriter keeps what is written in memory until Commit, where the
 // process may crash as in any other write.
 type snapshotWriter struct {
-	disk    *disk
+	store   *store
 	meta    core.SnapshotMeta
 	content []byte
 	ended   bool
 }
 
 func (w *snapshotWriter) Write(p []byte) (int, error) {
-	if w.disk.failing {
+	if w.store.failing {
 		return 0, errDiskFailed
 	}
 	w.content = append(w.content, p...)
@@ -86,12 +77,12 @@ func (w *snapshotWriter) Commit(want core.SnapshotMeta) (core.SnapshotMeta, erro
 	if want.Index != 0 && (want.SizeBytes != w.meta.SizeBytes || want.Checksum != w.meta.Checksum) {
 		return core.SnapshotMeta{}, fmt.Errorf("%w: snapshot %v arrived with %d bytes, sum %x", core.ErrCorrupt, want.LogID, w.meta.SizeBytes, w.meta.Checksum)
 	}
-	if err := w.disk.spend(); err != nil {
+	if err := w.store.spend(); err != nil {
 		return core.SnapshotMeta{}, err
 	}
-	w.disk.snapshots = slices.DeleteFunc(w.disk.snapshots, func(f *snapshot) bool { return f.meta.LogID == w.meta.LogID })
-	w.disk.snapshots = append(w.disk.snapshots, &snapshot{w.meta, w.content})
-	w.disk.check.snapshotCommitted(w.disk, w.meta, w.content)
+	w.store.snapshots = slices.DeleteFunc(w.store.snapshots, func(f *snapshot) bool { return f.meta.LogID == w.meta.LogID })
+	w.store.snapshots = append(w.store.snapshots, &snapshot{w.meta, w.content})
+	w.store.group.check.snapshotCommitted(w.store, w.meta, w.content)
 	return w.meta, nil
 }
 
@@ -102,7 +93,7 @@ func (w *snapshotWriter) Abort() error {
 
 func (w *snapshotWriter) end(how string) {
 	if w.ended {
-		w.disk.check.fail("snapshot: a writer was ended twice", "node %v, snapshot %v, %s", w.disk.identity, w.meta.LogID, how)
+		w.store.sim.fail("snapshot: a writer was ended twice", "node %v, snapshot %v, %s", w.store.identity, w.meta.LogID, how)
 	}
 	w.ended = true
 }

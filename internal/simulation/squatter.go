@@ -19,8 +19,8 @@ func (f *fabric) squat(n *node, empty bool) {
 	if f.squatters[n.id] != nil {
 		return
 	}
-	e := &endpoint{fabric: f}
-	e.local.Identity = f.sim.check.disks[n.id-1].identity // the first, the member's
+	e := &endpoint{fabric: f, address: n.address}
+	e.local.Identity = n.member
 	e.handler = &squatter{e, empty}
 	f.squatters[n.id] = e
 }

@@ -20,10 +20,13 @@ type stranger struct {
 	sim  *sim
 	rand *rand.Rand
 	self membership.Identity
+	// group is whose messages it forges now, forged counts them.
+	group  *group
+	forged int
 }
 
 func newStranger(s *sim, r *rand.Rand) *stranger {
-	return &stranger{s, r, membership.Identity{ID: strangerID, Incarnation: membership.Incarnation(r.Uint64() | 1)}}
+	return &stranger{sim: s, rand: r, self: membership.Identity{ID: strangerID, Incarnation: membership.Incarnation(r.Uint64() | 1)}}
 }
 
 // talks sends forged messages until the time is over.
@@ -34,8 +37,9 @@ func (g *stranger) talks(until core.Instant) {
 		if s.clock.now >= until || s.faults.healed {
 			return
 		}
-		if l := s.nodes[g.rand.IntN(len(s.nodes))].life; l != nil && !l.dead && !l.endpoint.closed {
-			g.sends(l)
+		g.group = s.groups[g.rand.IntN(len(s.groups))]
+		if r := g.group.on(s.nodes[g.rand.IntN(len(s.nodes))]); r != nil && !r.endpoint.closed {
+			g.sends(r)
 		}
 		g.talks(until)
 	})
@@ -43,29 +47,30 @@ func (g *stranger) talks(until core.Instant) {
 
 // sends hands a forged message to a node, as a network does that has not been
 // proved anything.
-func (g *stranger) sends(l *life) {
-	h := core.Header{Group: 1, From: g.someone(), To: l.identity(), Term: core.Term(g.number())}
+func (g *stranger) sends(r *replica) {
+	h := core.Header{Group: g.group.id, From: g.someone(), To: r.identity(), Term: core.Term(g.number())}
 	if chance(g.rand, 10) {
 		h.To.Incarnation = pick(g.rand, 0, 1, h.To.Incarnation+1)
 	}
-	if h.From.ID == l.node.id {
+	if h.From.ID == r.node.id {
 		h.From = g.self // a network refuses its own name
 	}
 	// An empty group follows whoever names its incarnation: rule 17.
-	if chance(g.rand, 30) && !l.disk.hard.Cluster.IsZero() {
+	if chance(g.rand, 30) && !r.store.hard.Cluster.IsZero() {
 		h.Introduces = true
 		for i := range h.Cluster {
 			h.Cluster[i] = byte(g.rand.Uint64())
 		}
 	}
 	m := claimed(g.forge(h), false, core.ClusterID{})
-	g.sim.trace.add(traceDeliver, uint64(l.node.id), uint64(h.From.ID), digest(m), 1)
+	g.sim.trace.add(traceDeliver, uint64(r.node.id), uint64(h.From.ID), digest(m), 1)
 	if g.sim.trace.on() {
 		g.sim.trace.say("forged, from %v: %s", h.From, describe(m))
 	}
-	g.sim.check.forged++
-	before := l.disk.hard.Cluster
-	g.sim.let(l, func() { l.endpoint.handler.Receive(h.From, m) })
+	g.forged++
+	g.sim.saw(forgedMessage)
+	before := r.store.hard.Cluster
+	g.sim.let(r.life, func() { r.endpoint.handler.Receive(h.From, m) })
 	if h.Introduces && h.Cluster == before {
 		panic("simulation: the stranger has guessed the cluster")
 	}
@@ -80,8 +85,8 @@ func (g *stranger) someone() membership.Identity {
 	case 1:
 		return membership.Identity{ID: g.sim.nodes[g.rand.IntN(len(g.sim.nodes))].id, Incarnation: membership.Incarnation(g.rand.Uint64() | 1)}
 	}
-	disks := g.sim.check.disks
-	return disks[g.rand.IntN(len(disks))].identity
+	stores := g.group.check.stores
+	return stores[g.rand.IntN(len(stores))].identity
 }
 
 // number is a term, an index or whatever counts: one that fits well, one beside
@@ -89,8 +94,8 @@ func (g *stranger) someone() membership.Identity {
 func (g *stranger) number() uint64 {
 	r := g.rand
 	var st core.EngineStatus
-	if l := g.sim.nodes[r.IntN(len(g.sim.nodes))].life; l != nil {
-		st = l.status.EngineStatus
+	if n := g.sim.nodes[r.IntN(len(g.sim.nodes))]; n.life != nil {
+		st = n.life.replicas[g.group.id-1].status.EngineStatus
 	}
 	fits := pick(r, uint64(st.Term), uint64(st.Term), uint64(st.Term), uint64(st.Last), uint64(st.Committed))
 	switch r.IntN(4) {

@@ -1,35 +1,16 @@
 package tcp
 
 import (
-	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/trouperaft/troupe/internal/foreign"
 )
 
 const (
-	// linesMax bounds the lines that wait for the logger.
-	linesMax = 1024
-	// linesPatience is for how long Close waits for them.
-	linesPatience = time.Second
-
 	// repeatedAfter is when a line about the same trouble is logged again.
 	repeatedAfter = time.Minute
 	// troublesMax bounds what is remembered of them.
 	troublesMax = 1024
 )
-
-// logTo returns a logger for which nobody waits, and the queue of its lines. They are
-// written by another goroutine than the one that logs them, which may hold a lock (rule
-// 28).
-func logTo(logger *slog.Logger) (*slog.Logger, *foreign.Queue[foreign.Line]) {
-	lines := foreign.NewQueue(linesMax, foreign.Line.Write)
-	if logger == nil {
-		return slog.New(slog.DiscardHandler), lines
-	}
-	return slog.New(foreign.NewHandler(logger.Handler(), lines.Put)), lines
-}
 
 // LinesDropped returns how many lines of the log were lost, because Config.Logger was
 // too slow or failed.

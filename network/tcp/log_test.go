@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/foreign"
 )
 
 // rude is a log handler that does something else than to write a line.
@@ -48,7 +49,7 @@ func TestRudeLoggers(t *testing.T) {
 			}
 			lost := int64(1)
 			if c.hangs {
-				for range linesMax + 10 {
+				for range foreign.LinesMax + 10 {
 					a.log.Warn("a line")
 				}
 				lost = 10
@@ -57,7 +58,7 @@ func TestRudeLoggers(t *testing.T) {
 			if err := a.Close(); err != nil {
 				t.Error(err)
 			}
-			if took := time.Since(begin); took > 10*linesPatience {
+			if took := time.Since(begin); took > 10*foreign.LinesPatience {
 				t.Errorf("Close took %v", took)
 			}
 			if n := a.LinesDropped(); n < lost {
@@ -71,13 +72,13 @@ func TestRudeLoggers(t *testing.T) {
 func TestCloseWaitsForTheLog(t *testing.T) {
 	var log lines
 	a, _ := node(t, 1, Config{Logger: log.logger()})
-	for range linesMax {
+	for range foreign.LinesMax {
 		a.log.Info("a line")
 	}
 	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
-	if n := len(log.with("a line")); n+int(a.LinesDropped()) != linesMax || n == 0 {
-		t.Errorf("%d lines are written and %d lost, of %d", n, a.LinesDropped(), linesMax)
+	if n := len(log.with("a line")); n+int(a.LinesDropped()) != foreign.LinesMax || n == 0 {
+		t.Errorf("%d lines are written and %d lost, of %d", n, a.LinesDropped(), foreign.LinesMax)
 	}
 }

@@ -98,7 +98,7 @@ func Listen(config Config) (*Network, error) {
 		accepted: make(map[acceptedKey][]*connection),
 		live:     make(map[*connection]struct{}),
 	}
-	n.log, n.lines = logTo(config.Logger)
+	n.log, n.lines = foreign.NewLogger(config.Logger)
 	n.context, n.cancel = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -245,7 +245,7 @@ func (n *Network) Close() error {
 	}
 	n.mu.Unlock()
 	n.running.Wait()
-	n.lines.Close(linesPatience)
+	n.lines.Close(foreign.LinesPatience)
 	return err
 }
 

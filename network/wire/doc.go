@@ -1,4 +1,4 @@
-// Package wire turns messages into bytes and back: version 3 of the protocol
+// Package wire turns messages into bytes and back: version 4 of the protocol
 // between nodes.
 //
 // A connection begins with a handshake (handshake.go): each side sends the

@@ -45,8 +45,8 @@ const (
 
 // The versions of the protocol that this package speaks.
 const (
-	Version         = 3
-	RequiredVersion = 3
+	Version         = 4
+	RequiredVersion = 4
 )
 
 // ChallengeBytes is the length of a challenge.

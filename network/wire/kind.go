@@ -29,6 +29,9 @@ const (
 	KindTimeoutNowResponse
 	KindTransferRequest
 	KindTransferResponse
+	KindChangeRequest
+	KindChangeResponse
+	KindRemoved
 
 	kindEnd
 )
@@ -95,6 +98,12 @@ func KindOf(m core.Message) Kind {
 		return KindTransferRequest
 	case *core.TransferResponse:
 		return KindTransferResponse
+	case *core.ChangeRequest:
+		return KindChangeRequest
+	case *core.ChangeResponse:
+		return KindChangeResponse
+	case *core.Removed:
+		return KindRemoved
 	}
 	return KindKeepAlive
 }

@@ -31,6 +31,12 @@ func AppendMessage(b []byte, m core.Message) ([]byte, error) {
 		return appendProposeRequest(b, m)
 	case *core.ProposeResponse:
 		return appendProposeResponse(b, m)
+	case *core.ChangeRequest:
+		return appendChangeRequest(b, m)
+	case *core.ChangeResponse:
+		return appendChangeResponse(b, m)
+	case *core.Removed:
+		return appendRemoved(b, m), nil
 	}
 	return appendProto(b, m)
 }
@@ -68,6 +74,12 @@ func decodeMessage(kind Kind, payload []byte) (core.Message, error) {
 		return decodeProposeRequest(payload)
 	case KindProposeResponse:
 		return decodeProposeResponse(payload)
+	case KindChangeRequest:
+		return decodeChangeRequest(payload)
+	case KindChangeResponse:
+		return decodeChangeResponse(payload)
+	case KindRemoved:
+		return decodeRemoved(payload)
 	}
 	return decodeProto(kind, payload)
 }

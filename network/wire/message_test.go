@@ -111,6 +111,13 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 		}
 	}
 	c := configuration(rand.New(rand.NewSource(2)))
+	changes := make([]membership.Change, 100)
+	for i := range changes {
+		changes[i] = membership.Change{
+			Op: math.MaxUint8, ID: most, Incarnation: most, Address: "a", Priority: math.MaxUint32, Tags: map[string]string{"": "", "k": "v"}, Voters: []core.NodeID{most, most},
+			KeepAsLearner: true, Force: true,
+		}
+	}
 	for _, m := range []core.Message{
 		&core.Heartbeat{Header: header, Round: most, Stream: most, Commit: most},
 		&core.AppendResponse{Header: header, Stream: most, Success: true, Match: most, Rejected: id, Hint: id},
@@ -118,6 +125,15 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 		&core.HeartbeatResponse{Header: header, Round: most, Stream: most, PromiseMillis: math.MaxUint32, Match: most, Applied: most, Accepted: most, Unfit: math.MaxUint8},
 		&core.TimeoutNow{Header: header, Transfer: most, ByHand: true, Trace: core.TraceContext{1}},
 		&core.TransferResponse{Header: header, ID: most, Reason: math.MaxUint8, Target: most, Leader: most, LeaderTerm: most, Sent: true, Text: "x"},
+		&core.ChangeRequest{Header: header, ID: most, Trace: core.TraceContext{1}, Order: core.ChangeOrder{
+			Order:        membership.Order{ID: most, Changes: changes, Since: -1, CatchUpLimit: -1, KeepAdded: true, Automatic: true},
+			ExpectedTerm: most, ExpectedIndex: most, DryRun: true, Cancel: true,
+		}},
+		&core.ChangeResponse{
+			Header: header, ID: most, Code: math.MaxUint8, Change: most, At: id, Leader: most, Steps: []membership.Configuration{c, c}, Reason: math.MaxUint8, Wrong: changes[0],
+			Node: most, Lag: most, Age: -1, LastContact: -1, Joint: true, Index: most, Text: "x",
+		},
+		&core.Removed{Header: header, At: id},
 		&core.ReadIndexRequest{Header: header, ID: most, Trace: core.TraceContext{1}},
 		&core.ProposeRequest{Header: header, Proposals: proposals},
 		&core.ProposeResponse{Header: header, Results: results},
@@ -145,6 +161,7 @@ func TestHandWrittenIsTheSchema(t *testing.T) {
 		KindAppendEntries: &pb.AppendEntries{}, KindAppendResponse: &pb.AppendResponse{},
 		KindSnapshotChunk:  &pb.SnapshotChunk{},
 		KindProposeRequest: &pb.ProposeRequest{}, KindProposeResponse: &pb.ProposeResponse{},
+		KindChangeRequest: &pb.ChangeRequest{}, KindChangeResponse: &pb.ChangeResponse{}, KindRemoved: &pb.Removed{},
 	} {
 		for range 100 {
 			m := drawn(t, kind, random)
@@ -307,6 +324,11 @@ func TestDecoderRefuses(t *testing.T) {
 		{"an unfitness beyond a byte", KindHeartbeatResponse, append(bytes.Clone(head), 64, 0x80, 2)},
 		{"a refused campaign, beyond a byte", KindTimeoutNowResponse, append(bytes.Clone(head), 24, 0x80, 2)},
 		{"a reason beyond a byte", KindTransferResponse, append(bytes.Clone(head), 24, 0x80, 2)},
+		{"a change that does nothing", KindChangeRequest, append(bytes.Clone(head), 0x22, 0)},
+		{"an op beyond a byte", KindChangeRequest, append(bytes.Clone(head), 0x22, 3, 8, 0x80, 2)},
+		{"a voter that does not end", KindChangeRequest, append(bytes.Clone(head), 0x22, 5, 8, 1, 0x3a, 1, 0x80)},
+		{"a code beyond a byte", KindChangeResponse, append(bytes.Clone(head), 24, 0x80, 2)},
+		{"a step that is none", KindChangeResponse, append(bytes.Clone(head), 0x3a, 1, 9)},
 		{"a damaged configuration", KindSnapshotChunk, appendBytes(bytes.Clone(head), 4, appendBytes(nil, 5, []byte{1, 9}))},
 	} {
 		if m, err := DecodeMessage(c.kind, c.payload); !errors.Is(err, network.ErrFrame) || m != nil {
@@ -361,6 +383,11 @@ func TestDecodingIsNoAmplifier(t *testing.T) {
 			slices.Concat([]byte{entriesVersion}, binary.AppendUvarint(nil, ItemsMax), []byte{1, 1, 0, 0}, bytes.Repeat([]byte{0, 1, 0, 0}, ItemsMax-1)))},
 		{"traces without a context", KindAppendEntries, repeated(0x3a, 2, 8, 1)},
 		{"the shortest traces", KindAppendEntries, repeated(append([]byte{0x3a, byte(len(trace))}, trace...)...)},
+		{"the shortest changes", KindChangeRequest, repeated(0x22, 2, 8, 1)},
+		{"changes of no byte", KindChangeRequest, repeated(0x22, 0)},
+		{"a change's tags", KindChangeRequest, appendBytes(bytes.Clone(head), 4, bytes.Repeat([]byte{0x32, 3, 10, 1, 'k'}, ItemsMax))},
+		{"a change's voters", KindChangeRequest, appendBytes(bytes.Clone(head), 4, appendBytes(nil, 7, bytes.Repeat([]byte{1}, ItemsMax)))},
+		{"steps of no byte", KindChangeResponse, repeated(0x3a, 0)},
 		{"a snapshot's members", KindSnapshotChunk, configuration(1, 0)},
 		{"a snapshot's voters", KindSnapshotChunk, configuration(2, 0)},
 		{"a snapshot's outgoing voters", KindSnapshotChunk, configuration(3, 0)},
@@ -384,6 +411,7 @@ func TestNoContextNoBytes(t *testing.T) {
 	for _, m := range []struct{ without, with core.Message }{
 		{&core.VoteRequest{Header: header(), ElectionTerm: 5}, &core.VoteRequest{Header: header(), ElectionTerm: 5, Trace: core.TraceContext{1}}},
 		{&core.TimeoutNow{Header: header(), Transfer: 5}, &core.TimeoutNow{Header: header(), Transfer: 5, Trace: core.TraceContext{1}}},
+		{&core.ChangeRequest{Header: header(), ID: 5}, &core.ChangeRequest{Header: header(), ID: 5, Trace: core.TraceContext{1}}},
 		{&core.TransferRequest{Header: header(), ID: 5}, &core.TransferRequest{Header: header(), ID: 5, Trace: core.TraceContext{1}}},
 		{&core.ReadIndexRequest{Header: header(), ID: 5}, &core.ReadIndexRequest{Header: header(), ID: 5, Trace: core.TraceContext{1}}},
 	} {

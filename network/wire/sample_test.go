@@ -33,6 +33,9 @@ var messages = map[Kind]core.Message{
 	KindTimeoutNowResponse: &core.TimeoutNowResponse{},
 	KindTransferRequest:    &core.TransferRequest{},
 	KindTransferResponse:   &core.TransferResponse{},
+	KindChangeRequest:      &core.ChangeRequest{},
+	KindChangeResponse:     &core.ChangeResponse{},
+	KindRemoved:            &core.Removed{},
 }
 
 // drawn returns a message of a kind with every field drawn at random, as far
@@ -98,10 +101,41 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 		if random.Intn(2) == 0 {
 			m.Trace = core.TraceContext{}
 		}
+	case *core.ChangeRequest:
+		if random.Intn(2) == 0 {
+			m.Trace = core.TraceContext{}
+		}
+		for i := range m.Order.Changes {
+			drawChange(&m.Order.Changes[i])
+		}
+		if len(m.Order.Changes) == 0 {
+			m.Order.Changes = nil
+		}
+	case *core.ChangeResponse:
+		m.Steps = nil
+		for range random.Intn(3) {
+			if c := configuration(random); !c.IsZero() {
+				m.Steps = append(m.Steps, c)
+			}
+		}
+		if drawChange(&m.Wrong); random.Intn(2) == 0 {
+			m.Wrong = membership.Change{}
+		}
 	case *core.Refusal:
 		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedUnknownMember)))
 	}
 	return m
+}
+
+// drawChange makes a drawn change one that the wire takes.
+func drawChange(c *membership.Change) {
+	c.Op |= 1
+	if len(c.Tags) == 0 {
+		c.Tags = nil
+	}
+	if len(c.Voters) == 0 {
+		c.Voters = nil
+	}
 }
 
 // number draws small numbers as often as large ones.

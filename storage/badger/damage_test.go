@@ -117,7 +117,7 @@ func TestTampered(t *testing.T) {
 			keys = [][]byte{logKey(1, 3, 0), logKey(1, 6, 0)}
 			values = older(t, s, keys...)
 			mustWrite(t, s, storage.Operation{Group: 1, Purge: core.LogID{Term: 1, Index: 7}})
-			if err := s.purger.purge(span{1, 0, 7}); err != nil {
+			if _, err := s.purger.purge(span{1, 0, 7}); err != nil {
 				t.Fatal(err)
 			}
 			return keys, values

@@ -18,12 +18,29 @@
 //     number and a digest of the records of all groups. So a hole anywhere is
 //     found when the store is opened or the group is loaded;
 //   - the watermark file holds the number of the last durable batch, so that
-//     the loss of the newest batches is found as well. It is rewritten at once
+//     the loss of the newest batches is found as well, and which batch changed a
+//     group last, for the 256 groups that were changed last. It is rewritten at once
 //     for hard states, promises, refusals and start counters, and otherwise at
-//     most about a second late. It never names a batch that is not durable.
+//     most about a second late, or ten while the process has no descriptor for
+//     it. It never names a batch that is not durable.
 //
-// Damage that is found is an error that wraps core.ErrCorrupt. By then badger
-// may have cut its files: save the directory before you open it a second time.
+// A page that the disk refused to write stays in the system's memory, and counts as
+// written from then on. So Open writes the write-ahead logs and the manifest again, at
+// a new place, before badger reads them: what Load returns is on the disk. After a
+// Close there is no log to write.
+//
+// Damage that is found is an error that wraps core.ErrCorrupt. If the checks tell
+// whose it is, the store opens, and only the Load and Read of these groups give the
+// error: when an entry is lost, when batches are lost before the watermark, when a
+// table is gone, or when a block of one is damaged or cannot be read. What can be read
+// of such a table takes its place, and the table is kept beside it, under a name that
+// ends with ".damaged". The damage stays: the way back for the group is an empty
+// directory, with which the node has to replace what it was. Damage of the rest, of
+// the header, the manifest, a write-ahead log that cannot be read, or of groups that
+// nobody can name, is that of the store, and Open gives the error. What the disk
+// cannot read is then an error of the system, which names the file, and no
+// core.ErrCorrupt. By then badger may have cut its files: save the directory before
+// you open it a second time.
 //
 // PEERS has what is kept of other nodes. It is replaced as a whole, with two
 // syncs of its own, independently of any batch. If it is damaged, the error
@@ -31,12 +48,14 @@
 // of other nodes' starts and addresses. The store cannot detect that it was
 // removed.
 //
-// Two faults cannot be detected. A disk may lose what it said was durable. The
-// loss of the newest batches is not found if they were written after the last
-// rewriting of the watermark, so within about the last second. Hard states,
-// promises and refusals are excepted. And a disk may fill up beyond the
-// free-space guard while badger writes to its mapped files. That ends the
-// process with a fault, but the data stays good.
+// Three faults cannot be detected, or not in time. A disk may lose what it said was
+// durable. The loss of the newest batches is not found if they were written after the
+// last rewriting of the watermark, so within about the last second. Hard states,
+// promises and refusals are excepted. A disk may fill up beyond the free-space guard
+// while badger writes to its mapped files. That ends the process with a fault, but the
+// data stays good. And a block may become unreadable while the store is open. Load and
+// Read make an error of it that names the file, but if badger compacts the table
+// before, that ends the process with a fault. The next Open finds the block.
 //
 // A store that was refused opens only with Options.Inspect. The refusal is in
 // the header. It is checked before the start counter is raised, but after

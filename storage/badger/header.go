@@ -82,7 +82,7 @@ func (s *Store) refusal() error {
 }
 
 func (s *Store) writeHeader() error {
-	if err := s.room.ask(); err != nil {
+	if err := s.room.takeLow(); err != nil {
 		return err
 	}
 	t := s.begin()

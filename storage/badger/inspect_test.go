@@ -86,7 +86,7 @@ func TestInspectDamaged(t *testing.T) {
 // when it is asked for again.
 func TestRefusedOnAFullDisk(t *testing.T) {
 	s, dir, o, free := guarded(t)
-	*free = 999
+	*free = 249
 	var full *storage.NoSpaceError
 	if err := s.Refuse(t.Context(), "first"); !errors.As(err, &full) {
 		t.Errorf("Refuse: %v", err)

@@ -12,6 +12,7 @@ import (
 //	h                          the header of the store
 //	b                          the last batch
 //	m group                    the record of a group
+//	d group                    what was lost of a group that is damaged
 //	l group last part          a chunk of a group's log that ends with entry last
 //
 // A chunk is found by the first key that is not below an index in it, and the
@@ -20,6 +21,7 @@ const (
 	prefixHeader = 'h'
 	prefixBatch  = 'b'
 	prefixGroup  = 'm'
+	prefixDamage = 'd'
 	prefixLog    = 'l'
 )
 
@@ -29,9 +31,8 @@ const (
 )
 
 var (
-	headerKey   = []byte{prefixHeader}
-	batchKey    = []byte{prefixBatch}
-	groupPrefix = []byte{prefixGroup}
+	headerKey = []byte{prefixHeader}
+	batchKey  = []byte{prefixBatch}
 )
 
 func groupKey(group membership.GroupID) []byte {
@@ -40,6 +41,10 @@ func groupKey(group membership.GroupID) []byte {
 
 func appendGroupKey(b []byte, group membership.GroupID) []byte {
 	return binary.BigEndian.AppendUint64(append(b, prefixGroup), uint64(group))
+}
+
+func damageKey(group membership.GroupID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefixDamage}, uint64(group))
 }
 
 func logPrefix(group membership.GroupID) []byte {
@@ -64,9 +69,10 @@ func parseLogKey(k []byte) (last core.Index, part int, ok bool) {
 	return core.Index(binary.BigEndian.Uint64(k[9:])), int(binary.BigEndian.Uint16(k[17:])), true
 }
 
-// parseGroupKey returns the group that the key of a group's record names.
+// parseGroupKey returns the group that the key of a group's record, or of its damage,
+// names.
 func parseGroupKey(k []byte) (membership.GroupID, bool) {
-	if len(k) != groupKeyBytes || k[0] != prefixGroup {
+	if len(k) != groupKeyBytes || k[0] != prefixGroup && k[0] != prefixDamage {
 		return 0, false
 	}
 	return membership.GroupID(binary.BigEndian.Uint64(k[1:])), true

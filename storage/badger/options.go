@@ -25,10 +25,13 @@ type Options struct {
 	// the start counter included, and it may be one that was refused. Badger still
 	// tidies its own files up, as at every opening, so that they must be writable.
 	Inspect bool
-	// Logger gets what badger says, and damage. nil discards it.
+	// Logger gets what badger says, and damage. nil discards it. Nothing waits for
+	// it: if it is slow or fails, lines are lost (Store.LinesDropped) and nothing
+	// else.
 	Logger *slog.Logger
 	// FreeBytesMin: a write is refused with *storage.NoSpaceError when less is
-	// free on the file system; badger cannot survive a full disk. The system is
+	// free on the file system; badger cannot survive a full disk. An opening, and a
+	// batch that does nothing but purge, need a fourth of it. The system is
 	// asked ten times a second, and before a thirty-second of what was free beyond
 	// the limit is written. 0 means 256 MiB, a negative number turns the guard off.
 	FreeBytesMin int64
@@ -45,7 +48,12 @@ type Options struct {
 
 	// freeBytes tells the free space; tests replace it.
 	freeBytes func(dir string) (uint64, error)
+	// stillTables: nothing is compacted.
+	stillTables bool
 }
+
+// stillTablesMax is how many tables there may be if nothing is compacted.
+const stillTablesMax = 1 << 20
 
 const (
 	chunkBytesMax = 256 << 10
@@ -110,7 +118,10 @@ func (o *Options) badger(dir string) badger.Options {
 	// verifyFiles has read all tables before badger opens them; badger itself
 	// would leave a bad one out.
 	b.ChecksumVerificationMode = options.NoVerification
-	b.Logger = badgerLogger{o.Logger}
+	b.Logger = badgerLogger{o.Logger, dir}
+	if o.stillTables {
+		b.NumCompactors, b.NumLevelZeroTablesStall = 0, stillTablesMax
+	}
 	return b
 }
 
@@ -125,12 +136,37 @@ func limits(db *badger.DB) storage.Limits {
 }
 
 // badgerLogger says what badger says. Its information is for debugging only.
-type badgerLogger struct{ logger *slog.Logger }
+type badgerLogger struct {
+	logger *slog.Logger
+	dir    string
+}
 
-func (l badgerLogger) Errorf(format string, args ...any)   { l.logger.Error(text(format, args)) }
-func (l badgerLogger) Warningf(format string, args ...any) { l.logger.Warn(text(format, args)) }
-func (l badgerLogger) Infof(format string, args ...any)    { l.logger.Debug(text(format, args)) }
-func (l badgerLogger) Debugf(string, ...any)               {}
+func (l badgerLogger) Errorf(format string, args ...any) {
+	l.refused(args)
+	l.logger.Error(text(format, args))
+}
+
+func (l badgerLogger) Warningf(format string, args ...any) {
+	l.refused(args)
+	l.logger.Warn(text(format, args))
+}
+
+func (l badgerLogger) Infof(format string, args ...any) { l.logger.Debug(text(format, args)) }
+func (l badgerLogger) Debugf(string, ...any)            {}
+
+// refused mends the manifest if one of the things that badger tells, before it tries
+// again, is an error of it.
+func (l badgerLogger) refused(told []any) {
+	for _, one := range told {
+		if err, ok := one.(error); !ok || !strings.Contains(err.Error(), badger.ManifestFilename) {
+			continue
+		}
+		if err := writeManifestAgain(l.dir); err != nil {
+			l.logger.Error("badger: the manifest cannot be written again", "error", err)
+		}
+		return
+	}
+}
 
 func text(format string, args []any) string {
 	return "badger: " + strings.TrimSpace(fmt.Sprintf(format, args...))

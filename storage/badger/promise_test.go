@@ -12,7 +12,7 @@ import (
 // written when it is asked for again.
 func TestRefusedPromiseIsNotRecorded(t *testing.T) {
 	s, dir, o, free := guarded(t)
-	*free = 999
+	*free = 249
 	var full *storage.NoSpaceError
 	if err := s.RecordPromise(t.Context(), time.Hour); !errors.As(err, &full) {
 		t.Errorf("RecordPromise: %v", err)

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // purgeKeysMax is how many keys one transaction of the purger deletes: few, so
@@ -33,6 +35,9 @@ type purger struct {
 
 	mu      sync.Mutex
 	pending map[membership.GroupID]span
+
+	// told: an error was told since the last purge that had none.
+	told bool
 }
 
 func (p *purger) start(s *Store) {
@@ -41,6 +46,9 @@ func (p *purger) start(s *Store) {
 	p.pending = make(map[membership.GroupID]span)
 	var leftovers []span
 	for group, g := range s.groups {
+		if s.damage(group) != nil {
+			continue // it stays as it was found
+		}
 		leftovers = append(leftovers, span{group, 0, g.record.purged.Index})
 	}
 	p.add(leftovers)
@@ -53,22 +61,29 @@ func (p *purger) stop() {
 }
 
 func (p *purger) add(spans []span) {
-	added := false
+	if p.keep(spans) {
+		p.wake()
+	}
+}
+
+// keep takes spans into what is pending, and reports whether there was one.
+func (p *purger) keep(spans []span) (any bool) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, s := range spans {
 		if s.upTo <= s.after {
 			continue
 		}
 		if old, found := p.pending[s.group]; found {
-			s.after = min(s.after, old.after)
+			s.after, s.upTo = min(s.after, old.after), max(s.upTo, old.upTo)
 		}
 		p.pending[s.group] = s
-		added = true
+		any = true
 	}
-	p.mu.Unlock()
-	if !added {
-		return
-	}
+	return any
+}
+
+func (p *purger) wake() {
 	select {
 	case p.wakeUp <- struct{}{}:
 	default:
@@ -96,35 +111,50 @@ func (p *purger) run() {
 		p.pending = make(map[membership.GroupID]span)
 		p.mu.Unlock()
 		for _, s := range pending {
-			if err := p.purge(s); err != nil {
-				p.store.logger.Error("badger: purged entries cannot be deleted", "group", uint64(s.group), "error", err)
-				return
-			}
+			p.settle(p.purge(s))
 		}
 	}
 }
 
-// purge deletes the chunks of a span. A purge point beyond the log's end is
-// fine: no batch writes below it.
-func (p *purger) purge(s span) error {
-	for from := s.after + 1; ; {
+// settle keeps what is left of a span. Nothing fails by it: it is tried again when there
+// may be room, else with the next.
+func (p *purger) settle(left span, err error) {
+	p.keep([]span{left})
+	var full *storage.NoSpaceError
+	switch {
+	case err == nil:
+		p.told = false
+	case errors.As(err, &full):
+		p.wake()
+	case !p.told:
+		p.told = true
+		p.store.logger.Error("badger: purged entries cannot be deleted, and are tried again with the next", "group", uint64(left.group), "error", err)
+	}
+}
+
+// purge deletes the chunks of a span, and returns what is left of it. A purge point
+// beyond the log's end is fine: no batch writes below it.
+func (p *purger) purge(s span) (left span, err error) {
+	defer catchFault(panicOnFault(), &err)
+	for left = s; ; {
 		select {
 		case <-p.quit:
-			return nil
+			return left, nil
 		default:
 		}
-		if p.store.room.ask() != nil {
-			return nil // batches are refused too, which is reported there
+		if err := p.store.room.takeLow(); err != nil {
+			return left, err
 		}
-		keys := p.keys(s.group, from, s.upTo)
+		keys := p.keys(s.group, left.after+1, s.upTo)
 		if len(keys) == 0 {
-			return nil
+			return span{}, nil
 		}
 		if err := p.delete(keys); err != nil {
-			return err
+			return left, err
 		}
 		// Some parts of the last chunk may be left.
-		from, _, _ = parseLogKey(keys[len(keys)-1])
+		last, _, _ := parseLogKey(keys[len(keys)-1])
+		left.after = last - 1
 	}
 }
 
@@ -144,6 +174,9 @@ func (p *purger) delete(keys [][]byte) error {
 		if err := txn.Delete(k); err != nil {
 			return err
 		}
+	}
+	if err := s.wal.before(int64(len(keys)), int64(len(keys)*logKeyBytes)); err != nil {
+		return err // nothing was written
 	}
 	version, err := s.versions.commit(txn)
 	if err == nil {

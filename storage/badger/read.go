@@ -23,11 +23,16 @@ func recordOf(txn *badger.Txn, group membership.GroupID) (r groupRecord, found b
 }
 
 // Read implements storage.LogStore. What it returns is a copy.
-func (s *Store) Read(ctx context.Context, group membership.GroupID, first, last core.Index, bytesMax int) ([]core.Entry, error) {
+func (s *Store) Read(ctx context.Context, group membership.GroupID, first, last core.Index, bytesMax int) (entries []core.Entry, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.life.RUnlock()
+	defer s.nameKept(&err)
+	defer catchFault(panicOnFault(), &err)
+	if err := s.damage(group); err != nil {
+		return nil, err
+	}
 	// One transaction sees the record and the entries that belong to it,
 	// whatever is written or purged meanwhile.
 	txn := s.versions.read()
@@ -41,7 +46,6 @@ func (s *Store) Read(ctx context.Context, group membership.GroupID, first, last 
 	}
 	sc := scan(txn, group, first)
 	defer sc.close()
-	var entries []core.Entry
 	for bytes, next := 0, first; next <= last; {
 		more, err := sc.read()
 		if err != nil {
@@ -80,11 +84,16 @@ func appendCopies(to, entries []core.Entry) []core.Entry {
 }
 
 // Load implements storage.LogStore. It reads the whole log of the group.
-func (s *Store) Load(ctx context.Context, group membership.GroupID) (storage.State, error) {
+func (s *Store) Load(ctx context.Context, group membership.GroupID) (state storage.State, err error) {
 	if err := s.enter(ctx); err != nil {
 		return storage.State{}, err
 	}
 	defer s.life.RUnlock()
+	defer s.nameKept(&err)
+	defer catchFault(panicOnFault(), &err)
+	if err := s.damage(group); err != nil {
+		return storage.State{}, err
+	}
 	txn := s.versions.read()
 	defer s.versions.done(txn)
 	r, found, err := recordOf(txn, group)
@@ -99,7 +108,7 @@ func (s *Store) Load(ctx context.Context, group membership.GroupID) (storage.Sta
 	if !found {
 		return storage.State{}, nil
 	}
-	state := storage.State{HardState: r.hardState, Commit: r.commit}
+	state = storage.State{HardState: r.hardState, Commit: r.commit}
 	o.Fill(&state)
 	return state, nil
 }

@@ -25,6 +25,9 @@ const (
 	// roomShare of what is spare, as 1/roomShare, may be written without asking
 	// again. Tables and their compaction write everything some times more.
 	roomShare = 32
+	// lowShare: how much of the limit must be free, as 1/lowShare, for what writes
+	// little and is needed to get room. By default that is twice a memory table.
+	lowShare = 4
 )
 
 // take returns an error if too little is free for bytes to be written safely.
@@ -35,17 +38,19 @@ func (r *room) take(bytes int) error {
 	if r.used < r.spare/roomShare && time.Since(r.asked) < roomAskedEvery {
 		return nil
 	}
-	return r.askLocked()
+	return r.ask(1)
 }
 
-// ask asks the system.
-func (r *room) ask() error {
+// takeLow is take for what is needed to get room: an opening, a header, a purge.
+func (r *room) takeLow() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.askLocked()
+	return r.ask(lowShare)
 }
 
-func (r *room) askLocked() error {
+// ask asks the system whether a share of the limit, as 1/share, is free. The caller
+// holds mu.
+func (r *room) ask(share uint64) error {
 	if r.options.FreeBytesMin < 0 {
 		r.spare, r.used, r.asked = 1<<62, 0, time.Now()
 		return nil
@@ -55,10 +60,9 @@ func (r *room) askLocked() error {
 		return err
 	}
 	limit := uint64(r.options.FreeBytesMin)
-	if free < limit {
-		r.spare = 0
-		return &storage.NoSpaceError{Store: r.dir, Free: free, Min: limit}
+	r.spare, r.used, r.asked = free-min(free, limit), 0, time.Now()
+	if least := limit / share; free < least {
+		return &storage.NoSpaceError{Store: r.dir, Free: free, Min: least}
 	}
-	r.spare, r.used, r.asked = free-limit, 0, time.Now()
 	return nil
 }

@@ -13,6 +13,9 @@ type scanner struct {
 	group  membership.GroupID
 	it     *badger.Iterator
 	prefix []byte
+	// first is where the scan begins, once it has begun.
+	first core.Index
+	begun bool
 
 	// header and entries are those of the chunk read last; entries' data lies
 	// in memory that the next chunk overwrites.
@@ -27,20 +30,37 @@ type scanner struct {
 }
 
 // scan begins with the chunk that holds first, or the next one if none does.
-// The caller closes the scanner.
+// The caller closes the scanner, whatever happens: what it reads may not be readable.
 func scan(txn *badger.Txn, group membership.GroupID, first core.Index) *scanner {
-	s := &scanner{group: group, prefix: logPrefix(group)}
+	s := &scanner{group: group, prefix: logPrefix(group), first: first}
 	s.it = txn.NewIterator(badger.IteratorOptions{Prefix: s.prefix})
-	s.it.Seek(logKey(group, first, 0))
 	return s
+}
+
+// chunkAt reads the chunk that holds an index, or the next one if none does. The
+// scanner reads no more, so that what it has read stays.
+func chunkAt(txn *badger.Txn, group membership.GroupID, index core.Index) (s *scanner, more bool, err error) {
+	s = scan(txn, group, index)
+	defer s.close()
+	more, err = s.read()
+	return s, more, err
 }
 
 func (s *scanner) close() { s.it.Close() }
 
+// valid reports whether the iterator stands at a key of the group's log.
+func (s *scanner) valid() bool {
+	if !s.begun {
+		s.begun = true
+		s.it.Seek(logKey(s.group, s.first, 0))
+	}
+	return s.it.ValidForPrefix(s.prefix)
+}
+
 // read reads the next chunk; more is false at the end of the log.
 func (s *scanner) read() (more bool, err error) {
 	s.keys, s.entries, s.body = s.keys[:0], s.entries[:0], s.body[:0]
-	if !s.it.ValidForPrefix(s.prefix) {
+	if !s.valid() {
 		return false, nil
 	}
 	last, part, ok := parseLogKey(s.it.Item().Key())
@@ -60,7 +80,7 @@ func (s *scanner) read() (more bool, err error) {
 		return false, corrupt("group %d: the chunk from %d on does not follow entry %d", s.group, s.header.first, s.next-1)
 	}
 	for want := 1; want < s.header.pieces; want++ {
-		if !s.it.ValidForPrefix(s.prefix) {
+		if !s.valid() {
 			return false, corrupt("group %d: entry %d is cut off", s.group, last)
 		}
 		l, part, ok := parseLogKey(s.it.Item().Key())

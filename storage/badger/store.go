@@ -8,10 +8,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/claim"
+	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/disk"
@@ -34,6 +38,8 @@ type Store struct {
 	header  storage.Header
 	db      *badger.DB
 	limits  storage.Limits
+	// lines are what the logger says, on the way to that of the options.
+	lines *foreign.Queue[foreign.Line]
 	// directory is the lock.
 	directory *os.File
 
@@ -49,6 +55,12 @@ type Store struct {
 	// headerValue is the header as it was written last.
 	headerValue []byte
 	groups      map[membership.GroupID]*groupState
+	// damaged are the groups of which something is lost, and what; it stays as it is
+	// once the store is open. Of some of them that is not recorded yet.
+	damaged    map[membership.GroupID]string
+	unrecorded []membership.GroupID
+	// kept are the files that were found damaged, or could not be read.
+	kept        []string
 	transaction transaction
 	wal         wal
 	room        room
@@ -59,20 +71,38 @@ type Store struct {
 	peers    peersFile
 }
 
-var _ storage.LogStore = (*Store)(nil)
+var (
+	_ storage.LogStore = (*Store)(nil)
+	_ storage.Logging  = (*Store)(nil)
+)
 
 // Open opens the store in dir, or makes it. It refuses the store of another
 // node with *storage.WrongNodeError, one that must not take part any more with
 // *storage.RefusedError, a directory that is in use with *LockedError, and
-// damage with an error that wraps core.ErrCorrupt. Only Load verifies the
-// entries of a group.
+// damage with an error that wraps core.ErrCorrupt. If it can tell whose the damage is,
+// it opens the store, and Load and Read of these groups give that error. Only Load
+// verifies the entries of a group.
 //
 // For inspection (Options.Inspect) it makes no store: where there is none, the
 // error wraps storage.ErrNotFound.
 func Open(dir string, o Options) (*Store, error) {
+	var lines *foreign.Queue[foreign.Line]
+	o.Logger, lines = foreign.NewLogger(o.Logger)
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
+	s, err := open(dir, o, lines)
+	if err != nil {
+		lines.Close(foreign.LinesPatience)
+		return nil, err
+	}
+	return s, nil
+}
+
+// LinesDropped implements storage.Logging: Options.Logger was too slow, or failed.
+func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
+
+func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, error) {
 	if err := prepare(dir, o.Inspect); err != nil {
 		return nil, err
 	}
@@ -83,7 +113,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, dir: dir, logger: o.Logger, directory: lock, groups: make(map[membership.GroupID]*groupState)}
+	s := &Store{options: o, dir: dir, logger: o.Logger, lines: lines, directory: lock, groups: make(map[membership.GroupID]*groupState), damaged: make(map[membership.GroupID]string)}
 	s.room.dir, s.room.options = dir, &s.options
 	if err := s.open(); err != nil {
 		if s.db != nil {
@@ -123,24 +153,39 @@ func noStore(dir string) error {
 }
 
 func (s *Store) open() error {
-	mark, err := s.openWatermark()
+	unlock, err := s.lockDatabase()
 	if err != nil {
 		return err
 	}
-	if err := s.room.ask(); err != nil {
+	defer unlock()
+	mark, mended, err := s.openWatermark()
+	if err != nil {
+		return err
+	}
+	if err := s.room.takeLow(); err != nil {
 		return err
 	}
 	path := filepath.Join(s.dir, logDir)
+	if err := unlock(); err != nil {
+		return err
+	}
+	if err := s.try(mended, &mark); err != nil {
+		return err
+	}
+	s.kept = keptFiles(path)
 	if s.db, err = badger.OpenManaged(s.options.badger(path)); err != nil {
 		s.db = nil
+		if strings.Contains(err.Error(), "Another process is using this Badger database") {
+			return &LockedError{Dir: s.dir}
+		}
 		return openError(path, err)
 	}
 	s.limits = limits(s.db)
 	s.versions.start(s.db)
-	if err := s.wal.open(s.db, path); err != nil {
+	if err := s.wal.open(s.db, path, s.options.MemTableBytes); err != nil {
 		return err
 	}
-	if err := s.readRecords(mark); err != nil {
+	if err := s.readRecords(&mark, mended); err != nil {
 		return err
 	}
 	// Rule 17: a refused store does not even count the attempt.
@@ -150,7 +195,7 @@ func (s *Store) open() error {
 	if err := s.peers.open(s.dir, &s.record.Header); err != nil {
 		return err
 	}
-	s.marker.start(s.dir, mark, s.options.WatermarkDelay)
+	s.marker.start(s.dir, mark, s.options.WatermarkDelay, s.logger)
 	if s.options.Inspect {
 		s.header = s.record.Header
 		return nil
@@ -164,141 +209,131 @@ func (s *Store) open() error {
 	return nil
 }
 
+// lockDatabase takes the lock of the database's own directory, which badger holds
+// while it is open: LOCK may have been removed under a store that is in use, and before
+// anything is touched. It is free again for badger when unlock was called once.
+func (s *Store) lockDatabase() (unlock func() error, err error) {
+	f, locked, err := disk.LockDir(filepath.Join(s.dir, logDir))
+	if locked {
+		return nil, &LockedError{Dir: s.dir}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("badger: %w", err)
+	}
+	return sync.OnceValue(f.Close), nil
+}
+
 // openWatermark reads the watermark file and looks at the database's files. A
 // directory without either becomes a store, of another incarnation than any.
-func (s *Store) openWatermark() (watermark, error) {
+func (s *Store) openWatermark() (watermark, *mending, error) {
 	mark, found, err := readWatermark(s.dir)
 	if err != nil {
-		return mark, err
+		return mark, nil, err
 	}
 	if found && mark.node != s.options.Node && s.options.Node != 0 {
-		return mark, &storage.WrongNodeError{Store: s.dir, Node: s.options.Node, Owner: mark.node}
+		return mark, nil, &storage.WrongNodeError{Store: s.dir, Node: s.options.Node, Owner: mark.node}
 	}
-	exists, err := verifyFiles(filepath.Join(s.dir, logDir))
+	exists, mended, err := verifyFiles(filepath.Join(s.dir, logDir))
 	switch {
 	case err != nil:
-		return mark, err
+		return mark, nil, err
 	case !found && exists:
-		return mark, corrupt("%s holds a database and no watermark file", s.dir)
+		return mark, nil, corrupt("%s holds a database and no watermark file", s.dir)
 	case found && mark.number > 0 && !exists:
-		return mark, corrupt("%s holds a watermark file and no database", s.dir)
+		return mark, nil, corrupt("%s holds a watermark file and no database", s.dir)
 	case !exists && s.options.Inspect:
-		return mark, noStore(s.dir)
+		return mark, nil, noStore(s.dir)
 	case !found:
 		mark = watermark{node: s.options.Node, incarnation: membership.Incarnation(rand.Uint64() | 1)}
-		return mark, mark.write(s.dir, true)
+		return mark, mended, mark.write(s.dir, true)
 	}
-	return mark, nil
+	return mark, mended, nil
 }
 
 // readRecords reads the header, the last batch and all groups' records, and
 // compares them with each other and with the watermark.
-func (s *Store) readRecords(mark watermark) error {
+func (s *Store) readRecords(mark *watermark, mended *mending) error {
 	txn := s.versions.read()
 	defer s.versions.done(txn)
-	header, err := value(txn, headerKey)
+	r, err := readRecords(txn)
 	if err != nil {
 		return err
 	}
-	last, err := value(txn, batchKey)
-	if err != nil {
+	none, err := r.none()
+	switch {
+	case err != nil:
 		return err
-	}
-	if header == nil || last == nil {
-		return s.makeRecords(mark, header == nil && last == nil)
-	}
-	if s.record, err = decodeHeader(header); err != nil {
-		return err
-	}
-	if s.batch, err = decodeBatch(last); err != nil {
-		return err
-	}
-	if s.record.Node != mark.node || s.record.Incarnation != mark.incarnation {
-		return corrupt("the database belongs to %d/%x, the watermark file to %d/%x",
-			s.record.Node, s.record.Incarnation, mark.node, mark.incarnation)
-	}
-	s.headerValue = header
-	digest := weight(header)
-	sum, err := s.readGroups(txn)
-	if err != nil {
-		return err
-	}
-	if digest += sum; digest != s.batch.digest || uint64(len(s.groups)) != s.batch.groups {
-		return corrupt("batch %d was written over other records than are there: something before it is lost", s.batch.number)
-	}
-	return mark.behind(s.batch.number)
-}
-
-func (s *Store) readGroups(txn *badger.Txn) (digest uint64, _ error) {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: groupPrefix, PrefetchValues: true, PrefetchSize: 100})
-	defer it.Close()
-	for it.Seek(groupPrefix); it.ValidForPrefix(groupPrefix); it.Next() {
-		key := it.Item().KeyCopy(nil)
-		group, ok := parseGroupKey(key)
-		if !ok {
-			return 0, corrupt("key %q is none of this store", key)
-		}
-		var record groupRecord
-		err := it.Item().Value(func(v []byte) (err error) {
-			digest += weight(v)
-			record, err = decodeGroup(key, v)
+	case none:
+		// A store whose making has not been completed.
+		if err := mark.behind(0); err != nil {
 			return err
-		})
-		if err != nil {
-			return 0, err
 		}
-		s.groups[group] = &groupState{group: group, record: record}
+		if s.options.Inspect {
+			return noStore(s.dir)
+		}
+		s.record.Header = storage.Header{Node: mark.node, Incarnation: mark.incarnation}
+		return nil
+	case r.header.Node != mark.node || r.header.Incarnation != mark.incarnation:
+		return corrupt("the database belongs to %d/%x, the watermark file to %d/%x", r.header.Node, r.header.Incarnation, mark.node, mark.incarnation)
 	}
-	return digest, nil
-}
-
-// makeRecords begins a store whose making has not been completed.
-func (s *Store) makeRecords(mark watermark, none bool) error {
-	if !none {
-		return corrupt("the header or the record of the last batch is lost")
-	}
-	if err := mark.behind(0); err != nil {
-		return err
-	}
-	if s.options.Inspect {
-		return noStore(s.dir)
-	}
-	sum, err := func() (uint64, error) {
-		txn := s.versions.read()
-		defer s.versions.done(txn)
-		return s.readGroups(txn)
-	}()
+	lost, err := r.judge(mark)
 	if err != nil {
-		return err
+		return mended.lacks(err)
 	}
-	if sum != 0 || len(s.groups) > 0 {
-		return corrupt("there are groups and no header")
+	for group, what := range lost {
+		lost[group] = mended.named(what)
 	}
-	s.record.Header = storage.Header{Node: mark.node, Incarnation: mark.incarnation}
+	s.take(r, mark, lost)
 	return nil
 }
 
-// value returns a copy of what key holds, nil if there is none.
-func value(txn *badger.Txn, key []byte) ([]byte, error) {
-	item, err := txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, nil
+// take makes what was read, and was found good but for some groups, the store's state.
+func (s *Store) take(r *records, mark *watermark, lost map[membership.GroupID]string) {
+	s.record, s.headerValue = r.header, r.headerValue
+	// A number that was given out is not given out again, though its batch be lost.
+	s.batch = batchRecord{number: max(r.batch.number, mark.number), digest: weight(r.headerValue) + r.damagedWeight, groups: uint64(len(r.groups))}
+	for group, g := range r.groups {
+		s.batch.digest += g.weight
+		s.groups[group] = &groupState{group: group, record: g}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("badger: reading %q: %w", key, err)
+	for group, what := range r.damaged {
+		s.damaged[group] = what
 	}
-	v, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, fmt.Errorf("badger: reading %q: %w", key, err)
+	for group, what := range lost {
+		s.damaged[group] = what
+		s.unrecorded = append(s.unrecorded, group)
+		s.logger.Error("badger: a group is damaged, and the others are not", "group", uint64(group), "error", what)
 	}
-	return v, nil
+	s.marker.recent = recentOf(r)
+}
+
+// damage returns an error if a group is damaged.
+func (s *Store) damage(group membership.GroupID) error {
+	what, damaged := s.damaged[group]
+	if !damaged {
+		return nil
+	}
+	return corrupt("group %d: %s", group, what)
+}
+
+// nameKept lets an error of damage name the files that were found damaged, or could
+// not be read.
+func (s *Store) nameKept(err *error) {
+	if len(s.kept) > 0 && errors.Is(*err, core.ErrCorrupt) {
+		*err = fmt.Errorf("%w (what was found damaged, or could not be read, is kept: %s)", *err, strings.Join(s.kept, ", "))
+	}
 }
 
 // Limits implements storage.LogStore.
 func (s *Store) Limits() storage.Limits { return s.limits }
 
-// Close implements storage.LogStore.
+// Close implements storage.LogStore. While a node of this process uses the store, which
+// it does until the last of its calls has returned, the error is a
+// *core.StillRunningError, and the store stays open and locked.
 func (s *Store) Close() error {
+	if err := claim.Held(s); err != nil {
+		return err
+	}
 	s.life.Lock()
 	defer s.life.Unlock()
 	if s.closed {
@@ -308,8 +343,9 @@ func (s *Store) Close() error {
 	if !s.options.Inspect {
 		s.purger.stop()
 	}
-	err := s.marker.stop()
-	return errors.Join(err, s.db.Close(), s.wal.close(), s.directory.Close())
+	err := errors.Join(s.marker.stop(), s.db.Close(), s.wal.close(), s.directory.Close())
+	s.lines.Close(foreign.LinesPatience)
+	return err
 }
 
 // enter begins a call: the caller ends it with life.RUnlock unless there is an

@@ -43,9 +43,7 @@ func (t *transaction) planCut(op *storage.Operation, r *groupRecord) (c cut, err
 
 // planTruncation cuts before from; the entry before it is in the log.
 func (t *transaction) planTruncation(group membership.GroupID, from core.Index) (cut, error) {
-	s := scan(t.txn, group, from-1)
-	more, err := s.read()
-	s.close()
+	s, more, err := chunkAt(t.txn, group, from-1)
 	if err != nil {
 		return cut{}, err
 	}
@@ -60,7 +58,6 @@ func (t *transaction) planTruncation(group membership.GroupID, from core.Index) 
 	before := &s.entries[from-1-s.header.first]
 	c.last, c.lastTime = before.LogID, before.Time
 	if s.header.last() >= from {
-		// The scanner is left alone from here on, and its memory with it.
 		c.keep = s.entries[:from-s.header.first]
 	}
 	c.keys, err = t.keysFrom(group, from)
@@ -71,7 +68,7 @@ func (t *transaction) planTruncation(group membership.GroupID, from core.Index) 
 func (t *transaction) keysFrom(group membership.GroupID, from core.Index) (keys [][]byte, _ error) {
 	s := scan(t.txn, group, from)
 	defer s.close()
-	for ; s.it.ValidForPrefix(s.prefix); s.it.Next() {
+	for ; s.valid(); s.it.Next() {
 		keys = append(keys, s.it.Item().KeyCopy(nil))
 	}
 	if len(keys) == 0 {
@@ -89,9 +86,7 @@ func (t *transaction) shorten(group membership.GroupID, c *cut) error {
 			n++
 		}
 		end, _, _ := parseLogKey(c.keys[n-1])
-		s := scan(t.txn, group, end)
-		more, err := s.read()
-		s.close()
+		s, more, err := chunkAt(t.txn, group, end)
 		if err != nil {
 			return err
 		}

@@ -3,94 +3,79 @@ package badger
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/ristretto/v2/z"
 
-	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
 // verifyFiles looks at a database before badger does: badger panics on some bad
 // tables, leaves others out, and makes a new database where there is no
-// manifest. It says whether there is a database.
-func verifyFiles(dir string) (exists bool, err error) {
-	if err := removeEmpty(dir); err != nil {
-		return false, err
-	}
-	if err := syncFiles(dir); err != nil {
-		return false, fmt.Errorf("badger: %w", err)
-	}
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+// manifest. It says whether there is a database, and what it had to mend.
+func verifyFiles(dir string) (exists bool, m *mending, err error) {
+	m = &mending{}
+	found, err := listFiles(dir)
 	if err != nil {
-		return false, fmt.Errorf("badger: %w", err)
+		return false, m, err
 	}
-	defer f.Close()
-	tables, err := manifestTables(f)
-	if err != nil {
-		return true, err
+	if err := found.spare(); err != nil {
+		return false, m, err
 	}
-	for _, id := range tables {
-		if err := verifyTable(table.NewFilename(id, dir)); err != nil {
-			return true, err
+	if err := syncNames(dir); err != nil {
+		return false, m, fmt.Errorf("badger: %w", err)
+	}
+	listed, exists, err := readManifest(dir, found.tables)
+	if err != nil || !exists {
+		return exists, m, err
+	}
+	for id := range listed.live {
+		if err := m.table(dir, id); err != nil {
+			return true, m, errors.Join(err, m.undo())
 		}
 	}
-	return true, nil
+	if err := m.manifest(dir, &listed); err != nil {
+		return true, m, errors.Join(err, m.undo())
+	}
+	// Badger would remove what the manifest does not name, and fail where it cannot.
+	for id := range found.tables {
+		if _, named := listed.live[id]; !named {
+			if err := removeFile(table.NewFilename(id, dir)); err != nil {
+				return true, m, errors.Join(err, m.undo())
+			}
+		}
+	}
+	if err := renewFiles(dir, found); err != nil {
+		return true, m, errors.Join(fmt.Errorf("badger: %w", err), m.undo())
+	}
+	return true, m, nil
 }
 
-// removeEmpty removes the files that a crash left between their creation and
-// their first byte: badger's Open fails on them, once.
-func removeEmpty(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("badger: %w", err)
-	}
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".mem") && !strings.HasSuffix(f.Name(), ".vlog") {
-			continue
-		}
-		info, err := f.Info()
-		if err == nil && info.Size() == 0 {
-			err = os.Remove(filepath.Join(dir, f.Name()))
-		}
-		if err != nil {
-			return fmt.Errorf("badger: %w", err)
+// renewFiles makes durable what is going to be read, before badger goes on (rule 8).
+// What a process left that was killed, or that failed because the disk refused a write,
+// stands in the system's memory and perhaps not on the disk, whatever a sync says. So
+// the logs of the memory tables and the manifest are written again, at a new place.
+// Tables were durable before the manifest named them.
+func renewFiles(dir string, found listing) error {
+	for id := range found.wals {
+		if err := disk.Renew(filepath.Join(dir, fmt.Sprintf("%0*d%s", walDigits, id, walSuffix))); err != nil {
+			return err
 		}
 	}
-	return nil
-}
-
-// syncFiles makes durable what is going to be read: a process that was killed
-// before its sync leaves in the system's memory what the disk may not have (rule
-// 8).
-func syncFiles(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
+	if err := disk.Renew(filepath.Join(dir, badger.ManifestFilename)); err != nil {
 		return err
 	}
-	for _, entry := range files {
-		if !entry.Type().IsRegular() {
-			continue
-		}
-		f, err := os.OpenFile(filepath.Join(dir, entry.Name()), os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
-	}
-	// The names in it, its own, and that of the store.
+	return syncNames(dir)
+}
+
+// syncNames makes durable the names in a database's directory, its own, and that of
+// the store.
+func syncNames(dir string) error {
 	parent := filepath.Dir(dir)
 	return errors.Join(disk.SyncDir(dir), disk.SyncDir(parent), disk.SyncDir(filepath.Dir(parent)))
 }
@@ -103,25 +88,11 @@ func recovered(what string, err *error) {
 	}
 }
 
-func manifestTables(f *os.File) (ids []uint64, err error) {
-	defer recovered(f.Name(), &err)
-	m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions("").WithLogger(nil))
-	if err != nil {
-		return nil, corrupt("%s: %v", f.Name(), err)
-	}
-	for id := range m.Tables {
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
 // verifyTable reads a table and all its checksums.
 func verifyTable(name string) (err error) {
 	defer recovered(name, &err)
+	defer catchFault(panicOnFault(), &err)
 	mapped, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return corrupt("the manifest names %s, which is not there", name)
-	}
 	if err != nil {
 		return openError(name, err)
 	}
@@ -136,16 +107,4 @@ func verifyTable(name string) (err error) {
 		return corrupt("%s: %v", name, err)
 	}
 	return nil
-}
-
-// openError sorts an error of badger's Open, which wraps nothing: what the
-// system refuses is not damage.
-func openError(dir string, err error) error {
-	refusals := []syscall.Errno{syscall.EACCES, syscall.EPERM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC, syscall.ENOMEM, syscall.EROFS}
-	for _, refusal := range refusals {
-		if strings.Contains(err.Error(), refusal.Error()) {
-			return fmt.Errorf("badger: opening %s: %w", dir, err)
-		}
-	}
-	return fmt.Errorf("badger: opening %s: %w: %w", dir, core.ErrCorrupt, err)
 }

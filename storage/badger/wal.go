@@ -29,18 +29,27 @@ import (
 type wal struct {
 	db  *badger.DB
 	dir string
-	// id is that of the newest file; they are counted up.
+	// names are those of the directory.
+	names *disk.Names
+	// id is that of the newest file; they are counted up. There is no file while
+	// descriptors lack: badger, which has it open, syncs it then.
 	id   int
 	file *os.File
 	// next is the name that the one after it will have.
 	next string
 	// flush syncs the newest file; tests replace it.
 	flush func() error
+	// grown is what the transactions since the last turn may have taken of a memory
+	// table of tableBytes.
+	grown, tableBytes int64
 }
 
 // open finds the file that badger writes to.
-func (w *wal) open(db *badger.DB, dir string) error {
-	w.db, w.dir, w.flush = db, dir, w.syncFile
+func (w *wal) open(db *badger.DB, dir string, tableBytes int64) (err error) {
+	w.db, w.dir, w.flush, w.tableBytes = db, dir, w.syncFile, tableBytes
+	if w.names, err = disk.OpenNames(dir); err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("badger: %w", err)
@@ -58,22 +67,42 @@ func (w *wal) open(db *badger.DB, dir string) error {
 	return w.turn(newest)
 }
 
-const walSuffix = ".mem"
-
-func (w *wal) name(id int) string { return filepath.Join(w.dir, fmt.Sprintf("%05d"+walSuffix, id)) }
+func (w *wal) name(id int) string {
+	return filepath.Join(w.dir, fmt.Sprintf("%0*d%s", walDigits, id, walSuffix))
+}
 
 // turn makes the file with an id the newest, and its name durable, which badger
 // leaves to the file system.
 func (w *wal) turn(id int) error {
-	file, err := os.OpenFile(w.name(id), os.O_RDWR, 0)
-	if err != nil {
+	if err := errors.Join(w.names.Sync(), w.closeFile()); err != nil {
 		return err
 	}
-	if err := errors.Join(disk.SyncDir(w.dir), w.close()); err != nil {
-		return errors.Join(err, file.Close())
+	w.id, w.next, w.grown = id, w.name(id+1), 0
+	return w.openFile()
+}
+
+// openFile opens the newest file, if there is a descriptor for it.
+func (w *wal) openFile() error {
+	file, err := os.OpenFile(w.name(w.id), os.O_RDWR, 0)
+	if disk.Passing(err) {
+		return nil
 	}
-	w.id, w.file, w.next = id, file, w.name(id+1)
-	return nil
+	if err == nil {
+		w.file = file
+	}
+	return err
+}
+
+// before prepares a transaction of so many pairs and bytes. Badger fails for good if
+// it lacks the descriptor for another memory table, so that this is waited for when it
+// may be about to begin one.
+func (w *wal) before(pairs, bytes int64) error {
+	const pairBytes = 128 // of a pair in a memory table, beside what is in it
+	w.grown += bytes + pairs*pairBytes
+	if w.grown < w.tableBytes/2 {
+		return nil
+	}
+	return disk.Patiently(disk.Patience, func() error { return disk.Spare(1) })
 }
 
 // follow looks whether the last transaction has begun another file.
@@ -94,13 +123,25 @@ func (w *wal) sync() error {
 }
 
 func (w *wal) syncFile() error {
-	if disk.SyncsMapped {
+	if w.file == nil {
+		if err := w.openFile(); err != nil {
+			return err
+		}
+	}
+	if disk.SyncsMapped && w.file != nil {
 		return disk.SyncData(w.file)
 	}
 	return w.db.Sync()
 }
 
 func (w *wal) close() error {
+	if w.names == nil {
+		return nil
+	}
+	return errors.Join(w.closeFile(), w.names.Close())
+}
+
+func (w *wal) closeFile() error {
 	if w.file == nil {
 		return nil
 	}

@@ -15,11 +15,12 @@ import (
 // Write implements storage.LogStore. A batch within Limits is one badger
 // transaction unless it removes very much or has very many operations: then
 // each transaction holds whole operations.
-func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
+func (s *Store) Write(ctx context.Context, batch *storage.Batch) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.life.RUnlock()
+	defer catchFault(panicOnFault(), &err)
 	s.write.Lock()
 	defer s.write.Unlock()
 	if err := s.writable(); err != nil {
@@ -28,11 +29,7 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
 	if err := outline.CheckLimits(batch, s.limits); err != nil {
 		return fmt.Errorf("badger: %w", err)
 	}
-	bytes := 0
-	for i := range batch.Operations {
-		bytes += core.SizeOf(batch.Operations[i].Append)
-	}
-	if err := s.room.take(bytes); err != nil {
+	if err := s.admit(batch); err != nil {
 		return err
 	}
 	t := s.begin()
@@ -44,6 +41,21 @@ func (s *Store) Write(ctx context.Context, batch *storage.Batch) error {
 		}
 	}
 	return t.commit()
+}
+
+// admit returns an error if there is too little room for a batch. One that does nothing
+// but purge makes room, so that it needs little.
+func (s *Store) admit(batch *storage.Batch) error {
+	bytes, purges := 0, len(batch.Operations) > 0
+	for i := range batch.Operations {
+		op := &batch.Operations[i]
+		bytes += core.SizeOf(op.Append)
+		purges = purges && len(op.Append) == 0 && (op.Purge.Index != 0 || op.Reset.Index != 0)
+	}
+	if purges {
+		return s.room.takeLow()
+	}
+	return s.room.take(bytes)
 }
 
 // groupState is what the writer knows of a group.
@@ -156,6 +168,9 @@ func (t *transaction) since(start int) []byte {
 // operation carries out op in the transaction. It begins another one before if
 // op would not fit into this one.
 func (t *transaction) operation(op *storage.Operation) error {
+	if err := t.store.damage(op.Group); err != nil {
+		return err
+	}
 	r := t.group(op.Group)
 	cut, err := t.planCut(op, r)
 	if err != nil {
@@ -276,6 +291,14 @@ func (t *transaction) commit() error {
 		if err := t.set(headerKey, header); err != nil {
 			return s.fail(err)
 		}
+		for _, group := range s.unrecorded {
+			key := damageKey(group)
+			value := sealText(nil, key, s.damaged[group])
+			next.digest += weight(value)
+			if err := t.set(key, value); err != nil {
+				return s.fail(err)
+			}
+		}
 	}
 	for _, g := range t.groups {
 		if err := t.putRecord(g, &next); err != nil {
@@ -287,6 +310,9 @@ func (t *transaction) commit() error {
 	if err := t.set(batchKey, t.since(start)); err != nil {
 		return s.fail(err)
 	}
+	if err := s.wal.before(t.keys, t.bytes); err != nil {
+		return s.fail(err)
+	}
 	version, err := s.versions.commit(t.txn)
 	if err != nil {
 		return s.fail(err)
@@ -294,11 +320,14 @@ func (t *transaction) commit() error {
 	if err := s.wal.sync(); err != nil {
 		return s.fail(err)
 	}
-	if err := s.marker.durable(next.number, t.atOnce); err != nil {
+	if err := s.marker.durable(next.number, t.header, t.groups, t.atOnce); err != nil {
 		return s.fail(err)
 	}
 	s.versions.advance(version)
 	s.batch, s.headerValue = next, header
+	if t.header {
+		s.unrecorded = nil
+	}
 	for _, g := range t.groups {
 		g.record = g.next
 	}
@@ -329,6 +358,6 @@ func (t *transaction) putRecord(g *groupState, batch *batchRecord) error {
 
 // fail makes err final: after a failed sync nobody knows what the disk holds.
 func (s *Store) fail(err error) error {
-	s.failed = fmt.Errorf("badger: writing to %s: %w", s.dir, err)
+	s.failed = fmt.Errorf("badger: writing to %s: %w", s.dir, asRefusal(err))
 	return s.failed
 }

@@ -2,6 +2,7 @@ package files
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -33,6 +34,15 @@ func corrupt(format string, args ...any) error {
 	return fmt.Errorf("files: %w: %s", core.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
+// cutOff sorts an error of reading what should be there. What the disk does not give is
+// no damage yet.
+func cutOff(what string, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return corrupt("%s is cut off", what)
+	}
+	return fmt.Errorf("files: %s cannot be read: %w", what, err)
+}
+
 // encodeHeader writes the header. SizeBytes and Checksum of meta are not in it.
 func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
 	var configuration []byte
@@ -57,7 +67,7 @@ func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, 
 	}
 	b := make([]byte, prefixBytes)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return fail("the header is cut off: %v", err)
+		return 0, core.SnapshotMeta{}, 0, 0, cutOff("the header", err)
 	}
 	if string(b[:8]) != magic {
 		return fail("not a snapshot")
@@ -68,7 +78,7 @@ func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, 
 	}
 	b = append(b, make([]byte, rest+checksumBytes)...)
 	if _, err := io.ReadFull(r, b[prefixBytes:]); err != nil {
-		return fail("the header is cut off: %v", err)
+		return 0, core.SnapshotMeta{}, 0, 0, cutOff("the header", err)
 	}
 	body := b[:len(b)-checksumBytes]
 	sum = binary.LittleEndian.Uint32(b[len(body):])

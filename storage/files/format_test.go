@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -55,6 +56,7 @@ func TestLayout(t *testing.T) {
 	if _, err := s.Newest(t.Context(), 7); !errors.Is(err, core.ErrCorrupt) {
 		t.Errorf("Newest: %v", err)
 	}
+	s.lines.Close(foreign.LinesPatience)
 	if !strings.Contains(log.String(), "snapshot=3.12") {
 		t.Errorf("the log says %q", log.String())
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -25,7 +26,16 @@ type reader struct {
 	closed bool
 }
 
-func (s *Store) open(group membership.GroupID, id core.LogID) (*reader, error) {
+// open opens a snapshot. It waits for descriptors.
+func (s *Store) open(ctx context.Context, group membership.GroupID, id core.LogID) (r *reader, err error) {
+	err = patiently(ctx, func() (err error) {
+		r, err = s.openNow(group, id)
+		return err
+	})
+	return r, err
+}
+
+func (s *Store) openNow(group membership.GroupID, id core.LogID) (*reader, error) {
 	name := s.path(group, id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +77,7 @@ func (r *reader) readMeta(group membership.GroupID, id core.LogID) error {
 	}
 	b := make([]byte, trailerBytes)
 	if _, err := r.file.ReadAt(b, int64(headerBytes)+content); err != nil {
-		return corrupt("the trailer cannot be read: %v", err)
+		return cutOff("the trailer", err)
 	}
 	if meta.SizeBytes, meta.Checksum, err = decodeTrailer(header, b); err != nil {
 		return err

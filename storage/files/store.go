@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/foreign"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/disk"
@@ -33,6 +34,8 @@ import (
 type Store struct {
 	dir    string
 	logger *slog.Logger
+	// lines are what the logger says, on the way to whoever takes it.
+	lines *foreign.Queue[foreign.Line]
 
 	mu sync.Mutex
 	// writing are the .tmp files that are being written.
@@ -50,23 +53,29 @@ type stamp struct {
 	modified time.Time
 }
 
-var _ storage.SnapshotStore = (*Store)(nil)
+var (
+	_ storage.SnapshotStore = (*Store)(nil)
+	_ storage.Logging       = (*Store)(nil)
+)
 
 // Open opens the store in dir, which is made if it is not there. Damaged
-// snapshots are reported to logger; nil discards that.
+// snapshots are reported to logger; nil discards that. Nothing waits for it: if it is
+// slow or fails, lines are lost (Store.LinesDropped) and nothing else.
 func Open(dir string, logger *slog.Logger) (*Store, error) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	return &Store{dir: dir, logger: logger, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
-		verified: make(map[string]stamp)}, nil
+	s := &Store{dir: dir, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
+		verified: make(map[string]stamp)}
+	s.logger, s.lines = foreign.NewLogger(logger)
+	return s, nil
 }
+
+// LinesDropped implements storage.Logging: the logger was too slow, or failed.
+func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
 
 // Create implements storage.SnapshotStore.
 func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
@@ -80,11 +89,26 @@ func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	f, err := s.createTemporary(dir)
+	var f *os.File
+	err := patiently(ctx, func() (err error) {
+		f, err = s.createTemporary(dir)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	return newWriter(s, f, group, meta)
+}
+
+// patiently calls do again while descriptors lack, for as long as ctx lets it: that
+// passes by itself, and fails no snapshot.
+func patiently(ctx context.Context, do func() error) error {
+	return disk.Patiently(disk.Patience, func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return do()
+	})
 }
 
 // createTemporary makes a file that RemoveBelow knows to be written from the
@@ -105,7 +129,11 @@ func (s *Store) Newest(ctx context.Context, group membership.GroupID) (core.Snap
 	if err := ctx.Err(); err != nil {
 		return core.SnapshotMeta{}, err
 	}
-	found, err := s.list(group)
+	var found []core.LogID
+	err := patiently(ctx, func() (err error) {
+		found, err = s.list(group)
+		return err
+	})
 	if err != nil {
 		return core.SnapshotMeta{}, err
 	}
@@ -128,7 +156,7 @@ func (s *Store) Newest(ctx context.Context, group membership.GroupID) (core.Snap
 
 // verify reads a snapshot to its end, unless that was done before.
 func (s *Store) verify(ctx context.Context, group membership.GroupID, id core.LogID) (core.SnapshotMeta, error) {
-	r, err := s.open(group, id)
+	r, err := s.open(ctx, group, id)
 	if err != nil {
 		return core.SnapshotMeta{}, err
 	}
@@ -152,7 +180,11 @@ func (s *Store) verify(ctx context.Context, group membership.GroupID, id core.Lo
 	}
 	// A process that was killed may have left the name in the system's memory
 	// only; the content was synced before it.
-	if err := s.syncNames(group); err != nil {
+	names, err := s.names(ctx, group)
+	if err == nil {
+		err = names.sync()
+	}
+	if err != nil {
 		return core.SnapshotMeta{}, err
 	}
 	s.mu.Lock()
@@ -161,20 +193,12 @@ func (s *Store) verify(ctx context.Context, group membership.GroupID, id core.Lo
 	return r.meta, nil
 }
 
-// syncNames makes the names of a group's snapshots durable, and the group's own.
-func (s *Store) syncNames(group membership.GroupID) error {
-	if err := errors.Join(disk.SyncDir(s.groupDir(group)), disk.SyncDir(s.dir)); err != nil {
-		return fmt.Errorf("files: %w", err)
-	}
-	return nil
-}
-
 // Open implements storage.SnapshotStore.
 func (s *Store) Open(ctx context.Context, group membership.GroupID, id core.LogID) (storage.SnapshotReader, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return s.open(group, id)
+	return s.open(ctx, group, id)
 }
 
 // RemoveBelow implements storage.SnapshotStore.
@@ -192,6 +216,7 @@ func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var left error
 	for _, entry := range names {
 		name := filepath.Join(dir, entry.Name())
 		id, isSnapshot := parseName(entry.Name())
@@ -199,11 +224,12 @@ func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index
 		if !leftover && !(isSnapshot && id.Index < index) {
 			continue
 		}
+		// A name of somebody else's keeps nothing else.
 		if err := s.remove(name); err != nil {
-			return fmt.Errorf("files: %w", err)
+			left = errors.Join(left, fmt.Errorf("files: %w", err))
 		}
 	}
-	return nil
+	return left
 }
 
 // remove removes a file, at once or when its last reader has gone. The caller
@@ -246,7 +272,7 @@ func (s *Store) list(group membership.GroupID) ([]core.LogID, error) {
 	}
 	var found []core.LogID
 	for _, entry := range names {
-		if id, ok := parseName(entry.Name()); ok {
+		if id, ok := parseName(entry.Name()); ok && entry.Type().IsRegular() {
 			found = append(found, id)
 		}
 	}

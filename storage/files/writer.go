@@ -2,6 +2,7 @@ package files
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -82,12 +83,16 @@ func (w *writer) publish() error {
 	if err := w.file.Close(); err != nil {
 		return err
 	}
+	names, err := s.names(context.Background(), w.group)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := os.Rename(w.file.Name(), name); err != nil {
-		return err
+		return errors.Join(err, names.close())
 	}
-	if err := s.syncNames(w.group); err != nil {
+	if err := names.sync(); err != nil {
 		return err
 	}
 	w.ended = true

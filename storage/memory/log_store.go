@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/claim"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/outline"
@@ -101,6 +102,9 @@ func (s *Store) open(inspect bool) error {
 
 // Close implements storage.LogStore. The data stays.
 func (s *Store) Close() error {
+	if err := claim.Held(s); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -16,8 +16,9 @@ import (
 // DurableLogStore damages copies of the directory of a store that keeps all it
 // has in there. The copies are what a killed process leaves: the store goes on
 // unawares. What opens must be everything acknowledged, or else an error that
-// wraps core.ErrCorrupt comes from opening, Load or Read. cases is how many
-// damages of each kind of directory are tried.
+// wraps core.ErrCorrupt comes from opening, or for some groups from Load or Read: the
+// others must be whole then. cases is how many damages of each kind of directory are
+// tried.
 func DurableLogStore(t *testing.T, open OpenLog, cases int) {
 	t.Run("Undamaged", func(t *testing.T) { undamaged(t, open) })
 	t.Run("CopiedWhileWriting", func(t *testing.T) { copiedWhileWriting(t, open) })

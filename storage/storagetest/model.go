@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -133,13 +134,14 @@ func configuration(id core.LogID, n int) core.Entry {
 // least 2, that has something of everything.
 func fullConfiguration(at core.LogID, n int) core.Entry {
 	var c membership.Configuration
+	target := &membership.Target{ID: 1<<63 + 5, Automatic: true, KeepAdded: true, Since: 1 << 60, CatchUpLimit: time.Hour}
 	for i := range n {
 		m := membership.Member{
 			Identity: membership.Identity{ID: membership.NodeID(i + 1), Incarnation: membership.Incarnation(i)<<56 + 3},
 			Address:  fmt.Sprintf("[2001:db8::%x]:%d", i, 9000+i), Priority: 1<<32 - 1 - uint32(i),
 			Tags: map[string]string{"zone": fmt.Sprintf("é%d", i), "": "of no key"},
 		}
-		c.Members, c.Wanted = append(c.Members, m), append(c.Wanted, m)
+		c.Members, target.Members = append(c.Members, m), append(target.Members, m)
 		if i%4 != 1 {
 			c.Voters = append(c.Voters, m.Identity)
 		}
@@ -147,7 +149,9 @@ func fullConfiguration(at core.LogID, n int) core.Entry {
 			c.Outgoing = append(c.Outgoing, m.Identity)
 		}
 	}
-	c.Wanted[0].Address = "another"
+	target.Members[0].Address = "another"
+	target.Voters, target.Added = c.Voters, c.Outgoing
+	c.Target, c.Last = target, membership.Outcome{ID: 9, Result: membership.ResultNotCaughtUp, Node: 3, LagEntries: 1 << 62, SilentMillis: -1}
 	c.Founding = membership.Founding(cluster(uint64(n)))
 	return core.Entry{LogID: at, Kind: core.EntryConfiguration, Time: int64(at.Index)*1000 + int64(at.Term), Data: c.Encode()}
 }

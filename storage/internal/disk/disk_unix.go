@@ -14,7 +14,11 @@ import (
 // dir.
 func FreeBytes(dir string) (uint64, error) {
 	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
+	err := unix.Statfs(dir, &s)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Statfs(dir, &s)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
 	// The types differ from system to system.
@@ -25,14 +29,31 @@ func FreeBytes(dir string) (uint64, error) {
 // that somebody else has it.
 func Lock(name string) (f *os.File, locked bool, err error) {
 	f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	return lock(f, err)
+}
+
+// LockDir takes the lock of the directory itself, which is not that of a file in it,
+// until the file is closed; locked says that somebody else has it.
+func LockDir(dir string) (f *os.File, locked bool, err error) {
+	f, err = os.Open(dir)
+	return lock(f, err)
+}
+
+func lock(f *os.File, err error) (_ *os.File, locked bool, _ error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return f, false, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		}
 		_ = f.Close()
-		return nil, errors.Is(err, unix.EWOULDBLOCK), fmt.Errorf("lock %s: %w", name, err)
+		return nil, errors.Is(err, unix.EWOULDBLOCK), fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
-	return f, false, nil
 }
 
 // Exists reports whether there is a file of that name. It is quick if not.
@@ -45,13 +66,4 @@ func Exists(name string) (bool, error) {
 	default:
 		return false, fmt.Errorf("look for %s: %w", name, err)
 	}
-}
-
-// SyncDir makes the names in a directory durable.
-func SyncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -35,6 +35,12 @@ func Lock(name string) (f *os.File, locked bool, err error) {
 	return os.NewFile(uintptr(h), name), false, nil
 }
 
+// LockDir takes no lock: a file that is in use cannot be removed here.
+func LockDir(dir string) (f *os.File, locked bool, err error) {
+	f, err = os.Open(dir)
+	return f, false, err
+}
+
 // Exists reports whether there is a file of that name.
 func Exists(name string) (bool, error) {
 	_, err := os.Stat(name)
@@ -43,6 +49,3 @@ func Exists(name string) (bool, error) {
 	}
 	return err == nil, err
 }
-
-// SyncDir does nothing: Windows has no such thing.
-func SyncDir(string) error { return nil }

@@ -88,7 +88,7 @@ type Transfer struct {
 	To uint64 `json:"to"`
 }
 
-// Leadership says who leads.
+// Leadership says who leads, as far as the asked node knows.
 type Leadership struct {
 	Leader uint64 `json:"leader"`
 	Term   uint64 `json:"term"`
@@ -229,8 +229,8 @@ const (
 	// Contradiction: the node answers no reads but stale ones without a bound, for what
 	// it holds may not be what was acknowledged. Others may answer.
 	Contradiction Code = "contradiction"
-	// TooStale: no leader said in time what is current, and the node's state is older
-	// than the read allows.
+	// TooStale: the node's state is older than the read allows, and could not be brought
+	// up to date in time. The error says what was waited for.
 	TooStale       Code = "too_stale"
 	UnknownOutcome Code = "unknown_outcome"
 	Stopped        Code = "stopped"
@@ -273,7 +273,7 @@ type Error struct {
 	Message string `json:"error"`
 	// MayHaveHappened: what was asked for may have been carried out, or may be
 	// yet. It is true with UnknownOutcome and Forming, may be true with
-	// TransferFailed, and is false with every other code.
+	// TransferFailed and ElectionFailed, and is false with every other code.
 	MayHaveHappened bool `json:"may_have_happened"`
 	// Leader is the node that leads as far as the asked one knows, or 0.
 	Leader uint64 `json:"leader"`

@@ -18,7 +18,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "kv:", err)
+		// Whether somebody reads it or not, the command has ended.
+		l := newLineWriter(stderr)
+		fmt.Fprintln(l, "kv:", err)
+		l.close(linesLimit)
 		return 1
 	}
 	return 0

@@ -132,8 +132,10 @@ func TestCancelled(t *testing.T) {
 	if code := Run(ctx, args, strings.NewReader(""), ready, &stderr); code != 0 || !strings.HasPrefix(ready.String(), `{"ready":true,"id":3,`) {
 		t.Fatalf("%d %q %s", code, ready, &stderr)
 	}
-	if code := Run(t.Context(), args, strings.NewReader(""), brokenPipe{}, &stderr); code != 1 {
-		t.Fatalf("without a reader of its ready line: %d %s", code, &stderr)
+	gone, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if code := Run(gone, args, strings.NewReader(""), brokenPipe{cancel}, brokenPipe{func() {}}); code != 0 {
+		t.Fatalf("without a reader of its ready line and of its log: %d", code)
 	}
 }
 
@@ -148,9 +150,13 @@ func (n *notice) Write(p []byte) (int, error) {
 	return n.Buffer.Write(p)
 }
 
-type brokenPipe struct{}
+// brokenPipe has no reader any more.
+type brokenPipe struct{ tried func() }
 
-func (brokenPipe) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+func (p brokenPipe) Write([]byte) (int, error) {
+	p.tried()
+	return 0, errors.New("broken pipe")
+}
 
 // TestAnswersAreAwaited for as long as a leader is: who sets a long time-out has a
 // slow link.

@@ -26,9 +26,16 @@ import (
 	"github.com/trouperaft/troupe/tracing/otlp"
 )
 
-// stopLimit bounds an orderly end: that of the requests under way, then that of
-// the node.
-const stopLimit = 5 * time.Second
+// stopLimit bounds an orderly end. Of it the requests under way have answerLimit before
+// they are told that the node ends.
+const (
+	stopLimit   = 5 * time.Second
+	answerLimit = time.Second
+)
+
+// linesLimit is for how long a reader that does not take what is written to it may keep
+// a process from its end.
+const linesLimit = time.Second
 
 // flushLimit is for how long the last spans may keep a node from its end.
 const flushLimit = time.Second
@@ -37,7 +44,13 @@ const flushLimit = time.Second
 func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
+	// A reader of the log or of the ready line that goes away, or hangs, costs lines. By
+	// itself the signal of a broken pipe would end the process.
+	signal.Ignore(syscall.SIGPIPE)
+	log, out := newLineWriter(stderr), newLineWriter(stdout)
+	defer log.close(linesLimit)
+	defer out.close(linesLimit)
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: s.level}))
 
 	listener, err := net.Listen("tcp", s.httpAddress)
 	if err != nil {
@@ -48,7 +61,16 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.close()) }()
+	var limited context.Context // of the end, once that has begun
+	var cancel context.CancelFunc
+	beginEnd := func() { limited, cancel = context.WithTimeout(context.WithoutCancel(ctx), stopLimit) }
+	defer func() {
+		if limited == nil {
+			beginEnd()
+		}
+		defer cancel()
+		err = errors.Join(err, n.close(limited))
+	}()
 
 	front := &http.Server{
 		Handler:           n.front(logger),
@@ -59,7 +81,7 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 	served := make(chan error, 1)
 	go func() { served <- front.Serve(listener) }()
 	ready := api.Ready{Ready: true, ID: s.id, HTTP: listener.Addr().String(), Raft: n.raft.Node().Address()}
-	if err := writeLine(stdout, ready); err != nil {
+	if err := writeLine(out, ready); err != nil {
 		return errors.Join(err, front.Close(), ignoreClosed(<-served))
 	}
 
@@ -82,13 +104,30 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 	// A second signal ends the process at once.
 	stop()
 	logger.Info("stopping")
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	beginEnd()
+	n.end(limited, front, logger)
+	return ignoreClosed(<-served)
+}
+
+// end lets somebody else lead, answers what waits, and ends the HTTP side. A request that
+// waits for what does not come, because the group has no quorum or a call hangs, is
+// answered by the end of the group.
+func (n *node) end(ctx context.Context, front *http.Server, logger *slog.Logger) {
+	if err := n.raft.Node().Drain(ctx); err != nil {
+		logger.Warn("the leadership was not handed over", "error", err)
+	}
+	graceful, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	if err := front.Shutdown(limited); err != nil {
+	if front.Shutdown(graceful) == nil {
+		return
+	}
+	_ = n.raft.Shutdown(ctx) // close tells what it says
+	answered, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerLimit)
+	defer cancel()
+	if err := front.Shutdown(answered); err != nil {
 		logger.Warn("requests were cut off", "error", err)
 		_ = front.Close()
 	}
-	return ignoreClosed(<-served)
 }
 
 func ignoreClosed(err error) error {
@@ -140,6 +179,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	if n.machine, err = openMachine(s, logger); err != nil {
 		return nil, err
 	}
+	n.machine = hanging(n.machine)
 	n.closers = append(n.closers, n.machine)
 	transport, err := tcp.Listen(s.transport(logger))
 	if err != nil {
@@ -191,11 +231,9 @@ func openMachine(s *settings, logger *slog.Logger) (machine.Machine, error) {
 }
 
 // close stops the group in order, a leader after it has handed over, then closes
-// what it stood on. A group that
-// has failed has said so; that is no failure of its end.
-func (n *node) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
-	defer cancel()
+// what it stood on. A group that has failed has said so; that is no failure of its end.
+// One that a call holds up is: the error names the call.
+func (n *node) close(ctx context.Context) error {
 	if err := n.raft.Shutdown(ctx); err != nil && ctx.Err() != nil {
 		// The stores are still in use, and end with the process.
 		return err

@@ -112,13 +112,6 @@ func newSwap() *cobra.Command {
 	return command
 }
 
-func newStatus() *cobra.Command {
-	return request("status", "Show what a node says of itself", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
-		answer, err := to.Status(c.Context())
-		return show(c, answer, err)
-	})
-}
-
 func newInit() *cobra.Command {
 	var list, priorities []string
 	command := request("init", "Form a cluster of new nodes", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
@@ -200,7 +193,7 @@ func explain(err error) error {
 		return err
 	case answer.Code == api.Forming:
 		return fmt.Errorf("%w (the cluster may be formed yet; the same list may be given again)", err)
-	case answer.Code == api.TransferFailed:
+	case answer.Code == api.TransferFailed, answer.Code == api.ElectionFailed:
 		return fmt.Errorf("%w (kv status says who leads)", err)
 	}
 	return fmt.Errorf("%w (the write may have been carried out, or may be yet)", err)

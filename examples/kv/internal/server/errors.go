@@ -32,7 +32,7 @@ func (s *Server) describe(err error) *api.Error {
 	case errors.As(err, &transfer):
 		e.Code, e.Reason, e.MayHaveHappened = api.TransferFailed, transferReasons[transfer.Reason], transfer.MayHaveHappened()
 	case errors.As(err, &elect):
-		e.Code, e.Reason = api.ElectionFailed, electReasons[elect.Reason]
+		e.Code, e.Reason, e.MayHaveHappened = api.ElectionFailed, electReasons[elect.Reason], elect.MayHaveHappened()
 	case errors.As(err, &forming):
 		e.Code, e.MayHaveHappened = api.Forming, true
 	case troupe.MayHaveHappened(err):

@@ -65,4 +65,5 @@ var electReasons = map[troupe.ElectRefusal]string{
 	troupe.ElectSick:        "sick",
 	troupe.ElectTooFewVotes: "too_few_votes",
 	troupe.ElectAnotherWon:  "another_won",
+	troupe.ElectTimedOut:    "timed_out",
 }

@@ -563,6 +563,7 @@ func TestTransferAndElect(t *testing.T) {
 		&troupe.TransferError{Reason: troupe.TransferLagging, To: 2, Leader: 1}:              {Code: api.TransferFailed, Leader: 1, Reason: "lagging"},
 		&troupe.TransferError{Reason: troupe.TransferTimedOut, To: 2, Leader: 1, Sent: true}: {Code: api.TransferFailed, Leader: 1, Reason: "timed_out", MayHaveHappened: true},
 		&troupe.ElectError{Reason: troupe.ElectUnderLeader, Leader: 1}:                       {Code: api.ElectionFailed, Leader: 1, Reason: "under_leader"},
+		&troupe.ElectError{Reason: troupe.ElectTimedOut, UnderWay: true}:                     {Code: api.ElectionFailed, Leader: 1, Reason: "timed_out", MayHaveHappened: true},
 		&troupe.NotLeaderError{}: {Code: api.NoLeader, Leader: 1},
 	} {
 		f := newFake()

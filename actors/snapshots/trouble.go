@@ -1,0 +1,47 @@
+package snapshots
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+)
+
+// trouble is what is known of a peer to which no snapshot gets through, because it
+// cannot be stored there or cannot be read here. It is offered again after a pause that
+// grows, and told once.
+type trouble struct {
+	failures int
+	pause    time.Duration
+}
+
+// The pause in election time-outs: the first is a half, and each is twice the one
+// before.
+const pauseMax = 16
+
+// grow takes one more failure.
+func (t *trouble) grow(electionTimeout time.Duration) {
+	t.failures++
+	t.pause = min(max(2*t.pause, electionTimeout/2), pauseMax*electionTimeout)
+}
+
+// Ended takes how a transfer has ended. news says whether that is to be told: a failure
+// is while there was none since the last success. text is what else there is to say.
+func (j *Jobs) Ended(ev *core.SnapshotSent) (text string, news bool) {
+	j.StreamStopped(ev.Peer, ev.Stream)
+	t := j.troubles[ev.Peer]
+	switch {
+	case ev.OK && t == nil:
+		return "", true
+	case ev.OK:
+		delete(j.troubles, ev.Peer)
+		return fmt.Sprintf("after %d failures", t.failures), true
+	case ev.Reason == "":
+		return "", t == nil // the connection broke, or stood still: the stream waits for it
+	case t == nil:
+		t = &trouble{}
+		j.troubles[ev.Peer] = t
+	}
+	t.grow(j.group.ElectionTimeout)
+	return ev.Reason, t.failures == 1
+}

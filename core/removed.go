@@ -1,0 +1,100 @@
+package core
+
+// This file is about members that are removed: how they learn of it (rule 22), and what
+// a leader does for them until they have.
+
+// removal is what a leader keeps of a peer that the configuration in force does not have
+// any more: its stream goes on until it knows that it was removed.
+type removal struct {
+	// at is the entry that removed it, 0 of a member.
+	at Index
+	// round is the first round whose answer says that it has heard that the entry is
+	// committed, and until when that is waited for; both are 0 until it is.
+	round uint64
+	until Instant
+}
+
+// leavingTimeouts is for how many election time-outs after the commit a peer that was
+// removed is waited for.
+const leavingTimeouts = 10
+
+// leaves keeps a peer that was removed, if it holds anything of the log. Where another
+// incarnation of its node is a member, or comes, it is that one that answers.
+func (e *Engine) leaves(p *peer) bool {
+	at := e.configs.latest()
+	c := &at.Configuration
+	if p.match == 0 || len(c.Incarnations(p.ID)) > 0 || c.Target.IsFounding() {
+		return false
+	}
+	if p.removal.at == 0 {
+		p.removal.at = at.Index
+	}
+	return true
+}
+
+// dropLeaving ends the streams of the peers that know that they were removed, or are
+// not heard of.
+func (e *Engine) dropLeaving() {
+	l := &e.leaderState
+	peers := l.peers[:0:0]
+	for _, p := range l.peers {
+		v := &p.removal
+		if v.at != 0 && v.round == 0 && e.commit >= v.at {
+			v.round, v.until = l.round+1, e.now.Add(leavingTimeouts*e.cfg.ElectionTimeout)
+		}
+		if v.round != 0 && (p.round >= v.round && p.match >= v.at || e.now > v.until) {
+			e.out.add(&StopStream{p.Identity, p.stream})
+			continue
+		}
+		peers = append(peers, p)
+	}
+	l.peers = peers
+}
+
+// tellRemoved tells a node that was removed, if it is no member of any configuration
+// that may decide. One that was added by an entry which this log lacks does not heed
+// it.
+func (e *Engine) tellRemoved(to Identity) {
+	committed := e.configs.inForce(e.commit)
+	if _, member := e.configs.member(to, e.commit); member || committed.Index == 0 || committed.Index > e.commit {
+		return
+	}
+	e.out.send(&Removed{Header: e.head(to), At: committed.LogID})
+}
+
+// onRemoved carries out rule 22: it is heeded only if the configuration that it speaks
+// of is later than every one that is known here. No data is touched.
+func (e *Engine) onRemoved(m *Removed) {
+	if latest := e.configs.latest(); e.empty() || !latest.LogID.Less(m.At) || !e.removed.Less(m.At) {
+		return
+	}
+	e.becomeRemoved(m.At)
+	if e.role == RoleCandidate || e.role == RolePreCandidate {
+		e.becomeFollower(e.hard.Term, Identity{}, "")
+	}
+}
+
+// noteRemoved looks whether a configuration that is committed here removed this node.
+func (e *Engine) noteRemoved() {
+	latest := e.configs.latest()
+	if _, member := latest.Configuration.Member(e.cfg.Self); member || latest.Index == 0 || latest.Index > e.commit || !e.removed.Less(latest.LogID) {
+		return
+	}
+	if e.configs.everHad(e.cfg.Self) {
+		e.becomeRemoved(latest.LogID)
+	}
+}
+
+func (e *Engine) becomeRemoved(at LogID) {
+	e.removed = at
+	e.out.add(&Notice{Kind: NoticeRemoved, Peer: e.cfg.Self, Term: at.Term, Index: at.Index})
+	e.followChanges() // one of its own may have removed it
+	e.changesRemoved()
+	e.failElect(ElectNotVoter, "")
+}
+
+// isRemoved reports whether this node was removed, as far as it knows: by a later
+// configuration it may be a member again, or on its way to be one.
+func (e *Engine) isRemoved() bool {
+	return e.removed != LogID{} && !e.removed.Less(e.configs.latest().LogID)
+}

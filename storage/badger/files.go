@@ -1,0 +1,169 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage/internal/disk"
+)
+
+// The kinds of badger's files that carry a number, and how many digits it has at
+// least.
+const (
+	walSuffix      = ".mem"
+	walDigits      = 5
+	tableSuffix    = ".sst"
+	tableDigits    = 6
+	valueLogSuffix = ".vlog"
+	valueLogDigits = 6
+)
+
+// emptyFiles are those that hold nothing of this store: no value is long enough for
+// the value log, and nothing is encrypted. Badger makes them anew.
+var emptyFiles = []string{"KEYREGISTRY", "DISCARD"}
+
+// numbered are the numbers of the files of one kind.
+type numbered map[uint64]bool
+
+// listing is what stands in a database's directory, beside what is of no concern.
+type listing struct{ wals, tables numbered }
+
+// listFiles reads the directory of a database that nobody uses. A name that badger would
+// take for one of its own, and that is none, is an error that says so: badger's own
+// would not tell it from damage. What holds nothing is removed, and so are the files
+// that a crash left between their creation and their first byte, on which badger's
+// Open fails.
+func listFiles(dir string) (listing, error) {
+	l := listing{wals: numbered{}, tables: numbered{}}
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return l, fmt.Errorf("badger: %w", err)
+	}
+	for _, f := range files {
+		if err := l.take(dir, f); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+func (l *listing) take(dir string, f fs.DirEntry) error {
+	path := filepath.Join(dir, f.Name())
+	if f.Type().IsRegular() && strings.HasSuffix(f.Name(), disk.RenewSuffix) {
+		return removeFile(path) // a crash left it
+	}
+	suffix := filepath.Ext(f.Name())
+	into, digits := l.kind(suffix)
+	known := f.Name() == badger.ManifestFilename || f.Name() == "LOCK"
+	empty := suffix == valueLogSuffix
+	for _, name := range emptyFiles {
+		empty = empty || name == f.Name()
+	}
+	if into == nil && !known && !empty {
+		return nil
+	}
+	number, err := strconv.ParseUint(strings.TrimSuffix(f.Name(), suffix), 10, 32)
+	isNumbered := err == nil && f.Name() == fmt.Sprintf("%0*d%s", digits, number, suffix)
+	if !f.Type().IsRegular() || digits > 0 && !isNumbered {
+		return fmt.Errorf("badger: %s is none of the store's files, and has a name like one: it has to be moved elsewhere", path)
+	}
+	info, err := f.Info()
+	if err == nil && into != nil && info.Size() == 0 && suffix == walSuffix {
+		empty = true
+	}
+	if err == nil && empty {
+		return removeFile(path)
+	}
+	if err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
+	if into != nil {
+		into[number] = true
+	}
+	return nil
+}
+
+// kind says where the numbers of files with a suffix belong, and how many digits
+// they have; 0 for a kind without.
+func (l *listing) kind(suffix string) (into numbered, digits int) {
+	switch suffix {
+	case walSuffix:
+		return l.wals, walDigits
+	case tableSuffix:
+		return l.tables, tableDigits
+	case valueLogSuffix:
+		return nil, valueLogDigits
+	}
+	return nil, 0
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
+	return nil
+}
+
+// spare returns an error if the process lacks descriptors for the files: badger's Open
+// leaves goroutines and descriptors behind if it ends in the middle.
+func (l *listing) spare() error {
+	const others = 16 // of badger's own, and some that it has for a moment
+	if err := disk.Spare(len(l.wals) + len(l.tables) + others); err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
+	return nil
+}
+
+// refusals are what a system answers that is full, in use, out of reach or short of
+// something: no damage.
+var refusals = []syscall.Errno{
+	syscall.EACCES, syscall.EAGAIN, syscall.EBUSY, syscall.EDQUOT, syscall.EFBIG, syscall.EINTR, syscall.EIO, syscall.EISDIR,
+	syscall.ELOOP, syscall.EMFILE, syscall.ENAMETOOLONG, syscall.ENFILE, syscall.ENODEV, syscall.ENOMEM, syscall.ENOSPC, syscall.ENOTDIR,
+	syscall.ENXIO, syscall.EPERM, syscall.EROFS, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ETXTBSY,
+}
+
+// asRefusal wraps what the system refused, if an error tells of that: badger's seldom
+// wrap what they tell, so that their text is looked at.
+func asRefusal(err error) error {
+	for _, refusal := range refusals {
+		switch {
+		case errors.Is(err, refusal):
+			return err
+		case strings.Contains(err.Error(), refusal.Error()):
+			return &refusedError{err, refusal}
+		}
+	}
+	return err
+}
+
+// isRefusal reports whether an error wraps what the system refused.
+func isRefusal(err error) bool {
+	return slices.ContainsFunc(refusals, func(refusal syscall.Errno) bool { return errors.Is(err, refusal) })
+}
+
+// refusedError is an error, and what it tells that the system refused.
+type refusedError struct {
+	error
+	refusal syscall.Errno
+}
+
+func (e *refusedError) Unwrap() []error { return []error{e.error, e.refusal} }
+
+// openError sorts an error of badger's about a file or directory. What the system
+// refuses is not damage: whoever hears of damage may wipe a good node.
+func openError(name string, err error) error {
+	if err = asRefusal(err); isRefusal(err) {
+		return fmt.Errorf("badger: opening %s: %w", name, err)
+	}
+	return fmt.Errorf("badger: opening %s: %w: %w", name, core.ErrCorrupt, err)
+}
