@@ -34,7 +34,8 @@ import (
 //	          and events to whoever watches; to what the application runs while
 //	          this node leads, its beginning and its end
 //	WAITS ON  nothing
-//	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax;
+//	BOUND     proposals and reads by InflightProposalsMax and InflightBytesMax,
+//	          and those of other nodes that wait for room by the same;
 //	          messages by the windows of their senders; results that were
 //	          not sent by WindowBytesMax;
 //	          bootstraps by their callers; one notice for each request
@@ -86,6 +87,7 @@ type coreActor struct {
 type (
 	startEngine     struct{}
 	cancelPropose   struct{ p *Proposal }
+	roomless        struct{ p *Proposal } // of another node, which gets no room any more
 	cancelRead      struct{ r *Read }
 	timerDue        struct{ timer core.Timer }
 	retryDue        struct{}
@@ -269,6 +271,8 @@ func (c *coreActor) handle(item any) {
 		}
 	case *cancelPropose:
 		c.proposals.cancel(item.p)
+	case *roomless:
+		c.proposals.endRoomless(item.p)
 	case *cancelRead:
 		c.reads.cancel(c, item.r)
 	case *timerDue:
@@ -480,6 +484,8 @@ func (c *coreActor) finish() {
 		switch item := item.(type) {
 		case *Proposal:
 			c.proposals.accept(item)
+		case *roomless:
+			c.proposals.endRoomless(item.p)
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:

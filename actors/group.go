@@ -106,7 +106,9 @@ func (g *Group) enter(p *Proposal) {
 		return
 	}
 	g.admission.Release(1, bytes)
-	p.finish(stageCore, core.LogID{}, nil, g.stopCause())
+	if !p.isRemote() { // whose node is told by nobody any more
+		p.finish(stageCore, core.LogID{}, nil, g.stopCause())
+	}
 }
 
 // Cancel ends a proposal that its client no longer waits for, soon: with
@@ -200,6 +202,10 @@ func (g *Group) end(cause error) {
 	}
 	g.leading.stop(g.stopCause())
 	for _, p := range g.admission.Close() {
+		if p.isRemote() {
+			g.core.put(&roomless{p}) // it tells its node
+			continue
+		}
 		p.finish(stageRoom, core.LogID{}, nil, g.stopCause())
 	}
 	for _, r := range g.reads.Close() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -19,8 +18,12 @@ type proposalsInCore struct {
 
 	waiting   proposalList
 	forwarded proposalList
-	byID      map[uint64]*Proposal
-	lastID    uint64
+	// queued are those of other nodes that wait for room here, with their size as
+	// admission counts it.
+	queued      proposalList
+	queuedBytes int
+	byID        map[uint64]*Proposal
+	lastID      uint64
 	// held says why they are not tried now.
 	held holdBack
 	// leader is whom the waiting ones are for, in the term, and since when.
@@ -53,6 +56,7 @@ func (s *proposalsInCore) accept(p *Proposal) {
 		return
 	}
 	observe.Taken{Span: p.span}.Tell(s.core.watch)
+	s.unqueue(p)
 	p.stage.Store(stageWaiting)
 	s.waiting.pushBack(p)
 }
@@ -208,7 +212,7 @@ func (s *proposalsInCore) forward() {
 			if span.Traced() {
 				traced++
 			}
-			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data, Trace: span.Context})
+			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data, Trace: span.Context, Refuse: !p.WaitForRoom})
 			s.batch = append(s.batch, p)
 		}
 		sent := c.network.Send(m)
@@ -234,6 +238,9 @@ func (s *proposalsInCore) forward() {
 // onChanged follows the leader.
 func (s *proposalsInCore) onChanged() {
 	s.held.progress()
+	if s.core.changed.Role != core.RoleLeader {
+		s.sendQueuedBack()
+	}
 	if c := s.core; c.changed.Leader != s.leader || c.changed.Term != s.term {
 		s.leader, s.term, s.since = c.changed.Leader, c.changed.Term, c.now
 		s.held.newLeader()
@@ -266,15 +273,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 		case !member || c.changed.Role != core.RoleLeader:
 			s.results.add(p, core.LogID{}, nil, &core.NotLeaderError{Leader: c.changed.Leader, Term: c.changed.Term})
 		default:
-			switch c.admission.Acquire(&p.room, p, sizeOf(f.Data), false) {
-			case admission.Granted:
-				s.accept(p)
-			case admission.Closed:
-				s.results.add(p, core.LogID{}, nil, c.stopCause())
-			default:
-				observe.Overloaded{How: observe.OverloadRefused}.Tell(c.watch)
-				s.results.add(p, core.LogID{}, nil, core.ErrOverloaded)
-			}
+			s.admitRemote(p, !f.Refuse && s.mayQueue(p))
 		}
 	}
 }

@@ -329,6 +329,9 @@ type ForwardedProposal struct {
 	Data         []byte
 	// Trace is the proposal's, zero if it is not traced.
 	Trace TraceContext
+	// Refuse: without room at the leader it ends with ResultOverloaded. Else it waits
+	// there for room, by turns with the leader's own.
+	Refuse bool
 }
 
 // ProposeResponse answers forwarded proposals, in any order and grouping. The

@@ -52,7 +52,7 @@ func digest(m core.Message) uint64 {
 	case *core.ProposeRequest:
 		values(13, uint64(len(m.Proposals)))
 		for _, p := range m.Proposals {
-			d = hashBytes(mix(mix(d, p.ID), uint64(p.ExpectedTerm)), p.Data)
+			d = hashBytes(mix(mix(mix(d, p.ID), uint64(p.ExpectedTerm)), truth(p.Refuse)), p.Data)
 		}
 	case *core.ProposeResponse:
 		values(14, uint64(len(m.Results)))

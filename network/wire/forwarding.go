@@ -20,13 +20,14 @@ func appendProposeRequest(b []byte, m *core.ProposeRequest) ([]byte, error) {
 	b = appendHeader(b, &m.Header)
 	for i := range m.Proposals {
 		p := &m.Proposals[i]
-		size := sizeUint(p.ID) + sizeUint(uint64(p.ExpectedTerm)) + sizeBytes(len(p.Data)) + sizeTrace(p.Trace)
+		size := sizeUint(p.ID) + sizeUint(uint64(p.ExpectedTerm)) + sizeBytes(len(p.Data)) + sizeTrace(p.Trace) + sizeUint(protowire.EncodeBool(p.Refuse))
 		b = protowire.AppendTag(b, 2, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(size))
 		b = appendUint(b, 1, p.ID)
 		b = appendUint(b, 2, uint64(p.ExpectedTerm))
 		b = appendBytes(b, 3, p.Data)
 		b = appendTrace(b, 4, p.Trace)
+		b = appendBool(b, 5, p.Refuse)
 	}
 	return b, nil
 }
@@ -58,7 +59,7 @@ func decodeProposeRequest(b []byte) (*core.ProposeRequest, error) {
 // saysNothing reports whether a proposal has no byte on the wire. Many of them
 // would make a short frame into a long list.
 func saysNothing(p *core.ForwardedProposal) bool {
-	return p.ID == 0 && p.ExpectedTerm == 0 && len(p.Data) == 0 && p.Trace.IsZero()
+	return p.ID == 0 && p.ExpectedTerm == 0 && len(p.Data) == 0 && p.Trace.IsZero() && !p.Refuse
 }
 
 func decodeProposal(outer *fields) (p core.ForwardedProposal) {
@@ -72,6 +73,8 @@ func decodeProposal(outer *fields) (p core.ForwardedProposal) {
 			p.Data = f.bytes()
 		case 4:
 			p.Trace = f.trace()
+		case 5:
+			p.Refuse = f.bool()
 		}
 	}
 	return p

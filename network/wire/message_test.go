@@ -102,7 +102,7 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 	entries := make([]core.Entry, 1000)
 	traces := make([]core.EntryTrace, 1000)
 	for i := range proposals {
-		proposals[i] = core.ForwardedProposal{ID: most, ExpectedTerm: most, Data: []byte{1}, Trace: core.TraceContext{1}}
+		proposals[i] = core.ForwardedProposal{ID: most, ExpectedTerm: most, Data: []byte{1}, Trace: core.TraceContext{1}, Refuse: true}
 		traces[i] = core.EntryTrace{Index: most, Context: core.TraceContext{1}}
 		results[i] = core.ForwardedResult{ID: most, Code: core.ResultStopped, LogID: id, Value: []byte{1}, Error: "e"}
 		entries[i] = core.Entry{LogID: core.LogID{Term: most, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Data: []byte{1}}

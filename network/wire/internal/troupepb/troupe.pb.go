@@ -1783,7 +1783,9 @@ type ForwardedProposal struct {
 	ExpectedTerm uint64                 `protobuf:"varint,2,opt,name=expected_term,json=expectedTerm,proto3" json:"expected_term,omitempty"`
 	Data         []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// See trace.go; absent if the proposal is not traced.
-	Trace         []byte `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	Trace []byte `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	// Whether to end it as overloaded rather than let it wait for room.
+	Refuse        bool `protobuf:"varint,5,opt,name=refuse,proto3" json:"refuse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1844,6 +1846,13 @@ func (x *ForwardedProposal) GetTrace() []byte {
 		return x.Trace
 	}
 	return nil
+}
+
+func (x *ForwardedProposal) GetRefuse() bool {
+	if x != nil {
+		return x.Refuse
+	}
+	return false
 }
 
 type ProposeResponse struct {
@@ -3017,12 +3026,13 @@ const file_troupe_proto_rawDesc = "" +
 	"\x11known_incarnation\x18\f \x01(\x06R\x10knownIncarnation\"\x87\x01\n" +
 	"\x0eProposeRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12B\n" +
-	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"r\n" +
+	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"\x8a\x01\n" +
 	"\x11ForwardedProposal\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
 	"\rexpected_term\x18\x02 \x01(\x04R\fexpectedTerm\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x14\n" +
-	"\x05trace\x18\x04 \x01(\fR\x05trace\"\x82\x01\n" +
+	"\x05trace\x18\x04 \x01(\fR\x05trace\x12\x16\n" +
+	"\x06refuse\x18\x05 \x01(\bR\x06refuse\"\x82\x01\n" +
 	"\x0fProposeResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12<\n" +
 	"\aresults\x18\x02 \x03(\v2\".troupe.network.v1.ForwardedResultR\aresults\"\x92\x01\n" +
