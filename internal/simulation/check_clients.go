@@ -144,4 +144,5 @@ func (c *checker) answeredAll(l *life) {
 		}
 	}
 	c.answeredRequests(l)
+	c.sim.jobs.stopped(l)
 }

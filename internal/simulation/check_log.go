@@ -89,6 +89,7 @@ func (c *checker) sent(l *life, m core.Message) {
 	if m.Head().Introduces {
 		c.introduced(l, m)
 	}
+	c.sim.jobs.sends(l, m)
 	switch m := m.(type) {
 	case *core.VoteRequest:
 		c.asked(l, m)

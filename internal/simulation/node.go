@@ -106,7 +106,7 @@ func (l *life) run(machine storage.StateMachine) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg := s.plan.group
+	cfg := s.configured(l)
 	cfg.StateMachine = machine
 	l.group, err = l.actors.Start(context.Background(), cfg)
 	if err != nil {
@@ -138,6 +138,7 @@ func (l *life) watched(status actors.Status) {
 
 // observe looks, after whatever the life did, whether its group has failed.
 func (l *life) observe() {
+	l.sim.jobs.look(l)
 	if l.group == nil || l.stopping {
 		return
 	}

@@ -35,6 +35,8 @@ type Result struct {
 	Nodes int
 	// Faults, Elections, Lives and Snapshots count what happened.
 	Faults, Elections, Lives, Snapshots, Restores int
+	// Jobs are how often the application was called for a leader.
+	Jobs int
 	// Forged messages were sent by a stranger.
 	Forged int
 	// Hands is what an operator asked for, Transferred and ElectedByHand what of it
@@ -52,13 +54,14 @@ func Run(seed uint64, options Options) Result { return newSim(seed, options).run
 
 // run runs the cluster of the plan.
 func (s *sim) run(seed uint64) Result {
+	s.jobs.draw()
 	s.trace.say("seed %d: %+v", seed, s.plan)
 	s.story()
 	s.trace.add(traceVerdict, 0, s.steps)
 	r := Result{
 		Seed: seed, Failure: s.check.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
 		Faults: s.faults.count, Elections: s.check.elections, Snapshots: s.check.snapshots, Restores: s.check.restores, Entries: len(s.check.history),
-		Forged: s.check.forged, Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
+		Jobs: s.jobs.count, Forged: s.check.forged, Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
 	}
 	for _, n := range s.nodes {
 		r.Lives += n.count
@@ -86,6 +89,7 @@ func newSim(seed uint64, options Options) *sim {
 	s.check = newChecker(s)
 	s.faults = newFaults(s, generator(7))
 	s.operator = newOperator(s, generator(8))
+	s.jobs = newJobs(s, generator(9))
 	for i := range s.plan.nodes {
 		n := &node{sim: s, id: core.NodeID(i + 1), diskSlow: 1, machineSlow: 1}
 		n.disk = s.newDisk(n.id)
@@ -242,6 +246,7 @@ func (s *sim) epilogue() {
 	if !s.until(s.clock.now.Add(s.patience()), s.emptiedKnown) {
 		s.check.fail("identity: the leader does not tell that a member has lost its data", "%s", s.summary())
 	}
+	s.jobs.lives()
 	s.silence()
 	s.stopAll()
 }

@@ -22,6 +22,7 @@ type sim struct {
 	faults  *faults
 	// operator moves the leadership about.
 	operator *operator
+	jobs     *jobs
 
 	// Each concern draws from a generator of its own.
 	scheduling, delays, clientRand, lives *rand.Rand
