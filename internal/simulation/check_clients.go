@@ -144,4 +144,5 @@ func (c *checker) answeredAll(r *replica) {
 		}
 	}
 	c.answeredRequests(r)
+	c.group.jobs.stopped(r)
 }
