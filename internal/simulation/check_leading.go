@@ -62,6 +62,9 @@ func (j *jobs) sends(r *replica, m core.Message) {
 	b := j.running[r.life]
 	switch m := m.(type) {
 	case *core.TimeoutNow:
+		if b != nil && b.term == m.Term && over(b.ctx) {
+			r.sim.saw(jobBeforeTold)
+		}
 	case *core.VoteRequest:
 		if m.Pre {
 			return

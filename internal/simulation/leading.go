@@ -33,6 +33,9 @@ type job struct {
 	ending bool
 }
 
+// leaseOver is why a context ended whose lease ran out.
+const leaseOver = "the leader's lease has run out"
+
 func newJobs(g *group, r *rand.Rand) *jobs {
 	return &jobs{group: g, rand: r, running: map[*life]*job{}}
 }
@@ -79,6 +82,9 @@ func (j *jobs) look(l *life) {
 	b.ending = true
 	s, why := j.group.sim, context.Cause(b.ctx).Error()
 	j.trace(b, 11, "has to end: "+why)
+	if why == leaseOver {
+		s.saw(jobBeyondLease)
+	}
 	takes := span{0, 2 * millisecond}
 	if chance(j.rand, 15) {
 		takes.high = 4 * s.plan.election

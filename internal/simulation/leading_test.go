@@ -2,6 +2,8 @@ package simulation
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/trouperaft/troupe/actors/stage"
@@ -72,6 +74,63 @@ func TestLeadingCheckersCanFail(t *testing.T) {
 		})
 	}
 }
+
+// TestJobsAreSituations shows which ends of a job are counted, and which are not.
+func TestJobsAreSituations(t *testing.T) {
+	ends := func(s scene, why string) {
+		ctx, end := context.WithCancelCause(context.Background())
+		s.groups[0].jobs.begins(&job{replica: s.replica(1), ctx: ctx, term: 3, ended: func(error) {}})
+		s.life(1).observe()
+		end(errors.New(why))
+		s.life(1).observe()
+		s.life(1).observe()
+	}
+	tells := func(s scene, term core.Term) {
+		s.groups[0].jobs.sends(s.replica(1), &core.TimeoutNow{Header: s.head(1, 2, term)})
+	}
+	for name, test := range map[string]struct {
+		play func(s scene)
+		want []situation
+	}{
+		"its lease runs out":        {func(s scene) { ends(s, leaseOver) }, []situation{jobBeyondLease}},
+		"it no longer leads":        {func(s scene) { ends(s, "stepped down") }, nil},
+		"it tells another node":     {func(s scene) { s.jobAt(1, 3)(); tells(s, 3) }, []situation{jobBeforeTold}},
+		"it does so in a later one": {func(s scene) { s.jobAt(1, 3)(); tells(s, 4) }, nil},
+		"it runs no job":            {func(s scene) { tells(s, 3) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			test.play(s)
+			if got := s.counted(); !slices.Equal(got, test.want) || s.failure != nil {
+				t.Errorf("counted %v, want %v; found %v", got, test.want, s.failure)
+			}
+		})
+	}
+}
+
+// TestJobsOfGroups: each group has jobs of its own, and a process that runs those of
+// several runs none beside itself.
+func TestJobsOfGroups(t *testing.T) {
+	s := newScene(t)
+	other := &group{sim: s.sim, id: 2}
+	other.check, other.jobs = newChecker(other), newJobs(other, s.generator(10))
+	s.jobAt(1, 3)
+	begins := func(n int, term core.Term) {
+		r := &replica{life: s.life(n), group: other, store: s.nodes[n-1].disk.of(2)}
+		r.machine = &machine{replica: r}
+		other.jobs.begins(&job{replica: r, ctx: context.Background(), term: term, ended: func(error) {}})
+	}
+	begins(1, 2)
+	if s.failure != nil {
+		t.Fatalf("two groups on a node: %v", s.failure)
+	}
+	begins(2, 3)
+	if f := s.failure; f == nil || f.Rule != ruleLeadingAtOnce {
+		t.Errorf("two of a group: %v", f)
+	}
+}
+
+func (s scene) life(n int) *life { return s.nodes[n-1].life }
 
 // holds gives the disk of a node entries of these terms.
 func (s scene) holds(n int, terms ...core.Term) {
