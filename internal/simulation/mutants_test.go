@@ -368,7 +368,7 @@ var mutants = []mutant{
 	{
 		"stale bound from the local clock only", "rule 26", "actors/apply_actor.go",
 		"a.readable.isCurrent(b.since)",
-		"a.readable.isCurrent(instant(a.env))",
+		"a.readable.isCurrent(instant(a.Env))",
 		bySeeds,
 	},
 	{
