@@ -108,15 +108,15 @@ func TestJobsAreSituations(t *testing.T) {
 	}
 }
 
-// TestJobsOfGroups: each group has jobs of its own, and a process that runs those of
-// several runs none beside itself.
+// TestJobsOfGroups: jobs of two groups may run together on a node. Those of one group
+// run nowhere together.
 func TestJobsOfGroups(t *testing.T) {
 	s := newScene(t)
 	other := &group{sim: s.sim, id: 2}
 	other.check, other.jobs = newChecker(other), newJobs(other, s.generator(10))
 	s.jobAt(1, 3)
 	begins := func(n int, term core.Term) {
-		r := &replica{life: s.life(n), group: other, store: s.nodes[n-1].disk.of(2)}
+		r := &replica{life: s.life(n), group: other, store: &store{disk: s.nodes[n-1].disk, group: other}}
 		r.machine = &machine{replica: r}
 		other.jobs.begins(&job{replica: r, ctx: context.Background(), term: term, ended: func(error) {}})
 	}
