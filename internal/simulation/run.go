@@ -127,6 +127,7 @@ func (s *sim) story() {
 	for _, g := range s.groups {
 		g.begin()
 	}
+	s.operator.pausesIncoming()
 	if !s.plan.faultsEarly {
 		if !s.until(s.clock.now.Add(s.patience()), s.formed) {
 			s.fail("liveness: a cluster without faults is not formed", "%s", s.summary())
