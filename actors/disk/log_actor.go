@@ -341,7 +341,9 @@ func (l *LogActor) add(g *GroupLog, w *core.Write, entries []core.Entry, last bo
 		op.Append = entries
 	default:
 		if !g.owned {
-			op.Append, g.owned = slices.Clone(op.Append), true
+			// What has piled up behind a slow disk is copied once.
+			joined := make([]core.Entry, 0, len(op.Append)+min(g.queued(w), l.limits.BatchEntriesMax))
+			op.Append, g.owned = append(joined, op.Append...), true
 		}
 		op.Append = append(op.Append, entries...)
 	}
@@ -353,6 +355,18 @@ func (l *LogActor) add(g *GroupLog, w *core.Write, entries []core.Entry, last bo
 			op.Commit = w.Commit
 		}
 	}
+}
+
+// queued counts the entries of a write and of those behind it in the queue.
+func (g *GroupLog) queued(w *core.Write) int {
+	entries := -g.part
+	for i := len(g.queue) - 1; i >= 0; i-- {
+		entries += len(g.queue[i].Append)
+		if &g.queue[i] == w {
+			break
+		}
+	}
+	return entries
 }
 
 // settle releases what the round made durable (rule 3) and tells each group

@@ -317,3 +317,41 @@ func TestLargeEntryIsNotStarved(t *testing.T) {
 	}
 	t.Errorf("not among the first operations of a batch: %q", r.store.batches[:3])
 }
+
+// TestLogActorCopiesABacklogOnce: what piles up behind a slow disk is joined in one
+// slice of its size, which the store may keep, and not in one that grows with each
+// write.
+func TestLogActorCopiesABacklogOnce(t *testing.T) {
+	r := newLogRig(wide)
+	r.write(1, core.Write{IOID: 1, Append: entriesOf(1, 1, 3, 64)})
+	r.work()
+	const writes, each = 30, 7
+	for i := range core.Index(writes) {
+		r.write(1, core.Write{IOID: core.IOID(i) + 2, Append: entriesOf(1, 4+each*i, 3+each*(i+1), 64)})
+	}
+	length, capacity := 0, 0
+	r.store.onWrite = func(int) error {
+		joined := r.actor.batch.Operations[0].Append
+		length, capacity = len(joined), cap(joined)
+		return nil
+	}
+	r.run()
+	if length != writes*each || capacity != length {
+		t.Errorf("%d entries in a slice for %d, want %d", length, capacity, writes*each)
+	}
+	// More than a batch holds takes no more than a batch.
+	r = newLogRig(storage.Limits{EntryBytesMax: 1 << 20, BatchBytesMax: 1 << 20, BatchEntriesMax: 50})
+	for i := range core.Index(writes) {
+		r.write(1, core.Write{IOID: core.IOID(i) + 1, Append: entriesOf(1, 1+each*i, each*(i+1), 64)})
+	}
+	r.store.onWrite = func(int) error {
+		if joined := r.actor.batch.Operations[0].Append; cap(joined) > 50+each {
+			t.Errorf("%d entries in a slice for %d", len(joined), cap(joined))
+		}
+		return nil
+	}
+	r.run()
+	if got := r.flushed[len(r.flushed)-1]; got != fmt.Sprintf("1:%d", writes) {
+		t.Errorf("flushed %v", got)
+	}
+}

@@ -84,6 +84,9 @@ func (c *cluster) openNode(ctx context.Context, id troupe.NodeID) error {
 		return err
 	}
 	c.stores = append(c.stores, log)
+	if by := c.slowness(int(id) - 1); by > 1 {
+		log = slowStore{log, by}
+	}
 	network, err := c.openNetwork(id)
 	if err != nil {
 		return err
@@ -126,9 +129,14 @@ func (c *cluster) openGroup(ctx context.Context, number int) (*group, error) {
 	var members []troupe.Member
 	for i, node := range c.nodes {
 		machine := newMachine(c.settings.readPercent > 0)
+		var asIs troupe.StateMachine = machine
+		if by := c.slowness(i); by > 1 {
+			machine.mayLag = true
+			asIs = slowMachine{machine, by}
+		}
 		config := troupe.Config{
 			Group:            troupe.GroupID(number + 1),
-			StateMachine:     machine,
+			StateMachine:     asIs,
 			SnapshotEntries:  troupe.Never,
 			SnapshotLogBytes: troupe.Never,
 		}
@@ -169,11 +177,23 @@ func (g *group) findLeader(ctx context.Context) error {
 	}
 }
 
-// applied returns how many commands the slowest node of the group has applied.
+// slowness is by how many times a node is slower than the others: the last one is the
+// slow follower, if there is one.
+func (c *cluster) slowness(node int) slowness {
+	if node == c.settings.nodes-1 {
+		return slowness(c.settings.slowFollower)
+	}
+	return 1
+}
+
+// applied returns how many commands the slowest node of the group has applied, but for
+// one that is slow on purpose.
 func (g *group) applied() uint64 {
 	least := g.machines[0].count.Load()
-	for _, m := range g.machines[1:] {
-		least = min(least, m.count.Load())
+	for _, m := range g.machines {
+		if !m.mayLag {
+			least = min(least, m.count.Load())
+		}
 	}
 	return least
 }

@@ -59,7 +59,7 @@ func parseHandover(arguments []string, out io.Writer) (s handoverSettings, err e
 		return s, misuse("-window %v: not between 0.01 and 3600", *window)
 	}
 	s.window = time.Duration(*window * float64(time.Second))
-	s.groups, s.batch, s.measured = 1, 1, time.Second
+	s.groups, s.batch, s.slowFollower, s.measured = 1, 1, 1, time.Second
 	s.read, s.readAt, s.staleness = "linearizable", "leader", time.Second // there are no reads
 	return s, s.complete()
 }

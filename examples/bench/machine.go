@@ -19,6 +19,8 @@ type machine struct {
 	troupe.Volatile
 
 	count atomic.Uint64
+	// mayLag: it is slow on purpose, and nobody waits for it.
+	mayLag bool
 
 	// shared says that clients read beside Apply, which has to lock then.
 	shared bool

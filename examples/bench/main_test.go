@@ -42,6 +42,7 @@ func TestRuns(t *testing.T) {
 		{"memory", "-mode mem", func(r result) bool { return r.Store == "memory" && r.Nodes == 3 }},
 		{"disk", "-mode disk", func(r result) bool { return r.Store == "badger" }},
 		{"beside busy goroutines", "-hogs 2", func(r result) bool { return r.Hogs == 2 }},
+		{"a slow follower", "-slow-follower 100", func(r result) bool { return r.SlowFollower == 100 && r.Replicated }},
 		{"one voter, with snapshots", "-nodes 1 -snapshots 100", func(r result) bool { return r.Nodes == 1 && r.SnapshotEntries == 100 }},
 		{"groups and batches", "-groups 2 -propose-batch 4", func(r result) bool { return r.Groups == 2 && r.Batch == 4 }},
 		{"reads", "-read-percent 50", func(r result) bool {

@@ -158,7 +158,7 @@ func (l *load) result(before, after *reading) result {
 		P50us: all.quantile(.5), P99us: all.quantile(.99), P999us: all.quantile(.999),
 		Errors: l.errors.Load(),
 
-		Nodes: s.nodes, Groups: s.groups, Batch: s.batch, SnapshotEntries: s.snapshotEntries, Hogs: s.hogs,
+		Nodes: s.nodes, Groups: s.groups, Batch: s.batch, SnapshotEntries: s.snapshotEntries, Hogs: s.hogs, SlowFollower: s.slowFollower,
 		GCCycles: after.memory.NumGC - before.memory.NumGC, Go: runtime.Version(), CPUs: runtime.GOMAXPROCS(0),
 	}
 	if operations > 0 {

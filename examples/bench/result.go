@@ -25,6 +25,7 @@ type result struct {
 	Batch           int     `json:"propose_batch"`
 	SnapshotEntries uint64  `json:"snapshot_entries"`
 	Hogs            int     `json:"hogs"`
+	SlowFollower    int     `json:"slow_follower"`
 	WaitsPerOp      float64 `json:"thread_waits_per_op"`
 	GCCycles        uint32  `json:"gc_cycles"`
 	TermChanges     uint64  `json:"term_changes"`

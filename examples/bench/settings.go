@@ -27,6 +27,7 @@ type settings struct {
 	snapshotEntries uint64 // 0 for never
 	traceRatio      float64
 	hogs            int
+	slowFollower    int // by how many times one follower is slower; 1 for as fast
 
 	cpuProfile, memProfile, execTrace string
 }
@@ -63,6 +64,7 @@ func runFlags(s *settings) (flags *flag.FlagSet, seconds, warmup *float64) {
 	flags.Uint64Var(&s.snapshotEntries, "snapshots", 0, "a snapshot after so many `entries`; 0: none, as with the peers")
 	flags.Float64Var(&s.traceRatio, "trace-ratio", 0, "part of the writes that is traced, 0 to 1, and exported to a collector on loopback or where OTEL_EXPORTER_OTLP_ENDPOINT says")
 	flags.IntVar(&s.hogs, "hogs", 0, "goroutines that compute all the time beside the cluster")
+	flags.IntVar(&s.slowFollower, "slow-follower", 1, "by how many `times` the disk and the state machine of one follower are slower than the others'")
 	flags.StringVar(&s.cpuProfile, "cpuprofile", "", "`file` for a CPU profile of the measured time")
 	flags.StringVar(&s.memProfile, "memprofile", "", "`file` for a profile of all allocations")
 	flags.StringVar(&s.execTrace, "exectrace", "", "`file` for an execution trace of the measured time (go tool trace)")
@@ -125,6 +127,7 @@ const (
 	payloadBytesMax = 4 << 20
 	clientsMax      = 1 << 16
 	hogsMax         = 1 << 10
+	slowMax         = 10_000
 )
 
 // complete fills in what follows from other settings, and checks all of them.
@@ -171,6 +174,12 @@ func (s *settings) complete() error {
 		return misuse("-trace-ratio %v: not between 0 and 1", s.traceRatio)
 	case s.hogs < 0 || s.hogs > hogsMax:
 		return misuse("-hogs %d: not between 0 and %d", s.hogs, hogsMax)
+	case s.slowFollower < 1 || s.slowFollower > slowMax:
+		return misuse("-slow-follower %d: not between 1 and %d", s.slowFollower, slowMax)
+	case s.slowFollower > 1 && (s.nodes == 1 || s.groups > 1):
+		return misuse("-slow-follower: needs three nodes or five, and one group, so that one node follows in all of them")
+	case s.slowFollower > 1 && s.readAt == "follower" && s.readPercent > 0:
+		return misuse("-slow-follower and -read-at follower: some clients would read nothing but its slowness")
 	case s.snapshotEntries == troupe.Never:
 		return misuse("-snapshots %d: 0 stands for never", s.snapshotEntries)
 	}

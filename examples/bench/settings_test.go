@@ -57,6 +57,8 @@ func TestMisuse(t *testing.T) {
 		"-warmup -1":                       "-warmup -1",
 		"-snapshots 18446744073709551615":  "0 stands for never",
 		"-hogs -1":                         "-hogs -1",
+		"-slow-follower 0":                 "-slow-follower 0: not between 1 and 10000",
+		"-slow-follower 2 -groups 2":       "-slow-follower: needs three nodes",
 		"-trace-ratio 2":                   "-trace-ratio 2: not between 0 and 1",
 		"-fast":                            "flag provided but not defined: -fast",
 		"sweeep":                           `unexpected argument "sweeep"`,

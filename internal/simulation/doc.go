@@ -24,8 +24,8 @@
 // Each seed switches a random half of the faults off, and about half of the seeds have
 // a theme: things that a rare situation needs together. At the end all faults are
 // repaired, and the cluster has to converge and to serve. TestFormings,
-// TestLongPromiseComesDown, TestDriftBeyondTheBound and TestLeadingBeyondTheBound run
-// scenarios of their own.
+// TestLongPromiseComesDown, TestDriftBeyondTheBound, TestLeadingBeyondTheBound and
+// TestSickNodeIsAhead run scenarios of their own.
 //
 // The checkers see everything at once, as no node can: all disks, all messages, and
 // all that was applied anywhere. While the run goes on, they compare it with a

@@ -14,7 +14,7 @@ import (
 // caughtLine is what a checker of this package has found, failedLine a test that
 // failed elsewhere.
 var (
-	caughtLine = regexp.MustCompile(`(?m)((?:seed|forming|promises|drift) \d+[^\n]*)`)
+	caughtLine = regexp.MustCompile(`(?m)((?:seed|forming|promises|drift|sick) \d+[^\n]*)`)
 	failedLine = regexp.MustCompile(`(?m)^--- FAIL: ([^\n]*)`)
 )
 

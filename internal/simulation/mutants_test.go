@@ -29,6 +29,7 @@ const (
 	byFormings = "./internal/simulation TestFormings"
 	byPromises = "./internal/simulation TestLongPromiseComesDown"
 	byDrift    = "./internal/simulation TestDriftBeyondTheBound"
+	bySick     = "./internal/simulation TestSickNodeIsAhead"
 )
 
 var (
@@ -315,7 +316,7 @@ var mutants = []mutant{
 		"not to campaign is a ban", "rule 16", "core/health.go",
 		"return !e.election.paused && !restores",
 		"return e.now < 0 && !e.election.paused && !restores",
-		"./core TestSickLeaderThatIsAhead",
+		bySick,
 	},
 	{
 		"a campaign in spite of a hung disk", "rule 16", "core/health.go",
