@@ -19,11 +19,13 @@ import (
 //
 // ctx ends when the node may no longer act as the leader: it steps down, it tells
 // another node to campaign ([Raft.TransferLeadership], [Node.Drain], a shutdown, a
-// member of a higher priority), its lease runs out, or the group stops or fails here.
-// context.Cause tells which. When the node steps down or hands over, ctx ends before
-// any message leaves by which another node may be elected. If the lease has run out and
-// comes back, because nobody else was elected, the leader wins a new term, and calls
-// the function for that.
+// member of a higher priority), its lease runs out, it hears a contradiction
+// ([Status.Contradiction]), or the group stops or fails here. context.Cause says more.
+// When the node steps down or hands over, ctx ends before any message leaves by which
+// another node may be elected. If the lease has run out and comes back, because nobody
+// else was elected, or if a hand-over has failed, the leader wins a new term, and calls
+// the function for that ([Status.NeedsNewTerm]). It does not while its elections are
+// paused.
 //
 // What is promised: at a moment at which ctx.Err() returns nil here, it returns nil for
 // no other node of the group. That holds as long as the rates of any two members'

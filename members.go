@@ -184,6 +184,8 @@ func DryRun(steps *[]Configuration) ChangeOption {
 //
 // If ctx ends while the change is under way, or with [NoWait], the change goes on. Then the
 // error is nil, and Target of the returned configuration is not nil and has the change's ID.
+// The same is told by a node that the change removes, if it hears that it was removed
+// before it hears of the end.
 // If ctx ends before any leader has heard of it, nothing happened, and the error wraps
 // ctx.Err(). On a node that was removed the error is ErrRemoved.
 func (r *Raft) ChangeMembers(ctx context.Context, changes []Change, options ...ChangeOption) (Configuration, error) {

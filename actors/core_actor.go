@@ -75,6 +75,8 @@ type coreActor struct {
 	matched  core.Matched
 	progress core.PeerProgress
 	busy     core.StoreBusy
+	// started: the engine has made its first step.
+	started bool
 
 	retry      stage.Timer
 	retryArmed bool
@@ -230,8 +232,11 @@ func (c *coreActor) step() bool {
 }
 
 // takeStoreBusy tells the engine of a write of the store that takes long, and when that
-// has ended.
+// has ended. The engine's first step is its start.
 func (c *coreActor) takeStoreBusy() {
+	if !c.started {
+		return
+	}
 	since := c.storeBusy()
 	if c.now.Sub(since) <= c.cfg.ElectionTimeout {
 		since = 0
@@ -317,6 +322,7 @@ func (c *coreActor) handle(item any) {
 		c.readable.show(c.engine.Readable())
 		c.showLeading()
 		c.execute(nil)
+		c.started = true
 	case core.Event:
 		c.stepEngine(item)
 		if m, ok := item.(core.Message); ok {

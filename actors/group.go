@@ -243,6 +243,7 @@ func (g *Group) lastStatus() Status {
 	last.Err, last.Ready = g.Err(), false
 	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
 	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
+	last.TransferringTo, last.NeedsNewTerm, last.Leaving, last.OthersPaused = 0, false, "", false
 	if last.Role != core.RoleLearner && last.Role != core.RoleNone {
 		last.Role = core.RoleFollower
 	}

@@ -117,6 +117,7 @@ func (s *proposalsInCore) propose() {
 		s.event = core.Propose{Entries: entries, Time: c.Env.WallTime(), ExpectedTerm: expected}
 		c.engine.Step(c.now, &s.event, &c.out)
 		c.readable.show(c.engine.Readable())
+		c.showLeading()
 		s.admitted(s.event.First, s.event.Admitted)
 		clear(entries[s.event.Admitted:]) // the log keeps the array, and not these
 		c.execute(&s.event)

@@ -29,7 +29,6 @@ var (
 	// Whoever waits for room holds his own command.
 	byReads     = boundOf{"the room for reads", func(c *GroupConfig) int { return c.InflightProposalsMax * readBytes }}
 	byUnsent    = boundOf{"what is kept of results", func(c *GroupConfig) int { return c.WindowBytesMax }}
-	byMessage   = boundOf{"one message", func(c *GroupConfig) int { return c.MessageBytesMax + c.CommandBytesMax }}
 	byApply     = boundOf{"one Apply", func(c *GroupConfig) int { return c.ApplyBatchBytesMax + c.CommandBytesMax }}
 	byLog       = boundOf{"the in-memory log, or what is not durable", func(c *GroupConfig) int { return 2*c.LogCacheBytesMax + c.UncommittedBytesMax }}
 	byWindows   = boundOf{"the windows of streams", func(c *GroupConfig) int { return c.WindowBytesMax * membership.MembersMax }}

@@ -86,7 +86,7 @@ func (r *Read) byLease() bool { return r.Mode != ReadLinearizable }
 
 // HasIndex reports whether it is known what the state machine has to apply for the
 // read, so that only the machine is waited for. Anybody may ask, until CancelRead.
-func (r *Read) HasIndex() bool { return r.stage.Load() != stageCore }
+func (r *Read) HasIndex() bool { return r.stage.Load() == stageApply }
 
 // lagging is why the read ends, if its machine is too far behind its index; nil if
 // it is not.

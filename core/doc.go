@@ -276,7 +276,8 @@
 //     TestHandOverRests, TestPreferredNodeWithAHangingDisk, TestLeading, TestLeadingEndsBeforeTimeoutNow,
 //     TestRenewTermForTheApplication, actors.TestLeadingAlternates, actors.TestLeadingEndsWithTheLease,
 //     actors.TestContextEndsBeforeAnythingLeaves, actors.TestLeadingWaitsForTheMachine,
-//     actors.TestSleeperGetsANewTerm, troupe.TestOnLeading, troupe.TestOnLeadingThatDoesNotReturn
+//     actors.TestSleeperGetsANewTerm, troupe.TestOnLeading, troupe.TestOnLeadingThatDoesNotReturn,
+//     internal/simulation.TestLeadingBeyondTheBound
 //   - Scripts: transfer, transfer_refused, transfer_target_dies, transfer_quorum_lost,
 //     transfer_forwarded, transfer_forgotten_promise, transfer_ends_lease, transfer_back,
 //     transfer_after_snapshot, transfer_joint, priority, leading
@@ -286,9 +287,12 @@
 //     heeded", "a target that campaigns though it is unfit", "proposals admitted during a transfer",
 //     "no new term after a transfer that failed", "a hand-over that is tried again at once",
 //     "leadership for who has just left by rule 16", "a promise that outlives a hand-over", "a lease
-//     kept over a transfer"
+//     kept over a transfer", "a context that outlives TimeoutNow", "a job before what was committed is
+//     applied", "a job beyond the lease", "a job twice in a term", "a job beside itself", "a context
+//     that waits for its timer", "no new term after a lease that ran out"
 //   - Checkers: ruleToldByLeader, ruleToldLog, ruleFlag, ruleFlagTerm, ruleTransferred,
-//     ruleTransferError
+//     ruleTransferError, ruleLeadingAtOnce, ruleLeadingTerms, ruleLeadingTwice, ruleLeadingEarly,
+//     ruleLeadingLate
 //
 // # Rule 15: What was said comes before what timed out
 //

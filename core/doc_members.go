@@ -239,6 +239,8 @@
 //     actors/observe.TestObserverLosesAndCounts, actors/observe.TestStuckTakersHoldUpNobody,
 //     internal/foreign.TestQueue, internal/foreign.TestGo, actors.TestLeadingHoldsTheEnd,
 //     troupe.TestOnLeadingBreaks, troupe.TestKillWaitsForOnLeading
+//   - Mutants: "a group that has stopped before its job"
+//   - Checkers: ruleLeadingStopped
 //
 // # Rule 29: What a connection says of itself is a hint until it is proved
 //

@@ -115,7 +115,7 @@ func (e *Engine) handOverByPriority() {
 		return
 	}
 	for _, p := range e.leaderState.peers {
-		if p.snapshot {
+		if p.snapshot && p.removal.at == 0 {
 			return
 		}
 	}

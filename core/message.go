@@ -480,8 +480,6 @@ const (
 	ChangeNotReady
 	ChangeCancelled
 	ChangeNone
-
-	changeCodesEnd
 )
 
 // Removed tells a node that is no member of the group that it was removed (rule 22).

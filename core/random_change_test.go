@@ -164,6 +164,8 @@ func (c *changingCluster) someChange() membership.Change {
 	case c.rand.IntN(4) == 0: // it need not make sense
 	case c.lost != 0 && c.rand.IntN(2) == 0:
 		m.Op, m.ID = membership.OpReplace, c.lost
+	case len(ids) == 0 && c.away[m.ID]:
+		m.Op = membership.OpAdd // who was removed comes back
 	case len(ids) == 0:
 		m.Op = []membership.Op{membership.OpAdd, membership.OpAddLearner}[c.rand.IntN(2)]
 	case at.IsVoter(ids[0]):

@@ -15,18 +15,18 @@ func (*disk) use() {}
 // that is not.
 type wrapper struct {
 	store
-	hook func()
+	_ func()
 }
 
 type hidden struct {
-	hook  func()
+	_     func()
 	inner store
 }
 
 func (hidden) use() {}
 
 // unclaimable is a store of its own that cannot be compared.
-type unclaimable struct{ hook func() }
+type unclaimable struct{ _ func() }
 
 func (unclaimable) use() {}
 

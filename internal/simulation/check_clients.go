@@ -145,4 +145,5 @@ func (c *checker) answeredAll(r *replica) {
 		}
 	}
 	c.answeredRequests(r)
+	c.group.jobs.stopped(r)
 }

@@ -89,6 +89,7 @@ func (c *checker) sent(r *replica, m core.Message) {
 	if m.Head().Introduces {
 		c.introduced(r, m)
 	}
+	c.group.jobs.sends(r, m)
 	switch m := m.(type) {
 	case *core.VoteRequest:
 		c.asked(r, m)

@@ -17,14 +17,15 @@
 //   - a stranger that forges messages of every kind, and a squatter that answers in
 //     the place of a member that is down.
 //
-// Clients read in every mode. The clocks of a third of the clusters differ by up to the
-// bound on drift.
+// Clients read in every mode. In half of the groups the leader runs a job
+// (Config.OnLeading), which may return by itself, late, or after several elections. The
+// clocks of a third of the clusters differ by up to the bound on drift.
 //
 // Each seed switches a random half of the faults off, and about half of the seeds have
 // a theme: things that a rare situation needs together. At the end all faults are
 // repaired, and the cluster has to converge and to serve. TestFormings,
-// TestLongPromiseComesDown, TestDriftBeyondTheBound and TestSickNodeIsAhead run scenarios
-// of their own.
+// TestLongPromiseComesDown, TestDriftBeyondTheBound, TestLeadingBeyondTheBound and
+// TestSickNodeIsAhead run scenarios of their own.
 //
 // The checkers see everything at once, as no node can: all disks, all messages, and
 // all that was applied anywhere. While the run goes on, they compare it with a

@@ -26,9 +26,12 @@ func (e *environment) runs(drift int64) {
 }
 
 // calm is a cluster of three without faults, formed, whose clients have stopped.
-func calm(t *testing.T, seed uint64, system *stage.System, bound float64) *sim {
+func calm(t *testing.T, seed uint64, system *stage.System, bound float64, prepare ...func(*sim)) *sim {
 	t.Helper()
 	s := newSim(seed, Options{Trace: traceWriter(), System: system})
+	for _, p := range prepare {
+		p(s)
+	}
 	s.rebuilt(3, func() bool { return true })
 	p := &s.plan
 	p.driftPercent, p.stall, p.netDelay, p.write = 0, 0, span{20 * microsecond, millisecond}, span{10 * microsecond, millisecond}

@@ -18,6 +18,8 @@ type group struct {
 	id      membership.GroupID
 	check   *checker
 	clients []*client
+	// jobs are what the application runs while it leads.
+	jobs *jobs
 	// inherited: it was there before the run.
 	inherited bool
 	// formed: the group consists of all its members, whose voters are these.
@@ -27,9 +29,10 @@ type group struct {
 
 // newGroups makes the groups of the plan.
 func (s *sim) newGroups() {
+	leading := s.generator(10)
 	for i := range s.plan.groups {
 		g := &group{sim: s, id: membership.GroupID(i + 1)}
-		g.check = newChecker(g)
+		g.check, g.jobs = newChecker(g), newJobs(g, leading)
 		for range s.plan.clients {
 			g.clients = append(g.clients, &client{group: g, number: len(g.clients) + 1})
 		}

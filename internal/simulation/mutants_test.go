@@ -618,6 +618,54 @@ var mutants = []mutant{
 		"for id := range numbered(nil) {",
 		"./storage/badger TestRefusedWriteIsNotBelieved",
 	},
+	{
+		"a context that outlives TimeoutNow", "rule 14", "actors/core_actor.go",
+		"\tc.showLeading()\n\tc.execute(ev)\n}",
+		"\tc.execute(ev)\n\tc.showLeading()\n}",
+		bySeeds,
+	},
+	{
+		"a job before what was committed is applied", "rule 14", "core/leading.go",
+		"e.contradiction != nil || e.applied < l.first",
+		"e.contradiction != nil || e.commit < l.first",
+		bySeeds,
+	},
+	{
+		"a job beyond the lease", "rule 14", "core/leading.go",
+		"Until: l.lease}",
+		"Until: l.lease.Add(e.cfg.ElectionTimeout)}",
+		bySeeds,
+	},
+	{
+		"a job twice in a term", "rule 14", "actors/leading.go",
+		"if now.Term <= l.began ||",
+		"if now.Term < l.began ||",
+		bySeeds,
+	},
+	{
+		"a job beside itself", "rule 14", "actors/leading.go",
+		"at >= now.Until || l.run.Load() != nil {",
+		"at >= now.Until {",
+		bySeeds,
+	},
+	{
+		"a context that waits for its timer", "rule 14", "actors/leading.go",
+		"if at := instant(r.leading.env); at >= core.Instant(r.until.Load()) {",
+		"if at := instant(r.leading.env); at < 0 {",
+		"./actors TestLeadingEndsWithTheLease",
+	},
+	{
+		"no new term after a lease that ran out", "rule 14", "core/leading.go",
+		"\tl.wantsTerm = true\n",
+		"\t_ = l\n",
+		"./core TestRenewTermForTheApplication",
+	},
+	{
+		"a group that has stopped before its job", "rule 28", "actors/group.go",
+		"g.leading.whenOver(g.finished)",
+		"g.finished()",
+		bySeeds,
+	},
 }
 
 // TestMutantsApply asserts that every mutant changes the code as it stands, those

@@ -115,8 +115,12 @@ func (l *life) run() (err error) {
 	return nil
 }
 
-// observe looks, after whatever the life did, whether a group of it has failed.
+// observe looks, after whatever the life did, whether a job has to end, and whether a
+// group has failed.
 func (l *life) observe() {
+	for _, r := range l.replicas {
+		r.group.jobs.look(l)
+	}
 	if l.stopping {
 		return
 	}

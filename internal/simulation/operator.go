@@ -164,6 +164,30 @@ func (o *operator) pauses(r *replica, paused bool) {
 	r.raft.PauseElections(paused, func(err error) { q.ends(err) })
 }
 
+// pausesIncoming pauses, in some groups that begin in the middle of a change, whoever is
+// to vote after it: who leads finds nobody to hand over to before it leads itself out.
+func (o *operator) pausesIncoming() {
+	s := o.sim
+	for _, g := range s.groups {
+		if !g.inherited || !chance(o.rand, 30) {
+			continue
+		}
+		lasts := s.plan.electionMax() * time.Duration(4+o.rand.IntN(8))
+		for _, n := range s.nodes {
+			r := g.on(n)
+			if k := &r.status.Configuration.Configuration; !k.Joint() || !slices.Contains(k.Voters, n.member) {
+				continue
+			}
+			o.pauses(r, true)
+			s.clock.after(lasts, r.life, func() {
+				if !r.stopping && !r.leaving {
+					o.pauses(r, false)
+				}
+			})
+		}
+	}
+}
+
 // pausesSoon pauses a node's elections before its leader may know of it.
 func (o *operator) pausesSoon(g *group, n *node) {
 	s := o.sim

@@ -100,6 +100,7 @@ func (r *replica) run() error {
 	cfg := s.plan.group
 	r.witness = newWitness(r)
 	cfg.Group, cfg.StateMachine, cfg.Witness = r.group.id, machine, r.witness
+	cfg.OnLeading = r.group.jobs.onLeading(r)
 	cfg.ElectionTimeout, cfg.HungLimit = r.election, max(cfg.HungLimit, r.election)
 	raft, err := r.actors.Start(context.Background(), cfg)
 	if err != nil {

@@ -35,6 +35,8 @@ type Result struct {
 	Nodes, Groups int
 	// Faults, Elections, Lives and Snapshots count what happened.
 	Faults, Elections, Lives, Snapshots, Restores int
+	// Jobs are how often the application was called for a leader.
+	Jobs int
 	// Forged messages were sent by a stranger.
 	Forged int
 	// Hands is what an operator asked for, Transferred and ElectedByHand what of it
@@ -54,6 +56,9 @@ func Run(seed uint64, options Options) Result { return newSim(seed, options).run
 
 // run runs the cluster of the plan.
 func (s *sim) run(seed uint64) Result {
+	for _, g := range s.groups {
+		g.jobs.draw()
+	}
 	s.trace.say("seed %d: %+v", seed, s.plan)
 	s.story()
 	s.trace.add(traceVerdict, 0, s.steps)
@@ -68,6 +73,7 @@ func (s *sim) run(seed uint64) Result {
 	for _, g := range s.groups {
 		c := g.check
 		r.Elections, r.Snapshots, r.Restores, r.Entries = r.Elections+c.elections, r.Snapshots+c.snapshots, r.Restores+c.restores, r.Entries+len(c.history)
+		r.Jobs += g.jobs.count
 		for _, c := range g.clients {
 			r.Writes += c.writesDone
 			r.Reads += c.readsDone
@@ -121,6 +127,7 @@ func (s *sim) story() {
 	for _, g := range s.groups {
 		g.begin()
 	}
+	s.operator.pausesIncoming()
 	if !s.plan.faultsEarly {
 		if !s.until(s.clock.now.Add(s.patience()), s.formed) {
 			s.fail("liveness: a cluster without faults is not formed", "%s", s.summary())
@@ -216,6 +223,9 @@ func (s *sim) epilogue() {
 	}
 	if !s.until(s.clock.now.Add(s.patience()), func() bool { return s.all((*group).emptiedKnown) }) {
 		s.fail("identity: the leader does not tell that a member has lost its data", "%s", s.summary())
+	}
+	for _, g := range s.groups {
+		g.jobs.lives()
 	}
 	s.silence()
 	s.stopAll()

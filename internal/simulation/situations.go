@@ -47,6 +47,8 @@ const (
 	proposalInTransfer
 	electBound
 	pausedWithoutLeader
+	jobBeyondLease
+	jobBeforeTold
 
 	// The log.
 	truncationBelowFlush
@@ -178,6 +180,8 @@ var situationTable = [situations]struct{ name, meaning string }{
 	proposalInTransfer:  {"a proposal while the leader hands over", "it is not admitted (rule 14)"},
 	electBound:          {"an election by hand inside the own promise or quiet period", "it waits for the end of it (rules 12, 13)"},
 	pausedWithoutLeader: {"paused elections where no leader is heard", "the node does not campaign"},
+	jobBeyondLease:      {"a job of the leader whose lease runs out", "its context ends, and it does not go on when the lease comes back (rule 14)"},
+	jobBeforeTold:       {"a job of the leader that tells another node to campaign", "its context has ended before (rule 14)"},
 
 	truncationBelowFlush:   {"a truncation below a pending flush", "what becomes durable is not what the log holds any more (rule 1)"},
 	writtenAgain:           {"an entry that is written, removed and written again", "the same term and index, of which the first may be reported durable late"},

@@ -11,7 +11,9 @@
 // store that keeps its data in a directory: the first damages copies of the
 // directory, the second kills a process that writes to it. InspectLogStore
 // opens stores for inspection only. SnapshotStore and StateMachine are for the
-// other two contracts. BenchmarkLogStore measures appends.
+// other two contracts. BenchmarkLogStore measures appends. Workload is for a test
+// of your own that takes the process or the machine away from a store: it writes a
+// history, and Find tells another process how much of it the store holds.
 //
 // LogStore writes what is small and what is much: thousands of entries, term
 // runs and configurations, the largest configuration, numbers up to 2^62 (rule

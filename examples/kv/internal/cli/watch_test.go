@@ -147,7 +147,7 @@ func TestRedraw(t *testing.T) {
 			t.Errorf("table %d: %q", i, text)
 		}
 	}
-	if err := (&watcher{out: brokenPipe{}}).redraw(time.Now(), nil); err == nil {
+	if err := (&watcher{out: brokenPipe{func() {}}}).redraw(time.Now(), nil); err == nil {
 		t.Error("a terminal that is gone")
 	}
 	if code, _, stderr := run(t, "status", "--watch", "--http", gone(t), "--interval", "0s"); code != 1 || !strings.Contains(stderr, "--interval") {
