@@ -5,6 +5,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 )
 
 // Names of what is checked about transfers of leadership and elections by hand.
@@ -43,6 +44,20 @@ func (c *checker) flags(r *replica, m *core.VoteRequest) {
 	c.flagged[vote{m.From, m.ElectionTerm}] = true
 }
 
+// released takes note of a vote by the flag, when it is decided on: where the durable
+// term is the one before, nothing is built on the promise any more. The disk may never
+// show that vote: it may go on to a later one at once.
+func (c *checker) released(d *store, term core.Term, candidate membership.Identity) {
+	p, ok := c.promises[d.identity]
+	switch {
+	case !ok || term <= p.term:
+	case d.hard.Term == term-1:
+		delete(c.promises, d.identity)
+	case p.leader != candidate && c.sim.clock.now < p.until(d.node().life):
+		c.fail(ruleFlagTerm, "%v votes for %v in term %d, its disk is in term %d", d.identity, candidate, term, d.hard.Term)
+	}
+}
+
 // flagCounts checks a vote that becomes durable within a promise to another: only a
 // flag allows it, and only where the durable term was the one before.
 func (c *checker) flagCounts(d *store, was, now *core.HardState) {
@@ -50,7 +65,7 @@ func (c *checker) flagCounts(d *store, was, now *core.HardState) {
 	if !ok || now.Vote.IsZero() || now.Term <= was.Term || now.Term <= p.term || p.leader == now.Vote {
 		return
 	}
-	alive := c.sim.clock.now < p.until(c.sim.nodes[d.identity.ID-1].life)
+	alive := c.sim.clock.now < p.until(d.node().life)
 	if alive && c.flagged[vote{now.Vote, now.Term}] && was.Term != now.Term-1 {
 		c.fail(ruleFlagTerm, "%v votes for %v in term %d, its disk was in term %d", d.identity, now.Vote, now.Term, was.Term)
 	}

@@ -114,3 +114,32 @@ func TestGrantThatRanOut(t *testing.T) {
 		}
 	}
 }
+
+// TestReleasedPromise: a vote by a transfer's flag ends a promise when it is decided on,
+// where the durable term is the one before, and is wrong inside it otherwise. What is
+// voted for next needs no flag, even if the disk shows that vote alone.
+func TestReleasedPromise(t *testing.T) {
+	for name, test := range map[string]struct {
+		durable core.Term
+		after   time.Duration
+		want    bool // that it is found
+	}{
+		"the term before":                    {2, 0, false},
+		"an earlier term":                    {1, 0, true},
+		"an earlier term, after the promise": {1, 200 * millisecond, false},
+	} {
+		s := newScene(t)
+		s.nodes[0].disk.promise = 1 << 40
+		s.votes(1, test.durable, 2)
+		s.check.sent(s.replica(1), &core.HeartbeatResponse{Header: s.head(1, 2, 2), PromiseMillis: 100})
+		s.clock.now = s.clock.now.Add(test.after)
+		s.check.flagged[vote{s.id(1), 5}] = true
+		s.check.released(s.replica(1).store, 3, s.id(3))
+		if !test.want {
+			s.votes(1, 5, 1)
+		}
+		if f := s.failure; (f != nil) != test.want || f != nil && f.Rule != ruleFlagTerm {
+			t.Errorf("%s: %v", name, f)
+		}
+	}
+}

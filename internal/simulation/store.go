@@ -23,6 +23,9 @@ type store struct {
 	removed map[core.LogID]bool
 }
 
+// node is whose disk it is.
+func (d *store) node() *node { return d.sim.nodes[d.identity.ID-1] }
+
 func (d *store) last() core.LogID {
 	if n := len(d.entries); n > 0 {
 		return d.entries[n-1].LogID

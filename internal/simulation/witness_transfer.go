@@ -16,6 +16,7 @@ func (w *witness) toldNow(m *core.TimeoutNow) {
 		w.sees(toldInPromise, w.now < w.votes.until)
 		w.sees(toldInQuietPeriod, w.now < w.votes.quietEnd)
 		w.votes.until = 0 // nothing is built on it any more
+		w.group.check.released(w.store, w.after.Term, w.identity())
 	}
 	w.sees(toldLate, m.Term < w.after.Term && !campaigns)
 }
@@ -26,6 +27,7 @@ func (w *witness) flagged(to core.NodeID) {
 		w.sees(flagInPromise, w.votes.promised(w.now, to))
 		w.sees(flagInQuietPeriod, w.now < w.votes.quietEnd)
 		w.votes.until = 0
+		w.group.check.released(w.store, m.ElectionTerm, m.From)
 	}
 }
 
