@@ -128,7 +128,7 @@ func writeOn(j job) error {
 		}
 		if taken {
 			now.Snapshot = a.newest
-			if err := tell(); err == nil {
+			if err = tell(); err == nil {
 				err = a.tidy()
 			}
 		}
