@@ -55,10 +55,16 @@ func onEach(t *testing.T, do func(*testing.T, fileSystem)) {
 // nothing that was never begun is, and the stores go on.
 func TestPowerLoss(t *testing.T) {
 	onEach(t, func(t *testing.T, fs fileSystem) {
-		for i := range *runs {
-			newRecording(t, fs, *seedFrom+uint64(i)).run()
-		}
+		eachSeed(t, func(t *testing.T, seed uint64) { newRecording(t, fs, seed).run() })
 	})
+}
+
+// eachSeed runs a test for each run, one after the other: a recording is large.
+func eachSeed(t *testing.T, do func(*testing.T, uint64)) {
+	for i := range *runs {
+		seed := *seedFrom + uint64(i)
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { do(t, seed) })
+	}
 }
 
 // recording is one run: a workload that is recorded, and the images of it.
