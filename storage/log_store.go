@@ -59,7 +59,10 @@ type Peer struct {
 // store of another node by name, raises the start counter, and verifies what it
 // can: contiguity, a checksum for each entry, and its watermark. Damage is an
 // error that wraps core.ErrCorrupt; acknowledged entries are never dropped
-// silently. What an implementation cannot detect stands in its doc. A store that
+// silently. It comes from opening, or where a store can tell that some groups alone
+// have lost something, from every Load and Read of these. What the system refuses, a
+// file that is in use or that the disk cannot read, is no damage. What an
+// implementation cannot detect stands in its doc. A store that
 // was refused (Refuse) is not opened but with *RefusedError, and the attempt
 // raises no start counter: else the copy of a directory would pass the original
 // after some restarts (rule 17).

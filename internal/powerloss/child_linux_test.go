@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/storagetest"
@@ -20,6 +22,7 @@ import (
 // its environment.
 type job struct {
 	Role     string
+	Killed   bool   // at its end
 	Log      string // store
 	Snapshot string // store
 	Dir      string
@@ -180,13 +183,12 @@ func check(j job) error {
 	return s.Close()
 }
 
-// The groups of fill, and the group and entry whose blocks are going to be spoilt.
+// What fill writes, and the group of which blocks are going to be spoilt.
 const (
 	fillGroups  = 3
 	fillEntries = 120
 	fillBytes   = 64 << 10
 	spoiltGroup = 2
-	spoiltEntry = 50
 )
 
 func fillEntry(group, index int) core.Entry {
@@ -212,6 +214,9 @@ func fill(j job) error {
 		if err := s.Write(context.Background(), &batch); err != nil {
 			return err
 		}
+	}
+	if j.Killed {
+		return unix.Kill(os.Getpid(), unix.SIGKILL)
 	}
 	return s.Close()
 }

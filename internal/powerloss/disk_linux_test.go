@@ -93,6 +93,9 @@ func (d *disk) write(b []byte, at int64) error {
 		d.events = append(d.events, event{at: at, data: bytes.Clone(b)})
 		d.written += int64(len(b))
 	}
+	for block := (at + blockBytes - 1) / blockBytes * blockBytes; block+blockBytes <= at+int64(len(b)); block += blockBytes {
+		delete(d.unreadable, block) // a disk gives another place to what is written again
+	}
 	_, err := d.file.WriteAt(b, at)
 	return err
 }

@@ -113,6 +113,14 @@ func TestDiskSaysNo(t *testing.T) {
 		t.Errorf("%d blocks are spoilt, %v", n, err)
 	}
 	b := make([]byte, 2*blockBytes)
+	defer func() {
+		if err := d.write(make([]byte, 2*blockBytes), 0); err != nil {
+			t.Error(err)
+		}
+		if _, err := d.read(b, 0); err != nil {
+			t.Errorf("a block that was written again: %v", err)
+		}
+	}()
 	for at, bad := range map[int64]bool{0: true, blockBytes: false, 2 * blockBytes: false} {
 		if _, err := d.read(b, at); errors.Is(err, errRefused) != bad {
 			t.Errorf("reading from %d on: %v", at, err)

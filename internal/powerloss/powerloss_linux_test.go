@@ -55,10 +55,16 @@ func onEach(t *testing.T, do func(*testing.T, fileSystem)) {
 // nothing that was never begun is, and the stores go on.
 func TestPowerLoss(t *testing.T) {
 	onEach(t, func(t *testing.T, fs fileSystem) {
-		for i := range *runs {
-			newRecording(t, fs, *seedFrom+uint64(i)).run()
-		}
+		eachSeed(t, func(t *testing.T, seed uint64) { newRecording(t, fs, seed).run() })
 	})
+}
+
+// eachSeed runs a test for each run, one after the other: a recording is large.
+func eachSeed(t *testing.T, do func(*testing.T, uint64)) {
+	for i := range *runs {
+		seed := *seedFrom + uint64(i)
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { do(t, seed) })
+	}
 }
 
 // recording is one run: a workload that is recorded, and the images of it.
@@ -89,22 +95,38 @@ func (r *recording) run() {
 	}
 	begin := r.stand.disk.position()
 	for r.known.Acknowledged < *steps {
+		before, failed := r.known.Acknowledged, r.failed
 		r.live(live)
-		if r.failed > 0 && r.refusing == nil || r.Failed() {
+		if r.Failed() {
 			r.FailNow()
+		}
+		// Some file systems give up when the disk refuses what is their own.
+		if r.failed > failed && r.known.Acknowledged == before && !r.remount() {
+			break
 		}
 	}
 	events := r.stand.disk.stop()
+	r.stand.unmount() // no two file systems of one identity may be mounted
 	r.Logf("%s, seed %d: %d steps, %d events, %d MiB written, %d kills, %d closes, %d failures, %d writes refused", r.stand.fs.name, r.job.Seed, r.known.Acknowledged,
 		len(events), r.stand.disk.written>>20, r.killed, r.closed, r.failed, r.refusals)
 	r.Images(events, r.moments(events, begin))
+}
+
+// remount lets the file system begin anew. It reports whether it does.
+func (r *recording) remount() bool {
+	r.stand.unmount()
+	if _, err := r.stand.mount(); err != nil {
+		r.Logf("%s, seed %d: the file system has not outlived what was refused: %v", r.stand.fs.name, r.job.Seed, err)
+		return false
+	}
+	return true
 }
 
 // live is one life of the process that writes. Most are short; some are long enough for
 // files to be made of what it has written.
 func (r *recording) live(dir string) {
 	end := r.known.Acknowledged + 1 + r.random.IntN(60)
-	if r.random.IntN(4) == 0 {
+	if r.random.IntN(8) == 0 {
 		end += r.random.IntN(*steps / 3)
 	}
 	j := r.job

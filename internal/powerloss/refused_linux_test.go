@@ -13,14 +13,14 @@ var needles = [][]byte{[]byte("Bdgr\x00\x00\x00\x08"), []byte("troupeWM"), []byt
 // is acknowledged, or was loaded after that, outlives the loss of power.
 func TestRefusedWrites(t *testing.T) {
 	onEach(t, func(t *testing.T, fs fileSystem) {
-		for i := range *runs {
-			r := newRecording(t, fs, *seedFrom+uint64(i))
+		eachSeed(t, func(t *testing.T, seed uint64) {
+			r := newRecording(t, fs, seed)
 			r.refusing = chooseRefusal
 			r.run()
 			if r.refusals == 0 {
 				t.Error("the disk has refused nothing: what is this test for?")
 			}
-		}
+		})
 	})
 }
 

@@ -156,7 +156,7 @@ func (s *stand) unmount() {
 	s.mounted = ""
 }
 
-// inImage mounts an image beside the live file system while do runs. mounted is false if
+// inImage mounts an image while do runs. mounted is false if
 // the file system takes none of it: that is its own fault, and no store's.
 func (s *stand) inImage(name string, do func(dir string) error) (mounted bool, err error) {
 	if s.fs.name == "btrfs" {

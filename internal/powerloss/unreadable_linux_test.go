@@ -7,48 +7,54 @@ import (
 	"testing"
 )
 
-// TestUnreadableBlocks: some blocks of a closed store cannot be read any more. The
-// process that opens it lives. Only the group that needs them cannot be read, and its
-// error names a file.
+// TestUnreadableBlocks: some blocks of a store cannot be read any more. The process that
+// opens it lives. Only the group that needs them cannot be read, and its error names a
+// file.
 func TestUnreadableBlocks(t *testing.T) {
 	onEach(t, func(t *testing.T, fs fileSystem) {
-		s := newStand(t, fs, 256<<20)
-		s.disk.stop()
-		in := func(role string) (out []byte, _ error) {
-			dir, err := s.mount()
-			if err != nil {
-				return nil, err
-			}
-			defer s.unmount()
-			cmd, err := child(t.Context(), job{Role: role, Log: "badger", Dir: dir})
-			if err != nil {
-				return nil, err
-			}
-			out, err = cmd.CombinedOutput()
-			return out, err
+		t.Run("of a table", func(t *testing.T) { unreadable(t, fs, 50, false) })
+		t.Run("of a log", func(t *testing.T) { unreadable(t, fs, fillEntries-3, true) })
+	})
+}
+
+// unreadable spoils blocks of an entry that is in a table when the store was closed, or
+// in a log when the process was killed.
+func unreadable(t *testing.T, fs fileSystem, entry int, killed bool) {
+	s := newStand(t, fs, *diskMiB<<20)
+	s.disk.stop()
+	in := func(role string) ([]byte, error) {
+		dir, err := s.mount()
+		if err != nil {
+			return nil, err
 		}
-		if out, err := in("fill"); err != nil {
+		defer s.unmount()
+		cmd, err := child(t.Context(), job{Role: role, Log: "badger", Dir: dir, Killed: killed})
+		if err != nil {
+			return nil, err
+		}
+		return cmd.CombinedOutput()
+	}
+	if out, err := in("fill"); (err != nil) != killed {
+		t.Fatalf("%v: %s", err, out)
+	}
+	spoilt, err := s.disk.spoil(fillEntry(spoiltGroup, entry).Data[8<<10 : 12<<10])
+	if err != nil || spoilt == 0 {
+		t.Fatalf("%d blocks are spoilt, %v", spoilt, err)
+	}
+	for range 2 { // a second opening finds the same
+		out, err := in("look")
+		if err != nil {
+			t.Fatalf("the process has ended: %v: %.2000s", err, out)
+		}
+		var found seen
+		if err := json.Unmarshal(out, &found); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		spoilt, err := s.disk.spoil(fillEntry(spoiltGroup, spoiltEntry).Data[8<<10 : 12<<10])
-		if err != nil || spoilt == 0 {
-			t.Fatalf("%d blocks are spoilt, %v", spoilt, err)
+		t.Logf("%d blocks are unreadable: %+v", spoilt, found)
+		if err := found.check(); err != nil {
+			t.Error(err)
 		}
-		for range 2 { // a second opening finds the same
-			out, err := in("look")
-			if err != nil {
-				t.Fatalf("the process has ended: %v: %.2000s", err, out)
-			}
-			var found seen
-			if err := json.Unmarshal(out, &found); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			t.Logf("%d blocks of %s are unreadable: %+v", spoilt, fs.name, found)
-			if err := found.check(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	}
 }
 
 // check expects that the spoilt group alone has an error, which names a file.

@@ -32,15 +32,15 @@
 // Damage that is found is an error that wraps core.ErrCorrupt. If the checks tell
 // whose it is, the store opens, and only the Load and Read of these groups give the
 // error: when an entry is lost, when batches are lost before the watermark, when a
-// table is gone, or when a block of one is damaged or cannot be read. What can be read
-// of such a table takes its place, and the table is kept beside it, under a name that
-// ends with ".damaged". The damage stays: the way back for the group is an empty
-// directory, with which the node has to replace what it was. Damage of the rest, of
-// the header, the manifest, a write-ahead log that cannot be read, or of groups that
-// nobody can name, is that of the store, and Open gives the error. What the disk
-// cannot read is then an error of the system, which names the file, and no
-// core.ErrCorrupt. By then badger may have cut its files: save the directory before
-// you open it a second time.
+// table is gone, when a block of one is damaged, or when a block of a table or of a
+// write-ahead log cannot be read. What can be read of such a file takes its place, and
+// the file is kept beside it, under a name that ends with ".damaged". The damage stays:
+// the way back for the group is an empty directory, with which the node has to replace
+// what it was. Damage of the rest, of the header, the manifest, the end of a
+// write-ahead log, or of groups that nobody can name, is that of the store, and Open
+// gives the error. What the disk cannot read is then an error of the system, which
+// names the file, and no core.ErrCorrupt. By then badger may have cut its files: save
+// the directory before you open it a second time.
 //
 // PEERS has what is kept of other nodes. It is replaced as a whole, with two
 // syncs of its own, independently of any batch. If it is damaged, the error

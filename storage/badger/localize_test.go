@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -249,6 +250,32 @@ func TestDamageIsLeftAsItWas(t *testing.T) {
 	until(t, "the purger has run", func() bool { return len(chunkKeys(t, s, 1)) == 0 })
 	if n := len(chunkKeys(t, s, 2)); n != 3 {
 		t.Errorf("%d chunks of the damaged group are left of 3", n)
+	}
+}
+
+// TestRecentOverAnOpening: what the watermark tells of groups goes on from what an
+// opening has found.
+func TestRecentOverAnOpening(t *testing.T) {
+	dir := t.TempDir()
+	mustClose(t, three(t, dir))
+	s := mustOpen(t, dir, small(1))
+	for _, group := range []membership.GroupID{1, 3, 1} {
+		mustWrite(t, s, storage.Operation{Group: group, HardState: &core.HardState{Term: 9}})
+	}
+	mustClose(t, s)
+	mark, _, err := readWatermark(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []membership.GroupID
+	for _, c := range mark.changes {
+		order = append(order, c.group)
+		if r := s.groups[c.group].record; c.batch != r.batch || c.weight != r.weight {
+			t.Errorf("%+v, and the record is of batch %d", c, r.batch)
+		}
+	}
+	if !slices.Equal(order, []membership.GroupID{1, 3, 2}) || mark.floor != 0 || mark.header == 0 {
+		t.Errorf("groups %v, floor %d, header %d", order, mark.floor, mark.header)
 	}
 }
 

@@ -28,13 +28,14 @@ type mending struct {
 	unreadable bool
 }
 
-// replacement is a table that was replaced by what could be read of it; kept is where it
+// replacement is a file that was replaced by what could be read of it; kept is where it
 // lies now.
 type replacement struct{ name, kept string }
 
 func (m *mending) none() bool { return len(m.notes) == 0 }
 
-// undo puts the tables back. Nothing has been compacted since.
+// undo puts the files back. Nothing has been compacted since; what badger has made of a
+// log stands in a table besides.
 func (m *mending) undo() (err error) {
 	for _, r := range m.replaced {
 		err = errors.Join(err, os.Rename(r.kept, r.name))
@@ -75,28 +76,38 @@ func (m *mending) table(dir string, id uint64) error {
 	if err == nil || isRefusal(err) && !errors.Is(err, syscall.EIO) {
 		return err
 	}
-	f, err := os.Open(name)
+	content, bad, err := readPatchy(name)
 	if err != nil {
-		return fmt.Errorf("badger: %w", err)
-	}
-	defer f.Close()
-	content, bad, err := readPieces(f)
-	if err != nil {
-		return fmt.Errorf("badger: %s: %w", name, err)
+		return err
 	}
 	pairs, lost, err := salvage(content)
 	if err == nil && lost == 0 && verifyTable(name) == nil {
 		return nil // it could be read in the end
 	}
 	note := fmt.Sprintf("%s is damaged", name)
-	if bad > 0 {
+	if len(bad) > 0 {
 		note, m.unreadable = fmt.Sprintf("%s cannot be read", name), true
 	}
 	if err != nil {
 		pairs = nil // without its index, nobody knows where the blocks are
 	}
 	m.notes = append(m.notes, note)
-	return m.replace(name, tableOf(id, pairs))
+	if err := m.replace(name, tableOf(id, pairs)); err != nil {
+		return err
+	}
+	return verifyTable(name)
+}
+
+func readPatchy(name string) (content []byte, bad []int, _ error) {
+	f, err := disk.OpenDirect(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("badger: %w", err)
+	}
+	defer f.Close()
+	if content, bad, err = readPieces(f); err != nil {
+		return nil, nil, fmt.Errorf("badger: %s: %w", name, err)
+	}
+	return content, bad, nil
 }
 
 func (m *mending) replace(name string, content []byte) error {
@@ -108,7 +119,36 @@ func (m *mending) replace(name string, content []byte) error {
 	if err := disk.Replace(name, content, true); err != nil {
 		return fmt.Errorf("badger: %w", err)
 	}
-	return verifyTable(name)
+	return nil
+}
+
+// wal renews the log of a memory table (rule 8), or replaces it by what can be read of
+// it.
+func (m *mending) wal(name string) error {
+	err := renew(name)
+	if !errors.Is(err, syscall.EIO) {
+		return err
+	}
+	content, bad, err := readPatchy(name)
+	if err != nil {
+		return err
+	}
+	if len(bad) == 0 {
+		return renew(name) // it could be read in the end, or it was the new place
+	}
+	salvaged, ok := salvageLog(content, bad)
+	if !ok {
+		return unreadable(name, syscall.EIO) // something may lack of which nothing tells
+	}
+	m.notes, m.unreadable = append(m.notes, fmt.Sprintf("%s cannot be read", name)), true
+	return m.replace(name, salvaged)
+}
+
+func renew(name string) error {
+	if err := disk.Renew(name); err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
+	return nil
 }
 
 // manifest writes a manifest that names what is there. If something is not, what the

@@ -27,37 +27,37 @@ type recent struct {
 	// here.
 	floor uint64
 
-	order list.List // of change, the newest first
+	order list.List // of *change, the newest first
 	at    map[membership.GroupID]*list.Element
 }
 
-// recentOf returns the recent of a store with these records.
-func recentOf(r *records) (out recent) {
+// begin takes the records of a store that is opened.
+func (r *recent) begin(found *records) {
 	var changes []change
-	for group, g := range r.groups {
+	for group, g := range found.groups {
 		changes = append(changes, change{group, g.batch, g.weight})
 	}
 	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.batch, b.batch) })
 	for _, c := range changes {
-		out.touch(c)
+		r.touch(c)
 	}
-	out.header = r.header.batch
-	return out
+	r.header = found.header.batch
 }
 
 // touch notes a change, which is the newest.
 func (r *recent) touch(c change) {
 	if e, known := r.at[c.group]; known {
-		e.Value = c
+		*e.Value.(*change) = c
 		r.order.MoveToFront(e)
 		return
 	}
 	if r.at == nil {
 		r.at = make(map[membership.GroupID]*list.Element)
 	}
-	r.at[c.group] = r.order.PushFront(c)
+	fresh := c
+	r.at[c.group] = r.order.PushFront(&fresh)
 	if r.order.Len() > recentMax {
-		oldest := r.order.Remove(r.order.Back()).(change)
+		oldest := r.order.Remove(r.order.Back()).(*change)
 		delete(r.at, oldest.group)
 		r.floor = max(r.floor, oldest.batch)
 	}
@@ -67,7 +67,7 @@ func (r *recent) touch(c change) {
 func (r *recent) changes() []change {
 	out := make([]change, 0, r.order.Len())
 	for e := r.order.Front(); e != nil; e = e.Next() {
-		out = append(out, e.Value.(change))
+		out = append(out, *e.Value.(*change))
 	}
 	return out
 }

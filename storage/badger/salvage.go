@@ -16,6 +16,8 @@ import (
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
 // A table of badger's is a list of blocks and an index of them:
@@ -141,7 +143,7 @@ func tableOf(id uint64, pairs []pair) []byte {
 
 // Bounds of the attempts to read a piece of a file.
 const (
-	pieceBytes    = 4 << 10
+	pieceBytes    = disk.DirectBytes
 	attempts      = 3
 	attemptPause  = 20 * time.Millisecond
 	attemptsTotal = 300
@@ -154,27 +156,28 @@ type readable interface {
 }
 
 // readPieces reads a file piece by piece. What cannot be read, after some attempts, is
-// zero; bad is how many pieces that are.
-func readPieces(f readable) (content []byte, bad int, err error) {
+// zero; bad are the offsets of such pieces.
+func readPieces(f readable) (content []byte, bad []int, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	content = make([]byte, info.Size())
 	left := attemptsTotal
+	piece := disk.Aligned(pieceBytes)
 	for at := 0; at < len(content); at += pieceBytes {
-		piece := content[at:min(at+pieceBytes, len(content))]
+		want := min(pieceBytes, len(content)-at)
 		for attempt := 1; ; attempt++ {
 			n, err := f.ReadAt(piece, int64(at))
-			if n == len(piece) {
+			if n >= want {
+				copy(content[at:], piece[:want])
 				break
 			}
 			if err == io.EOF || !errors.Is(err, syscall.EIO) {
-				return nil, 0, fmt.Errorf("read at %d: %w", at, err)
+				return nil, nil, fmt.Errorf("read at %d: %w", at, err)
 			}
 			if left--; attempt >= attempts || left <= 0 {
-				clear(piece)
-				bad++
+				bad = append(bad, at)
 				break
 			}
 			time.Sleep(attemptPause)

@@ -304,7 +304,7 @@ func (s *Store) take(r *records, mark *watermark, lost map[membership.GroupID]st
 		s.unrecorded = append(s.unrecorded, group)
 		s.logger.Error("badger: a group is damaged, and the others are not", "group", uint64(group), "error", what)
 	}
-	s.marker.recent = recentOf(r)
+	s.marker.recent.begin(r)
 }
 
 // damage returns an error if a group is damaged.

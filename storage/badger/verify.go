@@ -28,7 +28,7 @@ func verifyFiles(dir string) (exists bool, m *mending, err error) {
 		return false, m, err
 	}
 	if err := syncNames(dir); err != nil {
-		return false, m, fmt.Errorf("badger: %w", err)
+		return false, m, err
 	}
 	listed, exists, err := readManifest(dir, found.tables)
 	if err != nil || !exists {
@@ -50,24 +50,24 @@ func verifyFiles(dir string) (exists bool, m *mending, err error) {
 			}
 		}
 	}
-	if err := renewFiles(dir, found); err != nil {
-		return true, m, errors.Join(fmt.Errorf("badger: %w", err), m.undo())
+	if err := m.renew(dir, found); err != nil {
+		return true, m, errors.Join(err, m.undo())
 	}
 	return true, m, nil
 }
 
-// renewFiles makes durable what is going to be read, before badger goes on (rule 8).
+// renew makes durable what is going to be read, before badger goes on (rule 8).
 // What a process left that was killed, or that failed because the disk refused a write,
 // stands in the system's memory and perhaps not on the disk, whatever a sync says. So
 // the logs of the memory tables and the manifest are written again, at a new place.
 // Tables were durable before the manifest named them.
-func renewFiles(dir string, found listing) error {
+func (m *mending) renew(dir string, found listing) error {
 	for id := range found.wals {
-		if err := disk.Renew(filepath.Join(dir, fmt.Sprintf("%0*d%s", walDigits, id, walSuffix))); err != nil {
+		if err := m.wal(filepath.Join(dir, fmt.Sprintf("%0*d%s", walDigits, id, walSuffix))); err != nil {
 			return err
 		}
 	}
-	if err := disk.Renew(filepath.Join(dir, badger.ManifestFilename)); err != nil {
+	if err := renew(filepath.Join(dir, badger.ManifestFilename)); err != nil {
 		return err
 	}
 	return syncNames(dir)
@@ -77,7 +77,10 @@ func renewFiles(dir string, found listing) error {
 // the store.
 func syncNames(dir string) error {
 	parent := filepath.Dir(dir)
-	return errors.Join(disk.SyncDir(dir), disk.SyncDir(parent), disk.SyncDir(filepath.Dir(parent)))
+	if err := errors.Join(disk.SyncDir(dir), disk.SyncDir(parent), disk.SyncDir(filepath.Dir(parent))); err != nil {
+		return fmt.Errorf("badger: %w", err)
+	}
+	return nil
 }
 
 // recovered makes a panic over damaged files an error.

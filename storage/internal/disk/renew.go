@@ -15,31 +15,39 @@ const RenewSuffix = ".new"
 // part as written, and a later sync says that all is well. The file's name is to be
 // made durable by the caller. Zeros are not written, so that holes stay.
 func Renew(name string) error {
+	aside := name + RenewSuffix
 	old, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	defer old.Close()
-	info, err := old.Stat()
-	if err != nil {
-		return err
-	}
-	aside := name + RenewSuffix
-	f, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
-	if err != nil {
-		return err
-	}
-	err = copyContent(f, old, info.Size())
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
+	err = copyFile(aside, old)
+	// Windows replaces no file that is open.
+	if err = errors.Join(err, old.Close()); err == nil {
 		err = os.Rename(aside, name)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(aside))
+		if removed := os.Remove(aside); !errors.Is(removed, os.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
 	}
-	return nil
+	return err
+}
+
+// copyFile makes a durable copy of a file.
+func copyFile(name string, from *os.File) error {
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	err = copyContent(f, from, info.Size())
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 const copyBytes = 256 << 10
