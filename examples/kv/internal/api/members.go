@@ -91,7 +91,8 @@ type Change struct {
 	// and ExpectedTerm unless that is the term. 0 or absent expects nothing.
 	ExpectedIndex uint64 `json:"expected_index,omitempty"`
 	ExpectedTerm  uint64 `json:"expected_term,omitempty"`
-	// DryRun changes nothing, and answers what would happen.
+	// DryRun changes nothing, and answers what would happen. Who answers, and who is alive,
+	// is not looked at.
 	DryRun bool `json:"dry_run,omitempty"`
 	// Wait: answer when the change is complete, or time runs out: true if it is absent.
 	// Otherwise answer as soon as the leader has taken it.
