@@ -130,6 +130,17 @@ type changeOptions struct {
 	order  core.ChangeOrder
 	noWait bool
 	steps  *[]Configuration
+	report *ChangeReport
+}
+
+// ChangeReport says more of a change of the members than its configuration: [ReportChange].
+type ChangeReport struct {
+	// Entry brought the configuration that was returned. This node may not have it yet.
+	Entry LogID
+	// GoesOn: the change is under way, and its ID is in Target of the configuration.
+	// Otherwise Target, if not nil, is that of another change, beside which this one was
+	// carried out.
+	GoesOn bool
 }
 
 // defaultCatchUpLimit is what a change has that names none.
@@ -163,6 +174,11 @@ func NoWait() ChangeOption { return func(o *changeOptions) { o.noWait = true } }
 // in order: none if nothing would change. Who a node is that would come is left open.
 func DryRun(steps *[]Configuration) ChangeOption {
 	return func(o *changeOptions) { o.order.DryRun, o.steps = true, steps }
+}
+
+// ReportChange writes to report more of what became of the change, unless there is an error.
+func ReportChange(report *ChangeReport) ChangeOption {
+	return func(o *changeOptions) { o.report = report }
 }
 
 // ChangeMembers changes the members of the group, and returns the configuration that comes
@@ -206,6 +222,9 @@ func (r *Raft) ChangeMembers(ctx context.Context, changes []Change, options ...C
 	}
 	if o.steps != nil {
 		*o.steps = outcome.Steps
+	}
+	if o.report != nil {
+		*o.report = ChangeReport{Entry: outcome.At.LogID, GoesOn: outcome.GoesOn}
 	}
 	c := outcome.At.Configuration
 	if outcome.GoesOn && (c.Target == nil || c.Target.ID != outcome.Change) {

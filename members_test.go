@@ -222,15 +222,22 @@ func TestChangeGoesOn(t *testing.T) {
 	c := formedOf(t, 3, 3, config())
 	asked := c.follower()
 	changes := []troupe.Change{troupe.Add(4, "nowhere")}
-	got, err := asked.raft.ChangeMembers(within(t, 20*time.Second), changes, troupe.NoWait())
-	if err != nil || got.Target == nil || got.Target.ID == 0 {
-		t.Fatalf("%v, %v", got, err)
+	before := asked.raft.Status().ConfigurationAt.Index
+	var report troupe.ChangeReport
+	got, err := asked.raft.ChangeMembers(within(t, 20*time.Second), changes, troupe.NoWait(), troupe.ReportChange(&report))
+	if err != nil || got.Target == nil || got.Target.ID == 0 || !report.GoesOn {
+		t.Fatalf("%v, %+v, %v", got, report, err)
 	}
 	leader := c.leader()
 	if err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool {
 		return s.Change.State == troupe.ChangeAsking && s.Change.ID == got.Target.ID && len(s.WaitsFor) == 1 && s.WaitsFor[0].Node == 4 && s.Change.Since != 0
 	}); err != nil {
 		t.Fatalf("%v: %+v", err, leader.raft.Status().Change)
+	}
+	beside := troupe.ChangeReport{GoesOn: true}
+	tagged, err := asked.raft.ChangeMembers(within(t, 20*time.Second), []troupe.Change{troupe.SetTags(1, map[string]string{"a": "b"})}, troupe.ReportChange(&beside))
+	if err != nil || tagged.Members[0].Tags["a"] != "b" || beside.GoesOn || beside.Entry.Index <= before {
+		t.Errorf("beside another change: %v, %+v, %v", tagged, beside, err)
 	}
 	_, err = leader.raft.ChangeMembers(within(t, 20*time.Second), []troupe.Change{troupe.Remove(asked.id)})
 	if other := asError[*troupe.ChangeInProgressError](t, err); other.Change != got.Target.ID || other.Joint || other.What == "" {

@@ -8,6 +8,9 @@
 //	POST   /cluster/init       body: Init                   200 Init
 //	POST   /cluster/transfer   body: Transfer               200 Leadership
 //	POST   /cluster/elect      the asked node campaigns     200 Leadership
+//	GET    /cluster/members    this node's view             200 Members
+//	POST   /cluster/members    body: Change                 200 or 202 Members
+//	POST   /cluster/members/cancel                          200 Members
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
@@ -28,7 +31,7 @@
 //
 // Each request takes ?timeout=D, with D as in "2s" or "300ms", more than 0 and
 // at most TimeoutMax. Without it TimeoutDefault applies. Every answer other
-// than 200 has an Error as its body, with the HTTP status of its code. There is
+// than 200 and 202 has an Error as its body, with the HTTP status of its code. There is
 // one exception: for a path that exists under another method, the code is
 // bad_request and the status is 405, with an Allow header.
 //
@@ -143,12 +146,15 @@ type Status struct {
 	Joint bool   `json:"joint"`
 	// Forming: the cluster was begun, and is not complete yet.
 	Forming bool `json:"forming"`
-	// WaitsFor says for whom the forming waits, and why: on the leader, and on a
-	// node that was asked to form a cluster, before one was begun.
+	// WaitsFor says for whom the forming, or a change of the members, waits, and why: on
+	// the leader, and on a node that was asked to form a cluster, before one was begun.
 	WaitsFor []Waiting `json:"waits_for,omitempty"`
 	// UnknownToGroup: the group knows this node as one that had other data. It
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
+	// Removed: this node was removed from the group. It keeps its data, and answers no
+	// reads but stale ones without a bound, and no writes. Absent if it was not.
+	Removed bool `json:"removed,omitempty"`
 	// Contradiction is what the node has heard that no correct member can say:
 	// it answers no reads but stale ones without a bound until it is restarted. Absent
 	// if there is none.
@@ -157,7 +163,7 @@ type Status struct {
 	Fatal string `json:"fatal,omitempty"`
 }
 
-// Waiting is a member that the forming of a cluster waits for.
+// Waiting is a member that the forming of a cluster, or a change, waits for.
 type Waiting struct {
 	ID  uint64 `json:"id"`
 	Why string `json:"why"`
@@ -241,6 +247,22 @@ const (
 	// ElectionFailed: the node was asked to campaign, and does not lead. It has a
 	// reason too.
 	ElectionFailed Code = "election_failed"
+	// ChangeInProgress: another change of the members is under way, or it can not be given
+	// up any more. The error names it and its age.
+	ChangeInProgress Code = "change_in_progress"
+	// NotCaughtUp: a node that was to come did not answer, or did not catch up, in time.
+	// The change was given up.
+	NotCaughtUp Code = "not_caught_up"
+	// ConfigurationChanged: another configuration than that of expected_index is in force.
+	ConfigurationChanged Code = "configuration_changed"
+	// TermChanged: the term is not, or no longer, expected_term.
+	TermChanged Code = "term_changed"
+	// ChangeCancelled: somebody has given up the change while it was catching up.
+	ChangeCancelled Code = "change_cancelled"
+	// NoChange: no change is under way that could be given up.
+	NoChange Code = "no_change"
+	// Removed: the node was removed from the group, and nothing was done.
+	Removed Code = "removed"
 	// Internal is an error that the server has no other name for: its log says
 	// more. No write ends like that.
 	Internal Code = "internal"
@@ -253,7 +275,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusBadRequest
 	case NotFound:
 		return http.StatusNotFound
-	case TransferFailed, ElectionFailed:
+	case TransferFailed, ElectionFailed, ChangeInProgress, NotCaughtUp, ConfigurationChanged, TermChanged, ChangeCancelled, NoChange, Removed:
 		return http.StatusConflict
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -267,7 +289,7 @@ func (c Code) HTTPStatus() int {
 	return http.StatusInternalServerError
 }
 
-// Error is the body of every answer that is not 200.
+// Error is the body of every answer that is not 200 or 202.
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"error"`
@@ -277,7 +299,8 @@ type Error struct {
 	MayHaveHappened bool `json:"may_have_happened"`
 	// Leader is the node that leads as far as the asked one knows, or 0.
 	Leader uint64 `json:"leader"`
-	// Reason is a word for why, with TransferFailed and ElectionFailed.
+	// Reason is a word for why, with TransferFailed and ElectionFailed, and with
+	// BadRequest if the members cannot be changed like that.
 	Reason string `json:"reason,omitempty"`
 }
 

@@ -20,7 +20,7 @@ import (
 
 // Client sends requests to one server. It is safe for concurrent use.
 //
-// An answer of the server that is not 200 is returned as an *api.Error. Any
+// An answer of the server that is not 200 or 202 is returned as an *api.Error. Any
 // other error means that no answer came, or none that could be read: what became
 // of a write is then not known, unless no connection could be made.
 type Client struct {
@@ -133,6 +133,31 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 	return answer, err
 }
 
+// Members asks the server for the members of the cluster.
+func (c *Client) Members(ctx context.Context) (api.Members, error) {
+	var answer api.Members
+	err := c.exchange(ctx, http.MethodGet, "/cluster/members", nil, &answer)
+	return answer, err
+}
+
+// ChangeMembers changes the members. The answer has a ChangeID if the change goes on.
+func (c *Client) ChangeMembers(ctx context.Context, change api.Change) (api.Members, error) {
+	var answer api.Members
+	request, err := json.Marshal(change)
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/cluster/members", request, &answer)
+	return answer, err
+}
+
+// CancelChange gives up the change that is catching up.
+func (c *Client) CancelChange(ctx context.Context) (api.Members, error) {
+	var answer api.Members
+	err := c.exchange(ctx, http.MethodPost, "/cluster/members/cancel", nil, &answer)
+	return answer, err
+}
+
 // Status asks the server for its status.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	var answer api.Status
@@ -169,7 +194,7 @@ func (c *Client) send(ctx context.Context, method, path string, parameters url.V
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("client: the answer of %s: %w", c.base, err)
-	case response.StatusCode == http.StatusOK:
+	case response.StatusCode == http.StatusOK, response.StatusCode == http.StatusAccepted:
 		return data, nil
 	}
 	answer := &api.Error{}

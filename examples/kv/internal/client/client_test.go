@@ -65,6 +65,12 @@ func TestRequests(t *testing.T) {
 		{func() error { s, err := c.Status(ctx); return check(s.ID == 5, err) }, seen{"GET", "/status", "timeout=2s", ""}},
 		{func() error { l, err := c.Transfer(ctx, 5); return check(l.Term == 3, err) }, seen{"POST", "/cluster/transfer", "timeout=2s", `{"to":5}`}},
 		{func() error { l, err := c.Elect(ctx); return check(l.Term == 3, err) }, seen{"POST", "/cluster/elect", "timeout=2s", ""}},
+		{func() error { m, err := c.Members(ctx); return check(m.Index == 7, err) }, seen{"GET", "/cluster/members", "timeout=2s", ""}},
+		{func() error {
+			m, err := c.ChangeMembers(ctx, api.Change{Changes: []api.MemberChange{{Op: "promote", ID: 4}}})
+			return check(m.Index == 7, err)
+		}, seen{"POST", "/cluster/members", "timeout=2s", `{"changes":[{"op":"promote","id":4}]}`}},
+		{func() error { m, err := c.CancelChange(ctx); return check(m.Index == 7, err) }, seen{"POST", "/cluster/members/cancel", "timeout=2s", ""}},
 		{func() error { return c.Init(ctx, []api.InitMember{{ID: 1, Address: "a:1"}}) }, seen{"POST", "/cluster/init", "timeout=2s", `{"members":[{"id":1,"address":"a:1"}]}`}},
 	} {
 		if err := test.send(); err != nil {

@@ -71,6 +71,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Joint:          c.Joint(),
 		Forming:        status.Bootstrapping,
 		UnknownToGroup: status.UnknownToGroup,
+		Removed:        status.Removed,
 		LeaseMillis:    status.Lease.Milliseconds(),
 		NoLease:        status.NoLease,
 		Fatal:          fatal(s.raft.Err()),
@@ -160,6 +161,8 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	switch {
 	case status.Role == troupe.RoleNone:
 		return troupe.ErrNoCluster
+	case status.Removed:
+		return troupe.ErrRemoved
 	case status.Leader == 0:
 		return &api.Error{Code: api.NoLeader, Message: "no leader is known"}
 	case status.Contradiction != nil:

@@ -27,6 +27,10 @@ func (s *Server) describe(err error) *api.Error {
 		stale     *troupe.TooStaleError
 		transfer  *troupe.TransferError
 		elect     *troupe.ElectError
+		underWay  *troupe.ChangeInProgressError
+		behind    *troupe.NotCaughtUpError
+		changed   *troupe.ConfigurationChangedError
+		cancelled *troupe.ChangeCancelledError
 	)
 	switch {
 	case errors.As(err, &transfer):
@@ -38,7 +42,19 @@ func (s *Server) describe(err error) *api.Error {
 	case troupe.MayHaveHappened(err):
 		e.Code, e.MayHaveHappened = api.UnknownOutcome, true
 	case errors.As(err, &sent):
-		e.Code, e.Message = sent.Code, sent.Message
+		e.Code, e.Message, e.Reason = sent.Code, sent.Message, sent.Reason
+	case errors.Is(err, troupe.ErrRemoved):
+		e.Code = api.Removed
+	case errors.As(err, &underWay):
+		e.Code = api.ChangeInProgress
+	case errors.As(err, &behind):
+		e.Code = api.NotCaughtUp
+	case errors.As(err, &changed):
+		e.Code = api.ConfigurationChanged
+	case errors.As(err, &cancelled):
+		e.Code = api.ChangeCancelled
+	case errors.Is(err, troupe.ErrNoChange):
+		e.Code = api.NoChange
 	case errors.Is(err, troupe.ErrTransferring):
 		e.Code = api.NoLeader
 	case errors.As(err, &failed), errors.Is(err, troupe.ErrStopped), errors.Is(err, machine.ErrClosed):

@@ -23,6 +23,8 @@ type Raft interface {
 	Bootstrap(ctx context.Context, members ...troupe.Member) error
 	TransferLeadership(ctx context.Context, to troupe.NodeID) error
 	Elect(ctx context.Context) error
+	ChangeMembers(ctx context.Context, changes []troupe.Change, options ...troupe.ChangeOption) (troupe.Configuration, error)
+	CancelChange(ctx context.Context) error
 	Status() troupe.Status
 	Err() error
 }
@@ -105,6 +107,10 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.transfer}, true
 	case "/cluster/elect":
 		return map[string]handler{http.MethodPost: s.elect}, true
+	case "/cluster/members":
+		return map[string]handler{http.MethodGet: s.members, http.MethodPost: s.changeMembers}, true
+	case "/cluster/members/cancel":
+		return map[string]handler{http.MethodPost: s.cancelChange}, true
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
 	case "/metrics":

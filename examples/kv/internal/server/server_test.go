@@ -41,6 +41,8 @@ type fakeRaft struct {
 	proposed int
 	read     []troupe.ReadMode
 	members  []troupe.Member
+	// changes are those that were asked for last.
+	changes []troupe.Change
 	// transferred are the targets of transfers.
 	transferred []troupe.NodeID
 }
@@ -111,6 +113,19 @@ func (f *fakeRaft) TransferLeadership(ctx context.Context, to troupe.NodeID) err
 }
 
 func (f *fakeRaft) Elect(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fail(ctx)
+}
+
+func (f *fakeRaft) ChangeMembers(ctx context.Context, changes []troupe.Change, _ ...troupe.ChangeOption) (troupe.Configuration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.changes = changes
+	return f.status.Configuration, f.fail(ctx)
+}
+
+func (f *fakeRaft) CancelChange(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fail(ctx)
