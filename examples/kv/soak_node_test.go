@@ -25,6 +25,8 @@ type soakNode struct {
 	// the node tells, until it moves.
 	straight *front
 	lives    int
+	// disk is the node's own file system, "" if it has none.
+	disk string
 
 	mu     sync.Mutex
 	public *front
