@@ -24,7 +24,7 @@ var hangFaults = []soakFault{
 	{"hung machine", 6, (*soak).drawHungMachine},   // Apply waits, and heeds no context
 	{"pause", 4, (*soak).drawPause},                // SIGSTOP
 	{"deaf log", 4, (*soak).drawDeafLog},           // a full pipe as standard error, which nobody reads
-	{"small disk", 4, (*soak).drawSmallDisk},       // a few MiB are left above what the store wants free
+	{"small disk", 4, (*soak).drawSmallDisk},       // a little is left above what the store wants free
 	{"refused write", 4, (*soak).drawRefusedWrite}, // the log store says no once
 	{"refused files", 2, (*soak).drawRefusedFiles}, // the system does, to every file that grows
 	{"kill", 2, (*soak).drawKill},
@@ -55,12 +55,13 @@ func TestHangs(t *testing.T) {
 			seed: *soakSeed + round, size: 3, length: soakPhase, faults: hangFaults, pause: [2]time.Duration{2 * time.Second, 8 * time.Second},
 			more: func(next int) bool { return next < soakPhases && time.Now().Before(end) },
 			prepare: func(n *soakNode) {
+				n.signs = filepath.Dir(n.dir)
 				n.binary, n.environment = failing, []string{"KV_HANG_FILE=" + n.hangFile(), "KV_REFUSE_FILE=" + n.refuseFile()}
 				small.prepare(n)
 			},
 		}
 		if *hangsFor == 0 {
-			s.length = 2 * soakPhaseShort
+			s.length, s.pause = 4*soakPhaseShort, [2]time.Duration{time.Second, time.Second + 1}
 		}
 		s.replay = fmt.Sprintf("-run TestHangs -v -timeout 0 -args -hangs=%v -soak-seed=%d", max(*hangsFor, soakPhases*(soakPhase+soakLimit)), s.seed)
 		if !t.Run(fmt.Sprintf("seed %d", s.seed), s.run) || !time.Now().Before(end) {
@@ -69,8 +70,9 @@ func TestHangs(t *testing.T) {
 	}
 }
 
-func (n *soakNode) hangFile() string   { return filepath.Dir(n.dir) + "/hang" }
-func (n *soakNode) refuseFile() string { return filepath.Dir(n.dir) + "/refuse" }
+// The files by which a node is told to fail.
+func (n *soakNode) hangFile() string   { return filepath.Join(n.signs, "hang") }
+func (n *soakNode) refuseFile() string { return filepath.Join(n.signs, "refuse") }
 
 // while has a file exist for a time.
 func while(ctx context.Context, file, content string, d time.Duration) error {
@@ -119,23 +121,6 @@ func (s *soak) drawDeafLog(r *rand.Rand) (string, func(context.Context) error) {
 	}
 }
 
-// fill writes to a pipe until it takes no more.
-func fill(pipe *os.File) error {
-	if err := pipe.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-		return err
-	}
-	for _, size := range []int{4096, 1} {
-		for {
-			if _, err := pipe.Write(make([]byte, size)); errors.Is(err, os.ErrDeadlineExceeded) {
-				break
-			} else if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // failsThenBack waits until the group of a node has failed, or for a time, then lets undo
 // take away what it fails for, and starts it again.
 func (s *soak) failsThenBack(ctx context.Context, n *soakNode, d time.Duration, what string, undo func() error) error {
@@ -176,16 +161,16 @@ type smallDisks struct {
 }
 
 const (
-	// diskBytes is the size of a node's disk; roomBytes is what a small one has left
+	// diskBytes is the size of a node's disk; roomBytes is what a small one has left at first
 	// above what the store wants to be free.
 	diskBytes  = 2 << 30
 	guardBytes = 256 << 20
-	roomBytes  = 4 << 20
+	roomBytes  = 256 << 10
 )
 
 // prepare puts the node's directory on a disk of its own.
 func (d *smallDisks) prepare(n *soakNode) {
-	at := filepath.Dir(n.dir) + "/disk"
+	at := filepath.Join(n.signs, "disk")
 	err := os.Mkdir(at, 0o700)
 	if err == nil {
 		err = mountMemory(at, diskBytes)
