@@ -131,7 +131,8 @@ type (
 	//   - Kind: what it holds, an [EntryKind]. Data is a command if it is
 	//     [EntryCommand];
 	//   - Time: the leader's wall clock when it was proposed, in nanoseconds since
-	//     1970 UTC. It never decreases along the log;
+	//     1970 UTC. It never decreases along the log, and a clock that jumps moves it by
+	//     an hour at most in the life of a process: guide/embedding.md says what it promises;
 	//   - Data: the command, as it was proposed.
 	Entry = core.Entry
 	// EntryKind says what an entry holds.

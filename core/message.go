@@ -350,6 +350,9 @@ type ForwardedResult struct {
 	Value []byte
 	// Error is the text of an error that no other field tells.
 	Error string
+	// LimitBytes and Limit are set if Code is ResultTooLarge.
+	LimitBytes uint64
+	Limit      SizeLimit
 }
 
 // ResultCode says what became of a forwarded proposal.

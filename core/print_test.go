@@ -172,6 +172,7 @@ var printNotices = map[NoticeKind]string{
 	NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
 	NoticeCannotWork: "cannot work", NoticeWorksAgain: "works again",
 	NoticeChangeStarted: "has begun a change", NoticeChangeEnded: "has ended a change", NoticeChangeGivenUp: "has given up a change", NoticeRemoved: "was removed", NoticeLeftBehind: "was left behind",
+	NoticeEntryTooLarge: "lacks an entry that is too large",
 }
 
 func errorOr(err error, text string) string {

@@ -188,11 +188,13 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	n.raft, err = troupe.Start(ctx, troupe.NodeConfig{
 		ID:        troupe.NodeID(s.id),
 		Network:   transport,
-		Log:       log,
+		Log:       refusing(log),
 		Snapshots: snapshots,
 		Logger:    logger,
 		Meter:     n.numbers.Meter(),
-		Tracing:   n.traces.Tracing(),
+		// There is one group, for as long as the process lives.
+		MeterGroupHistograms: true,
+		Tracing:              n.traces.Tracing(),
 	}, troupe.Config{
 		StateMachine:      n.machine,
 		ElectionTimeout:   s.electionTimeout,

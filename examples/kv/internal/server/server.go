@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -41,6 +42,8 @@ type Server struct {
 	logger *slog.Logger
 	// metrics is nil if the node measures nothing.
 	metrics http.Handler
+	// current: the machine has caught up since the start.
+	current atomic.Bool
 }
 
 // New returns a server, which is an http.Handler.
