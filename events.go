@@ -95,6 +95,10 @@ const (
 	// that Peer cannot store, or that cannot be read here, the first is told: they are
 	// tried again after pauses that grow to 16 election time-outs.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
+	// EventLogLetGo: the log is not kept for Peer any more, which has it up to Index, or is
+	// being sent a snapshot of that: it will need a newer one. Text says why. See
+	// Config.HoldBytesMax.
+	EventLogLetGo = core.NoticeLogLetGo
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
 	// over to Peer. Text says why if nobody has asked for it.
 	EventTransferStarted = core.NoticeTransferStarted

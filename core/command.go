@@ -142,6 +142,15 @@ type ReceiveChunk struct{ Chunk *SnapshotChunk }
 // SnapshotInstalled ends it. No Apply is carried out in between.
 type InstallSnapshot struct{ Meta SnapshotMeta }
 
+// PurgeEnded answers a PurgeLog. First is the first index that the log holds then, or
+// would hold if it is empty; it is at most the one asked for where the log is held for
+// others. Err is nil or a *PurgeError.
+type PurgeEnded struct {
+	ID    uint64
+	First Index
+	Err   error
+}
+
 // ReadReady answers a ReadRequest: the read may be served from a state machine
 // that has applied Index.
 type ReadReady struct {
@@ -334,6 +343,9 @@ const (
 	// NoticeLeadingOverdue: its context ended a while ago, and it has not returned; Text
 	// says more.
 	NoticeLeadingOverdue
+	// NoticeLogLetGo: the log is not kept for Peer any more, which has it up to Index or
+	// is being sent a snapshot of that: it will need a newer snapshot. Text says why.
+	NoticeLogLetGo
 
 	noticeKindsEnd
 )
@@ -372,6 +384,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeLeadingStarted:       "OnLeading started",
 	NoticeLeadingEnded:         "OnLeading ended",
 	NoticeLeadingOverdue:       "OnLeading does not return",
+	NoticeLogLetGo:             "the log is not kept any more",
 }
 
 // String returns a few words: "election started", "elected" and so on.
@@ -414,6 +427,7 @@ func (*BuildSnapshot) isCommand()        {}
 func (*SendSnapshot) isCommand()         {}
 func (*ReceiveChunk) isCommand()         {}
 func (*InstallSnapshot) isCommand()      {}
+func (*PurgeEnded) isCommand()           {}
 func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
 func (*ElectEnded) isCommand()           {}

@@ -80,12 +80,16 @@ type peer struct {
 	down bool
 	// unfit is why it is not to be handed the leadership, as it said last.
 	unfit Unfit
-	// snapshot: a snapshot is on its way. pinned is its index.
+	// snapshot: a snapshot is on its way. pinned is the index of the last that was.
 	snapshot bool
 	pinned   Index
 	// oversized is the last entry that was found too large for any message to it, 0 if
 	// none was. Where it is not above match that is over.
 	oversized Index
+	// movedOn is when it came forward last, by an entry or a piece of a snapshot. held:
+	// the log is kept for it.
+	movedOn Instant
+	held    bool
 	// lostData: another incarnation answers in its place. denies: it no longer
 	// holds what it had acknowledged.
 	lostData, denies bool
@@ -187,8 +191,7 @@ func (e *Engine) appendOwn(entries []Entry) {
 	e.stamp(entries)
 	w := e.newWrite()
 	w.Append = entries
-	e.log.extend(entries)
-	e.snapshots.appended(entries)
+	e.extend(entries)
 	e.submit(w)
 	e.takeConfigurations(entries)
 }
@@ -206,7 +209,7 @@ func (e *Engine) syncPeers() {
 		p := e.leaderState.peer(m.Identity)
 		if p == nil {
 			e.leaderState.streams++
-			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, grace: e.now}
+			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, grace: e.now, movedOn: e.now}
 			runs := e.log.clone()
 			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.leaderState.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.

@@ -63,6 +63,8 @@ const (
 	IndexSnapshot         ID = "raft.index.snapshot"
 	LogGrowth             ID = "raft.log.growth"
 	LogTail               ID = "raft.log.tail.size"
+	LogKept               ID = "raft.log.size"
+	LogHeld               ID = "raft.log.held.size"
 	PeerLagEntries        ID = "raft.peer.lag.entries"
 	PeerLagDuration       ID = "raft.peer.lag.duration"
 	PeerInflightMessages  ID = "raft.peer.inflight.messages"
@@ -195,6 +197,10 @@ var table = []Row{
 	{ID: LogGrowth, Kind: Gauge, Unit: bytes, Description: "Bytes of the entries appended since the newest snapshot, or since the group's start.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: LogTail, Kind: Gauge, Unit: bytes, Description: "Bytes of the log's entries that are held in memory.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: LogKept, Kind: Gauge, Unit: bytes, Description: "Bytes of the entries that the log holds, from its first index on.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: LogHeld, Kind: Gauge, Unit: bytes, Description: "Bytes of the log's entries that are kept for other nodes alone: a snapshot is on its way to them, or they catch up.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: PeerLagEntries, Kind: Gauge, Unit: "{entry}", Description: "Entries of this node's log that a member does not have durably: on the leader of every member, elsewhere of the node itself.",
 		When: onRead, Attributes: []Attribute{group, peer}, Fold: FoldMax},

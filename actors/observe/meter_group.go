@@ -286,6 +286,8 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.IndexApplied, int64(s.Applied))
 	put(metrics.IndexPurged, int64(s.Purged))
 	put(metrics.IndexSnapshot, int64(s.SnapshotIndex))
+	put(metrics.LogKept, int64(s.LogBytes))
+	put(metrics.LogHeld, int64(s.HeldBytes))
 	put(metrics.ProposalsInflight, int64(s.InflightProposals))
 	put(metrics.ProposalsInflightSize, int64(s.InflightBytes))
 	put(metrics.ProposalsWaiting, int64(s.WaitingProposals))

@@ -22,7 +22,8 @@ import (
 //
 //	OWNS      the reader of the snapshot
 //	RECEIVES  the receiver's answers, straight from the network; its turn
-//	SENDS     pieces to the receiver; to the core how the transfer ended
+//	SENDS     pieces to the receiver; to the core that the receiver has more, and
+//	          how the transfer ended
 //	WAITS ON  the snapshot store
 //	BOUND     a window of pieces; one transfer to a node has its turn at a time
 //	DIES WITH its transfer, the stream, the group
@@ -130,6 +131,7 @@ func (s *sender) watch() {
 	}
 	if s.acked != s.seen {
 		s.seen, s.still, s.quiet = s.acked, 0, 0
+		s.group.Core(&core.SnapshotProgress{Peer: s.peer, Stream: s.cmd.Stream})
 	}
 	if s.quiet >= senderQuietMax || s.still >= senderStillMax {
 		s.cutOff()

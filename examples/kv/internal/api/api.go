@@ -8,6 +8,7 @@
 //	POST   /cluster/init       body: Init                   200 Init
 //	POST   /cluster/transfer   body: Transfer               200 Leadership
 //	POST   /cluster/elect      the asked node campaigns     200 Leadership
+//	POST   /cluster/purge      body: Purge                  200 Purged
 //	GET    /cluster/members    this node's view             200 Members
 //	POST   /cluster/members    body: Change                 200 or 202 Members
 //	POST   /cluster/members/cancel                          200 Members
@@ -97,6 +98,16 @@ type Leadership struct {
 	Term   uint64 `json:"term"`
 }
 
+// Purge asks for the asked node's log to be purged up to an index.
+type Purge struct {
+	UpTo uint64 `json:"up_to"`
+}
+
+// Purged answers a Purge: the first index that the log of the asked node holds.
+type Purged struct {
+	FirstIndex uint64 `json:"first_index"`
+}
+
 // Status is what a node says of itself. It is there before the node is part of
 // a cluster and after its group has failed.
 type Status struct {
@@ -107,13 +118,19 @@ type Status struct {
 	Cluster string `json:"cluster"`
 	// Role is none, follower, candidate, leader or learner. None is a node that
 	// is part of no cluster yet, or that has lost its data.
-	Role          string `json:"role"`
-	Term          uint64 `json:"term"`
-	Leader        uint64 `json:"leader"`
+	Role   string `json:"role"`
+	Term   uint64 `json:"term"`
+	Leader uint64 `json:"leader"`
+	// FirstIndex is the first index that the log holds, or will hold if it is empty.
+	FirstIndex    uint64 `json:"first_index"`
 	LastLogIndex  uint64 `json:"last_log_index"`
 	CommitIndex   uint64 `json:"commit_index"`
 	AppliedIndex  uint64 `json:"applied_index"`
 	SnapshotIndex uint64 `json:"snapshot_index"`
+	// LogBytes are the sizes of the entries that the log holds, and HeldBytes of those
+	// that are kept for other nodes alone.
+	LogBytes  uint64 `json:"log_bytes"`
+	HeldBytes uint64 `json:"held_bytes"`
 	// Priority is how much the node is wanted as the leader, 0 if it is no member.
 	Priority uint32 `json:"priority"`
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.

@@ -200,11 +200,22 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		ElectionTimeout:   s.electionTimeout,
 		HeartbeatInterval: s.heartbeat,
 		SnapshotEntries:   s.snapshotEntries,
+		KeepEntries:       max(s.keepEntries, 1),
+		KeepBytes:         s.keptBytes(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())
 	}
 	return n, nil
+}
+
+// keptBytes is how many bytes stay below a snapshot. No entry has only one, so that it
+// stands for none: 0 is the library's default.
+func (s *settings) keptBytes() uint64 {
+	if s.keepEntries == 0 || s.keepBytes == 0 {
+		return 1
+	}
+	return s.keepBytes
 }
 
 func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, troupe.SnapshotStore, error) {
