@@ -91,6 +91,9 @@ type Status struct {
 	// Change is the change of the members that is under way, a bootstrap's included.
 	// While there is one, WaitsFor on the leader names the members that keep it.
 	Change ChangeStatus
+	// Joining says, for people, what [Raft.Join] waits for on this node; "" while it does
+	// not run. It changes without a word of Watch.
+	Joining string
 	// Removed: this node was removed from the group. It campaigns no more, answers no
 	// reads and writes, and keeps its data.
 	Removed bool

@@ -34,6 +34,9 @@ type Settings struct {
 	SnapshotLogBytes uint64
 	// KeepEntries is how many entries stay in the log below a snapshot.
 	KeepEntries uint64
+
+	// Autopilot says what a leader does about the members by itself.
+	Autopilot Autopilot
 }
 
 const (
@@ -58,7 +61,7 @@ func (s *Settings) Check() (field, rule string) {
 	case s.UncommittedBytesMax <= 0:
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
 	}
-	return "", ""
+	return s.Autopilot.check(s.ElectionTimeout)
 }
 
 // Config is what an engine is told once.

@@ -66,6 +66,7 @@ type Engine struct {
 	departed    departed
 	reads       reads
 	changes     changesAsked
+	addresses   addresses
 	snapshots   snapshots
 
 	electionTimer  deadline
@@ -192,6 +193,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onLostData(ev)
 	case *PeerProgress:
 		e.onPeerProgress(ev)
+	case *PeerAddress:
+		e.onPeerAddress(ev)
 	case *StoreBusy:
 		e.health.storeBusy = ev.Since
 	case *HigherTerm:

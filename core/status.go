@@ -254,6 +254,11 @@ type Progress struct {
 	// Changes are those of the members that have ended while this node led: complete,
 	// and given up.
 	Changes [2]uint64
+	// Autopilot are the decisions of the autopilot while this node led, and the cases in
+	// which it told why it does nothing. AddressesWritten are the entries that told where
+	// members are that have moved.
+	Autopilot        [2]uint64
+	AddressesWritten uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -266,6 +271,7 @@ func (e *Engine) Progress() Progress {
 		Last: e.log.last.Index, Committed: e.commit,
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
 		Departures: e.departed.counts, Changes: e.changes.counts,
+		Autopilot: e.leaderState.autopilot.counts, AddressesWritten: e.addresses.count,
 	}
 }
 
