@@ -320,6 +320,14 @@ const (
 	// NoticeChangeGivenUp: the change of the members that Text tells was given up, at
 	// Index.
 	NoticeChangeGivenUp
+	// NoticeAddressesWritten: this node, which leads Term, has written into the
+	// configuration, at Index, where members are that have moved; Text names them.
+	NoticeAddressesWritten
+	// NoticeAutopilotActs: this node, which leads Term, changes the members by itself
+	// because of Peer; Text says what, and why. NoticeAutopilotRefuses: it does not,
+	// although something is the matter with Peer; Text says why not.
+	NoticeAutopilotActs
+	NoticeAutopilotRefuses
 	// NoticeRemoved: this node is no member of the group any more: the committed
 	// configuration of the entry Index of Term does not have it.
 	NoticeRemoved
@@ -376,6 +384,9 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeChangeStarted:        "change of the members started",
 	NoticeChangeEnded:          "change of the members ended",
 	NoticeChangeGivenUp:        "change of the members given up",
+	NoticeAddressesWritten:     "addresses written",
+	NoticeAutopilotActs:        "the autopilot acts",
+	NoticeAutopilotRefuses:     "the autopilot refuses",
 	NoticeRemoved:              "this node was removed",
 	NoticeLeftBehind:           "recovered without this node",
 	NoticeEntryTooLarge:        "an entry too large to send",

@@ -43,6 +43,9 @@ type Settings struct {
 	// progress; not negative.
 	HoldBytesMax uint64
 	HoldTimeMax  time.Duration
+
+	// Autopilot says what a leader does about the members by itself.
+	Autopilot Autopilot
 }
 
 const (
@@ -71,7 +74,7 @@ func (s *Settings) Check() (field, rule string) {
 	case s.HoldTimeMax < 0:
 		return "HoldTimeMax", fmt.Sprintf("%v is negative", s.HoldTimeMax)
 	}
-	return "", ""
+	return s.Autopilot.check(s.ElectionTimeout)
 }
 
 // Config is what an engine is told once.

@@ -67,6 +67,7 @@ type Engine struct {
 	departed    departed
 	reads       reads
 	changes     changesAsked
+	addresses   addresses
 	snapshots   snapshots
 	purging     purging
 
@@ -196,6 +197,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onLostData(ev)
 	case *PeerProgress:
 		e.onPeerProgress(ev)
+	case *PeerAddress:
+		e.onPeerAddress(ev)
 	case *StoreBusy:
 		e.health.storeBusy = ev.Since
 	case *HigherTerm:

@@ -271,6 +271,14 @@ type SnapshotInstalled struct{ LogID LogID }
 // optional: where nobody says it, only a group's own writes show that the disk hangs.
 type StoreBusy struct{ Since Instant }
 
+// PeerAddress says at which address this node has reached a peer, which proved itself
+// there; a later one takes its place, and "" takes it away. It is optional: where nobody
+// says it, no address is written into the configuration.
+type PeerAddress struct {
+	Peer    Identity
+	Address string
+}
+
 // PeerDown says that the connection to a node broke, or cannot be made, and why.
 type PeerDown struct {
 	Node  NodeID
@@ -303,6 +311,7 @@ func (*HoldLimit) isEvent()          {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}
+func (*PeerAddress) isEvent()        {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
 func (*StoreBusy) isEvent()          {}

@@ -12,6 +12,7 @@
 //	GET    /cluster/members    this node's view             200 Members
 //	POST   /cluster/members    body: Change                 200 or 202 Members
 //	POST   /cluster/members/cancel                          200 Members
+//	POST   /cluster/join       body: Join                   200 or 202 Members
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
@@ -166,6 +167,9 @@ type Status struct {
 	// WaitsFor says for whom the forming, or a change of the members, waits, and why: on
 	// the leader, and on a node that was asked to form a cluster, before one was begun.
 	WaitsFor []Waiting `json:"waits_for,omitempty"`
+	// Joining is what the node waits for that was started with --join; absent when it is
+	// in.
+	Joining string `json:"joining,omitempty"`
 	// UnknownToGroup: the group knows this node as one that had other data. It
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`

@@ -85,10 +85,15 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 		return errors.Join(err, front.Close(), ignoreClosed(<-served))
 	}
 
+	joiner, err := newJoiner(n.raft, s, logger)
+	if err != nil {
+		return errors.Join(err, front.Close(), ignoreClosed(<-served))
+	}
 	forming := make(chan struct{})
 	go func() {
 		defer close(forming)
 		newFormer(n.raft, s.members, logger).run(ctx)
+		joiner.run(ctx)
 	}()
 	defer func() {
 		stop()
@@ -202,6 +207,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		SnapshotEntries:   s.snapshotEntries,
 		KeepEntries:       max(s.keepEntries, 1),
 		KeepBytes:         s.keptBytes(),
+		Autopilot:         s.autopilot,
 	})
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())

@@ -40,6 +40,7 @@ type fakeRaft struct {
 	last     core.LogID
 	proposed int
 	read     []troupe.ReadMode
+	admitted troupe.JoinRequest
 	members  []troupe.Member
 	// changes are those that were asked for last.
 	changes []troupe.Change
@@ -124,6 +125,13 @@ func (f *fakeRaft) ChangeMembers(ctx context.Context, changes []troupe.Change, _
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.changes = changes
+	return f.status.Configuration, f.fail(ctx)
+}
+
+func (f *fakeRaft) Admit(ctx context.Context, request troupe.JoinRequest, _ ...troupe.ChangeOption) (troupe.Configuration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.admitted = request
 	return f.status.Configuration, f.fail(ctx)
 }
 
