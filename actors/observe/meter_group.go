@@ -57,6 +57,7 @@ const (
 	snapshotSent
 	snapshotReceived
 	snapshotInstalled
+	snapshotExported
 	snapshotOperations
 )
 

@@ -45,6 +45,8 @@ type fakeRaft struct {
 	changes []troupe.Change
 	// transferred are the targets of transfers.
 	transferred []troupe.NodeID
+	// backup is what a backup is, before err.
+	backup string
 }
 
 func newFake() *fakeRaft {
@@ -129,6 +131,15 @@ func (f *fakeRaft) CancelChange(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fail(ctx)
+}
+
+func (f *fakeRaft) Backup(ctx context.Context, w io.Writer, _ ...troupe.BackupOption) (troupe.BackupMeta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.backup != "" {
+		_, _ = io.WriteString(w, f.backup)
+	}
+	return troupe.BackupMeta{}, f.fail(ctx)
 }
 
 func (f *fakeRaft) Status() troupe.Status { return f.status }
