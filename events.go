@@ -132,6 +132,10 @@ const (
 	// EventRemoved: this node is no member of the group any more. The committed
 	// configuration at Index of Term does not have it.
 	EventRemoved = core.NoticeRemoved
+	// EventLeftBehind: Peer, a member of this node's cluster, says that its group was
+	// recovered without this node, and is another cluster now ([Recover]). It has not
+	// proved it.
+	EventLeftBehind = core.NoticeLeftBehind
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )

@@ -42,7 +42,9 @@ type (
 	//   - Target: where the change leads that is under way, nil if none is;
 	//   - Last: what became of the change that ended last;
 	//   - Founding: the hash of the list that bootstrap was asked for. It stays when
-	//     members change.
+	//     members change;
+	//   - Recovered: how a survivor made this cluster of another, nil if none did
+	//     ([Recover]).
 	Configuration = membership.Configuration
 	// ClusterID names a cluster: 128 random bits, made by bootstrap, which are a
 	// secret and print as a hash.

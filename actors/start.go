@@ -140,9 +140,6 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 		return core.State{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
 	}
 	begun.read(observe.PartLog)
-	if have := stored.HardState.Cluster; !cfg.Cluster.IsZero() && !have.IsZero() && have != cfg.Cluster {
-		return core.State{}, fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v", cfg.Group, have, cfg.Cluster)
-	}
 	snapshot, err := n.cfg.Snapshots.Newest(ctx, cfg.Group)
 	if errors.Is(err, core.ErrCorrupt) {
 		// Whether it is missed the engine decides by what the log holds.
@@ -153,6 +150,9 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 		return core.State{}, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
 	}
 	begun.read(observe.PartSnapshot)
+	if err := checkPin(cfg, &stored, &snapshot); err != nil {
+		return core.State{}, err
+	}
 	applied, err := cfg.StateMachine.Applied()
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: the state machine of group %d could not be read: %w", cfg.Group, err)
@@ -163,6 +163,23 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 		LastTime: stored.LastTime, Terms: stored.Terms, Configurations: stored.Configurations,
 		Snapshot: snapshot, Applied: applied,
 	}, nil
+}
+
+// checkPin refuses the data of another cluster than the configuration names.
+func checkPin(cfg GroupConfig, stored *storage.State, snapshot *core.SnapshotMeta) error {
+	have := stored.HardState.Cluster
+	if cfg.Cluster.IsZero() || have.IsZero() || have == cfg.Cluster {
+		return nil
+	}
+	last := &snapshot.Configuration.Configuration
+	if n := len(stored.Configurations); n > 0 {
+		last = &stored.Configurations[n-1].Configuration
+	}
+	why := ""
+	if core.RecoveredFrom(last, cfg.Cluster) {
+		why = ", of which it was recovered: the new cluster's id is to be pinned"
+	}
+	return fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v%s", cfg.Group, have, cfg.Cluster, why)
 }
 
 // appliedTime finds the time of the entry applied last, for the next snapshot.

@@ -314,6 +314,9 @@ const (
 	// NoticeRemoved: this node is no member of the group any more: the committed
 	// configuration of the entry Index of Term does not have it.
 	NoticeRemoved
+	// NoticeLeftBehind: Peer, a member of this node's cluster, says that its group was
+	// recovered without this node (PlanRecovery). It has not proved it.
+	NoticeLeftBehind
 	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
 	NoticeFailed
 	// NoticeLeadingStarted: what the application runs while this node leads was called
@@ -356,6 +359,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeChangeEnded:          "change of the members ended",
 	NoticeChangeGivenUp:        "change of the members given up",
 	NoticeRemoved:              "this node was removed",
+	NoticeLeftBehind:           "recovered without this node",
 	NoticeFailed:               "the group has failed",
 	NoticeLeadingStarted:       "OnLeading started",
 	NoticeLeadingEnded:         "OnLeading ended",

@@ -90,6 +90,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	state.takeFormerSnapshot()
 	if err := state.check(); err != nil {
 		return nil, err
 	}

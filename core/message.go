@@ -490,7 +490,7 @@ type Removed struct {
 }
 
 // Refusal tells a node that its message was refused, and why: it speaks for, or
-// to, an incarnation that is not the one here.
+// to, an incarnation that is not the one here, or its cluster is not this one any more.
 type Refusal struct {
 	Header
 	Reason RefusalReason
@@ -508,6 +508,9 @@ const (
 	// RefusedUnknownMember: the sender's incarnation is not the member that the
 	// group knows under its id; Known is.
 	RefusedUnknownMember
+	// RefusedLeftBehind: the group was recovered without the sender's incarnation,
+	// Known, and is another cluster now.
+	RefusedLeftBehind
 )
 
 // Class returns ClassControl. Likewise below: each message states its class and

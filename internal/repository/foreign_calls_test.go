@@ -25,7 +25,7 @@ const (
 	byDo = "Do"
 	// byRelease: in a Shell.Release, which is carried out in the same way.
 	byRelease = "Release"
-	// byCaller: on the goroutine of whoever starts a node or a group, or restores one.
+	// byCaller: on the goroutine of whoever starts, recovers or restores a node or a group.
 	byCaller = "caller"
 )
 
@@ -79,6 +79,19 @@ var foreignCalls = map[string]string{
 	"restore.go checkEmpty: LogStore.Load":                            byCaller,
 	"restore.go checkEmpty: SnapshotStore.Newest":                     byCaller,
 	"restore.go writeLog: LogStore.Write":                             byCaller,
+	"recover.go planGroup: LogStore.Load":                             byCaller,
+	"recover.go planGroup: SnapshotStore.Newest":                      byCaller,
+	"recover_ask.go ask: Network.Close":                               byCaller,
+	"recover_ask.go run: Network.Start":                               byCaller,
+	"recover_write.go carryOut: LogStore.Write":                       byCaller,
+	"recover_write.go carryOut: SnapshotWriter.Abort":                 byCaller,
+	"recover_write.go carryOut: SnapshotWriter.Commit":                byCaller,
+	"recover_write.go copySnapshot: SnapshotReader.Close":             byCaller,
+	"recover_write.go copySnapshot: SnapshotStore.Create":             byCaller,
+	"recover_write.go copySnapshot: SnapshotStore.Open":               byCaller,
+	"recover_write.go copySnapshot: SnapshotWriter.Abort":             byCaller,
+	"recover_write.go copySnapshot: io.Copy(SnapshotWriter)":          byCaller,
+	"recover_write.go finish: SnapshotWriter.Commit":                  byCaller,
 }
 
 // quickCalls wait for nothing, as their contracts say.

@@ -122,7 +122,7 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 			m.Wrong = membership.Change{}
 		}
 	case *core.Refusal:
-		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedUnknownMember)))
+		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedLeftBehind)))
 	}
 	return m
 }

@@ -186,8 +186,8 @@ func TestInspectChangesNoFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if groups := s.Groups(); !slices.Equal(groups, []membership.GroupID{1, 2, 3}) {
-				t.Errorf("%s: groups %v", name, groups)
+			if groups, err := s.Groups(t.Context()); err != nil || !slices.Equal(groups, []membership.GroupID{1, 2, 3}) {
+				t.Errorf("%s: groups %v, %v", name, groups, err)
 			}
 			for group := membership.GroupID(1); group <= 3; group++ {
 				if state, err := s.Load(t.Context(), group); err != nil || state.Last.Index != 3 {

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -124,6 +123,9 @@ func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, er
 	}
 	s.directory = lock
 	if err := s.open(); err != nil {
+		if errors.Is(err, core.ErrCorrupt) && !strings.Contains(err.Error(), dir) {
+			err = fmt.Errorf("%w (in %s)", err, dir)
+		}
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close(), s.wal.close())
 		}
@@ -198,6 +200,7 @@ func (s *Store) open() error {
 		return err
 	}
 	if err := s.readRecords(&mark, mended); err != nil {
+		s.nameKept(&err)
 		return err
 	}
 	// Rule 17: a refused store does not even count the attempt.
@@ -272,7 +275,7 @@ func (s *Store) readRecords(mark *watermark, mended *mending) error {
 	case none:
 		// A store whose making has not been completed.
 		if err := mark.behind(0); err != nil {
-			return err
+			return mended.lacks(err)
 		}
 		if s.options.Inspect {
 			return noStore(s.dir)
@@ -328,20 +331,6 @@ func (s *Store) nameKept(err *error) {
 	if len(s.kept) > 0 && errors.Is(*err, core.ErrCorrupt) {
 		*err = fmt.Errorf("%w (what was found damaged, or could not be read, is kept: %s)", *err, strings.Join(s.kept, ", "))
 	}
-}
-
-// Groups returns the groups that the store has ever held something of, in order.
-func (s *Store) Groups() []membership.GroupID {
-	s.write.Lock()
-	defer s.write.Unlock()
-	var groups []membership.GroupID
-	for group, state := range s.groups {
-		if _, damaged := s.damaged[group]; damaged || state.record.batch != 0 {
-			groups = append(groups, group)
-		}
-	}
-	slices.Sort(groups)
-	return groups
 }
 
 // Limits implements storage.LogStore.

@@ -2,8 +2,10 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 
 	"github.com/trouperaft/troupe"
@@ -25,14 +27,12 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 	}
 	members := make([]troupe.Member, len(given.Members))
 	for i, m := range given.Members {
-		host, port, err := net.SplitHostPort(m.Address)
+		wrong := wrongAddress(m.Address)
 		switch {
 		case m.ID == 0:
 			return badRequest("a member has id 0: ids begin at 1")
-		case err != nil:
-			return badRequest("member %d: %v", m.ID, err)
-		case host == "" || port == "" || port == "0" || len(m.Address) > membership.AddressBytesMax:
-			return badRequest("member %d: %q is no address that others can dial", m.ID, m.Address)
+		case wrong != "":
+			return badRequest("member %d: %s", m.ID, wrong)
 		case m.Priority > troupe.PriorityMax:
 			return badRequest("member %d: priority %d; it is %d to %d", m.ID, m.Priority, troupe.PriorityLast, troupe.PriorityMax)
 		}
@@ -44,6 +44,20 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.answer(w, http.StatusOK, given)
 	return nil
+}
+
+// wrongAddress says why nobody can have an address, or "". A name need not resolve yet.
+func wrongAddress(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Sprintf("%q is not HOST:PORT", address)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	ip, _ := netip.ParseAddr(host)
+	if host == "" || err != nil || n == 0 || ip.IsValid() && ip.IsUnspecified() || len(address) > membership.AddressBytesMax {
+		return fmt.Sprintf("%q is no address that others can dial", address)
+	}
+	return ""
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
