@@ -360,3 +360,57 @@ func TestRestoreThatFails(t *testing.T) {
 		t.Errorf("a start on what it left: %v", err)
 	}
 }
+
+// rottenStore is a snapshot store of which the end of each snapshot is rotten.
+type rottenStore struct{ troupe.SnapshotStore }
+
+type rottenReader struct{ storage.SnapshotReader }
+
+func (s rottenStore) Open(ctx context.Context, group troupe.GroupID, id troupe.LogID) (storage.SnapshotReader, error) {
+	r, err := s.SnapshotStore.Open(ctx, group, id)
+	return rottenReader{r}, err
+}
+
+func (r rottenReader) Read(p []byte) (int, error) {
+	n, err := r.SnapshotReader.Read(p)
+	if err == io.EOF {
+		err = troupe.ErrCorrupt
+	}
+	return n, err
+}
+
+// hastyMachine replaces its state with the first bytes that it is given.
+type hastyMachine struct {
+	ledger
+	replaced atomic.Bool
+}
+
+func (m *hastyMachine) Restore(_ context.Context, r io.Reader) error {
+	_, err := r.Read(make([]byte, 1))
+	m.replaced.Store(true)
+	return err
+}
+
+// TestRestoreSeesTheChecksumFirst: a machine is not given what is rotten, at whatever byte.
+func TestRestoreSeesTheChecksumFirst(t *testing.T) {
+	log, snapshots := memory.New(9), memory.NewSnapshots()
+	if _, err := troupe.Restore(t.Context(), bytes.NewReader(aBackup(t)), troupe.RestoreConfig{Address: address(9), Log: log, Snapshots: snapshots}); err != nil {
+		t.Fatal(err)
+	}
+	machine := &hastyMachine{}
+	raft, err := troupe.Start(t.Context(), troupe.NodeConfig{
+		ID: 9, Network: inproc.NewHub().Network("a"), Log: log, Snapshots: rottenStore{snapshots},
+	}, troupe.Config{StateMachine: machine, ElectionTimeout: electionTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-raft.Done():
+	case <-time.After(20 * time.Second):
+		t.Error("the group goes on")
+	}
+	if err := raft.Err(); !errors.Is(err, troupe.ErrCorrupt) || machine.replaced.Load() {
+		t.Errorf("the machine was replaced: %t; %v", machine.replaced.Load(), err)
+	}
+	raft.Kill()
+}

@@ -465,24 +465,42 @@ func (a *applyActor) restore() {
 	})
 }
 
+// readSnapshot restores the machine from a stored snapshot. It is read to its end before,
+// which verifies its checksum: a machine may replace its state with the first bytes, and
+// what it had is still good when these turn out to be rotten.
 func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
-	r, err := a.files.Open(a.work, a.group, meta.LogID)
-	if err != nil {
+	if err := a.withSnapshot(meta, readToTheEnd); err != nil {
 		return err
 	}
-	content := snapshots.EndingReader(a.work, r)
-	err = a.machine.Restore(a.work, content)
-	if err == nil {
-		_, err = io.Copy(io.Discard, content) // reading to the end verifies the checksum
-	}
-	if closed := r.Close(); err == nil {
-		err = closed
-	}
+	err := a.withSnapshot(meta, func(content io.Reader) error {
+		if err := a.machine.Restore(a.work, content); err != nil {
+			return err
+		}
+		return readToTheEnd(content)
+	})
 	if err != nil {
 		return err
 	}
 	a.removal.Below(a.work, meta.Index)
 	return nil
+}
+
+func readToTheEnd(content io.Reader) error {
+	_, err := io.Copy(io.Discard, content)
+	return err
+}
+
+// withSnapshot opens a stored snapshot for one reading.
+func (a *applyActor) withSnapshot(meta core.SnapshotMeta, read func(content io.Reader) error) error {
+	r, err := a.files.Open(a.work, a.group, meta.LogID)
+	if err != nil {
+		return err
+	}
+	err = read(snapshots.EndingReader(a.work, r))
+	if closed := r.Close(); err == nil {
+		err = closed
+	}
+	return err
 }
 
 // finish answers whoever still waits: what was appended here may yet happen.

@@ -35,8 +35,8 @@ const (
 var foreignCalls = map[string]string{
 	"actors/apply_actor.go applyEntries: StateMachine.Apply":          byDo,
 	"actors/apply_actor.go fetchFromStore: LogStore.Read":             byDo,
-	"actors/apply_actor.go readSnapshot: SnapshotReader.Close":        byDo,
-	"actors/apply_actor.go readSnapshot: SnapshotStore.Open":          byDo,
+	"actors/apply_actor.go withSnapshot: SnapshotReader.Close":        byDo,
+	"actors/apply_actor.go withSnapshot: SnapshotStore.Open":          byDo,
 	"actors/apply_actor.go readSnapshot: StateMachine.Restore":        byDo,
 	"actors/disk/keeper.go keep: LogStore.KeepPeer":                   byDo,
 	"actors/disk/keeper.go refuse: LogStore.Refuse":                   byDo,
