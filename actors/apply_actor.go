@@ -432,7 +432,12 @@ func (a *applyActor) takeView() {
 	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config}
 	var err error
 	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {
-		if err != nil {
+		switch {
+		case errors.Is(err, core.ErrNotNow):
+			a.taken = nil
+			a.core.put(&core.SnapshotBuilt{Err: err})
+			return
+		case err != nil:
 			a.taken = nil
 			a.Fail(fmt.Errorf("actors: the state machine gave no view: %w", err))
 			return
