@@ -89,7 +89,7 @@ func (e *Engine) runAutopilot() {
 		return
 	}
 	order := changeOrder{order: ChangeOrder{Order: membership.Order{
-		ID: membership.ChangeID(e.rand.Uint64() | 1), Changes: d.changes, Since: e.lastTime, CatchUpLimit: autopilotCatchUpLimit, Automatic: true,
+		ID: membership.ChangeID(e.rand.Uint64() | 1), Changes: d.changes, Since: e.times.last, CatchUpLimit: autopilotCatchUpLimit, Automatic: true,
 	}}}
 	l.autopilot.rests = e.now.Add(e.cfg.Autopilot.StableFor)
 	switch r := e.decide(&order); {

@@ -37,6 +37,8 @@ type settings struct {
 	electionTimeout time.Duration
 	heartbeat       time.Duration
 	snapshotEntries uint64
+	keepEntries     uint64
+	keepBytes       uint64
 	logLevel        string
 	traces          traceSettings
 
@@ -120,6 +122,8 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.DurationVar(&s.electionTimeout, "election-timeout", defaults.ElectionTimeout, "a node without a leader for one to two of it campaigns")
 	f.DurationVar(&s.heartbeat, "heartbeat", 0, "interval of a leader's heartbeats, at most a third of --election-timeout (default a tenth of it)")
 	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots")
+	f.Uint64Var(&s.keepEntries, "keep-entries", defaults.KeepEntries, "at most this many entries stay in the log below a snapshot")
+	f.Uint64Var(&s.keepBytes, "keep-bytes", defaults.KeepBytes, "at most this many bytes of entries stay in the log below a snapshot")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.traces.endpoint, "otlp", "", "send traces to the collector there: HOST:PORT or http://HOST:PORT without TLS, https://HOST:PORT with it (default from OTEL_EXPORTER_OTLP_ENDPOINT)")
 	f.Float64Var(&s.traces.ratio, "trace-ratio", 0, "trace this part of all requests, from 0 to 1 (default from OTEL_TRACES_SAMPLER, else at most 10 a second)")

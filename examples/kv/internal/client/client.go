@@ -133,6 +133,17 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 	return answer, err
 }
 
+// Purge purges the log of the server's node up to an index.
+func (c *Client) Purge(ctx context.Context, upTo uint64) (api.Purged, error) {
+	var answer api.Purged
+	request, err := json.Marshal(api.Purge{UpTo: upTo})
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/cluster/purge", request, &answer)
+	return answer, err
+}
+
 // Members asks the server for the members of the cluster.
 func (c *Client) Members(ctx context.Context) (api.Members, error) {
 	var answer api.Members
