@@ -523,7 +523,7 @@ var mutants = []mutant{
 		"./core TestRemovedLeaderStaysForTheCommit",
 	},
 	{
-		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot.go",
+		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot_policy.go",
 		"e.configs.forget(min(s.newest.Index, e.commit))",
 		"e.configs.forget(e.log.last.Index)",
 		"./core TestSnapshotForgetsNoPredecessor",
