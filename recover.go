@@ -132,6 +132,9 @@ func Recover(ctx context.Context, config RecoverConfig) ([]GroupRecovery, error)
 		return nil, err
 	}
 	orDefault(&config.AskLimit, 5*time.Second)
+	if config.Network != nil {
+		defer func() { _ = config.Network.Close() }() // where it was not used; ask tells its errors
+	}
 	header := config.Log.Header()
 	release, err := claim.Take(config.Log, func() error { return &StillRunningError{Node: header.Node, Call: "recover", Since: time.Now()} })
 	if err != nil {

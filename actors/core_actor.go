@@ -83,7 +83,7 @@ type coreActor struct {
 	retryArmed bool
 
 	// views came too late to be written.
-	views []storage.SnapshotView
+	views []*snapshotViewed
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -100,6 +100,8 @@ type (
 	snapshotViewed struct {
 		meta core.SnapshotMeta
 		view storage.SnapshotView
+		// export, if not nil, is who asked for it; else it is for a snapshot.
+		export *snapshots.Export
 	}
 )
 
@@ -293,7 +295,7 @@ func (c *coreActor) handle(item any) {
 	case *core.PeerDown:
 		c.onPeerDown(item)
 	case *snapshotViewed:
-		c.jobs.Build(item.meta, item.view)
+		c.writeView(item)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
 		c.stepEngine(item)
@@ -501,7 +503,7 @@ func (c *coreActor) finish() {
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
-			c.views = append(c.views, item.view)
+			c.views = append(c.views, item)
 		case *bootstrapRequest:
 			item.done(cause)
 		case *electRequest:
@@ -527,11 +529,4 @@ func (c *coreActor) finish() {
 	c.upkeep.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
-}
-
-// closeViews is a call that may block.
-func (c *coreActor) closeViews() {
-	for _, view := range c.views {
-		_ = view.Close()
-	}
 }

@@ -547,7 +547,7 @@ var mutants = []mutant{
 		"./core TestTimesGoOnWhereTheLastLeaderWas",
 	},
 	{
-		"a snapshot without the time of its entry", "Entry.Time", "actors/apply_actor.go",
+		"a snapshot without the time of its entry", "Entry.Time", "actors/views.go",
 		"Time: a.appliedTime, Cluster",
 		"Cluster",
 		bySeeds,

@@ -13,6 +13,7 @@
 //	POST   /cluster/members    body: Change                 200 or 202 Members
 //	POST   /cluster/members/cancel                          200 Members
 //	POST   /cluster/join       body: Join                   200 or 202 Members
+//	GET    /cluster/backup     ?local=true: without a leader 200 the file of a backup
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health

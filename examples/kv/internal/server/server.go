@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -28,6 +29,7 @@ type Raft interface {
 	CancelChange(ctx context.Context) error
 	Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error)
 	Admit(ctx context.Context, request troupe.JoinRequest, options ...troupe.ChangeOption) (troupe.Configuration, error)
+	Backup(ctx context.Context, w io.Writer, options ...troupe.BackupOption) (troupe.BackupMeta, error)
 	Status() troupe.Status
 	Err() error
 }
@@ -120,6 +122,8 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.join}, true
 	case "/cluster/members/cancel":
 		return map[string]handler{http.MethodPost: s.cancelChange}, true
+	case "/cluster/backup":
+		return map[string]handler{http.MethodGet: s.backup}, true
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
 	case "/metrics":

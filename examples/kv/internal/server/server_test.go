@@ -48,6 +48,8 @@ type fakeRaft struct {
 	transferred []troupe.NodeID
 	// purged is up to where the log was to be purged.
 	purged []troupe.Index
+	// backup is what a backup is, before err.
+	backup string
 }
 
 func newFake() *fakeRaft {
@@ -146,6 +148,15 @@ func (f *fakeRaft) Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, 
 	defer f.mu.Unlock()
 	f.purged = append(f.purged, upTo)
 	return upTo + 1, f.fail(ctx)
+}
+
+func (f *fakeRaft) Backup(ctx context.Context, w io.Writer, _ ...troupe.BackupOption) (troupe.BackupMeta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.backup != "" {
+		_, _ = io.WriteString(w, f.backup)
+	}
+	return troupe.BackupMeta{}, f.fail(ctx)
 }
 
 func (f *fakeRaft) Status() troupe.Status { return f.status }
