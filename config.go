@@ -101,7 +101,8 @@ type Config struct {
 	// HoldBytesMax bounds what the log keeps beyond that, in bytes of entries, for those
 	// who need it: for followers to which a snapshot is on its way, and for followers
 	// that catch up. Who needs more is let go of, the slowest first, and takes a newer
-	// snapshot. HoldTimeMax is for how long it is kept for one that makes no progress.
+	// snapshot. HoldTimeMax is for how long it is kept for one that makes no progress, at
+	// least 1 ms.
 	// Defaults 1 GiB, and sixty ElectionTimeout.
 	HoldBytesMax uint64
 	HoldTimeMax  time.Duration

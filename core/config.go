@@ -42,7 +42,7 @@ type Settings struct {
 	// HoldBytesMax bounds what is kept beyond that, in bytes, for those who need it: the
 	// receivers of snapshots, followers that catch up, readers of the log. 0 keeps
 	// nothing for them. HoldTimeMax is for how long it is kept for one that makes no
-	// progress; not negative.
+	// progress; 0, or at least 1 ms.
 	HoldBytesMax uint64
 	HoldTimeMax  time.Duration
 
@@ -75,8 +75,8 @@ func (s *Settings) Check() (field, rule string) {
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
 	case s.SnapshotInterval < 0:
 		return "SnapshotInterval", fmt.Sprintf("%v is negative", s.SnapshotInterval)
-	case s.HoldTimeMax < 0:
-		return "HoldTimeMax", fmt.Sprintf("%v is negative", s.HoldTimeMax)
+	case s.HoldTimeMax < 0 || s.HoldTimeMax > 0 && s.HoldTimeMax < heartbeatIntervalMin:
+		return "HoldTimeMax", fmt.Sprintf("%v is neither 0 nor at least %v", s.HoldTimeMax, heartbeatIntervalMin)
 	}
 	return s.Autopilot.check(s.ElectionTimeout)
 }
