@@ -90,8 +90,8 @@ type Config struct {
 	// KeepEntries is how many entries stay in the log below a snapshot, so that a
 	// follower that was away for a moment needs no snapshot. Default 10,000.
 	KeepEntries uint64
-	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
-	// 1 MiB.
+	// SnapshotChunkBytes is how much of a snapshot one message carries, at most. Default
+	// 512 KiB.
 	SnapshotChunkBytes int
 }
 
@@ -116,7 +116,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.SnapshotEntries, 100_000)
 	orDefault(&c.SnapshotLogBytes, 256*mib)
 	orDefault(&c.KeepEntries, 10_000)
-	orDefault(&c.SnapshotChunkBytes, mib)
+	orDefault(&c.SnapshotChunkBytes, mib/2)
 	return c
 }
 

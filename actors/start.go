@@ -94,7 +94,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
 		Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
-		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
+		Core: func(ev core.Event) { g.core.put(ev) }, Tell: g.tell, Spawn: g.spawn,
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
 	g.log.Flushed = g.core.inbox.noteFlushed
@@ -161,7 +161,7 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
 		LastTime: stored.LastTime, Terms: stored.Terms, Configurations: stored.Configurations,
-		Snapshot: snapshot, Applied: applied,
+		Snapshot: snapshot, Applied: applied, KnowsPeers: len(n.cfg.Store.Peers()) > 0,
 	}, nil
 }
 

@@ -83,6 +83,10 @@ type peer struct {
 	// snapshot: a snapshot is on its way. pinned is its index.
 	snapshot bool
 	pinned   Index
+	// partial is the snapshot of which it may have a part, since a transfer broke.
+	partial LogID
+	// lacks: its state machine lacks what its log has purged.
+	lacks bool
 	// lostData: another incarnation answers in its place. denies: it no longer
 	// holds what it had acknowledged.
 	lostData, denies bool

@@ -13,6 +13,8 @@ type snapshots struct {
 	// its LogID. restoreAtStart: the machine lacks what the log no longer has,
 	// or has nothing at all.
 	usable, resetAtStart, restoreAtStart bool
+	// lacks: neither the machine nor a snapshot holds what the log has purged.
+	lacks bool
 	// replayTo is the newest one's index at the start: a durable machine may be
 	// behind it and catch up from the log.
 	replayTo Index
@@ -46,6 +48,7 @@ func (s *snapshots) start(state *State, volatile bool) {
 	if s.usable {
 		s.replayTo = s.newest.Index
 	}
+	s.lacks, _ = state.checkMachine()
 }
 
 // check finds contradictions between what the hard state, the log, the snapshots
@@ -54,17 +57,11 @@ func (s *State) check() error {
 	if err := s.checkHardState(); err != nil {
 		return err
 	}
-	log := termRuns{purged: s.Purged, last: s.Last, runs: s.Terms}
-	best := s.Applied.Index
-	if s.Snapshot.Index >= s.Purged.Index {
-		best = max(best, s.Snapshot.Index)
+	if _, err := s.checkMachine(); err != nil {
+		return err
 	}
+	log := termRuns{purged: s.Purged, last: s.Last, runs: s.Terms}
 	switch {
-	case best < s.Purged.Index:
-		return fmt.Errorf("%w: the log begins after %v, and the state machine holds only up to %v and the newest good snapshot up to %v", ErrCorrupt, s.Purged, s.Applied, s.Snapshot.LogID)
-	case s.Purged.Index > 0 && s.Snapshot.Index < s.Purged.Index && len(s.Configurations) == 0:
-		// The machine may hold everything, and yet nobody here knows who votes.
-		return fmt.Errorf("%w: the log begins after %v, and no good snapshot tells the configuration in force", ErrCorrupt, s.Purged)
 	case s.Applied.Index > max(s.Last.Index, s.Snapshot.Index):
 		return fmt.Errorf("%w: the state machine has applied %v, and the log ends at %v", ErrCorrupt, s.Applied, s.Last)
 	case s.Applied.Index >= s.Purged.Index && s.Applied.Index <= s.Last.Index && !log.holds(s.Applied) && s.Snapshot.LogID != s.Applied:
@@ -135,7 +132,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	w.Reset = m.LogID
 	w.Then = then
 	e.commit = max(e.commit, m.Index)
-	s.newest, s.usable = m, true
+	s.newest, s.usable, s.lacks = m, true, false
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
 	s.logBytes, s.triedBytes = 0, 0
@@ -187,7 +184,7 @@ func (e *Engine) onApplied(ev *Applied) {
 func (e *Engine) buildWhenDue() {
 	s := &e.snapshots
 	since := max(s.newest.Index, s.triedAt)
-	if s.building || s.installing != nil || e.applied <= since {
+	if s.building || s.installing != nil || s.lacks || e.applied <= since {
 		return
 	}
 	entries := uint64(e.applied - since)
@@ -230,7 +227,7 @@ func (e *Engine) buildNoMore() {
 func (e *Engine) onSnapshotTimer() {
 	s := &e.snapshots
 	s.again.at = 0
-	if !s.building && s.installing == nil && e.applied > s.newest.Index {
+	if !s.building && s.installing == nil && !s.lacks && e.applied > s.newest.Index {
 		e.build()
 	}
 }
@@ -282,21 +279,46 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
 		return
 	}
-	if !e.snapshots.usable {
+	e.sendSnapshot(p, 0)
+}
+
+// sendSnapshot sends a peer a snapshot that is not below an index, or lets one be built
+// first: the peer asks again.
+func (e *Engine) sendSnapshot(p *peer, least Index) {
+	s := &e.snapshots
+	if !s.usable || s.newest.Index < least {
 		// One that failed is built again in its time.
-		if !e.snapshots.building && e.snapshots.failures == 0 && e.applied > 0 {
+		if !s.building && s.failures == 0 && s.installing == nil && !s.lacks && e.applied > 0 && e.applied >= least {
 			e.build()
 		}
-		return // the stream asks again
+		return
 	}
-	p.snapshot, p.pinned = true, e.snapshots.newest.Index
-	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match)})
+	p.snapshot, p.pinned = true, s.newest.Index
+	resume := e.resumable(p, least)
+	if resume.Index > 0 {
+		p.pinned = resume.Index
+	}
+	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match), Resume: resume})
+}
+
+// resumable carries out rule 25 for a transfer that broke: a newer snapshot does not begin
+// it anew, as long as the log goes on from where it ends.
+func (e *Engine) resumable(p *peer, least Index) LogID {
+	id := p.partial
+	p.partial = LogID{}
+	if id.Index < max(e.log.purged.Index, least) {
+		return LogID{}
+	}
+	return id
 }
 
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 	if p := e.leaderState.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
 		p.acceptedAt = e.now
+		if !ev.OK && ev.Reason == "" {
+			p.partial = ev.LogID
+		}
 	}
 }
 
@@ -331,7 +353,9 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 
 // alreadyHas decides whether a snapshot is not newer (rule 24): its entry is
 // committed here, or the accepted log holds it.
-func (e *Engine) alreadyHas(id LogID) bool { return id.Index <= e.commit || e.log.holds(id) }
+func (e *Engine) alreadyHas(id LogID) bool {
+	return (id.Index <= e.commit || e.log.holds(id)) && !e.machineNeeds(id)
+}
 
 // ackSnapshot tells the leader's stream that the log reaches the snapshot
 // without it.
@@ -360,6 +384,10 @@ func (e *Engine) onSnapshotReceived(ev *SnapshotReceived) {
 	}
 	if e.alreadyHas(ev.Meta.LogID) {
 		e.ackSnapshot(ev.From, ev.Stream, ev.Meta.LogID)
+		return
+	}
+	if e.machineNeeds(ev.Meta.LogID) {
+		e.restoreMachine(ev)
 		return
 	}
 	if ev.Meta.Index <= e.proved {

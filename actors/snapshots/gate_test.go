@@ -62,13 +62,14 @@ type sendingRig struct {
 	gate  *Gate
 	sent  []*core.SnapshotChunk
 	ended []*core.SnapshotSent
+	told  []string
 }
 
 const timeout = time.Second
 
 func newSendingRig() *sendingRig {
 	r := &sendingRig{env: &handClock{Hand: stagetest.NewHand(), now: 1}}
-	r.gate = NewGate(r.env)
+	r.gate = NewGate(r.env, Limits{})
 	return r
 }
 
@@ -99,6 +100,7 @@ func (r *sendingRig) group(t *testing.T, id membership.GroupID, store storage.Sn
 		Header:  func(to core.Identity) core.Header { return core.Header{Group: id, To: to} },
 		Cluster: func() core.ClusterID { return core.ClusterID{7} },
 		Core:    func(ev core.Event) { r.ended = append(r.ended, ev.(*core.SnapshotSent)) },
+		Tell:    func(n *core.Notice) { r.told = append(r.told, n.Text) },
 		Spawn:   (*stage.Shell).Start,
 	})
 }
@@ -159,8 +161,8 @@ func TestTurnOfATransferThatHangsIsPassedOn(t *testing.T) {
 			}
 			one.StreamStopped(receiverOf.Identity, 1)
 			r.calls()
-			if len(r.gate.lines) != 0 {
-				t.Errorf("%d nodes have lines in which nobody stands", len(r.gate.lines))
+			if len(r.gate.active)+len(r.gate.waiting) != 0 {
+				t.Errorf("%d have their turn, and %d wait for it", len(r.gate.active), len(r.gate.waiting))
 			}
 			for _, timer := range r.env.timers {
 				if timer.due != 0 {
@@ -243,8 +245,8 @@ func TestPauseEndsWithItsTransfer(t *testing.T) {
 	r.calls()
 	r.gate.enter(paused) // its timer was about to fire
 	r.env.pass(time.Minute)
-	if len(r.gate.lines) != 0 || len(r.sent) != 1 {
-		t.Errorf("%d lines and %d pieces", len(r.gate.lines), len(r.sent))
+	if len(r.gate.active)+len(r.gate.waiting) != 0 || len(r.sent) != 1 {
+		t.Errorf("%d have their turn, %d wait, and %d pieces", len(r.gate.active), len(r.gate.waiting), len(r.sent))
 	}
 }
 

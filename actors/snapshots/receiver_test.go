@@ -38,6 +38,7 @@ func newReceiverRig(t *testing.T) *receiverRig {
 		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Context: t.Context(),
 		Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 		Core:   func(ev core.Event) { r.got = append(r.got, ev.(*core.SnapshotReceived)) },
+		Gate:   NewGate(r.env, Limits{}),
 		Spawn:  (*stage.Shell).Start,
 	})
 	return r

@@ -15,24 +15,34 @@ import (
 
 // writer writes a snapshot aside.
 type writer struct {
-	store  *Store
-	file   *os.File
-	group  membership.GroupID
-	meta   core.SnapshotMeta
+	store *Store
+	file  *os.File
+	group membership.GroupID
+	// meta is of what was written so far, want of what its sender has.
+	meta, want core.SnapshotMeta
+	// head is the file's header, and header its checksum.
+	head   []byte
 	header uint32
 	buffer *bufio.Writer
 	ended  bool
 }
 
 func newWriter(s *Store, f *os.File, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
-	meta.SizeBytes, meta.Checksum = 0, 0
-	header := encodeHeader(group, &meta)
-	w := &writer{store: s, file: f, group: group, meta: meta, buffer: bufio.NewWriterSize(f, 256<<10)}
-	w.header = crc32.Checksum(header[:len(header)-checksumBytes], castagnoli)
-	if _, err := w.buffer.Write(header); err != nil {
+	w := &writer{store: s, file: f, group: group}
+	w.begin(meta)
+	if _, err := w.buffer.Write(w.head); err != nil {
 		return nil, errors.Join(fmt.Errorf("files: %w", err), w.Abort())
 	}
 	return w, nil
+}
+
+// begin makes the header.
+func (w *writer) begin(meta core.SnapshotMeta) {
+	w.want = meta
+	meta.SizeBytes, meta.Checksum = 0, 0
+	w.meta, w.head = meta, encodeHeader(w.group, &meta)
+	w.header = crc32.Checksum(w.head[:len(w.head)-checksumBytes], castagnoli)
+	w.buffer = bufio.NewWriterSize(w.file, 256<<10)
 }
 
 // Write implements io.Writer.

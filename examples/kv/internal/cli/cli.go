@@ -37,6 +37,6 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe())
-	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers())
+	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers(), newSnapshotRate())
 	return root
 }

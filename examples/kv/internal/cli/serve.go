@@ -32,6 +32,7 @@ type settings struct {
 	electionTimeout time.Duration
 	heartbeat       time.Duration
 	snapshotEntries uint64
+	snapshotRate    uint64
 	logLevel        string
 	traces          traceSettings
 
@@ -102,6 +103,7 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.DurationVar(&s.electionTimeout, "election-timeout", defaults.ElectionTimeout, "a node without a leader for one to two of it campaigns")
 	f.DurationVar(&s.heartbeat, "heartbeat", 0, "interval of a leader's heartbeats, at most a third of --election-timeout (default a tenth of it)")
 	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots")
+	f.Uint64Var(&s.snapshotRate, "snapshot-rate", 0, "bytes a second that the node sends of snapshots, 0 for no limit; the command snapshot-rate changes it")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.traces.endpoint, "otlp", "", "send traces to the collector there: HOST:PORT or http://HOST:PORT without TLS, https://HOST:PORT with it (default from OTEL_EXPORTER_OTLP_ENDPOINT)")
 	f.Float64Var(&s.traces.ratio, "trace-ratio", 0, "trace this part of all requests, from 0 to 1 (default from OTEL_TRACES_SAMPLER, else at most 10 a second)")

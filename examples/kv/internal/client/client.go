@@ -133,6 +133,13 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 	return answer, err
 }
 
+// SetSnapshotRate changes how many bytes a second the server's node sends of snapshots.
+func (c *Client) SetSnapshotRate(ctx context.Context, bytesPerSecond uint64) (api.SnapshotRate, error) {
+	var answer api.SnapshotRate
+	err := c.exchange(ctx, http.MethodPost, "/node/snapshot-rate", api.SnapshotRate{BytesPerSecond: &bytesPerSecond}, &answer)
+	return answer, err
+}
+
 // Members asks the server for the members of the cluster.
 func (c *Client) Members(ctx context.Context) (api.Members, error) {
 	var answer api.Members

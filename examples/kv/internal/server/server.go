@@ -111,6 +111,8 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodGet: s.members, http.MethodPost: s.changeMembers}, true
 	case "/cluster/members/cancel":
 		return map[string]handler{http.MethodPost: s.cancelChange}, true
+	case "/node/snapshot-rate":
+		return map[string]handler{http.MethodGet: s.snapshotRate, http.MethodPost: s.setSnapshotRate}, true
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
 	case "/metrics":
