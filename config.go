@@ -41,8 +41,8 @@ type Config struct {
 	// process included. A shorter one ends an outage sooner, but takes a short
 	// pause for an outage.
 	ElectionTimeout time.Duration
-	// HeartbeatInterval is the time between a leader's rounds: at most a third
-	// of ElectionTimeout. Default a tenth of it.
+	// HeartbeatInterval is the time between a leader's rounds: at least 1 ms, and at
+	// most a third of ElectionTimeout. Default a tenth of it.
 	HeartbeatInterval time.Duration
 	// HungLimit: a leader steps down when for this long its own disk or state
 	// machine has stayed behind the others', or its entries have stood still on

@@ -136,6 +136,16 @@ const (
 	// EventRemoved: this node is no member of the group any more. The committed
 	// configuration at Index of Term does not have it.
 	EventRemoved = core.NoticeRemoved
+	// EventLeftBehind: Peer, a member of this node's cluster, says that its group was
+	// recovered without this node, and is another cluster now ([Recover]). It has not
+	// proved it.
+	EventLeftBehind = core.NoticeLeftBehind
+	// EventEntryTooLarge: Peer lacks the entry Index, and no message to it takes that, for a
+	// limit was lowered. It gets a snapshot in its place when the entry is committed.
+	EventEntryTooLarge = core.NoticeEntryTooLarge
+	// EventClock: this node leads Term, and its wall clock and the time of the group's
+	// entries differ by more than an hour, or have just ceased to; Text says how.
+	EventClock = core.NoticeClock
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )

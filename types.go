@@ -42,7 +42,9 @@ type (
 	//   - Target: where the change leads that is under way, nil if none is;
 	//   - Last: what became of the change that ended last;
 	//   - Founding: the hash of the list that bootstrap was asked for. It stays when
-	//     members change.
+	//     members change;
+	//   - Recovered: how a survivor made this cluster of another, nil if none did
+	//     ([Recover]).
 	Configuration = membership.Configuration
 	// ClusterID names a cluster: 128 random bits, made by bootstrap, which are a
 	// secret and print as a hash.
@@ -129,7 +131,8 @@ type (
 	//   - Kind: what it holds, an [EntryKind]. Data is a command if it is
 	//     [EntryCommand];
 	//   - Time: the leader's wall clock when it was proposed, in nanoseconds since
-	//     1970 UTC. It never decreases along the log;
+	//     1970 UTC. It never decreases along the log, and a clock that jumps moves it by
+	//     an hour at most in the life of a process: guide/embedding.md says what it promises;
 	//   - Data: the command, as it was proposed.
 	Entry = core.Entry
 	// EntryKind says what an entry holds.

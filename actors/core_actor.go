@@ -108,6 +108,8 @@ type coreNeeds struct {
 	cfg     *GroupConfig
 	self    membership.Identity
 	network coreNetwork
+	// takes is the largest message of a class that can be sent to a node, 0 if any.
+	takes func(membership.NodeID, core.Class) int
 	// unreachable says why a node cannot be reached now, nil if it can.
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.

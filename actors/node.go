@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/calls"
@@ -43,6 +44,8 @@ type Node struct {
 
 	keeper   *disk.Keeper
 	promises *disk.Promises
+	// wall is what the clocks said when the node was made.
+	wall core.WallClock
 	// release gives up the claim on the store.
 	release func()
 
@@ -96,11 +99,31 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
 	if err := n.network.Start(local, n.knownPeers(), handler{n}); err != nil {
 		n.unstarted = true
-		n.log.Stop()
-		release()
+		n.giveUp()
 		return nil, err
 	}
 	return n, nil
+}
+
+// giveUpPatience is for how long NewNode waits for a node that it could not start.
+const giveUpPatience = time.Second
+
+// giveUp ends a node whose network could not be started, and waits a moment for that: who
+// tries again finds the store free, unless a call in it hangs. Then it stays the node's
+// (rule 28).
+func (n *Node) giveUp() {
+	ended := make(chan struct{}, 2)
+	tell := func() { ended <- struct{}{} }
+	n.mu.Lock()
+	n.waiting = append(n.waiting, tell)
+	n.mu.Unlock()
+	n.log.Stop()
+	if n.cfg.Environment != nil {
+		return // nobody may wait there
+	}
+	timer := n.env.AfterFunc(giveUpPatience, tell)
+	defer timer.Stop()
+	<-ended
 }
 
 // newNode makes a node of which nothing runs yet.
@@ -117,8 +140,10 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	if n.env == nil {
 		n.env = stage.Production()
 	}
+	n.wall = core.WallClock{Time: n.env.WallTime(), At: instant(n.env)}
 	observing := observe.Config{
-		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing, Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups,
+		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing,
+		Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups, MeterGroupHistograms: cfg.MeterGroupHistograms,
 	}
 	observing.LinesDropped = linesDropped(out.Network, cfg.Store, cfg.Snapshots)
 	observed, err := observe.New(observing)

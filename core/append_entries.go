@@ -159,7 +159,7 @@ func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
 	}
 	w.Append = entries
 	e.log.extend(entries)
-	e.lastTime = max(e.lastTime, entries[len(entries)-1].Time)
+	e.times.took(entries[len(entries)-1].Time, e.now)
 	e.snapshots.appended(entries)
 	w.Then = append(w.Then, r)
 	e.submit(w)

@@ -29,11 +29,11 @@ type Engine struct {
 	// of it: a term has one leader (Raft 5.2).
 	termLeader Identity
 
-	log      termRuns
-	lastTime int64
-	writes   writeTracker
-	commit   Index
-	applied  Index
+	log     termRuns
+	times   entryTimes
+	writes  writeTracker
+	commit  Index
+	applied Index
 	// proved is the last index that an append of this term proved equal to the
 	// leader's log (rule 4); on the leader it is not used.
 	proved Index
@@ -90,6 +90,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	state.takeFormerSnapshot()
 	if err := state.check(); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 		state.Snapshot = SnapshotMeta{}
 	}
 	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
-	e.lastTime = max(state.LastTime, state.Snapshot.Time)
+	e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
 	e.applied = state.Applied.Index
 	e.issued.apply = e.applied

@@ -175,11 +175,14 @@ type Matched struct {
 }
 
 // SnapshotNeeded says that a stream's peer needs entries that the log no longer
-// holds. It is said when that is found, and again at each answer to a heartbeat
-// until a snapshot was sent, also while one is on its way.
+// holds, or that no message takes. It is said when that is found, and again at each
+// answer to a heartbeat until a snapshot was sent, also while one is on its way.
 type SnapshotNeeded struct {
 	Peer   Identity
 	Stream uint64
+	// Through, if not 0, is an entry that is too large for any message to the peer: the
+	// snapshot must reach so far.
+	Through Index
 }
 
 // LostData says that a stream's peer denies, under its incarnation, what it had

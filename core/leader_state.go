@@ -87,6 +87,9 @@ type peer struct {
 	partial LogID
 	// lacks: its state machine lacks what its log has purged.
 	lacks bool
+	// oversized is the last entry that was found too large for any message to it, 0 if
+	// none was. Where it is not above match that is over.
+	oversized Index
 	// lostData: another incarnation answers in its place. denies: it no longer
 	// holds what it had acknowledged.
 	lostData, denies bool
@@ -153,7 +156,7 @@ func (e *Engine) becomeLeader() {
 	e.issued.last, e.issued.commit = 0, 0
 	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
-	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
+	e.appendOwn([]Entry{{Kind: EntryBlank}})
 	e.syncPeers()
 	e.leaderChanged()
 	e.electedByHand()
@@ -184,9 +187,8 @@ func (e *Engine) stepDown(why string, term Term) {
 func (e *Engine) appendOwn(entries []Entry) {
 	for i := range entries {
 		entries[i].LogID = LogID{e.hard.Term, e.log.last.Index + 1 + Index(i)}
-		entries[i].Time = max(entries[i].Time, e.lastTime)
-		e.lastTime = entries[i].Time
 	}
+	e.stamp(entries)
 	w := e.newWrite()
 	w.Append = entries
 	e.log.extend(entries)

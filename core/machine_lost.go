@@ -62,7 +62,7 @@ func (e *Engine) restoreMachine(ev *SnapshotReceived) {
 	s.lacks = false
 	s.newest, s.usable = m, true
 	s.installing, e.health.restoringSince = &m, e.now
-	e.lastTime = max(e.lastTime, m.Time)
+	e.times.took(m.Time, e.now)
 	e.buildNoMore()
 	e.proved = max(e.proved, m.Index)
 	e.followCommit(m.Index)

@@ -193,17 +193,17 @@ func TestBrokenTransferGoesOn(t *testing.T) {
 		r.step(&SnapshotSent{Peer: rigPeers[2], Stream: 2, LogID: LogID{2, at}, Reason: reason})
 	}
 	grow() // at 4
-	r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3")
+	r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}), "send snapshot ->3")
 	grow() // at 8
 	broke(4, "")
-	r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3, on with 2.4")
+	r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}), "send snapshot ->3, on with 2.4")
 	if p := r.e.leaderState.peer(rigPeers[2]); p.pinned != 4 {
 		t.Errorf("the log is kept from %d on", p.pinned)
 	}
 	broke(4, "no room") // the receiver has nothing of it
-	r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3")
+	r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}), "send snapshot ->3")
 	broke(8, "")
 	grow()
 	grow() // at 16: what follows 8 is purged
-	r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3")
+	r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}), "send snapshot ->3")
 }

@@ -127,7 +127,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s := &e.snapshots
 	e.writes.clip(min(e.commit, m.Index))
 	e.log.reset(m.LogID)
-	e.lastTime = max(e.lastTime, m.Time)
+	e.times.took(m.Time, e.now)
 	w := e.newWrite()
 	w.Reset = m.LogID
 	w.Then = then
@@ -279,19 +279,21 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
 		return
 	}
-	e.sendSnapshot(p, 0)
+	if !e.sendSnapshot(p, ev.Through) {
+		e.tellOversized(p, ev.Through)
+	}
 }
 
 // sendSnapshot sends a peer a snapshot that is not below an index, or lets one be built
 // first: the peer asks again.
-func (e *Engine) sendSnapshot(p *peer, least Index) {
+func (e *Engine) sendSnapshot(p *peer, least Index) bool {
 	s := &e.snapshots
 	if !s.usable || s.newest.Index < least {
 		// One that failed is built again in its time.
-		if !s.building && s.failures == 0 && s.installing == nil && !s.lacks && e.applied > 0 && e.applied >= least {
+		if !s.building && s.installing == nil && s.failures == 0 && !s.lacks && e.applied > 0 && e.applied >= least {
 			e.build()
 		}
-		return
+		return false
 	}
 	p.snapshot, p.pinned = true, s.newest.Index
 	resume := e.resumable(p, least)
@@ -299,6 +301,7 @@ func (e *Engine) sendSnapshot(p *peer, least Index) {
 		p.pinned = resume.Index
 	}
 	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match), Resume: resume})
+	return true
 }
 
 // resumable carries out rule 25 for a transfer that broke: a newer snapshot does not begin
@@ -310,6 +313,16 @@ func (e *Engine) resumable(p *peer, least Index) LogID {
 		return LogID{}
 	}
 	return id
+}
+
+// tellOversized tells once of an entry that is too large for any message to a peer. Where
+// it is not committed no snapshot stands in for it, and the peer waits until another
+// member with larger limits leads, or the limits are raised.
+func (e *Engine) tellOversized(p *peer, i Index) {
+	if i > p.oversized {
+		p.oversized = i
+		e.out.add(&Notice{Kind: NoticeEntryTooLarge, Peer: p.Identity, Term: e.hard.Term, Index: i})
+	}
 }
 
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {

@@ -137,6 +137,10 @@ type PeerStatus struct {
 	Unfit Unfit
 	// LacksMachine: its log is whole, and its state machine waits for a snapshot.
 	LacksMachine bool
+	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
+	// to it, for a limit of this node's network or of its own was lowered. It gets a
+	// snapshot in its place as soon as the entry is committed and applied here.
+	Oversized Index
 	// CatchingUp: a change waits for it. It began at the match CatchUpFrom, at the
 	// instant CatchUpSince, and last came nearer at CatchUpProgress, on the leader's
 	// clock.
@@ -232,6 +236,9 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 			continue
 		}
 		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit, LacksMachine: p.lacks}
+		if p.oversized > p.match {
+			now.Oversized = p.oversized
+		}
 		if p.comes {
 			now.CatchingUp, now.CatchUpFrom, now.CatchUpSince, now.CatchUpProgress = true, p.catchUp.from, p.catchUp.since, e.progressed(p)
 		}
@@ -262,6 +269,8 @@ type Progress struct {
 	// Changes are those of the members that have ended while this node led: complete,
 	// and given up.
 	Changes [2]uint64
+	// ClockJumps are the times that NoticeClock told of.
+	ClockJumps uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -273,7 +282,7 @@ func (e *Engine) Progress() Progress {
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
-		Departures: e.departed.counts, Changes: e.changes.counts,
+		Departures: e.departed.counts, Changes: e.changes.counts, ClockJumps: e.times.jumps,
 	}
 }
 

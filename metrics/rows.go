@@ -39,6 +39,7 @@ const (
 	Departures          ID = "raft.leader.departures"
 	Transfers           ID = "raft.transfers"
 	Changes             ID = "raft.changes"
+	ClockJumps          ID = "raft.clock.jumps"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -156,6 +157,8 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Changes, Kind: Counter, Unit: "{change}", Description: "Changes of the members that have ended while this node led, by how: they are complete, or were given up.",
 		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: ClockJumps, Kind: Counter, Unit: "{jump}", Description: "Times that this node's wall clock and the time of the group's entries came to differ by more than an hour while it led, or ceased to.",
+		When: onRead, Attributes: []Attribute{group}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	{ID: GroupFailures, Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",

@@ -37,7 +37,7 @@ type groupMeter struct {
 	term   core.Term
 
 	counts struct {
-		proposed, applied, bytes, growth, leaders atomic.Int64
+		proposed, applied, bytes, growth, leaders, jumps atomic.Int64
 
 		forwarded [2]atomic.Int64
 		overloads [3]atomic.Int64
@@ -96,7 +96,12 @@ func (m *groupMeter) attributes(others ...attribute.KeyValue) attribute.Set {
 	return m.node.attributes(others...)
 }
 
+// histogram is the group's own only if so configured: what it has recorded stays with the
+// reader when the group ends.
 func (m *groupMeter) histogram(id metrics.ID, others ...attribute.KeyValue) histogram {
+	if !m.node.groupHistograms {
+		return m.node.histogram(id, others...)
+	}
 	return histogram{m.node.instruments.Recorder(id, m.attributes(others...)), m.node.node.values}
 }
 
@@ -127,6 +132,7 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 			}
 		}
 	}
+	m.counts.jumps.Store(int64(p.ClockJumps))
 	if p.Transfers != b.Transfers {
 		for outcome, n := range p.Transfers {
 			m.counts.transfers[outcome].Store(int64(n))
@@ -230,6 +236,7 @@ func (m *groupMeter) observe(k *sink) {
 	put(metrics.LogAppended, c.bytes.Load())
 	put(metrics.LogGrowth, c.growth.Load())
 	put(metrics.LeaderChanges, c.leaders.Load())
+	put(metrics.ClockJumps, c.jumps.Load())
 	counted(metrics.Departures, metrics.KeyReason, metrics.Departed, c.departed[:])
 	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
 	counted(metrics.Changes, metrics.KeyOutcome, metrics.Outcomes, c.changes[:])

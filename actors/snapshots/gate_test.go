@@ -63,6 +63,7 @@ type sendingRig struct {
 	sent  []*core.SnapshotChunk
 	ended []*core.SnapshotSent
 	told  []string
+	down  bool // nothing can be sent
 }
 
 const timeout = time.Second
@@ -74,6 +75,9 @@ func newSendingRig() *sendingRig {
 }
 
 func (r *sendingRig) Send(m core.Message) bool {
+	if r.down {
+		return false
+	}
 	r.sent = append(r.sent, m.(*core.SnapshotChunk))
 	return true
 }
@@ -96,7 +100,7 @@ func (r *sendingRig) group(t *testing.T, id membership.GroupID, store storage.Sn
 	}
 	return NewJobs(&Group{
 		Home: stage.Home{Env: r.env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
-		ID:   id, Store: store, Network: r, Context: t.Context(), Gate: r.gate, ChunkBytes: 100, ElectionTimeout: timeout,
+		ID:   id, Store: store, Network: r, Context: t.Context(), Gate: r.gate, ChunkBytes: 100, Takes: func(core.NodeID, core.Class) int { return 0 }, ElectionTimeout: timeout,
 		Header:  func(to core.Identity) core.Header { return core.Header{Group: id, To: to} },
 		Cluster: func() core.ClusterID { return core.ClusterID{7} },
 		Core:    func(ev core.Event) { r.ended = append(r.ended, ev.(*core.SnapshotSent)) },

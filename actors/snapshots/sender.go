@@ -12,6 +12,7 @@ import (
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -44,6 +45,8 @@ type sender struct {
 	// offset is where the reader stands, acked how much the receiver has.
 	offset, acked uint64
 	asked, agreed bool
+	// stale: the receiver has not been reached, and there may be a newer one by now.
+	stale bool
 	// proved: the receiver has shown that it knows the cluster.
 	proved bool
 	// inflight are the pieces under way, inflightBytes their sum; spare is the memory of
@@ -128,7 +131,7 @@ func (s *sender) step() bool {
 	if s.over || s.patrol == nil {
 		return false
 	}
-	if s.reader == nil {
+	if s.reader == nil || s.stale {
 		s.open()
 		return true
 	}
@@ -177,6 +180,7 @@ func (s *sender) watch() {
 		s.cutOff()
 		return
 	}
+	s.stale = s.unsent != nil && !s.agreed && s.cmd.Resume.Index == 0
 	if p, news := s.figures.measure(s.Env.Now()); news {
 		s.group.tellProgress(s.span, p, s.cmd.Term)
 	}
@@ -185,6 +189,7 @@ func (s *sender) watch() {
 
 func (s *sender) open() {
 	var err error
+	s.stale, s.asked, s.unsent = false, false, nil
 	s.Do(calls.SnapshotRead, func() { err = s.openSnapshot() }, func() {
 		if err != nil {
 			s.warn("no snapshot can be sent", s.span.LogIDs("peer", s.peer, "error", err)...)
@@ -201,7 +206,7 @@ func (s *sender) open() {
 // the newest.
 func (s *sender) openSnapshot() (err error) {
 	g, id := s.group, s.cmd.Resume
-	s.reader = nil
+	s.closeReader()
 	if id.Index > 0 {
 		s.reader, err = g.Store.Open(g.Context, g.ID, id)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
@@ -259,7 +264,7 @@ func (s *sender) hasRoom() bool {
 
 // sendNext reads the next piece as soon as the node's limit lets it leave.
 func (s *sender) sendNext() bool {
-	bytes := s.group.Gate.pace.piece(uint64(s.group.ChunkBytes))
+	bytes := s.group.Gate.pace.piece(s.pieceBytes())
 	if !s.paid {
 		if wait := s.group.Gate.pace.take(s.Env.Now(), min(bytes, s.meta.SizeBytes-s.offset)); wait > 0 {
 			s.held = true
@@ -328,6 +333,16 @@ func (s *sender) openAgain() {
 			s.cutOff() // it is gone: the stream asks for a newer one
 		}
 	})
+}
+
+// pieceBytes is how much the next piece carries: no more than fits beside the rest of its
+// message into what the receiver takes.
+func (s *sender) pieceBytes() uint64 {
+	bytes := s.group.ChunkBytes
+	if most := s.group.Takes(s.peer.ID, core.ClassSnapshot); most > 0 {
+		bytes = max(min(bytes, most-network.SizeBytes(s.chunk(0, nil))), 1)
+	}
+	return uint64(bytes)
 }
 
 // read reads the next n bytes, or what is left, at most a piece at a time.
@@ -516,5 +531,6 @@ func (s *sender) finish() {
 func (s *sender) closeReader() {
 	if s.reader != nil {
 		_ = s.reader.Close()
+		s.reader = nil
 	}
 }

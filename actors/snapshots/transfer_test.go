@@ -281,3 +281,30 @@ func TestRate(t *testing.T) {
 	}
 	r.calls()
 }
+
+// TestNewestOnceItIsReached: whoever could not be reached is sent what is the newest when
+// he can, and not what was when it was tried first.
+func TestNewestOnceItIsReached(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	put(t, store, core.LogID{Term: 1, Index: 9}, []byte("old"))
+	jobs := r.group(t, 1, store)
+	r.down = true
+	send(jobs)
+	r.calls()
+	put(t, store, core.LogID{Term: 1, Index: 50}, []byte("newer"))
+	r.env.pass(timeout + timeout/2)
+	r.calls()
+	r.down = false
+	r.env.pass(timeout)
+	r.calls()
+	if len(r.sent) != 1 || r.sent[0].Meta.Index != 50 {
+		t.Fatalf("asked was for %d pieces", len(r.sent))
+	}
+	r.answerTo(jobs, r.sent[0], 0)
+	r.calls()
+	if last := r.sent[len(r.sent)-1]; string(last.Data) != "newer" {
+		t.Errorf("sent is %q", last.Data)
+	}
+	jobs.Stop()
+	r.calls()
+}

@@ -25,7 +25,7 @@ const (
 	byDo = "Do"
 	// byRelease: in a Shell.Release, which is carried out in the same way.
 	byRelease = "Release"
-	// byCaller: on the goroutine of whoever starts a node or a group.
+	// byCaller: on the goroutine of whoever starts a node or a group, or recovers one.
 	byCaller = "caller"
 )
 
@@ -62,7 +62,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/receiver.go take: SnapshotWriter.Commit":       byDo,
 	"actors/snapshots/receiver.go take: SnapshotWriter.Write":        byDo,
 	"actors/snapshots/removal.go Below: SnapshotStore.RemoveBelow":   byDo,
-	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":   byRelease,
+	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":   byDo + ", " + byRelease,
 	"actors/snapshots/sender.go openAgain: SnapshotReader.Close":     byDo,
 	"actors/snapshots/sender.go openAgain: SnapshotStore.Open":       byDo,
 	"actors/snapshots/sender.go openSnapshot: SnapshotStore.Newest":  byDo,
@@ -73,6 +73,19 @@ var foreignCalls = map[string]string{
 	"actors/start.go loadState: LogStore.Load":                       byCaller,
 	"actors/start.go loadState: SnapshotStore.Newest":                byCaller,
 	"actors/start.go loadState: StateMachine.Applied":                byCaller,
+	"recover.go planGroup: LogStore.Load":                            byCaller,
+	"recover.go planGroup: SnapshotStore.Newest":                     byCaller,
+	"recover_ask.go ask: Network.Close":                              byCaller,
+	"recover_ask.go run: Network.Start":                              byCaller,
+	"recover_write.go carryOut: LogStore.Write":                      byCaller,
+	"recover_write.go carryOut: SnapshotWriter.Abort":                byCaller,
+	"recover_write.go carryOut: SnapshotWriter.Commit":               byCaller,
+	"recover_write.go copySnapshot: SnapshotReader.Close":            byCaller,
+	"recover_write.go copySnapshot: SnapshotStore.Create":            byCaller,
+	"recover_write.go copySnapshot: SnapshotStore.Open":              byCaller,
+	"recover_write.go copySnapshot: SnapshotWriter.Abort":            byCaller,
+	"recover_write.go copySnapshot: io.Copy(SnapshotWriter)":         byCaller,
+	"recover_write.go finish: SnapshotWriter.Commit":                 byCaller,
 }
 
 // quickCalls wait for nothing, as their contracts say.

@@ -133,3 +133,9 @@ func (d *disk) locates(n *node) bool {
 	}
 	return false
 }
+
+// knowsAnybody reports whether a node finds others after its next start: it has met
+// them, or has a configuration.
+func (d *disk) knowsAnybody() bool {
+	return len(d.peers) > 0 || slices.ContainsFunc(d.stores, func(s *store) bool { return s.last().Index > 0 })
+}

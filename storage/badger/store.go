@@ -116,6 +116,9 @@ func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, er
 	s := &Store{options: o, dir: dir, logger: o.Logger, lines: lines, directory: lock, groups: make(map[membership.GroupID]*groupState), damaged: make(map[membership.GroupID]string)}
 	s.room.dir, s.room.options = dir, &s.options
 	if err := s.open(); err != nil {
+		if errors.Is(err, core.ErrCorrupt) && !strings.Contains(err.Error(), dir) {
+			err = fmt.Errorf("%w (in %s)", err, dir)
+		}
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close(), s.wal.close())
 		}
@@ -186,6 +189,7 @@ func (s *Store) open() error {
 		return err
 	}
 	if err := s.readRecords(&mark, mended); err != nil {
+		s.nameKept(&err)
 		return err
 	}
 	// Rule 17: a refused store does not even count the attempt.
@@ -266,7 +270,7 @@ func (s *Store) readRecords(mark *watermark, mended *mending) error {
 	case none:
 		// A store whose making has not been completed.
 		if err := mark.behind(0); err != nil {
-			return err
+			return mended.lacks(err)
 		}
 		if s.options.Inspect {
 			return noStore(s.dir)

@@ -78,6 +78,7 @@ var logStoreCases = []struct {
 	{"AllPartsOfAnOperation", allPartsOfAnOperation},
 	{"LargeNumbers", largeNumbers},
 	{"GroupsIndependent", groupsIndependent},
+	{"GroupsListed", groupsListed},
 	{"ManyGroupsInABatch", manyGroupsInABatch},
 	{"EntryAtTheLimit", entryAtTheLimit},
 	{"BatchAtTheLimits", batchAtTheLimits},

@@ -40,6 +40,7 @@ func SnapshotStore(t *testing.T, open OpenSnapshots, durable bool) {
 		{"CommitOfAnother", false, commitOfAnother},
 		{"CommitTwice", false, commitTwice},
 		{"SameAgain", false, sameAgain},
+		{"AgainForAnotherCluster", false, againForAnotherCluster},
 		{"NewestWins", false, newestWins},
 		{"OpenByID", false, openByID},
 		{"RemoveBelow", false, removeBelow},
@@ -354,6 +355,16 @@ func sameAgain(a *album) {
 	a.put(1, id(1, 4), 100)
 	meta, data := a.put(1, id(1, 4), 100)
 	a.checkRead(1, meta, data)
+}
+
+// againForAnotherCluster: a snapshot is written again, with the id of another cluster, and
+// takes the place of the first.
+func againForAnotherCluster(a *album) {
+	meta, data := a.put(1, id(1, 4), 100)
+	meta.Cluster = cluster(77)
+	a.putPieces(1, meta, data, 1000)
+	a.checkRead(1, meta, data)
+	a.checkNewest(1, meta.LogID)
 }
 
 func newestWins(a *album) {

@@ -14,7 +14,7 @@
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
-//	GET    /readyz             it knows a leader, may read  200 Health
+//	GET    /readyz             it knows a leader, may read, has caught up  200 Health
 //
 // The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
 // value is any bytes, up to 1 MiB, whatever the content type. HEAD is allowed
@@ -228,6 +228,9 @@ type Peer struct {
 	LostData bool `json:"lost_data,omitempty"`
 	// Unfit is why it is not to be handed the leadership; absent if it may be.
 	Unfit string `json:"unfit,omitempty"`
+	// Oversized is an entry that is too large for any message to it, because a limit was
+	// lowered; absent if there is none. It gets a snapshot in its place.
+	Oversized uint64 `json:"oversized,omitempty"`
 }
 
 // Health answers a probe.

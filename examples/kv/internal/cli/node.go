@@ -141,6 +141,7 @@ func ignoreClosed(err error) error {
 func (n *node) front(logger *slog.Logger) http.Handler {
 	s := server.New(n.raft, n.machine, logger)
 	s.ShowMetrics(n.numbers)
+	s.ShowSnapshotRate(n.raft.Node())
 	return s
 }
 
@@ -188,11 +189,13 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	n.raft, err = troupe.Start(ctx, troupe.NodeConfig{
 		ID:        troupe.NodeID(s.id),
 		Network:   transport,
-		Log:       log,
+		Log:       refusing(log),
 		Snapshots: snapshots, SnapshotBytesPerSecond: s.snapshotRate,
-		Logger:  logger,
-		Meter:   n.numbers.Meter(),
-		Tracing: n.traces.Tracing(),
+		Logger: logger,
+		Meter:  n.numbers.Meter(),
+		// There is one group, for as long as the process lives.
+		MeterGroupHistograms: true,
+		Tracing:              n.traces.Tracing(),
 	}, troupe.Config{
 		StateMachine:      n.machine,
 		ElectionTimeout:   s.electionTimeout,

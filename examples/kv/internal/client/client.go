@@ -136,7 +136,11 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 // SetSnapshotRate changes how many bytes a second the server's node sends of snapshots.
 func (c *Client) SetSnapshotRate(ctx context.Context, bytesPerSecond uint64) (api.SnapshotRate, error) {
 	var answer api.SnapshotRate
-	err := c.exchange(ctx, http.MethodPost, "/node/snapshot-rate", api.SnapshotRate{BytesPerSecond: &bytesPerSecond}, &answer)
+	request, err := json.Marshal(api.SnapshotRate{BytesPerSecond: &bytesPerSecond})
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/node/snapshot-rate", request, &answer)
 	return answer, err
 }
 

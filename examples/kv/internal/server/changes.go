@@ -56,6 +56,11 @@ func changeOf(given *api.MemberChange) (change troupe.Change, wrong string) {
 	if wrong := wrongFields(op, given); wrong != "" {
 		return change, wrong
 	}
+	if given.Address != "" {
+		if wrong := wrongAddress(given.Address); wrong != "" {
+			return change, "address: " + wrong
+		}
+	}
 	change = troupe.Change{Op: op, ID: troupe.NodeID(given.ID), Address: given.Address, KeepAsLearner: given.KeepAsLearner, Force: given.Force}
 	if given.Incarnation != "" {
 		incarnation, err := strconv.ParseUint(given.Incarnation, 16, 64)

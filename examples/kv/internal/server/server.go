@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -41,6 +42,10 @@ type Server struct {
 	logger *slog.Logger
 	// metrics is nil if the node measures nothing.
 	metrics http.Handler
+	// limiter is nil if the node sends no snapshots.
+	limiter Limiter
+	// current: the machine has caught up since the start.
+	current atomic.Bool
 }
 
 // New returns a server, which is an http.Handler.
@@ -112,7 +117,7 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 	case "/cluster/members/cancel":
 		return map[string]handler{http.MethodPost: s.cancelChange}, true
 	case "/node/snapshot-rate":
-		return map[string]handler{http.MethodGet: s.snapshotRate, http.MethodPost: s.setSnapshotRate}, true
+		return map[string]handler{http.MethodGet: s.snapshotRate, http.MethodPost: s.setSnapshotRate}, s.limiter != nil
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
 	case "/metrics":

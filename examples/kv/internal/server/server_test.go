@@ -511,6 +511,32 @@ func TestStatus(t *testing.T) {
 	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
 }
 
+// TestReadyWhenCaughtUp: a node is not ready before its machine has what was committed when
+// it started, or nearly so. That stands in the answer. A lag that comes later is no matter.
+func TestReadyWhenCaughtUp(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	says := func(code int, text string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if w.Code != code || !strings.Contains(w.Body.String(), text) {
+			t.Errorf("%d %s, want %d with %q", w.Code, w.Body, code, text)
+		}
+	}
+	f.err = &troupe.TooStaleError{Age: -1, LagEntries: 8960}
+	says(503, "8960 entries behind")
+	f.hang = func(err error) error { return fmt.Errorf("nothing was done: %w", err) }
+	says(503, "the leader 1 has not told yet")
+	f.hang, f.err = nil, nil
+	says(200, `"leader":1`)
+	if f.read[0] != troupe.Linearizable {
+		t.Errorf("it asked for %v", f.read)
+	}
+	f.err = &troupe.TooStaleError{Age: -1, LagEntries: 8960}
+	says(200, `"leader":1`)
+}
+
 // TestContradictionIsReported: an operator and a balancer see that the node
 // answers no reads.
 func TestContradictionIsReported(t *testing.T) {

@@ -7,11 +7,21 @@ import (
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 )
 
+// Limiter is the part of a node that limits what it sends of snapshots.
+type Limiter interface {
+	SnapshotRate() uint64
+	SetSnapshotRate(bytesPerSecond uint64)
+}
+
+// ShowSnapshotRate lets clients see and change what the node sends of snapshots. It is
+// called before the first request.
+func (s *Server) ShowSnapshotRate(node Limiter) { s.limiter = node }
+
 // rateBytesMax bounds the body of a rate, written generously.
 const rateBytesMax = 256
 
 func (s *Server) snapshotRate(w http.ResponseWriter, _ *http.Request) error {
-	s.answer(w, http.StatusOK, api.SnapshotRate{BytesPerSecond: new(s.raft.Node().SnapshotRate())})
+	s.answer(w, http.StatusOK, api.SnapshotRate{BytesPerSecond: new(s.limiter.SnapshotRate())})
 	return nil
 }
 
@@ -23,7 +33,7 @@ func (s *Server) setSnapshotRate(w http.ResponseWriter, r *http.Request) error {
 	if rate.BytesPerSecond == nil {
 		return &api.Error{Code: api.BadRequest, Message: "bytes_per_second is missing: 0 sets no limit"}
 	}
-	s.raft.Node().SetSnapshotRate(*rate.BytesPerSecond)
+	s.limiter.SetSnapshotRate(*rate.BytesPerSecond)
 	return s.snapshotRate(w, r)
 }
 
