@@ -123,7 +123,7 @@ func peer(p *troupe.PeerStatus) api.Peer {
 		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData, Unfit: unfit(p.Unfit), Oversized: uint64(p.Oversized),
 	}
 	peer.SnapshotBytesPerSecond, peer.LacksMachine = p.SnapshotBytesPerSecond, p.LacksMachine
-	if p.SnapshotLeft >= 0 {
+	if p.SnapshotBytesPerSecond > 0 && p.SnapshotLeft >= 0 {
 		peer.SnapshotLeft = new(p.SnapshotLeft.Seconds())
 	}
 	if p.LastContact >= 0 {
