@@ -155,6 +155,11 @@ type (
 	//   - Change: which one;
 	//   - Yielded: for another change.
 	ChangeCancelledError = core.ChangeCancelledError
+	// PurgeError: the log cannot be purged so far, and nothing happened.
+	//
+	//   - UpTo: what was asked for;
+	//   - Snapshot: what the newest snapshot of this node ends with.
+	PurgeError = core.PurgeError
 	// WrongNodeError: a store was opened for another node than its own.
 	//
 	//   - Store: which one;

@@ -79,6 +79,11 @@ type Status struct {
 	// Purged is the newest index that is no longer in the log, and SnapshotIndex
 	// the last that this node's newest snapshot contains.
 	Purged, SnapshotIndex Index
+	// FirstIndex is the first index that the log holds, or will hold if it is empty.
+	// LogBytes are the sizes of the entries that it holds, and HeldBytes of those that are
+	// kept for other nodes alone: see [Config.HoldBytesMax].
+	FirstIndex          Index
+	LogBytes, HeldBytes uint64
 
 	// Cluster is the id of the cluster, which prints as a hash; zero with RoleNone.
 	Cluster ClusterID
@@ -95,6 +100,9 @@ type Status struct {
 	// Change is the change of the members that is under way, a bootstrap's included.
 	// While there is one, WaitsFor on the leader names the members that keep it.
 	Change ChangeStatus
+	// Joining says, for people, what [Raft.Join] waits for on this node; "" while it does
+	// not run. It changes without a word of Watch.
+	Joining string
 	// Removed: this node was removed from the group. It campaigns no more, and keeps its
 	// data. It takes no writes, and answers no reads but those for which what it has is
 	// enough: [AtLeast] an index that it has applied, and [Stale] while it is as young.
@@ -260,6 +268,7 @@ func statusOf(s actors.Status) Status {
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
+		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,

@@ -28,7 +28,8 @@ type (
 	//   - Address: what the network dials to reach it;
 	//   - Priority: how much it is wanted as the leader, from [PriorityLast] to
 	//     [PriorityMax]. 0 is unset, and means [PriorityNormal];
-	//   - Tags: carried for the application. Nothing in this version reads them.
+	//   - Tags: carried for the application. Nothing in this version reads them;
+	//   - Standby: this learner may take the place of a voter that is lost.
 	Member = membership.Member
 	// Configuration is the membership of a cluster at one entry of its log. Its
 	// methods look members up: Member, Kind, IsVoter, Joint and others. It prints as

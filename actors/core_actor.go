@@ -57,6 +57,7 @@ type coreActor struct {
 	bootstraps []*bootstrapRequest
 	leadership leadershipRequests
 	changes    changeRequests
+	upkeep     maintenance
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -228,6 +229,7 @@ func (c *coreActor) step() bool {
 	c.publish()
 	c.leadership.tellEnded()
 	c.changes.tellEnded()
+	c.upkeep.tellEnded()
 	c.runLeading()
 	c.attend()
 	return false // whatever comes next wakes it
@@ -357,6 +359,8 @@ func (c *coreActor) handleRequest(item any) {
 		c.changeMembers(item)
 	case *endChangeWait:
 		c.endChangeWait(item)
+	case *purgeRequest:
+		c.purge(item)
 	default:
 		panic("an unknown item in the core's inbox")
 	}
@@ -508,6 +512,8 @@ func (c *coreActor) finish() {
 			item.done(cause)
 		case *changeRequest:
 			item.done(ChangeOutcome{}, cause)
+		case *purgeRequest:
+			item.done(0, cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -518,6 +524,7 @@ func (c *coreActor) finish() {
 	c.endBootstraps(cause)
 	c.leadership.finish(cause)
 	c.changes.finish(cause)
+	c.upkeep.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
 }

@@ -39,6 +39,8 @@ type Node struct {
 	// unreachable is why nodes cannot be reached now by a control connection. The
 	// network says so once, and a group may ask later (coreActor.dial).
 	unreachable sync.Map // membership.NodeID -> error
+	// reached is where peers were reached in this life, for groups that start later.
+	reached sync.Map // membership.NodeID -> *core.PeerAddress
 	// table routes messages; it is replaced as a whole.
 	table atomic.Pointer[groupTable]
 
@@ -274,6 +276,10 @@ func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
 	g.begin()
 	n.route(func(groups []*Group) []*Group { return append(groups, g) })
 	n.mu.Unlock()
+	n.reached.Range(func(_, ev any) bool {
+		g.core.put(ev.(*core.PeerAddress))
+		return true
+	})
 	return nil
 }
 
@@ -429,6 +435,15 @@ func (h handler) Connected(peer membership.Identity, class core.Class) {
 
 // Learned has it kept.
 func (h handler) Learned(p network.Peer) { h.n.keeper.Learned(p) }
+
+// Reached implements network.Reaching: it tells every group.
+func (h handler) Reached(peer membership.Identity, address string) {
+	ev := &core.PeerAddress{Peer: peer, Address: address}
+	h.n.reached.Store(peer.ID, ev)
+	for _, g := range h.n.table.Load().ordered {
+		g.core.put(ev)
+	}
+}
 
 // Outlived stops this node for good.
 func (h handler) Outlived(by membership.Identity) { h.n.keeper.Outlived(by) }

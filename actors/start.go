@@ -162,7 +162,7 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 	begun.read(observe.PartMachine)
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
-		LastTime: stored.LastTime, Terms: stored.Terms, Configurations: stored.Configurations,
+		LastTime: stored.LastTime, Terms: stored.Terms, Sizes: stored.Sizes, Configurations: stored.Configurations,
 		Snapshot: snapshot, Applied: applied, KnowsPeers: len(n.cfg.Store.Peers()) > 0,
 	}, nil
 }

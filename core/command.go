@@ -146,6 +146,15 @@ type ReceiveChunk struct{ Chunk *SnapshotChunk }
 // SnapshotInstalled ends it. No Apply is carried out in between.
 type InstallSnapshot struct{ Meta SnapshotMeta }
 
+// PurgeEnded answers a PurgeLog. First is the first index that the log holds then, or
+// would hold if it is empty; it is at most the one asked for where the log is held for
+// others. Err is nil or a *PurgeError.
+type PurgeEnded struct {
+	ID    uint64
+	First Index
+	Err   error
+}
+
 // ReadReady answers a ReadRequest: the read may be served from a state machine
 // that has applied Index.
 type ReadReady struct {
@@ -318,6 +327,14 @@ const (
 	// NoticeChangeGivenUp: the change of the members that Text tells was given up, at
 	// Index.
 	NoticeChangeGivenUp
+	// NoticeAddressesWritten: this node, which leads Term, has written into the
+	// configuration, at Index, where members are that have moved; Text names them.
+	NoticeAddressesWritten
+	// NoticeAutopilotActs: this node, which leads Term, changes the members by itself
+	// because of Peer; Text says what, and why. NoticeAutopilotRefuses: it does not,
+	// although something is the matter with Peer; Text says why not.
+	NoticeAutopilotActs
+	NoticeAutopilotRefuses
 	// NoticeRemoved: this node is no member of the group any more: the committed
 	// configuration of the entry Index of Term does not have it.
 	NoticeRemoved
@@ -341,6 +358,9 @@ const (
 	// NoticeLeadingOverdue: its context ended a while ago, and it has not returned; Text
 	// says more.
 	NoticeLeadingOverdue
+	// NoticeLogLetGo: the log is not kept for Peer any more, which has it up to Index or
+	// is being sent a snapshot of that: it will need a newer snapshot. Text says why.
+	NoticeLogLetGo
 
 	noticeKindsEnd
 )
@@ -372,6 +392,9 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeChangeStarted:        "change of the members started",
 	NoticeChangeEnded:          "change of the members ended",
 	NoticeChangeGivenUp:        "change of the members given up",
+	NoticeAddressesWritten:     "addresses written",
+	NoticeAutopilotActs:        "the autopilot acts",
+	NoticeAutopilotRefuses:     "the autopilot refuses",
 	NoticeRemoved:              "this node was removed",
 	NoticeLeftBehind:           "recovered without this node",
 	NoticeEntryTooLarge:        "an entry too large to send",
@@ -380,6 +403,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeLeadingStarted:       "OnLeading started",
 	NoticeLeadingEnded:         "OnLeading ended",
 	NoticeLeadingOverdue:       "OnLeading does not return",
+	NoticeLogLetGo:             "the log is not kept any more",
 }
 
 // String returns a few words: "election started", "elected" and so on.
@@ -422,6 +446,7 @@ func (*BuildSnapshot) isCommand()        {}
 func (*SendSnapshot) isCommand()         {}
 func (*ReceiveChunk) isCommand()         {}
 func (*InstallSnapshot) isCommand()      {}
+func (*PurgeEnded) isCommand()           {}
 func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
 func (*ElectEnded) isCommand()           {}

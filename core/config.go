@@ -32,8 +32,20 @@ type Settings struct {
 	// was applied since the last. 0 turns that rule off.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
-	// KeepEntries is how many entries stay in the log below a snapshot.
+	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
+	// entries, stay in the log below a snapshot, whichever is less. KeepBytes 0 turns
+	// that rule off.
 	KeepEntries uint64
+	KeepBytes   uint64
+	// HoldBytesMax bounds what is kept beyond that, in bytes, for those who need it: the
+	// receivers of snapshots, followers that catch up, readers of the log. 0 keeps
+	// nothing for them. HoldTimeMax is for how long it is kept for one that makes no
+	// progress; not negative.
+	HoldBytesMax uint64
+	HoldTimeMax  time.Duration
+
+	// Autopilot says what a leader does about the members by itself.
+	Autopilot Autopilot
 }
 
 const (
@@ -59,8 +71,10 @@ func (s *Settings) Check() (field, rule string) {
 		return "ClockDriftMax", fmt.Sprintf("%v is not from 0 to less than 1", s.ClockDriftMax)
 	case s.UncommittedBytesMax <= 0:
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
+	case s.HoldTimeMax < 0:
+		return "HoldTimeMax", fmt.Sprintf("%v is negative", s.HoldTimeMax)
 	}
-	return "", ""
+	return s.Autopilot.check(s.ElectionTimeout)
 }
 
 // Config is what an engine is told once.
@@ -123,6 +137,9 @@ type State struct {
 	// Terms are the first LogIDs of the runs of equal term among the entries
 	// that the log holds.
 	Terms []LogID
+	// Sizes are those of the entries that the log holds. A store that does not know
+	// them leaves it zero: the rules in bytes begin at 0 then.
+	Sizes LogSizes
 	// Configurations are those among the entries that the log holds.
 	Configurations []ConfigurationAt
 	// Snapshot is the newest good snapshot, zero if there is none.

@@ -180,20 +180,21 @@
 // # Rule 25: A transfer resumes only on the same snapshot
 //
 // The same snapshot is one with equal LogID, size and checksum. While a snapshot is on its way, the
-// log after it is kept for its receiver, up to a number of entries. A transfer that breaks goes on
-// with the snapshot that it had, also if a newer one was made meanwhile, as long as the log goes on
-// from it. What has arrived is kept over a restart, for a time.
+// log after it is kept for its receiver, up to a number of bytes, and for a time since the last
+// progress. So is what a follower lacks that catches up. A transfer that breaks goes on with the
+// snapshot that it had, also if a newer one was made meanwhile, as long as the log goes on from it.
+// What has arrived is kept over a restart, for a time.
 //
-//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go,
+//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go,
 //     storage/files/partial.go
-//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp,
+//   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
+//     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
 //     actors/snapshots.TestNewerSnapshotRestartsNothing
 //   - Scripts: slow_follower_after_compaction
 //   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
-//     without comparing"
+//     without comparing", "the retained log dropped under a transfer"
 //   - Checkers: rulePurge
-//   - Not yet: bounds in bytes and in time since the last progress
 //
 // # Rule 26: No read before the leader has committed in its own term
 //

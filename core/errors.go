@@ -100,6 +100,15 @@ func (e *FatalError) Error() string { return fmt.Sprintf("troupe: the group has 
 // Unwrap returns the cause.
 func (e *FatalError) Unwrap() error { return e.Cause }
 
+// PurgeError: the log cannot be purged up to UpTo, since the newest snapshot contains
+// the entries up to Snapshot only. Nothing happened.
+type PurgeError struct{ UpTo, Snapshot Index }
+
+// Error implements error.
+func (e *PurgeError) Error() string {
+	return fmt.Sprintf("troupe: the log cannot be purged up to %d: the newest snapshot ends at %d", e.UpTo, e.Snapshot)
+}
+
 // TooLargeError: a command is over a limit, and nothing happened. Sizes are
 // in bytes.
 type TooLargeError struct {

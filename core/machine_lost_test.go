@@ -178,7 +178,7 @@ func TestLeaderGivesAMachine(t *testing.T) {
 // TestBrokenTransferGoesOn: rule 25: a newer snapshot does not begin a transfer anew that
 // broke, as long as the log goes on from the old one.
 func TestBrokenTransferGoesOn(t *testing.T) {
-	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries = 4, 3 }}).lead()
+	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries, c.HoldBytesMax = 4, 6, 0 }}).lead()
 	grow := func() {
 		t.Helper()
 		for !r.e.snapshots.building {

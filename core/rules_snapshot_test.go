@@ -73,7 +73,10 @@ func TestInstall(t *testing.T) {
 // TestSnapshotPolicyAndPurge: rule 25: what follows a snapshot on its way is kept for
 // its receiver, within a bound.
 func TestSnapshotPolicyAndPurge(t *testing.T) {
-	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries = 4, 1 }}).lead()
+	entry := Entry{Data: []byte("x")}
+	r := newRig(t, rigOptions{configure: func(c *Config) {
+		c.SnapshotEntries, c.KeepEntries, c.HoldBytesMax = 4, 1, uint64(5*entry.Size())
+	}}).lead()
 	grow := func(n int) {
 		for range n {
 			r.propose("x")
@@ -108,7 +111,7 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 		t.Errorf("purged %d: node 3 needs what follows 4", got)
 	}
 	grow(4)
-	build() // at 12: 11-4 is more than the bound of 5
+	build() // at 12: 11-4 is more than the bound of 5 entries
 	if got := r.e.log.purged.Index; got != 11 {
 		t.Errorf("purged %d: the receiver is given up", got)
 	}
@@ -215,8 +218,8 @@ func TestFailedBuildByBytes(t *testing.T) {
 	}
 	r.expect(r.fire(TimerSnapshot), "build snapshot")
 	r.step(&SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{2, r.e.applied}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}})
-	if r.e.snapshots.logBytes != 0 {
-		t.Errorf("%d bytes count for the next one", r.e.snapshots.logBytes)
+	if n := r.e.Progress().GrowthBytes; n != 0 {
+		t.Errorf("%d bytes count for the next one", n)
 	}
 }
 

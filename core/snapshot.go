@@ -19,12 +19,10 @@ type snapshots struct {
 	// behind it and catch up from the log.
 	replayTo Index
 
-	// building: a build is under way. triedAt is what was applied when the last
-	// one began, and triedBytes what was appended since the newest snapshot: one that
-	// failed is repeated at the next threshold, or when again is due.
-	building   bool
-	triedAt    Index
-	triedBytes uint64
+	// building: a build is under way. triedAt is what was applied when the last one
+	// began: one that failed is repeated at the next threshold, or when again is due.
+	building bool
+	triedAt  Index
 	// failures are the builds that have failed since one succeeded.
 	failures int
 	again    deadline
@@ -33,8 +31,6 @@ type snapshots struct {
 	installing *SnapshotMeta
 	resetIOID  IOID
 
-	// logBytes is what was appended since the newest snapshot.
-	logBytes uint64
 	// allBytes is what was appended since the engine's start.
 	allBytes uint64
 }
@@ -49,6 +45,17 @@ func (s *snapshots) start(state *State, volatile bool) {
 		s.replayTo = s.newest.Index
 	}
 	s.lacks, _ = state.checkMachine()
+}
+
+// sizes returns those of the entries that the log holds. Of a store that does not tell
+// them nothing is known but of what is appended from now on.
+func (s *State) sizes() LogSizes {
+	if s.Sizes.Last() != s.Last.Index {
+		return LogSizes{after: sizeMark{last: s.Last.Index}}
+	}
+	sizes := s.Sizes.Clone()
+	sizes.Purge(s.Purged.Index)
+	return sizes
 }
 
 // check finds contradictions between what the hard state, the log, the snapshots
@@ -128,6 +135,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	e.writes.clip(min(e.commit, m.Index))
 	e.log.reset(m.LogID)
 	e.times.took(m.Time, e.now)
+	e.sizes.Reset(m.Index)
 	w := e.newWrite()
 	w.Reset = m.LogID
 	w.Then = then
@@ -135,7 +143,6 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s.newest, s.usable, s.lacks = m, true, false
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
-	s.logBytes, s.triedBytes = 0, 0
 	e.buildNoMore()
 	e.configs.at = append(e.configs.at[:0], m.Configuration)
 	e.configurationChanged()
@@ -164,13 +171,6 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	}
 }
 
-// appended counts what the log grew by.
-func (s *snapshots) appended(entries []Entry) {
-	n := uint64(SizeOf(entries))
-	s.logBytes += n
-	s.allBytes += n
-}
-
 func (e *Engine) onApplied(ev *Applied) {
 	if ev.LogID.Index > e.applied {
 		e.health.machineSince = e.now
@@ -190,14 +190,14 @@ func (e *Engine) buildWhenDue() {
 	entries := uint64(e.applied - since)
 	if byCount := e.cfg.SnapshotEntries; byCount > 0 && entries >= byCount {
 		e.build()
-	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && s.logBytes-s.triedBytes >= byBytes {
+	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && e.sizes.Between(since, e.applied) >= byBytes {
 		e.build()
 	}
 }
 
 func (e *Engine) build() {
 	s := &e.snapshots
-	s.building, s.triedAt, s.triedBytes = true, e.applied, s.logBytes
+	s.building, s.triedAt = true, e.applied
 	e.out.add(&BuildSnapshot{})
 }
 
@@ -240,7 +240,6 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 		e.buildWhenDue()
 		return
 	}
-	s.logBytes, s.triedBytes = s.logBytes-s.triedBytes, 0
 	e.buildNoMore()
 	if ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
 		s.newest, s.usable = ev.Meta, true
@@ -249,28 +248,6 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 	}
 	// What was applied meanwhile may be enough for the next one.
 	e.buildWhenDue()
-}
-
-// purge removes what lies far enough below the newest snapshot. Rule 25: the
-// entries behind a snapshot that is on its way are kept for its receiver, up to
-// as many as lie between two snapshots.
-func (e *Engine) purge() {
-	s := &e.snapshots
-	upTo := s.newest.Index - min(s.newest.Index, Index(e.cfg.KeepEntries))
-	for _, p := range e.leaderState.peers {
-		if p.snapshot && p.pinned < upTo && upTo-p.pinned <= Index(e.cfg.SnapshotEntries+e.cfg.KeepEntries) {
-			upTo = p.pinned
-		}
-	}
-	if upTo <= e.log.purged.Index {
-		return
-	}
-	term, _ := e.log.term(upTo)
-	id := LogID{term, upTo}
-	e.log.purge(id)
-	w := e.newWrite()
-	w.Purge = id
-	e.submit(w)
 }
 
 // onSnapshotNeeded sends a peer the newest snapshot, one at a time.
@@ -295,7 +272,7 @@ func (e *Engine) sendSnapshot(p *peer, least Index) bool {
 		}
 		return false
 	}
-	p.snapshot, p.pinned = true, s.newest.Index
+	p.snapshot, p.pinned, p.movedOn = true, s.newest.Index, e.now
 	resume := e.resumable(p, least)
 	if resume.Index > 0 {
 		p.pinned = resume.Index
@@ -329,7 +306,10 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 	if p := e.leaderState.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
 		p.acceptedAt = e.now
-		if !ev.OK && ev.Reason == "" {
+		switch {
+		case ev.OK:
+			p.movedOn = e.now
+		case ev.Reason == "":
 			p.partial = ev.LogID
 		}
 	}

@@ -153,6 +153,8 @@ func (n *worldNode) state() State {
 		s.Applied = n.applied
 	}
 	s.Terms = RunsOf(l.purged, l.entries)
+	s.Sizes.Reset(l.purged.Index)
+	s.Sizes.Append(l.entries)
 	for i := range l.entries {
 		if l.entries[i].Kind == EntryConfiguration {
 			c, err := membership.Decode(l.entries[i].Data)

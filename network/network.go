@@ -169,6 +169,15 @@ type Handler interface {
 	Outlived(by membership.Identity)
 }
 
+// Reaching is a Handler that wants to know where peers are reached: what a peer merely
+// says of itself may be an address at which nobody reaches it. A network need not tell it.
+type Reaching interface {
+	// Reached says that this node has made a connection to the address that is learned of
+	// the peer, on which that has proved itself; or, with an empty address, that another
+	// address is learned now, at which it was not reached yet. It is told as Learned is.
+	Reached(peer membership.Identity, address string)
+}
+
 // Errors of a handshake. Both sides report them by name.
 var (
 	// ErrVersion: the peer speaks another version of the protocol.

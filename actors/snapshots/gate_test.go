@@ -103,9 +103,13 @@ func (r *sendingRig) group(t *testing.T, id membership.GroupID, store storage.Sn
 		ID:   id, Store: store, Network: r, Context: t.Context(), Gate: r.gate, ChunkBytes: 100, Takes: func(core.NodeID, core.Class) int { return 0 }, ElectionTimeout: timeout,
 		Header:  func(to core.Identity) core.Header { return core.Header{Group: id, To: to} },
 		Cluster: func() core.ClusterID { return core.ClusterID{7} },
-		Core:    func(ev core.Event) { r.ended = append(r.ended, ev.(*core.SnapshotSent)) },
-		Tell:    func(n *core.Notice) { r.told = append(r.told, n.Text) },
-		Spawn:   (*stage.Shell).Start,
+		Core: func(ev core.Event) {
+			if sent, ended := ev.(*core.SnapshotSent); ended {
+				r.ended = append(r.ended, sent)
+			}
+		},
+		Tell:  func(n *core.Notice) { r.told = append(r.told, n.Text) },
+		Spawn: (*stage.Shell).Start,
 	})
 }
 

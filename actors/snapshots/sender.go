@@ -26,7 +26,8 @@ import (
 //
 //	OWNS      the reader of the snapshot
 //	RECEIVES  the receiver's answers, straight from the network; its turn
-//	SENDS     pieces to the receiver; to the core how the transfer ended
+//	SENDS     pieces to the receiver; to the core that the receiver has more, and
+//	          how the transfer ended
 //	WAITS ON  the snapshot store
 //	BOUND     a window of bytes; one transfer to a node has its turn at a time
 //	DIES WITH its transfer, the stream, the group
@@ -174,6 +175,9 @@ func (s *sender) watch() {
 		s.sent, s.quiet = left, 0
 	}
 	if s.acked != s.seen || s.held {
+		if s.acked != s.seen {
+			s.group.Core(&core.SnapshotProgress{Peer: s.peer, Stream: s.cmd.Stream})
+		}
 		s.seen, s.stands, s.quiet = s.acked, 0, 0
 	}
 	if s.quiet >= senderQuietMax || s.stands >= senderStillMax {

@@ -643,6 +643,18 @@ var mutants = []mutant{
 		"./actors TestNowIsReadAfterTheInbox",
 	},
 	{
+		"purge beyond the snapshot", "Raft 7", "core/purge.go",
+		"return min(newest, max(upTo, e.purging.byHand))",
+		"return max(upTo, newest+1)",
+		bySeeds,
+	},
+	{
+		"the retained log dropped under a transfer", "rule 25", "core/purge.go",
+		"upTo := min(policy, e.lowestHold(policy))",
+		"upTo := max(policy, e.lowestHold(policy))",
+		"./core TestRetainedLogWhileATransferMoves",
+	},
+	{
 		"a transfer resumed on another content", "rule 25", "actors/snapshots/receiver.go",
 		"return a.LogID == b.LogID && a.SizeBytes == b.SizeBytes && a.Checksum == b.Checksum",
 		"return a.LogID == b.LogID",

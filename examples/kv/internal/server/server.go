@@ -26,6 +26,8 @@ type Raft interface {
 	Elect(ctx context.Context) error
 	ChangeMembers(ctx context.Context, changes []troupe.Change, options ...troupe.ChangeOption) (troupe.Configuration, error)
 	CancelChange(ctx context.Context) error
+	Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error)
+	Admit(ctx context.Context, request troupe.JoinRequest, options ...troupe.ChangeOption) (troupe.Configuration, error)
 	Status() troupe.Status
 	Err() error
 }
@@ -112,8 +114,12 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.transfer}, true
 	case "/cluster/elect":
 		return map[string]handler{http.MethodPost: s.elect}, true
+	case "/cluster/purge":
+		return map[string]handler{http.MethodPost: s.purge}, true
 	case "/cluster/members":
 		return map[string]handler{http.MethodGet: s.members, http.MethodPost: s.changeMembers}, true
+	case "/cluster/join":
+		return map[string]handler{http.MethodPost: s.join}, true
 	case "/cluster/members/cancel":
 		return map[string]handler{http.MethodPost: s.cancelChange}, true
 	case "/node/snapshot-rate":
