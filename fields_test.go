@@ -78,9 +78,10 @@ func TestStatusTellsAll(t *testing.T) {
 		"Configuration": s.Configuration.Configuration, "ConfigurationAt": s.Configuration.LogID, "Peers": got.Peers, "Lease": s.LeaseLeft,
 		"Priority":   uint32(0), // of no member
 		"FirstIndex": s.Purged + 1,
-		"Priority":   uint32(0), // of no member
-		"Joining":    "",        // the handle adds it
+		"Joining":    "", // the handle adds it
+		"Receiving":  got.Receiving,
 	}, reflect.ValueOf(s))
+	told(t, reflect.ValueOf(got.Receiving), map[string]any{"From": s.Receiving.Peer}, reflect.ValueOf(s.Receiving))
 	if len(got.Peers) != len(s.Peers) {
 		t.Fatalf("%d peers, want %d", len(got.Peers), len(s.Peers))
 	}

@@ -42,7 +42,7 @@ func openDirectory(t *testing.T, dir string, node troupe.NodeID) *directory {
 
 func (d *directory) close() {
 	d.Helper()
-	if err := d.log.Close(); err != nil {
+	if err := errors.Join(d.log.Close(), d.snapshots.Close()); err != nil {
 		d.Error(err)
 	}
 }

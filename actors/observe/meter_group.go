@@ -59,6 +59,7 @@ const (
 	snapshotSent
 	snapshotReceived
 	snapshotInstalled
+	snapshotExported
 	snapshotOperations
 )
 

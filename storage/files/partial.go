@@ -60,7 +60,7 @@ type partial struct {
 
 // Resume implements storage.Resuming. It reads what is there of the snapshot.
 func (s *Store) Resume(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, uint64, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return nil, 0, err
 	}
 	if meta.Index == 0 || meta.SizeBytes > 1<<62 {
@@ -158,7 +158,7 @@ func (p *partial) open() error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	p.file, p.marks = file, marks
+	p.file, p.marks, p.sync = file, marks, file.Sync
 	return nil
 }
 

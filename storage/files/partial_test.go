@@ -40,7 +40,17 @@ func open(t *testing.T, dir string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// reopen opens it again, as the next process does.
+func reopen(t *testing.T, s *Store) *Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, s.dir)
 }
 
 // pieces writes a content from an offset on, as it arrives.
@@ -94,7 +104,7 @@ func TestResume(t *testing.T) {
 			} else if err := w.Suspend(); err != nil {
 				t.Fatal(err)
 			}
-			s = open(t, dir)
+			s = reopen(t, s)
 			w, have = resume(t, s, meta)
 			if int(have) < test.least || int(have) > 2*syncBytes+500 {
 				t.Fatalf("it goes on at %d", have)
@@ -186,7 +196,7 @@ func TestResumeCompares(t *testing.T) {
 			if test.damage != nil {
 				test.damage(t, dir)
 			}
-			s = open(t, dir)
+			s = reopen(t, s)
 			w, have := resume(t, s, test.meta)
 			if !test.want(have) {
 				t.Errorf("it goes on at %d", have)
@@ -273,7 +283,7 @@ func TestPartIsKeptForATime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s = open(t, dir)
+	s = reopen(t, s)
 	if count() != 0 {
 		t.Errorf("%d files are kept for ever", count())
 	}

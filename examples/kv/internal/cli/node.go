@@ -231,15 +231,16 @@ func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, tr
 		n.closers = append(n.closers, log)
 		return log, memory.NewSnapshots(), nil
 	}
-	log, err := badger.Open(filepath.Join(s.data, "raft"), badger.Options{Node: troupe.NodeID(s.id), Logger: logger})
+	log, err := badger.Open(filepath.Join(s.data, raftDir), badger.Options{Node: troupe.NodeID(s.id), Logger: logger})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--data: %w", err)
 	}
 	n.closers = append(n.closers, log)
-	snapshots, err := files.Open(filepath.Join(s.data, "snapshots"), logger)
+	snapshots, err := files.Open(filepath.Join(s.data, snapshotsDir), logger)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--data: %w", err)
 	}
+	n.closers = append(n.closers, snapshots)
 	return log, snapshots, nil
 }
 
@@ -247,7 +248,7 @@ func openMachine(s *settings, logger *slog.Logger) (machine.Machine, error) {
 	if s.store == storeMemory {
 		return machine.NewMemory(), nil
 	}
-	return machine.OpenBadger(filepath.Join(s.data, "machine"), logger)
+	return machine.OpenBadger(filepath.Join(s.data, machineDir), logger)
 }
 
 // close stops the group in order, a leader after it has handed over, then closes
