@@ -6,6 +6,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/replica"
 )
 
 const mib = 1 << 20
@@ -17,7 +18,7 @@ const Never = ^uint64(0)
 // for its default, so that Config{StateMachine: m} is enough; a group's members
 // need not have the same settings, time-outs included.
 type Config struct {
-	// Group is the group's id, the same on all of its members. Default 1.
+	// Group is the group's id, the same on all of its members. At most 2^63-1. Default 1.
 	Group GroupID
 	// StateMachine is what the group replicates. Required. It belongs to the
 	// group until that has stopped.
@@ -174,8 +175,11 @@ func orDefault[T comparable](field *T, value T) {
 // first field that is wrong and the rule that it breaks.
 func (c Config) Validate() error {
 	c = c.WithDefaults()
-	if c.StateMachine == nil {
+	switch {
+	case c.StateMachine == nil:
 		return invalid("StateMachine", "is missing")
+	case !replica.Valid(c.Group):
+		return invalid("Group", "%d is above 2^63-1", c.Group)
 	}
 	told := c.forActors()
 	if field, rule := told.Check(); field != "" {

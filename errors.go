@@ -31,6 +31,9 @@ var (
 	// ErrRemoved: this node was removed from the group. Nothing happened, and its data is
 	// as it was.
 	ErrRemoved = core.ErrRemoved
+	// ErrNotRemoved: the data of a group was to be deleted ([Node.Remove]), and this node
+	// is a member of the group, or its removal is not known to be committed.
+	ErrNotRemoved = core.ErrNotRemoved
 	// ErrNoChange: no change of the members is under way that could be given up.
 	ErrNoChange = core.ErrNoChange
 	// ErrNotNow: the state machine gives no view at the moment, so that no snapshot was

@@ -240,3 +240,22 @@ func checkRecovered(t *testing.T, group troupe.GroupID, raft *troupe.Raft) {
 		t.Errorf("group %d: %v", group, err)
 	}
 }
+
+// TestRecoverOneGroup: the other groups of the store stay what they are.
+func TestRecoverOneGroup(t *testing.T) {
+	dir := t.TempDir()
+	d := openDirectory(t, dir, 1)
+	d.write()
+	groups, err := troupe.Recover(t.Context(), troupe.RecoverConfig{Log: d.log, Snapshots: d.snapshots, Groups: []troupe.GroupID{2}, Force: true})
+	if err != nil || len(groups) != 1 || groups[0].Group != 2 || !groups[0].Done || groups[0].MayAppear() != 3 {
+		t.Fatalf("%+v, %v", groups, err)
+	}
+	d.close()
+	startCrashed(t, dir, func(group troupe.GroupID, raft *troupe.Raft) {
+		if group == 2 {
+			checkRecovered(t, group, raft)
+		} else if s := raft.Status(); s.Cluster != (troupe.ClusterID{1}) || len(s.Configuration.Voters) != 3 {
+			t.Errorf("group 1 is %+v", s)
+		}
+	})
+}

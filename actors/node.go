@@ -18,6 +18,7 @@ import (
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/internal/claim"
+	"github.com/trouperaft/troupe/internal/replica"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
@@ -43,6 +44,12 @@ type Node struct {
 	reached sync.Map // membership.NodeID -> *core.PeerAddress
 	// table routes messages; it is replaced as a whole.
 	table atomic.Pointer[groupTable]
+
+	// replicas say under which keys the stores have the groups: store and snapshots are
+	// those of cfg by groups, and cfg's own have the keys.
+	replicas  replica.Replicas
+	store     storage.LogStore
+	snapshots storage.SnapshotStore
 
 	keeper   *disk.Keeper
 	promises *disk.Promises
@@ -158,8 +165,9 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	n.gate = snapshots.NewGate(n.env, snapshots.Limits{
 		SendsMax: cfg.SnapshotSendsMax, ReceivesMax: cfg.SnapshotReceivesMax, BytesPerSecond: cfg.SnapshotBytesPerSecond,
 	})
+	n.store, n.snapshots = n.replicas.Log(cfg.Store), n.replicas.Snapshots(cfg.Snapshots)
 	n.log = disk.NewLogActor(disk.LogNeeds{
-		Env: n.env, Watch: observed.Watch(), Store: cfg.Store, Network: cfg.Network,
+		Env: n.env, Watch: observed.Watch(), Store: n.store, Network: cfg.Network,
 		Exclusive: n.promises.Exclusive, StoreFailed: n.storeFailed, Ended: n.logEnded,
 	})
 	n.keeper = disk.NewKeeper(disk.KeeperNeeds{
@@ -417,7 +425,7 @@ func (h handler) Receive(from membership.Identity, m core.Message) {
 	observe.TakenIn{Message: m}.Tell(h.n.observed.Watch())
 	head := m.Head()
 	g := h.n.table.Load().byID[head.Group]
-	if g == nil || head.From != from {
+	if g == nil || !head.From.SameStore(from) {
 		return
 	}
 	if pin := g.cfg.Cluster; !pin.IsZero() && !head.Cluster.IsZero() && head.Cluster != pin {

@@ -64,7 +64,8 @@ type Network interface {
 	// Send hands a message over for its class (m.Class) to node m.Head().To.ID
 	// and never blocks. False means that it was dropped: the window of the
 	// connection is full, or there is none. The message is immutable from then on.
-	// A request travels on a connection that this node made to the address of
+	// The header's From is of the store of Start (membership.Identity.SameStore), and a
+	// group may have another one than others. A request travels on a connection that this node made to the address of
 	// SetAddress or one that was learned; a response goes back on the newest
 	// connection by which requests of its class come in from that identity and
 	// which has proved the message's group, else any group, else on the newest.
@@ -140,8 +141,8 @@ type Logging interface {
 // Handler is what a network calls: the node. It never blocks.
 type Handler interface {
 	// Receive takes a message that came from a peer. The peer is the one that
-	// the handshake named; the network has checked that the header's From is it
-	// and that To.ID is this node. That the peer is who it says is proved only
+	// the handshake named; the network has checked that the header's From is of its
+	// store (membership.Identity.SameStore), and that To.ID is this node. That the peer is who it says is proved only
 	// where the header has a cluster and does not say Introduces
 	// (Network.SetCluster).
 	Receive(from membership.Identity, m core.Message)

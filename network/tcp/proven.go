@@ -200,7 +200,7 @@ func (n *Network) dropOlderLives(c *connection) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	for key, all := range n.accepted {
-		if key.peer != c.peer.Identity {
+		if key.peer != c.peer.Store() {
 			continue
 		}
 		for _, o := range all {
@@ -221,7 +221,7 @@ func (c *connection) olderThan(o *connection) bool {
 	return c.peer.Identity == o.peer.Identity && c.peer.StartCounter < o.peer.StartCounter
 }
 
-func (c *connection) key() acceptedKey { return acceptedKey{c.peer.Identity, c.class} }
+func (c *connection) key() acceptedKey { return acceptedKey{c.peer.Store(), c.class} }
 
 // answering is the connection by which a response to a peer goes: the newest
 // that has proved the group, else any group, else the newest (rule 30). The lock
