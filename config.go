@@ -106,8 +106,8 @@ type Config struct {
 	// Defaults 1 GiB, and sixty ElectionTimeout.
 	HoldBytesMax uint64
 	HoldTimeMax  time.Duration
-	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
-	// 1 MiB.
+	// SnapshotChunkBytes is how much of a snapshot one message carries, at most. Default
+	// 512 KiB.
 	SnapshotChunkBytes int
 
 	// Autopilot says what this node does about the members by itself while it leads.
@@ -155,7 +155,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.KeepBytes, 64*mib)
 	orDefault(&c.HoldBytesMax, 1024*mib)
 	orDefault(&c.HoldTimeMax, 60*c.ElectionTimeout)
-	orDefault(&c.SnapshotChunkBytes, mib)
+	orDefault(&c.SnapshotChunkBytes, mib/2)
 	if a := &c.Autopilot; a.On {
 		orDefault(&a.VotersMin, 3)
 		orDefault(&a.DeadAfter, max(10*time.Minute, 2*c.ElectionTimeout))

@@ -90,6 +90,10 @@ const (
 	// EventSnapshotInstalled: this node's state machine was replaced by the snapshot
 	// up to Index.
 	EventSnapshotInstalled = core.NoticeSnapshotInstalled
+	// EventSnapshotProgress: another quarter of the snapshot up to Index is there, which is
+	// sent to Peer or received from it. Text has the bytes, the rate and an estimate. It is
+	// told of transfers that last longer than an election time-out.
+	EventSnapshotProgress = core.NoticeSnapshotProgress
 	// EventSnapshotFailed: a snapshot could not be made, or its transfer to Peer has
 	// ended early and will be tried again; Text says why where it is known. Of transfers
 	// that Peer cannot store, or that cannot be read here, the first is told: they are

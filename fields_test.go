@@ -79,7 +79,9 @@ func TestStatusTellsAll(t *testing.T) {
 		"Priority":   uint32(0), // of no member
 		"FirstIndex": s.Purged + 1,
 		"Joining":    "", // the handle adds it
+		"Receiving":  got.Receiving,
 	}, reflect.ValueOf(s))
+	told(t, reflect.ValueOf(got.Receiving), map[string]any{"From": s.Receiving.Peer}, reflect.ValueOf(s.Receiving))
 	if len(got.Peers) != len(s.Peers) {
 		t.Fatalf("%d peers, want %d", len(got.Peers), len(s.Peers))
 	}

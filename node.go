@@ -35,6 +35,15 @@ type NodeConfig struct {
 	InflightProposalsMax int
 	InflightBytesMax     int
 
+	// SnapshotSendsMax is how many snapshots this node sends at a time, of all groups
+	// together and each to another node, and SnapshotReceivesMax how many it receives;
+	// the others wait for their turn. One takes 8 MiB of memory at most. Defaults 4 and 4.
+	SnapshotSendsMax    int
+	SnapshotReceivesMax int
+	// SnapshotBytesPerSecond bounds what this node sends of all snapshots together.
+	// Node.SetSnapshotRate changes it while the node runs. Default 0: no limit.
+	SnapshotBytesPerSecond uint64
+
 	// Tracing says where spans go and which writes are traced; package tracing
 	// says more. Default: nothing is traced.
 	Tracing tracing.Config
@@ -61,6 +70,8 @@ type NodeConfig struct {
 func (c NodeConfig) WithDefaults() NodeConfig {
 	orDefault(&c.InflightProposalsMax, 65_536)
 	orDefault(&c.InflightBytesMax, 256*mib)
+	orDefault(&c.SnapshotSendsMax, 4)
+	orDefault(&c.SnapshotReceivesMax, 4)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -86,6 +97,10 @@ func (c NodeConfig) Validate() error {
 		field, rule = "InflightProposalsMax", fmt.Sprintf("%d is not positive", c.InflightProposalsMax)
 	case c.InflightBytesMax < 0:
 		field, rule = "InflightBytesMax", fmt.Sprintf("%d is not positive", c.InflightBytesMax)
+	case c.SnapshotSendsMax < 0:
+		field, rule = "SnapshotSendsMax", fmt.Sprintf("%d is not positive", c.SnapshotSendsMax)
+	case c.SnapshotReceivesMax < 0:
+		field, rule = "SnapshotReceivesMax", fmt.Sprintf("%d is not positive", c.SnapshotReceivesMax)
 	default:
 		if owner := c.Log.Header().Node; owner != c.ID {
 			return &storage.WrongNodeError{Store: "NodeConfig.Log", Node: c.ID, Owner: owner}
@@ -118,9 +133,10 @@ func NewNode(config NodeConfig) (*Node, error) {
 	}
 	config = config.WithDefaults()
 	started, err := actors.NewNode(actors.NodeConfig{
-		ID:                   config.ID,
-		Store:                config.Log,
-		Snapshots:            config.Snapshots,
+		ID:               config.ID,
+		Store:            config.Log,
+		Snapshots:        config.Snapshots,
+		SnapshotSendsMax: config.SnapshotSendsMax, SnapshotReceivesMax: config.SnapshotReceivesMax, SnapshotBytesPerSecond: config.SnapshotBytesPerSecond,
 		Network:              config.Network,
 		Logger:               config.Logger,
 		InflightProposalsMax: config.InflightProposalsMax,
@@ -135,6 +151,14 @@ func NewNode(config NodeConfig) (*Node, error) {
 	}
 	return &Node{actors: started, config: config, groups: make(map[GroupID]*Raft), stopped: make(chan struct{})}, nil
 }
+
+// SetSnapshotRate changes, from now on and until the node ends, how many bytes a second
+// it sends of the snapshots of all groups together; 0 sets no limit. It overrides
+// NodeConfig.SnapshotBytesPerSecond.
+func (n *Node) SetSnapshotRate(bytesPerSecond uint64) { n.actors.SetSnapshotRate(bytesPerSecond) }
+
+// SnapshotRate returns that limit, 0 if there is none.
+func (n *Node) SnapshotRate() uint64 { return n.actors.SnapshotRate() }
 
 // Start starts one group with its data from the store, the snapshots and the state
 // machine. A group without data waits for a bootstrap, or for a leader that brings it

@@ -38,6 +38,10 @@ type Status struct {
 	// Unfit is why this node is not to be handed the leadership. It is what the leader
 	// is told.
 	Unfit Unfit
+	// LacksMachine: this node's log is whole, and its state machine lacks what the log has
+	// purged, because a snapshot or the machine's data was lost. It waits for a snapshot of
+	// the leader's; until then nothing is applied here.
+	LacksMachine bool
 	// Leaving says, for people, why this node, as the leader, leaves office as soon as
 	// another voter can lead: its disk or its state machine hangs. "" if it stays.
 	Leaving string
@@ -119,6 +123,10 @@ type Status struct {
 	// Peers are the other members, on the leader, in the order of their ids.
 	Peers []PeerStatus
 
+	// Receiving is how far the snapshot has come that this node receives; its TotalBytes
+	// are 0 if it receives none.
+	Receiving SnapshotProgress
+
 	// Err is why the group has failed on this node, nil if it has not.
 	Err error
 	// Stopped: the group no longer runs on this node.
@@ -153,6 +161,8 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why the member is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// LacksMachine: the member's log is whole, and its state machine waits for a snapshot.
+	LacksMachine bool
 	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
 	// to it, because a limit of this node's network or of its own was lowered. It gets a
 	// snapshot in its place, as soon as the entry is committed and applied here.
@@ -167,6 +177,21 @@ type PeerStatus struct {
 	// waits, or if there is none.
 	Snapshot                          bool
 	SnapshotBytes, SnapshotTotalBytes uint64
+	// SnapshotBytesPerSecond is how fast it has gone of late. SnapshotLeft is how long the
+	// rest takes if it goes on so, -1 if nothing moves.
+	SnapshotBytesPerSecond uint64
+	SnapshotLeft           time.Duration
+}
+
+// SnapshotProgress is how far the snapshot has come that a node receives.
+type SnapshotProgress struct {
+	// Snapshot is the last entry that it contains, and From who sends it.
+	Snapshot LogID
+	From     Identity
+	// Bytes of TotalBytes are here. They come at BytesPerSecond of late. Left is how long
+	// the rest takes if it goes on so, -1 if nothing moves.
+	Bytes, TotalBytes, BytesPerSecond uint64
+	Left                              time.Duration
 }
 
 // String writes the peer and its state in one line.
@@ -239,7 +264,7 @@ func statusOf(s actors.Status) Status {
 		Group: s.Group, Self: s.Self,
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
 		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
-		Unfit: s.Unfit, Leaving: s.Leaving, LeftOffice: s.LeftOffice, LeftTerm: s.LeftTerm,
+		Unfit: s.Unfit, LacksMachine: s.LacksMachine, Leaving: s.Leaving, LeftOffice: s.LeftOffice, LeftTerm: s.LeftTerm,
 		LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
@@ -248,6 +273,10 @@ func statusOf(s actors.Status) Status {
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
+		Receiving: SnapshotProgress{
+			Snapshot: s.Receiving.Snapshot, From: s.Receiving.Peer, Bytes: s.Receiving.Bytes, TotalBytes: s.Receiving.TotalBytes,
+			BytesPerSecond: s.Receiving.BytesPerSecond, Left: s.Receiving.Left,
+		},
 		Peers: peersOf(s.Peers), Err: s.Err, Stopped: s.Stopped,
 	}
 }
@@ -262,9 +291,10 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 		own[i] = PeerStatus{
 			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
 			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
-			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, Oversized: p.Oversized,
+			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, LacksMachine: p.LacksMachine, Oversized: p.Oversized,
 			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
+			SnapshotBytesPerSecond: p.SnapshotBytesPerSecond, SnapshotLeft: p.SnapshotLeft,
 		}
 	}
 	return own

@@ -35,6 +35,11 @@ type NodeConfig struct {
 	// have admitted and not yet answered. 0 means no bound above the groups'.
 	InflightProposalsMax int
 	InflightBytesMax     int
+	// SnapshotSendsMax and SnapshotReceivesMax bound how many snapshots all groups together
+	// send and receive at a time, and SnapshotBytesPerSecond what they send of them. 0 means
+	// no bound.
+	SnapshotSendsMax, SnapshotReceivesMax int
+	SnapshotBytesPerSecond                uint64
 	// Tracing: the zero value traces nothing.
 	Tracing tracing.Config
 	// Meter, if not nil, takes the node's numbers: package metrics has the table.
@@ -61,6 +66,10 @@ func (c *NodeConfig) Validate() error {
 		return fmt.Errorf("actors: NodeConfig.InflightProposalsMax %d is negative", c.InflightProposalsMax)
 	case c.InflightBytesMax < 0:
 		return fmt.Errorf("actors: NodeConfig.InflightBytesMax %d is negative", c.InflightBytesMax)
+	case c.SnapshotSendsMax < 0:
+		return fmt.Errorf("actors: NodeConfig.SnapshotSendsMax %d is negative", c.SnapshotSendsMax)
+	case c.SnapshotReceivesMax < 0:
+		return fmt.Errorf("actors: NodeConfig.SnapshotReceivesMax %d is negative", c.SnapshotReceivesMax)
 	}
 	return nil
 }

@@ -243,6 +243,7 @@ func (g *Group) logLeft() {
 func (g *Group) lastStatus() Status {
 	last := g.StatusToRead()
 	last.Err, last.Ready = g.Err(), false
+	last.Receiving = snapshots.Progress{}
 	last.Leader, last.Peers, last.WaitsFor, last.LastContact = 0, nil, nil, -1
 	last.Lease, last.LeaseLeft, last.NoLease, last.LastQuorumContact = 0, 0, "", -1
 	last.TransferringTo, last.NeedsNewTerm, last.Leaving, last.OthersPaused = 0, false, "", false

@@ -162,7 +162,9 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	n.observed, n.logger, out.watch = observed, observed.Watch().Logger(), observed.Watch()
 	n.promises = disk.NewPromises(cfg.Store, header.Promise)
 	n.table.Store(&groupTable{})
-	n.gate = snapshots.NewGate(n.env)
+	n.gate = snapshots.NewGate(n.env, snapshots.Limits{
+		SendsMax: cfg.SnapshotSendsMax, ReceivesMax: cfg.SnapshotReceivesMax, BytesPerSecond: cfg.SnapshotBytesPerSecond,
+	})
 	n.store, n.snapshots = n.replicas.Log(cfg.Store), n.replicas.Snapshots(cfg.Snapshots)
 	n.log = disk.NewLogActor(disk.LogNeeds{
 		Env: n.env, Watch: observed.Watch(), Store: n.store, Network: cfg.Network,
@@ -202,6 +204,13 @@ func (n *Node) knownPeers() []network.Peer {
 
 // Identity returns the node and the incarnation of its store.
 func (n *Node) Identity() membership.Identity { return n.identity }
+
+// SetSnapshotRate changes, from now on, how many bytes a second are sent of the snapshots
+// of all groups together; 0 sets no limit.
+func (n *Node) SetSnapshotRate(bytesPerSecond uint64) { n.gate.SetRate(bytesPerSecond) }
+
+// SnapshotRate returns that limit.
+func (n *Node) SnapshotRate() uint64 { return n.gate.Rate() }
 
 // Start starts a group. It reads the disk, on the caller's goroutine. It fails
 // with an error that wraps core.ErrCorrupt if what is stored contradicts itself.

@@ -32,7 +32,7 @@ var (
 	byApply     = boundOf{"one Apply", func(c *GroupConfig) int { return c.ApplyBatchBytesMax + c.CommandBytesMax }}
 	byLog       = boundOf{"the in-memory log, or what is not durable", func(c *GroupConfig) int { return 2*c.LogCacheBytesMax + c.UncommittedBytesMax }}
 	byWindows   = boundOf{"the windows of streams", func(c *GroupConfig) int { return c.WindowBytesMax * membership.MembersMax }}
-	byPieces    = boundOf{"the pieces under way", func(c *GroupConfig) int { return 8 * c.SnapshotChunkBytes }}
+	byPieces    = boundOf{"the window of a transfer", func(c *GroupConfig) int { return 6<<20 + 2*c.SnapshotChunkBytes + 256*itemBytes }}
 	byMembers   = boundOf{"one for each member", func(*GroupConfig) int { return membership.MembersMax * 2 * itemBytes }}
 	byGroups    = boundOf{"one for each group of the node", func(*GroupConfig) int { return itemBytes }}
 	byCallers   = boundOf{"one for each caller that waits, who lets go when he leaves", func(*GroupConfig) int { return itemBytes }}
@@ -71,8 +71,8 @@ var queueBounds = map[string]boundOf{
 	"observe.tracedConfirm.heard": byTraces, "observe.tracedEntry.replicates": byTraces, "observe.traces.confirms": byTraces,
 	"observe.traces.entries": byTraces, "observe.traces.peers": byMembers, "observe.traces.proposals": byTraces, "observe.traces.rares": byTraces,
 	"observe.traces.readIndexes": byTraces, "observe.traces.reads": byTraces, "observe.traces.votes": byTraces,
-	"snapshots.Gate.lines": byMembers, "snapshots.Jobs.senders": byMembers, "snapshots.Jobs.troubles": byMembers, "snapshots.line.senders": byMembers,
-	"snapshots.receiver.inbox": byPieces, "snapshots.receiver.queue": byPieces, "snapshots.sender.inbox": byPieces, "snapshots.sender.inflight": byFew,
+	"snapshots.Gate.active": byMembers, "snapshots.Gate.waiting": byMembers, "snapshots.Jobs.senders": byMembers, "snapshots.Jobs.troubles": byMembers, "snapshots.piece.data": byPieces,
+	"snapshots.receiver.inbox": byPieces, "snapshots.receiver.queue": byPieces, "snapshots.sender.inbox": byPieces, "snapshots.sender.inflight": byPieces, "snapshots.sender.spare": byPieces,
 	"stage.Answer.token": byFew, "stage.Answers.list": byProposals, "stage.mailbox.lifecycle": byFew,
 }
 

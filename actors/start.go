@@ -97,7 +97,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		Home: life.Home, ID: g.cfg.Group, Self: g.seen.self, Cluster: g.seen.cluster, Header: g.seen.header,
 		Watch: g.watch, Store: n.snapshots, Network: net, Takes: takes, Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
-		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
+		Core: func(ev core.Event) { g.core.put(ev) }, Tell: g.tell, Spawn: g.spawn,
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
 	g.log.Flushed = g.core.inbox.noteFlushed
@@ -167,7 +167,7 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
 		LastTime: stored.LastTime, Terms: stored.Terms, Sizes: stored.Sizes, Configurations: stored.Configurations,
-		Snapshot: snapshot, Applied: applied,
+		Snapshot: snapshot, Applied: applied, KnowsPeers: len(n.cfg.Store.Peers()) > 0,
 	}, self, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/actors/observe"
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
@@ -31,6 +32,9 @@ type Status struct {
 	// InflightProposals and InflightBytes are what was admitted here and is not
 	// answered, and WaitingProposals what waits for room to be admitted.
 	InflightProposals, InflightBytes, WaitingProposals int
+	// Receiving is how far the snapshot has come that is being received: its TotalBytes
+	// are 0 if none is.
+	Receiving snapshots.Progress
 	// Err is why the group has failed, nil if it has not.
 	Err error
 	// Stopped: the group runs no more.
@@ -68,6 +72,7 @@ func (g *Group) StatusToRead() Status {
 	}
 	s.LeadingTerm, s.LeadingOverdue = g.leading.status(now)
 	s.InflightProposals, s.InflightBytes, s.WaitingProposals = g.admission.Figures()
+	s.Receiving, _ = g.jobs.Receiving()
 	for i := range s.Peers {
 		g.completePeer(&s, &s.Peers[i], now)
 	}
@@ -121,9 +126,13 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 	}
 	// The stream knows before the core that a snapshot has done its work: who
 	// replicates waits for none.
-	p.Snapshot = p.Snapshot && p.Mode == core.StreamSnapshot
+	p.Snapshot = p.Snapshot && (p.Mode == core.StreamSnapshot || p.LacksMachine)
+	p.SnapshotLeft = -1
 	if p.Snapshot {
-		p.SnapshotBytes, p.SnapshotTotalBytes, _ = g.jobs.Progress(p.Identity)
+		if of, ok := g.jobs.Progress(p.Identity); ok {
+			p.SnapshotBytes, p.SnapshotTotalBytes = of.Bytes, of.TotalBytes
+			p.SnapshotBytesPerSecond, p.SnapshotLeft = of.BytesPerSecond, of.Left
+		}
 	}
 }
 

@@ -124,13 +124,17 @@ type CancelTimer struct{ Timer Timer }
 // BuildSnapshot asks for a snapshot of what is applied: SnapshotBuilt ends it.
 type BuildSnapshot struct{}
 
-// SendSnapshot asks for the newest snapshot to be sent: SnapshotSent ends it.
+// SendSnapshot asks for a snapshot to be sent: SnapshotSent ends it.
 type SendSnapshot struct {
 	Peer   membership.Member
 	Stream uint64
 	Term   Term
 	// Introduces: the peer is to be told the cluster's id (rule 27).
 	Introduces bool
+	// Resume, if not zero, is the snapshot of which the peer has a part, and with which
+	// the log goes on: a newer one does not take its place (rule 25). If it is not there
+	// any more the newest is sent.
+	Resume LogID
 }
 
 // ReceiveChunk hands an accepted chunk to the snapshot receiver, which answers
@@ -299,6 +303,9 @@ const (
 	// NoticeSnapshotInstalled: this node's state machine was replaced by the
 	// snapshot up to Index.
 	NoticeSnapshotInstalled
+	// NoticeSnapshotProgress: a quarter more of the snapshot up to Index is there, that is
+	// sent to Peer or received from it. Text has bytes, rate and estimate.
+	NoticeSnapshotProgress
 	// NoticeSnapshotFailed: a snapshot could not be made, or its transfer to
 	// Peer has ended early and will be tried again; Text says why where it is
 	// known.
@@ -382,6 +389,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeSnapshotBuilt:        "snapshot built",
 	NoticeSnapshotSent:         "snapshot sent",
 	NoticeSnapshotInstalled:    "snapshot installed",
+	NoticeSnapshotProgress:     "snapshot progresses",
 	NoticeSnapshotFailed:       "snapshot failed",
 	NoticeTransferStarted:      "transfer started",
 	NoticeTransferred:          "leadership transferred",

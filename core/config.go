@@ -148,6 +148,8 @@ type State struct {
 	Configurations []ConfigurationAt
 	// Snapshot is the newest good snapshot, zero if there is none.
 	Snapshot SnapshotMeta
+	// KnowsPeers: this node has had to do with others, who may send it what it lacks.
+	KnowsPeers bool
 	// Applied is what the state machine holds, zero if it is volatile.
 	Applied LogID
 }

@@ -23,6 +23,15 @@ func (c *configurations) start(s *State) {
 	}
 }
 
+// begin lets the known ones begin with that of a snapshot: what is behind it stays.
+func (c *configurations) begin(at ConfigurationAt) {
+	i := 0
+	for i < len(c.at) && c.at[i].Index <= at.Index {
+		i++
+	}
+	c.at = slices.Insert(slices.Delete(c.at, 0, i), 0, at)
+}
+
 func (c *configurations) latest() *ConfigurationAt { return &c.at[len(c.at)-1] }
 
 // inForce returns the configuration in force at index i.

@@ -164,30 +164,42 @@
 // log and the machine are compared. A log that lacks the snapshot's last entry is reset, and a
 // contradiction is ErrCorrupt.
 //
-//   - Code: core/snapshot.go, core/engine.go, core/health.go, actors/snapshots/receiver.go,
-//     actors/apply_actor.go
-//   - Tests: TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
+// A node whose log is whole, and whose machine lacks what the log has purged, starts, votes and
+// acknowledges. It applies nothing, does not campaign while others may, and its answers to
+// heartbeats ask the leader for a snapshot that is not below its purge point. For its machine a
+// snapshot is news if it is above what is applied: only the machine is restored, and the log above it
+// is kept. A sole voter, and a node that never had to do with another, stop with ErrCorrupt.
+//
+//   - Code: core/snapshot.go, core/machine_lost.go, core/engine.go, core/health.go,
+//     actors/snapshots/receiver.go, actors/apply_actor.go
+//   - Tests: TestMachineIsLost, TestMachineIsLostAndTheLogToo, TestLostMachineCampaignsLast,
+//     TestLostMachineAlone, TestLeaderGivesAMachine, TestSnapshotBringsItsMembers, TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
 //     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart,
 //     actors.TestSnapshotSaysWhatItIsOf
 //   - Scripts: crash_during_install, snapshot_is_not_newer, snapshot_at_last_index
 //   - Mutants: "the configuration of a restored snapshot forgotten", "a campaign within a short
-//     restore"
+//     restore", "a snapshot over a newer log", "the members of a snapshot ignored", "a snapshot
+//     restored before its reset is durable", "a log reset where only the machine is lost", "a machine
+//     restored before its log is durable", "a machine that is lost and campaigns"
 //   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
-//   - Not yet: to start with a whole log and a machine that lacks the purged part, and to ask the
-//     leader for a snapshot of the machine alone. Today such a state is ErrCorrupt.
 //
 // # Rule 25: A transfer resumes only on the same snapshot
 //
 // The same snapshot is one with equal LogID, size and checksum. While a snapshot is on its way, the
 // log after it is kept for its receiver, up to a number of bytes, and for a time since the last
-// progress. So is what a follower lacks that catches up.
+// progress. So is what a follower lacks that catches up. A transfer that breaks goes on with the
+// snapshot that it had, also if a newer one was made meanwhile, as long as the log goes on from it.
+// What has arrived is kept over a restart, for a time.
 //
-//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go
+//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go,
+//     storage/files/partial.go
 //   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
 //     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
-//     actors/snapshots.TestTransferResumesOnTheSameSnapshot
+//     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
+//     actors/snapshots.TestNewerSnapshotRestartsNothing
 //   - Scripts: slow_follower_after_compaction
-//   - Mutants: "a transfer resumed on another content", "the retained log dropped under a transfer"
+//   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
+//     without comparing", "the retained log dropped under a transfer"
 //   - Checkers: rulePurge
 //
 // # Rule 26: No read before the leader has committed in its own term

@@ -118,9 +118,12 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.issued.apply = e.applied
 	e.snapshots.start(&state, cfg.Volatile)
 	e.configs.start(&state)
+	if err := e.checkAlone(&state); err != nil {
+		return nil, err
+	}
 	e.takeStanding()
-	// Rule 8.
-	e.commit = max(state.Commit, state.Applied.Index)
+	// Rule 8. What was purged was committed.
+	e.commit = max(state.Commit, state.Applied.Index, state.Purged.Index)
 	if e.snapshots.usable {
 		e.commit = max(e.commit, e.snapshots.newest.Index)
 	}
@@ -254,7 +257,7 @@ func (e *Engine) finish() {
 		c.Last, c.Commit = e.log.last.Index, e.commit
 		e.out.add(c)
 	}
-	if target := e.applyTarget(); target > e.issued.apply && e.snapshots.installing == nil {
+	if target := e.applyTarget(); target > e.issued.apply && e.snapshots.installing == nil && !e.snapshots.lacks {
 		if e.applied >= e.issued.apply {
 			e.health.machineSince = e.now
 		}

@@ -49,7 +49,7 @@ func (e *Engine) ailment() Unfit {
 	switch {
 	case e.snapshots.installing != nil:
 		return UnfitInstalling
-	case e.catchingUp(), e.diskHangs(), e.machineStands():
+	case e.snapshots.lacks, e.catchingUp(), e.diskHangs(), e.machineStands():
 		return UnfitSick
 	}
 	return Fit
@@ -78,7 +78,9 @@ func (e *Engine) whyUnfit() string {
 		return "a write of this node that has been out for longer than an election time-out"
 	}
 	what := "this node's state machine, which finishes nothing, to go on"
-	if e.catchingUp() {
+	if e.snapshots.lacks {
+		what = "a snapshot for this node's state machine, which lacks what the log has purged"
+	} else if e.catchingUp() {
 		what = "this node's disk or state machine, for which it stepped down, to catch up"
 	}
 	return fmt.Sprintf("%s, or for %d election time-outs without a leader", what, lastResortTimeouts)

@@ -90,6 +90,7 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		r.Applied = e.applied
 		r.Accepted = e.proved
 		r.Unfit = e.unfitNow()
+		r.Lacks = e.lacking()
 	}
 	r.Header = e.head(m.From)
 	e.out.send(r)
@@ -128,6 +129,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 		}
 	}
 	e.match(p, m.Match)
+	e.giveMachine(p, m.Lacks)
 	if e.confirmReads(); p.removal.round != 0 {
 		e.dropLeaving()
 	}

@@ -84,6 +84,10 @@ type peer struct {
 	// snapshot: a snapshot is on its way. pinned is the index of the last that was.
 	snapshot bool
 	pinned   Index
+	// partial is the snapshot of which it may have a part, since a transfer broke.
+	partial LogID
+	// lacks: its state machine lacks what its log has purged.
+	lacks bool
 	// oversized is the last entry that was found too large for any message to it, 0 if
 	// none was. Where it is not above match that is over.
 	oversized Index

@@ -60,6 +60,8 @@ func (e *Engine) cannotWork() (why string, departure Departure) {
 		return fmt.Sprintf("own state machine hangs: applied %d, committed %d", e.applied, e.commit), DepartureMachine
 	case l.caretaker && e.snapshots.installing != nil:
 		return "led while its state machine is restored, because nobody else could", DepartureMachine
+	case l.caretaker && e.snapshots.lacks:
+		return "led though its state machine lacks what the log has purged, because nobody else could", DepartureMachine
 	case l.caretaker:
 		return fmt.Sprintf("led although it has to catch up, because nobody else could: applied %d, committed %d", e.applied, e.commit), DepartureMachine
 	}

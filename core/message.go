@@ -195,6 +195,9 @@ type HeartbeatResponse struct {
 	Accepted Index
 	// Unfit is why the sender is not to be handed the leadership, Fit if it may be.
 	Unfit Unfit
+	// Lacks, if not 0, asks for a snapshot that is not below this index, the sender's
+	// purge point: its log is whole, and its machine lacks what was purged (rule 24).
+	Lacks Index
 }
 
 // AppendEntries replicates entries (Raft 5.3).

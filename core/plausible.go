@@ -33,7 +33,7 @@ func plausible(m Message) bool {
 	case *Heartbeat:
 		return ok(0, LogID{0, m.Commit})
 	case *HeartbeatResponse:
-		return ok(0, LogID{0, m.Match}, LogID{0, m.Accepted}, LogID{0, m.Applied})
+		return ok(0, LogID{0, m.Match}, LogID{0, m.Accepted}, LogID{0, m.Applied}, LogID{0, m.Lacks})
 	case *AppendEntries:
 		return ok(0, m.Prev, LogID{0, m.Commit}) && (len(m.Entries) == 0 || ok(0, m.Entries[len(m.Entries)-1].LogID))
 	case *AppendResponse:

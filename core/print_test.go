@@ -209,6 +209,9 @@ func printCommand(c Command, now Instant) string {
 	case *BuildSnapshot:
 		return "build snapshot"
 	case *SendSnapshot:
+		if c.Resume.Index > 0 {
+			return fmt.Sprintf("send snapshot ->%d, on with %v", c.Peer.ID, c.Resume)
+		}
 		return fmt.Sprintf("send snapshot ->%d", c.Peer.ID)
 	case *ReceiveChunk:
 		return fmt.Sprintf("receive snapshot %v", c.Chunk.Meta.LogID)

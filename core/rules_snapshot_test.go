@@ -267,6 +267,21 @@ func TestSnapshotOfHeldEntry(t *testing.T) {
 	})
 }
 
+// TestSnapshotBringsItsMembers: the configuration of a snapshot is in force as soon as its
+// log is, and takes the place of all that the log had.
+func TestSnapshotBringsItsMembers(t *testing.T) {
+	r := newRig(t, matrixLog).follow(4)
+	meta := rigSnapshot(LogID{3, 9})
+	meta.Configuration = ConfigurationAt{LogID{3, 8}, rigState(rigOptions{voters: 5}).Configurations[0].Configuration}
+	r.step(&SnapshotReceived{meta, rigPeers[1], 4, 1})
+	if told, ok := find[*ConfigurationChanged](r); !ok || told.At.LogID != (LogID{3, 8}) {
+		t.Errorf("what is told: %q", r.lines())
+	}
+	if c := r.e.Status().Configuration; c.LogID != (LogID{3, 8}) || len(c.Configuration.Voters) != 5 {
+		t.Errorf("%v is in force: %v", c.LogID, &c.Configuration)
+	}
+}
+
 func rigSnapshot(id LogID) SnapshotMeta {
 	return SnapshotMeta{LogID: id, Cluster: worldCluster, Configuration: rigState(rigOptions{}).Configurations[0]}
 }

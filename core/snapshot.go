@@ -10,6 +10,8 @@ type snapshots struct {
 	// its LogID. restoreAtStart: the machine lacks what the log no longer has,
 	// or has nothing at all.
 	usable, resetAtStart, restoreAtStart bool
+	// lacks: neither the machine nor a snapshot holds what the log has purged.
+	lacks bool
 	// replayTo is the newest one's index at the start: a durable machine may be
 	// behind it and catch up from the log.
 	replayTo Index
@@ -43,6 +45,7 @@ func (s *snapshots) start(state *State, volatile bool) {
 	if s.usable {
 		s.replayTo = s.newest.Index
 	}
+	s.lacks, _ = state.checkMachine()
 }
 
 // sizes returns those of the entries that the log holds. Of a store that does not tell
@@ -62,17 +65,11 @@ func (s *State) check() error {
 	if err := s.checkHardState(); err != nil {
 		return err
 	}
-	log := termRuns{purged: s.Purged, last: s.Last, runs: s.Terms}
-	best := s.Applied.Index
-	if s.Snapshot.Index >= s.Purged.Index {
-		best = max(best, s.Snapshot.Index)
+	if _, err := s.checkMachine(); err != nil {
+		return err
 	}
+	log := termRuns{purged: s.Purged, last: s.Last, runs: s.Terms}
 	switch {
-	case best < s.Purged.Index:
-		return fmt.Errorf("%w: the log begins after %v, and the state machine holds only up to %v and the newest good snapshot up to %v", ErrCorrupt, s.Purged, s.Applied, s.Snapshot.LogID)
-	case s.Purged.Index > 0 && s.Snapshot.Index < s.Purged.Index && len(s.Configurations) == 0:
-		// The machine may hold everything, and yet nobody here knows who votes.
-		return fmt.Errorf("%w: the log begins after %v, and no good snapshot tells the configuration in force", ErrCorrupt, s.Purged)
 	case s.Applied.Index > max(s.Last.Index, s.Snapshot.Index):
 		return fmt.Errorf("%w: the state machine has applied %v, and the log ends at %v", ErrCorrupt, s.Applied, s.Last)
 	case s.Applied.Index >= s.Purged.Index && s.Applied.Index <= s.Last.Index && !log.holds(s.Applied) && s.Snapshot.LogID != s.Applied:
@@ -144,7 +141,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	w.Reset = m.LogID
 	w.Then = then
 	e.commit = max(e.commit, m.Index)
-	s.newest, s.usable = m, true
+	s.newest, s.usable, s.lacks = m, true, false
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
 	e.buildNoMore()
@@ -193,16 +190,40 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
 		return
 	}
-	if s := &e.snapshots; !s.usable || s.newest.Index < ev.Through {
+	if !e.sendSnapshot(p, ev.Through) {
+		e.tellOversized(p, ev.Through)
+	}
+}
+
+// sendSnapshot sends a peer a snapshot that is not below an index, or lets one be built
+// first: the peer asks again.
+func (e *Engine) sendSnapshot(p *peer, least Index) bool {
+	s := &e.snapshots
+	if !s.usable || s.newest.Index < least {
 		// One that failed is built again in its time.
-		if !s.building && s.installing == nil && s.failures == 0 && e.applied > 0 && e.applied >= ev.Through {
+		if !s.building && s.installing == nil && s.failures == 0 && !s.lacks && e.applied > 0 && e.applied >= least {
 			e.build()
 		}
-		e.tellOversized(p, ev.Through)
-		return // the stream asks again
+		return false
 	}
-	p.snapshot, p.pinned, p.movedOn = true, e.snapshots.newest.Index, e.now
-	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match)})
+	p.snapshot, p.pinned, p.movedOn = true, s.newest.Index, e.now
+	resume := e.resumable(p, least)
+	if resume.Index > 0 {
+		p.pinned = resume.Index
+	}
+	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match), Resume: resume})
+	return true
+}
+
+// resumable carries out rule 25 for a transfer that broke: a newer snapshot does not begin
+// it anew, as long as the log goes on from where it ends.
+func (e *Engine) resumable(p *peer, least Index) LogID {
+	id := p.partial
+	p.partial = LogID{}
+	if id.Index < max(e.log.purged.Index, least) {
+		return LogID{}
+	}
+	return id
 }
 
 // tellOversized tells once of an entry that is too large for any message to a peer. Where
@@ -219,8 +240,11 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 	if p := e.leaderState.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
 		p.acceptedAt = e.now
-		if ev.OK {
+		switch {
+		case ev.OK:
 			p.movedOn = e.now
+		case ev.Reason == "":
+			p.partial = ev.LogID
 		}
 	}
 }
@@ -256,7 +280,9 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 
 // alreadyHas decides whether a snapshot is not newer (rule 24): its entry is
 // committed here, or the accepted log holds it.
-func (e *Engine) alreadyHas(id LogID) bool { return id.Index <= e.commit || e.log.holds(id) }
+func (e *Engine) alreadyHas(id LogID) bool {
+	return (id.Index <= e.commit || e.log.holds(id)) && !e.machineNeeds(id)
+}
 
 // ackSnapshot tells the leader's stream that the log reaches the snapshot
 // without it.
@@ -285,6 +311,10 @@ func (e *Engine) onSnapshotReceived(ev *SnapshotReceived) {
 	}
 	if e.alreadyHas(ev.Meta.LogID) {
 		e.ackSnapshot(ev.From, ev.Stream, ev.Meta.LogID)
+		return
+	}
+	if e.machineNeeds(ev.Meta.LogID) {
+		e.restoreMachine(ev)
 		return
 	}
 	if ev.Meta.Index <= e.proved {

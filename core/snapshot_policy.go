@@ -36,7 +36,7 @@ func (e *Engine) onSetSnapshotPolicy(ev *SetSnapshotPolicy) {
 func (e *Engine) buildWhenDue() {
 	s := &e.snapshots
 	since := max(s.newest.Index, s.triedAt)
-	if s.building || s.installing != nil || e.applied <= since {
+	if s.building || s.installing != nil || s.lacks || e.applied <= since {
 		return
 	}
 	entries := uint64(e.applied - since)
@@ -101,7 +101,7 @@ func (e *Engine) buildNoMore() {
 func (e *Engine) onSnapshotTimer() {
 	s := &e.snapshots
 	s.again.at = 0
-	if !s.building && s.installing == nil && e.applied > s.newest.Index {
+	if !s.building && s.installing == nil && !s.lacks && e.applied > s.newest.Index {
 		e.build()
 	}
 }
@@ -112,7 +112,7 @@ func (e *Engine) onMakeSnapshot(ev *MakeSnapshot) {
 	s := &e.snapshots
 	s.asked = append(s.asked, ev.ID)
 	switch {
-	case s.building || s.installing != nil:
+	case s.building || s.installing != nil || s.lacks: // one comes, from the leader
 	case e.applied == 0:
 		e.snapshotMade(ErrNoCluster)
 	case s.usable && s.newest.Index >= e.applied:

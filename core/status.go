@@ -40,6 +40,9 @@ type EngineStatus struct {
 	// Unfit is why this node is not to be handed the leadership, and what it tells the
 	// leader.
 	Unfit Unfit
+	// LacksMachine: the state machine lacks what the log has purged, and waits for a
+	// snapshot of the leader's (rule 24).
+	LacksMachine bool
 	// Leaving says why this leader leaves office as soon as another voter can lead, ""
 	// if it stays (rule 16). LeftOffice says why this node led LeftTerm no longer, the
 	// last that it led since its start; "" and 0 if it led none. Both are for people.
@@ -135,6 +138,8 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why it is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// LacksMachine: its log is whole, and its state machine waits for a snapshot.
+	LacksMachine bool
 	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
 	// to it, for a limit of this node's network or of its own was lowered. It gets a
 	// snapshot in its place as soon as the entry is committed and applied here.
@@ -172,7 +177,10 @@ type PeerStatus struct {
 	SendErrors uint64
 	// SnapshotBytes of SnapshotTotalBytes are there of the snapshot that is on
 	// its way; both are 0 while it waits for its turn, or if there is none.
-	SnapshotBytes, SnapshotTotalBytes uint64
+	// SnapshotBytesPerSecond is how fast it goes, and SnapshotLeft how long the rest
+	// takes at that: -1 while nothing moves, or if there is none.
+	SnapshotBytes, SnapshotTotalBytes, SnapshotBytesPerSecond uint64
+	SnapshotLeft                                              time.Duration
 }
 
 // Status returns the engine's state as a value that shares nothing with it.
@@ -204,7 +212,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
 		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
-		Unfit: e.unfitNow(), LeftOffice: e.departed.why, LeftTerm: e.departed.term,
+		Unfit: e.unfitNow(), LacksMachine: e.snapshots.lacks, LeftOffice: e.departed.why, LeftTerm: e.departed.term,
 	}
 	if e.role == RoleLeader && e.transfer.phase != transferNone {
 		s.TransferringTo = e.transfer.to.ID
@@ -231,7 +239,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		if p.removal.at != 0 {
 			continue
 		}
-		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit}
+		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit, LacksMachine: p.lacks}
 		if p.oversized > p.match {
 			now.Oversized = p.oversized
 		}
@@ -291,7 +299,7 @@ func (e *Engine) Progress() Progress {
 // Differs reports whether anything differs but the times at which others were
 // heard of by a follower.
 func (s *EngineStatus) Differs(o *EngineStatus) bool {
-	return s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
+	return s.LacksMachine != o.LacksMachine || s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
 		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||

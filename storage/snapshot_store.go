@@ -46,6 +46,9 @@ type SnapshotWriter interface {
 
 // SnapshotReader reads a snapshot's content. Reading to the end verifies the
 // checksum: damage is an error that wraps core.ErrCorrupt.
+//
+// It may be an io.Seeker as well. Then a transfer that goes on reads only what is missing;
+// who has moved it does not have the checksum verified.
 type SnapshotReader interface {
 	io.ReadCloser
 	Meta() core.SnapshotMeta

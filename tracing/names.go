@@ -41,6 +41,9 @@ const (
 	ChangeKey  = attribute.Key("raft.change.id")
 	// SnapshotBytesKey is the size of a snapshot.
 	SnapshotBytesKey = attribute.Key("raft.snapshot.bytes")
+	// ArrivedBytesKey is how much of it is there, and BytesPerSecondKey how fast it comes.
+	ArrivedBytesKey   = attribute.Key("raft.snapshot.arrived")
+	BytesPerSecondKey = attribute.Key("raft.snapshot.bytes_per_second")
 	// GrantedKey says whether a vote was given.
 	GrantedKey = attribute.Key("raft.vote.granted")
 	// PreKey says whether that was a pre-vote.
@@ -87,6 +90,9 @@ const (
 	EventMachine  = "raft.recover.machine"
 	// EventResumed: the receiver had a part of the snapshot already.
 	EventResumed = "raft.resumed"
+	// EventProgress: another quarter of the snapshot is there; ArrivedBytesKey and
+	// BytesPerSecondKey say how much, and how fast it comes.
+	EventProgress = "raft.snapshot.progress"
 	// EventAgain: the read was asked for once more, the leader has changed.
 	EventAgain = "raft.again"
 	// EventConfirmed: PeerKey answered a heartbeat that was sent after the

@@ -100,10 +100,10 @@ var (
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
 	// SnapshotSend is a transfer to one peer.
 	SnapshotSend = &SpanType{"raft.snapshot.send", trace.SpanKindClient, under{""}, byLeader,
-		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey}, events{EventResumed}}
+		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey}, events{EventResumed, EventProgress}}
 	// SnapshotReceive is the transfer as the peer sees it.
 	SnapshotReceive = &SpanType{"raft.snapshot.receive", trace.SpanKindServer, under{"raft.snapshot.send"}, byPeer,
-		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
+		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey}, events{EventProgress}}
 	// SnapshotInstall is the restoring of the state machine.
 	SnapshotInstall = &SpanType{"raft.snapshot.install", trace.SpanKindInternal, under{"raft.snapshot.receive", ""}, byPeer,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
@@ -128,6 +128,8 @@ func EventAttributes(event string) []attribute.Key {
 		return attributes{TermKey}
 	case EventVote:
 		return attributes{PeerKey, GrantedKey, PreKey}
+	case EventProgress:
+		return attributes{ArrivedBytesKey, BytesPerSecondKey}
 	}
 	return nil
 }

@@ -249,6 +249,11 @@ type (
 		Span   Span
 		Offset uint64
 	}
+	// Progressed: so many bytes of it have arrived, at that rate.
+	Progressed struct {
+		Span                  Span
+		Bytes, BytesPerSecond uint64
+	}
 	// Transferred: a peer has a whole snapshot, or the transfer has ended before.
 	// Without Meta nobody has ended it, but that the group stops.
 	Transferred struct {

@@ -417,6 +417,13 @@ func (e Transferring) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e Progressed) Tell(w *Watch) {
+	if t := w.traced(); t != nil {
+		t.progressed(&e)
+	}
+}
+
+// Tell tells w of e.
 func (e Resumed) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.resumed(&e)

@@ -105,6 +105,10 @@ func (t *traces) resumed(e *Resumed) {
 	}
 }
 
+func (t *traces) progressed(e *Progressed) {
+	t.note(e.Span, tracing.EventProgress, tracing.ArrivedBytesKey.Int64(int64(e.Bytes)), tracing.BytesPerSecondKey.Int64(int64(e.BytesPerSecond)))
+}
+
 var errTransferEnded = errors.New("the transfer has ended before its snapshot had arrived")
 
 func (t *traces) transferred(e *Transferred) {

@@ -4,61 +4,65 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/trouperaft/troupe/actors/stage"
-	"github.com/trouperaft/troupe/membership"
 )
 
-// Gate gives one transfer at a time its turn to each node: two would only share its
-// connection. The others wait in the order of their coming. All groups of a node
-// share it, and it numbers their transfers.
-//
-// A transfer that stands still while others wait, for an election time-out of its
-// group, loses its turn and lines up again behind them: its snapshot store may hang, or
-// that of its receiver (rule 28). Its pieces that are under way stay so.
-type Gate struct {
-	env   stage.Environment
-	last  atomic.Uint64
-	mu    sync.Mutex
-	lines map[membership.NodeID]*line
+// Limits are those of a node for the transfers of all its groups. A number that is 0 sets
+// no limit.
+type Limits struct {
+	// SendsMax is how many snapshots are sent at a time, each to another node, and
+	// ReceivesMax how many are received.
+	SendsMax, ReceivesMax int
+	// BytesPerSecond bounds what is sent of all snapshots together.
+	BytesPerSecond uint64
 }
 
-// line is the transfers to a node, of which the first has its turn. patrol runs while
-// others wait.
-type line struct {
-	senders []*sender
-	patrol  stage.Timer
-	armed   bool
+// Gate gives transfers their turn: one at a time to each node, because two would only
+// share its connection, and so many in all as the node may send. The others wait in the
+// order of their coming. All groups of a node share it, and it numbers their transfers.
+//
+// A transfer that stands still while another could have its turn, for an election
+// time-out of its group, loses it and lines up again behind the others: its snapshot
+// store may hang, or that of its receiver (rule 28). Its pieces that are under way stay
+// so.
+type Gate struct {
+	env    stage.Environment
+	limits Limits
+	last   atomic.Uint64
+	pace   pace
+
+	mu sync.Mutex
+	// active have their turn, waiting line up for it.
+	active, waiting []*sender
+	// receiving counts the snapshots that are being received.
+	receiving int
+	// patrol runs while somebody waits for the turn of another.
+	patrol stage.Timer
+	armed  bool
 }
 
 // NewGate returns a gate. The number of its first transfer is drawn at random, so that
 // an answer to an earlier life fits none.
-func NewGate(env stage.Environment) *Gate {
-	g := &Gate{env: env, lines: make(map[membership.NodeID]*line)}
+func NewGate(env stage.Environment, limits Limits) *Gate {
+	g := &Gate{env: env, limits: limits}
 	g.last.Store(env.Rand())
+	g.pace.rate.Store(limits.BytesPerSecond)
 	return g
 }
 
 func (g *Gate) number() uint64 { return g.last.Add(1) }
 
-// enter lines a sender up, unless it has left already.
+// enter lines a sender up, unless it stands there or has left for good.
 func (g *Gate) enter(s *sender) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s.left {
+	if s.left || slices.Contains(g.active, s) || slices.Contains(g.waiting, s) {
 		return
 	}
-	node := s.peer.ID
-	l := g.lines[node]
-	if l == nil {
-		l = &line{}
-		g.lines[node] = l
-	}
-	l.senders = append(l.senders, s)
-	if l.senders[0] == s {
-		g.begin(s)
-	}
-	g.watch(node, l)
+	g.waiting = append(g.waiting, s)
+	g.admit()
 }
 
 // leave takes a sender out, for good.
@@ -66,68 +70,130 @@ func (g *Gate) leave(s *sender) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.left = true
-	node := s.peer.ID
-	l := g.lines[node]
-	if l == nil {
-		return
-	}
-	i := slices.Index(l.senders, s)
-	if i < 0 {
-		return
-	}
-	l.senders = slices.Delete(l.senders, i, i+1)
-	if i == 0 && len(l.senders) > 0 {
-		g.begin(l.senders[0])
-	}
-	g.watch(node, l)
-	if len(l.senders) == 0 {
-		delete(g.lines, node)
-	}
+	g.remove(s)
+}
+
+// stepAside takes a sender out until it enters again.
+func (g *Gate) stepAside(s *sender) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.remove(s)
+}
+
+// remove takes a sender out. The lock is held.
+func (g *Gate) remove(s *sender) {
+	same := func(o *sender) bool { return o == s }
+	g.active = slices.DeleteFunc(g.active, same)
+	g.waiting = slices.DeleteFunc(g.waiting, same)
+	g.admit()
 }
 
 // has reports whether a sender has its turn.
 func (g *Gate) has(s *sender) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lines[s.peer.ID]
-	return l != nil && len(l.senders) > 0 && l.senders[0] == s
+	return slices.Contains(g.active, s)
 }
 
-// begin gives a sender its turn. The lock is held.
-func (g *Gate) begin(s *sender) {
-	s.moved.Store(int64(g.env.Now()))
-	s.inbox.Put(senderItem{begin: true}, true)
-}
-
-// watch lets the patrol run while anybody waits. The lock is held.
-func (g *Gate) watch(node membership.NodeID, l *line) {
-	switch waits := len(l.senders) > 1; {
-	case waits == l.armed:
-		return
-	case !waits:
-		l.patrol.Stop()
-	case l.patrol == nil:
-		l.patrol = g.env.AfterFunc(l.senders[0].group.ElectionTimeout, func() { g.passOn(node, l) })
-	default:
-		l.patrol.Reset(l.senders[0].group.ElectionTimeout)
+// admit gives their turn to those who can have it. The lock is held.
+func (g *Gate) admit() {
+	for i := 0; i < len(g.waiting) && !g.full(); {
+		s := g.waiting[i]
+		if g.busy(s) {
+			i++
+			continue
+		}
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		g.active = append(g.active, s)
+		s.moved.Store(int64(g.env.Now()))
+		s.inbox.Put(senderItem{begin: true}, true)
 	}
-	l.armed = !l.armed
+	g.watch()
 }
 
-// passOn gives the turn of a sender that stands still to the next one.
-func (g *Gate) passOn(node membership.NodeID, l *line) {
+func (g *Gate) full() bool { return g.limits.SendsMax > 0 && len(g.active) >= g.limits.SendsMax }
+
+// busy reports whether another transfer to the same node has its turn.
+func (g *Gate) busy(s *sender) bool {
+	return slices.ContainsFunc(g.active, func(o *sender) bool { return o.peer.ID == s.peer.ID })
+}
+
+// wanted reports whether somebody waits for the turn of a sender that has one.
+func (g *Gate) wanted(s *sender) bool {
+	return slices.ContainsFunc(g.waiting, func(o *sender) bool {
+		return o.peer.ID == s.peer.ID || g.full() && !g.busy(o)
+	})
+}
+
+// watch lets the patrol come when the next one that is waited for may lose its turn. The
+// lock is held.
+func (g *Gate) watch() {
+	now, next := g.env.Now(), time.Duration(-1)
+	for _, s := range g.active {
+		if g.wanted(s) {
+			left := max(s.group.ElectionTimeout-s.still(now), time.Millisecond)
+			if next < 0 || left < next {
+				next = left
+			}
+		}
+	}
+	switch {
+	case next < 0 && g.armed:
+		g.patrol.Stop()
+	case next < 0:
+	case g.patrol == nil:
+		g.patrol = g.env.AfterFunc(next, g.passOn)
+	default:
+		g.patrol.Reset(next)
+	}
+	g.armed = next >= 0
+}
+
+// passOn gives the turns of those who stand still to others.
+func (g *Gate) passOn() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !l.armed || g.lines[node] != l {
+	if !g.armed {
 		return
 	}
-	first := l.senders[0]
-	limit := first.group.ElectionTimeout
-	if still := g.env.Now().Sub(stage.Instant(first.moved.Load())); still < limit {
-		l.patrol.Reset(limit - still)
-		return
+	now := g.env.Now()
+	for _, s := range slices.Clone(g.active) {
+		if s.still(now) >= s.group.ElectionTimeout && g.wanted(s) {
+			g.active = slices.DeleteFunc(g.active, func(o *sender) bool { return o == s })
+			g.waiting = append(g.waiting, s)
+		}
 	}
-	l.senders = append(l.senders[1:], first)
-	g.begin(l.senders[0])
-	l.patrol.Reset(l.senders[0].group.ElectionTimeout)
+	g.admit()
+}
+
+// SetRate changes, from now on, how many bytes a second are sent of all snapshots
+// together; 0 sets no limit.
+func (g *Gate) SetRate(bytesPerSecond uint64) {
+	g.pace.set(bytesPerSecond)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.active {
+		s.inbox.Put(senderItem{rate: true}, true)
+	}
+}
+
+// Rate returns that limit.
+func (g *Gate) Rate() uint64 { return g.pace.rate.Load() }
+
+// beginReceiving reports whether one more snapshot may be received; endReceiving follows
+// then.
+func (g *Gate) beginReceiving() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.limits.ReceivesMax > 0 && g.receiving >= g.limits.ReceivesMax {
+		return false
+	}
+	g.receiving++
+	return true
+}
+
+func (g *Gate) endReceiving() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.receiving--
 }

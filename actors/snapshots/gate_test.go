@@ -62,17 +62,22 @@ type sendingRig struct {
 	gate  *Gate
 	sent  []*core.SnapshotChunk
 	ended []*core.SnapshotSent
+	told  []string
+	down  bool // nothing can be sent
 }
 
 const timeout = time.Second
 
 func newSendingRig() *sendingRig {
 	r := &sendingRig{env: &handClock{Hand: stagetest.NewHand(), now: 1}}
-	r.gate = NewGate(r.env)
+	r.gate = NewGate(r.env, Limits{})
 	return r
 }
 
 func (r *sendingRig) Send(m core.Message) bool {
+	if r.down {
+		return false
+	}
 	r.sent = append(r.sent, m.(*core.SnapshotChunk))
 	return true
 }
@@ -98,8 +103,13 @@ func (r *sendingRig) group(t *testing.T, id membership.GroupID, store storage.Sn
 		ID:   id, Store: store, Network: r, Context: t.Context(), Gate: r.gate, ChunkBytes: 100, Takes: func(core.NodeID, core.Class) int { return 0 }, ElectionTimeout: timeout,
 		Header:  func(to core.Identity) core.Header { return core.Header{Group: id, To: to} },
 		Cluster: func() core.ClusterID { return core.ClusterID{7} },
-		Core:    func(ev core.Event) { r.ended = append(r.ended, ev.(*core.SnapshotSent)) },
-		Spawn:   (*stage.Shell).Start,
+		Core: func(ev core.Event) {
+			if sent, ended := ev.(*core.SnapshotSent); ended {
+				r.ended = append(r.ended, sent)
+			}
+		},
+		Tell:  func(n *core.Notice) { r.told = append(r.told, n.Text) },
+		Spawn: (*stage.Shell).Start,
 	})
 }
 
@@ -159,8 +169,8 @@ func TestTurnOfATransferThatHangsIsPassedOn(t *testing.T) {
 			}
 			one.StreamStopped(receiverOf.Identity, 1)
 			r.calls()
-			if len(r.gate.lines) != 0 {
-				t.Errorf("%d nodes have lines in which nobody stands", len(r.gate.lines))
+			if len(r.gate.active)+len(r.gate.waiting) != 0 {
+				t.Errorf("%d have their turn, and %d wait for it", len(r.gate.active), len(r.gate.waiting))
 			}
 			for _, timer := range r.env.timers {
 				if timer.due != 0 {
@@ -243,8 +253,8 @@ func TestPauseEndsWithItsTransfer(t *testing.T) {
 	r.calls()
 	r.gate.enter(paused) // its timer was about to fire
 	r.env.pass(time.Minute)
-	if len(r.gate.lines) != 0 || len(r.sent) != 1 {
-		t.Errorf("%d lines and %d pieces", len(r.gate.lines), len(r.sent))
+	if len(r.gate.active)+len(r.gate.waiting) != 0 || len(r.sent) != 1 {
+		t.Errorf("%d have their turn, %d wait, and %d pieces", len(r.gate.active), len(r.gate.waiting), len(r.sent))
 	}
 }
 

@@ -35,7 +35,7 @@ type Group struct {
 	// Removal removes what a new snapshot takes the place of.
 	Removal *Removal
 
-	// ChunkBytes is the size of a piece on the wire; ElectionTimeout measures a
+	// ChunkBytes is the size of a piece on the wire, at most; ElectionTimeout measures a
 	// transfer that stands still.
 	ChunkBytes      int
 	ElectionTimeout time.Duration
@@ -43,8 +43,16 @@ type Group struct {
 	// Core takes what came of a job: *core.SnapshotBuilt, *core.SnapshotSent or
 	// *core.SnapshotReceived.
 	Core func(core.Event)
+	// Tell tells the operator of a notice. It may be called from any actor.
+	Tell func(*core.Notice)
 	// Spawn starts an actor that ends before the group does.
 	Spawn func(*stage.Shell)
+}
+
+// tellProgress tells how far a transfer has come.
+func (g *Group) tellProgress(span observe.Span, p Progress, term core.Term) {
+	observe.Progressed{Span: span, Bytes: p.Bytes, BytesPerSecond: p.BytesPerSecond}.Tell(g.Watch)
+	g.Tell(&core.Notice{Kind: core.NoticeSnapshotProgress, Peer: p.Peer, Term: term, Index: p.Snapshot.Index, Text: p.String()})
 }
 
 // Network is what jobs use of network.Network.

@@ -11,8 +11,8 @@ import (
 )
 
 // Jobs starts and stops the actors that build, send and receive snapshots for a
-// group. It is the core actor's: all methods but Answered and Progress are called
-// in its turns.
+// group. It is the core actor's: all methods but Answered, Progress and Receiving are
+// called in its turns.
 type Jobs struct {
 	group    *Group
 	builder  *builder // the one that was started last
@@ -24,6 +24,9 @@ type Jobs struct {
 	troubles map[core.Identity]*trouble
 	// table is the senders by their transfers, for others to read.
 	table atomic.Pointer[map[uint64]*sender]
+	// receiving is how far the snapshot is that is being received, nil if there is none.
+	// The receiver sets it.
+	receiving atomic.Pointer[figures]
 }
 
 // NewJobs returns the jobs of a group, of which there are none yet.
@@ -51,10 +54,13 @@ func (j *Jobs) Export(meta core.SnapshotMeta, view storage.SnapshotView, export 
 	e.Wake()
 }
 
-// Send sends the newest snapshot to a stream's peer: in its turn among all groups of
-// the node, and in place of what was sent to it before. If the last ones failed it begins
-// after a pause.
+// Send sends a snapshot to a stream's peer, the newest or the one to go on with: in its
+// turn among all groups of the node, and in place of what was sent to it before. If the
+// last ones failed it begins after a pause.
 func (j *Jobs) Send(cmd *core.SendSnapshot) {
+	if j.goOn(cmd) {
+		return
+	}
 	j.StreamStopped(cmd.Peer.Identity, cmd.Stream) // one at a time
 	s := newSender(j.group, cmd)
 	j.senders = append(j.senders, s)
@@ -69,16 +75,43 @@ func (j *Jobs) Send(cmd *core.SendSnapshot) {
 	s.pause = j.group.Env.AfterFunc(t.pause, func() { j.group.Gate.enter(s) })
 }
 
+// goOn lets a transfer go on that has stepped aside, and reports whether there is one of
+// that snapshot.
+func (j *Jobs) goOn(cmd *core.SendSnapshot) bool {
+	s := j.sender(cmd.Peer.Identity, cmd.Stream)
+	if s == nil {
+		return false
+	}
+	aside := s.aside.Load()
+	if aside == nil || *aside != cmd.Resume {
+		return false
+	}
+	number := j.group.Gate.number()
+	s.aside.Store(nil)
+	if !s.inbox.Put(senderItem{again: cmd, transfer: number}, true) {
+		return false // it has just ended
+	}
+	s.number = number
+	j.publish()
+	j.group.Gate.enter(s)
+	return true
+}
+
+func (j *Jobs) sender(peer core.Identity, stream uint64) *sender {
+	i := slices.IndexFunc(j.senders, func(s *sender) bool { return s.peer == peer && s.stream == stream })
+	if i < 0 {
+		return nil
+	}
+	return j.senders[i]
+}
+
 // StreamStopped ends what is sent to a stream's peer. It is also called for a
 // transfer that has ended by itself.
 func (j *Jobs) StreamStopped(peer core.Identity, stream uint64) {
-	for i, s := range j.senders {
-		if s.peer == peer && s.cmd.Stream == stream {
-			s.Stop()
-			j.senders = slices.Delete(slices.Clone(j.senders), i, i+1)
-			j.publish()
-			return
-		}
+	if s := j.sender(peer, stream); s != nil {
+		s.Stop()
+		j.senders = slices.DeleteFunc(slices.Clone(j.senders), func(o *sender) bool { return o == s })
+		j.publish()
 	}
 }
 
@@ -96,10 +129,10 @@ func (j *Jobs) PeerDown(node membership.NodeID) {
 // Receive takes in a piece that the engine has let through.
 func (j *Jobs) Receive(m *core.SnapshotChunk) {
 	if j.receiver == nil {
-		j.receiver = newReceiver(j.group)
+		j.receiver = newReceiver(j.group, &j.receiving)
 		j.group.Spawn(&j.receiver.Shell)
 	}
-	j.receiver.inbox.Put(m, true)
+	j.receiver.inbox.Put(receiverItem{chunk: m}, true)
 }
 
 // Stop ends all jobs.
@@ -125,7 +158,7 @@ func (j *Jobs) Stop() {
 func (j *Jobs) publish() {
 	table := make(map[uint64]*sender, len(j.senders))
 	for _, s := range j.senders {
-		table[s.transfer] = s
+		table[s.number] = s
 	}
 	j.table.Store(&table)
 }
@@ -138,13 +171,23 @@ func (j *Jobs) Answered(m *core.SnapshotResponse) {
 	}
 }
 
-// Progress returns how much of a snapshot a peer has acknowledged and how long the
-// snapshot is, in bytes; ok is false if none is on its way. Anybody may call it.
-func (j *Jobs) Progress(peer core.Identity) (sent, total uint64, ok bool) {
+// Progress returns how far the transfer to a peer has come; ok is false if none is on its
+// way. Anybody may call it.
+func (j *Jobs) Progress(peer core.Identity) (p Progress, ok bool) {
 	for _, s := range *j.table.Load() {
 		if s.peer == peer {
-			return s.figures.sent.Load(), s.figures.total.Load(), true
+			return s.figures.read(j.group.Env.Now()), true
 		}
 	}
-	return 0, 0, false
+	return Progress{}, false
+}
+
+// Receiving returns how far the snapshot has come that is being received; ok is false if
+// none is. Anybody may call it.
+func (j *Jobs) Receiving() (p Progress, ok bool) {
+	f := j.receiving.Load()
+	if f == nil {
+		return Progress{}, false
+	}
+	return f.read(j.group.Env.Now()), true
 }

@@ -1,6 +1,9 @@
 package snapshots
 
 import (
+	"errors"
+	"sync/atomic"
+
 	"github.com/trouperaft/troupe/actors/calls"
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
@@ -9,8 +12,8 @@ import (
 )
 
 // receiver takes in the leader's snapshot. It is started by the first
-// piece, keeps an unfinished snapshot for a transfer that resumes it, and costs
-// nothing while none comes.
+// piece, keeps an unfinished snapshot for a transfer that resumes it, over a restart where
+// the store can (storage.Resuming), and costs nothing while none comes.
 //
 //	OWNS      the unfinished snapshot
 //	RECEIVES  pieces that the engine has let through
@@ -20,7 +23,7 @@ import (
 //	DIES WITH the group
 type receiver struct {
 	stage.Shell
-	inbox stage.Inbox[*core.SnapshotChunk]
+	inbox stage.Inbox[receiverItem]
 	group *Group
 
 	queue  []*core.SnapshotChunk
@@ -35,21 +38,48 @@ type receiver struct {
 	begun    core.Instant
 	// failures are those since a snapshot arrived whole: the first is told.
 	failures int
+
+	// counted: the node counts this one among those that it receives.
+	counted bool
+	// patrol comes while a snapshot is unfinished; idle counts how often it has since a
+	// piece came. asideNow: the snapshot is to be let go for now.
+	patrol   stage.Timer
+	idle     int
+	asideNow bool
+	figures  figures
+	shown    *atomic.Pointer[figures]
 }
 
-func newReceiver(g *Group) *receiver {
-	r := &receiver{group: g}
+// receiverItem is a piece, or that the patrol comes.
+type receiverItem struct {
+	chunk  *core.SnapshotChunk
+	patrol bool
+}
+
+// errBusy: the node receives as many snapshots as it may.
+var errBusy = errors.New("this node receives as many snapshots as it may (SnapshotReceivesMax)")
+
+func newReceiver(g *Group, shown *atomic.Pointer[figures]) *receiver {
+	r := &receiver{group: g, shown: shown}
 	r.Shell = g.Shell("snapshot receiver", r.step, r.finish)
-	r.Ended, r.Release, r.ReleaseKind = r.end, r.abort, calls.Close
+	r.Ended, r.Release, r.ReleaseKind = r.end, r.letGo, calls.Close
 	r.inbox.Wake = r.Wake
 	return r
 }
 
 func (r *receiver) step() bool {
-	r.queue = append(r.queue, r.inbox.Take()...)
-	if len(r.queue) == 0 {
-		return false
+	for _, item := range r.inbox.Take() {
+		if item.chunk != nil {
+			r.queue = append(r.queue, item.chunk)
+			r.idle = 0
+		} else if item.patrol {
+			r.watch()
+		}
 	}
+	if len(r.queue) == 0 {
+		return r.stepAside()
+	}
+	r.asideNow = false
 	m := r.queue[0]
 	r.queue[0] = nil
 	r.queue = r.queue[1:]
@@ -57,30 +87,103 @@ func (r *receiver) step() bool {
 		r.answer(m, reason)
 		return true
 	}
+	if !r.counted && !r.group.Gate.beginReceiving() {
+		r.answer(m, errBusy.Error())
+		return true
+	}
+	r.counted = true
 	var committed bool
 	var err error
 	r.follow(m)
-	r.Do(calls.SnapshotWrite, func() { committed, err = r.take(m) }, func() {
-		switch {
-		case err != nil:
-			if r.failures++; r.failures == 1 {
-				r.group.Watch.Logger().Warn("a snapshot cannot be received", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
-			}
-			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta, Err: err}.Tell(r.group.Watch)
-			r.answer(m, err.Error())
-			return
-		case committed:
-			if r.failures > 0 {
-				r.group.Watch.Logger().Info("a snapshot is received at last", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "failures", r.failures)...)
-				r.failures = 0
-			}
-			observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta}.Tell(r.group.Watch)
-			// The core decides in one step whether it is still newer (rule 24).
-			r.group.Core(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
-		}
-		r.answer(m, "")
-	})
+	r.Do(calls.SnapshotWrite, func() { committed, err = r.take(m) }, func() { r.taken(m, committed, err) })
 	return true
+}
+
+// taken says what came of a piece.
+func (r *receiver) taken(m *core.SnapshotChunk, committed bool, err error) {
+	if r.writer == nil {
+		r.uncount()
+	} else {
+		r.show(m)
+	}
+	switch {
+	case err != nil:
+		if r.failures++; r.failures == 1 {
+			r.group.Watch.Logger().Warn("a snapshot cannot be received", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "error", err)...)
+		}
+		observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta, Err: err}.Tell(r.group.Watch)
+		r.answer(m, err.Error())
+		return
+	case committed:
+		if r.failures > 0 {
+			r.group.Watch.Logger().Info("a snapshot is received at last", r.span.LogIDs("snapshot", m.Meta.LogID.String(), "failures", r.failures)...)
+			r.failures = 0
+		}
+		observe.Arrived{Span: r.span, Begun: r.begun, Meta: &m.Meta}.Tell(r.group.Watch)
+		// The core decides in one step whether it is still newer (rule 24).
+		r.group.Core(&core.SnapshotReceived{Meta: m.Meta, From: m.From, Term: m.Header.Term, Stream: m.Stream})
+	}
+	r.answer(m, "")
+}
+
+// show lets others see how far the snapshot is, and the patrol come.
+func (r *receiver) show(m *core.SnapshotChunk) {
+	if r.shown.Load() == nil {
+		r.figures.begin(r.Env.Now(), m.From, &r.meta, r.offset)
+		r.shown.Store(&r.figures)
+		r.arm()
+		return
+	}
+	r.figures.put(r.offset)
+}
+
+func (r *receiver) arm() {
+	if r.patrol == nil {
+		r.patrol = r.Env.AfterFunc(r.group.ElectionTimeout, func() { r.inbox.Put(receiverItem{patrol: true}, true) })
+		return
+	}
+	r.patrol.Reset(r.group.ElectionTimeout)
+}
+
+// watch lets go of a snapshot of which nothing has come for as long as its sender would
+// wait: it counts no more among those that the node receives.
+func (r *receiver) watch() {
+	if r.writer == nil {
+		return
+	}
+	if p, news := r.figures.measure(r.Env.Now()); news {
+		r.group.tellProgress(r.span, p, 0)
+	}
+	r.idle++
+	r.asideNow = r.idle >= senderStillMax
+	if !r.asideNow {
+		r.arm()
+	}
+}
+
+// stepAside carries that out.
+func (r *receiver) stepAside() bool {
+	if !r.asideNow {
+		return false
+	}
+	r.asideNow = false
+	if r.writer == nil {
+		return false
+	}
+	r.Do(calls.SnapshotWrite, r.letGo, r.uncount)
+	return true
+}
+
+// uncount: the node receives one less.
+func (r *receiver) uncount() {
+	if r.counted {
+		r.counted = false
+		r.group.Gate.endReceiving()
+	}
+	r.shown.Store(nil)
+	if r.patrol != nil {
+		r.patrol.Stop()
+	}
 }
 
 // follow begins to observe a transfer with its first piece.
@@ -111,11 +214,11 @@ func (r *receiver) take(m *core.SnapshotChunk) (committed bool, err error) {
 		r.abort()
 	}
 	if r.writer == nil {
-		if r.writer, err = r.group.Store.Create(r.group.Context, r.group.ID, m.Meta); err != nil {
-			r.writer = nil
+		if r.writer, r.offset, err = r.open(m.Meta); err != nil {
+			r.writer, r.offset = nil, 0
 			return false, err
 		}
-		r.meta, r.offset, r.begun = m.Meta, 0, r.span.Begun
+		r.meta, r.begun = m.Meta, r.span.Begun
 	}
 	if m.Offset != r.offset {
 		return false, nil
@@ -137,6 +240,16 @@ func (r *receiver) take(m *core.SnapshotChunk) (committed bool, err error) {
 	return true, nil
 }
 
+// open begins a snapshot, or goes on with what an earlier life has of it.
+func (r *receiver) open(meta core.SnapshotMeta) (storage.SnapshotWriter, uint64, error) {
+	g := r.group
+	if store, resumes := g.Store.(storage.Resuming); resumes {
+		return store.Resume(g.Context, g.ID, meta)
+	}
+	w, err := g.Store.Create(g.Context, g.ID, meta)
+	return w, 0, err
+}
+
 // sameSnapshot: a transfer resumes only on equal id, size and checksum
 // (rule 25).
 func sameSnapshot(a, b *core.SnapshotMeta) bool {
@@ -150,6 +263,17 @@ func (r *receiver) abort() {
 	}
 }
 
+// letGo closes the unfinished snapshot. What is there of it stays where the store can keep
+// it.
+func (r *receiver) letGo() {
+	if kept, keeps := r.writer.(storage.SuspendableWriter); keeps {
+		_ = kept.Suspend()
+		r.writer, r.offset = nil, 0
+		return
+	}
+	r.abort()
+}
+
 func (r *receiver) answer(m *core.SnapshotChunk, refusal string) {
 	r.group.Network.Send(&core.SnapshotResponse{
 		Header: r.group.Header(m.From), Stream: m.Stream, Transfer: m.Transfer,
@@ -157,7 +281,10 @@ func (r *receiver) answer(m *core.SnapshotChunk, refusal string) {
 	})
 }
 
-func (r *receiver) finish() { r.inbox.Close() }
+func (r *receiver) finish() {
+	r.inbox.Close()
+	r.uncount()
+}
 
 func (r *receiver) end() {
 	observe.Arrived{Span: r.span, Err: core.ErrStopped}.Tell(r.group.Watch)

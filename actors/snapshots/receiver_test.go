@@ -38,6 +38,7 @@ func newReceiverRig(t *testing.T) *receiverRig {
 		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Context: t.Context(),
 		Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 		Core:   func(ev core.Event) { r.got = append(r.got, ev.(*core.SnapshotReceived)) },
+		Gate:   NewGate(r.env, Limits{}),
 		Spawn:  (*stage.Shell).Start,
 	})
 	return r
@@ -104,5 +105,72 @@ func TestTransferResumesOnTheSameSnapshot(t *testing.T) {
 				t.Errorf("stored is %q, %v", all, err)
 			}
 		})
+	}
+}
+
+// TestReceivesAtATime: a node takes in no more snapshots than it may. One of which nothing
+// comes any more gives its place to another, and what has arrived of it goes where the
+// store keeps nothing.
+func TestReceivesAtATime(t *testing.T) {
+	env := &handClock{Hand: stagetest.NewHand(), now: 1}
+	gate, net := NewGate(env, Limits{ReceivesMax: 1}), &answersOf{}
+	group := func() *Jobs {
+		return NewJobs(&Group{
+			Home: stage.Home{Env: env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
+			ID:   1, Store: memory.NewSnapshots(), Network: net, Context: t.Context(), Gate: gate, ElectionTimeout: timeout,
+			Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
+			Tell:   func(*core.Notice) {},
+			Core:   func(core.Event) {},
+			Spawn:  (*stage.Shell).Start,
+		})
+	}
+	one, two := group(), group()
+	const content = "some content"
+	piece := func(j *Jobs, transfer uint64, from, to int) *core.SnapshotResponse {
+		j.Receive(&core.SnapshotChunk{Transfer: transfer, Meta: metaOf(core.LogID{Term: 1, Index: 9}, content), Offset: uint64(from), Data: []byte(content[from:to]), Done: to == len(content)})
+		env.Settle()
+		for env.Calls() > 0 {
+			env.Finish()
+		}
+		return net.said[len(net.said)-1]
+	}
+	if m := piece(one, 1, 0, 4); m.Refused || m.Offset != 4 {
+		t.Fatalf("the first is answered with %+v", m)
+	}
+	if p, ok := one.Receiving(); !ok || p.Bytes != 4 || p.TotalBytes != uint64(len(content)) {
+		t.Errorf("it is shown as %v", p)
+	}
+	if m := piece(two, 2, 0, 4); !m.Refused || m.Reason != errBusy.Error() {
+		t.Fatalf("the second is answered with %+v", m)
+	}
+	env.pass(senderStillMax * timeout / 2)
+	if m := piece(two, 2, 0, 4); !m.Refused {
+		t.Error("it was given up early")
+	}
+	env.pass((senderStillMax + 2) * timeout)
+	for env.Calls() > 0 {
+		env.Finish()
+	}
+	if _, ok := one.Receiving(); ok {
+		t.Error("it is shown for ever")
+	}
+	if m := piece(two, 3, 0, len(content)); m.Refused || m.Offset != uint64(len(content)) {
+		t.Errorf("the second is answered with %+v", m)
+	}
+	if m := piece(one, 4, 0, 0); m.Refused || m.Offset != 0 {
+		t.Errorf("the first goes on with %+v", m)
+	}
+	one.Stop()
+	two.Stop()
+	for env.Settle(); env.Calls() > 0; {
+		env.Finish()
+	}
+	if gate.receiving != 0 {
+		t.Errorf("%d are counted for ever", gate.receiving)
+	}
+	for _, timer := range env.timers {
+		if timer.due != 0 {
+			t.Error("a timer runs on")
+		}
 	}
 }

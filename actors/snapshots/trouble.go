@@ -28,7 +28,9 @@ func (t *trouble) grow(electionTimeout time.Duration) {
 // Ended takes how a transfer has ended. news says whether that is to be told: a failure
 // is while there was none since the last success. text is what else there is to say.
 func (j *Jobs) Ended(ev *core.SnapshotSent) (text string, news bool) {
-	j.StreamStopped(ev.Peer, ev.Stream)
+	if s := j.sender(ev.Peer, ev.Stream); s != nil && s.aside.Load() == nil {
+		j.StreamStopped(ev.Peer, ev.Stream)
+	}
 	t := j.troubles[ev.Peer]
 	switch {
 	case ev.OK && t == nil:

@@ -38,7 +38,8 @@ func guideTable(t *testing.T, heading string) (rows [][]string) {
 func TestGuideListsTheFlags(t *testing.T) {
 	ofRun, _, _ := runFlags(new(settings))
 	ofHandover, _ := handoverFlags(new(handoverSettings))
-	for heading, flags := range map[string]*flag.FlagSet{"Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings)), "Flags of a hand-over": ofHandover} {
+	ofTransfer, _ := transferFlags(new(transferSettings))
+	for heading, flags := range map[string]*flag.FlagSet{"Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings)), "Flags of a hand-over": ofHandover, "Flags of a transfer": ofTransfer} {
 		listed := make(map[string]string)
 		for _, row := range guideTable(t, heading) {
 			if _, twice := listed[row[0]]; twice {

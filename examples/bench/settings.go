@@ -39,6 +39,7 @@ writes, and prints one line of JSON.
     bench reads [flags]    a run for each mode of reads, on the leader and on a follower
     bench sweep [flags]    many runs, a table and plots; see bench sweep -help
     bench handover [flags] how long a hand-over interrupts writes; see bench handover -help
+    bench transfer [flags] how fast a snapshot moves; see bench transfer -help
 
 Flags of a run:
 `

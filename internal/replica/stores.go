@@ -48,8 +48,12 @@ func (r *Replicas) Set(group membership.GroupID, n uint16) {
 // Log is a log store in which groups are found as before, whatever replica it holds.
 func (r *Replicas) Log(store storage.LogStore) storage.LogStore { return log{store, r} }
 
-// Snapshots is the same of a snapshot store.
+// Snapshots is the same of a snapshot store. It keeps what has arrived of a snapshot if
+// that does.
 func (r *Replicas) Snapshots(store storage.SnapshotStore) storage.SnapshotStore {
+	if s, resumes := store.(storage.Resuming); resumes {
+		return resuming{snapshots{store, r}, s}
+	}
 	return snapshots{store, r}
 }
 
@@ -106,4 +110,15 @@ func (s snapshots) Open(ctx context.Context, group membership.GroupID, id core.L
 // RemoveBelow implements storage.SnapshotStore.
 func (s snapshots) RemoveBelow(ctx context.Context, group membership.GroupID, index core.Index) error {
 	return s.store.RemoveBelow(ctx, s.replicas.key(group), index)
+}
+
+// resuming is one that keeps what has arrived.
+type resuming struct {
+	snapshots
+	resumes storage.Resuming
+}
+
+// Resume implements storage.Resuming.
+func (s resuming) Resume(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, uint64, error) {
+	return s.resumes.Resume(ctx, s.replicas.key(group), meta)
 }

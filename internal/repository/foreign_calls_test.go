@@ -56,13 +56,17 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/exporter.go write: SnapshotView.Close":          byDo,
 	"actors/snapshots/exporter.go write: SnapshotView.WriteTo":        byDo,
 	"actors/snapshots/receiver.go abort: SnapshotWriter.Abort":        byDo + ", " + byRelease,
-	"actors/snapshots/receiver.go take: SnapshotStore.Create":         byDo,
+	"actors/snapshots/receiver.go letGo: SuspendableWriter.Suspend":   byDo + ", " + byRelease,
+	"actors/snapshots/receiver.go open: Resuming.Resume":              byDo,
+	"actors/snapshots/receiver.go open: SnapshotStore.Create":         byDo,
 	"actors/snapshots/receiver.go take: SnapshotWriter.Commit":        byDo,
 	"actors/snapshots/receiver.go take: SnapshotWriter.Write":         byDo,
 	"actors/snapshots/removal.go Below: SnapshotStore.RemoveBelow":    byDo,
-	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":    byRelease,
-	"actors/snapshots/sender.go openNewest: SnapshotStore.Newest":     byDo,
-	"actors/snapshots/sender.go openNewest: SnapshotStore.Open":       byDo,
+	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":    byDo + ", " + byRelease,
+	"actors/snapshots/sender.go openAgain: SnapshotReader.Close":      byDo,
+	"actors/snapshots/sender.go openAgain: SnapshotStore.Open":        byDo,
+	"actors/snapshots/sender.go openSnapshot: SnapshotStore.Newest":   byDo,
+	"actors/snapshots/sender.go openSnapshot: SnapshotStore.Open":     byDo,
 	"actors/snapshots/sender.go read: io.ReadFull(SnapshotReader)":    byDo,
 	"actors/snapshots/sender.go verifyEnd: SnapshotReader.Read":       byDo,
 	"actors/start.go appliedTime: LogStore.Read":                      byCaller,
@@ -153,7 +157,7 @@ func newForeignCheck(t *testing.T) *foreignCheck {
 	}
 	c.importer = importer.ForCompiler(c.files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	for path, names := range map[string][]string{
-		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView"},
+		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter"},
 		"network": {"Network"},
 	} {
 		p, err := c.importer.Import(module + "/" + path)

@@ -113,8 +113,13 @@ func setting(name string, value reflect.Value) string {
 		return ""
 	}
 	const mib = 1 << 20
-	if strings.Contains(name, "Bytes") && n%mib == 0 {
+	switch {
+	case name == "SnapshotBytesPerSecond" && n == 0:
+		return "no limit"
+	case strings.Contains(name, "Bytes") && n%mib == 0:
 		return fmt.Sprintf("%d MiB", n/mib)
+	case strings.Contains(name, "Bytes") && n%1024 == 0:
+		return fmt.Sprintf("%d KiB", n/1024)
 	}
 	digits := fmt.Sprint(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {

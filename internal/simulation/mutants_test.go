@@ -344,8 +344,8 @@ var mutants = []mutant{
 	},
 	{
 		"a machine that stands still and is fit", "rule 16", "core/health.go",
-		"case e.catchingUp(), e.diskHangs(), e.machineStands():",
-		"case e.catchingUp(), e.diskHangs():",
+		"case e.snapshots.lacks, e.catchingUp(), e.diskHangs(), e.machineStands():",
+		"case e.snapshots.lacks, e.catchingUp(), e.diskHangs():",
 		"./core TestMachineStands",
 	},
 	{
@@ -581,6 +581,54 @@ var mutants = []mutant{
 		"a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration",
 		"a.applied, a.appliedTime = meta.LogID, meta.Time",
 		"./actors TestSnapshotSaysWhatItIsOf",
+	},
+	{
+		"a snapshot over a newer log", "rule 24", "core/snapshot.go",
+		"return (id.Index <= e.commit || e.log.holds(id)) && !e.machineNeeds(id)",
+		"return id.Index <= e.commit && !e.machineNeeds(id)",
+		"./core TestSnapshotOfHeldEntry",
+	},
+	{
+		"the members of a snapshot ignored", "rule 24", "core/snapshot.go",
+		"e.configs.at = append(e.configs.at[:0], m.Configuration)",
+		"e.configs.at = e.configs.at[:1]",
+		"./core TestSnapshotBringsItsMembers",
+	},
+	{
+		"a snapshot restored before its reset is durable", "rule 24", "core/snapshot.go",
+		"s.resetIOID = e.submit(w)",
+		"e.submit(w)\n\te.out.add(&InstallSnapshot{m})",
+		"./core TestInstall",
+	},
+	{
+		"a log reset where only the machine is lost", "rule 24", "core/snapshot.go",
+		"e.restoreMachine(ev)",
+		"e.resetTo(&ev.Meta)",
+		"./core TestMachineIsLost",
+	},
+	{
+		"a machine restored before its log is durable", "rule 24", "core/machine_lost.go",
+		"s.resetIOID = e.submit(w)",
+		"e.submit(w)\n\te.out.add(&InstallSnapshot{m})",
+		"./core TestMachineIsLost",
+	},
+	{
+		"a machine that is lost and campaigns", "rule 24", "core/health.go",
+		"case e.snapshots.lacks, e.catchingUp()",
+		"case e.catchingUp()",
+		"./core TestLostMachineCampaignsLast",
+	},
+	{
+		"a transfer that broke begun anew", "rule 25", "core/snapshot.go",
+		"p.partial = ev.LogID",
+		"p.partial = LogID{}",
+		"./core TestBrokenTransferGoesOn",
+	},
+	{
+		"a part resumed without comparing", "rule 25", "storage/files/partial.go",
+		"if sum != binary.LittleEndian.Uint32(mark[8:]) {",
+		"if sum == 0 && length == 0 {",
+		"./storage/files TestResumeCompares",
 	},
 	{
 		"a slot completed by its index", "Raft 5.3", "actors/apply_actor.go",

@@ -41,7 +41,8 @@ func appendHeartbeatResponse(b []byte, m *core.HeartbeatResponse) []byte {
 	b = appendUint(b, 5, uint64(m.Match))
 	b = appendUint(b, 6, uint64(m.Applied))
 	b = appendUint(b, 7, uint64(m.Accepted))
-	return appendUint(b, 8, uint64(m.Unfit))
+	b = appendUint(b, 8, uint64(m.Unfit))
+	return appendUint(b, 9, uint64(m.Lacks))
 }
 
 func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
@@ -65,6 +66,8 @@ func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
 			m.Accepted = core.Index(f.uint())
 		case 8:
 			m.Unfit = core.Unfit(f.uint8())
+		case 9:
+			m.Lacks = core.Index(f.uint())
 		}
 	}
 	return m, err

@@ -16,14 +16,18 @@ import (
 
 // reader reads a snapshot's content. Its file may be removed meanwhile.
 type reader struct {
-	store  *Store
-	name   string
-	file   *os.File
-	meta   core.SnapshotMeta
-	info   fs.FileInfo
-	stamp  stamp
-	left   uint64
-	sum    uint32
+	store *Store
+	name  string
+	file  *os.File
+	meta  core.SnapshotMeta
+	info  fs.FileInfo
+	stamp stamp
+	left  uint64
+	sum   uint32
+	// body is where the content begins; moved: not all of it was read in order, so that
+	// its checksum is not known.
+	body   int64
+	moved  bool
 	closed bool
 }
 
@@ -95,7 +99,7 @@ func (r *reader) readMeta(group membership.GroupID, id core.LogID) error {
 	if meta.SizeBytes != uint64(content) {
 		return corrupt("it has %d bytes, and %d were written", content, meta.SizeBytes)
 	}
-	r.meta, r.left = meta, meta.SizeBytes
+	r.meta, r.left, r.body = meta, meta.SizeBytes, int64(headerBytes)
 	return nil
 }
 
@@ -117,7 +121,7 @@ func (r *reader) Read(p []byte) (int, error) {
 
 func (r *reader) read(p []byte) (int, error) {
 	if r.left == 0 {
-		if r.sum != r.meta.Checksum {
+		if r.sum != r.meta.Checksum && !r.moved {
 			return 0, corrupt("%s has a bad checksum", r.name)
 		}
 		return 0, io.EOF
@@ -135,6 +139,22 @@ func (r *reader) read(p []byte) (int, error) {
 		return n, fmt.Errorf("files: %w", err)
 	}
 	return n, nil
+}
+
+// Seek implements io.Seeker, from the beginning of the content only.
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
+	switch {
+	case r.closed:
+		return 0, storage.ErrClosed
+	case whence != io.SeekStart || offset < 0 || uint64(offset) > r.meta.SizeBytes:
+		return 0, fmt.Errorf("files: %s cannot be read from %d (%d) on", r.name, offset, whence)
+	}
+	if _, err := r.file.Seek(r.body+offset, io.SeekStart); err != nil {
+		return 0, fmt.Errorf("files: %w", err)
+	}
+	r.left = r.meta.SizeBytes - uint64(offset)
+	r.sum, r.moved = 0, offset > 0
+	return offset, nil
 }
 
 // Close implements io.Closer.

@@ -2,6 +2,9 @@
 //
 //	DIR/GROUP/TERM-INDEX.snap
 //
+// What arrives of a snapshot is kept over a restart, in files that end with .part and
+// .marks, for KeptFor.
+//
 // A snapshot is written to a .tmp file and synced. Then the file is renamed,
 // and the directory is synced. So a file with its final name is whole. It
 // carries checksums all the same, and a damaged snapshot is never given out: it
@@ -64,6 +67,9 @@ type Store struct {
 	// verified are the files that were read to their end, as they were then.
 	verified map[string]stamp
 	closed   bool
+
+	// freeBytes is the system's.
+	freeBytes func(dir string) (uint64, error)
 }
 
 type stamp struct {
@@ -95,9 +101,10 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	s := &Store{dir: dir, lock: lock, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
-		verified: make(map[string]stamp)}
+		verified: make(map[string]stamp), freeBytes: disk.FreeBytes}
 	s.logger, s.lines = foreign.NewLogger(logger)
 	s.removeUnfinished()
+	s.removeOldPartials()
 	return s, nil
 }
 
@@ -276,6 +283,10 @@ func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index
 		return err
 	}
 	dir := s.groupDir(group)
+	s.removePartials(dir, func(name string, info fs.FileInfo) bool {
+		id, is := parsePartial(filepath.Base(name))
+		return !is || id.Index < index || time.Since(info.ModTime()) > KeptFor
+	})
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -366,4 +377,13 @@ func parseName(name string) (core.LogID, bool) {
 	t, err1 := strconv.ParseUint(term, 10, 64)
 	i, err2 := strconv.ParseUint(index, 10, 64)
 	return core.LogID{Term: core.Term(t), Index: core.Index(i)}, ok && found && err1 == nil && err2 == nil
+}
+
+// parsePartial reads the name of what has arrived of a snapshot, without its suffix.
+func parsePartial(name string) (core.LogID, bool) {
+	parts := strings.Split(name, "-")
+	if len(parts) != 4 {
+		return core.LogID{}, false
+	}
+	return parseName(parts[0] + "-" + parts[1] + ".snap")
 }

@@ -15,15 +15,20 @@ import (
 
 // writer writes a snapshot aside.
 type writer struct {
-	store  *Store
-	file   *os.File
-	group  membership.GroupID
-	meta   core.SnapshotMeta
+	store *Store
+	file  *os.File
+	group membership.GroupID
+	// meta is of what was written so far, want of what its sender has.
+	meta, want core.SnapshotMeta
+	// head is the file's header, and header its checksum.
+	head   []byte
 	header uint32
 	buffer *bufio.Writer
 	ended  bool
-	// unsynced is how much was written since the last sync.
+	// unsynced is how much was written since the last sync, inPieces that a piece is synced
+	// as soon as it is written.
 	unsynced int
+	inPieces bool
 	sync     func() error
 }
 
@@ -33,14 +38,21 @@ type writer struct {
 const pieceBytes = 4 << 20
 
 func newWriter(s *Store, f *os.File, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
-	meta.SizeBytes, meta.Checksum = 0, 0
-	header := encodeHeader(group, &meta)
-	w := &writer{store: s, file: f, group: group, meta: meta, buffer: bufio.NewWriterSize(f, 256<<10), sync: f.Sync}
-	w.header = crc32.Checksum(header[:len(header)-checksumBytes], castagnoli)
-	if _, err := w.buffer.Write(header); err != nil {
+	w := &writer{store: s, file: f, group: group, inPieces: true, sync: f.Sync}
+	w.begin(meta)
+	if _, err := w.buffer.Write(w.head); err != nil {
 		return nil, errors.Join(fmt.Errorf("files: %w", err), w.Abort())
 	}
 	return w, nil
+}
+
+// begin makes the header.
+func (w *writer) begin(meta core.SnapshotMeta) {
+	w.want = meta
+	meta.SizeBytes, meta.Checksum = 0, 0
+	w.meta, w.head = meta, encodeHeader(w.group, &meta)
+	w.header = crc32.Checksum(w.head[:len(w.head)-checksumBytes], castagnoli)
+	w.buffer = bufio.NewWriterSize(w.file, 256<<10)
 }
 
 // Write implements io.Writer.
@@ -51,7 +63,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.buffer.Write(p)
 	w.meta.SizeBytes += uint64(n)
 	w.meta.Checksum = crc32.Update(w.meta.Checksum, castagnoli, p[:n])
-	if w.unsynced += n; err == nil && w.unsynced >= pieceBytes {
+	if w.unsynced += n; err == nil && w.inPieces && w.unsynced >= pieceBytes {
 		err = w.syncPiece()
 	}
 	return n, err

@@ -150,6 +150,10 @@ type Status struct {
 	NeedsNewTerm bool `json:"needs_new_term,omitempty"`
 	// Unfit is why the node is not to be handed the leadership; absent if it may be.
 	Unfit string `json:"unfit,omitempty"`
+	// LacksMachine: the node's log is whole, and its state machine waits for a snapshot.
+	LacksMachine bool `json:"lacks_machine,omitempty"`
+	// Receiving is the snapshot that the node receives; absent if it receives none.
+	Receiving *Receiving `json:"receiving,omitempty"`
 	// Leaving is why this leader leaves office as soon as another node can lead: its
 	// disk or its machine hangs. Absent if it stays.
 	Leaving string `json:"leaving,omitempty"`
@@ -199,6 +203,23 @@ type Waiting struct {
 	Why string `json:"why"`
 }
 
+// Receiving is how far a snapshot has come that a node receives.
+type Receiving struct {
+	From           uint64 `json:"from"`
+	SnapshotIndex  uint64 `json:"snapshot_index"`
+	Bytes          uint64 `json:"bytes"`
+	TotalBytes     uint64 `json:"total_bytes"`
+	BytesPerSecond uint64 `json:"bytes_per_second"`
+	// Left is how many seconds the rest takes if it goes on so; absent while nothing
+	// moves.
+	Left *float64 `json:"left_seconds,omitempty"`
+}
+
+// SnapshotRate is how many bytes a second a node sends of snapshots, 0 for no limit.
+type SnapshotRate struct {
+	BytesPerSecond *uint64 `json:"bytes_per_second"`
+}
+
 // Member is one node of the cluster. While a node that lost its data is being
 // replaced, it may stand there twice.
 type Member struct {
@@ -226,6 +247,12 @@ type Peer struct {
 	// SnapshotBytes of SnapshotTotalBytes are there of a snapshot on its way.
 	SnapshotBytes      uint64 `json:"snapshot_bytes,omitempty"`
 	SnapshotTotalBytes uint64 `json:"snapshot_total_bytes,omitempty"`
+	// SnapshotBytesPerSecond is how fast it goes, and SnapshotLeft how many seconds the
+	// rest takes if it goes on so; absent while nothing moves.
+	SnapshotBytesPerSecond uint64   `json:"snapshot_bytes_per_second,omitempty"`
+	SnapshotLeft           *float64 `json:"snapshot_left_seconds,omitempty"`
+	// LacksMachine: its log is whole, and its state machine waits for a snapshot.
+	LacksMachine bool `json:"lacks_machine,omitempty"`
 	// LostData: another incarnation answers in its place, or it no longer holds what
 	// it had acknowledged; it is to be replaced.
 	LostData bool `json:"lost_data,omitempty"`

@@ -42,6 +42,6 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newRecover())
 	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers(),
-		newSnapshot(), newPurge(), newBackup(), newRestore(), newInspect())
+		newSnapshot(), newSnapshotRate(), newPurge(), newBackup(), newRestore(), newInspect())
 	return root
 }

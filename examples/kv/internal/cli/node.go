@@ -146,6 +146,7 @@ func ignoreClosed(err error) error {
 func (n *node) front(logger *slog.Logger) http.Handler {
 	s := server.New(n.raft, n.machine, logger)
 	s.ShowMetrics(n.numbers)
+	s.ShowSnapshotRate(n.raft.Node())
 	return s
 }
 
@@ -194,9 +195,9 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		ID:        troupe.NodeID(s.id),
 		Network:   transport,
 		Log:       refusing(log),
-		Snapshots: snapshots,
-		Logger:    logger,
-		Meter:     n.numbers.Meter(),
+		Snapshots: snapshots, SnapshotBytesPerSecond: s.snapshotRate,
+		Logger: logger,
+		Meter:  n.numbers.Meter(),
 		// There is one group, for as long as the process lives.
 		MeterGroupHistograms: true,
 		Tracing:              n.traces.Tracing(),

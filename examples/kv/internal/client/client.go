@@ -133,6 +133,17 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 	return answer, err
 }
 
+// SetSnapshotRate changes how many bytes a second the server's node sends of snapshots.
+func (c *Client) SetSnapshotRate(ctx context.Context, bytesPerSecond uint64) (api.SnapshotRate, error) {
+	var answer api.SnapshotRate
+	request, err := json.Marshal(api.SnapshotRate{BytesPerSecond: &bytesPerSecond})
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/node/snapshot-rate", request, &answer)
+	return answer, err
+}
+
 // Snapshot makes a snapshot on the server's node.
 func (c *Client) Snapshot(ctx context.Context) (api.Snapshot, error) {
 	var answer api.Snapshot

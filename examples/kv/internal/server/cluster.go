@@ -83,6 +83,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		TransferringTo: uint64(status.TransferringTo),
 		NeedsNewTerm:   status.NeedsNewTerm,
 		Unfit:          unfit(status.Unfit),
+		LacksMachine:   status.LacksMachine,
+		Receiving:      receiving(&status.Receiving),
 		Leaving:        status.Leaving,
 		LeftOffice:     status.LeftOffice,
 		LeftTerm:       uint64(status.LeftTerm),
@@ -123,6 +125,10 @@ func peer(p *troupe.PeerStatus) api.Peer {
 		ID: uint64(p.ID), Mode: p.Mode.String(), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries, LagSeconds: p.Lag.Seconds(),
 		InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes, SendErrors: p.SendErrors,
 		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData, Unfit: unfit(p.Unfit), Oversized: uint64(p.Oversized),
+	}
+	peer.SnapshotBytesPerSecond, peer.LacksMachine = p.SnapshotBytesPerSecond, p.LacksMachine
+	if p.SnapshotBytesPerSecond > 0 && p.SnapshotLeft >= 0 {
+		peer.SnapshotLeft = new(p.SnapshotLeft.Seconds())
 	}
 	if p.LastContact >= 0 {
 		peer.LastContact = new(p.LastContact.Seconds())

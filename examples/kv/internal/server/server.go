@@ -47,6 +47,8 @@ type Server struct {
 	logger *slog.Logger
 	// metrics is nil if the node measures nothing.
 	metrics http.Handler
+	// limiter is nil if the node sends no snapshots.
+	limiter Limiter
 	// current: the machine has caught up since the start.
 	current atomic.Bool
 }
@@ -125,6 +127,8 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.join}, true
 	case "/cluster/members/cancel":
 		return map[string]handler{http.MethodPost: s.cancelChange}, true
+	case "/node/snapshot-rate":
+		return map[string]handler{http.MethodGet: s.snapshotRate, http.MethodPost: s.setSnapshotRate}, s.limiter != nil
 	case "/cluster/backup":
 		return map[string]handler{http.MethodGet: s.backup}, true
 	case "/status":

@@ -788,6 +788,7 @@ type HeartbeatResponse struct {
 	Accepted      uint64                 `protobuf:"varint,7,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// core.Unfit; absent if the sender may be handed the leadership.
 	Unfit         uint32 `protobuf:"varint,8,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	Lacks         uint64 `protobuf:"varint,9,opt,name=lacks,proto3" json:"lacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -874,6 +875,13 @@ func (x *HeartbeatResponse) GetAccepted() uint64 {
 func (x *HeartbeatResponse) GetUnfit() uint32 {
 	if x != nil {
 		return x.Unfit
+	}
+	return 0
+}
+
+func (x *HeartbeatResponse) GetLacks() uint64 {
+	if x != nil {
+		return x.Lacks
 	}
 	return 0
 }
@@ -2972,7 +2980,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12\x16\n" +
-	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\xfd\x01\n" +
+	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\x93\x02\n" +
 	"\x11HeartbeatResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
@@ -2981,7 +2989,8 @@ const file_troupe_proto_rawDesc = "" +
 	"\x05match\x18\x05 \x01(\x04R\x05match\x12\x18\n" +
 	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x1a\n" +
 	"\baccepted\x18\a \x01(\x04R\baccepted\x12\x14\n" +
-	"\x05unfit\x18\b \x01(\rR\x05unfit\"\x92\x02\n" +
+	"\x05unfit\x18\b \x01(\rR\x05unfit\x12\x14\n" +
+	"\x05lacks\x18\t \x01(\x04R\x05lacks\"\x92\x02\n" +
 	"\rAppendEntries\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12,\n" +
