@@ -73,8 +73,8 @@ func (s *Settings) Check() (field, rule string) {
 		return "ClockDriftMax", fmt.Sprintf("%v is not from 0 to less than 1", s.ClockDriftMax)
 	case s.UncommittedBytesMax <= 0:
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
-	case s.SnapshotInterval < 0:
-		return "SnapshotInterval", fmt.Sprintf("%v is negative", s.SnapshotInterval)
+	case s.SnapshotInterval < 0 || s.SnapshotInterval > 0 && s.SnapshotInterval < heartbeatIntervalMin:
+		return "SnapshotInterval", fmt.Sprintf("%v is neither 0 nor at least %v", s.SnapshotInterval, heartbeatIntervalMin)
 	case s.HoldTimeMax < 0 || s.HoldTimeMax > 0 && s.HoldTimeMax < heartbeatIntervalMin:
 		return "HoldTimeMax", fmt.Sprintf("%v is neither 0 nor at least %v", s.HoldTimeMax, heartbeatIntervalMin)
 	}

@@ -103,7 +103,12 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("steps %q", steps)
 	}
 	n := opened(t, data, 7)
-	defer shut(t, n)
+	runs := true
+	defer func() {
+		if runs {
+			shut(t, n)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if _, err := n.raft.ReadIndex(ctx, troupe.Linearizable); err != nil {
@@ -121,11 +126,18 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Error(stderr)
 	}
 	// What holds a node's data is refused, whether the node runs or not.
-	before := content(t, data)
-	args := []string{"restore", "--from", file, "--data", data, "--id", "7", "--raft", "127.0.0.1:9"}
-	if code, _, stderr := run(t, args...); code != 1 || !strings.Contains(stderr, "is not empty") {
-		t.Errorf("over a node's data: %d %q", code, stderr)
+	refused := func() {
+		t.Helper()
+		code, _, stderr := run(t, "restore", "--from", file, "--data", data, "--id", "7", "--raft", "127.0.0.1:9")
+		if code != 1 || !strings.Contains(stderr, "is not empty") {
+			t.Errorf("over a node's data: %d %q", code, stderr)
+		}
 	}
+	refused()
+	runs = false
+	shut(t, n)
+	before := content(t, data)
+	refused()
 	if !maps.Equal(before, content(t, data)) {
 		t.Error("a refused restore has changed files")
 	}
