@@ -90,6 +90,9 @@ type Config struct {
 	// KeepEntries is how many entries stay in the log below a snapshot, so that a
 	// follower that was away for a moment needs no snapshot. Default 10,000.
 	KeepEntries uint64
+	// KeepSnapshots is how many of the newest snapshots stay on the disk: where the newest
+	// turns out to be damaged, the one before it may do. Default 2.
+	KeepSnapshots int
 	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
 	// 1 MiB.
 	SnapshotChunkBytes int
@@ -116,6 +119,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.SnapshotEntries, 100_000)
 	orDefault(&c.SnapshotLogBytes, 256*mib)
 	orDefault(&c.KeepEntries, 10_000)
+	orDefault(&c.KeepSnapshots, 2)
 	orDefault(&c.SnapshotChunkBytes, mib)
 	return c
 }
@@ -216,6 +220,7 @@ func (c *Config) forActors() actors.GroupConfig {
 		WindowBytesMax:       c.WindowBytesMax,
 		ApplyBatchEntriesMax: c.ApplyBatchEntriesMax,
 		ApplyBatchBytesMax:   c.ApplyBatchBytesMax,
+		KeepSnapshots:        c.KeepSnapshots,
 		SnapshotChunkBytes:   c.SnapshotChunkBytes,
 	}
 }

@@ -37,7 +37,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 		return nil, err
 	}
 	g := n.newGroup(cfg, begun.watch, &state)
-	g.wire(engine, state.Applied, appliedTime)
+	g.wire(engine, &state, appliedTime)
 	return g, nil
 }
 
@@ -65,7 +65,7 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 }
 
 // wire makes the group's actors, and gives each what it needs of the others.
-func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64) {
+func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) {
 	n, life := g.node, home{stage.Home{Env: g.env, Failed: g.fail, Ended: g.memberEnded}, g.watch}
 	network := n.cfg.Network
 	answers := &resultSender{
@@ -74,6 +74,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	}
 	log := n.log
 	removal := snapshots.NewRemoval(n.cfg.Snapshots, g.cfg.Group, g.watch)
+	removal.Keep(g.cfg.KeepSnapshots, state.Snapshot.Index)
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
@@ -85,7 +86,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		memoryLog: g.memoryLog, store: n.cfg.Store, files: n.cfg.Snapshots, removal: removal, cluster: g.seen.cluster,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
-	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
+	}, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
 	g.streams = newStreams(replicationNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.cfg.Store,
 		send: network.Send, toPeer: n.inflightTo, core: g.core,
