@@ -38,6 +38,13 @@ var (
 )
 
 // Errors that carry data, for errors.As.
+// Limits of a command's size: Config.CommandBytesMax, and the largest message that the
+// network of the leader, or of this node, takes.
+const (
+	LimitCommand = core.LimitCommand
+	LimitMessage = core.LimitMessage
+)
+
 type (
 	// NotLeaderError: this node does not lead, and nothing happened.
 	//
@@ -58,10 +65,14 @@ type (
 	//
 	//   - Cause: why.
 	FatalError = core.FatalError
-	// TooLargeError: a command is over Config.CommandBytesMax, and nothing happened.
+	// TooLargeError: a command is over a limit, and nothing happened.
 	//
-	//   - Size, Max: its bytes, and the most that it may have.
+	//   - Size, Max: its bytes, and the most that it may have;
+	//   - Limit: which limit it is, [LimitCommand] or [LimitMessage];
+	//   - Node: the leader if the limit is the leader's, 0 if it is this node's.
 	TooLargeError = core.TooLargeError
+	// SizeLimit names a limit of a command's size. It prints as a few words.
+	SizeLimit = core.SizeLimit
 	// ContradictionError: this node has heard what no correct member can say, and
 	// answers no reads.
 	//
@@ -145,6 +156,11 @@ type (
 	//   - Change: which one;
 	//   - Yielded: for another change.
 	ChangeCancelledError = core.ChangeCancelledError
+	// PurgeError: the log cannot be purged so far, and nothing happened.
+	//
+	//   - UpTo: what was asked for;
+	//   - Snapshot: what the newest snapshot of this node ends with.
+	PurgeError = core.PurgeError
 	// WrongNodeError: a store was opened for another node than its own.
 	//
 	//   - Store: which one;

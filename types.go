@@ -28,7 +28,8 @@ type (
 	//   - Address: what the network dials to reach it;
 	//   - Priority: how much it is wanted as the leader, from [PriorityLast] to
 	//     [PriorityMax]. 0 is unset, and means [PriorityNormal];
-	//   - Tags: carried for the application. Nothing in this version reads them.
+	//   - Tags: carried for the application. Nothing in this version reads them;
+	//   - Standby: this learner may take the place of a voter that is lost.
 	Member = membership.Member
 	// Configuration is the membership of a cluster at one entry of its log. Its
 	// methods look members up: Member, Kind, IsVoter, Joint and others. It prints as
@@ -142,7 +143,8 @@ type (
 	//   - Kind: what it holds, an [EntryKind]. Data is a command if it is
 	//     [EntryCommand];
 	//   - Time: the leader's wall clock when it was proposed, in nanoseconds since
-	//     1970 UTC. It never decreases along the log;
+	//     1970 UTC. It never decreases along the log, and a clock that jumps moves it by
+	//     an hour at most in the life of a process: guide/embedding.md says what it promises;
 	//   - Data: the command, as it was proposed.
 	Entry = core.Entry
 	// EntryKind says what an entry holds.

@@ -57,6 +57,7 @@ type coreActor struct {
 	bootstraps []*bootstrapRequest
 	leadership leadershipRequests
 	changes    changeRequests
+	upkeep     maintenance
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -110,6 +111,8 @@ type coreNeeds struct {
 	cfg     *GroupConfig
 	self    membership.Identity
 	network coreNetwork
+	// takes is the largest message of a class that can be sent to a node, 0 if any.
+	takes func(membership.NodeID, core.Class) int
 	// unreachable says why a node cannot be reached now, nil if it can.
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
@@ -228,6 +231,7 @@ func (c *coreActor) step() bool {
 	c.publish()
 	c.leadership.tellEnded()
 	c.changes.tellEnded()
+	c.upkeep.tellEnded()
 	c.runLeading()
 	c.attend()
 	return false // whatever comes next wakes it
@@ -357,6 +361,8 @@ func (c *coreActor) handleRequest(item any) {
 		c.changeMembers(item)
 	case *endChangeWait:
 		c.endChangeWait(item)
+	case *purgeRequest:
+		c.purge(item)
 	default:
 		panic("an unknown item in the core's inbox")
 	}
@@ -508,6 +514,8 @@ func (c *coreActor) finish() {
 			item.done(cause)
 		case *changeRequest:
 			item.done(ChangeOutcome{}, cause)
+		case *purgeRequest:
+			item.done(0, cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -518,6 +526,7 @@ func (c *coreActor) finish() {
 	c.endBootstraps(cause)
 	c.leadership.finish(cause)
 	c.changes.finish(cause)
+	c.upkeep.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
 }

@@ -173,15 +173,16 @@
 // # Rule 25: A transfer resumes only on the same snapshot
 //
 // The same snapshot is one with equal LogID, size and checksum. While a snapshot is on its way, the
-// log after it is kept for its receiver, up to a number of entries.
+// log after it is kept for its receiver, up to a number of bytes, and for a time since the last
+// progress. So is what a follower lacks that catches up.
 //
-//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go
-//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp,
+//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go
+//   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
+//     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot
 //   - Scripts: slow_follower_after_compaction
-//   - Mutants: "a transfer resumed on another content"
+//   - Mutants: "a transfer resumed on another content", "the retained log dropped under a transfer"
 //   - Checkers: rulePurge
-//   - Not yet: bounds in bytes and in time since the last progress
 //
 // # Rule 26: No read before the leader has committed in its own term
 //

@@ -350,6 +350,9 @@ type ForwardedResult struct {
 	Value []byte
 	// Error is the text of an error that no other field tells.
 	Error string
+	// LimitBytes and Limit are set if Code is ResultTooLarge.
+	LimitBytes uint64
+	Limit      SizeLimit
 }
 
 // ResultCode says what became of a forwarded proposal.
@@ -480,6 +483,9 @@ const (
 	ChangeNotReady
 	ChangeCancelled
 	ChangeNone
+	// ChangeYielded: somebody asked for another change by hand, and nothing of this one
+	// was appended.
+	ChangeYielded
 )
 
 // Removed tells a node that is no member of the group that it was removed (rule 22).

@@ -208,6 +208,10 @@ func (s *Store) Load(ctx context.Context, id membership.GroupID) (storage.State,
 	}
 	state := storage.State{HardState: g.hardState, Commit: g.commit}
 	g.outline.Fill(&state)
+	state.Sizes.Reset(state.Purged.Index)
+	for _, chunk := range g.entries.chunks {
+		state.Sizes.Append(chunk)
+	}
 	return state, nil
 }
 

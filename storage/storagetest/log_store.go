@@ -71,6 +71,7 @@ var logStoreCases = []struct {
 	{"ManyConfigurations", manyConfigurations},
 	{"LargeConfiguration", largeConfiguration},
 	{"HoleRefused", holeRefused},
+	{"SizesOfTheEntries", sizesOfTheEntries},
 	{"LowerTermRefused", lowerTermRefused},
 	{"RefusedAsAWhole", refusedAsAWhole},
 	{"RefusedAfterOthers", refusedAfterOthers},

@@ -42,6 +42,6 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newRecover())
 	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers(),
-		newBackup(), newRestore(), newInspect())
+		newPurge(), newBackup(), newRestore(), newInspect())
 	return root
 }

@@ -85,10 +85,15 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 		return errors.Join(err, front.Close(), ignoreClosed(<-served))
 	}
 
+	joiner, err := newJoiner(n.raft, s, logger)
+	if err != nil {
+		return errors.Join(err, front.Close(), ignoreClosed(<-served))
+	}
 	forming := make(chan struct{})
 	go func() {
 		defer close(forming)
 		newFormer(n.raft, s.members, logger).run(ctx)
+		joiner.run(ctx)
 	}()
 	defer func() {
 		stop()
@@ -188,21 +193,35 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	n.raft, err = troupe.Start(ctx, troupe.NodeConfig{
 		ID:        troupe.NodeID(s.id),
 		Network:   transport,
-		Log:       log,
+		Log:       refusing(log),
 		Snapshots: snapshots,
 		Logger:    logger,
 		Meter:     n.numbers.Meter(),
-		Tracing:   n.traces.Tracing(),
+		// There is one group, for as long as the process lives.
+		MeterGroupHistograms: true,
+		Tracing:              n.traces.Tracing(),
 	}, troupe.Config{
 		StateMachine:      n.machine,
 		ElectionTimeout:   s.electionTimeout,
 		HeartbeatInterval: s.heartbeat,
 		SnapshotEntries:   s.snapshotEntries,
+		KeepEntries:       max(s.keepEntries, 1),
+		KeepBytes:         s.keptBytes(),
+		Autopilot:         s.autopilot,
 	})
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())
 	}
 	return n, nil
+}
+
+// keptBytes is how many bytes stay below a snapshot. No entry has only one, so that it
+// stands for none: 0 is the library's default.
+func (s *settings) keptBytes() uint64 {
+	if s.keepEntries == 0 || s.keepBytes == 0 {
+		return 1
+	}
+	return s.keepBytes
 }
 
 func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, troupe.SnapshotStore, error) {
