@@ -62,6 +62,8 @@ type sender struct {
 	// those since either did.
 	seen, sent   uint64
 	still, quiet int
+	// rotten: the snapshot is not what was written.
+	rotten bool
 }
 
 // senderItem is one thing that happened. The fields that are set say which.
@@ -145,6 +147,7 @@ func (s *sender) open() {
 	s.Do(calls.SnapshotRead, func() { err = s.openNewest() }, func() {
 		if err != nil {
 			s.warn("no snapshot can be sent", s.span.LogIDs("peer", s.peer, "error", err)...)
+			s.rotten = errors.Is(err, core.ErrCorrupt)
 			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 			return
 		}
@@ -162,7 +165,7 @@ func (s *sender) openNewest() error {
 	}
 	s.reader, err = g.Store.Open(g.Context, g.ID, meta.LogID)
 	if err != nil {
-		s.reader = nil
+		s.reader, s.meta.LogID = nil, meta.LogID
 		return err
 	}
 	s.meta = s.reader.Meta()
@@ -225,6 +228,7 @@ func (s *sender) read(n uint64, then func([]byte)) {
 	}, func() {
 		if err != nil {
 			s.warn("the snapshot cannot be read", s.span.LogIDs("snapshot", s.meta.LogID.String(), "error", err)...)
+			s.rotten = errors.Is(err, core.ErrCorrupt)
 			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 			return
 		}
@@ -312,7 +316,7 @@ func (s *sender) conclude(ok bool, reason string) {
 	}
 	s.over = true
 	observe.Transferred{Span: s.span, Meta: &s.meta, Done: ok}.Tell(s.group.Watch)
-	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok, Reason: reason})
+	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok, Reason: reason, Rotten: s.rotten})
 	s.Stop()
 }
 
