@@ -106,6 +106,9 @@ type Config struct {
 	// Defaults 1 GiB, and sixty ElectionTimeout.
 	HoldBytesMax uint64
 	HoldTimeMax  time.Duration
+	// KeepSnapshots is how many of the newest snapshots stay on the disk: where the newest
+	// turns out to be damaged, the one before it may do. Default 2.
+	KeepSnapshots int
 	// SnapshotChunkBytes is how much of a snapshot one message carries, at most. Default
 	// 512 KiB.
 	SnapshotChunkBytes int
@@ -155,6 +158,7 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.KeepBytes, 64*mib)
 	orDefault(&c.HoldBytesMax, 1024*mib)
 	orDefault(&c.HoldTimeMax, 60*c.ElectionTimeout)
+	orDefault(&c.KeepSnapshots, 2)
 	orDefault(&c.SnapshotChunkBytes, mib/2)
 	if a := &c.Autopilot; a.On {
 		orDefault(&a.VotersMin, 3)
@@ -269,6 +273,7 @@ func (c *Config) forActors() actors.GroupConfig {
 		WindowBytesMax:       c.WindowBytesMax,
 		ApplyBatchEntriesMax: c.ApplyBatchEntriesMax,
 		ApplyBatchBytesMax:   c.ApplyBatchBytesMax,
+		KeepSnapshots:        c.KeepSnapshots,
 		SnapshotChunkBytes:   c.SnapshotChunkBytes,
 	}
 }

@@ -109,6 +109,9 @@ type GroupConfig struct {
 	// SnapshotChunkBytes is the size of a piece of a snapshot on the wire.
 	SnapshotChunkBytes int
 
+	// KeepSnapshots is how many of the newest snapshots stay; 0 is 1.
+	KeepSnapshots int
+
 	// Cluster, if not 0, is the only cluster that the group may belong to.
 	Cluster core.ClusterID
 
@@ -165,6 +168,9 @@ func (c *GroupConfig) Check() (field, rule string) {
 		if f.value <= 0 {
 			return f.name, fmt.Sprintf("%d is not positive", f.value)
 		}
+	}
+	if c.KeepSnapshots < 0 {
+		return "KeepSnapshots", fmt.Sprintf("%d is negative", c.KeepSnapshots)
 	}
 	return "", ""
 }

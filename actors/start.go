@@ -40,7 +40,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 		return nil, err
 	}
 	g := n.newGroup(cfg, self, begun.watch, &state)
-	g.wire(engine, state.Applied, appliedTime)
+	g.wire(engine, &state, appliedTime)
 	return g, nil
 }
 
@@ -68,7 +68,7 @@ func (n *Node) newGroup(cfg GroupConfig, self membership.Identity, watch *observ
 }
 
 // wire makes the group's actors, and gives each what it needs of the others.
-func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64) {
+func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) {
 	n, life := g.node, home{stage.Home{Env: g.env, Failed: g.fail, Ended: g.memberEnded}, g.watch}
 	net, takes := n.cfg.Network, n.messageBytesMaxTo
 	answers := &resultSender{
@@ -77,6 +77,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	}
 	log := n.log
 	removal := snapshots.NewRemoval(n.snapshots, g.cfg.Group, g.watch)
+	removal.Keep(g.cfg.KeepSnapshots, state.Snapshot.Index)
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: g.seen.self, network: net, takes: takes, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
@@ -88,7 +89,7 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		memoryLog: g.memoryLog, store: n.store, files: n.snapshots, removal: removal, cluster: g.seen.cluster,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
-	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
+	}, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
 	g.streams = newStreams(replicationNeeds{
 		home: life, cfg: &g.cfg, self: g.seen.self, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.store,
 		send: net.Send, takes: takes, toPeer: n.inflightTo, core: g.core,

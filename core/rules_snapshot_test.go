@@ -322,3 +322,36 @@ func TestSnapshotOfANewerTermAtTheStart(t *testing.T) {
 		}
 	}
 }
+
+// TestRottenSnapshotIsBuiltAnew: a live node that finds its newest snapshot rotten builds
+// another at once, also where nothing more was applied, and sends none meanwhile.
+func TestRottenSnapshotIsBuiltAnew(t *testing.T) {
+	for what, sent := range map[string]SnapshotSent{
+		"found by its reader":   {LogID: LogID{2, 4}, Rotten: true},
+		"none can be found":     {Rotten: true},
+		"an older one was sent": {LogID: LogID{2, 3}, OK: true},
+	} {
+		r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries = 4, 1 }}).lead()
+		for r.e.applied < 4 {
+			r.propose("x")
+			r.flush()
+			r.match(2, r.e.log.last.Index)
+			r.apply()
+		}
+		made := SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{2, 4}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}}
+		r.step(&made)
+		r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2})
+		sent.Peer, sent.Stream = rigPeers[2], 2
+		r.step(&sent)
+		if !r.e.snapshots.building {
+			t.Fatalf("%s: nothing is built", what)
+		}
+		if lines := r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}); len(lines) != 0 {
+			t.Errorf("%s: meanwhile %q", what, lines)
+		}
+		r.step(&made)
+		if lines := r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}); !slices.Equal(lines, []string{"send snapshot ->3"}) {
+			t.Errorf("%s: with the new one %q", what, lines)
+		}
+	}
+}

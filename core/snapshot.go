@@ -246,6 +246,26 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 		case ev.Reason == "":
 			p.partial = ev.LogID
 		}
+		// The store may have set it aside at an earlier reading: then an older one was sent.
+		if ev.LogID.Index > 0 && ev.LogID.Index < p.pinned && p.pinned == e.snapshots.newest.Index {
+			e.snapshotLost()
+		}
+	}
+	if ev.Rotten && (ev.LogID == LogID{} || ev.LogID == e.snapshots.newest.LogID) {
+		e.snapshotLost()
+	}
+}
+
+// snapshotLost builds another snapshot at once, because the newest is rotten. Until then
+// nobody is sent one. The log is not purged further meanwhile.
+func (e *Engine) snapshotLost() {
+	s := &e.snapshots
+	if !s.usable {
+		return
+	}
+	s.usable = false
+	if !s.building && s.installing == nil && e.applied > 0 {
+		e.build()
 	}
 }
 

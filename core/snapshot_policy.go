@@ -101,7 +101,7 @@ func (e *Engine) buildNoMore() {
 func (e *Engine) onSnapshotTimer() {
 	s := &e.snapshots
 	s.again.at = 0
-	if !s.building && s.installing == nil && !s.lacks && e.applied > s.newest.Index {
+	if !s.building && s.installing == nil && !s.lacks && (e.applied > s.newest.Index || !s.usable && e.applied > 0) {
 		e.build()
 	}
 }
@@ -145,7 +145,8 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 		return
 	}
 	e.buildNoMore()
-	if ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
+	// One takes the place of the same that is rotten.
+	if (ev.Meta.Index > s.newest.Index || !s.usable && ev.Meta.LogID == s.newest.LogID) && e.log.holds(ev.Meta.LogID) {
 		s.newest, s.usable = ev.Meta, true
 		e.purge()
 		e.configs.forget(min(s.newest.Index, e.commit))

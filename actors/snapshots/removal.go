@@ -3,6 +3,7 @@ package snapshots
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/trouperaft/troupe/actors/observe"
@@ -21,6 +22,10 @@ type Removal struct {
 
 	mu     sync.Mutex
 	failed int // since the last one that succeeded
+	// keep is how many snapshots stay, kept are the indexes of the newest ones, the oldest
+	// first.
+	keep int
+	kept []core.Index
 }
 
 // NewRemoval returns the removal of a group's snapshots.
@@ -28,9 +33,31 @@ func NewRemoval(store storage.SnapshotStore, group membership.GroupID, watch *ob
 	return &Removal{store: store, group: group, watch: watch}
 }
 
-// Below removes what is below an index. It blocks as the store does.
+// Keep lets so many of the newest snapshots stay: a node that finds the newest rotten has
+// another. newest is the one that is there, 0 if none is. Without it one stays.
+func (r *Removal) Keep(n int, newest core.Index) {
+	r.keep = n
+	if newest > 0 {
+		r.kept = append(r.kept, newest)
+	}
+}
+
+// oldest returns the index of the oldest snapshot that stays, when there is a new one.
+func (r *Removal) oldest(index core.Index) core.Index {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.kept, index) {
+		r.kept = append(r.kept, index)
+	}
+	slices.Sort(r.kept)
+	r.kept = slices.Delete(r.kept, 0, len(r.kept)-min(len(r.kept), max(r.keep, 1)))
+	return r.kept[0]
+}
+
+// Below removes what the snapshot at an index makes superfluous. It blocks as the store
+// does.
 func (r *Removal) Below(ctx context.Context, index core.Index) {
-	err := r.store.RemoveBelow(ctx, r.group, index)
+	err := r.store.RemoveBelow(ctx, r.group, r.oldest(index))
 	if err != nil && ctx.Err() != nil {
 		return // the group ends
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,5 +54,24 @@ func TestRemovalTellsOnce(t *testing.T) {
 	<-closed
 	if n := strings.Count(out.String(), stubborn.Error()); n != 2 || len(store.below) != 7 || strings.Contains(out.String(), "canceled") {
 		t.Errorf("told %d times in %d attempts:\n%s", n, len(store.below), out.String())
+	}
+}
+
+// TestRemovalKeeps: the newest ones stay, over a start too, and one that is built again
+// counts once.
+func TestRemovalKeeps(t *testing.T) {
+	for _, keep := range []int{0, 1, 2, 3} {
+		store := &reluctant{}
+		r := NewRemoval(store, 1, nil)
+		r.Keep(keep, 10)
+		for _, index := range []core.Index{20, 20, 30, 40, 40, 50} {
+			r.Below(t.Context(), index)
+		}
+		want := map[int][]core.Index{
+			0: {20, 20, 30, 40, 40, 50}, 1: {20, 20, 30, 40, 40, 50}, 2: {10, 10, 20, 30, 30, 40}, 3: {10, 10, 10, 20, 20, 30},
+		}[keep]
+		if !slices.Equal(store.below, want) {
+			t.Errorf("of %d kept, those below %v are removed, want %v", keep, store.below, want)
+		}
 	}
 }

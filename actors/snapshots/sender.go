@@ -79,6 +79,8 @@ type sender struct {
 	// those since either did.
 	seen, sent    uint64
 	stands, quiet int
+	// rotten: the snapshot is not what was written.
+	rotten bool
 }
 
 // piece is one that is under way: it ends before end.
@@ -197,6 +199,7 @@ func (s *sender) open() {
 	s.Do(calls.SnapshotRead, func() { err = s.openSnapshot() }, func() {
 		if err != nil {
 			s.warn("no snapshot can be sent", s.span.LogIDs("peer", s.peer, "error", err)...)
+			s.rotten = errors.Is(err, core.ErrCorrupt)
 			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 			return
 		}
@@ -225,7 +228,7 @@ func (s *sender) openSnapshot() (err error) {
 			return err
 		}
 		if s.reader, err = g.Store.Open(g.Context, g.ID, newest.LogID); err != nil {
-			s.reader = nil
+			s.reader, s.meta.LogID = nil, newest.LogID
 			return err
 		}
 	}
@@ -371,6 +374,7 @@ func (s *sender) read(n uint64, then func([]byte)) {
 
 func (s *sender) cannotRead(err error) {
 	s.warn("the snapshot cannot be read", s.span.LogIDs("snapshot", s.meta.LogID.String(), "error", err)...)
+	s.rotten = errors.Is(err, core.ErrCorrupt)
 	s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 }
 
@@ -485,7 +489,7 @@ func (s *sender) conclude(ok bool, reason string) {
 	if stays {
 		s.stepAside()
 	}
-	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok, Reason: reason})
+	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok, Reason: reason, Rotten: s.rotten})
 	if !stays {
 		s.Stop()
 	}

@@ -572,8 +572,8 @@ var mutants = []mutant{
 	},
 	{
 		"the time of what was applied not asked for at a start", "Entry.Time", "actors/start.go",
-		"g.wire(engine, state.Applied, appliedTime)",
-		"_ = appliedTime\n\tg.wire(engine, state.Applied, 0)",
+		"g.wire(engine, &state, appliedTime)",
+		"_ = appliedTime\n\tg.wire(engine, &state, 0)",
 		"./actors TestStartKnowsWhatWasApplied",
 	},
 	{
