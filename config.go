@@ -6,6 +6,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/replica"
 )
 
 const mib = 1 << 20
@@ -17,7 +18,7 @@ const Never = ^uint64(0)
 // for its default, so that Config{StateMachine: m} is enough; a group's members
 // need not have the same settings, time-outs included.
 type Config struct {
-	// Group is the group's id, the same on all of its members. Default 1.
+	// Group is the group's id, the same on all of its members. At most 2^63-1. Default 1.
 	Group GroupID
 	// StateMachine is what the group replicates. Required. It belongs to the
 	// group until that has stopped.
@@ -87,6 +88,10 @@ type Config struct {
 	// rule off. Defaults 100,000 and 256 MiB.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
+	// SnapshotInterval: a snapshot is also made when the last one is so old, with a
+	// quarter of it more or less, and anything was applied since. Default 0: never by
+	// time.
+	SnapshotInterval time.Duration
 	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
 	// entries, stay in the log below a snapshot, whichever is less, so that a follower
 	// that was away for a moment needs no snapshot. Never turns a rule off, and both keep
@@ -104,7 +109,27 @@ type Config struct {
 	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
 	// 1 MiB.
 	SnapshotChunkBytes int
+
+	// Autopilot says what this node does about the members by itself while it leads.
+	// Default: nothing. All members should have the same.
+	Autopilot Autopilot
 }
+
+// Autopilot says what a leader does about the members by itself. It is off unless On is
+// set. A voter that is dead is removed, or a standby takes its place in one change; one at
+// a time, only if all other voters are healthy, and never while another change is under
+// way. What it decides, and why it does nothing about a voter that is dead, are events:
+// [EventAutopilotActs] and [EventAutopilotRefuses].
+//
+//   - On: turns it on;
+//   - VotersMin: how many voters there are to be. Without a standby a dead voter is
+//     removed only above that number, and below it a standby is promoted. Default 3;
+//   - DeadAfter: for how long a voter must have been silent to be dead, which each leader
+//     counts anew in its term. At least two ElectionTimeout. Default 10 min;
+//   - StableFor: for how long a standby, and each voter that remains, must have answered
+//     and been up to date before it is counted on. Default 10 s;
+//   - LagEntriesMax: how many entries a member that is up to date may lack. Default 4,096.
+type Autopilot = core.Autopilot
 
 // WithDefaults returns c with its defaults filled in.
 func (c Config) WithDefaults() Config {
@@ -131,6 +156,12 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.HoldBytesMax, 1024*mib)
 	orDefault(&c.HoldTimeMax, 60*c.ElectionTimeout)
 	orDefault(&c.SnapshotChunkBytes, mib)
+	if a := &c.Autopilot; a.On {
+		orDefault(&a.VotersMin, 3)
+		orDefault(&a.DeadAfter, max(10*time.Minute, 2*c.ElectionTimeout))
+		orDefault(&a.StableFor, 10*time.Second)
+		orDefault(&a.LagEntriesMax, 4096)
+	}
 	return c
 }
 
@@ -145,8 +176,11 @@ func orDefault[T comparable](field *T, value T) {
 // first field that is wrong and the rule that it breaks.
 func (c Config) Validate() error {
 	c = c.WithDefaults()
-	if c.StateMachine == nil {
+	switch {
+	case c.StateMachine == nil:
 		return invalid("StateMachine", "is missing")
+	case !replica.Valid(c.Group):
+		return invalid("Group", "%d is above 2^63-1", c.Group)
 	}
 	told := c.forActors()
 	if field, rule := told.Check(); field != "" {
@@ -218,10 +252,12 @@ func (c *Config) forActors() actors.GroupConfig {
 			UncommittedBytesMax: c.UncommittedBytesMax,
 			SnapshotEntries:     orOff(c.SnapshotEntries),
 			SnapshotLogBytes:    orOff(c.SnapshotLogBytes),
+			SnapshotInterval:    c.SnapshotInterval,
 			KeepEntries:         c.KeepEntries,
 			KeepBytes:           orOff(c.KeepBytes),
 			HoldBytesMax:        c.HoldBytesMax,
 			HoldTimeMax:         c.HoldTimeMax,
+			Autopilot:           c.Autopilot,
 		},
 		CommandBytesMax:      c.CommandBytesMax,
 		InflightProposalsMax: c.InflightProposalsMax,

@@ -74,6 +74,8 @@ func TestConfigReachesTheActors(t *testing.T) {
 		case field.Kind() == reflect.Func: // see below
 		case field.Type() == reflect.TypeFor[ClusterID]():
 			field.Set(reflect.ValueOf(ClusterID{byte(i + 1)}))
+		case field.Type() == reflect.TypeFor[Autopilot]():
+			field.Set(reflect.ValueOf(Autopilot{On: true, VotersMin: i}))
 		default:
 			field.Set(reflect.ValueOf(anyMachine{}))
 		}

@@ -2,6 +2,7 @@ package troupe
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/trouperaft/troupe/core"
@@ -30,8 +31,14 @@ var (
 	// ErrRemoved: this node was removed from the group. Nothing happened, and its data is
 	// as it was.
 	ErrRemoved = core.ErrRemoved
+	// ErrNotRemoved: the data of a group was to be deleted ([Node.Remove]), and this node
+	// is a member of the group, or its removal is not known to be committed.
+	ErrNotRemoved = core.ErrNotRemoved
 	// ErrNoChange: no change of the members is under way that could be given up.
 	ErrNoChange = core.ErrNoChange
+	// ErrNotNow: the state machine gives no view at the moment, so that no snapshot was
+	// made. A machine's View returns it, or an error that wraps it, and is asked again.
+	ErrNotNow = core.ErrNotNow
 	// ErrCorrupt is wrapped by every error that says that stored data is damaged.
 	ErrCorrupt = core.ErrCorrupt
 )
@@ -165,7 +172,28 @@ type (
 	//   - Store: which one;
 	//   - Node, Owner: the node that asked for it, and the one that it belongs to.
 	WrongNodeError = storage.WrongNodeError
+	// BackupError: a file cannot be restored, because it is no whole backup. If it is cut
+	// off or damaged, the error wraps [ErrCorrupt].
+	//
+	//   - Fault: what is wrong, a BackupFault such as [BackupCut];
+	//   - Text: more, for people.
+	BackupError = storage.BackupError
+	// BackupFault is what is wrong with a file that should be a backup.
+	BackupFault = storage.BackupFault
 )
+
+// What can be wrong with a file that should be a backup.
+const (
+	BackupEmpty   = storage.BackupEmpty
+	BackupNone    = storage.BackupNone
+	BackupVersion = storage.BackupVersion
+	BackupCut     = storage.BackupCut
+	BackupDamaged = storage.BackupDamaged
+)
+
+// VerifyBackup reads a backup to its end, and returns what it says of itself. What is wrong
+// with it is a *BackupError.
+func VerifyBackup(from io.Reader) (BackupMeta, error) { return storage.VerifyBackup(from) }
 
 // MayHaveHappened reports whether a request that failed with err, such as a write, a
 // transfer or an election, may have been carried out all the same, now or later. It is

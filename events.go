@@ -133,6 +133,15 @@ const (
 	// EventChangeGivenUp: the change of the members that Text tells was given up, with the
 	// entry at Index.
 	EventChangeGivenUp = core.NoticeChangeGivenUp
+	// EventAddressesWritten: this node leads Term, and has written into the configuration,
+	// with the entry at Index, where members are that have moved. Text names them.
+	EventAddressesWritten = core.NoticeAddressesWritten
+	// EventAutopilotActs: this node leads Term, and its autopilot changes the members
+	// because of Peer. Text says what it does, and why.
+	EventAutopilotActs = core.NoticeAutopilotActs
+	// EventAutopilotRefuses: something is the matter with Peer, and the autopilot of this
+	// leader of Term does nothing about it. Text says why.
+	EventAutopilotRefuses = core.NoticeAutopilotRefuses
 	// EventRemoved: this node is no member of the group any more. The committed
 	// configuration at Index of Term does not have it.
 	EventRemoved = core.NoticeRemoved

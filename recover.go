@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/internal/claim"
+	"github.com/trouperaft/troupe/internal/replica"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -130,6 +132,9 @@ func Recover(ctx context.Context, config RecoverConfig) ([]GroupRecovery, error)
 		return nil, err
 	}
 	orDefault(&config.AskLimit, 5*time.Second)
+	if config.Network != nil {
+		defer func() { _ = config.Network.Close() }() // where it was not used; ask tells its errors
+	}
 	header := config.Log.Header()
 	release, err := claim.Take(config.Log, func() error { return &StillRunningError{Node: header.Node, Call: "recover", Since: time.Now()} })
 	if err != nil {
@@ -183,7 +188,9 @@ type recovery struct {
 }
 
 type groupRecovery struct {
-	told     GroupRecovery
+	told GroupRecovery
+	// key is the one under which the stores have the group.
+	key      GroupID
 	plan     *core.Recovery
 	snapshot core.SnapshotMeta
 	// former: the newest snapshot bears the id of the cluster before, which is left
@@ -211,6 +218,11 @@ func (r *recovery) plan(ctx context.Context) error {
 		if groups, err = lister.Groups(ctx); err != nil {
 			return fmt.Errorf("troupe: the groups cannot be listed: %w", err)
 		}
+		for i := range groups {
+			groups[i] = replica.GroupOf(groups[i])
+		}
+		slices.Sort(groups)
+		groups = slices.Compact(groups)
 	}
 	for _, id := range groups {
 		g, err := r.planGroup(ctx, id)
@@ -231,11 +243,13 @@ func (r *recovery) plan(ctx context.Context) error {
 }
 
 func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, err error) {
-	stored, err := r.config.Log.Load(ctx, id)
+	stored, generation, err := replica.Load(ctx, r.config.Log, id)
 	if err != nil {
 		return g, err
 	}
-	g.snapshot, err = r.config.Snapshots.Newest(ctx, id)
+	g.key = replica.Key(id, generation)
+	self := r.self.Replica(generation)
+	g.snapshot, err = r.config.Snapshots.Newest(ctx, g.key)
 	if errors.Is(err, core.ErrCorrupt) { // whether it is missed the log decides, as at a start
 		g.snapshot, err = core.SnapshotMeta{}, nil
 	}
@@ -246,7 +260,7 @@ func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, 
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last, LastTime: stored.LastTime,
 		Terms: stored.Terms, Configurations: stored.Configurations, Snapshot: g.snapshot,
 	}
-	p, err := core.PlanRecovery(state, r.self, r.config.Address, drawCluster(), time.Now().UnixNano())
+	p, err := core.PlanRecovery(state, self, r.config.Address, drawCluster(), time.Now().UnixNano())
 	if err != nil {
 		return g, err
 	}
@@ -254,11 +268,11 @@ func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, 
 	last := &p.Configuration.Configuration
 	g.former = g.snapshot.Cluster != p.Before && core.FormerSnapshot(&g.snapshot, last)
 	g.told = GroupRecovery{
-		Group: id, Self: r.self, Before: p.Before, Term: p.Term, Last: p.Last, LastTime: time.Unix(0, p.LastTime), Committed: p.Commit,
+		Group: id, Self: self, Before: p.Before, Term: p.Term, Last: p.Last, LastTime: time.Unix(0, p.LastTime), Committed: p.Commit,
 		Members: last.Clone(), Alone: p.Alone,
 	}
-	if self, member := last.Member(r.self); member {
-		g.told.Address = self.Address
+	if m, member := last.Member(self); member {
+		g.told.Address = m.Address
 	}
 	if p.Alone {
 		return g, nil
@@ -268,7 +282,7 @@ func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, 
 		g.told.Address = r.config.Address
 	}
 	for _, m := range last.Members {
-		if m.Identity != r.self {
+		if m.Identity != self {
 			g.told.Others = append(g.told.Others, RecoverPeer{Member: m, Voter: last.IsVoter(m.Identity), Said: "it was not asked"})
 		}
 	}
@@ -288,7 +302,7 @@ func (r *recovery) allowed() error {
 	}
 	for i := range r.groups {
 		g := &r.groups[i].told
-		if _, member := g.Members.Member(r.self); !member {
+		if _, member := g.Members.Member(g.Self); !member {
 			return &RecoverError{Group: g.Group, Reason: fmt.Sprintf("this node is no member of it: %v", g.Members), Cause: core.ErrRemoved}
 		}
 		for _, p := range g.Others {

@@ -42,7 +42,7 @@ func openDirectory(t *testing.T, dir string, node troupe.NodeID) *directory {
 
 func (d *directory) close() {
 	d.Helper()
-	if err := d.log.Close(); err != nil {
+	if err := errors.Join(d.log.Close(), d.snapshots.Close()); err != nil {
 		d.Error(err)
 	}
 }
@@ -239,4 +239,23 @@ func checkRecovered(t *testing.T, group troupe.GroupID, raft *troupe.Raft) {
 	if _, err := raft.Propose(within(t, 20*time.Second), []byte("after")); err != nil {
 		t.Errorf("group %d: %v", group, err)
 	}
+}
+
+// TestRecoverOneGroup: the other groups of the store stay what they are.
+func TestRecoverOneGroup(t *testing.T) {
+	dir := t.TempDir()
+	d := openDirectory(t, dir, 1)
+	d.write()
+	groups, err := troupe.Recover(t.Context(), troupe.RecoverConfig{Log: d.log, Snapshots: d.snapshots, Groups: []troupe.GroupID{2}, Force: true})
+	if err != nil || len(groups) != 1 || groups[0].Group != 2 || !groups[0].Done || groups[0].MayAppear() != 3 {
+		t.Fatalf("%+v, %v", groups, err)
+	}
+	d.close()
+	startCrashed(t, dir, func(group troupe.GroupID, raft *troupe.Raft) {
+		if group == 2 {
+			checkRecovered(t, group, raft)
+		} else if s := raft.Status(); s.Cluster != (troupe.ClusterID{1}) || len(s.Configuration.Voters) != 3 {
+			t.Errorf("group 1 is %+v", s)
+		}
+	})
 }

@@ -31,7 +31,7 @@ func (r *recovery) carryOut(ctx context.Context, g *groupRecovery) error {
 		return fail("its snapshot cannot be copied", err)
 	}
 	err = r.config.Log.Write(ctx, &storage.Batch{Operations: []storage.Operation{{
-		Group: g.told.Group, HardState: &g.plan.HardState, Reset: g.plan.Reset,
+		Group: g.key, HardState: &g.plan.HardState, Reset: g.plan.Reset,
 		Append: []core.Entry{g.plan.Entry}, Commit: g.plan.Entry.Index,
 	}}})
 	if err != nil {
@@ -65,14 +65,14 @@ func (r *recovery) copySnapshot(ctx context.Context, g *groupRecovery, cluster C
 	if g.snapshot.Index == 0 {
 		return nil, want, nil
 	}
-	from, err := r.config.Snapshots.Open(ctx, g.told.Group, g.snapshot.LogID)
+	from, err := r.config.Snapshots.Open(ctx, g.key, g.snapshot.LogID)
 	if err != nil {
 		return nil, want, err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	want = from.Meta()
 	want.Cluster = cluster
-	if w, err = r.config.Snapshots.Create(ctx, g.told.Group, want); err != nil {
+	if w, err = r.config.Snapshots.Create(ctx, g.key, want); err != nil {
 		return nil, want, err
 	}
 	if _, err = io.Copy(w, &untilDone{ctx, from}); err != nil {

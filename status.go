@@ -77,7 +77,8 @@ type Status struct {
 	Purged, SnapshotIndex Index
 	// FirstIndex is the first index that the log holds, or will hold if it is empty.
 	// LogBytes are the sizes of the entries that it holds, and HeldBytes of those that are
-	// kept for other nodes alone: see [Config.HoldBytesMax].
+	// kept for other nodes alone (see [Config.HoldBytesMax]): both within 4 KiB, or the
+	// 256th part of the whole.
 	FirstIndex          Index
 	LogBytes, HeldBytes uint64
 
@@ -96,6 +97,9 @@ type Status struct {
 	// Change is the change of the members that is under way, a bootstrap's included.
 	// While there is one, WaitsFor on the leader names the members that keep it.
 	Change ChangeStatus
+	// Joining says, for people, what [Raft.Join] waits for on this node; "" while it does
+	// not run. It changes without a word of Watch.
+	Joining string
 	// Removed: this node was removed from the group. It campaigns no more, and keeps its
 	// data. It takes no writes, and answers no reads but those for which what it has is
 	// enough: [AtLeast] an index that it has applied, and [Stale] while it is as young.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/replica"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
@@ -114,6 +115,9 @@ type GroupConfig struct {
 func (c *GroupConfig) Validate() error {
 	if c.Group == 0 {
 		return errors.New("actors: GroupConfig.Group is 0")
+	}
+	if !replica.Valid(c.Group) {
+		return fmt.Errorf("actors: GroupConfig.Group %d is above 2^63-1", c.Group)
 	}
 	if c.StateMachine == nil {
 		return errors.New("actors: GroupConfig.StateMachine is missing")

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/trouperaft/troupe/actors/admission"
@@ -83,7 +84,7 @@ type coreActor struct {
 	retryArmed bool
 
 	// views came too late to be written.
-	views []storage.SnapshotView
+	views []*snapshotViewed
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -100,6 +101,8 @@ type (
 	snapshotViewed struct {
 		meta core.SnapshotMeta
 		view storage.SnapshotView
+		// export, if not nil, is who asked for it; else it is for a snapshot.
+		export *snapshots.Export
 	}
 )
 
@@ -293,12 +296,14 @@ func (c *coreActor) handle(item any) {
 	case *core.PeerDown:
 		c.onPeerDown(item)
 	case *snapshotViewed:
-		c.jobs.Build(item.meta, item.view)
+		c.writeView(item)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
 		c.stepEngine(item)
 	case *core.SnapshotBuilt:
-		c.tellOfSnapshot(item, "")
+		if !errors.Is(item.Err, core.ErrNotNow) { // nothing has failed
+			c.tellOfSnapshot(item, "")
+		}
 		c.stepEngine(item)
 	case *core.SnapshotInstalled:
 		c.tellOfSnapshot(item, "")
@@ -361,6 +366,10 @@ func (c *coreActor) handleRequest(item any) {
 		c.endChangeWait(item)
 	case *purgeRequest:
 		c.purge(item)
+	case *snapshotRequest:
+		c.snapshot(item)
+	case *policyRequest:
+		c.setPolicy(item)
 	default:
 		panic("an unknown item in the core's inbox")
 	}
@@ -501,7 +510,7 @@ func (c *coreActor) finish() {
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
-			c.views = append(c.views, item.view)
+			c.views = append(c.views, item)
 		case *bootstrapRequest:
 			item.done(cause)
 		case *electRequest:
@@ -514,6 +523,10 @@ func (c *coreActor) finish() {
 			item.done(ChangeOutcome{}, cause)
 		case *purgeRequest:
 			item.done(0, cause)
+		case *snapshotRequest:
+			item.done(core.SnapshotMeta{}, cause)
+		case *policyRequest:
+			item.done(cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -527,11 +540,4 @@ func (c *coreActor) finish() {
 	c.upkeep.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
-}
-
-// closeViews is a call that may block.
-func (c *coreActor) closeViews() {
-	for _, view := range c.views {
-		_ = view.Close()
-	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/internal/claim"
+	"github.com/trouperaft/troupe/internal/replica"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
@@ -39,8 +40,16 @@ type Node struct {
 	// unreachable is why nodes cannot be reached now by a control connection. The
 	// network says so once, and a group may ask later (coreActor.dial).
 	unreachable sync.Map // membership.NodeID -> error
+	// reached is where peers were reached in this life, for groups that start later.
+	reached sync.Map // membership.NodeID -> *core.PeerAddress
 	// table routes messages; it is replaced as a whole.
 	table atomic.Pointer[groupTable]
+
+	// replicas say under which keys the stores have the groups: store and snapshots are
+	// those of cfg by groups, and cfg's own have the keys.
+	replicas  replica.Replicas
+	store     storage.LogStore
+	snapshots storage.SnapshotStore
 
 	keeper   *disk.Keeper
 	promises *disk.Promises
@@ -154,8 +163,9 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	n.promises = disk.NewPromises(cfg.Store, header.Promise)
 	n.table.Store(&groupTable{})
 	n.gate = snapshots.NewGate(n.env)
+	n.store, n.snapshots = n.replicas.Log(cfg.Store), n.replicas.Snapshots(cfg.Snapshots)
 	n.log = disk.NewLogActor(disk.LogNeeds{
-		Env: n.env, Watch: observed.Watch(), Store: cfg.Store, Network: cfg.Network,
+		Env: n.env, Watch: observed.Watch(), Store: n.store, Network: cfg.Network,
 		Exclusive: n.promises.Exclusive, StoreFailed: n.storeFailed, Ended: n.logEnded,
 	})
 	n.keeper = disk.NewKeeper(disk.KeeperNeeds{
@@ -265,6 +275,10 @@ func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
 	g.begin()
 	n.route(func(groups []*Group) []*Group { return append(groups, g) })
 	n.mu.Unlock()
+	n.reached.Range(func(_, ev any) bool {
+		g.core.put(ev.(*core.PeerAddress))
+		return true
+	})
 	return nil
 }
 
@@ -402,7 +416,7 @@ func (h handler) Receive(from membership.Identity, m core.Message) {
 	observe.TakenIn{Message: m}.Tell(h.n.observed.Watch())
 	head := m.Head()
 	g := h.n.table.Load().byID[head.Group]
-	if g == nil || head.From != from {
+	if g == nil || !head.From.SameStore(from) {
 		return
 	}
 	if pin := g.cfg.Cluster; !pin.IsZero() && !head.Cluster.IsZero() && head.Cluster != pin {
@@ -420,6 +434,15 @@ func (h handler) Connected(peer membership.Identity, class core.Class) {
 
 // Learned has it kept.
 func (h handler) Learned(p network.Peer) { h.n.keeper.Learned(p) }
+
+// Reached implements network.Reaching: it tells every group.
+func (h handler) Reached(peer membership.Identity, address string) {
+	ev := &core.PeerAddress{Peer: peer, Address: address}
+	h.n.reached.Store(peer.ID, ev)
+	for _, g := range h.n.table.Load().ordered {
+		g.core.put(ev)
+	}
+}
 
 // Outlived stops this node for good.
 func (h handler) Outlived(by membership.Identity) { h.n.keeper.Outlived(by) }

@@ -192,7 +192,7 @@ func TestTimeOfWhatWasApplied(t *testing.T) {
 	if err := store.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{{Group: 1, Reset: id(1, 4), Append: timedEntries(5, 9, core.ConfigurationAt{})}}}); err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{cfg: NodeConfig{Store: store}}
+	n := &Node{cfg: NodeConfig{Store: store}, store: store}
 	for _, test := range []struct {
 		name     string
 		applied  core.LogID

@@ -14,6 +14,7 @@ import (
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/replica"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
@@ -26,7 +27,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 		return nil, fmt.Errorf("actors: the lease promise could not be recorded: %w", err)
 	}
 	begun.read(observe.PartPromise)
-	state, err := n.loadState(ctx, cfg, begun)
+	state, self, err := n.loadState(ctx, cfg, begun)
 	if err != nil {
 		return nil, err
 	}
@@ -34,22 +35,22 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 	if err != nil {
 		return nil, err
 	}
-	engine, err := core.NewEngine(n.engineConfig(cfg, again), state, instant(n.env))
+	engine, err := core.NewEngine(n.engineConfig(cfg, self, again), state, instant(n.env))
 	if err != nil {
 		return nil, err
 	}
-	g := n.newGroup(cfg, begun.watch, &state)
+	g := n.newGroup(cfg, self, begun.watch, &state)
 	g.wire(engine, state.Applied, appliedTime)
 	return g, nil
 }
 
 // newGroup makes a group without its actors.
-func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State) *Group {
+func (n *Node) newGroup(cfg GroupConfig, self membership.Identity, watch *observe.Watch, state *core.State) *Group {
 	g := &Group{node: n, cfg: cfg, env: n.env, watch: watch}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.work, g.cancelTheWork = context.WithCancel(g.ctx)
 	g.life.done = make(chan struct{})
-	g.seen.group, g.seen.self = cfg.Group, n.identity
+	g.seen.group, g.seen.self = cfg.Group, self
 	g.seen.setCluster(state.HardState.Cluster)
 	g.seen.term.Store(uint64(state.HardState.Term))
 	g.admission = admission.New(admission.Limits{EntriesMax: cfg.InflightProposalsMax, BytesMax: cfg.InflightBytesMax}, n.admission, g.enter)
@@ -75,26 +76,26 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 		unsent: func(m *core.ProposeResponse) { g.core.put(&refusedResults{m}) },
 	}
 	log := n.log
-	removal := snapshots.NewRemoval(n.cfg.Snapshots, g.cfg.Group, g.watch)
+	removal := snapshots.NewRemoval(n.snapshots, g.cfg.Group, g.watch)
 	g.core = newCoreActor(coreNeeds{
-		home: life, cfg: &g.cfg, self: n.identity, network: net, takes: takes, unreachable: n.whyUnreachable,
+		home: life, cfg: &g.cfg, self: g.seen.self, network: net, takes: takes, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, leading: g.leading, answers: answers, closed: g.coreClosed, stopCause: g.stopCause,
 	}, engine)
 	g.apply = newApplyActor(applyNeeds{
 		home: life, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx, work: g.work,
-		memoryLog: g.memoryLog, store: n.cfg.Store, files: n.cfg.Snapshots, removal: removal, cluster: g.seen.cluster,
+		memoryLog: g.memoryLog, store: n.store, files: n.snapshots, removal: removal, cluster: g.seen.cluster,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
 		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{
-		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.cfg.Store,
+		home: life, cfg: &g.cfg, self: g.seen.self, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.store,
 		send: net.Send, takes: takes, toPeer: n.inflightTo, core: g.core,
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
-		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
-		Watch: g.watch, Store: n.cfg.Snapshots, Network: net, Takes: takes, Gate: n.gate, Context: g.work, Removal: removal,
+		Home: life.Home, ID: g.cfg.Group, Self: g.seen.self, Cluster: g.seen.cluster, Header: g.seen.header,
+		Watch: g.watch, Store: n.snapshots, Network: net, Takes: takes, Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
 		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
 	})
@@ -136,35 +137,38 @@ func (g *Group) begin() {
 	g.core.put(&startEngine{})
 }
 
-func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (core.State, error) {
-	stored, err := n.cfg.Store.Load(ctx, cfg.Group)
+func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (core.State, membership.Identity, error) {
+	stored, generation, err := replica.Load(ctx, n.cfg.Store, cfg.Group)
 	if err != nil {
-		return core.State{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
+		return core.State{}, membership.Identity{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
 	}
 	begun.read(observe.PartLog)
-	snapshot, err := n.cfg.Snapshots.Newest(ctx, cfg.Group)
+	n.replicas.Set(cfg.Group, generation)
+	self := n.identity.Replica(generation)
+	n.removeSnapshots(ctx, cfg.Group, generation)
+	snapshot, err := n.snapshots.Newest(ctx, cfg.Group)
 	if errors.Is(err, core.ErrCorrupt) {
 		// Whether it is missed the engine decides by what the log holds.
 		begun.watch.Logger().Error("no snapshot is good", slog.Any("error", err))
 		snapshot, err = core.SnapshotMeta{}, nil
 	}
 	if err != nil {
-		return core.State{}, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
+		return core.State{}, self, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
 	}
 	begun.read(observe.PartSnapshot)
 	if err := checkPin(cfg, &stored, &snapshot); err != nil {
-		return core.State{}, err
+		return core.State{}, self, err
 	}
 	applied, err := cfg.StateMachine.Applied()
 	if err != nil {
-		return core.State{}, fmt.Errorf("actors: the state machine of group %d could not be read: %w", cfg.Group, err)
+		return core.State{}, self, fmt.Errorf("actors: the state machine of group %d could not be read: %w", cfg.Group, err)
 	}
 	begun.read(observe.PartMachine)
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
 		LastTime: stored.LastTime, Terms: stored.Terms, Sizes: stored.Sizes, Configurations: stored.Configurations,
 		Snapshot: snapshot, Applied: applied,
-	}, nil
+	}, self, nil
 }
 
 // checkPin refuses the data of another cluster than the configuration names.
@@ -196,7 +200,7 @@ func (n *Node) appliedTime(ctx context.Context, cfg GroupConfig, s *core.State) 
 	case i <= s.Purged.Index || i > s.Last.Index:
 		return 0, nil // later entries are applied before a snapshot is built
 	default:
-		entries, err := n.cfg.Store.Read(ctx, cfg.Group, i, i, 1)
+		entries, err := n.store.Read(ctx, cfg.Group, i, i, 1)
 		if err != nil {
 			return 0, fmt.Errorf("actors: entry %d, applied last, could not be read: %w", i, err)
 		}
@@ -204,9 +208,9 @@ func (n *Node) appliedTime(ctx context.Context, cfg GroupConfig, s *core.State) 
 	}
 }
 
-func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
+func (n *Node) engineConfig(cfg GroupConfig, self membership.Identity, again bool) core.Config {
 	return core.Config{
-		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
+		Group: cfg.Group, Self: self, Seed: n.env.Rand(),
 		Settings:              cfg.Settings,
 		QuietPeriod:           n.quietPeriod(cfg.ElectionTimeout, again),
 		Wall:                  n.wall,

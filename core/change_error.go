@@ -12,6 +12,9 @@ import (
 var (
 	// ErrRemoved: this node is no member of the group any more. Its data is as it was.
 	ErrRemoved = errors.New("troupe: this node was removed from the group")
+	// ErrNotRemoved: this node is a member of the group, or does not know that its removal
+	// is committed. What it has voted for and acknowledged counts, and must stay.
+	ErrNotRemoved = errors.New("troupe: this node is not known to be removed from the group")
 	// ErrNoChange: there is no change that could be given up.
 	ErrNoChange = errors.New("troupe: no change of the members is under way")
 )

@@ -142,6 +142,14 @@ type ReceiveChunk struct{ Chunk *SnapshotChunk }
 // SnapshotInstalled ends it. No Apply is carried out in between.
 type InstallSnapshot struct{ Meta SnapshotMeta }
 
+// SnapshotMade answers a MakeSnapshot. Meta is that of this node's newest snapshot. Err
+// says why there is none: ErrNotNow, ErrNoCluster, or why it could not be built.
+type SnapshotMade struct {
+	ID   uint64
+	Meta SnapshotMeta
+	Err  error
+}
+
 // PurgeEnded answers a PurgeLog. First is the first index that the log holds then, or
 // would hold if it is empty; it is at most the one asked for where the log is held for
 // others. Err is nil or a *PurgeError.
@@ -320,6 +328,14 @@ const (
 	// NoticeChangeGivenUp: the change of the members that Text tells was given up, at
 	// Index.
 	NoticeChangeGivenUp
+	// NoticeAddressesWritten: this node, which leads Term, has written into the
+	// configuration, at Index, where members are that have moved; Text names them.
+	NoticeAddressesWritten
+	// NoticeAutopilotActs: this node, which leads Term, changes the members by itself
+	// because of Peer; Text says what, and why. NoticeAutopilotRefuses: it does not,
+	// although something is the matter with Peer; Text says why not.
+	NoticeAutopilotActs
+	NoticeAutopilotRefuses
 	// NoticeRemoved: this node is no member of the group any more: the committed
 	// configuration of the entry Index of Term does not have it.
 	NoticeRemoved
@@ -376,6 +392,9 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeChangeStarted:        "change of the members started",
 	NoticeChangeEnded:          "change of the members ended",
 	NoticeChangeGivenUp:        "change of the members given up",
+	NoticeAddressesWritten:     "addresses written",
+	NoticeAutopilotActs:        "the autopilot acts",
+	NoticeAutopilotRefuses:     "the autopilot refuses",
 	NoticeRemoved:              "this node was removed",
 	NoticeLeftBehind:           "recovered without this node",
 	NoticeEntryTooLarge:        "an entry too large to send",
@@ -428,6 +447,7 @@ func (*SendSnapshot) isCommand()         {}
 func (*ReceiveChunk) isCommand()         {}
 func (*InstallSnapshot) isCommand()      {}
 func (*PurgeEnded) isCommand()           {}
+func (*SnapshotMade) isCommand()         {}
 func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
 func (*ElectEnded) isCommand()           {}

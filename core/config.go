@@ -29,9 +29,12 @@ type Settings struct {
 	// UncommittedBytesMax bounds the leader's uncommitted entries; positive.
 	UncommittedBytesMax int
 	// SnapshotEntries and SnapshotLogBytes: a snapshot is built when so much
-	// was applied since the last. 0 turns that rule off.
+	// was applied since the last, SnapshotInterval: when the last is so old, with a
+	// quarter of it more or less, and something was applied since; at least 1 ms. 0 turns
+	// a rule off.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
+	SnapshotInterval time.Duration
 	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
 	// entries, stay in the log below a snapshot, whichever is less. KeepBytes 0 turns
 	// that rule off.
@@ -43,6 +46,9 @@ type Settings struct {
 	// progress; 0, or at least 1 ms.
 	HoldBytesMax uint64
 	HoldTimeMax  time.Duration
+
+	// Autopilot says what a leader does about the members by itself.
+	Autopilot Autopilot
 }
 
 const (
@@ -68,11 +74,17 @@ func (s *Settings) Check() (field, rule string) {
 		return "ClockDriftMax", fmt.Sprintf("%v is not from 0 to less than 1", s.ClockDriftMax)
 	case s.UncommittedBytesMax <= 0:
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
-	case s.HoldTimeMax < 0 || s.HoldTimeMax > 0 && s.HoldTimeMax < heartbeatIntervalMin:
+	case tooBrief(s.SnapshotInterval):
+		return "SnapshotInterval", fmt.Sprintf("%v is neither 0 nor at least %v", s.SnapshotInterval, heartbeatIntervalMin)
+	case tooBrief(s.HoldTimeMax):
 		return "HoldTimeMax", fmt.Sprintf("%v is neither 0 nor at least %v", s.HoldTimeMax, heartbeatIntervalMin)
 	}
-	return "", ""
+	return s.Autopilot.check(s.ElectionTimeout)
 }
+
+// tooBrief reports whether d, of which 0 has a meaning of its own, is a time that nobody can
+// mean.
+func tooBrief(d time.Duration) bool { return d != 0 && d < heartbeatIntervalMin }
 
 // Config is what an engine is told once.
 type Config struct {

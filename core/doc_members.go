@@ -30,13 +30,19 @@
 // that does, and refuses if there are two. The choice is in the first entry of the change. A member
 // that answers is not replaced.
 //
+// Identity belongs to the group, too. A node deletes its replica of one group only when it knows that
+// its removal is committed. That leaves a durable tombstone, and a group begun anew in that store has
+// another incarnation, in which the store's is still found.
+//
 //   - Code: core/identity.go, core/vote.go, core/election.go, core/stream/stream.go,
 //     core/stream/probe.go, core/read_index.go, core/change_nodes.go, core/change_order.go,
-//     membership/steps.go, membership/quorum.go
+//     membership/steps.go, membership/quorum.go, membership/generation.go, actors/replicas.go,
+//     internal/replica/replica.go
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
 //     membership.TestQuorumCountsIncarnations, membership.TestPlan, TestStaleMatchesAreDropped,
-//     TestWhoTheyAre, TestReplaceTheLiving, TestRandomChanges
+//     TestWhoTheyAre, TestReplaceTheLiving, TestRandomChanges, membership.TestReplicas,
+//     troupe.TestNodeRemove, troupe.TestNodeRemoveRefuses, troupe.TestDeletedReplicaVotesOnce
 //   - Scripts: emptied_member, change_replace
 //   - Mutants: "message for another incarnation accepted"
 //   - Checkers: ruleEmptied

@@ -34,8 +34,9 @@ type leaderState struct {
 	uncommitted      []uncommitted
 	uncommittedBytes int
 
-	changes changeOrders
-	own     ownProgress
+	changes   changeOrders
+	autopilot autopilot
+	own       ownProgress
 	// accepted is what a quorum had accepted at the last check, and acceptedAt when
 	// that rose last, or was all that there is (rule 16).
 	accepted   Index
@@ -98,6 +99,9 @@ type peer struct {
 	// comes: a change waits for it to catch up.
 	comes   bool
 	catchUp catchUp
+	// healthy is since when it has answered and been up to date, 0 if it is not; it is
+	// watched for the autopilot only.
+	healthy Instant
 	// removal: it was removed.
 	removal removal
 }
@@ -152,7 +156,8 @@ func (e *Engine) becomeLeader() {
 	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
-	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify, caretaker: e.ailment() != Fit}
+	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify, caretaker: e.ailment() != Fit, autopilot: autopilot{counts: l.autopilot.counts}}
+	e.addresses.written = 0
 	e.issued.last, e.issued.commit = 0, 0
 	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})

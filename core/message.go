@@ -483,6 +483,9 @@ const (
 	ChangeNotReady
 	ChangeCancelled
 	ChangeNone
+	// ChangeYielded: somebody asked for another change by hand, and nothing of this one
+	// was appended.
+	ChangeYielded
 )
 
 // Removed tells a node that is no member of the group that it was removed (rule 22).

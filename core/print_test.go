@@ -102,7 +102,7 @@ func printMessage(m Message) string {
 var printChangeCodes = [...]string{
 	ChangeAccepted: "accepted", ChangePlanned: "planned", ChangeTaken: "taken", ChangeUnneeded: "unneeded", ChangeNotLeader: "not led here", ChangeRefused: "refused",
 	ChangeInProgress: "in the way of another", ChangeNotCaughtUp: "not caught up", ChangeConfigurationChanged: "of another configuration",
-	ChangeTermChanged: "of another term", ChangeOverloaded: "overloaded", ChangeNotReady: "not ready", ChangeCancelled: "cancelled", ChangeNone: "none",
+	ChangeTermChanged: "of another term", ChangeOverloaded: "overloaded", ChangeNotReady: "not ready", ChangeCancelled: "cancelled", ChangeNone: "none", ChangeYielded: "yielded",
 }
 
 func printChangeResponse(m *ChangeResponse) string {
@@ -214,6 +214,8 @@ func printCommand(c Command, now Instant) string {
 		return fmt.Sprintf("receive snapshot %v", c.Chunk.Meta.LogID)
 	case *InstallSnapshot:
 		return fmt.Sprintf("install snapshot %v", c.Meta.LogID)
+	case *SnapshotMade:
+		return fmt.Sprintf("snapshot %d: %v", c.ID, errorOr(c.Err, c.Meta.LogID.String()))
 	case *PurgeEnded:
 		return fmt.Sprintf("purge %d: %v", c.ID, errorOr(c.Err, fmt.Sprintf("the log begins at %d", c.First)))
 	case *ReadReady:

@@ -267,6 +267,11 @@ type Progress struct {
 	Changes [2]uint64
 	// ClockJumps are the times that NoticeClock told of.
 	ClockJumps uint64
+	// Autopilot are the decisions of the autopilot while this node led, and the cases in
+	// which it told why it does nothing. AddressesWritten are the entries that told where
+	// members are that have moved.
+	Autopilot        [2]uint64
+	AddressesWritten uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -279,6 +284,7 @@ func (e *Engine) Progress() Progress {
 		Last: e.log.last.Index, Committed: e.commit,
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.sizes.Between(e.snapshots.newest.Index, e.log.last.Index), Elections: e.election.counts, Transfers: e.handOver.counts,
 		Departures: e.departed.counts, Changes: e.changes.counts, ClockJumps: e.times.jumps,
+		Autopilot: e.leaderState.autopilot.counts, AddressesWritten: e.addresses.count,
 	}
 }
 

@@ -102,7 +102,7 @@ func cloneMembers(members []Member) []Member {
 }
 
 func memberEqual(a, b Member) bool {
-	if a.Identity != b.Identity || a.Address != b.Address || a.Priority != b.Priority || len(a.Tags) != len(b.Tags) {
+	if a.Identity != b.Identity || a.Address != b.Address || a.Priority != b.Priority || a.Standby != b.Standby || len(a.Tags) != len(b.Tags) {
 		return false
 	}
 	for k, v := range a.Tags {

@@ -41,6 +41,7 @@ const (
 	fieldAddress     = 3
 	fieldPriority    = 4
 	fieldTag         = 5
+	fieldStandby     = 7
 
 	// Of a target, beside fieldMember and fieldVoter.
 	fieldTargetID     = 3
@@ -176,7 +177,7 @@ func appendMember(b []byte, m Member) []byte {
 		tag = append(append(tag, k...), m.Tags[k]...)
 		b = appendField(b, fieldTag, tag)
 	}
-	return b
+	return appendTruth(b, fieldStandby, m.Standby)
 }
 
 // Decode reads what Encode wrote and validates it. It never panics on any
@@ -372,6 +373,10 @@ func decodeMember(data []byte) (Member, error) {
 				return fmt.Errorf("%w: priority out of range", ErrEncoding)
 			}
 			m.Priority = uint32(n)
+			return err
+		case fieldStandby:
+			n, err := decodeNumber(data)
+			m.Standby = n != 0
 			return err
 		case fieldAddress:
 			m.Address = string(data)

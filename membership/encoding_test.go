@@ -23,7 +23,7 @@ func randomConfiguration(seed uint64) Configuration {
 		return string(b)
 	}
 	draw := func() Member {
-		m := Member{Identity: Identity{NodeID(1 + r.Uint64N(20)), Incarnation(r.Uint64())}, Address: text(12), Priority: r.Uint32() >> r.IntN(33)}
+		m := Member{Identity: Identity{NodeID(1 + r.Uint64N(20)), Incarnation(r.Uint64())}, Address: text(12), Priority: r.Uint32() >> r.IntN(33), Standby: r.IntN(2) == 0}
 		for range r.IntN(3) {
 			if m.Tags == nil {
 				m.Tags = map[string]string{}
@@ -135,6 +135,7 @@ func TestEqualSeesEverything(t *testing.T) {
 	changes := map[string]func(c *Configuration){
 		"address":       func(c *Configuration) { c.Members[0].Address = "other" },
 		"priority":      func(c *Configuration) { c.Members[0].Priority++ },
+		"standby":       func(c *Configuration) { c.Members[0].Standby = !c.Members[0].Standby },
 		"a tag's value": func(c *Configuration) { c.Members[0].Tags = map[string]string{"k": "w"} },
 		"a tag's key":   func(c *Configuration) { c.Members[0].Tags = map[string]string{"l": "v"} },
 		"one tag more":  func(c *Configuration) { c.Members[0].Tags = map[string]string{"k": "v", "l": ""} },

@@ -64,7 +64,8 @@ type Network interface {
 	// Send hands a message over for its class (m.Class) to node m.Head().To.ID
 	// and never blocks. False means that it was dropped: the window of the
 	// connection is full, or there is none. The message is immutable from then on.
-	// A request travels on a connection that this node made to the address of
+	// The header's From is of the store of Start (membership.Identity.SameStore), and a
+	// group may have another one than others. A request travels on a connection that this node made to the address of
 	// SetAddress or one that was learned; a response goes back on the newest
 	// connection by which requests of its class come in from that identity and
 	// which has proved the message's group, else any group, else on the newest.
@@ -140,8 +141,8 @@ type Logging interface {
 // Handler is what a network calls: the node. It never blocks.
 type Handler interface {
 	// Receive takes a message that came from a peer. The peer is the one that
-	// the handshake named; the network has checked that the header's From is it
-	// and that To.ID is this node. That the peer is who it says is proved only
+	// the handshake named; the network has checked that the header's From is of its
+	// store (membership.Identity.SameStore), and that To.ID is this node. That the peer is who it says is proved only
 	// where the header has a cluster and does not say Introduces
 	// (Network.SetCluster).
 	Receive(from membership.Identity, m core.Message)
@@ -167,6 +168,15 @@ type Handler interface {
 	// node's store. This process runs on an old copy of its directory. It may be
 	// told again, with each attempt to connect.
 	Outlived(by membership.Identity)
+}
+
+// Reaching is a Handler that wants to know where peers are reached: what a peer merely
+// says of itself may be an address at which nobody reaches it. A network need not tell it.
+type Reaching interface {
+	// Reached says that this node has made a connection to the address that is learned of
+	// the peer, on which that has proved itself; or, with an empty address, that another
+	// address is learned now, at which it was not reached yet. It is told as Learned is.
+	Reached(peer membership.Identity, address string)
 }
 
 // Errors of a handshake. Both sides report them by name.

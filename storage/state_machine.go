@@ -35,12 +35,15 @@ type StateMachine interface {
 	Applied() (core.LogID, error)
 
 	// View returns the present state, for a snapshot. It is called between two
-	// applies and should be quick; the view is written out while applies go on.
+	// applies and should be quick; the view is written out while applies go on. An
+	// error that wraps core.ErrNotNow is not fatal: there is no view at the moment,
+	// and it is asked for again later.
 	View() (SnapshotView, error)
 
 	// Restore replaces everything by what a view wrote, perhaps on another
-	// node. It leaves the old state if it fails. A durable machine's Applied is
-	// then the one of the view. ctx ends, and r fails, as soon as the group begins to
+	// node. It leaves the old state if it fails. What r gives was read to its end
+	// before, and its checksum was right; r fails all the same if it is another by now.
+	// A durable machine's Applied is then the one of the view. ctx ends, and r fails, as soon as the group begins to
 	// end.
 	Restore(ctx context.Context, r io.Reader) error
 }

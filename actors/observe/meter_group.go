@@ -47,6 +47,8 @@ type groupMeter struct {
 		transfers [len(core.Progress{}.Transfers)]atomic.Int64
 		departed  [len(core.DepartureCounts{})]atomic.Int64
 		changes   [len(core.Progress{}.Changes)]atomic.Int64
+		autopilot [len(core.Progress{}.Autopilot)]atomic.Int64
+		addresses atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -57,6 +59,7 @@ const (
 	snapshotSent
 	snapshotReceived
 	snapshotInstalled
+	snapshotExported
 	snapshotOperations
 )
 
@@ -148,6 +151,12 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 			m.counts.changes[outcome].Store(int64(n))
 		}
 	}
+	if p.Autopilot != b.Autopilot {
+		for outcome, n := range p.Autopilot {
+			m.counts.autopilot[outcome].Store(int64(n))
+		}
+	}
+	m.counts.addresses.Store(int64(p.AddressesWritten))
 	m.stages.mu.Lock()
 	committed := m.stages.burst(b, &p, now, waited)
 	m.stages.mu.Unlock()
@@ -240,6 +249,8 @@ func (m *groupMeter) observe(k *sink) {
 	counted(metrics.Departures, metrics.KeyReason, metrics.Departed, c.departed[:])
 	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
 	counted(metrics.Changes, metrics.KeyOutcome, metrics.Outcomes, c.changes[:])
+	counted(metrics.Autopilot, metrics.KeyOutcome, metrics.Outcomes, c.autopilot[:])
+	put(metrics.AddressesWritten, c.addresses.Load())
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])

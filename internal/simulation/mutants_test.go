@@ -523,7 +523,7 @@ var mutants = []mutant{
 		"./core TestRemovedLeaderStaysForTheCommit",
 	},
 	{
-		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot.go",
+		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot_policy.go",
 		"e.configs.forget(min(s.newest.Index, e.commit))",
 		"e.configs.forget(e.log.last.Index)",
 		"./core TestSnapshotForgetsNoPredecessor",
@@ -559,7 +559,7 @@ var mutants = []mutant{
 		"./core TestWallClockThatJumps",
 	},
 	{
-		"a snapshot without the time of its entry", "Entry.Time", "actors/apply_actor.go",
+		"a snapshot without the time of its entry", "Entry.Time", "actors/views.go",
 		"Time: a.appliedTime, Cluster",
 		"Cluster",
 		bySeeds,

@@ -113,7 +113,7 @@ func (n *endpoint) Send(m core.Message) bool {
 		return false
 	}
 	stranger := h.To.ID == strangerID && m.Response()
-	if h.From != n.local.Identity || h.To.ID < 1 || h.To.ID > nodesMax && !stranger || h.To.ID == n.local.ID {
+	if !h.From.SameStore(n.local.Identity) || h.To.ID < 1 || h.To.ID > nodesMax && !stranger || h.To.ID == n.local.ID {
 		s.fail("network: a message that nobody may send", "%v sends %T from %v to %v", n.life, m, h.From, h.To)
 		return false
 	}

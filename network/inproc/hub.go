@@ -181,7 +181,7 @@ func (h *Hub) connectAt(n *Network, l *link, address string) error {
 	if err := n.refuses(peer); err != nil {
 		return err
 	}
-	key := acceptedKey{n.local.Identity, l.class}
+	key := acceptedKey{n.local.Store(), l.class}
 	h.made++
 	c := &connection{
 		link: l, acceptor: peer, sequence: h.made,

@@ -107,13 +107,13 @@ func (n *Network) Start(local network.Local, known []network.Peer, handler netwo
 func (n *Network) Send(m core.Message) bool {
 	h, class := m.Head(), m.Class()
 	n.hub.mu.RLock()
-	if !n.started || n.closed || h.From != n.local.Identity {
+	if !n.started || n.closed || !h.From.SameStore(n.local.Identity) {
 		n.hub.mu.RUnlock()
 		return false
 	}
 	var c *connection
 	if m.Response() {
-		c = n.answering(acceptedKey{h.To, class}, h.Group)
+		c = n.answering(acceptedKey{h.To.Store(), class}, h.Group)
 	} else if l := n.links[linkKey{h.To.ID, class}]; l != nil {
 		c = l.connection
 	}
@@ -171,7 +171,7 @@ func (l *link) disconnect(cause error) {
 	l.connection = nil
 	// One that was broken on request can be made again at once.
 	l.reported = cause != ErrBroken && cause != ErrAddressChanged
-	key := acceptedKey{l.owner.local.Identity, l.class}
+	key := acceptedKey{l.owner.local.Store(), l.class}
 	rest := slices.DeleteFunc(c.acceptor.accepted[key], func(o *connection) bool { return o == c })
 	if c.acceptor.accepted[key] = rest; len(rest) == 0 {
 		delete(c.acceptor.accepted, key)

@@ -77,7 +77,7 @@ func (c *connection) prove() {
 		return
 	}
 	c.proven = true
-	key := acceptedKey{caller.local.Identity, c.link.class}
+	key := acceptedKey{caller.local.Store(), c.link.class}
 	for _, o := range slices.Clone(acceptor.accepted[key]) {
 		if o != c && o.proven && o.link.owner.local == caller.local && o.sequence < c.sequence {
 			o.link.disconnect(ErrReplaced)

@@ -119,6 +119,26 @@ func testResponseNeedsNoAddress(t *testing.T, m Medium) {
 	b.refused(stray)
 }
 
+// testLaterReplicas: a group of which a store had replicas before has another identity
+// than the store's others. What it sends arrives as it is, and is answered on the
+// connection that it came by.
+func testLaterReplicas(t *testing.T, m Medium) {
+	a, b := m.pair(t)
+	for i, class := range classes {
+		request := a.request(b, class, 5)
+		h := request.Head()
+		h.From, h.To = h.From.Replica(3), h.To.Replica(7)
+		a.sendUntil(request)
+		if got := b.awaitReceived(i + 1)[i].Head(); got.From != h.From || got.To != h.To {
+			t.Errorf("a %T from %v to %v is from %v to %v", request, h.From, h.To, got.From, got.To)
+		}
+		b.sendUntil(b.response(request))
+		if got := a.awaitReceived(i + 1)[i].Head(); got.From != h.To || got.To != h.From {
+			t.Errorf("the answer to %v from %v is to %v from %v", h.From, h.To, got.To, got.From)
+		}
+	}
+}
+
 // testResponsesWithinReceive has both sides send from within Receive, as deep
 // as the network lets them.
 func testResponsesWithinReceive(t *testing.T, m Medium) {

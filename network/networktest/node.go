@@ -126,7 +126,7 @@ func (n *node) Receive(from membership.Identity, m core.Message) {
 	}
 	leave := n.enter(fmt.Sprintf("%s %v %v", side, from.ID, m.Class()))
 	defer leave()
-	if m.Head().From != from || m.Head().To.ID != n.local.ID {
+	if !m.Head().From.SameStore(from) || m.Head().To.ID != n.local.ID {
 		n.t.Errorf("node %d: a message of %v to %v came from %v", n.local.ID, m.Head().From, m.Head().To, from)
 	}
 	if n.receive != nil {
@@ -299,7 +299,7 @@ func (n *node) request(to *node, class core.Class, number uint64) core.Message {
 
 // response makes the answer to a request, with its number.
 func (n *node) response(m core.Message) core.Message {
-	h := core.Header{Group: m.Head().Group, Cluster: cluster(7), From: n.local.Identity, To: m.Head().From, Term: 3}
+	h := core.Header{Group: m.Head().Group, Cluster: cluster(7), From: m.Head().To, To: m.Head().From, Term: 3}
 	switch m := m.(type) {
 	case *core.AppendEntries:
 		return &core.AppendResponse{Header: h, Stream: m.Stream}

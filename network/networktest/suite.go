@@ -34,6 +34,7 @@ func Run(t *testing.T, medium func(t *testing.T) Medium) {
 		{"Order", testOrder},
 		{"EveryMessage", testEveryMessage},
 		{"ResponseNeedsNoAddress", testResponseNeedsNoAddress},
+		{"LaterReplicas", testLaterReplicas},
 		{"ResponsesWithinReceive", testResponsesWithinReceive},
 		{"ConcurrentSenders", testConcurrentSenders},
 		{"ManyGroups", testManyGroups},

@@ -192,7 +192,7 @@ func (c *connection) signOfLife() {
 func (c *connection) check(m core.Message) error {
 	h := m.Head()
 	switch {
-	case h.From != c.peer.Identity:
+	case !h.From.SameStore(c.peer.Identity):
 		return fmt.Errorf("%w: node %v sent a %T as node %v", network.ErrFrame, c.peer.Identity, m, h.From)
 	case h.To.ID != c.network.local.ID:
 		return fmt.Errorf("%w: a %T for node %d", network.ErrFrame, m, h.To.ID)

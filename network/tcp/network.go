@@ -157,7 +157,7 @@ func (n *Network) Send(m core.Message) bool {
 	}
 	bytes := network.SizeBytes(m)
 	switch {
-	case h.From != n.local.Identity:
+	case !h.From.SameStore(n.local.Identity):
 		n.refuse(m, fmt.Errorf("tcp: a %T from node %v, and this is node %v", m, h.From, n.local.Identity))
 		return false
 	case bytes > n.config.FrameBytesMax:
@@ -165,7 +165,7 @@ func (n *Network) Send(m core.Message) bool {
 		return false
 	}
 	if m.Response() {
-		c := n.answering(acceptedKey{h.To, class}, h.Group)
+		c := n.answering(acceptedKey{h.To.Store(), class}, h.Group)
 		return c != nil && n.within(m, bytes, int64(c.takes)) && c.queue.put(m, bytes)
 	}
 	p := n.peers[h.To.ID]

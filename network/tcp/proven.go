@@ -122,16 +122,23 @@ func (c *connection) learn(newLife bool) {
 	if c.dialled != "" {
 		said = ""
 	}
-	address, moved := n.addresses.learn(c.peer, c.dialled, said)
+	known := n.addresses.learn(c.peer, c.dialled, said)
 	n.hint(c.peer.ID, c.guess, true)
-	if moved && address != "" {
-		n.log.Info("learned where a peer is", "peer", c.peer.ID, "address", address)
+	if known.moved && known.address != "" {
+		n.log.Info("learned where a peer is", "peer", c.peer.ID, "address", known.address)
 		n.passOn(c)
-		n.redirect(c.peer.ID, address)
+		n.redirect(c.peer.ID, known.address)
 	}
-	if newLife || moved {
-		peer := network.Peer{Local: c.peer, Address: address}
+	if newLife || known.moved {
+		peer := network.Peer{Local: c.peer, Address: known.address}
 		n.tell(func() { n.handler.Learned(peer) })
+	}
+	if h, wants := n.handler.(network.Reaching); wants && (newLife || known.moved || known.confirmed) {
+		who, at := c.peer.Identity, ""
+		if known.reached {
+			at = known.address
+		}
+		n.tell(func() { h.Reached(who, at) })
 	}
 }
 
@@ -193,7 +200,7 @@ func (n *Network) dropOlderLives(c *connection) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	for key, all := range n.accepted {
-		if key.peer != c.peer.Identity {
+		if key.peer != c.peer.Store() {
 			continue
 		}
 		for _, o := range all {
@@ -214,7 +221,7 @@ func (c *connection) olderThan(o *connection) bool {
 	return c.peer.Identity == o.peer.Identity && c.peer.StartCounter < o.peer.StartCounter
 }
 
-func (c *connection) key() acceptedKey { return acceptedKey{c.peer.Identity, c.class} }
+func (c *connection) key() acceptedKey { return acceptedKey{c.peer.Store(), c.class} }
 
 // answering is the connection by which a response to a peer goes: the newest
 // that has proved the group, else any group, else the newest (rule 30). The lock

@@ -8,10 +8,13 @@
 //	POST   /cluster/init       body: Init                   200 Init
 //	POST   /cluster/transfer   body: Transfer               200 Leadership
 //	POST   /cluster/elect      the asked node campaigns     200 Leadership
+//	POST   /cluster/snapshot   of the asked node            200 Snapshot
 //	POST   /cluster/purge      body: Purge                  200 Purged
 //	GET    /cluster/members    this node's view             200 Members
 //	POST   /cluster/members    body: Change                 200 or 202 Members
 //	POST   /cluster/members/cancel                          200 Members
+//	POST   /cluster/join       body: Join                   200 or 202 Members
+//	GET    /cluster/backup     ?local=true: without a leader 200 the file of a backup
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
@@ -98,6 +101,13 @@ type Leadership struct {
 	Term   uint64 `json:"term"`
 }
 
+// Snapshot answers a request for one: the last entry that it contains, and its size.
+type Snapshot struct {
+	Term  uint64 `json:"term"`
+	Index uint64 `json:"index"`
+	Bytes uint64 `json:"bytes"`
+}
+
 // Purge asks for the asked node's log to be purged up to an index.
 type Purge struct {
 	UpTo uint64 `json:"up_to"`
@@ -166,6 +176,9 @@ type Status struct {
 	// WaitsFor says for whom the forming, or a change of the members, waits, and why: on
 	// the leader, and on a node that was asked to form a cluster, before one was begun.
 	WaitsFor []Waiting `json:"waits_for,omitempty"`
+	// Joining is what the node waits for that was started with --join; absent when it is
+	// in.
+	Joining string `json:"joining,omitempty"`
 	// UnknownToGroup: the group knows this node as one that had other data. It
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
@@ -283,6 +296,8 @@ const (
 	NoChange Code = "no_change"
 	// Removed: the node was removed from the group, and nothing was done.
 	Removed Code = "removed"
+	// NotNow: the machine cannot make a snapshot at the moment. Ask again.
+	NotNow Code = "not_now"
 	// Internal is an error that the server has no other name for: its log says
 	// more. No write ends like that.
 	Internal Code = "internal"
@@ -301,7 +316,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
-	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped:
+	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped, NotNow:
 		return http.StatusServiceUnavailable
 	case Timeout:
 		return http.StatusGatewayTimeout

@@ -97,6 +97,9 @@ func (r *recovery) run(ctx context.Context, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
+	if c, ok := snapshots.(io.Closer); ok {
+		defer func() { err = errors.Join(err, c.Close()) }()
+	}
 	transport, err := tcp.Listen(tcp.Config{Address: "127.0.0.1:0"})
 	if err != nil {
 		return err

@@ -89,6 +89,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Members:        make([]api.Member, 0, len(c.Members)),
 		Joint:          c.Joint(),
 		Forming:        status.Bootstrapping,
+		Joining:        status.Joining,
 		UnknownToGroup: status.UnknownToGroup,
 		Removed:        status.Removed,
 		LeaseMillis:    status.Lease.Milliseconds(),

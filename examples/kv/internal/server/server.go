@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -26,7 +27,10 @@ type Raft interface {
 	Elect(ctx context.Context) error
 	ChangeMembers(ctx context.Context, changes []troupe.Change, options ...troupe.ChangeOption) (troupe.Configuration, error)
 	CancelChange(ctx context.Context) error
+	Snapshot(ctx context.Context) (troupe.SnapshotMeta, error)
 	Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error)
+	Admit(ctx context.Context, request troupe.JoinRequest, options ...troupe.ChangeOption) (troupe.Configuration, error)
+	Backup(ctx context.Context, w io.Writer, options ...troupe.BackupOption) (troupe.BackupMeta, error)
 	Status() troupe.Status
 	Err() error
 }
@@ -111,12 +115,18 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.transfer}, true
 	case "/cluster/elect":
 		return map[string]handler{http.MethodPost: s.elect}, true
+	case "/cluster/snapshot":
+		return map[string]handler{http.MethodPost: s.snapshot}, true
 	case "/cluster/purge":
 		return map[string]handler{http.MethodPost: s.purge}, true
 	case "/cluster/members":
 		return map[string]handler{http.MethodGet: s.members, http.MethodPost: s.changeMembers}, true
+	case "/cluster/join":
+		return map[string]handler{http.MethodPost: s.join}, true
 	case "/cluster/members/cancel":
 		return map[string]handler{http.MethodPost: s.cancelChange}, true
+	case "/cluster/backup":
+		return map[string]handler{http.MethodGet: s.backup}, true
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
 	case "/metrics":

@@ -40,6 +40,7 @@ type fakeRaft struct {
 	last     core.LogID
 	proposed int
 	read     []troupe.ReadMode
+	admitted troupe.JoinRequest
 	members  []troupe.Member
 	// changes are those that were asked for last.
 	changes []troupe.Change
@@ -47,6 +48,8 @@ type fakeRaft struct {
 	transferred []troupe.NodeID
 	// purged is up to where the log was to be purged.
 	purged []troupe.Index
+	// backup is what a backup is, before err.
+	backup string
 }
 
 func newFake() *fakeRaft {
@@ -127,10 +130,23 @@ func (f *fakeRaft) ChangeMembers(ctx context.Context, changes []troupe.Change, _
 	return f.status.Configuration, f.fail(ctx)
 }
 
+func (f *fakeRaft) Admit(ctx context.Context, request troupe.JoinRequest, _ ...troupe.ChangeOption) (troupe.Configuration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.admitted = request
+	return f.status.Configuration, f.fail(ctx)
+}
+
 func (f *fakeRaft) CancelChange(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fail(ctx)
+}
+
+func (f *fakeRaft) Snapshot(ctx context.Context) (troupe.SnapshotMeta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return troupe.SnapshotMeta{LogID: troupe.LogID{Term: 3, Index: 9}, SizeBytes: 700}, f.fail(ctx)
 }
 
 func (f *fakeRaft) Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error) {
@@ -138,6 +154,15 @@ func (f *fakeRaft) Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, 
 	defer f.mu.Unlock()
 	f.purged = append(f.purged, upTo)
 	return upTo + 1, f.fail(ctx)
+}
+
+func (f *fakeRaft) Backup(ctx context.Context, w io.Writer, _ ...troupe.BackupOption) (troupe.BackupMeta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.backup != "" {
+		_, _ = io.WriteString(w, f.backup)
+	}
+	return troupe.BackupMeta{}, f.fail(ctx)
 }
 
 func (f *fakeRaft) Status() troupe.Status { return f.status }
@@ -592,6 +617,18 @@ func TestSlowBody(t *testing.T) {
 	if f.proposed != 0 {
 		t.Fatal("it was proposed")
 	}
+}
+
+// TestSnapshot: its answer, and how it fails.
+func TestSnapshot(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	exchange{"POST", "/cluster/snapshot", ``, 200, `{"term":3,"index":9,"bytes":700}`}.run(t, s)
+	exchange{"GET", "/cluster/snapshot", ``, 405, "bad_request"}.run(t, s)
+	f.err = fmt.Errorf("compacting: %w", troupe.ErrNotNow)
+	exchange{"POST", "/cluster/snapshot", ``, 503, "not_now"}.run(t, s)
+	f.err = &troupe.UnknownOutcomeError{Cause: context.DeadlineExceeded}
+	exchange{"POST", "/cluster/snapshot", ``, 503, "unknown_outcome"}.run(t, s)
 }
 
 // TestPurge: what is asked for, and how it fails.

@@ -2323,6 +2323,7 @@ type MemberChange struct {
 	Voters        []uint64 `protobuf:"varint,7,rep,packed,name=voters,proto3" json:"voters,omitempty"`
 	KeepAsLearner bool     `protobuf:"varint,8,opt,name=keep_as_learner,json=keepAsLearner,proto3" json:"keep_as_learner,omitempty"`
 	Force         bool     `protobuf:"varint,9,opt,name=force,proto3" json:"force,omitempty"`
+	Standby       bool     `protobuf:"varint,10,opt,name=standby,proto3" json:"standby,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2416,6 +2417,13 @@ func (x *MemberChange) GetKeepAsLearner() bool {
 func (x *MemberChange) GetForce() bool {
 	if x != nil {
 		return x.Force
+	}
+	return false
+}
+
+func (x *MemberChange) GetStandby() bool {
+	if x != nil {
+		return x.Standby
 	}
 	return false
 }
@@ -3096,7 +3104,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\vleader_term\x18\x06 \x01(\x04R\n" +
 	"leaderTerm\x12\x12\n" +
 	"\x04sent\x18\a \x01(\bR\x04sent\x12\x12\n" +
-	"\x04text\x18\b \x01(\tR\x04text\"\x8c\x02\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"\xa6\x02\n" +
 	"\fMemberChange\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\rR\x02op\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x12 \n" +
@@ -3106,7 +3114,9 @@ const file_troupe_proto_rawDesc = "" +
 	"\x04tags\x18\x06 \x03(\v2\x16.troupe.network.v1.TagR\x04tags\x12\x16\n" +
 	"\x06voters\x18\a \x03(\x04R\x06voters\x12&\n" +
 	"\x0fkeep_as_learner\x18\b \x01(\bR\rkeepAsLearner\x12\x14\n" +
-	"\x05force\x18\t \x01(\bR\x05force\"-\n" +
+	"\x05force\x18\t \x01(\bR\x05force\x12\x18\n" +
+	"\astandby\x18\n" +
+	" \x01(\bR\astandby\"-\n" +
 	"\x03Tag\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xbc\x03\n" +
