@@ -222,6 +222,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onSnapshotInstalled(ev)
 	case *PurgeLog:
 		e.onPurgeLog(ev)
+	case *FollowLog:
+		e.onFollowLog(ev)
 	case *HoldLimit:
 		e.onHoldLimit(ev)
 	case *PeerDown:

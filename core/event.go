@@ -239,6 +239,14 @@ type PurgeLog struct {
 	UpTo Index
 }
 
+// FollowLog says that somebody on this node follows the log, and has yet to be given
+// Next and what comes behind: it is kept for him within the bounds. Next 0 says that he
+// does so no more. An ID is used for one of them in the life of an engine.
+type FollowLog struct {
+	ID   uint64
+	Next Index
+}
+
 // HoldLimit says how much the node leaves to this group for what is kept of the log for
 // others (Settings.HoldBytesMax), in bytes, or that it sets no limit.
 type HoldLimit struct {
@@ -306,6 +314,7 @@ func (*MakeSnapshot) isEvent()       {}
 func (*SetSnapshotPolicy) isEvent()  {}
 func (*PurgeLog) isEvent()           {}
 func (*HoldLimit) isEvent()          {}
+func (*FollowLog) isEvent()          {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}

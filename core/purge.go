@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // This file is about what the log keeps behind the newest snapshot (Raft 7, rule 25).
 
@@ -10,6 +13,8 @@ type purging struct {
 	byHand Index
 	// asked are those who wait for that.
 	asked []purgeAsked
+	// readers follow the log.
+	readers []logReader
 	// limit is what the node leaves for holds, in bytes; it counts if limited.
 	limit   uint64
 	limited bool
@@ -25,6 +30,15 @@ type purging struct {
 type purgeAsked struct {
 	id   uint64
 	ioid IOID
+}
+
+// logReader has been given the log up to the entry before next.
+type logReader struct {
+	id   uint64
+	next Index
+	// moved is when it came forward last. held: the log is kept for it.
+	moved Instant
+	held  bool
 }
 
 // purge removes what lies far enough below the newest snapshot, and is held by nobody.
@@ -85,27 +99,50 @@ func (e *Engine) holdBytesMax() uint64 {
 // are within the bound: the slowest goes first. It is policy if nobody does.
 func (e *Engine) lowestHold(policy Index) Index {
 	lowest, floor := policy, e.sizes.Floor(policy, e.holdBytesMax())
-	for _, p := range e.leaderState.peers {
-		at, why := p.holds(), ""
+	// hold takes the last entry that somebody has, and reports whether the log is kept
+	// for him, as it was before or not.
+	hold := func(at Index, moved Instant, before bool, who Identity) bool {
+		why := ""
 		switch {
-		case at == 0 || at >= policy || p.removal.at != 0:
-			p.held = false
-			continue
+		case at >= policy:
+			return false
 		case at < floor:
 			why = fmt.Sprintf("more than %d bytes would be kept", e.holdBytesMax())
-		case e.now.Sub(p.movedOn) >= e.cfg.HoldTimeMax:
-			why = fmt.Sprintf("it made no progress for %v", e.cfg.HoldTimeMax)
+		case e.now.Sub(moved) >= e.cfg.HoldTimeMax:
+			why = fmt.Sprintf("no progress was made for %v", e.cfg.HoldTimeMax)
 		default:
-			p.held = true
 			lowest = min(lowest, at)
-			continue
+			return true
 		}
-		if p.held {
-			p.held = false
-			e.out.add(&Notice{Kind: NoticeLogLetGo, Peer: p.Identity, Term: e.hard.Term, Index: at, Text: why})
+		if before {
+			e.out.add(&Notice{Kind: NoticeLogLetGo, Peer: who, Term: e.hard.Term, Index: at, Text: why})
 		}
+		return false
+	}
+	for _, p := range e.leaderState.peers {
+		at := p.holds()
+		p.held = at != 0 && p.removal.at == 0 && hold(at, p.movedOn, p.held, p.Identity)
+	}
+	for i := range e.purging.readers {
+		r := &e.purging.readers[i]
+		r.held = hold(r.next-1, r.moved, r.held, Identity{})
 	}
 	return lowest
+}
+
+// onFollowLog takes how far somebody who follows the log has come.
+func (e *Engine) onFollowLog(ev *FollowLog) {
+	readers := e.purging.readers
+	i := slices.IndexFunc(readers, func(r logReader) bool { return r.id == ev.ID })
+	switch {
+	case ev.Next == 0 && i >= 0:
+		e.purging.readers = slices.Delete(readers, i, i+1)
+	case ev.Next == 0:
+	case i < 0:
+		e.purging.readers = append(readers, logReader{id: ev.ID, next: ev.Next, moved: e.now})
+	case ev.Next > readers[i].next:
+		readers[i].next, readers[i].moved = ev.Next, e.now
+	}
 }
 
 // holds is the entry behind which the log is kept for a peer: that of a snapshot which
