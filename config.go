@@ -41,8 +41,8 @@ type Config struct {
 	// process included. A shorter one ends an outage sooner, but takes a short
 	// pause for an outage.
 	ElectionTimeout time.Duration
-	// HeartbeatInterval is the time between a leader's rounds: at most a third
-	// of ElectionTimeout. Default a tenth of it.
+	// HeartbeatInterval is the time between a leader's rounds: at least 1 ms, and at
+	// most a third of ElectionTimeout. Default a tenth of it.
 	HeartbeatInterval time.Duration
 	// HungLimit: a leader steps down when for this long its own disk or state
 	// machine has stayed behind the others', or its entries have stood still on
@@ -107,7 +107,27 @@ type Config struct {
 	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
 	// 1 MiB.
 	SnapshotChunkBytes int
+
+	// Autopilot says what this node does about the members by itself while it leads.
+	// Default: nothing. All members should have the same.
+	Autopilot Autopilot
 }
+
+// Autopilot says what a leader does about the members by itself. It is off unless On is
+// set. A voter that is dead is removed, or a standby takes its place in one change; one at
+// a time, only if all other voters are healthy, and never while another change is under
+// way. What it decides, and why it does nothing about a voter that is dead, are events:
+// [EventAutopilotActs] and [EventAutopilotRefuses].
+//
+//   - On: turns it on;
+//   - VotersMin: how many voters there are to be. Without a standby a dead voter is
+//     removed only above that number, and below it a standby is promoted. Default 3;
+//   - DeadAfter: for how long a voter must have been silent to be dead, which each leader
+//     counts anew in its term. At least two ElectionTimeout. Default 10 min;
+//   - StableFor: for how long a standby, and each voter that remains, must have answered
+//     and been up to date before it is counted on. Default 10 s;
+//   - LagEntriesMax: how many entries a member that is up to date may lack. Default 4,096.
+type Autopilot = core.Autopilot
 
 // WithDefaults returns c with its defaults filled in.
 func (c Config) WithDefaults() Config {
@@ -134,6 +154,12 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.HoldBytesMax, 1024*mib)
 	orDefault(&c.HoldTimeMax, 60*c.ElectionTimeout)
 	orDefault(&c.SnapshotChunkBytes, mib)
+	if a := &c.Autopilot; a.On {
+		orDefault(&a.VotersMin, 3)
+		orDefault(&a.DeadAfter, max(10*time.Minute, 2*c.ElectionTimeout))
+		orDefault(&a.StableFor, 10*time.Second)
+		orDefault(&a.LagEntriesMax, 4096)
+	}
 	return c
 }
 
@@ -226,6 +252,7 @@ func (c *Config) forActors() actors.GroupConfig {
 			KeepBytes:           orOff(c.KeepBytes),
 			HoldBytesMax:        c.HoldBytesMax,
 			HoldTimeMax:         c.HoldTimeMax,
+			Autopilot:           c.Autopilot,
 		},
 		CommandBytesMax:      c.CommandBytesMax,
 		InflightProposalsMax: c.InflightProposalsMax,

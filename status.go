@@ -97,8 +97,12 @@ type Status struct {
 	// Change is the change of the members that is under way, a bootstrap's included.
 	// While there is one, WaitsFor on the leader names the members that keep it.
 	Change ChangeStatus
-	// Removed: this node was removed from the group. It campaigns no more, answers no
-	// reads and writes, and keeps its data.
+	// Joining says, for people, what [Raft.Join] waits for on this node; "" while it does
+	// not run. It changes without a word of Watch.
+	Joining string
+	// Removed: this node was removed from the group. It campaigns no more, and keeps its
+	// data. It takes no writes, and answers no reads but those for which what it has is
+	// enough: [AtLeast] an index that it has applied, and [Stale] while it is as young.
 	Removed bool
 	// UnknownToGroup: the group knows this node under another incarnation, because
 	// the node's data was lost. The node is not counted.
@@ -149,6 +153,10 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why the member is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
+	// to it, because a limit of this node's network or of its own was lowered. It gets a
+	// snapshot in its place, as soon as the entry is committed and applied here.
+	Oversized Index
 	// CatchingUp: a change of the members waits for it to catch up, since CatchUpAge ago,
 	// when Match was CatchUpFrom. CatchUpIdle ago it last came nearer.
 	CatchingUp              bool
@@ -254,7 +262,7 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 		own[i] = PeerStatus{
 			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
 			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
-			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit,
+			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, Oversized: p.Oversized,
 			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 		}

@@ -84,7 +84,7 @@ type coreActor struct {
 	retryArmed bool
 
 	// views came too late to be written.
-	views []storage.SnapshotView
+	views []*snapshotViewed
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -101,6 +101,8 @@ type (
 	snapshotViewed struct {
 		meta core.SnapshotMeta
 		view storage.SnapshotView
+		// export, if not nil, is who asked for it; else it is for a snapshot.
+		export *snapshots.Export
 	}
 )
 
@@ -110,6 +112,8 @@ type coreNeeds struct {
 	cfg     *GroupConfig
 	self    membership.Identity
 	network coreNetwork
+	// takes is the largest message of a class that can be sent to a node, 0 if any.
+	takes func(membership.NodeID, core.Class) int
 	// unreachable says why a node cannot be reached now, nil if it can.
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
@@ -292,7 +296,7 @@ func (c *coreActor) handle(item any) {
 	case *core.PeerDown:
 		c.onPeerDown(item)
 	case *snapshotViewed:
-		c.jobs.Build(item.meta, item.view)
+		c.writeView(item)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
 		c.stepEngine(item)
@@ -506,7 +510,7 @@ func (c *coreActor) finish() {
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
-			c.views = append(c.views, item.view)
+			c.views = append(c.views, item)
 		case *bootstrapRequest:
 			item.done(cause)
 		case *electRequest:
@@ -536,11 +540,4 @@ func (c *coreActor) finish() {
 	c.upkeep.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
-}
-
-// closeViews is a call that may block.
-func (c *coreActor) closeViews() {
-	for _, view := range c.views {
-		_ = view.Close()
-	}
 }

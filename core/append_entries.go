@@ -159,7 +159,7 @@ func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
 	}
 	w.Append = entries
 	e.extend(entries)
-	e.lastTime = max(e.lastTime, entries[len(entries)-1].Time)
+	e.times.took(entries[len(entries)-1].Time, e.now)
 	w.Then = append(w.Then, r)
 	e.submit(w)
 	e.writes.carries(r)

@@ -171,6 +171,8 @@ func changeError(m *ChangeResponse, a *askedChange) error {
 		return ErrNotReady
 	case ChangeCancelled:
 		return &ChangeCancelledError{Change: m.Change}
+	case ChangeYielded:
+		return &ChangeCancelledError{Change: m.Change, Yielded: true}
 	case ChangeNone:
 		return ErrNoChange
 	}

@@ -328,9 +328,26 @@ const (
 	// NoticeChangeGivenUp: the change of the members that Text tells was given up, at
 	// Index.
 	NoticeChangeGivenUp
+	// NoticeAddressesWritten: this node, which leads Term, has written into the
+	// configuration, at Index, where members are that have moved; Text names them.
+	NoticeAddressesWritten
+	// NoticeAutopilotActs: this node, which leads Term, changes the members by itself
+	// because of Peer; Text says what, and why. NoticeAutopilotRefuses: it does not,
+	// although something is the matter with Peer; Text says why not.
+	NoticeAutopilotActs
+	NoticeAutopilotRefuses
 	// NoticeRemoved: this node is no member of the group any more: the committed
 	// configuration of the entry Index of Term does not have it.
 	NoticeRemoved
+	// NoticeLeftBehind: Peer, a member of this node's cluster, says that its group was
+	// recovered without this node (PlanRecovery). It has not proved it.
+	NoticeLeftBehind
+	// NoticeEntryTooLarge: Peer lacks the entry Index, and no message to it takes that, for
+	// a limit was lowered. It gets a snapshot in its place when the entry is committed.
+	NoticeEntryTooLarge
+	// NoticeClock: this node leads Term, and its wall clock and the time of the group's
+	// entries differ by more than an hour, or have just ceased to; Text says how.
+	NoticeClock
 	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
 	NoticeFailed
 	// NoticeLeadingStarted: what the application runs while this node leads was called
@@ -376,7 +393,13 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeChangeStarted:        "change of the members started",
 	NoticeChangeEnded:          "change of the members ended",
 	NoticeChangeGivenUp:        "change of the members given up",
+	NoticeAddressesWritten:     "addresses written",
+	NoticeAutopilotActs:        "the autopilot acts",
+	NoticeAutopilotRefuses:     "the autopilot refuses",
 	NoticeRemoved:              "this node was removed",
+	NoticeLeftBehind:           "recovered without this node",
+	NoticeEntryTooLarge:        "an entry too large to send",
+	NoticeClock:                "a wall clock that jumped",
 	NoticeFailed:               "the group has failed",
 	NoticeLeadingStarted:       "OnLeading started",
 	NoticeLeadingEnded:         "OnLeading ended",

@@ -93,19 +93,26 @@
 // beside another change. A half that dies after the joint entry needs an offline recovery, and the
 // status says so.
 //
-//   - Code: membership/plan.go, membership/steps.go, core/change_order.go, core/change_steps.go,
-//     core/change_request.go, core/bootstrap.go, core/commit.go
+// A recovery makes a survivor the only voter of another cluster. One write brings the new cluster's
+// id, a term that is 2^20 above the survivor's, and an entry with the configuration. That entry tells
+// a hash of the id before, so that a snapshot which still has it counts, and who was left behind, so
+// that they can be told. It is committed at once: nothing of the cluster before is taken back.
+//
+//   - Code: membership/plan.go, membership/steps.go, membership/recovery.go, core/change_order.go,
+//     core/change_steps.go, core/change_request.go, core/bootstrap.go, core/commit.go,
+//     core/recovery.go
 //   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, membership.TestPlanMatrix,
 //     membership.TestJointArithmeticExhaustively, TestChangeWaitsForTheOwnTerm,
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
 //     TestNewcomerThatFallsBehind, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
-//     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges
+//     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
+//     TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
+//     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
 //     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
 //     term"
 //   - Checkers: ruleChangeEarly
-//   - Not yet: the offline recovery
 //
 // # Rule 22: A joint configuration is always finished
 //

@@ -29,12 +29,12 @@ type Engine struct {
 	// of it: a term has one leader (Raft 5.2).
 	termLeader Identity
 
-	log      termRuns
-	sizes    LogSizes
-	lastTime int64
-	writes   writeTracker
-	commit   Index
-	applied  Index
+	log     termRuns
+	sizes   LogSizes
+	times   entryTimes
+	writes  writeTracker
+	commit  Index
+	applied Index
 	// proved is the last index that an append of this term proved equal to the
 	// leader's log (rule 4); on the leader it is not used.
 	proved Index
@@ -67,6 +67,7 @@ type Engine struct {
 	departed    departed
 	reads       reads
 	changes     changesAsked
+	addresses   addresses
 	snapshots   snapshots
 	purging     purging
 
@@ -92,6 +93,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	state.takeFormerSnapshot()
 	if err := state.check(); err != nil {
 		return nil, err
 	}
@@ -110,7 +112,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	}
 	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
 	e.sizes = state.sizes()
-	e.lastTime = max(state.LastTime, state.Snapshot.Time)
+	e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
 	e.applied = state.Applied.Index
 	e.issued.apply = e.applied
@@ -196,6 +198,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onLostData(ev)
 	case *PeerProgress:
 		e.onPeerProgress(ev)
+	case *PeerAddress:
+		e.onPeerAddress(ev)
 	case *StoreBusy:
 		e.health.storeBusy = ev.Since
 	case *HigherTerm:

@@ -175,11 +175,14 @@ type Matched struct {
 }
 
 // SnapshotNeeded says that a stream's peer needs entries that the log no longer
-// holds. It is said when that is found, and again at each answer to a heartbeat
-// until a snapshot was sent, also while one is on its way.
+// holds, or that no message takes. It is said when that is found, and again at each
+// answer to a heartbeat until a snapshot was sent, also while one is on its way.
 type SnapshotNeeded struct {
 	Peer   Identity
 	Stream uint64
+	// Through, if not 0, is an entry that is too large for any message to the peer: the
+	// snapshot must reach so far.
+	Through Index
 }
 
 // LostData says that a stream's peer denies, under its incarnation, what it had
@@ -283,6 +286,14 @@ type SnapshotInstalled struct{ LogID LogID }
 // optional: where nobody says it, only a group's own writes show that the disk hangs.
 type StoreBusy struct{ Since Instant }
 
+// PeerAddress says at which address this node has reached a peer, which proved itself
+// there; a later one takes its place, and "" takes it away. It is optional: where nobody
+// says it, no address is written into the configuration.
+type PeerAddress struct {
+	Peer    Identity
+	Address string
+}
+
 // PeerDown says that the connection to a node broke, or cannot be made, and why.
 type PeerDown struct {
 	Node  NodeID
@@ -318,6 +329,7 @@ func (*FollowLog) isEvent()          {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}
+func (*PeerAddress) isEvent()        {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
 func (*StoreBusy) isEvent()          {}

@@ -34,8 +34,9 @@ type leaderState struct {
 	uncommitted      []uncommitted
 	uncommittedBytes int
 
-	changes changeOrders
-	own     ownProgress
+	changes   changeOrders
+	autopilot autopilot
+	own       ownProgress
 	// accepted is what a quorum had accepted at the last check, and acceptedAt when
 	// that rose last, or was all that there is (rule 16).
 	accepted   Index
@@ -83,6 +84,9 @@ type peer struct {
 	// snapshot: a snapshot is on its way. pinned is the index of the last that was.
 	snapshot bool
 	pinned   Index
+	// oversized is the last entry that was found too large for any message to it, 0 if
+	// none was. Where it is not above match that is over.
+	oversized Index
 	// movedOn is when it came forward last, by an entry or a piece of a snapshot. held:
 	// the log is kept for it.
 	movedOn Instant
@@ -95,6 +99,9 @@ type peer struct {
 	// comes: a change waits for it to catch up.
 	comes   bool
 	catchUp catchUp
+	// healthy is since when it has answered and been up to date, 0 if it is not; it is
+	// watched for the autopilot only.
+	healthy Instant
 	// removal: it was removed.
 	removal removal
 }
@@ -149,11 +156,12 @@ func (e *Engine) becomeLeader() {
 	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
-	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify, caretaker: e.ailment() != Fit}
+	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify, caretaker: e.ailment() != Fit, autopilot: autopilot{counts: l.autopilot.counts}}
+	e.addresses.written = 0
 	e.issued.last, e.issued.commit = 0, 0
 	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
-	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
+	e.appendOwn([]Entry{{Kind: EntryBlank}})
 	e.syncPeers()
 	e.leaderChanged()
 	e.electedByHand()
@@ -184,9 +192,8 @@ func (e *Engine) stepDown(why string, term Term) {
 func (e *Engine) appendOwn(entries []Entry) {
 	for i := range entries {
 		entries[i].LogID = LogID{e.hard.Term, e.log.last.Index + 1 + Index(i)}
-		entries[i].Time = max(entries[i].Time, e.lastTime)
-		e.lastTime = entries[i].Time
 	}
+	e.stamp(entries)
 	w := e.newWrite()
 	w.Append = entries
 	e.extend(entries)

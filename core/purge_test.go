@@ -42,7 +42,7 @@ func (r *purgeRig) sends() Index {
 		r.propose()
 	}
 	p := r.peer(3)
-	r.step(&SnapshotNeeded{p.Identity, p.stream})
+	r.step(&SnapshotNeeded{Peer: p.Identity, Stream: p.stream})
 	if _, ok := find[*SendSnapshot](r.rig); !ok {
 		r.t.Fatalf("no snapshot is sent: %q", r.lines())
 	}

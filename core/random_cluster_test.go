@@ -665,7 +665,7 @@ func (n *randomNode) streamOutput(s *randomStream, out *stream.Output) {
 		n.step(&Matched{s.peer, s.id, out.Matched})
 	}
 	if out.NeedSnapshot {
-		n.step(&SnapshotNeeded{s.peer, s.id})
+		n.step(&SnapshotNeeded{Peer: s.peer, Stream: s.id, Through: out.Through})
 	}
 	if out.LostData {
 		panic(fmt.Sprintf("node %v is reported as having lost data, and no disk here loses any", s.peer))

@@ -101,10 +101,10 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 	if r.e.log.purged != (LogID{2, 3}) {
 		t.Fatalf("purged %v, want 2.3: one entry is kept", r.e.log.purged)
 	}
-	if lines := r.step(&SnapshotNeeded{rigPeers[2], 2}); !slices.Equal(lines, []string{"send snapshot ->3"}) {
+	if lines := r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}); !slices.Equal(lines, []string{"send snapshot ->3"}) {
 		t.Fatalf("%q", lines)
 	}
-	r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2})) // one at a time
+	r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2})) // one at a time
 	grow(4)
 	build() // at 8
 	if got := r.e.log.purged.Index; got != 4 {
@@ -116,7 +116,7 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 		t.Errorf("purged %d: the receiver is given up", got)
 	}
 	r.step(&SnapshotSent{Peer: rigPeers[2], Stream: 2, LogID: LogID{2, 4}, OK: true})
-	if r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3"); r.e.leaderState.peers[1].pinned != 12 {
+	if r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}), "send snapshot ->3"); r.e.leaderState.peers[1].pinned != 12 {
 		t.Errorf("pinned %d", r.e.leaderState.peers[1].pinned)
 	}
 }
@@ -181,7 +181,7 @@ func TestFailedBuildIsTriedAgain(t *testing.T) {
 			t.Fatalf("attempt %d follows at once: %q", i+2, lines)
 		}
 		// Whoever needs a snapshot does not have one tried either.
-		r.step(&SnapshotNeeded{rigPeers[2], 2})
+		r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2})
 		r.step(&Applied{LogID: LogID{2, r.e.applied}})
 		if r.e.snapshots.building {
 			t.Fatalf("attempt %d follows at once", i+2)

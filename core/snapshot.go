@@ -138,8 +138,8 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s := &e.snapshots
 	e.writes.clip(min(e.commit, m.Index))
 	e.log.reset(m.LogID)
+	e.times.took(m.Time, e.now)
 	e.sizes.Reset(m.Index)
-	e.lastTime = max(e.lastTime, m.Time)
 	w := e.newWrite()
 	w.Reset = m.LogID
 	w.Then = then
@@ -193,15 +193,26 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
 		return
 	}
-	if !e.snapshots.usable {
+	if s := &e.snapshots; !s.usable || s.newest.Index < ev.Through {
 		// One that failed is built again in its time.
-		if !e.snapshots.building && e.snapshots.failures == 0 && e.applied > 0 {
+		if !s.building && s.installing == nil && s.failures == 0 && e.applied > 0 && e.applied >= ev.Through {
 			e.build()
 		}
+		e.tellOversized(p, ev.Through)
 		return // the stream asks again
 	}
 	p.snapshot, p.pinned, p.movedOn = true, e.snapshots.newest.Index, e.now
 	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match)})
+}
+
+// tellOversized tells once of an entry that is too large for any message to a peer. Where
+// it is not committed no snapshot stands in for it, and the peer waits until another
+// member with larger limits leads, or the limits are raised.
+func (e *Engine) tellOversized(p *peer, i Index) {
+	if i > p.oversized {
+		p.oversized = i
+		e.out.add(&Notice{Kind: NoticeEntryTooLarge, Peer: p.Identity, Term: e.hard.Term, Index: i})
+	}
 }
 
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {

@@ -135,6 +135,10 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why it is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
+	// to it, for a limit of this node's network or of its own was lowered. It gets a
+	// snapshot in its place as soon as the entry is committed and applied here.
+	Oversized Index
 	// CatchingUp: a change waits for it. It began at the match CatchUpFrom, at the
 	// instant CatchUpSince, and last came nearer at CatchUpProgress, on the leader's
 	// clock.
@@ -228,6 +232,9 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 			continue
 		}
 		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit}
+		if p.oversized > p.match {
+			now.Oversized = p.oversized
+		}
 		if p.comes {
 			now.CatchingUp, now.CatchUpFrom, now.CatchUpSince, now.CatchUpProgress = true, p.catchUp.from, p.catchUp.since, e.progressed(p)
 		}
@@ -258,6 +265,13 @@ type Progress struct {
 	// Changes are those of the members that have ended while this node led: complete,
 	// and given up.
 	Changes [2]uint64
+	// ClockJumps are the times that NoticeClock told of.
+	ClockJumps uint64
+	// Autopilot are the decisions of the autopilot while this node led, and the cases in
+	// which it told why it does nothing. AddressesWritten are the entries that told where
+	// members are that have moved.
+	Autopilot        [2]uint64
+	AddressesWritten uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -269,7 +283,8 @@ func (e *Engine) Progress() Progress {
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.sizes.Between(e.snapshots.newest.Index, e.log.last.Index), Elections: e.election.counts, Transfers: e.handOver.counts,
-		Departures: e.departed.counts, Changes: e.changes.counts,
+		Departures: e.departed.counts, Changes: e.changes.counts, ClockJumps: e.times.jumps,
+		Autopilot: e.leaderState.autopilot.counts, AddressesWritten: e.addresses.count,
 	}
 }
 

@@ -39,6 +39,9 @@ const (
 	Departures          ID = "raft.leader.departures"
 	Transfers           ID = "raft.transfers"
 	Changes             ID = "raft.changes"
+	ClockJumps          ID = "raft.clock.jumps"
+	Autopilot           ID = "raft.autopilot.decisions"
+	AddressesWritten    ID = "raft.addresses.written"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -158,6 +161,12 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Changes, Kind: Counter, Unit: "{change}", Description: "Changes of the members that have ended while this node led, by how: they are complete, or were given up.",
 		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: ClockJumps, Kind: Counter, Unit: "{jump}", Description: "Times that this node's wall clock and the time of the group's entries came to differ by more than an hour while it led, or ceased to.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: Autopilot, Kind: Counter, Unit: "{decision}", Description: "Decisions of the autopilot while this node led: done are changes of the members that it began, failed the cases in which it told why it does nothing.",
+		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: AddressesWritten, Kind: Counter, Unit: "{entry}", Description: "Entries by which this node, as the leader, wrote into the configuration where members are that have moved.",
+		When: onRead, Attributes: []Attribute{group}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	{ID: GroupFailures, Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",

@@ -11,6 +11,7 @@ import (
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -188,7 +189,7 @@ func (s *sender) advance() bool {
 		s.read(s.acked-s.offset, func([]byte) {})
 	default:
 		offset := s.offset
-		s.read(uint64(s.group.ChunkBytes), func(data []byte) { s.unsent = s.chunk(offset, data) })
+		s.read(s.pieceBytes(), func(data []byte) { s.unsent = s.chunk(offset, data) })
 	}
 	return true
 }
@@ -200,6 +201,16 @@ func (s *sender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 		Stream: s.cmd.Stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
 		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.span.Context,
 	}
+}
+
+// pieceBytes is how much the next piece carries: no more than fits beside the rest of its
+// message into what the receiver takes.
+func (s *sender) pieceBytes() uint64 {
+	bytes := s.group.ChunkBytes
+	if most := s.group.Takes(s.peer.ID, core.ClassSnapshot); most > 0 {
+		bytes = max(min(bytes, most-network.SizeBytes(s.chunk(0, nil))), 1)
+	}
+	return uint64(bytes)
 }
 
 // read reads the next n bytes, or what is left, at most a piece at a time.

@@ -536,18 +536,18 @@ var mutants = []mutant{
 	},
 	{
 		"times that begin anew behind a snapshot", "Entry.Time", "core/engine.go",
-		"e.lastTime = max(state.LastTime, state.Snapshot.Time)",
-		"e.lastTime = state.LastTime",
+		"e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)",
+		"e.times.start(state.LastTime, &cfg, now)",
 		bySeeds,
 	},
 	{
 		"times that begin anew behind a received snapshot", "Entry.Time", "core/snapshot.go",
-		"e.lastTime = max(e.lastTime, m.Time)",
+		"e.times.took(m.Time, e.now)",
 		"_ = m.Time",
 		"./core TestTimesGoOnWhereTheLastLeaderWas",
 	},
 	{
-		"a snapshot without the time of its entry", "Entry.Time", "actors/apply_actor.go",
+		"a snapshot without the time of its entry", "Entry.Time", "actors/views.go",
 		"Time: a.appliedTime, Cluster",
 		"Cluster",
 		bySeeds,

@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -181,6 +183,16 @@ func (s *Store) KeepPeer(ctx context.Context, p storage.Peer) error {
 	}
 	s.peers = list
 	return nil
+}
+
+// Groups implements storage.GroupLister.
+func (s *Store) Groups(ctx context.Context) ([]membership.GroupID, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(s.groups)), nil
 }
 
 // Load implements storage.LogStore.

@@ -79,6 +79,7 @@ var logStoreCases = []struct {
 	{"AllPartsOfAnOperation", allPartsOfAnOperation},
 	{"LargeNumbers", largeNumbers},
 	{"GroupsIndependent", groupsIndependent},
+	{"GroupsListed", groupsListed},
 	{"ManyGroupsInABatch", manyGroupsInABatch},
 	{"EntryAtTheLimit", entryAtTheLimit},
 	{"BatchAtTheLimits", batchAtTheLimits},

@@ -13,10 +13,12 @@
 //	GET    /cluster/members    this node's view             200 Members
 //	POST   /cluster/members    body: Change                 200 or 202 Members
 //	POST   /cluster/members/cancel                          200 Members
+//	POST   /cluster/join       body: Join                   200 or 202 Members
+//	GET    /cluster/backup     ?local=true: without a leader 200 the file of a backup
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
-//	GET    /readyz             it knows a leader, may read  200 Health
+//	GET    /readyz             it knows a leader, may read, has caught up  200 Health
 //
 // The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
 // value is any bytes, up to 1 MiB, whatever the content type. HEAD is allowed
@@ -174,6 +176,9 @@ type Status struct {
 	// WaitsFor says for whom the forming, or a change of the members, waits, and why: on
 	// the leader, and on a node that was asked to form a cluster, before one was begun.
 	WaitsFor []Waiting `json:"waits_for,omitempty"`
+	// Joining is what the node waits for that was started with --join; absent when it is
+	// in.
+	Joining string `json:"joining,omitempty"`
 	// UnknownToGroup: the group knows this node as one that had other data. It
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
@@ -226,6 +231,9 @@ type Peer struct {
 	LostData bool `json:"lost_data,omitempty"`
 	// Unfit is why it is not to be handed the leadership; absent if it may be.
 	Unfit string `json:"unfit,omitempty"`
+	// Oversized is an entry that is too large for any message to it, because a limit was
+	// lowered; absent if there is none. It gets a snapshot in its place.
+	Oversized uint64 `json:"oversized,omitempty"`
 }
 
 // Health answers a probe.

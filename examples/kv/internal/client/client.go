@@ -169,6 +169,17 @@ func (c *Client) ChangeMembers(ctx context.Context, change api.Change) (api.Memb
 	return answer, err
 }
 
+// Join asks the server to let a node in. The answer has a ChangeID if that goes on.
+func (c *Client) Join(ctx context.Context, join api.Join) (api.Members, error) {
+	var answer api.Members
+	request, err := json.Marshal(join)
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/cluster/join", request, &answer)
+	return answer, err
+}
+
 // CancelChange gives up the change that is catching up.
 func (c *Client) CancelChange(ctx context.Context) (api.Members, error) {
 	var answer api.Members

@@ -40,6 +40,7 @@ type fakeRaft struct {
 	last     core.LogID
 	proposed int
 	read     []troupe.ReadMode
+	admitted troupe.JoinRequest
 	members  []troupe.Member
 	// changes are those that were asked for last.
 	changes []troupe.Change
@@ -47,6 +48,8 @@ type fakeRaft struct {
 	transferred []troupe.NodeID
 	// purged is up to where the log was to be purged.
 	purged []troupe.Index
+	// backup is what a backup is, before err.
+	backup string
 }
 
 func newFake() *fakeRaft {
@@ -127,6 +130,13 @@ func (f *fakeRaft) ChangeMembers(ctx context.Context, changes []troupe.Change, _
 	return f.status.Configuration, f.fail(ctx)
 }
 
+func (f *fakeRaft) Admit(ctx context.Context, request troupe.JoinRequest, _ ...troupe.ChangeOption) (troupe.Configuration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.admitted = request
+	return f.status.Configuration, f.fail(ctx)
+}
+
 func (f *fakeRaft) CancelChange(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,6 +154,15 @@ func (f *fakeRaft) Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, 
 	defer f.mu.Unlock()
 	f.purged = append(f.purged, upTo)
 	return upTo + 1, f.fail(ctx)
+}
+
+func (f *fakeRaft) Backup(ctx context.Context, w io.Writer, _ ...troupe.BackupOption) (troupe.BackupMeta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.backup != "" {
+		_, _ = io.WriteString(w, f.backup)
+	}
+	return troupe.BackupMeta{}, f.fail(ctx)
 }
 
 func (f *fakeRaft) Status() troupe.Status { return f.status }
@@ -525,6 +544,32 @@ func TestStatus(t *testing.T) {
 
 	f.fatal, f.status.Stopped = nil, true
 	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
+}
+
+// TestReadyWhenCaughtUp: a node is not ready before its machine has what was committed when
+// it started, or nearly so. That stands in the answer. A lag that comes later is no matter.
+func TestReadyWhenCaughtUp(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	says := func(code int, text string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if w.Code != code || !strings.Contains(w.Body.String(), text) {
+			t.Errorf("%d %s, want %d with %q", w.Code, w.Body, code, text)
+		}
+	}
+	f.err = &troupe.TooStaleError{Age: -1, LagEntries: 8960}
+	says(503, "8960 entries behind")
+	f.hang = func(err error) error { return fmt.Errorf("nothing was done: %w", err) }
+	says(503, "the leader 1 has not told yet")
+	f.hang, f.err = nil, nil
+	says(200, `"leader":1`)
+	if f.read[0] != troupe.Linearizable {
+		t.Errorf("it asked for %v", f.read)
+	}
+	f.err = &troupe.TooStaleError{Age: -1, LagEntries: 8960}
+	says(200, `"leader":1`)
 }
 
 // TestContradictionIsReported: an operator and a balancer see that the node
