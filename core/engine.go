@@ -228,8 +228,6 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onPurgeLog(ev)
 	case *FollowLog:
 		e.onFollowLog(ev)
-	case *HoldLimit:
-		e.onHoldLimit(ev)
 	case *PeerDown:
 		e.onPeerDown(ev)
 	case Message:

@@ -250,13 +250,6 @@ type FollowLog struct {
 	Next Index
 }
 
-// HoldLimit says how much the node leaves to this group for what is kept of the log for
-// others (Settings.HoldBytesMax), in bytes, or that it sets no limit.
-type HoldLimit struct {
-	Bytes   uint64
-	Limited bool
-}
-
 // SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
 // Reason says what the peer has against it, or why it cannot be read; it is empty if the
 // transfer broke.
@@ -324,7 +317,6 @@ func (*SnapshotProgress) isEvent()   {}
 func (*MakeSnapshot) isEvent()       {}
 func (*SetSnapshotPolicy) isEvent()  {}
 func (*PurgeLog) isEvent()           {}
-func (*HoldLimit) isEvent()          {}
 func (*FollowLog) isEvent()          {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}

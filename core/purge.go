@@ -15,9 +15,6 @@ type purging struct {
 	asked []purgeAsked
 	// readers follow the log.
 	readers []logReader
-	// limit is what the node leaves for holds, in bytes; it counts if limited.
-	limit   uint64
-	limited bool
 	// heldBack: less was purged than is to be kept, because of a hold. It is looked at
 	// again at review.
 	heldBack bool
@@ -83,22 +80,13 @@ const worthPurgingParts = 16
 // steps, for each purge is a write.
 func (e *Engine) worthPurging(upTo Index) bool {
 	goes := e.sizes.Between(e.log.purged.Index, upTo)
-	return upTo <= e.purging.byHand || goes >= e.holdBytesMax()/worthPurgingParts || goes >= e.sizes.Between(upTo, e.log.last.Index)
-}
-
-// holdBytesMax bounds what all holds of this group keep together, beside what the policy
-// keeps.
-func (e *Engine) holdBytesMax() uint64 {
-	if e.purging.limited {
-		return min(e.cfg.HoldBytesMax, e.purging.limit)
-	}
-	return e.cfg.HoldBytesMax
+	return upTo <= e.purging.byHand || goes >= e.cfg.HoldBytesMax/worthPurgingParts || goes >= e.sizes.Between(upTo, e.log.last.Index)
 }
 
 // lowestHold returns the lowest index that somebody holds the log behind, of those that
 // are within the bound: the slowest goes first. It is policy if nobody does.
 func (e *Engine) lowestHold(policy Index) Index {
-	lowest, floor := policy, e.sizes.Floor(policy, e.holdBytesMax())
+	lowest, floor := policy, e.sizes.Floor(policy, e.cfg.HoldBytesMax)
 	// hold takes the last entry that somebody has, and reports whether the log is kept
 	// for him, as it was before or not.
 	hold := func(at Index, moved Instant, before bool, who Identity) bool {
@@ -107,7 +95,7 @@ func (e *Engine) lowestHold(policy Index) Index {
 		case at >= policy:
 			return false
 		case at < floor:
-			why = fmt.Sprintf("more than %d bytes would be kept", e.holdBytesMax())
+			why = fmt.Sprintf("more than %d bytes would be kept", e.cfg.HoldBytesMax)
 		case e.now.Sub(moved) >= e.cfg.HoldTimeMax:
 			why = fmt.Sprintf("no progress was made for %v", e.cfg.HoldTimeMax)
 		default:
@@ -160,14 +148,6 @@ func (e *Engine) onSnapshotProgress(ev *SnapshotProgress) {
 // reviewHolds purges what a hold has let go of since.
 func (e *Engine) reviewHolds() {
 	if e.purging.heldBack && e.now >= e.purging.review {
-		e.purge()
-	}
-}
-
-// onHoldLimit takes what the node leaves for the holds of this group.
-func (e *Engine) onHoldLimit(ev *HoldLimit) {
-	e.purging.limit, e.purging.limited = ev.Bytes, ev.Limited
-	if e.purging.heldBack {
 		e.purge()
 	}
 }

@@ -233,22 +233,6 @@ func TestCatchingUpHoldsTheLog(t *testing.T) {
 	}
 }
 
-// TestNodeLimitsHolds: what the node leaves is less than what the group may hold.
-func TestNodeLimitsHolds(t *testing.T) {
-	r := newPurgeRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries = 16, 2 })
-	r.sends()
-	for range 64 {
-		r.propose()
-	}
-	if r.kept() < 16 {
-		t.Fatalf("%d are held", r.kept())
-	}
-	r.step(&HoldLimit{Bytes: 0, Limited: true})
-	if r.kept() != 2 {
-		t.Errorf("%d entries are kept when the node leaves nothing", r.kept())
-	}
-}
-
 // TestPurgeByHand: up to the snapshot, past what is to be kept, and answered when it is
 // durable.
 func TestPurgeByHand(t *testing.T) {
