@@ -93,3 +93,41 @@ func TestDialOverridesAll(t *testing.T) {
 		t.Errorf("a write through it: %+v", r)
 	}
 }
+
+// TestNewcomerAmongMovedNodes: all voters but one have moved when a node joins, whose
+// configuration tells where they were. When that one is gone, it has to win an election
+// by the votes of those that have moved, and again after a restart.
+func TestNewcomerAmongMovedNodes(t *testing.T) {
+	c := movingCluster(t)
+	stays := c.nodes[0]
+	for _, n := range c.nodes[1:] {
+		n.kill()
+		n.raftAddress = freeAddress(t)
+		n.start()
+		c.leader()
+	}
+	newcomer := newNode(t, 4, "--election-timeout", "500ms", "--join", "http://"+stays.httpAddress)
+	newcomer.start()
+	newcomer.membersAre("1 voter, 2 voter, 3 voter, 4 voter")
+	for _, m := range newcomer.changes("1 voter, 2 voter, 3 voter, 4 voter", "set-tags", "1").Members {
+		for _, n := range c.nodes[1:] {
+			if m.Address == n.raftAddress {
+				t.Fatalf("the configuration has the new address of node %d already: the test is worthless", n.id)
+			}
+		}
+	}
+	stays.kill()
+	left := append([]*node{newcomer}, c.nodes[1:]...)
+	for range 2 {
+		c.leader(left...)
+		eventually(t, "the newcomer leads", func() error {
+			if r := kv(t, "transfer", "--to", "4", "--http", c.nodes[1].httpAddress); r.code != 0 {
+				return fmt.Errorf("%s", r.stderr)
+			}
+			return nil
+		})
+		newcomer.mustKV("put", "by the newcomer", "x")
+		newcomer.kill()
+		newcomer.start()
+	}
+}

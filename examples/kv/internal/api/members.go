@@ -35,8 +35,8 @@ type ClusterMember struct {
 	// way is complete.
 	Kind     string `json:"kind"`
 	Outgoing bool   `json:"outgoing"`
-	// Standby: a learner that may take the place of a voter.
-	Standby  bool              `json:"standby"`
+	// Standby: a learner that may take the place of a voter; absent if not.
+	Standby  bool              `json:"standby,omitempty"`
 	Priority uint32            `json:"priority"`
 	Tags     map[string]string `json:"tags"`
 }

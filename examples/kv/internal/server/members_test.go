@@ -73,6 +73,8 @@ func TestMemberChanges(t *testing.T) {
 		`{"op":"set_priority","id":2,"priority":200}`:                                  troupe.SetPriority(2, 200),
 		`{"op":"set_tags","id":2,"tags":{}}`:                                           troupe.SetTags(2, map[string]string{}),
 		`{"op":"set_tags","id":2,"tags":{"zone":"b"}}`:                                 troupe.SetTags(2, map[string]string{"zone": "b"}),
+		`{"op":"set_standby","id":2,"standby":false}`:                                  troupe.SetStandby(2, false),
+		`{"op":"set_standby","id":2,"standby":true}`:                                   troupe.SetStandby(2, true),
 		`{"op":"set_voters","members":[1,2]}`:                                          troupe.SetVoters(1, 2),
 	} {
 		code, _ := changed(t, s, "", `{"changes":[`+body+`],"expected_index":1,"expected_term":2,"wait":true,"dry_run":false,"catch_up_limit":"1s"}`)
@@ -123,6 +125,8 @@ func TestBadChanges(t *testing.T) {
 		`{"changes":[{"op":"set_priority","id":2,"priority":-1}]}`:                  "priority",
 		`{"changes":[{"op":"set_tags","id":2}]}`:                                    "changes[0].tags",
 		`{"changes":[{"op":"set_tags","id":2,"tags":{"a":1}}]}`:                     "tags",
+		`{"changes":[{"op":"set_standby","id":2}]}`:                                 "changes[0].standby",
+		`{"changes":[{"op":"promote","id":2,"standby":true}]}`:                      "changes[0].standby",
 		`{"changes":[{"op":"set_voters"}]}`:                                         "changes[0].members",
 		`{"changes":[{"op":"set_voters","members":[]}]}`:                            "changes[0].members",
 		`{"changes":[{"op":"set_voters","id":1,"members":[1]}]}`:                    "changes[0].id",
