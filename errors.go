@@ -162,6 +162,16 @@ type (
 	//   - Change: which one;
 	//   - Yielded: for another change.
 	ChangeCancelledError = core.ChangeCancelledError
+	// CompactedError: the log of this node no longer holds an entry that Entries was to
+	// yield: it was purged, or a snapshot has taken its place.
+	//
+	//   - First: where the log begins now.
+	CompactedError = core.CompactedError
+	// OtherClusterError: Entries was to be of another cluster than this one.
+	//
+	//   - Want, Have: the cluster that was asked for, and the group's. They print as
+	//     hashes.
+	OtherClusterError = core.OtherClusterError
 	// PurgeError: the log cannot be purged so far, and nothing happened.
 	//
 	//   - UpTo: what was asked for;

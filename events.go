@@ -100,8 +100,8 @@ const (
 	// tried again after pauses that grow to 16 election time-outs.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
 	// EventLogLetGo: the log is not kept for Peer any more, which has it up to Index, or is
-	// being sent a snapshot of that: it will need a newer one. Text says why. See
-	// Config.HoldBytesMax.
+	// being sent a snapshot of that: it will need a newer one. Text says why. Without a
+	// Peer it is not kept for a loop over Entries. See Config.HoldBytesMax.
 	EventLogLetGo = core.NoticeLogLetGo
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
 	// over to Peer. Text says why if nobody has asked for it.

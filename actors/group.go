@@ -48,6 +48,8 @@ type Group struct {
 	seen    seen
 	events  listeners[Event]
 	final   atomic.Pointer[Status]
+	// followers numbers those who follow the log.
+	followers atomic.Uint64
 
 	life life
 }

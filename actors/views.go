@@ -59,16 +59,30 @@ func (a *applyActor) takeView() {
 			return
 		}
 		if err != nil {
-			err = fmt.Errorf("actors: the state machine gave no view: %w", err)
-			a.taken = nil
-			a.letGo(err)
-			a.Fail(err)
+			a.noView(err, export)
 			return
 		}
 		if a.core.put(&snapshotViewed{meta, a.taken, export}) {
 			a.taken, a.takenFor = nil, nil
 		}
 	})
+}
+
+// noView takes that the machine gave no view. It is asked again for the next snapshot if
+// it only said that it is not the time; whoever else asked is told.
+func (a *applyActor) noView(err error, export *snapshots.Export) {
+	a.taken = nil
+	notNow := errors.Is(err, core.ErrNotNow)
+	if !notNow {
+		err = fmt.Errorf("actors: the state machine gave no view: %w", err)
+	}
+	a.letGo(err)
+	switch {
+	case !notNow:
+		a.Fail(err)
+	case export == nil:
+		a.core.put(&core.SnapshotBuilt{Err: err})
+	}
 }
 
 // letGo tells who asked for a view that there is none.

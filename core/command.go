@@ -368,6 +368,7 @@ const (
 	NoticeLeadingOverdue
 	// NoticeLogLetGo: the log is not kept for Peer any more, which has it up to Index or
 	// is being sent a snapshot of that: it will need a newer snapshot. Text says why.
+	// Without a Peer it is not kept for somebody who follows it on this node.
 	NoticeLogLetGo
 
 	noticeKindsEnd

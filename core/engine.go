@@ -229,8 +229,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onSnapshotInstalled(ev)
 	case *PurgeLog:
 		e.onPurgeLog(ev)
-	case *HoldLimit:
-		e.onHoldLimit(ev)
+	case *FollowLog:
+		e.onFollowLog(ev)
 	case *PeerDown:
 		e.onPeerDown(ev)
 	case Message:

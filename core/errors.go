@@ -103,6 +103,27 @@ func (e *FatalError) Error() string { return fmt.Sprintf("troupe: the group has 
 // Unwrap returns the cause.
 func (e *FatalError) Unwrap() error { return e.Cause }
 
+// OtherClusterError: something of the cluster Want was asked for, and the group belongs to
+// the cluster Have.
+type OtherClusterError struct{ Want, Have ClusterID }
+
+// Error implements error. It tells hashes of the ids, as they print.
+func (e *OtherClusterError) Error() string {
+	return fmt.Sprintf("troupe: the group belongs to cluster %v, and not to %v", e.Have, e.Want)
+}
+
+// CompactedError: the log no longer holds the entries that were asked for. It begins at
+// First.
+type CompactedError struct{ First Index }
+
+// Error implements error.
+func (e *CompactedError) Error() string {
+	return fmt.Sprintf("troupe: the log does not reach so far back: it begins at %d", e.First)
+}
+
+// Is makes it an ErrCompacted.
+func (e *CompactedError) Is(target error) bool { return target == ErrCompacted }
+
 // PurgeError: the log cannot be purged up to UpTo, since the newest snapshot contains
 // the entries up to Snapshot only. Nothing happened.
 type PurgeError struct{ UpTo, Snapshot Index }

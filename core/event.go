@@ -242,11 +242,12 @@ type PurgeLog struct {
 	UpTo Index
 }
 
-// HoldLimit says how much the node leaves to this group for what is kept of the log for
-// others (Settings.HoldBytesMax), in bytes, or that it sets no limit.
-type HoldLimit struct {
-	Bytes   uint64
-	Limited bool
+// FollowLog says that somebody on this node follows the log, and has yet to be given
+// Next and what comes behind: it is kept for him within the bounds. Next 0 says that he
+// does so no more. An ID is used for one of them in the life of an engine.
+type FollowLog struct {
+	ID   uint64
+	Next Index
 }
 
 // SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
@@ -317,7 +318,7 @@ func (*SnapshotProgress) isEvent()   {}
 func (*MakeSnapshot) isEvent()       {}
 func (*SetSnapshotPolicy) isEvent()  {}
 func (*PurgeLog) isEvent()           {}
-func (*HoldLimit) isEvent()          {}
+func (*FollowLog) isEvent()          {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}

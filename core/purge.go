@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // This file is about what the log keeps behind the newest snapshot (Raft 7, rule 25).
 
@@ -10,9 +13,8 @@ type purging struct {
 	byHand Index
 	// asked are those who wait for that.
 	asked []purgeAsked
-	// limit is what the node leaves for holds, in bytes; it counts if limited.
-	limit   uint64
-	limited bool
+	// readers follow the log.
+	readers []logReader
 	// heldBack: less was purged than is to be kept, because of a hold. It is looked at
 	// again at review.
 	heldBack bool
@@ -25,6 +27,15 @@ type purging struct {
 type purgeAsked struct {
 	id   uint64
 	ioid IOID
+}
+
+// logReader has been given the log up to the entry before next.
+type logReader struct {
+	id   uint64
+	next Index
+	// moved is when it came forward last. held: the log is kept for it.
+	moved Instant
+	held  bool
 }
 
 // purge removes what lies far enough below the newest snapshot, and is held by nobody.
@@ -69,43 +80,57 @@ const worthPurgingParts = 16
 // steps, for each purge is a write.
 func (e *Engine) worthPurging(upTo Index) bool {
 	goes := e.sizes.Between(e.log.purged.Index, upTo)
-	return upTo <= e.purging.byHand || goes >= e.holdBytesMax()/worthPurgingParts || goes >= e.sizes.Between(upTo, e.log.last.Index)
-}
-
-// holdBytesMax bounds what all holds of this group keep together, beside what the policy
-// keeps.
-func (e *Engine) holdBytesMax() uint64 {
-	if e.purging.limited {
-		return min(e.cfg.HoldBytesMax, e.purging.limit)
-	}
-	return e.cfg.HoldBytesMax
+	return upTo <= e.purging.byHand || goes >= e.cfg.HoldBytesMax/worthPurgingParts || goes >= e.sizes.Between(upTo, e.log.last.Index)
 }
 
 // lowestHold returns the lowest index that somebody holds the log behind, of those that
 // are within the bound: the slowest goes first. It is policy if nobody does.
 func (e *Engine) lowestHold(policy Index) Index {
-	lowest, floor := policy, e.sizes.Floor(policy, e.holdBytesMax())
-	for _, p := range e.leaderState.peers {
-		at, why := p.holds(), ""
+	lowest, floor := policy, e.sizes.Floor(policy, e.cfg.HoldBytesMax)
+	// hold takes the last entry that somebody has, and reports whether the log is kept
+	// for him, as it was before or not.
+	hold := func(at Index, moved Instant, before bool, who Identity) bool {
+		why := ""
 		switch {
-		case at == 0 || at >= policy || p.removal.at != 0:
-			p.held = false
-			continue
+		case at >= policy:
+			return false
 		case at < floor:
-			why = fmt.Sprintf("more than %d bytes would be kept", e.holdBytesMax())
-		case e.now.Sub(p.movedOn) >= e.cfg.HoldTimeMax:
-			why = fmt.Sprintf("it made no progress for %v", e.cfg.HoldTimeMax)
+			why = fmt.Sprintf("more than %d bytes would be kept", e.cfg.HoldBytesMax)
+		case e.now.Sub(moved) >= e.cfg.HoldTimeMax:
+			why = fmt.Sprintf("no progress was made for %v", e.cfg.HoldTimeMax)
 		default:
-			p.held = true
 			lowest = min(lowest, at)
-			continue
+			return true
 		}
-		if p.held {
-			p.held = false
-			e.out.add(&Notice{Kind: NoticeLogLetGo, Peer: p.Identity, Term: e.hard.Term, Index: at, Text: why})
+		if before {
+			e.out.add(&Notice{Kind: NoticeLogLetGo, Peer: who, Term: e.hard.Term, Index: at, Text: why})
 		}
+		return false
+	}
+	for _, p := range e.leaderState.peers {
+		at := p.holds()
+		p.held = at != 0 && p.removal.at == 0 && hold(at, p.movedOn, p.held, p.Identity)
+	}
+	for i := range e.purging.readers {
+		r := &e.purging.readers[i]
+		r.held = hold(r.next-1, r.moved, r.held, Identity{})
 	}
 	return lowest
+}
+
+// onFollowLog takes how far somebody who follows the log has come.
+func (e *Engine) onFollowLog(ev *FollowLog) {
+	readers := e.purging.readers
+	i := slices.IndexFunc(readers, func(r logReader) bool { return r.id == ev.ID })
+	switch {
+	case ev.Next == 0 && i >= 0:
+		e.purging.readers = slices.Delete(readers, i, i+1)
+	case ev.Next == 0:
+	case i < 0:
+		e.purging.readers = append(readers, logReader{id: ev.ID, next: ev.Next, moved: e.now})
+	case ev.Next > readers[i].next:
+		readers[i].next, readers[i].moved = ev.Next, e.now
+	}
 }
 
 // holds is the entry behind which the log is kept for a peer: that of a snapshot which
@@ -123,14 +148,6 @@ func (e *Engine) onSnapshotProgress(ev *SnapshotProgress) {
 // reviewHolds purges what a hold has let go of since.
 func (e *Engine) reviewHolds() {
 	if e.purging.heldBack && e.now >= e.purging.review {
-		e.purge()
-	}
-}
-
-// onHoldLimit takes what the node leaves for the holds of this group.
-func (e *Engine) onHoldLimit(ev *HoldLimit) {
-	e.purging.limit, e.purging.limited = ev.Bytes, ev.Limited
-	if e.purging.heldBack {
 		e.purge()
 	}
 }

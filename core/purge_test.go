@@ -233,22 +233,6 @@ func TestCatchingUpHoldsTheLog(t *testing.T) {
 	}
 }
 
-// TestNodeLimitsHolds: what the node leaves is less than what the group may hold.
-func TestNodeLimitsHolds(t *testing.T) {
-	r := newPurgeRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries = 16, 2 })
-	r.sends()
-	for range 64 {
-		r.propose()
-	}
-	if r.kept() < 16 {
-		t.Fatalf("%d are held", r.kept())
-	}
-	r.step(&HoldLimit{Bytes: 0, Limited: true})
-	if r.kept() != 2 {
-		t.Errorf("%d entries are kept when the node leaves nothing", r.kept())
-	}
-}
-
 // TestPurgeByHand: up to the snapshot, past what is to be kept, and answered when it is
 // durable.
 func TestPurgeByHand(t *testing.T) {
@@ -301,5 +285,47 @@ func TestPurgeByHandKeepsTheReceiversLog(t *testing.T) {
 	r.step(&Applied{LogID{2, r.e.applied}})
 	if r.kept() != 0 {
 		t.Errorf("%d are kept when it is over", r.kept())
+	}
+}
+
+// TestFollowingHoldsTheLog: on any member the log is kept for who follows it, while he comes
+// forward, within the bound, and not when he has left.
+func TestFollowingHoldsTheLog(t *testing.T) {
+	r := newPurgeRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries = 16, 2 })
+	r.step(&FollowLog{ID: 1, Next: 5})
+	r.step(&FollowLog{ID: 2, Next: 9})
+	for range 64 {
+		r.propose()
+	}
+	if r.e.log.purged.Index > 4 {
+		t.Fatalf("the log begins after %d", r.e.log.purged.Index)
+	}
+	review := func() {
+		r.pass(time.Second)
+		r.step(&Applied{LogID{2, r.e.applied}})
+	}
+	r.step(&FollowLog{ID: 1, Next: 0})
+	r.step(&FollowLog{ID: 1, Next: 0})
+	r.step(&FollowLog{ID: 2, Next: 40})
+	r.step(&FollowLog{ID: 2, Next: 30}) // an older one says nothing
+	if review(); r.e.log.purged.Index != 39 {
+		t.Errorf("the log begins after %d, and 40 is the next", r.e.log.purged.Index)
+	}
+	r.pass(r.e.cfg.HoldTimeMax)
+	if review(); r.kept() != 2 {
+		t.Errorf("%d are kept for one who stands still", r.kept())
+	}
+	// The slowest goes first.
+	r.step(&FollowLog{ID: 3, Next: r.e.log.purged.Index + 1})
+	slow := r.e.log.purged.Index
+	for range 256 {
+		r.propose()
+	}
+	r.step(&FollowLog{ID: 4, Next: r.e.log.last.Index - 20})
+	for range 64 {
+		r.propose()
+	}
+	if got := r.e.log.purged.Index; got <= slow || got > r.e.log.last.Index-20 {
+		t.Errorf("the log begins after %d", got)
 	}
 }

@@ -69,6 +69,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/sender.go openSnapshot: SnapshotStore.Open":     byDo,
 	"actors/snapshots/sender.go read: io.ReadFull(SnapshotReader)":    byDo,
 	"actors/snapshots/sender.go verifyEnd: SnapshotReader.Read":       byDo,
+	"actors/follow_log.go readApplied: LogStore.Read":                 byCaller,
 	"actors/start.go appliedTime: LogStore.Read":                      byCaller,
 	"actors/replicas.go Remove: LogStore.Write":                       byCaller,
 	"actors/replicas.go removeSnapshots: SnapshotStore.RemoveBelow":   byCaller,
