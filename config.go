@@ -87,6 +87,10 @@ type Config struct {
 	// rule off. Defaults 100,000 and 256 MiB.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
+	// SnapshotInterval: a snapshot is also made when the last one is so old, with a
+	// quarter of it more or less, and anything was applied since. Default 0: never by
+	// time.
+	SnapshotInterval time.Duration
 	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
 	// entries, stay in the log below a snapshot, whichever is less, so that a follower
 	// that was away for a moment needs no snapshot. Never turns a rule off, and both keep
@@ -243,6 +247,7 @@ func (c *Config) forActors() actors.GroupConfig {
 			UncommittedBytesMax: c.UncommittedBytesMax,
 			SnapshotEntries:     orOff(c.SnapshotEntries),
 			SnapshotLogBytes:    orOff(c.SnapshotLogBytes),
+			SnapshotInterval:    c.SnapshotInterval,
 			KeepEntries:         c.KeepEntries,
 			KeepBytes:           orOff(c.KeepBytes),
 			HoldBytesMax:        c.HoldBytesMax,

@@ -33,6 +33,9 @@ var (
 	ErrRemoved = core.ErrRemoved
 	// ErrNoChange: no change of the members is under way that could be given up.
 	ErrNoChange = core.ErrNoChange
+	// ErrNotNow: the state machine gives no view at the moment, so that no snapshot was
+	// made. A machine's View returns it, or an error that wraps it, and is asked again.
+	ErrNotNow = core.ErrNotNow
 	// ErrCorrupt is wrapped by every error that says that stored data is damaged.
 	ErrCorrupt = core.ErrCorrupt
 )

@@ -42,9 +42,9 @@ type NodeConfig struct {
 	// metrics has the table of them. Default: nothing is measured.
 	Meter metric.MeterProvider
 	// MeterFoldsGroups gives all groups one series together, instead of one for each
-	// group. Set it on a node with hundreds of groups or more, because a reader keeps
-	// only the first 2,000 series. The series shows the sum of counts and indexes,
-	// and the largest of lags and ages.
+	// group. Set it on a node with a hundred groups or more, because a reader keeps
+	// only the first 2,000 series of an instrument. The series shows the sum of counts and
+	// indexes, and the largest of lags and ages.
 	MeterFoldsGroups bool
 	// MeterGroupHistograms gives each group histograms of its own, with raft.group; else
 	// the groups of a node share them. Set it on a node whose groups stay: a reader keeps

@@ -77,7 +77,8 @@ type Status struct {
 	Purged, SnapshotIndex Index
 	// FirstIndex is the first index that the log holds, or will hold if it is empty.
 	// LogBytes are the sizes of the entries that it holds, and HeldBytes of those that are
-	// kept for other nodes alone: see [Config.HoldBytesMax].
+	// kept for other nodes alone (see [Config.HoldBytesMax]): both within 4 KiB, or the
+	// 256th part of the whole.
 	FirstIndex          Index
 	LogBytes, HeldBytes uint64
 

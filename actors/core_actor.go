@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/trouperaft/troupe/actors/admission"
@@ -300,7 +301,9 @@ func (c *coreActor) handle(item any) {
 		c.transferEnded(item)
 		c.stepEngine(item)
 	case *core.SnapshotBuilt:
-		c.tellOfSnapshot(item, "")
+		if !errors.Is(item.Err, core.ErrNotNow) { // nothing has failed
+			c.tellOfSnapshot(item, "")
+		}
 		c.stepEngine(item)
 	case *core.SnapshotInstalled:
 		c.tellOfSnapshot(item, "")
@@ -363,6 +366,10 @@ func (c *coreActor) handleRequest(item any) {
 		c.endChangeWait(item)
 	case *purgeRequest:
 		c.purge(item)
+	case *snapshotRequest:
+		c.snapshot(item)
+	case *policyRequest:
+		c.setPolicy(item)
 	default:
 		panic("an unknown item in the core's inbox")
 	}
@@ -516,6 +523,10 @@ func (c *coreActor) finish() {
 			item.done(ChangeOutcome{}, cause)
 		case *purgeRequest:
 			item.done(0, cause)
+		case *snapshotRequest:
+			item.done(core.SnapshotMeta{}, cause)
+		case *policyRequest:
+			item.done(cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)

@@ -11,8 +11,9 @@ import (
 
 // maintenance is those that wait.
 type maintenance struct {
-	lastID uint64
-	purges []*purgeRequest
+	lastID    uint64
+	purges    []*purgeRequest
+	snapshots []*snapshotRequest
 	// ended are told at the end of the burst, when the status shows what they are told.
 	ended []func()
 }
@@ -21,6 +22,55 @@ type purgeRequest struct {
 	upTo core.Index
 	id   uint64 // set by the core actor
 	done func(core.Index, error)
+}
+
+type snapshotRequest struct {
+	id   uint64 // set by the core actor
+	done func(core.SnapshotMeta, error)
+}
+
+type policyRequest struct {
+	policy core.SnapshotPolicy
+	done   func(error)
+}
+
+// Snapshot makes a snapshot now, or joins the one that is being made. done gets its meta
+// when it is durable, that of the newest if there is nothing new, or why there is none.
+func (g *Group) Snapshot(done func(core.SnapshotMeta, error)) {
+	if !g.core.put(&snapshotRequest{done: done}) {
+		done(core.SnapshotMeta{}, g.stopCause())
+	}
+}
+
+// SetSnapshotPolicy changes the policy until the group stops. done is called when that is
+// so.
+func (g *Group) SetSnapshotPolicy(p core.SnapshotPolicy, done func(error)) {
+	if !g.core.put(&policyRequest{p, done}) {
+		done(g.stopCause())
+	}
+}
+
+func (c *coreActor) snapshot(r *snapshotRequest) {
+	m := &c.upkeep
+	m.lastID++
+	r.id = m.lastID
+	m.snapshots = append(m.snapshots, r)
+	c.stepEngine(&core.MakeSnapshot{ID: r.id})
+}
+
+func (m *maintenance) snapshotMade(c *core.SnapshotMade) {
+	if i := slices.IndexFunc(m.snapshots, func(r *snapshotRequest) bool { return r.id == c.ID }); i >= 0 {
+		r := m.snapshots[i]
+		m.snapshots = slices.Delete(m.snapshots, i, i+1)
+		meta, err := c.Meta, c.Err
+		meta.Configuration.Configuration = meta.Configuration.Configuration.Clone()
+		m.ended = append(m.ended, func() { r.done(meta, err) })
+	}
+}
+
+func (c *coreActor) setPolicy(r *policyRequest) {
+	c.stepEngine(&core.SetSnapshotPolicy{Policy: r.policy})
+	c.upkeep.ended = append(c.upkeep.ended, func() { r.done(nil) })
 }
 
 // Purge removes the entries up to an index from this node's log, whatever is to be kept
@@ -64,5 +114,8 @@ func (m *maintenance) finish(cause error) {
 	for _, r := range m.purges {
 		r.done(0, cause)
 	}
-	m.purges = nil
+	for _, r := range m.snapshots {
+		r.done(core.SnapshotMeta{}, cause)
+	}
+	m.purges, m.snapshots = nil, nil
 }

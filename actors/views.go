@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/trouperaft/troupe/actors/calls"
@@ -49,6 +50,14 @@ func (a *applyActor) takeView() {
 	a.takenFor = export
 	var err error
 	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {
+		if errors.Is(err, core.ErrNotNow) {
+			a.taken = nil
+			if export == nil {
+				a.core.put(&core.SnapshotBuilt{Err: err})
+			}
+			a.letGo(err)
+			return
+		}
 		if err != nil {
 			err = fmt.Errorf("actors: the state machine gave no view: %w", err)
 			a.taken = nil

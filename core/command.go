@@ -142,6 +142,14 @@ type ReceiveChunk struct{ Chunk *SnapshotChunk }
 // SnapshotInstalled ends it. No Apply is carried out in between.
 type InstallSnapshot struct{ Meta SnapshotMeta }
 
+// SnapshotMade answers a MakeSnapshot. Meta is that of this node's newest snapshot. Err
+// says why there is none: ErrNotNow, ErrNoCluster, or why it could not be built.
+type SnapshotMade struct {
+	ID   uint64
+	Meta SnapshotMeta
+	Err  error
+}
+
 // PurgeEnded answers a PurgeLog. First is the first index that the log holds then, or
 // would hold if it is empty; it is at most the one asked for where the log is held for
 // others. Err is nil or a *PurgeError.
@@ -439,6 +447,7 @@ func (*SendSnapshot) isCommand()         {}
 func (*ReceiveChunk) isCommand()         {}
 func (*InstallSnapshot) isCommand()      {}
 func (*PurgeEnded) isCommand()           {}
+func (*SnapshotMade) isCommand()         {}
 func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
 func (*ElectEnded) isCommand()           {}

@@ -29,9 +29,11 @@ type Settings struct {
 	// UncommittedBytesMax bounds the leader's uncommitted entries; positive.
 	UncommittedBytesMax int
 	// SnapshotEntries and SnapshotLogBytes: a snapshot is built when so much
-	// was applied since the last. 0 turns that rule off.
+	// was applied since the last, SnapshotInterval: when the last is so old, with a
+	// quarter of it more or less, and something was applied since. 0 turns a rule off.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
+	SnapshotInterval time.Duration
 	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
 	// entries, stay in the log below a snapshot, whichever is less. KeepBytes 0 turns
 	// that rule off.
@@ -71,6 +73,8 @@ func (s *Settings) Check() (field, rule string) {
 		return "ClockDriftMax", fmt.Sprintf("%v is not from 0 to less than 1", s.ClockDriftMax)
 	case s.UncommittedBytesMax <= 0:
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
+	case s.SnapshotInterval < 0:
+		return "SnapshotInterval", fmt.Sprintf("%v is negative", s.SnapshotInterval)
 	case s.HoldTimeMax < 0:
 		return "HoldTimeMax", fmt.Sprintf("%v is negative", s.HoldTimeMax)
 	}

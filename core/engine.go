@@ -143,6 +143,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 func (e *Engine) Start(now Instant, out *Output) {
 	e.now, e.out = now, out
 	e.restoreAtStart()
+	e.setSnapshotInterval()
 	e.tellConfiguration()
 	e.noteRemoved()
 	e.role = e.idleRole()
@@ -211,6 +212,10 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onSnapshotNeeded(ev)
 	case *SnapshotBuilt:
 		e.onSnapshotBuilt(ev)
+	case *MakeSnapshot:
+		e.onMakeSnapshot(ev)
+	case *SetSnapshotPolicy:
+		e.onSetSnapshotPolicy(ev)
 	case *SnapshotProgress:
 		e.onSnapshotProgress(ev)
 	case *SnapshotSent:

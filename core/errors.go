@@ -23,6 +23,9 @@ var (
 	// ErrNoCluster: this group belongs to no cluster yet: it waits for a bootstrap,
 	// or for a leader that brings it in. Nothing happened.
 	ErrNoCluster = errors.New("troupe: the group belongs to no cluster yet")
+	// ErrNotNow is what a state machine's View returns, or wraps, where it has no view to
+	// give at the moment: it is asked again. No snapshot was made.
+	ErrNotNow = errors.New("troupe: not now: the state machine gives no view")
 	// ErrCorrupt is wrapped by every error that says that stored data is
 	// damaged. Nothing is repaired silently.
 	ErrCorrupt = errors.New("troupe: stored data is damaged")

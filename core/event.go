@@ -213,12 +213,19 @@ type HigherTerm struct {
 	Term Term
 }
 
-// SnapshotBuilt ends a BuildSnapshot command. Err is set if it failed; the
-// engine tries again at the next threshold.
+// SnapshotBuilt ends a BuildSnapshot command. Err is set if it failed, or wraps ErrNotNow
+// if the machine gives no view now; the engine tries again later.
 type SnapshotBuilt struct {
 	Meta SnapshotMeta
 	Err  error
 }
+
+// MakeSnapshot asks for a snapshot by hand; it joins one that is being made. A
+// SnapshotMade command with the same ID answers it, at once or later.
+type MakeSnapshot struct{ ID uint64 }
+
+// SetSnapshotPolicy changes the policy, until the engine ends.
+type SetSnapshotPolicy struct{ Policy SnapshotPolicy }
 
 // SnapshotProgress says that the receiver of a snapshot has acknowledged more of it since
 // this was said last. It is said at most once an election time-out.
@@ -306,6 +313,8 @@ func (*HigherTerm) isEvent()         {}
 func (*SnapshotBuilt) isEvent()      {}
 func (*SnapshotSent) isEvent()       {}
 func (*SnapshotProgress) isEvent()   {}
+func (*MakeSnapshot) isEvent()       {}
+func (*SetSnapshotPolicy) isEvent()  {}
 func (*PurgeLog) isEvent()           {}
 func (*HoldLimit) isEvent()          {}
 func (*SnapshotReceived) isEvent()   {}
@@ -335,6 +344,8 @@ const (
 	TimerChange
 	// TimerSnapshot: build a snapshot again that could not be built.
 	TimerSnapshot
+	// TimerSnapshotInterval: a snapshot is due by time.
+	TimerSnapshotInterval
 
 	timersEnd
 )
@@ -342,7 +353,8 @@ const (
 // Timers is how many timers there are.
 const Timers = int(timersEnd) - 1
 
-// String returns "election", "heartbeat", "forming", "transfer", "change" or "snapshot".
+// String returns "election", "heartbeat", "forming", "transfer", "change", "snapshot" or
+// "snapshot interval".
 func (t Timer) String() string {
-	return [...]string{"none", "election", "heartbeat", "forming", "transfer", "change", "snapshot"}[t]
+	return [...]string{"none", "election", "heartbeat", "forming", "transfer", "change", "snapshot", "snapshot interval"}[t]
 }

@@ -214,6 +214,8 @@ func printCommand(c Command, now Instant) string {
 		return fmt.Sprintf("receive snapshot %v", c.Chunk.Meta.LogID)
 	case *InstallSnapshot:
 		return fmt.Sprintf("install snapshot %v", c.Meta.LogID)
+	case *SnapshotMade:
+		return fmt.Sprintf("snapshot %d: %v", c.ID, errorOr(c.Err, c.Meta.LogID.String()))
 	case *PurgeEnded:
 		return fmt.Sprintf("purge %d: %v", c.ID, errorOr(c.Err, fmt.Sprintf("the log begins at %d", c.First)))
 	case *ReadReady:

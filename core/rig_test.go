@@ -249,6 +249,8 @@ func (r *rig) fire(timer Timer) []string {
 		d = &r.e.changes.timer
 	case TimerSnapshot:
 		d = &r.e.snapshots.again
+	case TimerSnapshotInterval:
+		d = &r.e.snapshots.interval
 	}
 	if d.armed == 0 {
 		r.t.Fatalf("the %v timer is not armed", timer)

@@ -1,9 +1,6 @@
 package core
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // snapshots is what the engine knows of snapshots (Raft 7, rules 24, 25).
 type snapshots struct {
@@ -24,6 +21,10 @@ type snapshots struct {
 	// failures are the builds that have failed since one succeeded.
 	failures int
 	again    deadline
+	// interval is when the next one is due by time. asked are those who wait for the one
+	// that is being made, or installed.
+	interval deadline
+	asked    []uint64
 	// installing is the one that replaces the machine's state, resetIOID the
 	// write that emptied the log for it, 0 once that is durable.
 	installing *SnapshotMeta
@@ -168,6 +169,9 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	s.installing, e.health.machineSince = nil, e.now
 	e.applied = max(e.applied, ev.LogID.Index)
 	e.issued.apply = max(e.issued.apply, e.applied)
+	if !s.building {
+		e.snapshotMade(nil)
+	}
 	if e.role == RoleFollower && e.configs.everySoleVoter(e.cfg.Self) {
 		e.election.reason = ElectionAtStart
 		e.campaignOrWait() // Start had to wait for this
@@ -180,76 +184,6 @@ func (e *Engine) onApplied(ev *Applied) {
 	}
 	e.applied = max(e.applied, ev.LogID.Index)
 	e.issued.apply = max(e.issued.apply, e.applied)
-	e.buildWhenDue()
-}
-
-// buildWhenDue asks for a snapshot by policy.
-func (e *Engine) buildWhenDue() {
-	s := &e.snapshots
-	since := max(s.newest.Index, s.triedAt)
-	if s.building || s.installing != nil || e.applied <= since {
-		return
-	}
-	entries := uint64(e.applied - since)
-	if byCount := e.cfg.SnapshotEntries; byCount > 0 && entries >= byCount {
-		e.build()
-	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && e.sizes.Between(since, e.applied) >= byBytes {
-		e.build()
-	}
-}
-
-func (e *Engine) build() {
-	s := &e.snapshots
-	s.building, s.triedAt = true, e.applied
-	e.out.add(&BuildSnapshot{})
-}
-
-// Bounds of the wait after a build that failed, in election time-outs. It doubles with
-// each.
-const (
-	buildPauseMin = 10
-	buildPauseMax = 640
-)
-
-// buildAgain has a build that failed repeated, also where nothing more is applied.
-func (e *Engine) buildAgain() {
-	pause := time.Duration(buildPauseMax)
-	if doublings := e.snapshots.failures; doublings < 8 {
-		pause = min(pause, buildPauseMin<<doublings)
-	}
-	e.snapshots.failures++
-	e.set(&e.snapshots.again, TimerSnapshot, e.now.Add(pause*e.cfg.ElectionTimeout))
-}
-
-// buildNoMore forgets the builds that have failed.
-func (e *Engine) buildNoMore() {
-	e.snapshots.failures = 0
-	e.cancel(&e.snapshots.again, TimerSnapshot)
-}
-
-func (e *Engine) onSnapshotTimer() {
-	s := &e.snapshots
-	s.again.at = 0
-	if !s.building && s.installing == nil && e.applied > s.newest.Index {
-		e.build()
-	}
-}
-
-func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
-	s := &e.snapshots
-	s.building = false
-	if ev.Err != nil {
-		e.buildAgain()
-		e.buildWhenDue()
-		return
-	}
-	e.buildNoMore()
-	if ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
-		s.newest, s.usable = ev.Meta, true
-		e.purge()
-		e.configs.forget(min(s.newest.Index, e.commit))
-	}
-	// What was applied meanwhile may be enough for the next one.
 	e.buildWhenDue()
 }
 

@@ -54,6 +54,8 @@ func (e *Engine) onTimer(ev *TimerFired) {
 		d, act = &e.changes.timer, e.onChangeTimer
 	case TimerSnapshot:
 		d, act = &e.snapshots.again, e.onSnapshotTimer
+	case TimerSnapshotInterval:
+		d, act = &e.snapshots.interval, e.onSnapshotInterval
 	}
 	if ev.Generation != d.generation || d.armed == 0 {
 		return

@@ -35,7 +35,9 @@ type StateMachine interface {
 	Applied() (core.LogID, error)
 
 	// View returns the present state, for a snapshot. It is called between two
-	// applies and should be quick; the view is written out while applies go on.
+	// applies and should be quick; the view is written out while applies go on. An
+	// error that wraps core.ErrNotNow is not fatal: there is no view at the moment,
+	// and it is asked for again later.
 	View() (SnapshotView, error)
 
 	// Restore replaces everything by what a view wrote, perhaps on another

@@ -132,6 +132,10 @@ func purges(t *testing.T, n *node) {
 		}
 		return nil
 	})
+	var made api.Snapshot
+	if err := json.Unmarshal([]byte(n.mustKV("snapshot")), &made); err != nil || made.Index < 10 || made.Term == 0 || made.Bytes == 0 {
+		t.Fatalf("%+v, %v", made, err)
+	}
 	s := statusOf(t, n)
 	var got api.Purged
 	if err := json.Unmarshal([]byte(n.mustKV("purge", "--up-to", fmt.Sprint(s.SnapshotIndex-2))), &got); err != nil || got.FirstIndex < s.FirstIndex {

@@ -19,7 +19,8 @@
 //
 // Clients read in every mode. In half of the groups the leader runs a job
 // (Config.OnLeading), which may return by itself, late, or after several elections. The
-// clocks of a third of the clusters differ by up to the bound on drift.
+// clocks of a third of the clusters differ by up to the bound on drift, and in a third the
+// wall clocks jump, by seconds or by years.
 //
 // Each seed switches a random half of the faults off, and about half of the seeds have
 // a theme: things that a rare situation needs together. At the end all faults are

@@ -33,7 +33,7 @@ func (e *environment) ClockStops() bool { return false }
 const wallStart = int64(1_700_000_000_000_000_000)
 
 func (e *environment) WallTime() int64 {
-	return wallStart + int64(e.life.sim.clock.now) + e.drift*int64(time.Millisecond)
+	return wallStart + int64(e.life.sim.clock.now) + e.drift*int64(time.Millisecond) + int64(e.life.node.wallAhead)
 }
 
 func (e *environment) Rand() uint64 { return e.rand.Uint64() }

@@ -193,7 +193,7 @@ func (f *faults) heal() {
 		undo()
 	}
 	for _, n := range s.nodes {
-		n.diskSlow, n.machineSlow = 1, 1
+		n.diskSlow, n.machineSlow, n.wallAhead = 1, 1, 0
 		if n.life == nil || n.life.dead {
 			n.start()
 		} else {

@@ -523,7 +523,7 @@ var mutants = []mutant{
 		"./core TestRemovedLeaderStaysForTheCommit",
 	},
 	{
-		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot.go",
+		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot_policy.go",
 		"e.configs.forget(min(s.newest.Index, e.commit))",
 		"e.configs.forget(e.log.last.Index)",
 		"./core TestSnapshotForgetsNoPredecessor",
@@ -545,6 +545,18 @@ var mutants = []mutant{
 		"e.times.took(m.Time, e.now)",
 		"_ = m.Time",
 		"./core TestTimesGoOnWhereTheLastLeaderWas",
+	},
+	{
+		"a wall clock that is always believed", "Entry.Time", "core/entry_time.go",
+		"return min(wall, t.wall.Time+int64(now.Sub(t.wall.At)+jumpMax))",
+		"return wall",
+		"./core TestWallClockThatJumps",
+	},
+	{
+		"a time that stands still while it is ahead", "Entry.Time", "core/entry_time.go",
+		"return max(wall, t.last+max(int64(now.Sub(t.at)/2), 0))",
+		"return max(wall, t.last)",
+		"./core TestWallClockThatJumps",
 	},
 	{
 		"a snapshot without the time of its entry", "Entry.Time", "actors/views.go",

@@ -28,6 +28,8 @@ type node struct {
 
 	diskSlow, machineSlow   int
 	diskHangs, machineHangs core.Instant
+	// wallAhead is by how much the machine's wall clock is wrong.
+	wallAhead time.Duration
 	// restarting: an event will start it again.
 	restarting bool
 }

@@ -136,6 +136,7 @@ func (s *sim) story() {
 		s.faults.later()
 	}
 	s.operator.later()
+	s.jumpClocks(s.generator(11))
 	s.until(s.clock.now.Add(s.plan.faultsFor), func() bool { return false })
 	s.faults.heal()
 	s.operator.heals()

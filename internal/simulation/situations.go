@@ -67,6 +67,8 @@ const (
 	tornBatch
 	failedWrite
 	noRoom
+	clockHeld
+	clockBehind
 
 	// Streams.
 	matchOfEndedStream
@@ -199,6 +201,8 @@ var situationTable = [situations]struct{ name, meaning string }{
 	tornBatch:              {"a batch of which a crash keeps the first part", "nobody was told of it"},
 	failedWrite:            {"a failed write", "it releases nothing and stops the groups of the disk (rule 6)"},
 	noRoom:                 {"a leader without room for proposals", "too much is uncommitted, and it refuses more"},
+	clockHeld:              {"a leader whose wall clock has jumped ahead", "it counts as far as the process's clock has moved, and an hour"},
+	clockBehind:            {"a leader whose wall clock is far behind the group's time", "that goes on at half speed"},
 
 	matchOfEndedStream:  {"a match of an ended stream", "an answer to an earlier stream to the same follower (rule 5)"},
 	answerOfEarlierTerm: {"a heartbeat's answer of an earlier term", "it confirms nothing in this one (rule 5)"},

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"strings"
 	"time"
 
 	"github.com/trouperaft/troupe/actors"
@@ -158,6 +159,9 @@ func (w *witness) notices(n *core.Notice) {
 		w.transferFails(n.Text)
 	case core.NoticeConnectionBroken:
 		w.sees(connectionBroken, true)
+	case core.NoticeClock:
+		w.sees(clockHeld, strings.Contains(n.Text, "has jumped ahead"))
+		w.sees(clockBehind, strings.Contains(n.Text, "at half speed"))
 	}
 }
 

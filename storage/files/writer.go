@@ -22,12 +22,20 @@ type writer struct {
 	header uint32
 	buffer *bufio.Writer
 	ended  bool
+	// unsynced is how much was written since the last sync.
+	unsynced int
+	sync     func() error
 }
+
+// pieceBytes is how much of a snapshot is written before it is synced. All at once, at
+// the end, would be a flood before which the syncs of the log wait, for as long as the
+// disk takes for the whole snapshot.
+const pieceBytes = 4 << 20
 
 func newWriter(s *Store, f *os.File, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
 	meta.SizeBytes, meta.Checksum = 0, 0
 	header := encodeHeader(group, &meta)
-	w := &writer{store: s, file: f, group: group, meta: meta, buffer: bufio.NewWriterSize(f, 256<<10)}
+	w := &writer{store: s, file: f, group: group, meta: meta, buffer: bufio.NewWriterSize(f, 256<<10), sync: f.Sync}
 	w.header = crc32.Checksum(header[:len(header)-checksumBytes], castagnoli)
 	if _, err := w.buffer.Write(header); err != nil {
 		return nil, errors.Join(fmt.Errorf("files: %w", err), w.Abort())
@@ -43,7 +51,19 @@ func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.buffer.Write(p)
 	w.meta.SizeBytes += uint64(n)
 	w.meta.Checksum = crc32.Update(w.meta.Checksum, castagnoli, p[:n])
+	if w.unsynced += n; err == nil && w.unsynced >= pieceBytes {
+		err = w.syncPiece()
+	}
 	return n, err
+}
+
+// syncPiece makes durable what was written so far.
+func (w *writer) syncPiece() error {
+	w.unsynced = 0
+	if err := w.buffer.Flush(); err != nil {
+		return err
+	}
+	return w.sync()
 }
 
 // Commit implements storage.SnapshotWriter.
@@ -61,7 +81,7 @@ func (w *writer) Commit(want core.SnapshotMeta) (core.SnapshotMeta, error) {
 		err = w.buffer.Flush()
 	}
 	if err == nil {
-		err = w.file.Sync()
+		err = w.sync()
 	}
 	if err == nil {
 		err = w.publish()

@@ -8,6 +8,7 @@
 //	POST   /cluster/init       body: Init                   200 Init
 //	POST   /cluster/transfer   body: Transfer               200 Leadership
 //	POST   /cluster/elect      the asked node campaigns     200 Leadership
+//	POST   /cluster/snapshot   of the asked node            200 Snapshot
 //	POST   /cluster/purge      body: Purge                  200 Purged
 //	GET    /cluster/members    this node's view             200 Members
 //	POST   /cluster/members    body: Change                 200 or 202 Members
@@ -98,6 +99,13 @@ type Transfer struct {
 type Leadership struct {
 	Leader uint64 `json:"leader"`
 	Term   uint64 `json:"term"`
+}
+
+// Snapshot answers a request for one: the last entry that it contains, and its size.
+type Snapshot struct {
+	Term  uint64 `json:"term"`
+	Index uint64 `json:"index"`
+	Bytes uint64 `json:"bytes"`
 }
 
 // Purge asks for the asked node's log to be purged up to an index.
@@ -288,6 +296,8 @@ const (
 	NoChange Code = "no_change"
 	// Removed: the node was removed from the group, and nothing was done.
 	Removed Code = "removed"
+	// NotNow: the machine cannot make a snapshot at the moment. Ask again.
+	NotNow Code = "not_now"
 	// Internal is an error that the server has no other name for: its log says
 	// more. No write ends like that.
 	Internal Code = "internal"
@@ -306,7 +316,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
-	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped:
+	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped, NotNow:
 		return http.StatusServiceUnavailable
 	case Timeout:
 		return http.StatusGatewayTimeout

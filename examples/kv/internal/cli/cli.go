@@ -42,6 +42,6 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newRecover())
 	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers(),
-		newPurge(), newBackup(), newRestore(), newInspect())
+		newSnapshot(), newPurge(), newBackup(), newRestore(), newInspect())
 	return root
 }

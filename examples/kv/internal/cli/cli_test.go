@@ -96,6 +96,20 @@ func TestLeadership(t *testing.T) {
 			t.Errorf("kv %q: %d %q %q, sent %q", test.args, code, stdout, stderr, got)
 		}
 	}
+	for _, test := range []struct {
+		args []string
+		sent string
+	}{
+		{[]string{"snapshot"}, "POST /cluster/snapshot "},
+		{[]string{"purge", "--up-to", "7"}, `POST /cluster/purge {"up_to":7}`},
+	} {
+		if code, _, stderr := run(t, append(test.args, "--http", front.URL)...); code != 0 || stderr != "" || got != test.sent {
+			t.Errorf("kv %q: %d %q, sent %q", test.args, code, stderr, got)
+		}
+	}
+	if code, _, stderr := run(t, "purge", "--http", front.URL); code != 1 || !strings.Contains(stderr, "--up-to") {
+		t.Errorf("a purge up to nothing: %d %q", code, stderr)
+	}
 	code, _, stderr := run(t, "transfer", "--to", "9", "--http", front.URL)
 	if code != 1 || !strings.Contains(stderr, "transfer_failed: no (kv status says who leads)") {
 		t.Errorf("%d %q", code, stderr)

@@ -41,6 +41,15 @@ a change_id, and the exit code is 0. The same may be asked again to wait for it.
 	return members
 }
 
+// waitLonger sets the default of --timeout for what takes its time.
+func waitLonger(command *cobra.Command) {
+	timeout := command.Flags().Lookup("timeout")
+	timeout.DefValue = changeTimeout.String()
+	if err := timeout.Value.Set(timeout.DefValue); err != nil {
+		panic(err)
+	}
+}
+
 // change makes a command that asks for one change of the members.
 func change(use, short string, args cobra.PositionalArgs, read func(args []string) (api.MemberChange, error)) *cobra.Command {
 	var (
@@ -65,11 +74,7 @@ func change(use, short string, args cobra.PositionalArgs, read func(args []strin
 	f.Uint64Var(&asked.ExpectedIndex, "expected-index", 0, "refuse unless the members in force have this index")
 	f.Uint64Var(&asked.ExpectedTerm, "expected-term", 0, "refuse unless this is the term")
 	f.StringVar(&asked.CatchUpLimit, "catch-up-limit", "", "for how long a node that is to come may make no progress; 30s unless it is set, 0s for ever")
-	timeout := f.Lookup("timeout")
-	timeout.DefValue = changeTimeout.String()
-	if err := timeout.Value.Set(timeout.DefValue); err != nil {
-		panic(err)
-	}
+	waitLonger(command)
 	return command
 }
 

@@ -8,6 +8,18 @@ import (
 	"github.com/trouperaft/troupe/examples/kv/internal/client"
 )
 
+func newSnapshot() *cobra.Command {
+	command := request("snapshot", "Make a snapshot on a node now", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
+		answer, err := to.Snapshot(c.Context())
+		return show(c, answer, err)
+	})
+	command.Long = `Make a snapshot on the node that is asked, whoever leads, and wait until it is durable.
+If one is being made, that is waited for; with nothing new the newest is the answer. If
+time runs out it is made all the same.`
+	waitLonger(command)
+	return command
+}
+
 func newPurge() *cobra.Command {
 	var upTo uint64
 	command := request("purge", "Remove the beginning of a node's log", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {

@@ -133,6 +133,13 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 	return answer, err
 }
 
+// Snapshot makes a snapshot on the server's node.
+func (c *Client) Snapshot(ctx context.Context) (api.Snapshot, error) {
+	var answer api.Snapshot
+	err := c.exchange(ctx, http.MethodPost, "/cluster/snapshot", nil, &answer)
+	return answer, err
+}
+
 // Purge purges the log of the server's node up to an index.
 func (c *Client) Purge(ctx context.Context, upTo uint64) (api.Purged, error) {
 	var answer api.Purged

@@ -54,6 +54,8 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.ConfigurationChanged
 	case errors.As(err, &cancelled):
 		e.Code = api.ChangeCancelled
+	case errors.Is(err, troupe.ErrNotNow):
+		e.Code = api.NotNow
 	case errors.Is(err, troupe.ErrNoChange):
 		e.Code = api.NoChange
 	case errors.Is(err, troupe.ErrTransferring):

@@ -27,6 +27,7 @@ type Raft interface {
 	Elect(ctx context.Context) error
 	ChangeMembers(ctx context.Context, changes []troupe.Change, options ...troupe.ChangeOption) (troupe.Configuration, error)
 	CancelChange(ctx context.Context) error
+	Snapshot(ctx context.Context) (troupe.SnapshotMeta, error)
 	Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error)
 	Admit(ctx context.Context, request troupe.JoinRequest, options ...troupe.ChangeOption) (troupe.Configuration, error)
 	Backup(ctx context.Context, w io.Writer, options ...troupe.BackupOption) (troupe.BackupMeta, error)
@@ -114,6 +115,8 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.transfer}, true
 	case "/cluster/elect":
 		return map[string]handler{http.MethodPost: s.elect}, true
+	case "/cluster/snapshot":
+		return map[string]handler{http.MethodPost: s.snapshot}, true
 	case "/cluster/purge":
 		return map[string]handler{http.MethodPost: s.purge}, true
 	case "/cluster/members":

@@ -143,6 +143,12 @@ func (f *fakeRaft) CancelChange(ctx context.Context) error {
 	return f.fail(ctx)
 }
 
+func (f *fakeRaft) Snapshot(ctx context.Context) (troupe.SnapshotMeta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return troupe.SnapshotMeta{LogID: troupe.LogID{Term: 3, Index: 9}, SizeBytes: 700}, f.fail(ctx)
+}
+
 func (f *fakeRaft) Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -611,6 +617,18 @@ func TestSlowBody(t *testing.T) {
 	if f.proposed != 0 {
 		t.Fatal("it was proposed")
 	}
+}
+
+// TestSnapshot: its answer, and how it fails.
+func TestSnapshot(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	exchange{"POST", "/cluster/snapshot", ``, 200, `{"term":3,"index":9,"bytes":700}`}.run(t, s)
+	exchange{"GET", "/cluster/snapshot", ``, 405, "bad_request"}.run(t, s)
+	f.err = fmt.Errorf("compacting: %w", troupe.ErrNotNow)
+	exchange{"POST", "/cluster/snapshot", ``, 503, "not_now"}.run(t, s)
+	f.err = &troupe.UnknownOutcomeError{Cause: context.DeadlineExceeded}
+	exchange{"POST", "/cluster/snapshot", ``, 503, "unknown_outcome"}.run(t, s)
 }
 
 // TestPurge: what is asked for, and how it fails.

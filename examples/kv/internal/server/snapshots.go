@@ -7,6 +7,15 @@ import (
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 )
 
+func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
+	meta, err := s.raft.Snapshot(r.Context())
+	if err != nil {
+		return err
+	}
+	s.answer(w, http.StatusOK, api.Snapshot{Term: uint64(meta.Term), Index: uint64(meta.Index), Bytes: meta.SizeBytes})
+	return nil
+}
+
 // purgeBytesMax bounds the body of a purge, written generously.
 const purgeBytesMax = 1024
 
