@@ -53,6 +53,9 @@ type Engine struct {
 	// removed is the configuration by which this node was removed, zero if it is not
 	// known to be.
 	removed LogID
+	// wasMember: an entry of the log, or a snapshot, had this node as a member that
+	// configs do not tell of any more.
+	wasMember bool
 	// contradiction is what was heard that cannot be, nil if nothing was.
 	contradiction error
 
@@ -113,6 +116,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.issued.apply = e.applied
 	e.snapshots.start(&state, cfg.Volatile)
 	e.configs.start(&state)
+	e.wasMember = slices.ContainsFunc(state.Configurations, e.has)
 	e.takeStanding()
 	// Rule 8.
 	e.commit = max(state.Commit, state.Applied.Index)

@@ -140,6 +140,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s.resetIOID = e.submit(w)
 	s.logBytes, s.triedBytes = 0, 0
 	e.buildNoMore()
+	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
 	e.configs.at = append(e.configs.at[:0], m.Configuration)
 	e.configurationChanged()
 }
@@ -247,7 +248,11 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 	e.buildNoMore()
 	if ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
 		s.newest, s.usable = ev.Meta, true
-		e.purge()
+		if !e.isRemoved() {
+			// The log of a removed node grows no more, and tells its next life of it.
+			e.purge()
+		}
+		e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
 		e.configs.forget(min(s.newest.Index, e.commit))
 	}
 	// What was applied meanwhile may be enough for the next one.
