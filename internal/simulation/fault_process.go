@@ -109,6 +109,10 @@ func (f *faults) empty(n *node) {
 		f.wipe(n)
 		return
 	}
+	if s.plan.changes {
+		s.changer.loses(n, f.lasts())
+		return
+	}
 	if n.emptied || !s.found(n) || !s.all(func(g *group) bool { return g.canLose(n) }) {
 		return
 	}
@@ -199,7 +203,7 @@ func (n *node) stop(stopped func()) {
 // has left. One node at a time is looked for: two would never find each other.
 func (f *faults) move(n *node) {
 	s := f.sim
-	if !s.formed() || n.emptied || slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
+	if !s.formed() || n.emptied || s.plan.changes && !s.all(func(g *group) bool { return g.belongs(n) }) || slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
 		return
 	}
 	to := fmt.Sprintf("%s-%d", address(n.id), f.count)
