@@ -343,6 +343,11 @@ func TestReplaceTheLiving(t *testing.T) {
 	if ended := r.order(orderOf(1, membership.Change{Op: membership.OpReplace, ID: 3, Incarnation: 99})); !alive(ended) {
 		t.Errorf("%+v", ended)
 	}
+	dry := orderOf(4, membership.Change{Op: membership.OpReplace, ID: 3, Incarnation: 99})
+	dry.DryRun = true
+	if ended := r.order(dry); !alive(ended) {
+		t.Errorf("a dry run: %+v", ended)
+	}
 	if ended := r.order(orderOf(2, membership.Change{Op: membership.OpReplace, ID: 1, Incarnation: 99, Force: true})); !alive(ended) {
 		t.Errorf("%+v", ended)
 	}
