@@ -163,6 +163,9 @@ func (c *cluster) restart(m *member, settings troupe.Config) {
 	c.start(m, settings)
 }
 
+// empty takes the data of a member that was stopped away.
+func (m *member) empty() { m.store, m.snapshots = memory.New(m.id), memory.NewSnapshots() }
+
 // list is what Bootstrap is given.
 func (c *cluster) list() []troupe.Member {
 	var list []troupe.Member

@@ -41,8 +41,8 @@ type Config struct {
 	// process included. A shorter one ends an outage sooner, but takes a short
 	// pause for an outage.
 	ElectionTimeout time.Duration
-	// HeartbeatInterval is the time between a leader's rounds: at most a third
-	// of ElectionTimeout. Default a tenth of it.
+	// HeartbeatInterval is the time between a leader's rounds: at least 1 ms, and at
+	// most a third of ElectionTimeout. Default a tenth of it.
 	HeartbeatInterval time.Duration
 	// HungLimit: a leader steps down when for this long its own disk or state
 	// machine has stayed behind the others', or its entries have stood still on
@@ -87,13 +87,43 @@ type Config struct {
 	// rule off. Defaults 100,000 and 256 MiB.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
-	// KeepEntries is how many entries stay in the log below a snapshot, so that a
-	// follower that was away for a moment needs no snapshot. Default 10,000.
+	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
+	// entries, stay in the log below a snapshot, whichever is less, so that a follower
+	// that was away for a moment needs no snapshot. Never turns a rule off, and both keep
+	// everything. Defaults 10,000 and 64 MiB.
 	KeepEntries uint64
+	KeepBytes   uint64
+	// HoldBytesMax bounds what the log keeps beyond that, in bytes of entries, for those
+	// who need it: for followers to which a snapshot is on its way, and for followers
+	// that catch up. Who needs more is let go of, the slowest first, and takes a newer
+	// snapshot. HoldTimeMax is for how long it is kept for one that makes no progress.
+	// Defaults 1 GiB, and sixty ElectionTimeout.
+	HoldBytesMax uint64
+	HoldTimeMax  time.Duration
 	// SnapshotChunkBytes is how much of a snapshot one message carries. Default
 	// 1 MiB.
 	SnapshotChunkBytes int
+
+	// Autopilot says what this node does about the members by itself while it leads.
+	// Default: nothing. All members should have the same.
+	Autopilot Autopilot
 }
+
+// Autopilot says what a leader does about the members by itself. It is off unless On is
+// set. A voter that is dead is removed, or a standby takes its place in one change; one at
+// a time, only if all other voters are healthy, and never while another change is under
+// way. What it decides, and why it does nothing about a voter that is dead, are events:
+// [EventAutopilotActs] and [EventAutopilotRefuses].
+//
+//   - On: turns it on;
+//   - VotersMin: how many voters there are to be. Without a standby a dead voter is
+//     removed only above that number, and below it a standby is promoted. Default 3;
+//   - DeadAfter: for how long a voter must have been silent to be dead, which each leader
+//     counts anew in its term. At least two ElectionTimeout. Default 10 min;
+//   - StableFor: for how long a standby, and each voter that remains, must have answered
+//     and been up to date before it is counted on. Default 10 s;
+//   - LagEntriesMax: how many entries a member that is up to date may lack. Default 4,096.
+type Autopilot = core.Autopilot
 
 // WithDefaults returns c with its defaults filled in.
 func (c Config) WithDefaults() Config {
@@ -116,7 +146,16 @@ func (c Config) WithDefaults() Config {
 	orDefault(&c.SnapshotEntries, 100_000)
 	orDefault(&c.SnapshotLogBytes, 256*mib)
 	orDefault(&c.KeepEntries, 10_000)
+	orDefault(&c.KeepBytes, 64*mib)
+	orDefault(&c.HoldBytesMax, 1024*mib)
+	orDefault(&c.HoldTimeMax, 60*c.ElectionTimeout)
 	orDefault(&c.SnapshotChunkBytes, mib)
+	if a := &c.Autopilot; a.On {
+		orDefault(&a.VotersMin, 3)
+		orDefault(&a.DeadAfter, max(10*time.Minute, 2*c.ElectionTimeout))
+		orDefault(&a.StableFor, 10*time.Second)
+		orDefault(&a.LagEntriesMax, 4096)
+	}
 	return c
 }
 
@@ -205,6 +244,10 @@ func (c *Config) forActors() actors.GroupConfig {
 			SnapshotEntries:     orOff(c.SnapshotEntries),
 			SnapshotLogBytes:    orOff(c.SnapshotLogBytes),
 			KeepEntries:         c.KeepEntries,
+			KeepBytes:           orOff(c.KeepBytes),
+			HoldBytesMax:        c.HoldBytesMax,
+			HoldTimeMax:         c.HoldTimeMax,
+			Autopilot:           c.Autopilot,
 		},
 		CommandBytesMax:      c.CommandBytesMax,
 		InflightProposalsMax: c.InflightProposalsMax,

@@ -28,7 +28,7 @@ func TestConfigValidate(t *testing.T) {
 		{"endless election time-out", func(c *Config) { c.ElectionTimeout = 25 * time.Hour }, "ElectionTimeout", "24h"},
 		{"heartbeats as rare as elections", func(c *Config) { c.HeartbeatInterval = time.Second }, "HeartbeatInterval", "third"},
 		{"heartbeats at a third", func(c *Config) { c.ElectionTimeout, c.HeartbeatInterval = 300*time.Millisecond, 100*time.Millisecond }, "", ""},
-		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "not positive"},
+		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, "HeartbeatInterval", "less than 1ms"},
 		{"hung before the election", func(c *Config) { c.HungLimit = 500 * time.Millisecond }, "HungLimit", "less than ElectionTimeout"},
 		{"clocks that differ by all", func(c *Config) { c.ClockDriftMax = 1 }, "ClockDriftMax", "less than 1"},
 		{"negative drift", func(c *Config) { c.ClockDriftMax = -0.1 }, "ClockDriftMax", "-0.1"},
@@ -74,6 +74,8 @@ func TestConfigReachesTheActors(t *testing.T) {
 		case field.Kind() == reflect.Func: // see below
 		case field.Type() == reflect.TypeFor[ClusterID]():
 			field.Set(reflect.ValueOf(ClusterID{byte(i + 1)}))
+		case field.Type() == reflect.TypeFor[Autopilot]():
+			field.Set(reflect.ValueOf(Autopilot{On: true, VotersMin: i}))
 		default:
 			field.Set(reflect.ValueOf(anyMachine{}))
 		}
@@ -149,6 +151,11 @@ func TestNegativeSettings(t *testing.T) {
 	type network struct{ Network }
 	type snapshots struct{ SnapshotStore }
 	settingstest.Negative(t, NodeConfig{ID: 1, Network: network{}, Log: ownedLog{node: 1}, Snapshots: snapshots{}}, NodeConfig.Validate)
+}
+
+// TestBriefTimes asserts that no time may be a nanosecond.
+func TestBriefTimes(t *testing.T) {
+	settingstest.Brief(t, Config{StateMachine: anyMachine{}}, Config.Validate)
 }
 
 // ownedLog is a store of which only the header is asked.

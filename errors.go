@@ -2,6 +2,7 @@ package troupe
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/trouperaft/troupe/core"
@@ -37,6 +38,13 @@ var (
 )
 
 // Errors that carry data, for errors.As.
+// Limits of a command's size: Config.CommandBytesMax, and the largest message that the
+// network of the leader, or of this node, takes.
+const (
+	LimitCommand = core.LimitCommand
+	LimitMessage = core.LimitMessage
+)
+
 type (
 	// NotLeaderError: this node does not lead, and nothing happened.
 	//
@@ -57,10 +65,14 @@ type (
 	//
 	//   - Cause: why.
 	FatalError = core.FatalError
-	// TooLargeError: a command is over Config.CommandBytesMax, and nothing happened.
+	// TooLargeError: a command is over a limit, and nothing happened.
 	//
-	//   - Size, Max: its bytes, and the most that it may have.
+	//   - Size, Max: its bytes, and the most that it may have;
+	//   - Limit: which limit it is, [LimitCommand] or [LimitMessage];
+	//   - Node: the leader if the limit is the leader's, 0 if it is this node's.
 	TooLargeError = core.TooLargeError
+	// SizeLimit names a limit of a command's size. It prints as a few words.
+	SizeLimit = core.SizeLimit
 	// ContradictionError: this node has heard what no correct member can say, and
 	// answers no reads.
 	//
@@ -144,12 +156,38 @@ type (
 	//   - Change: which one;
 	//   - Yielded: for another change.
 	ChangeCancelledError = core.ChangeCancelledError
+	// PurgeError: the log cannot be purged so far, and nothing happened.
+	//
+	//   - UpTo: what was asked for;
+	//   - Snapshot: what the newest snapshot of this node ends with.
+	PurgeError = core.PurgeError
 	// WrongNodeError: a store was opened for another node than its own.
 	//
 	//   - Store: which one;
 	//   - Node, Owner: the node that asked for it, and the one that it belongs to.
 	WrongNodeError = storage.WrongNodeError
+	// BackupError: a file cannot be restored, because it is no whole backup. If it is cut
+	// off or damaged, the error wraps [ErrCorrupt].
+	//
+	//   - Fault: what is wrong, a BackupFault such as [BackupCut];
+	//   - Text: more, for people.
+	BackupError = storage.BackupError
+	// BackupFault is what is wrong with a file that should be a backup.
+	BackupFault = storage.BackupFault
 )
+
+// What can be wrong with a file that should be a backup.
+const (
+	BackupEmpty   = storage.BackupEmpty
+	BackupNone    = storage.BackupNone
+	BackupVersion = storage.BackupVersion
+	BackupCut     = storage.BackupCut
+	BackupDamaged = storage.BackupDamaged
+)
+
+// VerifyBackup reads a backup to its end, and returns what it says of itself. What is wrong
+// with it is a *BackupError.
+func VerifyBackup(from io.Reader) (BackupMeta, error) { return storage.VerifyBackup(from) }
 
 // MayHaveHappened reports whether a request that failed with err, such as a write, a
 // transfer or an election, may have been carried out all the same, now or later. It is

@@ -95,6 +95,10 @@ const (
 	// that Peer cannot store, or that cannot be read here, the first is told: they are
 	// tried again after pauses that grow to 16 election time-outs.
 	EventSnapshotFailed = core.NoticeSnapshotFailed
+	// EventLogLetGo: the log is not kept for Peer any more, which has it up to Index, or is
+	// being sent a snapshot of that: it will need a newer one. Text says why. See
+	// Config.HoldBytesMax.
+	EventLogLetGo = core.NoticeLogLetGo
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
 	// over to Peer. Text says why if nobody has asked for it.
 	EventTransferStarted = core.NoticeTransferStarted
@@ -129,9 +133,28 @@ const (
 	// EventChangeGivenUp: the change of the members that Text tells was given up, with the
 	// entry at Index.
 	EventChangeGivenUp = core.NoticeChangeGivenUp
+	// EventAddressesWritten: this node leads Term, and has written into the configuration,
+	// with the entry at Index, where members are that have moved. Text names them.
+	EventAddressesWritten = core.NoticeAddressesWritten
+	// EventAutopilotActs: this node leads Term, and its autopilot changes the members
+	// because of Peer. Text says what it does, and why.
+	EventAutopilotActs = core.NoticeAutopilotActs
+	// EventAutopilotRefuses: something is the matter with Peer, and the autopilot of this
+	// leader of Term does nothing about it. Text says why.
+	EventAutopilotRefuses = core.NoticeAutopilotRefuses
 	// EventRemoved: this node is no member of the group any more. The committed
 	// configuration at Index of Term does not have it.
 	EventRemoved = core.NoticeRemoved
+	// EventLeftBehind: Peer, a member of this node's cluster, says that its group was
+	// recovered without this node, and is another cluster now ([Recover]). It has not
+	// proved it.
+	EventLeftBehind = core.NoticeLeftBehind
+	// EventEntryTooLarge: Peer lacks the entry Index, and no message to it takes that, for a
+	// limit was lowered. It gets a snapshot in its place when the entry is committed.
+	EventEntryTooLarge = core.NoticeEntryTooLarge
+	// EventClock: this node leads Term, and its wall clock and the time of the group's
+	// entries differ by more than an hour, or have just ceased to; Text says how.
+	EventClock = core.NoticeClock
 	// EventFailed: the group has failed on this node; Text is the cause.
 	EventFailed = core.NoticeFailed
 )

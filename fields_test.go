@@ -76,7 +76,9 @@ func TestStatusTellsAll(t *testing.T) {
 	got := statusOf(s)
 	told(t, reflect.ValueOf(got), map[string]any{
 		"Configuration": s.Configuration.Configuration, "ConfigurationAt": s.Configuration.LogID, "Peers": got.Peers, "Lease": s.LeaseLeft,
-		"Priority": uint32(0), // of no member
+		"Priority":   uint32(0), // of no member
+		"FirstIndex": s.Purged + 1,
+		"Joining":    "", // the handle adds it
 	}, reflect.ValueOf(s))
 	if len(got.Peers) != len(s.Peers) {
 		t.Fatalf("%d peers, want %d", len(got.Peers), len(s.Peers))

@@ -3,6 +3,7 @@ package troupe_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -140,5 +141,143 @@ func TestConfigurationFitsTheLimits(t *testing.T) {
 				t.Errorf("without tags: %v", err)
 			}
 		})
+	}
+}
+
+// lowered is a cluster over tcp whose nodes stop and start again with other limits.
+type lowered struct {
+	t     *testing.T
+	nodes []loweredNode
+}
+
+type loweredNode struct {
+	log     *memory.Store
+	snaps   *memory.Snapshots
+	address string
+	machine *ledger
+	raft    *troupe.Raft
+}
+
+func (l *lowered) start(i, frame int, settings troupe.Config) {
+	l.t.Helper()
+	n := &l.nodes[i]
+	net, err := tcp.Listen(tcp.Config{Address: n.address, FrameBytesMax: frame})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	n.address, n.machine = net.Address(), &ledger{}
+	settings.StateMachine, settings.ElectionTimeout = n.machine, 300*time.Millisecond
+	n.raft, err = troupe.Start(l.t.Context(), troupe.NodeConfig{ID: troupe.NodeID(i + 1), Network: net, Log: n.log, Snapshots: n.snaps}, settings)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(n.raft.Kill)
+}
+
+// again kills what still runs and starts all with other limits.
+func (l *lowered) again(frame int, settings troupe.Config) {
+	l.t.Helper()
+	for i := range l.nodes {
+		l.nodes[i].raft.Kill()
+	}
+	for i := range l.nodes {
+		if err := errors.Join(l.nodes[i].log.Close(), l.nodes[i].log.Reopen()); err != nil {
+			l.t.Fatal(err)
+		}
+		l.start(i, frame, settings)
+	}
+}
+
+func newLowered(t *testing.T, frames ...int) *lowered {
+	t.Helper()
+	l := &lowered{t: t, nodes: make([]loweredNode, 3)}
+	var members []troupe.Member
+	for i, frame := range frames {
+		l.nodes[i] = loweredNode{log: memory.New(troupe.NodeID(i + 1)), snaps: memory.NewSnapshots(), address: "127.0.0.1:0"}
+		settings := troupe.Config{}
+		if frame != 0 {
+			settings = smallLimits
+		}
+		l.start(i, frame, settings)
+		members = append(members, troupe.At(troupe.NodeID(i+1), l.nodes[i].address))
+	}
+	if err := l.nodes[0].raft.Bootstrap(within(t, 20*time.Second), members...); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// The smallest frame, and limits that fit it.
+const smallFrame = 64 << 10
+
+var smallLimits = troupe.Config{CommandBytesMax: 10_000, MessageBytesMax: 20_000, SnapshotChunkBytes: 10_000}
+
+// TestLimitsAreLowered: a member lacks entries that no message takes any more, since the
+// limits were lowered over a restart. It gets a snapshot in their place, and whoever looks
+// is told.
+func TestLimitsAreLowered(t *testing.T) {
+	l := newLowered(t, 0, 0, 0)
+	l.nodes[2].raft.Kill() // it lags
+	for i := range 3 {
+		if _, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), bytes.Repeat([]byte{byte('a' + i)}, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.again(smallFrame, smallLimits)
+	r, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.nodes[2].raft.Wait(within(t, 30*time.Second), func(s troupe.Status) bool { return s.Applied >= r.LogID.Index }); err != nil {
+		t.Fatalf("node 3 is at entry %d of %d", l.nodes[2].raft.Status().Applied, r.LogID.Index)
+	}
+	if s := l.nodes[2].raft.Status(); s.SnapshotIndex == 0 {
+		t.Errorf("the entries went through: %+v", s)
+	}
+	for _, n := range l.nodes {
+		for _, p := range n.raft.Status().Peers {
+			if p.Oversized != 0 {
+				t.Errorf("entry %d is still too large for node %d", p.Oversized, p.ID)
+			}
+		}
+	}
+}
+
+// TestLimitsDiffer: one member's network takes less than the others'. It gets a snapshot in
+// place of what it does not take, in pieces that it takes, and what it passes on is refused
+// by the limit of who leads.
+func TestLimitsDiffer(t *testing.T) {
+	l := newLowered(t, 0, 0, smallFrame)
+	if _, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.nodes[2].raft.Wait(within(t, 30*time.Second), func(s troupe.Status) bool { return s.Applied >= r.LogID.Index }); err != nil {
+		t.Fatalf("node 3 is at entry %d of %d", l.nodes[2].raft.Status().Applied, r.LogID.Index)
+	}
+}
+
+// TestTooLargeNamesTheLimit: whose limit refused a command is told: this node's, the
+// leader's, or that of a message to the leader.
+func TestTooLargeNamesTheLimit(t *testing.T) {
+	l := newLowered(t, 0, 0, smallFrame)
+	small, large := l.nodes[2].raft, l.nodes[0].raft
+	_, err := small.Propose(t.Context(), make([]byte, 10_001))
+	if e := asError[*troupe.TooLargeError](t, err); e.Max != 10_000 || e.Node != 0 || e.Limit != troupe.LimitCommand || !strings.Contains(err.Error(), "CommandBytesMax") {
+		t.Errorf("of this node: %+v", e)
+	}
+	if err := large.TransferLeadership(within(t, 20*time.Second), 3); err != nil {
+		t.Fatal(err)
+	}
+	_, err = large.Propose(within(t, 20*time.Second), make([]byte, 20_000))
+	if e := asError[*troupe.TooLargeError](t, err); e.Size != 20_000 || e.Max != 10_000 || e.Node != 3 || e.Limit != troupe.LimitCommand {
+		t.Errorf("of the leader: %+v", e)
+	}
+	_, err = large.Propose(within(t, 20*time.Second), make([]byte, 1<<20))
+	if e := asError[*troupe.TooLargeError](t, err); e.Size != 1<<20 || e.Max >= smallFrame || e.Max < smallFrame/2 || e.Node != 3 || e.Limit != troupe.LimitMessage {
+		t.Errorf("of a message to the leader: %+v", e)
 	}
 }

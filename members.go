@@ -12,12 +12,12 @@ import (
 )
 
 // Change is one thing that is to be done to the members: [Add], [AddLearner], [Promote],
-// [Demote], [Remove], [Replace], [SetAddress], [SetPriority], [SetTags] and [SetVoters]
-// make one. It prints as a few words.
+// [Demote], [Remove], [Replace], [SetAddress], [SetPriority], [SetTags], [SetStandby] and
+// [SetVoters] make one. It prints as a few words.
 //
 //   - Op, ID: what is to be done, and to which node;
 //   - Incarnation: who the node is, 0 to let the leader find out;
-//   - Address, Priority, Tags: what is said of the node;
+//   - Address, Priority, Tags, Standby: what is said of the node;
 //   - Voters: the voters of SetVoters;
 //   - KeepAsLearner: whoever votes no more by Remove or SetVoters stays as a learner;
 //   - Force: Replace is not refused because the member is alive.
@@ -67,6 +67,12 @@ func SetPriority(id NodeID, priority uint32) Change {
 // SetTags gives a member other tags, in the place of all that it has.
 func SetTags(id NodeID, tags map[string]string) Change {
 	return Change{Op: membership.OpSetTags, ID: id, Tags: tags}
+}
+
+// SetStandby marks a learner as one that may take the place of a voter that is lost, or
+// takes the mark away: [Config.Autopilot].
+func SetStandby(id NodeID, standby bool) Change {
+	return Change{Op: membership.OpSetStandby, ID: id, Standby: standby}
 }
 
 // SetVoters names all voters, which must be members. A voter that is not named is removed,
@@ -195,7 +201,7 @@ func ReportChange(report *ChangeReport) ChangeOption {
 // over first.
 //
 // One change is made at a time: during another one the error is a *ChangeInProgressError.
-// To ask again for what is under way waits for it. Only SetAddress, SetPriority and SetTags
+// To ask again for what is under way waits for it. Only SetAddress, SetPriority, SetTags and SetStandby
 // are carried out beside another change. What is wrong is a *ChangeError that names it, and
 // nothing was appended. A change that changes nothing returns at once.
 //

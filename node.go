@@ -46,6 +46,11 @@ type NodeConfig struct {
 	// only the first 2,000 series. The series shows the sum of counts and indexes,
 	// and the largest of lags and ages.
 	MeterFoldsGroups bool
+	// MeterGroupHistograms gives each group histograms of its own, with raft.group; else
+	// the groups of a node share them. Set it on a node whose groups stay: a reader keeps
+	// what a histogram has shown until the process ends, also that of groups which have
+	// stopped long ago. The counters and gauges of a group go with it, whatever this says.
+	MeterGroupHistograms bool
 
 	// CheckInvariants checks each group's invariants after every step. It is for
 	// tests. A broken invariant stops the group.
@@ -123,6 +128,7 @@ func NewNode(config NodeConfig) (*Node, error) {
 		Tracing:              config.Tracing,
 		Meter:                config.Meter,
 		MeterFoldsGroups:     config.MeterFoldsGroups,
+		MeterGroupHistograms: config.MeterGroupHistograms,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("troupe: node %d: %w", config.ID, err)

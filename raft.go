@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/trouperaft/troupe/actors"
 )
@@ -24,6 +25,8 @@ type Raft struct {
 	// call holds up.
 	giveUp  sync.Once
 	givenUp chan struct{}
+	// joining is what Join waits for, nil while it does not run.
+	joining atomic.Pointer[string]
 }
 
 // Group is the group's id.
@@ -33,7 +36,13 @@ func (r *Raft) Group() GroupID { return r.config.Group }
 func (r *Raft) Node() *Node { return r.node }
 
 // Status is what the group was doing a moment ago.
-func (r *Raft) Status() Status { return statusOf(r.group.StatusToRead()) }
+func (r *Raft) Status() Status {
+	s := statusOf(r.group.StatusToRead())
+	if waits := r.joining.Load(); waits != nil {
+		s.Joining = *waits
+	}
+	return s
+}
 
 // Members is the configuration in force on this node, or the zero value before
 // it is part of a cluster. A configuration takes effect when it is appended, so

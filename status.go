@@ -75,6 +75,11 @@ type Status struct {
 	// Purged is the newest index that is no longer in the log, and SnapshotIndex
 	// the last that this node's newest snapshot contains.
 	Purged, SnapshotIndex Index
+	// FirstIndex is the first index that the log holds, or will hold if it is empty.
+	// LogBytes are the sizes of the entries that it holds, and HeldBytes of those that are
+	// kept for other nodes alone: see [Config.HoldBytesMax].
+	FirstIndex          Index
+	LogBytes, HeldBytes uint64
 
 	// Cluster is the id of the cluster, which prints as a hash; zero with RoleNone.
 	Cluster ClusterID
@@ -91,8 +96,12 @@ type Status struct {
 	// Change is the change of the members that is under way, a bootstrap's included.
 	// While there is one, WaitsFor on the leader names the members that keep it.
 	Change ChangeStatus
-	// Removed: this node was removed from the group. It campaigns no more, answers no
-	// reads and writes, and keeps its data.
+	// Joining says, for people, what [Raft.Join] waits for on this node; "" while it does
+	// not run. It changes without a word of Watch.
+	Joining string
+	// Removed: this node was removed from the group. It campaigns no more, and keeps its
+	// data. It takes no writes, and answers no reads but those for which what it has is
+	// enough: [AtLeast] an index that it has applied, and [Stale] while it is as young.
 	Removed bool
 	// UnknownToGroup: the group knows this node under another incarnation, because
 	// the node's data was lost. The node is not counted.
@@ -143,6 +152,10 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why the member is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
+	// to it, because a limit of this node's network or of its own was lowered. It gets a
+	// snapshot in its place, as soon as the entry is committed and applied here.
+	Oversized Index
 	// CatchingUp: a change of the members waits for it to catch up, since CatchUpAge ago,
 	// when Match was CatchUpFrom. CatchUpIdle ago it last came nearer.
 	CatchingUp              bool
@@ -230,6 +243,7 @@ func statusOf(s actors.Status) Status {
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
+		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
@@ -247,7 +261,7 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 		own[i] = PeerStatus{
 			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
 			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
-			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit,
+			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, Oversized: p.Oversized,
 			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 		}

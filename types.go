@@ -28,7 +28,8 @@ type (
 	//   - Address: what the network dials to reach it;
 	//   - Priority: how much it is wanted as the leader, from [PriorityLast] to
 	//     [PriorityMax]. 0 is unset, and means [PriorityNormal];
-	//   - Tags: carried for the application. Nothing in this version reads them.
+	//   - Tags: carried for the application. Nothing in this version reads them;
+	//   - Standby: this learner may take the place of a voter that is lost.
 	Member = membership.Member
 	// Configuration is the membership of a cluster at one entry of its log. Its
 	// methods look members up: Member, Kind, IsVoter, Joint and others. It prints as
@@ -42,7 +43,9 @@ type (
 	//   - Target: where the change leads that is under way, nil if none is;
 	//   - Last: what became of the change that ended last;
 	//   - Founding: the hash of the list that bootstrap was asked for. It stays when
-	//     members change.
+	//     members change;
+	//   - Recovered: how a survivor made this cluster of another, nil if none did
+	//     ([Recover]).
 	Configuration = membership.Configuration
 	// ClusterID names a cluster: 128 random bits, made by bootstrap, which are a
 	// secret and print as a hash.
@@ -83,6 +86,17 @@ type (
 	//   - Configuration: the one in force at LogID, with the LogID of its own entry;
 	//   - SizeBytes, Checksum: of the content, a CRC-32C.
 	SnapshotMeta = core.SnapshotMeta
+	// BackupMeta is what a backup says of itself.
+	//
+	//   - Group: the group;
+	//   - LogID, Time: the last entry whose effects it holds, and that entry's time;
+	//   - Configuration: the one in force there, with the LogID of its own entry;
+	//   - Cluster: the name of the cluster, as statuses show it;
+	//   - HardTerm: the term of the member that gave the backup;
+	//   - Node: that member;
+	//   - Taken: when, by that member's clock;
+	//   - SizeBytes, Checksum: of the content, a CRC-32C.
+	BackupMeta = storage.BackupMeta
 )
 
 // The roles.
@@ -129,7 +143,8 @@ type (
 	//   - Kind: what it holds, an [EntryKind]. Data is a command if it is
 	//     [EntryCommand];
 	//   - Time: the leader's wall clock when it was proposed, in nanoseconds since
-	//     1970 UTC. It never decreases along the log;
+	//     1970 UTC. It never decreases along the log, and a clock that jumps moves it by
+	//     an hour at most in the life of a process: guide/embedding.md says what it promises;
 	//   - Data: the command, as it was proposed.
 	Entry = core.Entry
 	// EntryKind says what an entry holds.

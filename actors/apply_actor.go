@@ -23,8 +23,8 @@ import (
 //	          in the order of the log; the configuration in force at the
 //	          applied index
 //	RECEIVES  how far to apply; pending proposals; reads that wait for an
-//	          index, and that one of them does so no more; requests for a view and
-//	          for an installation
+//	          index, and that one of them does so no more; requests for a view, for
+//	          one that is written for somebody outside, and for an installation
 //	SENDS     each result to its proposal, and the end of each read; to the core
 //	          what was applied, a view, and that a snapshot is installed;
 //	          results of forwarded proposals to the network
@@ -53,8 +53,11 @@ type applyActor struct {
 	answered stage.Answers
 	install  *core.SnapshotMeta
 	view     bool
-	// taken is a view that nobody has been given yet.
-	taken storage.SnapshotView
+	// taken is a view that nobody has been given yet, takenFor who asked for it, nil if it
+	// is for a snapshot. exports wait for views of their own.
+	taken    storage.SnapshotView
+	takenFor *snapshots.Export
+	exports  []*snapshots.Export
 	// halted: what was cut short at the end of the group is not gone on with.
 	halted bool
 	// fetched was read from the store and is to be applied next.
@@ -116,6 +119,7 @@ type applyItem struct {
 	forget  bool
 	view    bool
 	install *core.SnapshotMeta
+	export  *snapshots.Export
 }
 
 // pendingProposals were appended with consecutive indexes from first on.
@@ -153,11 +157,14 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 // What the core tells: how far to apply, the proposals that it has appended, reads
 // that wait for an index, and that a view or an installation is wanted. Proposals
 // come before anything can make the actor apply them, and do not wake it.
-func (a *applyActor) applyUpTo(i core.Index)            { a.inbox.Put(applyItem{upTo: i}, true) }
-func (a *applyActor) hold(p pendingProposals) bool      { return a.inbox.Leave(applyItem{pending: p}) }
-func (a *applyActor) serve(b readBatch) bool            { return a.inbox.Put(applyItem{read: b}, true) }
-func (a *applyActor) forget() bool                      { return a.inbox.Put(applyItem{forget: true}, true) }
-func (a *applyActor) giveView()                         { a.inbox.Put(applyItem{view: true}, true) }
+func (a *applyActor) applyUpTo(i core.Index)       { a.inbox.Put(applyItem{upTo: i}, true) }
+func (a *applyActor) hold(p pendingProposals) bool { return a.inbox.Leave(applyItem{pending: p}) }
+func (a *applyActor) serve(b readBatch) bool       { return a.inbox.Put(applyItem{read: b}, true) }
+func (a *applyActor) forget() bool                 { return a.inbox.Put(applyItem{forget: true}, true) }
+func (a *applyActor) giveView()                    { a.inbox.Put(applyItem{view: true}, true) }
+func (a *applyActor) export(e *snapshots.Export) bool {
+	return a.inbox.Put(applyItem{export: e}, true)
+}
 func (a *applyActor) installNow(meta core.SnapshotMeta) { a.inbox.Put(applyItem{install: &meta}, true) }
 
 func (a *applyActor) step() bool {
@@ -170,7 +177,7 @@ func (a *applyActor) step() bool {
 		return false
 	case a.install != nil:
 		a.restore()
-	case a.view:
+	case a.view || len(a.exports) > 0:
 		a.takeView()
 	case len(a.fetched) > 0:
 		a.apply(a.fetched)
@@ -181,7 +188,7 @@ func (a *applyActor) step() bool {
 }
 
 func (a *applyActor) hasWork() bool {
-	return a.install != nil || a.view || len(a.fetched) > 0 || a.applied.Index < a.target
+	return a.install != nil || a.view || len(a.exports) > 0 || len(a.fetched) > 0 || a.applied.Index < a.target
 }
 
 func (a *applyActor) accept(item applyItem) {
@@ -198,6 +205,9 @@ func (a *applyActor) accept(item applyItem) {
 		}
 	}
 	a.view = a.view || item.view
+	if item.export != nil {
+		a.exports = append(a.exports, item.export)
+	}
 	if item.install != nil {
 		a.install = item.install
 	}
@@ -426,30 +436,6 @@ func (a *applyActor) sweepReads() {
 	a.ended.swept(all)
 }
 
-// takeView takes a view of the machine as it stands, and lets it be written.
-func (a *applyActor) takeView() {
-	a.view = false
-	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config}
-	var err error
-	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {
-		if err != nil {
-			a.taken = nil
-			a.Fail(fmt.Errorf("actors: the state machine gave no view: %w", err))
-			return
-		}
-		if a.core.put(&snapshotViewed{meta, a.taken}) {
-			a.taken = nil
-		}
-	})
-}
-
-// closeTaken closes, at the end, a view that nobody wants any more.
-func (a *applyActor) closeTaken() {
-	if a.taken != nil {
-		_ = a.taken.Close()
-	}
-}
-
 // restore replaces the machine's state by a stored snapshot (rule 24).
 func (a *applyActor) restore() {
 	meta := *a.install
@@ -479,24 +465,42 @@ func (a *applyActor) restore() {
 	})
 }
 
+// readSnapshot restores the machine from a stored snapshot. It is read to its end before,
+// which verifies its checksum: a machine may replace its state with the first bytes, and
+// what it had is still good when these turn out to be rotten.
 func (a *applyActor) readSnapshot(meta core.SnapshotMeta) error {
-	r, err := a.files.Open(a.work, a.group, meta.LogID)
-	if err != nil {
+	if err := a.withSnapshot(meta, readToTheEnd); err != nil {
 		return err
 	}
-	content := snapshots.EndingReader(a.work, r)
-	err = a.machine.Restore(a.work, content)
-	if err == nil {
-		_, err = io.Copy(io.Discard, content) // reading to the end verifies the checksum
-	}
-	if closed := r.Close(); err == nil {
-		err = closed
-	}
+	err := a.withSnapshot(meta, func(content io.Reader) error {
+		if err := a.machine.Restore(a.work, content); err != nil {
+			return err
+		}
+		return readToTheEnd(content)
+	})
 	if err != nil {
 		return err
 	}
 	a.removal.Below(a.work, meta.Index)
 	return nil
+}
+
+func readToTheEnd(content io.Reader) error {
+	_, err := io.Copy(io.Discard, content)
+	return err
+}
+
+// withSnapshot opens a stored snapshot for one reading.
+func (a *applyActor) withSnapshot(meta core.SnapshotMeta, read func(content io.Reader) error) error {
+	r, err := a.files.Open(a.work, a.group, meta.LogID)
+	if err != nil {
+		return err
+	}
+	err = read(snapshots.EndingReader(a.work, r))
+	if closed := r.Close(); err == nil {
+		err = closed
+	}
+	return err
 }
 
 // finish answers whoever still waits: what was appended here may yet happen.
@@ -519,6 +523,10 @@ func (a *applyActor) finish() {
 		}
 	}
 	a.reads = nil
+	for _, e := range a.exports {
+		e.Ended(cause)
+	}
+	a.exports = nil
 	a.answer()
 }
 
@@ -531,5 +539,8 @@ func (a *applyActor) acceptLast(item applyItem) {
 	}
 	if item.forget {
 		a.underWay.letGo(1)
+	}
+	if item.export != nil {
+		a.exports = append(a.exports, item.export)
 	}
 }

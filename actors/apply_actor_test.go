@@ -50,7 +50,7 @@ func (r *applyRig) keepSnapshots(store storage.SnapshotStore) {
 
 func newApplyRig(t *testing.T) *applyRig {
 	r := &applyRig{env: stagetest.NewHand(), net: &sentNetwork{}}
-	answers := &resultSender{bytesMax: 1 << 20, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
+	answers := &resultSender{bytesMax: 1 << 20, takes: takesAll, send: r.net.Send, header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} }}
 	files := memory.NewSnapshots()
 	r.apply = newApplyActor(applyNeeds{
 		home: home{Home: stage.Home{Env: r.env}}, group: 1, machine: &listMachine{}, ctx: t.Context(), work: t.Context(),

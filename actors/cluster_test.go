@@ -155,7 +155,7 @@ func (h *host) start() {
 	}
 	h.node, err = NewNode(NodeConfig{
 		ID: h.id, Store: h.logs, Snapshots: h.snapshots, Network: n,
-		Environment: h.env, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups,
+		Environment: h.env, Logger: testLogger(), Meter: h.meter, MeterFoldsGroups: h.foldsGroups, MeterGroupHistograms: true,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -535,3 +535,6 @@ func TestBootstrapNamesWhoIsInTheWay(t *testing.T) {
 		t.Errorf("a member that is not empty: %v", err)
 	}
 }
+
+// takesAll is a network that takes messages of any size.
+func takesAll(core.NodeID, core.Class) int { return 0 }

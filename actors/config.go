@@ -38,9 +38,11 @@ type NodeConfig struct {
 	Tracing tracing.Config
 	// Meter, if not nil, takes the node's numbers: package metrics has the table.
 	// MeterFoldsGroups lets it take one series for all groups instead of one for
-	// each.
-	Meter            metric.MeterProvider
-	MeterFoldsGroups bool
+	// each. MeterGroupHistograms gives each group histograms of its own, which stay with
+	// the reader when the group ends.
+	Meter                metric.MeterProvider
+	MeterFoldsGroups     bool
+	MeterGroupHistograms bool
 }
 
 // Validate names the field and the rule that it breaks.

@@ -57,6 +57,7 @@ type coreActor struct {
 	bootstraps []*bootstrapRequest
 	leadership leadershipRequests
 	changes    changeRequests
+	upkeep     maintenance
 
 	// changed and config are what the engine said last.
 	changed core.Changed
@@ -82,7 +83,7 @@ type coreActor struct {
 	retryArmed bool
 
 	// views came too late to be written.
-	views []storage.SnapshotView
+	views []*snapshotViewed
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -99,6 +100,8 @@ type (
 	snapshotViewed struct {
 		meta core.SnapshotMeta
 		view storage.SnapshotView
+		// export, if not nil, is who asked for it; else it is for a snapshot.
+		export *snapshots.Export
 	}
 )
 
@@ -108,6 +111,8 @@ type coreNeeds struct {
 	cfg     *GroupConfig
 	self    membership.Identity
 	network coreNetwork
+	// takes is the largest message of a class that can be sent to a node, 0 if any.
+	takes func(membership.NodeID, core.Class) int
 	// unreachable says why a node cannot be reached now, nil if it can.
 	unreachable func(membership.NodeID) error
 	// write hands a write to the log: the in-memory log serves it from then on.
@@ -226,6 +231,7 @@ func (c *coreActor) step() bool {
 	c.publish()
 	c.leadership.tellEnded()
 	c.changes.tellEnded()
+	c.upkeep.tellEnded()
 	c.runLeading()
 	c.attend()
 	return false // whatever comes next wakes it
@@ -289,7 +295,7 @@ func (c *coreActor) handle(item any) {
 	case *core.PeerDown:
 		c.onPeerDown(item)
 	case *snapshotViewed:
-		c.jobs.Build(item.meta, item.view)
+		c.writeView(item)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
 		c.stepEngine(item)
@@ -355,6 +361,8 @@ func (c *coreActor) handleRequest(item any) {
 		c.changeMembers(item)
 	case *endChangeWait:
 		c.endChangeWait(item)
+	case *purgeRequest:
+		c.purge(item)
 	default:
 		panic("an unknown item in the core's inbox")
 	}
@@ -495,7 +503,7 @@ func (c *coreActor) finish() {
 		case *Read:
 			c.underWay.finish(item, stageCore, 0, cause)
 		case *snapshotViewed:
-			c.views = append(c.views, item.view)
+			c.views = append(c.views, item)
 		case *bootstrapRequest:
 			item.done(cause)
 		case *electRequest:
@@ -506,6 +514,8 @@ func (c *coreActor) finish() {
 			item.done(cause)
 		case *changeRequest:
 			item.done(ChangeOutcome{}, cause)
+		case *purgeRequest:
+			item.done(0, cause)
 		case *core.ProposeRequest:
 			// Whoever forwarded them is told below that they were not appended.
 			c.proposals.onRequest(item)
@@ -516,13 +526,7 @@ func (c *coreActor) finish() {
 	c.endBootstraps(cause)
 	c.leadership.finish(cause)
 	c.changes.finish(cause)
+	c.upkeep.finish(cause)
 	c.streams.stopAll()
 	c.jobs.Stop()
-}
-
-// closeViews is a call that may block.
-func (c *coreActor) closeViews() {
-	for _, view := range c.views {
-		_ = view.Close()
-	}
 }

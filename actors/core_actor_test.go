@@ -69,7 +69,7 @@ func newCoreRig(t *testing.T) *coreRig {
 		home: home{Home: stage.Home{Env: r.env}}, cfg: &cfg, self: member(1), network: r.net,
 		write: func(*core.Write) {}, storeBusy: func() core.Instant { return 0 }, memoryLog: memlog.New(1<<20, core.LogID{}, first, 0), apply: deafApply{},
 		streams: newStreams(replicationNeeds{}, nil), jobs: snapshots.NewJobs(&snapshots.Group{}),
-		seen: published, notify: func(*core.Notice) {}, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), underWay: newReadRoom(100, nil), readable: &readable{env: r.env}, answers: &resultSender{},
+		seen: published, notify: func(*core.Notice) {}, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), underWay: newReadRoom(100, nil), readable: &readable{env: r.env}, answers: &resultSender{takes: takesAll}, takes: takesAll,
 		closed: func() {}, stopCause: func() error { return core.ErrStopped },
 	}, engine)
 	r.core.inbox.Wake = func() {}

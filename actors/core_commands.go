@@ -70,6 +70,8 @@ func (c *coreActor) carryOut(cmd core.Command) {
 		c.leadership.transferEnded(cmd)
 	case *core.ChangeEnded:
 		c.changes.changeEnded(cmd)
+	case *core.PurgeEnded:
+		c.upkeep.purgeEnded(cmd)
 	case *core.ConfigurationChanged:
 		c.onConfiguration(cmd.At)
 	case *core.Notice:

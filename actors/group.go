@@ -42,10 +42,12 @@ type Group struct {
 	admission *admission.Room[*Proposal]
 	reads     readRoom
 	readable  readable
-	leading   *leading // nil: the application runs nothing
-	seen      seen
-	events    listeners[Event]
-	final     atomic.Pointer[Status]
+	// exports counts the views that are written for somebody outside, or wait for it.
+	exports atomic.Int64
+	leading *leading // nil: the application runs nothing
+	seen    seen
+	events  listeners[Event]
+	final   atomic.Pointer[Status]
 
 	life life
 }

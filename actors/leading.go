@@ -90,6 +90,7 @@ func (l *leading) begin(at core.Instant) {
 	l.began = now.Term
 	if !l.takes(r) {
 		r.cancel(errReturned)
+		observe.LeadingEnded{Span: r.span, Err: core.ErrStopped}.Tell(l.watch)
 		return
 	}
 	r.arm(now.Until.Sub(at))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/metrics"
@@ -323,6 +325,11 @@ func TestMeteredElectionsAndFailures(t *testing.T) {
 	late.restart()
 	insist(t, late.group, []byte("caught up"))
 	converge(t, hosts)
+	first.group.Export(&snapshots.Export{Ctx: t.Context(), To: io.Discard, Begun: func(core.SnapshotMeta) {}, Ended: func(err error) {
+		if err != nil {
+			t.Errorf("a view was not written out: %v", err)
+		}
+	}})
 	eventually(t, "the snapshot's counts", func() bool {
 		found := m.read()
 		for _, operation := range metrics.Operations {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/trouperaft/troupe/actors/admission"
 	"github.com/trouperaft/troupe/actors/calls"
@@ -38,11 +39,15 @@ type Node struct {
 	// unreachable is why nodes cannot be reached now by a control connection. The
 	// network says so once, and a group may ask later (coreActor.dial).
 	unreachable sync.Map // membership.NodeID -> error
+	// reached is where peers were reached in this life, for groups that start later.
+	reached sync.Map // membership.NodeID -> *core.PeerAddress
 	// table routes messages; it is replaced as a whole.
 	table atomic.Pointer[groupTable]
 
 	keeper   *disk.Keeper
 	promises *disk.Promises
+	// wall is what the clocks said when the node was made.
+	wall core.WallClock
 	// release gives up the claim on the store.
 	release func()
 
@@ -96,11 +101,31 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 	local := network.Local{Identity: n.identity, StartCounter: header.StartCounter, Nonce: n.env.Rand()}
 	if err := n.network.Start(local, n.knownPeers(), handler{n}); err != nil {
 		n.unstarted = true
-		n.log.Stop()
-		release()
+		n.giveUp()
 		return nil, err
 	}
 	return n, nil
+}
+
+// giveUpPatience is for how long NewNode waits for a node that it could not start.
+const giveUpPatience = time.Second
+
+// giveUp ends a node whose network could not be started, and waits a moment for that: who
+// tries again finds the store free, unless a call in it hangs. Then it stays the node's
+// (rule 28).
+func (n *Node) giveUp() {
+	ended := make(chan struct{}, 2)
+	tell := func() { ended <- struct{}{} }
+	n.mu.Lock()
+	n.waiting = append(n.waiting, tell)
+	n.mu.Unlock()
+	n.log.Stop()
+	if n.cfg.Environment != nil {
+		return // nobody may wait there
+	}
+	timer := n.env.AfterFunc(giveUpPatience, tell)
+	defer timer.Stop()
+	<-ended
 }
 
 // newNode makes a node of which nothing runs yet.
@@ -117,8 +142,10 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	if n.env == nil {
 		n.env = stage.Production()
 	}
+	n.wall = core.WallClock{Time: n.env.WallTime(), At: instant(n.env)}
 	observing := observe.Config{
-		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing, Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups,
+		Environment: n.env, Node: cfg.ID, Logger: cfg.Logger, Tracing: cfg.Tracing,
+		Meter: cfg.Meter, MeterFoldsGroups: cfg.MeterFoldsGroups, MeterGroupHistograms: cfg.MeterGroupHistograms,
 	}
 	observing.LinesDropped = linesDropped(out.Network, cfg.Store, cfg.Snapshots)
 	observed, err := observe.New(observing)
@@ -240,6 +267,10 @@ func (n *Node) publish(group membership.GroupID, g *Group, err error) error {
 	g.begin()
 	n.route(func(groups []*Group) []*Group { return append(groups, g) })
 	n.mu.Unlock()
+	n.reached.Range(func(_, ev any) bool {
+		g.core.put(ev.(*core.PeerAddress))
+		return true
+	})
 	return nil
 }
 
@@ -395,6 +426,15 @@ func (h handler) Connected(peer membership.Identity, class core.Class) {
 
 // Learned has it kept.
 func (h handler) Learned(p network.Peer) { h.n.keeper.Learned(p) }
+
+// Reached implements network.Reaching: it tells every group.
+func (h handler) Reached(peer membership.Identity, address string) {
+	ev := &core.PeerAddress{Peer: peer, Address: address}
+	h.n.reached.Store(peer.ID, ev)
+	for _, g := range h.n.table.Load().ordered {
+		g.core.put(ev)
+	}
+}
 
 // Outlived stops this node for good.
 func (h handler) Outlived(by membership.Identity) { h.n.keeper.Outlived(by) }

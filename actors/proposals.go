@@ -8,6 +8,7 @@ import (
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 )
 
 // proposalsInCore are the proposals that are not appended here: they wait for a
@@ -202,9 +203,9 @@ func (s *proposalsInCore) forward() {
 	for !s.waiting.empty() && s.held.forwards() {
 		m := &core.ProposeRequest{Header: c.seen.header(to)}
 		s.batch = s.batch[:0]
-		bytes, traced := 0, 0
+		bytes, traced, most := 0, 0, s.messageBytesMax(m)
 		for p := s.waiting.first; p != nil; p = p.next {
-			if bytes += p.room.Bytes(); bytes > c.cfg.MessageBytesMax && len(m.Proposals) > 0 {
+			if bytes += p.room.Bytes(); bytes > most && len(m.Proposals) > 0 {
 				break
 			}
 			s.lastID++
@@ -220,7 +221,10 @@ func (s *proposalsInCore) forward() {
 		for _, p := range s.batch {
 			observe.Forwarded{Span: p.span, Batch: len(s.batch), Taken: sent}.Tell(c.watch)
 		}
-		if !sent {
+		switch {
+		case !sent && s.failTooLarge(m):
+			continue
+		case !sent:
 			s.held.turnedDown = true // nothing left this node
 			return
 		}
@@ -234,6 +238,30 @@ func (s *proposalsInCore) forward() {
 		observe.Passed{Proposals: len(s.batch)}.Tell(c.watch)
 		clear(s.batch)
 	}
+}
+
+// messageBytesMax bounds the proposals of a message: also by what the leader takes.
+func (s *proposalsInCore) messageBytesMax(m *core.ProposeRequest) int {
+	most := s.core.cfg.MessageBytesMax
+	if takes := s.core.takes(m.To.ID, m.Class()); takes > 0 {
+		most = min(most, takes-network.SizeBytes(m))
+	}
+	return most
+}
+
+// failTooLarge ends the first proposal of a message that was not sent, if it is the only
+// one and larger than what the leader's network, or this node's, takes.
+func (s *proposalsInCore) failTooLarge(m *core.ProposeRequest) bool {
+	most := s.core.takes(m.To.ID, m.Class())
+	over := network.SizeBytes(m) - most
+	if most == 0 || over <= 0 || len(s.batch) != 1 {
+		return false
+	}
+	p := s.batch[0]
+	s.waiting.remove(p)
+	size := len(p.Data)
+	s.complete(p, stageWaiting, core.LogID{}, nil, &core.TooLargeError{Size: size, Max: size - over, Limit: core.LimitMessage, Node: m.To.ID})
+	return true
 }
 
 // onChanged follows the leader.
@@ -297,7 +325,7 @@ func (s *proposalsInCore) onResponse(m *core.ProposeResponse) {
 		case core.ResultOverloaded:
 			s.again(p, !p.WaitForRoom, core.ErrOverloaded)
 		default:
-			s.complete(p, stageForwarded, r.LogID, nil, forwardedError(r, len(p.Data), s.core.cfg.CommandBytesMax))
+			s.complete(p, stageForwarded, r.LogID, nil, forwardedError(r, m.From.ID, len(p.Data)))
 		}
 	}
 }

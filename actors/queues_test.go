@@ -106,7 +106,7 @@ func TestUnsentResultsAreBounded(t *testing.T) {
 func TestResultAboveTheFrame(t *testing.T) {
 	net := &sentNetwork{}
 	sender := &resultSender{
-		bytesMax: 1000, frameBytesMax: 4000, send: net.Send, unsent: func(*core.ProposeResponse) { t.Error("refused") },
+		bytesMax: 1000, takes: func(core.NodeID, core.Class) int { return 4000 }, send: net.Send, unsent: func(*core.ProposeResponse) { t.Error("refused") },
 		header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 	}
 	var b resultBatches

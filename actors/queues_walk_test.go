@@ -46,14 +46,15 @@ var (
 // or a group leads to.
 var queueBounds = map[string]boundOf{
 	"actors.Node.inflight": byMembers, "actors.Node.lived": byGroups, "actors.Node.starting": byGroups,
-	"actors.Node.unreachable": byMembers, "actors.Node.waiting": byCallers, "actors.Proposal.Data": byProposals, "actors.Proposal.Value": byProposals,
+	"actors.Node.unreachable": byMembers, "actors.Node.reached": byMembers, "actors.Node.waiting": byCallers, "actors.Proposal.Data": byProposals, "actors.Proposal.Value": byProposals,
 	"actors.Transfer.Not": byMembers, "actors.applyActor.decided": byProposals, "actors.applyActor.fetched": byApply,
 	"actors.applyActor.inbox": byProposals, "actors.applyActor.pending": byProposals, "actors.applyActor.reads": byReads,
 	"actors.applyBatch.entries": byApply, "actors.applyBatch.values": byApply, "actors.askedReads.reads": byReads,
 	"actors.bootstrapRequest.members": byCallers, "actors.changeRequests.ended": byCallers, "actors.changeRequests.waiting": byCallers, "actors.coreActor.bootstraps": byCallers, "actors.coreActor.burst": byProposals,
-	"actors.coreActor.due": byFew, "actors.coreActor.views": byFew, "actors.coreInbox.Inbox": byProposals, "actors.decidedProposal.value": byProposals,
+	"actors.coreActor.due": byFew, "actors.coreActor.views": byFew, "actors.applyActor.exports": byFew, "snapshots.Jobs.exporters": byFew, "actors.coreInbox.Inbox": byProposals, "actors.decidedProposal.value": byProposals,
 	"actors.groupTable.byID": byGroups, "actors.groupTable.ordered": byGroups, "actors.leadershipRequests.elects": byCallers,
 	"actors.leadershipRequests.ended": byCallers, "actors.leadershipRequests.pauses": byCallers, "actors.leadershipRequests.transfers": byCallers,
+	"actors.maintenance.ended": byCallers, "actors.maintenance.purges": byCallers,
 	"actors.life.done": byFew, "actors.life.shells": byActors, "actors.life.waiting": byCallers, "actors.listeners.all": byCallers,
 	"actors.outbox.refused": byMembers, "actors.pendingProposals.proposals": byProposals, "actors.proposalsInCore.batch": byProposals,
 	"actors.proposalsInCore.byID": byProposals, "actors.proposalsInCore.forwarded": byProposals, "actors.proposalsInCore.queued": byProposals, "actors.proposalsInCore.waiting": byProposals,

@@ -13,6 +13,7 @@ import (
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/core/stream"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -63,6 +64,8 @@ type replicationNeeds struct {
 	memoryLog *memlog.Log
 	store     storage.LogStore
 	send      func(core.Message) bool
+	// takes is the largest message of a class that can be sent to a node, 0 if any.
+	takes func(membership.NodeID, core.Class) int
 	// toPeer is the sum of what all groups' streams have on their way to a node, in
 	// bytes.
 	toPeer func(membership.NodeID) *atomic.Int64
@@ -157,7 +160,8 @@ func (a *replicationActor) pump(ev stream.Event) {
 		switch {
 		case a.out.Send != nil:
 			observe.Sending{Message: a.out.Send}.Begin(a.watch)
-			a.sent.OK = a.send(a.out.Send)
+			a.sent = stream.Sent{OK: a.send(a.out.Send)}
+			a.sent.TooLarge = !a.sent.OK && a.tooLarge(a.out.Send)
 			observe.Sent{Message: a.out.Send, Taken: a.sent.OK}.Tell(a.watch)
 			ev = &a.sent
 		case a.out.Want:
@@ -166,13 +170,19 @@ func (a *replicationActor) pump(ev stream.Event) {
 	}
 }
 
+// tooLarge reports whether a message that was not sent never will be.
+func (a *replicationActor) tooLarge(m *core.AppendEntries) bool {
+	most := a.takes(a.key.peer.ID, m.Class())
+	return most > 0 && network.SizeBytes(m) > most
+}
+
 func (a *replicationActor) report() {
 	a.matched = max(a.matched, a.out.Matched)
 	if a.out.Matched > 0 {
 		observe.Matched{Match: a.out.Matched}.Tell(a.watch)
 	}
 	if a.out.NeedSnapshot {
-		a.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream})
+		a.core.put(&core.SnapshotNeeded{Peer: a.key.peer, Stream: a.key.stream, Through: a.out.Through})
 	}
 	if a.out.LostData {
 		a.core.put(&core.LostData{Peer: a.key.peer, Stream: a.key.stream})

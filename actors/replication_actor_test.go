@@ -42,7 +42,7 @@ func newStreamRig(t *testing.T) *streamRig {
 	cfg.EntriesPerMessageMax = 1
 	r.actor = newReplicationActor(replicationNeeds{
 		home: home{Home: stage.Home{Env: r.env}}, cfg: &cfg, self: membership.Identity{ID: 1, Incarnation: 1}, cluster: func() core.ClusterID { return rigCluster },
-		memoryLog: memlog.New(1, core.LogID{}, log[2].LogID, 3), store: store, send: r.net.Send,
+		memoryLog: memlog.New(1, core.LogID{}, log[2].LogID, 3), store: store, send: r.net.Send, takes: takesAll,
 		toPeer: func(membership.NodeID) *atomic.Int64 { return new(atomic.Int64) },
 		core:   deafMail{},
 	}, &core.StartStream{

@@ -3,9 +3,11 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 )
 
@@ -35,9 +37,9 @@ func (b *resultBatches) add(p *Proposal, id core.LogID, value []byte, err error)
 type resultSender struct {
 	header   func(to core.Identity) core.Header
 	bytesMax int
-	// frameBytesMax is the largest message that the network takes, 0 if any.
-	frameBytesMax int
-	send          func(core.Message) bool
+	// takes is the largest message of a class that can be sent to a node, 0 if any.
+	takes func(membership.NodeID, core.Class) int
+	send  func(core.Message) bool
 	// unsent takes a message that the network did not take.
 	unsent func(*core.ProposeResponse)
 }
@@ -53,7 +55,7 @@ func (b *resultBatches) send(to *resultSender) {
 				n++
 			}
 			m := &core.ProposeResponse{Header: to.header(batch.to), Results: batch.results[:n:n]}
-			if to.frameBytesMax > 0 && network.SizeBytes(m) > to.frameBytesMax {
+			if most := to.takes(batch.to.ID, m.Class()); most > 0 && network.SizeBytes(m) > most {
 				m = withoutValues(m) // it would be refused for ever
 			}
 			if !to.send(m) {
@@ -98,7 +100,7 @@ func resultOf(forwarded uint64, id core.LogID, value []byte, err error) core.For
 	case errors.As(err, &lost):
 		r.Code = core.ResultLost
 	case errors.As(err, &tooLarge):
-		r.Code = core.ResultTooLarge
+		r.Code, r.LimitBytes, r.Limit = core.ResultTooLarge, uint64(tooLarge.Max), tooLarge.Limit
 	default:
 		r.Code = core.ResultStopped
 	}
@@ -108,7 +110,7 @@ func resultOf(forwarded uint64, id core.LogID, value []byte, err error) core.For
 
 // forwardedError turns a result that is not ResultApplied back into an error.
 // Those that let the proposal be tried elsewhere are told apart by the caller.
-func forwardedError(r *core.ForwardedResult, size, sizeMax int) error {
+func forwardedError(r *core.ForwardedResult, from membership.NodeID, size int) error {
 	switch r.Code {
 	case core.ResultOverloaded:
 		return core.ErrOverloaded
@@ -117,7 +119,7 @@ func forwardedError(r *core.ForwardedResult, size, sizeMax int) error {
 	case core.ResultLost:
 		return &core.LostError{LogID: r.LogID}
 	case core.ResultTooLarge:
-		return &core.TooLargeError{Size: size, Max: sizeMax}
+		return &core.TooLargeError{Size: size, Max: int(min(r.LimitBytes, math.MaxInt)), Limit: r.Limit, Node: from}
 	}
 	return &core.UnknownOutcomeError{Cause: errors.New("the leader says: " + r.Error)}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -67,15 +69,15 @@ func (n *Node) newGroup(cfg GroupConfig, watch *observe.Watch, state *core.State
 // wire makes the group's actors, and gives each what it needs of the others.
 func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64) {
 	n, life := g.node, home{stage.Home{Env: g.env, Failed: g.fail, Ended: g.memberEnded}, g.watch}
-	network := n.cfg.Network
+	net, takes := n.cfg.Network, n.messageBytesMaxTo
 	answers := &resultSender{
-		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, frameBytesMax: n.cfg.Network.MessageBytesMax(), send: network.Send,
+		header: g.seen.header, bytesMax: g.cfg.MessageBytesMax, takes: takes, send: net.Send,
 		unsent: func(m *core.ProposeResponse) { g.core.put(&refusedResults{m}) },
 	}
 	log := n.log
 	removal := snapshots.NewRemoval(n.cfg.Snapshots, g.cfg.Group, g.watch)
 	g.core = newCoreActor(coreNeeds{
-		home: life, cfg: &g.cfg, self: n.identity, network: network, unreachable: n.whyUnreachable,
+		home: life, cfg: &g.cfg, self: n.identity, network: net, takes: takes, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
 		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, leading: g.leading, answers: answers, closed: g.coreClosed, stopCause: g.stopCause,
@@ -88,11 +90,11 @@ func (g *Group) wire(engine *core.Engine, applied core.LogID, appliedTime int64)
 	}, applied, appliedTime, engine.ConfigurationAt(applied.Index))
 	g.streams = newStreams(replicationNeeds{
 		home: life, cfg: &g.cfg, self: n.identity, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.cfg.Store,
-		send: network.Send, toPeer: n.inflightTo, core: g.core,
+		send: net.Send, takes: takes, toPeer: n.inflightTo, core: g.core,
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
 		Home: life.Home, ID: g.cfg.Group, Self: n.identity, Cluster: g.seen.cluster, Header: g.seen.header,
-		Watch: g.watch, Store: n.cfg.Snapshots, Network: network, Gate: n.gate, Context: g.work, Removal: removal,
+		Watch: g.watch, Store: n.cfg.Snapshots, Network: net, Takes: takes, Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
 		Core: func(ev core.Event) { g.core.put(ev) }, Spawn: g.spawn,
 	})
@@ -140,9 +142,6 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 		return core.State{}, fmt.Errorf("actors: group %d could not be loaded: %w", cfg.Group, err)
 	}
 	begun.read(observe.PartLog)
-	if have := stored.HardState.Cluster; !cfg.Cluster.IsZero() && !have.IsZero() && have != cfg.Cluster {
-		return core.State{}, fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v", cfg.Group, have, cfg.Cluster)
-	}
 	snapshot, err := n.cfg.Snapshots.Newest(ctx, cfg.Group)
 	if errors.Is(err, core.ErrCorrupt) {
 		// Whether it is missed the engine decides by what the log holds.
@@ -153,6 +152,9 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 		return core.State{}, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
 	}
 	begun.read(observe.PartSnapshot)
+	if err := checkPin(cfg, &stored, &snapshot); err != nil {
+		return core.State{}, err
+	}
 	applied, err := cfg.StateMachine.Applied()
 	if err != nil {
 		return core.State{}, fmt.Errorf("actors: the state machine of group %d could not be read: %w", cfg.Group, err)
@@ -160,9 +162,26 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 	begun.read(observe.PartMachine)
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
-		LastTime: stored.LastTime, Terms: stored.Terms, Configurations: stored.Configurations,
+		LastTime: stored.LastTime, Terms: stored.Terms, Sizes: stored.Sizes, Configurations: stored.Configurations,
 		Snapshot: snapshot, Applied: applied,
 	}, nil
+}
+
+// checkPin refuses the data of another cluster than the configuration names.
+func checkPin(cfg GroupConfig, stored *storage.State, snapshot *core.SnapshotMeta) error {
+	have := stored.HardState.Cluster
+	if cfg.Cluster.IsZero() || have.IsZero() || have == cfg.Cluster {
+		return nil
+	}
+	last := &snapshot.Configuration.Configuration
+	if n := len(stored.Configurations); n > 0 {
+		last = &stored.Configurations[n-1].Configuration
+	}
+	why := ""
+	if core.RecoveredFrom(last, cfg.Cluster) {
+		why = ", of which it was recovered: the new cluster's id is to be pinned"
+	}
+	return fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v%s", cfg.Group, have, cfg.Cluster, why)
 }
 
 // appliedTime finds the time of the entry applied last, for the next snapshot.
@@ -190,6 +209,7 @@ func (n *Node) engineConfig(cfg GroupConfig, again bool) core.Config {
 		Group: cfg.Group, Self: n.identity, Seed: n.env.Rand(),
 		Settings:              cfg.Settings,
 		QuietPeriod:           n.quietPeriod(cfg.ElectionTimeout, again),
+		Wall:                  n.wall,
 		ClockStops:            n.env.ClockStops(),
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
 		Volatile:              storage.IsVolatile(cfg.StateMachine),
@@ -204,6 +224,12 @@ func (n *Node) configurationBytesMax(cfg *GroupConfig) int {
 		most = min(most, message-max(cfg.SnapshotChunkBytes, cfg.MessageBytesMax)-configurationRoomBytes)
 	}
 	return max(most, 1)
+}
+
+// messageBytesMaxTo is the largest request of a class that can be sent to a node, as far as
+// is known, 0 if any.
+func (n *Node) messageBytesMaxTo(node membership.NodeID, class core.Class) int {
+	return network.MessageBytesMaxTo(n.network.Network, node, class)
 }
 
 // configurationRoomBytes is what the rest of a message may take.

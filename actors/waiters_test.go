@@ -50,9 +50,9 @@ func followerCore(term core.Term) (*coreActor, *narrowNetwork) {
 	cfg, published := groupConfig(1, nil), &seen{group: 1, self: id(1)}
 	published.setCluster(core.ClusterID{7})
 	c := &coreActor{coreNeeds: coreNeeds{
-		home: home{Home: stage.Home{Env: stage.Production()}}, cfg: &cfg, self: id(1), network: net, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), seen: published,
+		home: home{Home: stage.Home{Env: stage.Production()}}, cfg: &cfg, self: id(1), network: net, takes: takesAll, admission: admission.New[*Proposal](admission.Limits{}, nil, nil), seen: published,
 		underWay: newReadRoom(100, nil), readable: &readable{}, closed: func() {}, stopCause: func() error { return core.ErrStopped },
-		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, send: net.Send},
+		answers: &resultSender{header: published.header, bytesMax: cfg.MessageBytesMax, takes: takesAll, send: net.Send},
 	}}
 	c.Shell = c.Home.Shell("core", nil, nil)
 	c.streams = newStreams(replicationNeeds{}, nil)

@@ -158,18 +158,25 @@ func (e *Engine) appendFromLeader(entries []Entry, r *AppendResponse) {
 		e.truncate(first)
 	}
 	w.Append = entries
-	e.log.extend(entries)
-	e.lastTime = max(e.lastTime, entries[len(entries)-1].Time)
-	e.snapshots.appended(entries)
+	e.extend(entries)
+	e.times.took(entries[len(entries)-1].Time, e.now)
 	w.Then = append(w.Then, r)
 	e.submit(w)
 	e.writes.carries(r)
 	e.takeConfigurations(entries)
 }
 
+// extend adds entries to the accepted log.
+func (e *Engine) extend(entries []Entry) {
+	e.log.extend(entries)
+	e.sizes.Append(entries)
+	e.snapshots.allBytes += uint64(SizeOf(entries))
+}
+
 // truncate removes the entries from i on from the accepted log.
 func (e *Engine) truncate(i Index) {
 	e.log.truncate(i)
+	e.sizes.Truncate(i)
 	e.writes.clip(i - 1)
 	if e.configs.truncate(i) {
 		e.configurationChanged()

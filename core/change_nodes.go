@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/trouperaft/troupe/membership"
@@ -27,7 +28,9 @@ type unknownNode struct {
 	change  int
 	id      NodeID
 	address string
-	// not are the incarnations that are members.
+	// want is the incarnation that it has to have, 0 for any but those in not, which are
+	// members.
+	want  membership.Incarnation
 	not   []Identity
 	found Identity
 	cause error
@@ -44,19 +47,23 @@ type shownIdentity struct {
 const shownTimeouts = 10
 
 // askWhoTheyAre makes an order the pending one if the identity of a node in it is not
-// known, and asks.
+// known, and asks. If nobody has asked for the change by hand, a node whose identity is
+// known is asked too: who cannot be reached is not let in.
 func (e *Engine) askWhoTheyAre(q *changeOrder) bool {
 	c := &e.configs.latest().Configuration
+	if q.known {
+		return false
+	}
 	var nodes []unknownNode
 	var dial []membership.Member
 	for i := range q.order.Changes {
 		change := &q.order.Changes[i]
 		members := c.Incarnations(change.ID)
 		comes := (change.Op == membership.OpAdd || change.Op == membership.OpAddLearner) && len(members) == 0 || change.Op == membership.OpReplace
-		if !comes || change.Incarnation != 0 {
+		if !comes || change.Incarnation != 0 && !q.order.Automatic {
 			continue
 		}
-		nodes = append(nodes, unknownNode{change: i, id: change.ID, address: change.Address, not: members})
+		nodes = append(nodes, unknownNode{change: i, id: change.ID, address: change.Address, want: change.Incarnation, not: members})
 		if change.Address != "" {
 			dial = append(dial, membership.Member{Identity: Identity{ID: change.ID}, Address: change.Address})
 		}
@@ -116,6 +123,10 @@ func (e *Engine) onNodeIdentified(m *IdentifyResponse) {
 		if n.id != m.From.ID || m.From.Incarnation == 0 || slices.Contains(n.not, m.From) {
 			continue
 		}
+		if n.want != 0 && n.want != m.From.Incarnation {
+			n.cause = fmt.Errorf("%v answers at %s", m.From, n.address)
+			continue
+		}
 		others := func(s shownIdentity) bool {
 			return s.ID == n.id && s.Identity != m.From && !slices.Contains(n.not, s.Identity)
 		}
@@ -132,6 +143,7 @@ func (e *Engine) onNodeIdentified(m *IdentifyResponse) {
 	}
 	if !slices.ContainsFunc(p.nodes, func(n unknownNode) bool { return n.found.IsZero() }) {
 		l.changes.pending = nil
+		p.known = true
 		l.changes.queue = slices.Insert(l.changes.queue, 0, p.changeOrder)
 		l.changes.look = true
 		e.takeQueued()

@@ -31,6 +31,8 @@ type changeOrders struct {
 type changeOrder struct {
 	order   ChangeOrder
 	waiters []changeWaiter
+	// known: the nodes that come have said who they are.
+	known bool
 }
 
 // changeWaiter is who passed an order on; from is zero if it is this node.
@@ -72,7 +74,7 @@ func (e *Engine) takeOrder(w changeWaiter, o *ChangeOrder) {
 	case len(l.queue) >= changeOrdersMax:
 		e.answerChange(w, &ChangeResponse{Code: ChangeOverloaded})
 	default:
-		l.queue = append(l.queue, changeOrder{*o, []changeWaiter{w}})
+		l.queue = append(l.queue, changeOrder{order: *o, waiters: []changeWaiter{w}})
 		l.look = true
 		e.takeQueued()
 	}
@@ -208,7 +210,12 @@ func (e *Engine) standsInTheWay(q *changeOrder) (r *ChangeResponse, wait bool) {
 		return nil, false
 	}
 	if p := e.leaderState.changes.pending; p != nil && p.order.ID != o.ID && !o.DryRun {
-		if fmt.Sprint(p.asked) != fmt.Sprint(o.Changes) {
+		switch {
+		case fmt.Sprint(p.asked) == fmt.Sprint(o.Changes):
+		case p.order.Automatic && !o.Automatic:
+			e.endPending(&ChangeResponse{Code: ChangeYielded, Change: p.order.ID})
+			return nil, false
+		default:
 			return inProgress(p.order.ID, p.order.Since, o, fmt.Sprint(p.asked), false), false
 		}
 		for _, w := range q.waiters {

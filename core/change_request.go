@@ -180,6 +180,8 @@ func changeError(m *ChangeResponse, a *askedChange) error {
 		return ErrNotReady
 	case ChangeCancelled:
 		return &ChangeCancelledError{Change: m.Change}
+	case ChangeYielded:
+		return &ChangeCancelledError{Change: m.Change, Yielded: true}
 	case ChangeNone:
 		return ErrNoChange
 	}
@@ -210,6 +212,9 @@ func (e *Engine) followChange(i int) {
 	}
 	for p := e.configs.position(e.commit); p >= 0; p-- {
 		if at := &e.configs.at[p]; at.Configuration.Last.ID == id && at.Index <= e.commit {
+			for ; p > 0 && e.configs.at[p-1].Configuration.Last.ID == id; p-- {
+				at = &e.configs.at[p-1] // by the last, another change may be under way
+			}
 			e.endWith(i, at)
 			return
 		}

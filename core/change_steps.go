@@ -52,7 +52,7 @@ func (e *Engine) handsOverFirst() bool {
 
 func (e *Engine) appendConfiguration(c *membership.Configuration) {
 	e.leaderState.changes.look = true
-	e.appendOwn([]Entry{{Kind: EntryConfiguration, Time: e.lastTime, Data: c.Encode()}})
+	e.appendOwn([]Entry{{Kind: EntryConfiguration, Data: c.Encode()}})
 }
 
 // giveUp appends the configuration without what is catching up.

@@ -142,6 +142,15 @@ type ReceiveChunk struct{ Chunk *SnapshotChunk }
 // SnapshotInstalled ends it. No Apply is carried out in between.
 type InstallSnapshot struct{ Meta SnapshotMeta }
 
+// PurgeEnded answers a PurgeLog. First is the first index that the log holds then, or
+// would hold if it is empty; it is at most the one asked for where the log is held for
+// others. Err is nil or a *PurgeError.
+type PurgeEnded struct {
+	ID    uint64
+	First Index
+	Err   error
+}
+
 // ReadReady answers a ReadRequest: the read may be served from a state machine
 // that has applied Index.
 type ReadReady struct {
@@ -311,9 +320,26 @@ const (
 	// NoticeChangeGivenUp: the change of the members that Text tells was given up, at
 	// Index.
 	NoticeChangeGivenUp
+	// NoticeAddressesWritten: this node, which leads Term, has written into the
+	// configuration, at Index, where members are that have moved; Text names them.
+	NoticeAddressesWritten
+	// NoticeAutopilotActs: this node, which leads Term, changes the members by itself
+	// because of Peer; Text says what, and why. NoticeAutopilotRefuses: it does not,
+	// although something is the matter with Peer; Text says why not.
+	NoticeAutopilotActs
+	NoticeAutopilotRefuses
 	// NoticeRemoved: this node is no member of the group any more: the committed
 	// configuration of the entry Index of Term does not have it.
 	NoticeRemoved
+	// NoticeLeftBehind: Peer, a member of this node's cluster, says that its group was
+	// recovered without this node (PlanRecovery). It has not proved it.
+	NoticeLeftBehind
+	// NoticeEntryTooLarge: Peer lacks the entry Index, and no message to it takes that, for
+	// a limit was lowered. It gets a snapshot in its place when the entry is committed.
+	NoticeEntryTooLarge
+	// NoticeClock: this node leads Term, and its wall clock and the time of the group's
+	// entries differ by more than an hour, or have just ceased to; Text says how.
+	NoticeClock
 	// NoticeFailed: the group has failed on this node and ends; Text is the cause.
 	NoticeFailed
 	// NoticeLeadingStarted: what the application runs while this node leads was called
@@ -325,6 +351,9 @@ const (
 	// NoticeLeadingOverdue: its context ended a while ago, and it has not returned; Text
 	// says more.
 	NoticeLeadingOverdue
+	// NoticeLogLetGo: the log is not kept for Peer any more, which has it up to Index or
+	// is being sent a snapshot of that: it will need a newer snapshot. Text says why.
+	NoticeLogLetGo
 
 	noticeKindsEnd
 )
@@ -355,11 +384,18 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeChangeStarted:        "change of the members started",
 	NoticeChangeEnded:          "change of the members ended",
 	NoticeChangeGivenUp:        "change of the members given up",
+	NoticeAddressesWritten:     "addresses written",
+	NoticeAutopilotActs:        "the autopilot acts",
+	NoticeAutopilotRefuses:     "the autopilot refuses",
 	NoticeRemoved:              "this node was removed",
+	NoticeLeftBehind:           "recovered without this node",
+	NoticeEntryTooLarge:        "an entry too large to send",
+	NoticeClock:                "a wall clock that jumped",
 	NoticeFailed:               "the group has failed",
 	NoticeLeadingStarted:       "OnLeading started",
 	NoticeLeadingEnded:         "OnLeading ended",
 	NoticeLeadingOverdue:       "OnLeading does not return",
+	NoticeLogLetGo:             "the log is not kept any more",
 }
 
 // String returns a few words: "election started", "elected" and so on.
@@ -402,6 +438,7 @@ func (*BuildSnapshot) isCommand()        {}
 func (*SendSnapshot) isCommand()         {}
 func (*ReceiveChunk) isCommand()         {}
 func (*InstallSnapshot) isCommand()      {}
+func (*PurgeEnded) isCommand()           {}
 func (*ReadReady) isCommand()            {}
 func (*ReadFailed) isCommand()           {}
 func (*ElectEnded) isCommand()           {}

@@ -31,7 +31,7 @@ func (e *Engine) match(p *peer, match Index) {
 		return
 	}
 	first := p.match == 0
-	p.match = match
+	p.match, p.movedOn = match, e.now
 	e.takeAccepted(p, max(p.accepted, match))
 	e.catchesUp(p)
 	e.advanceCommit()

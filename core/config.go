@@ -14,7 +14,7 @@ type Settings struct {
 	// is also the lease promise that a heartbeat's answer gives, and the time
 	// without a quorum after which a leader leaves. From 10 ms to 24 h.
 	ElectionTimeout time.Duration
-	// HeartbeatInterval is the time between a leader's rounds; positive, and at
+	// HeartbeatInterval is the time between a leader's rounds; at least 1 ms, and at
 	// most a third of ElectionTimeout.
 	HeartbeatInterval time.Duration
 	// HungLimit is for how long a leader's own disk or state machine may stay
@@ -32,13 +32,27 @@ type Settings struct {
 	// was applied since the last. 0 turns that rule off.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
-	// KeepEntries is how many entries stay in the log below a snapshot.
+	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
+	// entries, stay in the log below a snapshot, whichever is less. KeepBytes 0 turns
+	// that rule off.
 	KeepEntries uint64
+	KeepBytes   uint64
+	// HoldBytesMax bounds what is kept beyond that, in bytes, for those who need it: the
+	// receivers of snapshots, followers that catch up, readers of the log. 0 keeps
+	// nothing for them. HoldTimeMax is for how long it is kept for one that makes no
+	// progress; not negative.
+	HoldBytesMax uint64
+	HoldTimeMax  time.Duration
+
+	// Autopilot says what a leader does about the members by itself.
+	Autopilot Autopilot
 }
 
 const (
 	electionTimeoutMin = 10 * time.Millisecond
 	electionTimeoutMax = 24 * time.Hour
+	// heartbeatIntervalMin is the tenth of the shortest election time-out.
+	heartbeatIntervalMin = electionTimeoutMin / 10
 )
 
 // Check returns the first field that is wrong and the rule that it breaks, "" if
@@ -47,8 +61,8 @@ func (s *Settings) Check() (field, rule string) {
 	switch {
 	case s.ElectionTimeout < electionTimeoutMin || s.ElectionTimeout > electionTimeoutMax:
 		return "ElectionTimeout", fmt.Sprintf("%v is not between %v and %v", s.ElectionTimeout, electionTimeoutMin, electionTimeoutMax)
-	case s.HeartbeatInterval <= 0:
-		return "HeartbeatInterval", fmt.Sprintf("%v is not positive", s.HeartbeatInterval)
+	case s.HeartbeatInterval < heartbeatIntervalMin:
+		return "HeartbeatInterval", fmt.Sprintf("%v is less than %v", s.HeartbeatInterval, heartbeatIntervalMin)
 	case s.HeartbeatInterval > s.ElectionTimeout/3:
 		return "HeartbeatInterval", fmt.Sprintf("%v is more than a third of ElectionTimeout %v", s.HeartbeatInterval, s.ElectionTimeout)
 	case s.HungLimit < s.ElectionTimeout:
@@ -57,8 +71,10 @@ func (s *Settings) Check() (field, rule string) {
 		return "ClockDriftMax", fmt.Sprintf("%v is not from 0 to less than 1", s.ClockDriftMax)
 	case s.UncommittedBytesMax <= 0:
 		return "UncommittedBytesMax", fmt.Sprintf("%d is not positive", s.UncommittedBytesMax)
+	case s.HoldTimeMax < 0:
+		return "HoldTimeMax", fmt.Sprintf("%v is negative", s.HoldTimeMax)
 	}
-	return "", ""
+	return s.Autopilot.check(s.ElectionTimeout)
 }
 
 // Config is what an engine is told once.
@@ -74,6 +90,9 @@ type Config struct {
 	// promise of its last life may be alive (rule 13). 0 in the first life of a
 	// store.
 	QuietPeriod time.Duration
+	// Wall is what the wall clock and the engine's clock read at one moment of the life of
+	// the process in which it was right, as far as anybody knows: at its start.
+	Wall WallClock
 	// ClockStops: the clock stands still while the machine is suspended, so that a
 	// lease might outlast the promises behind it. Then there is none.
 	ClockStops bool
@@ -118,6 +137,9 @@ type State struct {
 	// Terms are the first LogIDs of the runs of equal term among the entries
 	// that the log holds.
 	Terms []LogID
+	// Sizes are those of the entries that the log holds. A store that does not know
+	// them leaves it zero: the rules in bytes begin at 0 then.
+	Sizes LogSizes
 	// Configurations are those among the entries that the log holds.
 	Configurations []ConfigurationAt
 	// Snapshot is the newest good snapshot, zero if there is none.

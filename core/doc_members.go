@@ -95,13 +95,21 @@
 // beside another change. A half that dies after the joint entry needs an offline recovery, and the
 // status says so.
 //
-//   - Code: membership/plan.go, membership/steps.go, core/change_order.go, core/change_steps.go,
-//     core/change_request.go, core/bootstrap.go, core/commit.go
+// A recovery makes a survivor the only voter of another cluster. One write brings the new cluster's
+// id, a term that is 2^20 above the survivor's, and an entry with the configuration. That entry tells
+// a hash of the id before, so that a snapshot which still has it counts, and who was left behind, so
+// that they can be told. It is committed at once: nothing of the cluster before is taken back.
+//
+//   - Code: membership/plan.go, membership/steps.go, membership/recovery.go, core/change_order.go,
+//     core/change_steps.go, core/change_request.go, core/bootstrap.go, core/commit.go,
+//     core/recovery.go
 //   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, membership.TestPlanMatrix,
 //     membership.TestJointArithmeticExhaustively, TestChangeWaitsForTheOwnTerm,
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
 //     TestNewcomerThatFallsBehind, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
-//     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges
+//     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
+//     TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
+//     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
 //     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
@@ -110,7 +118,6 @@
 //     counted after the joint phase", "a newcomer that votes before it has its admission"
 //   - Checkers: ruleChangeEarly, ruleChangeBefore, ruleOneChange, ruleQuorumsMeet, ruleVoterAdmitted,
 //     ruleChangeEnds, ruleChangeAnswer, ruleChangeError
-//   - Not yet: the offline recovery
 //
 // # Rule 22: A joint configuration is always finished
 //
@@ -176,15 +183,16 @@
 // # Rule 25: A transfer resumes only on the same snapshot
 //
 // The same snapshot is one with equal LogID, size and checksum. While a snapshot is on its way, the
-// log after it is kept for its receiver, up to a number of entries.
+// log after it is kept for its receiver, up to a number of bytes, and for a time since the last
+// progress. So is what a follower lacks that catches up.
 //
-//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go
-//   - Tests: TestSnapshotPolicyAndPurge, actors.TestSnapshotBringsALaggingFollowerUp,
+//   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go
+//   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
+//     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot
 //   - Scripts: slow_follower_after_compaction
-//   - Mutants: "a transfer resumed on another content"
+//   - Mutants: "a transfer resumed on another content", "the retained log dropped under a transfer"
 //   - Checkers: rulePurge
-//   - Not yet: bounds in bytes and in time since the last progress
 //
 // # Rule 26: No read before the leader has committed in its own term
 //

@@ -29,11 +29,12 @@ type Engine struct {
 	// of it: a term has one leader (Raft 5.2).
 	termLeader Identity
 
-	log      termRuns
-	lastTime int64
-	writes   writeTracker
-	commit   Index
-	applied  Index
+	log     termRuns
+	sizes   LogSizes
+	times   entryTimes
+	writes  writeTracker
+	commit  Index
+	applied Index
 	// proved is the last index that an append of this term proved equal to the
 	// leader's log (rule 4); on the leader it is not used.
 	proved Index
@@ -69,7 +70,9 @@ type Engine struct {
 	departed    departed
 	reads       reads
 	changes     changesAsked
+	addresses   addresses
 	snapshots   snapshots
+	purging     purging
 
 	electionTimer  deadline
 	heartbeatTimer deadline
@@ -93,6 +96,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	state.takeFormerSnapshot()
 	if err := state.check(); err != nil {
 		return nil, err
 	}
@@ -110,7 +114,8 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 		state.Snapshot = SnapshotMeta{}
 	}
 	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
-	e.lastTime = max(state.LastTime, state.Snapshot.Time)
+	e.sizes = state.sizes()
+	e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
 	e.applied = state.Applied.Index
 	e.issued.apply = e.applied
@@ -196,6 +201,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onLostData(ev)
 	case *PeerProgress:
 		e.onPeerProgress(ev)
+	case *PeerAddress:
+		e.onPeerAddress(ev)
 	case *StoreBusy:
 		e.health.storeBusy = ev.Since
 	case *HigherTerm:
@@ -208,12 +215,18 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onSnapshotNeeded(ev)
 	case *SnapshotBuilt:
 		e.onSnapshotBuilt(ev)
+	case *SnapshotProgress:
+		e.onSnapshotProgress(ev)
 	case *SnapshotSent:
 		e.onSnapshotSent(ev)
 	case *SnapshotReceived:
 		e.onSnapshotReceived(ev)
 	case *SnapshotInstalled:
 		e.onSnapshotInstalled(ev)
+	case *PurgeLog:
+		e.onPurgeLog(ev)
+	case *HoldLimit:
+		e.onHoldLimit(ev)
 	case *PeerDown:
 		e.onPeerDown(ev)
 	case Message:
@@ -230,6 +243,7 @@ func (e *Engine) finish() {
 	e.continueChange()
 	e.followChanges()
 	e.beginRoundForReads()
+	e.reviewHolds()
 	if e.hardDirty {
 		e.submit(e.newWrite())
 	}
@@ -313,6 +327,7 @@ func (e *Engine) onFlushed(n IOID) {
 	}
 	e.installWhenReset(n)
 	e.grantFlushed(n)
+	e.purgesFlushed(n)
 }
 
 // WaitsForFlush reports whether the next notice that a write is durable may
@@ -322,7 +337,7 @@ func (e *Engine) WaitsForFlush() bool {
 	switch {
 	case len(e.writes.pending) == 0:
 		return false
-	case e.election.ownVote != 0 || e.grants.write != 0 || e.forming.running || e.snapshots.installing != nil || e.WaitsForMatches():
+	case e.election.ownVote != 0 || e.grants.write != 0 || len(e.purging.asked) > 0 || e.forming.running || e.snapshots.installing != nil || e.WaitsForMatches():
 		return true
 	case !e.cfg.Volatile && e.commit > e.writes.flushed: // rule 8
 		return true

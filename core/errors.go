@@ -100,13 +100,48 @@ func (e *FatalError) Error() string { return fmt.Sprintf("troupe: the group has 
 // Unwrap returns the cause.
 func (e *FatalError) Unwrap() error { return e.Cause }
 
-// TooLargeError: a command is over the limit, and nothing happened. Sizes are
+// PurgeError: the log cannot be purged up to UpTo, since the newest snapshot contains
+// the entries up to Snapshot only. Nothing happened.
+type PurgeError struct{ UpTo, Snapshot Index }
+
+// Error implements error.
+func (e *PurgeError) Error() string {
+	return fmt.Sprintf("troupe: the log cannot be purged up to %d: the newest snapshot ends at %d", e.UpTo, e.Snapshot)
+}
+
+// TooLargeError: a command is over a limit, and nothing happened. Sizes are
 // in bytes.
-type TooLargeError struct{ Size, Max int }
+type TooLargeError struct {
+	Size, Max int
+	// Limit says which limit it is.
+	Limit SizeLimit
+	// Node is the leader if the limit is its own, 0 if it is this node's.
+	Node NodeID
+}
+
+// SizeLimit names a limit of a command's size.
+type SizeLimit uint8
+
+const (
+	// LimitCommand: Config.CommandBytesMax.
+	LimitCommand SizeLimit = iota
+	// LimitMessage: the largest message that can be sent to the leader, less what the rest
+	// of a message needs.
+	LimitMessage
+)
+
+// String returns "Config.CommandBytesMax" or "the network's largest message".
+func (l SizeLimit) String() string {
+	return [...]string{"Config.CommandBytesMax", "the network's largest message"}[min(l, LimitMessage)]
+}
 
 // Error implements error.
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("troupe: a command of %d bytes, at most %d", e.Size, e.Max)
+	text := fmt.Sprintf("troupe: a command of %d bytes, and %v allows at most %d", e.Size, e.Limit, e.Max)
+	if e.Node != 0 {
+		text += fmt.Sprintf(" on the leader, node %d", e.Node)
+	}
+	return text
 }
 
 // TooStaleError: the state of this node is older than the read allows, and could not

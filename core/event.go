@@ -175,11 +175,14 @@ type Matched struct {
 }
 
 // SnapshotNeeded says that a stream's peer needs entries that the log no longer
-// holds. It is said when that is found, and again at each answer to a heartbeat
-// until a snapshot was sent, also while one is on its way.
+// holds, or that no message takes. It is said when that is found, and again at each
+// answer to a heartbeat until a snapshot was sent, also while one is on its way.
 type SnapshotNeeded struct {
 	Peer   Identity
 	Stream uint64
+	// Through, if not 0, is an entry that is too large for any message to the peer: the
+	// snapshot must reach so far.
+	Through Index
 }
 
 // LostData says that a stream's peer denies, under its incarnation, what it had
@@ -217,6 +220,28 @@ type SnapshotBuilt struct {
 	Err  error
 }
 
+// SnapshotProgress says that the receiver of a snapshot has acknowledged more of it since
+// this was said last. It is said at most once an election time-out.
+type SnapshotProgress struct {
+	Peer   Identity
+	Stream uint64
+}
+
+// PurgeLog asks for the log to be purged up to UpTo, whatever the policy keeps; what is
+// held for others stays as long as it is held. A PurgeEnded command with the same ID
+// answers it, at once or when the purge is durable.
+type PurgeLog struct {
+	ID   uint64
+	UpTo Index
+}
+
+// HoldLimit says how much the node leaves to this group for what is kept of the log for
+// others (Settings.HoldBytesMax), in bytes, or that it sets no limit.
+type HoldLimit struct {
+	Bytes   uint64
+	Limited bool
+}
+
 // SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
 // Reason says what the peer has against it, or why it cannot be read; it is empty if the
 // transfer broke.
@@ -246,6 +271,14 @@ type SnapshotInstalled struct{ LogID LogID }
 // optional: where nobody says it, only a group's own writes show that the disk hangs.
 type StoreBusy struct{ Since Instant }
 
+// PeerAddress says at which address this node has reached a peer, which proved itself
+// there; a later one takes its place, and "" takes it away. It is optional: where nobody
+// says it, no address is written into the configuration.
+type PeerAddress struct {
+	Peer    Identity
+	Address string
+}
+
 // PeerDown says that the connection to a node broke, or cannot be made, and why.
 type PeerDown struct {
 	Node  NodeID
@@ -272,9 +305,13 @@ func (*SnapshotNeeded) isEvent()     {}
 func (*HigherTerm) isEvent()         {}
 func (*SnapshotBuilt) isEvent()      {}
 func (*SnapshotSent) isEvent()       {}
+func (*SnapshotProgress) isEvent()   {}
+func (*PurgeLog) isEvent()           {}
+func (*HoldLimit) isEvent()          {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}
+func (*PeerAddress) isEvent()        {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
 func (*StoreBusy) isEvent()          {}

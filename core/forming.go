@@ -106,14 +106,7 @@ func (e *Engine) onBootstrap(ev *Bootstrap) {
 
 // founding is the hash of the list that the group's cluster was founded with.
 func (e *Engine) founding() membership.Founding {
-	c := &e.configs.latest().Configuration
-	switch {
-	case c.Founding != (membership.Founding{}) || c.IsZero():
-		return c.Founding
-	case c.Target.IsFounding():
-		return membership.FoundingOf(c.Target.Members)
-	}
-	return membership.FoundingOf(c.Members)
+	return foundingOf(&e.configs.latest().Configuration)
 }
 
 func (e *Engine) otherList() error {

@@ -47,11 +47,14 @@ func (e *Engine) onHeartbeatTimer() {
 		e.breakHungConnections()
 		e.dropLeaving()
 		e.checkChange()
+		e.writeAddresses()
+		e.runAutopilot()
 		e.askSilentPeers()
 		e.tellOthersPaused()
 		e.handOverByPriority()
 	} else {
 		e.forgiveStuck()
+		e.autopilotSlept()
 	}
 	e.beginRound()
 	e.setHeartbeatTimer()

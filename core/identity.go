@@ -41,6 +41,7 @@ func (e *Engine) acceptsIdentity(m Message, h *Header) bool {
 // Nothing in it counts, but for what an empty group or a new learner says and
 // hears; whoever asks gets an answer that tells nothing.
 func (e *Engine) hearStranger(m Message, h *Header) {
+	e.tellLeftBehind(m, h)
 	switch m := m.(type) {
 	case *VoteRequest:
 		// Rule 20: a vote request always gets an answer.
@@ -51,6 +52,11 @@ func (e *Engine) hearStranger(m Message, h *Header) {
 		return
 	case *HeartbeatResponse:
 		e.onHeartbeatOfNewLearner(m)
+		return
+	case *Refusal:
+		if m.Reason == RefusedLeftBehind {
+			e.onLeftBehind(m)
+		}
 		return
 	}
 	if m.Response() {

@@ -23,7 +23,7 @@ func (e *Engine) CheckInvariants() error {
 	if !s.usable {
 		snapshot = e.log.purged.Index
 	}
-	hold(e.log.purged.Index <= max(snapshot, applied, s.replayTo), "purged %d <= snapshot %d", e.log.purged.Index, snapshot)
+	hold(e.log.purged.Index <= snapshot, "purged %d <= snapshot %d", e.log.purged.Index, snapshot)
 	hold(snapshot <= max(applied, s.replayTo), "snapshot %d <= applied %d", snapshot, applied)
 	hold(applied <= e.commit, "applied %d <= committed %d", applied, e.commit)
 	hold(e.commit <= e.log.last.Index, "committed %d <= last %d", e.commit, e.log.last.Index)

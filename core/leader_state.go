@@ -34,8 +34,9 @@ type leaderState struct {
 	uncommitted      []uncommitted
 	uncommittedBytes int
 
-	changes changeOrders
-	own     ownProgress
+	changes   changeOrders
+	autopilot autopilot
+	own       ownProgress
 	// accepted is what a quorum had accepted at the last check, and acceptedAt when
 	// that rose last, or was all that there is (rule 16).
 	accepted   Index
@@ -80,9 +81,16 @@ type peer struct {
 	down bool
 	// unfit is why it is not to be handed the leadership, as it said last.
 	unfit Unfit
-	// snapshot: a snapshot is on its way. pinned is its index.
+	// snapshot: a snapshot is on its way. pinned is the index of the last that was.
 	snapshot bool
 	pinned   Index
+	// oversized is the last entry that was found too large for any message to it, 0 if
+	// none was. Where it is not above match that is over.
+	oversized Index
+	// movedOn is when it came forward last, by an entry or a piece of a snapshot. held:
+	// the log is kept for it.
+	movedOn Instant
+	held    bool
 	// lostData: another incarnation answers in its place. denies: it no longer
 	// holds what it had acknowledged.
 	lostData, denies bool
@@ -91,6 +99,9 @@ type peer struct {
 	// comes: a change waits for it to catch up.
 	comes   bool
 	catchUp catchUp
+	// healthy is since when it has answered and been up to date, 0 if it is not; it is
+	// watched for the autopilot only.
+	healthy Instant
 	// removal: it was removed.
 	removal removal
 }
@@ -145,11 +156,12 @@ func (e *Engine) becomeLeader() {
 	e.electionSucceeded()
 	e.cancel(&e.electionTimer, TimerElection)
 	e.role = RoleLeader
-	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify, caretaker: e.ailment() != Fit}
+	*l = leaderState{term: e.hard.Term, first: e.log.last.Index + 1, streams: l.streams, acceptedAt: e.now, begun: e.now, identify: l.identify, caretaker: e.ailment() != Fit, autopilot: autopilot{counts: l.autopilot.counts}}
+	e.addresses.written = 0
 	e.issued.last, e.issued.commit = 0, 0
 	e.leader, e.termLeader = e.cfg.Self, e.cfg.Self
 	e.out.add(&Notice{Kind: NoticeElected, Peer: e.cfg.Self, Term: e.hard.Term})
-	e.appendOwn([]Entry{{Kind: EntryBlank, Time: e.lastTime}})
+	e.appendOwn([]Entry{{Kind: EntryBlank}})
 	e.syncPeers()
 	e.leaderChanged()
 	e.electedByHand()
@@ -180,13 +192,11 @@ func (e *Engine) stepDown(why string, term Term) {
 func (e *Engine) appendOwn(entries []Entry) {
 	for i := range entries {
 		entries[i].LogID = LogID{e.hard.Term, e.log.last.Index + 1 + Index(i)}
-		entries[i].Time = max(entries[i].Time, e.lastTime)
-		e.lastTime = entries[i].Time
 	}
+	e.stamp(entries)
 	w := e.newWrite()
 	w.Append = entries
-	e.log.extend(entries)
-	e.snapshots.appended(entries)
+	e.extend(entries)
 	e.submit(w)
 	e.takeConfigurations(entries)
 }
@@ -204,7 +214,7 @@ func (e *Engine) syncPeers() {
 		p := e.leaderState.peer(m.Identity)
 		if p == nil {
 			e.leaderState.streams++
-			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, grace: e.now}
+			p = &peer{stream: e.leaderState.streams, link: link{acceptedAt: e.now, breakAfter: e.cfg.HungLimit}, grace: e.now, movedOn: e.now}
 			runs := e.log.clone()
 			e.out.add(&StartStream{Peer: m, Stream: p.stream, Term: e.hard.Term, Terms: runs.runs, Purged: runs.purged, Last: e.leaderState.first - 1, Introduces: e.introduces(m.Identity, 0)})
 			// A new stream has to be told where the log ends.

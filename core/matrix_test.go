@@ -155,7 +155,7 @@ var matrixEvents = []struct {
 	{"higher term of a member", func(r *rig) []string { return r.step(&HigherTerm{rigPeers[2], 9}) }},
 	{"higher term of a stranger", func(r *rig) []string { return r.step(&HigherTerm{Identity{ID: 3, Incarnation: 1}, 9}) }},
 	{"a peer's match", func(r *rig) []string { return r.step(&Matched{rigPeers[2], 2, r.e.log.last.Index}) }},
-	{"a peer needs a snapshot", func(r *rig) []string { return r.step(&SnapshotNeeded{rigPeers[2], 2}) }},
+	{"a peer needs a snapshot", func(r *rig) []string { return r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}) }},
 	{"the store is busy", func(r *rig) []string { return r.step(&StoreBusy{Since: r.now.Add(-time.Hour)}) }},
 	{"the bulk connection to node 2 breaks", func(r *rig) []string { return r.step(&PeerDown{Node: 2, Class: ClassBulk}) }},
 	{"who are you?", func(r *rig) []string { return r.from(2, 0, &IdentifyRequest{ID: 1}) }},

@@ -350,6 +350,9 @@ type ForwardedResult struct {
 	Value []byte
 	// Error is the text of an error that no other field tells.
 	Error string
+	// LimitBytes and Limit are set if Code is ResultTooLarge.
+	LimitBytes uint64
+	Limit      SizeLimit
 }
 
 // ResultCode says what became of a forwarded proposal.
@@ -480,6 +483,9 @@ const (
 	ChangeNotReady
 	ChangeCancelled
 	ChangeNone
+	// ChangeYielded: somebody asked for another change by hand, and nothing of this one
+	// was appended.
+	ChangeYielded
 )
 
 // Removed tells a node that is no member of the group that it was removed (rule 22).
@@ -492,7 +498,7 @@ type Removed struct {
 }
 
 // Refusal tells a node that its message was refused, and why: it speaks for, or
-// to, an incarnation that is not the one here.
+// to, an incarnation that is not the one here, or its cluster is not this one any more.
 type Refusal struct {
 	Header
 	Reason RefusalReason
@@ -510,6 +516,9 @@ const (
 	// RefusedUnknownMember: the sender's incarnation is not the member that the
 	// group knows under its id; Known is.
 	RefusedUnknownMember
+	// RefusedLeftBehind: the group was recovered without the sender's incarnation,
+	// Known, and is another cluster now.
+	RefusedLeftBehind
 )
 
 // Class returns ClassControl. Likewise below: each message states its class and

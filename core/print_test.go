@@ -93,7 +93,7 @@ func printMessage(m Message) string {
 	case *Removed:
 		return fmt.Sprintf("%sremoved by %v", t, m.At)
 	case *Refusal:
-		reason := [...]string{RefusedIncarnation: "another incarnation is here", RefusedUnknownMember: "not the member of that name"}[m.Reason]
+		reason := [...]string{RefusedIncarnation: "another incarnation is here", RefusedUnknownMember: "not the member of that name", RefusedLeftBehind: "recovered without it"}[m.Reason]
 		return t + "refusal: " + reason
 	}
 	return fmt.Sprintf("%s%T", t, m)
@@ -102,7 +102,7 @@ func printMessage(m Message) string {
 var printChangeCodes = [...]string{
 	ChangeAccepted: "accepted", ChangePlanned: "planned", ChangeTaken: "taken", ChangeUnneeded: "unneeded", ChangeNotLeader: "not led here", ChangeRefused: "refused",
 	ChangeInProgress: "in the way of another", ChangeNotCaughtUp: "not caught up", ChangeConfigurationChanged: "of another configuration",
-	ChangeTermChanged: "of another term", ChangeOverloaded: "overloaded", ChangeNotReady: "not ready", ChangeCancelled: "cancelled", ChangeNone: "none",
+	ChangeTermChanged: "of another term", ChangeOverloaded: "overloaded", ChangeNotReady: "not ready", ChangeCancelled: "cancelled", ChangeNone: "none", ChangeYielded: "yielded",
 }
 
 func printChangeResponse(m *ChangeResponse) string {
@@ -169,9 +169,10 @@ var printNotices = map[NoticeKind]string{
 	NoticeElectionStarted: "election started", NoticeElected: "elected", NoticeSteppedDown: "stepped down", NoticeNewLeader: "new leader",
 	NoticeLostData: "lost its data", NoticeUnknownToGroup: "unknown to the group", NoticeOtherCluster: "other cluster",
 	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts", NoticeTermAhead: "is out of reach",
-	NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
+	NoticeLogLetGo: "is let go of", NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
 	NoticeCannotWork: "cannot work", NoticeWorksAgain: "works again",
-	NoticeChangeStarted: "has begun a change", NoticeChangeEnded: "has ended a change", NoticeChangeGivenUp: "has given up a change", NoticeRemoved: "was removed",
+	NoticeChangeStarted: "has begun a change", NoticeChangeEnded: "has ended a change", NoticeChangeGivenUp: "has given up a change", NoticeRemoved: "was removed", NoticeLeftBehind: "was left behind",
+	NoticeEntryTooLarge: "lacks an entry that is too large",
 }
 
 func errorOr(err error, text string) string {
@@ -213,6 +214,8 @@ func printCommand(c Command, now Instant) string {
 		return fmt.Sprintf("receive snapshot %v", c.Chunk.Meta.LogID)
 	case *InstallSnapshot:
 		return fmt.Sprintf("install snapshot %v", c.Meta.LogID)
+	case *PurgeEnded:
+		return fmt.Sprintf("purge %d: %v", c.ID, errorOr(c.Err, fmt.Sprintf("the log begins at %d", c.First)))
 	case *ReadReady:
 		return fmt.Sprintf("read %d: ready at %d", c.ID, c.Index)
 	case *ReadFailed:

@@ -87,7 +87,7 @@ func runChanges(t *testing.T, seed uint64, counts *changeCounts) (ok bool) {
 		c.nodes = append(c.nodes, &randomNode{c: c.randomCluster, id: id, volatile: r.IntN(2) == 0, drift: Instant(r.IntN(91) - 45), cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
 				ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, ClockDriftMax: 0.1,
-				UncommittedBytesMax: 1 << 20, KeepEntries: keep, SnapshotEntries: every,
+				UncommittedBytesMax: 1 << 20, KeepEntries: keep, KeepBytes: keep % 3 * 300, HoldBytesMax: keep * 100, HoldTimeMax: 10 * time.Second, SnapshotEntries: every,
 			},
 		}})
 		if i <= founders {

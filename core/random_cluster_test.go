@@ -166,7 +166,7 @@ func runRandom(t *testing.T, seed uint64, counts *randomCounts) (ok bool) {
 		c.nodes = append(c.nodes, &randomNode{c: c, id: id, volatile: r.IntN(2) == 0, drift: Instant(r.IntN(101) - 50), cfg: Config{
 			Group: 1, Self: id, Settings: Settings{
 				ElectionTimeout: timeout, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 3 * time.Second, ClockDriftMax: 0.1,
-				UncommittedBytesMax: 1 << 20, KeepEntries: keep, SnapshotEntries: every,
+				UncommittedBytesMax: 1 << 20, KeepEntries: keep, KeepBytes: keep % 3 * 300, HoldBytesMax: keep * 100, HoldTimeMax: 10 * time.Second, SnapshotEntries: every,
 			},
 		}})
 	}
@@ -383,6 +383,8 @@ func (n *randomNode) start() {
 	n.streams = map[Identity]*randomStream{}
 	n.pending = nil
 	state := State{HardState: n.hard, Purged: n.disk.base, Last: n.disk.last(), Snapshot: n.snapshot}
+	state.Sizes.Reset(n.disk.base.Index)
+	state.Sizes.Append(n.disk.entries)
 	before := n.disk.base.Term
 	for i, e := range n.disk.entries {
 		if i == 0 || e.Term != before {
@@ -663,7 +665,7 @@ func (n *randomNode) streamOutput(s *randomStream, out *stream.Output) {
 		n.step(&Matched{s.peer, s.id, out.Matched})
 	}
 	if out.NeedSnapshot {
-		n.step(&SnapshotNeeded{s.peer, s.id})
+		n.step(&SnapshotNeeded{Peer: s.peer, Stream: s.id, Through: out.Through})
 	}
 	if out.LostData {
 		panic(fmt.Sprintf("node %v is reported as having lost data, and no disk here loses any", s.peer))

@@ -44,7 +44,7 @@ func worldIdentity(id NodeID) Identity {
 func testConfig(self Identity) Config {
 	return Config{
 		Group: 1, Self: self, Seed: uint64(self.ID),
-		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 1 << 20},
+		Settings: Settings{ElectionTimeout: time.Second, HeartbeatInterval: 100 * time.Millisecond, HungLimit: 2 * time.Second, ClockDriftMax: 0.1, UncommittedBytesMax: 1 << 20, HoldBytesMax: 1 << 20, HoldTimeMax: time.Minute},
 	}
 }
 
@@ -66,15 +66,17 @@ func rigState(o rigOptions) State {
 	for i, term := range o.terms {
 		entries = append(entries, command(LogID{term, Index(i) + 2}))
 	}
-	log := termRuns{}
+	log, sizes := termRuns{}, LogSizes{}
 	log.extend(entries)
+	sizes.Append(entries)
 	if o.purged > 0 {
 		log.purge(entries[o.purged-1].LogID)
+		sizes.Purge(o.purged)
 	}
 	at := ConfigurationAt{LogID{1, 1}, c}
 	s := State{
 		HardState: HardState{Term: max(o.term, log.last.Term), Cluster: worldCluster},
-		Commit:    o.commit, Purged: log.purged, Last: log.last, Terms: log.runs,
+		Commit:    o.commit, Purged: log.purged, Last: log.last, Terms: log.runs, Sizes: sizes,
 	}
 	if o.purged > 0 {
 		s.Snapshot = SnapshotMeta{LogID: log.purged, Cluster: worldCluster, Configuration: at}
@@ -157,14 +159,27 @@ func mayWait(e *Engine, ev Event) bool {
 }
 
 // checkWaited returns an error if a notice that could wait has changed more than
-// numbers. A snapshot that is due may wait too.
+// numbers. A snapshot that is due may wait too, and so may a purge.
 func checkWaited(e *Engine, ev Event, mayWait bool, out *Output) error {
 	for _, c := range out.Commands {
-		if _, ok := c.(*BuildSnapshot); mayWait && !ok {
+		if mayWait && !dueLater(c) {
 			return fmt.Errorf("node %d: %T could wait, it was said, and the engine wants %T", e.cfg.Self.ID, ev, c)
 		}
 	}
 	return nil
+}
+
+// dueLater reports whether a command may as well come with a later event.
+func dueLater(c Command) bool {
+	switch c := c.(type) {
+	case *BuildSnapshot:
+		return true
+	case *Notice:
+		return c.Kind == NoticeLogLetGo
+	case *Write:
+		return c.Purge.Index != 0 && !c.SaveHardState && len(c.Append) == 0 && len(c.Then) == 0 && c.TruncateFrom == 0 && c.Reset.Index == 0
+	}
+	return false
 }
 
 func (r *rig) lines() []string {

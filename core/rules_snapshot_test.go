@@ -73,7 +73,10 @@ func TestInstall(t *testing.T) {
 // TestSnapshotPolicyAndPurge: rule 25: what follows a snapshot on its way is kept for
 // its receiver, within a bound.
 func TestSnapshotPolicyAndPurge(t *testing.T) {
-	r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries = 4, 1 }}).lead()
+	entry := Entry{Data: []byte("x")}
+	r := newRig(t, rigOptions{configure: func(c *Config) {
+		c.SnapshotEntries, c.KeepEntries, c.HoldBytesMax = 4, 1, uint64(5*entry.Size())
+	}}).lead()
 	grow := func(n int) {
 		for range n {
 			r.propose("x")
@@ -98,22 +101,22 @@ func TestSnapshotPolicyAndPurge(t *testing.T) {
 	if r.e.log.purged != (LogID{2, 3}) {
 		t.Fatalf("purged %v, want 2.3: one entry is kept", r.e.log.purged)
 	}
-	if lines := r.step(&SnapshotNeeded{rigPeers[2], 2}); !slices.Equal(lines, []string{"send snapshot ->3"}) {
+	if lines := r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}); !slices.Equal(lines, []string{"send snapshot ->3"}) {
 		t.Fatalf("%q", lines)
 	}
-	r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2})) // one at a time
+	r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2})) // one at a time
 	grow(4)
 	build() // at 8
 	if got := r.e.log.purged.Index; got != 4 {
 		t.Errorf("purged %d: node 3 needs what follows 4", got)
 	}
 	grow(4)
-	build() // at 12: 11-4 is more than the bound of 5
+	build() // at 12: 11-4 is more than the bound of 5 entries
 	if got := r.e.log.purged.Index; got != 11 {
 		t.Errorf("purged %d: the receiver is given up", got)
 	}
 	r.step(&SnapshotSent{Peer: rigPeers[2], Stream: 2, LogID: LogID{2, 4}, OK: true})
-	if r.expect(r.step(&SnapshotNeeded{rigPeers[2], 2}), "send snapshot ->3"); r.e.leaderState.peers[1].pinned != 12 {
+	if r.expect(r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2}), "send snapshot ->3"); r.e.leaderState.peers[1].pinned != 12 {
 		t.Errorf("pinned %d", r.e.leaderState.peers[1].pinned)
 	}
 }
@@ -178,7 +181,7 @@ func TestFailedBuildIsTriedAgain(t *testing.T) {
 			t.Fatalf("attempt %d follows at once: %q", i+2, lines)
 		}
 		// Whoever needs a snapshot does not have one tried either.
-		r.step(&SnapshotNeeded{rigPeers[2], 2})
+		r.step(&SnapshotNeeded{Peer: rigPeers[2], Stream: 2})
 		r.step(&Applied{LogID: LogID{2, r.e.applied}})
 		if r.e.snapshots.building {
 			t.Fatalf("attempt %d follows at once", i+2)
@@ -215,8 +218,8 @@ func TestFailedBuildByBytes(t *testing.T) {
 	}
 	r.expect(r.fire(TimerSnapshot), "build snapshot")
 	r.step(&SnapshotBuilt{Meta: SnapshotMeta{LogID: LogID{2, r.e.applied}, Cluster: worldCluster, Configuration: *r.e.configs.latest()}})
-	if r.e.snapshots.logBytes != 0 {
-		t.Errorf("%d bytes count for the next one", r.e.snapshots.logBytes)
+	if n := r.e.Progress().GrowthBytes; n != 0 {
+		t.Errorf("%d bytes count for the next one", n)
 	}
 }
 

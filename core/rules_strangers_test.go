@@ -270,7 +270,7 @@ func TestIntroductions(t *testing.T) {
 		}
 		p := r.e.leaderState.peer(rigPeers[test.id-1])
 		p.snapshot = false
-		r.step(&SnapshotNeeded{p.Identity, p.stream})
+		r.step(&SnapshotNeeded{Peer: p.Identity, Stream: p.stream})
 		if c, ok := find[*SendSnapshot](r); !ok || c.Introduces != test.want {
 			t.Errorf("node %d of match %d is sent %+v", test.id, test.match, c)
 		}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -267,24 +266,6 @@ func TestProposeLimits(t *testing.T) {
 	var not *NotLeaderError
 	if p := follower.propose("x"); !errors.As(p.Err, &not) || not.Leader != 2 || MayHaveHappened(p.Err) {
 		t.Errorf("on a follower: %v", p.Err)
-	}
-}
-
-// TestEntryTimesNeverDecrease: whatever the wall clock of a leader says.
-func TestEntryTimesNeverDecrease(t *testing.T) {
-	s := rigState(rigOptions{})
-	s.LastTime = 100
-	r := newRigOf(t, s, nil).lead()
-	for _, now := range []int64{50, 200, 150} {
-		p := &Propose{Time: now, Entries: []Entry{{Kind: EntryCommand}}}
-		r.step(p)
-	}
-	var times []int64
-	r.propose("x")
-	w, _ := find[*Write](r)
-	times = append(times, w.Append[0].Time)
-	if !slices.Equal(times, []int64{200}) || r.e.lastTime != 200 {
-		t.Errorf("times %v, last %d", times, r.e.lastTime)
 	}
 }
 

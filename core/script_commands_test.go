@@ -13,6 +13,7 @@ import (
 func (w *world) scriptNodes(a scriptArgs) error {
 	for id := NodeID(1); id <= NodeID(scriptNumber(a.words[0])); id++ {
 		cfg := TestConfig(WorldIdentity(id))
+		cfg.HoldBytesMax = 0
 		for k, v := range a.keys {
 			switch k {
 			case "quiet-period":
@@ -21,6 +22,8 @@ func (w *world) scriptNodes(a scriptArgs) error {
 				cfg.SnapshotEntries = scriptNumber(v)
 			case "keep":
 				cfg.KeepEntries = scriptNumber(v)
+			case "hold":
+				cfg.HoldBytesMax = scriptNumber(v)
 			case "uncommitted":
 				cfg.UncommittedBytesMax = int(scriptNumber(v))
 			case "volatile":

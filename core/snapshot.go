@@ -17,12 +17,10 @@ type snapshots struct {
 	// behind it and catch up from the log.
 	replayTo Index
 
-	// building: a build is under way. triedAt is what was applied when the last
-	// one began, and triedBytes what was appended since the newest snapshot: one that
-	// failed is repeated at the next threshold, or when again is due.
-	building   bool
-	triedAt    Index
-	triedBytes uint64
+	// building: a build is under way. triedAt is what was applied when the last one
+	// began: one that failed is repeated at the next threshold, or when again is due.
+	building bool
+	triedAt  Index
 	// failures are the builds that have failed since one succeeded.
 	failures int
 	again    deadline
@@ -31,8 +29,6 @@ type snapshots struct {
 	installing *SnapshotMeta
 	resetIOID  IOID
 
-	// logBytes is what was appended since the newest snapshot.
-	logBytes uint64
 	// allBytes is what was appended since the engine's start.
 	allBytes uint64
 }
@@ -46,6 +42,17 @@ func (s *snapshots) start(state *State, volatile bool) {
 	if s.usable {
 		s.replayTo = s.newest.Index
 	}
+}
+
+// sizes returns those of the entries that the log holds. Of a store that does not tell
+// them nothing is known but of what is appended from now on.
+func (s *State) sizes() LogSizes {
+	if s.Sizes.Last() != s.Last.Index {
+		return LogSizes{after: sizeMark{last: s.Last.Index}}
+	}
+	sizes := s.Sizes.Clone()
+	sizes.Purge(s.Purged.Index)
+	return sizes
 }
 
 // check finds contradictions between what the hard state, the log, the snapshots
@@ -130,7 +137,8 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s := &e.snapshots
 	e.writes.clip(min(e.commit, m.Index))
 	e.log.reset(m.LogID)
-	e.lastTime = max(e.lastTime, m.Time)
+	e.times.took(m.Time, e.now)
+	e.sizes.Reset(m.Index)
 	w := e.newWrite()
 	w.Reset = m.LogID
 	w.Then = then
@@ -138,7 +146,6 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s.newest, s.usable = m, true
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
-	s.logBytes, s.triedBytes = 0, 0
 	e.buildNoMore()
 	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
 	e.configs.at = append(e.configs.at[:0], m.Configuration)
@@ -168,13 +175,6 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	}
 }
 
-// appended counts what the log grew by.
-func (s *snapshots) appended(entries []Entry) {
-	n := uint64(SizeOf(entries))
-	s.logBytes += n
-	s.allBytes += n
-}
-
 func (e *Engine) onApplied(ev *Applied) {
 	if ev.LogID.Index > e.applied {
 		e.health.machineSince = e.now
@@ -194,14 +194,14 @@ func (e *Engine) buildWhenDue() {
 	entries := uint64(e.applied - since)
 	if byCount := e.cfg.SnapshotEntries; byCount > 0 && entries >= byCount {
 		e.build()
-	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && s.logBytes-s.triedBytes >= byBytes {
+	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && e.sizes.Between(since, e.applied) >= byBytes {
 		e.build()
 	}
 }
 
 func (e *Engine) build() {
 	s := &e.snapshots
-	s.building, s.triedAt, s.triedBytes = true, e.applied, s.logBytes
+	s.building, s.triedAt = true, e.applied
 	e.out.add(&BuildSnapshot{})
 }
 
@@ -244,41 +244,15 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 		e.buildWhenDue()
 		return
 	}
-	s.logBytes, s.triedBytes = s.logBytes-s.triedBytes, 0
 	e.buildNoMore()
 	if ev.Meta.Index > s.newest.Index && e.log.holds(ev.Meta.LogID) {
 		s.newest, s.usable = ev.Meta, true
-		if !e.isRemoved() {
-			// The log of a removed node grows no more, and tells its next life of it.
-			e.purge()
-		}
+		e.purge()
 		e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
 		e.configs.forget(min(s.newest.Index, e.commit))
 	}
 	// What was applied meanwhile may be enough for the next one.
 	e.buildWhenDue()
-}
-
-// purge removes what lies far enough below the newest snapshot. Rule 25: the
-// entries behind a snapshot that is on its way are kept for its receiver, up to
-// as many as lie between two snapshots.
-func (e *Engine) purge() {
-	s := &e.snapshots
-	upTo := s.newest.Index - min(s.newest.Index, Index(e.cfg.KeepEntries))
-	for _, p := range e.leaderState.peers {
-		if p.snapshot && p.pinned < upTo && upTo-p.pinned <= Index(e.cfg.SnapshotEntries+e.cfg.KeepEntries) {
-			upTo = p.pinned
-		}
-	}
-	if upTo <= e.log.purged.Index {
-		return
-	}
-	term, _ := e.log.term(upTo)
-	id := LogID{term, upTo}
-	e.log.purge(id)
-	w := e.newWrite()
-	w.Purge = id
-	e.submit(w)
 }
 
 // onSnapshotNeeded sends a peer the newest snapshot, one at a time.
@@ -287,21 +261,35 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
 		return
 	}
-	if !e.snapshots.usable {
+	if s := &e.snapshots; !s.usable || s.newest.Index < ev.Through {
 		// One that failed is built again in its time.
-		if !e.snapshots.building && e.snapshots.failures == 0 && e.applied > 0 {
+		if !s.building && s.installing == nil && s.failures == 0 && e.applied > 0 && e.applied >= ev.Through {
 			e.build()
 		}
+		e.tellOversized(p, ev.Through)
 		return // the stream asks again
 	}
-	p.snapshot, p.pinned = true, e.snapshots.newest.Index
+	p.snapshot, p.pinned, p.movedOn = true, e.snapshots.newest.Index, e.now
 	e.out.add(&SendSnapshot{Peer: p.Member, Stream: p.stream, Term: e.hard.Term, Introduces: e.introduces(p.Identity, p.match)})
+}
+
+// tellOversized tells once of an entry that is too large for any message to a peer. Where
+// it is not committed no snapshot stands in for it, and the peer waits until another
+// member with larger limits leads, or the limits are raised.
+func (e *Engine) tellOversized(p *peer, i Index) {
+	if i > p.oversized {
+		p.oversized = i
+		e.out.add(&Notice{Kind: NoticeEntryTooLarge, Peer: p.Identity, Term: e.hard.Term, Index: i})
+	}
 }
 
 func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 	if p := e.leaderState.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
 		p.acceptedAt = e.now
+		if ev.OK {
+			p.movedOn = e.now
+		}
 	}
 }
 

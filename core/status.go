@@ -30,6 +30,9 @@ type EngineStatus struct {
 	NoLeader string
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
+	// LogBytes are the sizes of the entries that the log holds, and HeldBytes those of
+	// the ones that are kept for others alone (Settings.HoldBytesMax).
+	LogBytes, HeldBytes uint64
 
 	// ElectionsPaused: this node's elections are paused (PauseElections). OthersPaused: this
 	// node leads, and the elections of every other voter are: nobody takes over.
@@ -132,6 +135,10 @@ type PeerStatus struct {
 	LostData bool
 	// Unfit is why it is not to be handed the leadership, as far as it said.
 	Unfit Unfit
+	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
+	// to it, for a limit of this node's network or of its own was lowered. It gets a
+	// snapshot in its place as soon as the entry is committed and applied here.
+	Oversized Index
 	// CatchingUp: a change waits for it. It began at the match CatchUpFrom, at the
 	// instant CatchUpSince, and last came nearer at CatchUpProgress, on the leader's
 	// clock.
@@ -193,6 +200,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(), Heard: e.heard,
 		Last: e.log.last.Index, Committed: e.commit, Applied: e.applied, Flushed: e.writes.flushed,
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
+		LogBytes: e.sizes.Total(), HeldBytes: e.purging.held,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
 		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
@@ -224,6 +232,9 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 			continue
 		}
 		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit}
+		if p.oversized > p.match {
+			now.Oversized = p.oversized
+		}
 		if p.comes {
 			now.CatchingUp, now.CatchUpFrom, now.CatchUpSince, now.CatchUpProgress = true, p.catchUp.from, p.catchUp.since, e.progressed(p)
 		}
@@ -241,8 +252,8 @@ type Progress struct {
 
 	Last, Committed Index
 
-	// AppendedBytes are the sizes of all entries appended, GrowthBytes of those
-	// appended since the newest snapshot was begun.
+	// AppendedBytes are the sizes of all entries appended, GrowthBytes of those behind
+	// the newest snapshot.
 	AppendedBytes, GrowthBytes uint64
 
 	Elections ElectionCounts
@@ -254,6 +265,13 @@ type Progress struct {
 	// Changes are those of the members that have ended while this node led: complete,
 	// and given up.
 	Changes [2]uint64
+	// ClockJumps are the times that NoticeClock told of.
+	ClockJumps uint64
+	// Autopilot are the decisions of the autopilot while this node led, and the cases in
+	// which it told why it does nothing. AddressesWritten are the entries that told where
+	// members are that have moved.
+	Autopilot        [2]uint64
+	AddressesWritten uint64
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -264,8 +282,9 @@ func (e *Engine) Progress() Progress {
 	return Progress{
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
-		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.snapshots.logBytes, Elections: e.election.counts, Transfers: e.handOver.counts,
-		Departures: e.departed.counts, Changes: e.changes.counts,
+		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.sizes.Between(e.snapshots.newest.Index, e.log.last.Index), Elections: e.election.counts, Transfers: e.handOver.counts,
+		Departures: e.departed.counts, Changes: e.changes.counts, ClockJumps: e.times.jumps,
+		Autopilot: e.leaderState.autopilot.counts, AddressesWritten: e.addresses.count,
 	}
 }
 
@@ -274,7 +293,7 @@ func (e *Engine) Progress() Progress {
 func (s *EngineStatus) Differs(o *EngineStatus) bool {
 	return s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
-		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.Cluster != o.Cluster ||
+		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.Unfit != o.Unfit || s.Leaving != o.Leaving || s.LeftOffice != o.LeftOffice || s.LeftTerm != o.LeftTerm ||

@@ -163,7 +163,7 @@ func (e *Engine) breakHungConnections() {
 		case p.accepted >= e.log.last.Index:
 			p.acceptedAt, p.breakAfter, p.owed = e.now, e.cfg.HungLimit, 0
 			continue
-		case p.awaitsDisk() || p.snapshot || p.denies || e.now.Sub(max(p.answered, p.seen)) > e.cfg.ElectionTimeout:
+		case p.awaitsDisk() || p.snapshot || p.denies || p.oversized > p.match || e.now.Sub(max(p.answered, p.seen)) > e.cfg.ElectionTimeout:
 			p.acceptedAt = e.now
 			continue
 		}

@@ -153,6 +153,8 @@ func (n *worldNode) state() State {
 		s.Applied = n.applied
 	}
 	s.Terms = RunsOf(l.purged, l.entries)
+	s.Sizes.Reset(l.purged.Index)
+	s.Sizes.Append(l.entries)
 	for i := range l.entries {
 		if l.entries[i].Kind == EntryConfiguration {
 			c, err := membership.Decode(l.entries[i].Data)
@@ -361,7 +363,7 @@ func (n *worldNode) stepStream(s *worldStream, ev stream.Event) {
 			n.events = append(n.events, &Matched{s.peer, s.id, out.Matched})
 		}
 		if out.NeedSnapshot {
-			n.events = append(n.events, &SnapshotNeeded{s.peer, s.id})
+			n.events = append(n.events, &SnapshotNeeded{Peer: s.peer, Stream: s.id, Through: out.Through})
 		}
 		if out.LostData {
 			n.events = append(n.events, &LostData{s.peer, s.id})

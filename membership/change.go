@@ -30,6 +30,9 @@ const (
 	OpSetTags
 	// OpSetVoters names all voters.
 	OpSetVoters
+	// OpSetStandby marks a learner that may take the place of a voter, or takes the mark
+	// away.
+	OpSetStandby
 
 	opsEnd
 )
@@ -37,6 +40,7 @@ const (
 var opNames = [opsEnd]string{
 	OpAdd: "add", OpAddLearner: "add_learner", OpPromote: "promote", OpDemote: "demote", OpRemove: "remove", OpReplace: "replace",
 	OpSetAddress: "set_address", OpSetPriority: "set_priority", OpSetTags: "set_tags", OpSetVoters: "set_voters",
+	OpSetStandby: "set_standby",
 }
 
 // String returns "add", "add_learner", "set_address" and so on.
@@ -68,6 +72,8 @@ type Change struct {
 	// Priority and Tags are those of OpSetPriority and OpSetTags.
 	Priority uint32
 	Tags     map[string]string
+	// Standby is that of OpSetStandby, and of OpAddLearner for one that comes.
+	Standby bool
 	// Voters are those of OpSetVoters.
 	Voters []NodeID
 	// KeepAsLearner: who votes no more by OpRemove or OpSetVoters stays as a learner.
@@ -96,6 +102,11 @@ func (c Change) String() string {
 		fmt.Fprintf(&b, " to %v", c.Tags)
 	case OpSetVoters:
 		fmt.Fprintf(&b, " %v", c.Voters)
+	case OpSetStandby:
+		fmt.Fprintf(&b, " to %v", c.Standby)
+	}
+	if c.Standby && c.Op == OpAddLearner {
+		b.WriteString(" as a standby")
 	}
 	if c.KeepAsLearner {
 		b.WriteString(", kept as learner")
@@ -112,7 +123,7 @@ func (c Change) Clone() Change {
 // attribute reports whether the change says something of a member and leaves alone
 // who the members are, and what.
 func (c *Change) attribute() bool {
-	return c.Op == OpSetAddress || c.Op == OpSetPriority || c.Op == OpSetTags
+	return c.Op == OpSetAddress || c.Op == OpSetPriority || c.Op == OpSetTags || c.Op == OpSetStandby
 }
 
 // AttributesOnly reports whether the changes leave alone who the members are, and

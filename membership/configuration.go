@@ -29,6 +29,8 @@ type Configuration struct {
 	// Founding is the hash of the list that bootstrap was asked for. It stays as
 	// it is when members change.
 	Founding Founding
+	// Recovered says how a survivor made this cluster of another, nil if none did.
+	Recovered *Recovery
 }
 
 // Joint reports whether two majorities are needed.
@@ -80,14 +82,14 @@ func (c *Configuration) Kind(id Identity) Kind {
 func (c *Configuration) Equal(o *Configuration) bool {
 	return slices.EqualFunc(c.Members, o.Members, memberEqual) && slices.Equal(c.Voters, o.Voters) &&
 		slices.Equal(c.Outgoing, o.Outgoing) && c.Target.Equal(o.Target) &&
-		c.Last == o.Last && c.Founding == o.Founding
+		c.Last == o.Last && c.Founding == o.Founding && c.Recovered.Equal(o.Recovered)
 }
 
 // Clone returns a configuration that is equal to c and shares nothing with it.
 func (c *Configuration) Clone() Configuration {
 	return Configuration{
 		Members: cloneMembers(c.Members), Voters: slices.Clone(c.Voters), Outgoing: slices.Clone(c.Outgoing),
-		Target: c.Target.Clone(), Last: c.Last, Founding: c.Founding,
+		Target: c.Target.Clone(), Last: c.Last, Founding: c.Founding, Recovered: c.Recovered.Clone(),
 	}
 }
 
@@ -100,7 +102,7 @@ func cloneMembers(members []Member) []Member {
 }
 
 func memberEqual(a, b Member) bool {
-	if a.Identity != b.Identity || a.Address != b.Address || a.Priority != b.Priority || len(a.Tags) != len(b.Tags) {
+	if a.Identity != b.Identity || a.Address != b.Address || a.Priority != b.Priority || a.Standby != b.Standby || len(a.Tags) != len(b.Tags) {
 		return false
 	}
 	for k, v := range a.Tags {
@@ -123,6 +125,9 @@ func (c *Configuration) Validate() error {
 		return err
 	}
 	if err := c.validateHalf("outgoing voters", c.Outgoing); err != nil {
+		return err
+	}
+	if err := c.Recovered.validate(); err != nil {
 		return err
 	}
 	if c.Target == nil {

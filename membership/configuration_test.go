@@ -86,6 +86,9 @@ func TestValidate(t *testing.T) {
 		{"a founding in which one learns", func(c *Configuration) { c.Target.Founding, c.Target.ID, c.Target.Voters = true, 0, voters(1, 2) }, "does not vote"},
 		{"added out of order", func(c *Configuration) { c.Target.Added = []Identity{{4, 64}, {3, 48}} }, "added members are not in strict order"},
 		{"a part of a millisecond", func(c *Configuration) { c.Target.CatchUpLimit = 1 }, "catch-up limit of 1ns"},
+		{"a recovery by no entry", func(c *Configuration) { c.Recovered = &Recovery{} }, "recovery by no entry"},
+		{"left behind out of order", func(c *Configuration) { c.Recovered = &Recovery{Index: 1, Without: []Identity{{2, 1}, {1, 1}}} }, "those left behind are not in strict order"},
+		{"many left behind", func(c *Configuration) { c.Recovered = &Recovery{Index: 1, Without: make([]Identity, MembersMax+1)} }, "more than 255 were left behind"},
 		{"joint on the way to another target", func(c *Configuration) { c.Outgoing = voters(1) }, "the incoming half is another one"},
 	}
 	for _, test := range tests {
@@ -163,6 +166,7 @@ func TestCloneSharesNothing(t *testing.T) {
 		c.Target.Added = voters(1, 2)
 		c.Members[0].Tags, c.Target.Members[1].Tags = map[string]string{"k": "v"}, map[string]string{"k": "v"}
 		c.Founding = FoundingOf(c.Target.Members)
+		c.Recovered = &Recovery{Index: 1, Without: voters(8, 9)}
 		return c
 	}
 	c, same := build(), build()
@@ -184,10 +188,12 @@ func TestCloneSharesNothing(t *testing.T) {
 	clear(clone.Outgoing)
 	clear(clone.Target.Voters)
 	clear(clone.Target.Added)
+	clone.Recovered.Index++
+	clear(clone.Recovered.Without)
 	if !c.Equal(&same) {
 		t.Errorf("the original is now %+v", c)
 	}
-	if zero := (&Configuration{}).Clone(); zero.Members != nil || zero.Voters != nil || zero.Outgoing != nil || zero.Target != nil {
+	if zero := (&Configuration{}).Clone(); zero.Members != nil || zero.Voters != nil || zero.Outgoing != nil || zero.Target != nil || zero.Recovered != nil {
 		t.Errorf("the clone of nothing is %+v", zero)
 	}
 }

@@ -32,12 +32,16 @@ const (
 	fieldFounding = 5
 	fieldTarget   = 6
 	fieldLast     = 7
+	// fieldRecovered: a reader that does not know it counts the same votes, so that it
+	// needs no higher version.
+	fieldRecovered = 8
 
 	fieldID          = 1
 	fieldIncarnation = 2
 	fieldAddress     = 3
 	fieldPriority    = 4
 	fieldTag         = 5
+	fieldStandby     = 7
 
 	// Of a target, beside fieldMember and fieldVoter.
 	fieldTargetID     = 3
@@ -54,6 +58,11 @@ const (
 	fieldLagEntries   = 4
 	fieldSilentMillis = 5
 	fieldNothingHeard = 6
+
+	// Of a recovery.
+	fieldFrom    = 1
+	fieldIndex   = 2
+	fieldWithout = 3
 )
 
 // ErrEncoding is wrapped by every error of [Decode].
@@ -88,6 +97,18 @@ func (c *Configuration) Encode() []byte {
 	}
 	if !c.Last.IsZero() {
 		b = appendField(b, fieldLast, appendOutcome(nil, &c.Last))
+	}
+	if c.Recovered != nil {
+		b = appendField(b, fieldRecovered, appendRecovery(nil, c.Recovered))
+	}
+	return b
+}
+
+func appendRecovery(b []byte, r *Recovery) []byte {
+	b = appendField(b, fieldFrom, r.From[:])
+	b = appendNumber(b, fieldIndex, r.Index)
+	for _, id := range r.Without {
+		b = appendField(b, fieldWithout, appendIdentity(nil, id))
 	}
 	return b
 }
@@ -156,7 +177,7 @@ func appendMember(b []byte, m Member) []byte {
 		tag = append(append(tag, k...), m.Tags[k]...)
 		b = appendField(b, fieldTag, tag)
 	}
-	return b
+	return appendTruth(b, fieldStandby, m.Standby)
 }
 
 // Decode reads what Encode wrote and validates it. It never panics on any
@@ -188,6 +209,8 @@ func Decode(data []byte) (Configuration, error) {
 			return decodeTarget(&c.Target, data)
 		case fieldLast:
 			return decodeOutcome(&c.Last, data)
+		case fieldRecovered:
+			return decodeRecovery(&c.Recovered, data)
 		}
 		return nil
 	})
@@ -239,6 +262,28 @@ func decodeTarget(into **Target, data []byte) error {
 				return fmt.Errorf("%w: catch-up limit out of range", ErrEncoding)
 			}
 			t.CatchUpLimit = time.Duration(n) * time.Millisecond
+		}
+		return err
+	})
+}
+
+func decodeRecovery(into **Recovery, data []byte) error {
+	if *into != nil {
+		return fmt.Errorf("%w: two recoveries", ErrEncoding)
+	}
+	r := &Recovery{}
+	*into = r
+	return fields(data, func(tag uint64, data []byte) (err error) {
+		switch tag {
+		case fieldFrom:
+			if len(data) != len(r.From) {
+				return fmt.Errorf("%w: a hash of a cluster id of %d bytes", ErrEncoding, len(data))
+			}
+			r.From = [16]byte(data)
+		case fieldIndex:
+			r.Index, err = decodeNumber(data)
+		case fieldWithout:
+			return appendDecoded(&r.Without, "members left behind", data, decodeIdentity)
 		}
 		return err
 	})
@@ -328,6 +373,10 @@ func decodeMember(data []byte) (Member, error) {
 				return fmt.Errorf("%w: priority out of range", ErrEncoding)
 			}
 			m.Priority = uint32(n)
+			return err
+		case fieldStandby:
+			n, err := decodeNumber(data)
+			m.Standby = n != 0
 			return err
 		case fieldAddress:
 			m.Address = string(data)

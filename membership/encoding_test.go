@@ -23,7 +23,7 @@ func randomConfiguration(seed uint64) Configuration {
 		return string(b)
 	}
 	draw := func() Member {
-		m := Member{Identity: Identity{NodeID(1 + r.Uint64N(20)), Incarnation(r.Uint64())}, Address: text(12), Priority: r.Uint32() >> r.IntN(33)}
+		m := Member{Identity: Identity{NodeID(1 + r.Uint64N(20)), Incarnation(r.Uint64())}, Address: text(12), Priority: r.Uint32() >> r.IntN(33), Standby: r.IntN(2) == 0}
 		for range r.IntN(3) {
 			if m.Tags == nil {
 				m.Tags = map[string]string{}
@@ -74,6 +74,9 @@ func randomConfiguration(seed uint64) Configuration {
 	}
 	if r.IntN(2) == 0 {
 		c.Last = Outcome{ID: ChangeID(r.Uint64() | 1), Result: Result(1 + r.IntN(6)), Node: NodeID(r.IntN(5)), LagEntries: r.Uint64() >> r.IntN(65), SilentMillis: int64(r.IntN(1000)) - 1}
+	}
+	if r.IntN(3) == 0 {
+		c.Recovered = &Recovery{From: [16]byte{byte(r.Uint32()), 15: 7}, Index: r.Uint64() | 1, Without: half(c.Members)}
 	}
 	return c
 }
@@ -132,6 +135,7 @@ func TestEqualSeesEverything(t *testing.T) {
 	changes := map[string]func(c *Configuration){
 		"address":       func(c *Configuration) { c.Members[0].Address = "other" },
 		"priority":      func(c *Configuration) { c.Members[0].Priority++ },
+		"standby":       func(c *Configuration) { c.Members[0].Standby = !c.Members[0].Standby },
 		"a tag's value": func(c *Configuration) { c.Members[0].Tags = map[string]string{"k": "w"} },
 		"a tag's key":   func(c *Configuration) { c.Members[0].Tags = map[string]string{"l": "v"} },
 		"one tag more":  func(c *Configuration) { c.Members[0].Tags = map[string]string{"k": "v", "l": ""} },
@@ -144,12 +148,17 @@ func TestEqualSeesEverything(t *testing.T) {
 		"an outcome":    func(c *Configuration) { c.Last = Outcome{ID: 1, Result: ResultDone} },
 		"members":       func(c *Configuration) { c.Members = c.Members[:3] },
 		"founding":      func(c *Configuration) { c.Founding[15]++ },
+		"no recovery":   func(c *Configuration) { c.Recovered = nil },
+		"a hash":        func(c *Configuration) { c.Recovered.From[15]++ },
+		"an index":      func(c *Configuration) { c.Recovered.Index++ },
+		"left behind":   func(c *Configuration) { c.Recovered.Without = voters(8) },
 		"no founding":   func(c *Configuration) { c.Founding = Founding{} },
 	}
 	build := func() Configuration {
 		c := cluster([]NodeID{1, 2, 3}, 4)
 		c.Members[0].Tags = map[string]string{"k": "v"}
 		c.Founding = FoundingOf(c.Members)
+		c.Recovered = &Recovery{From: [16]byte{1}, Index: 7, Without: voters(8, 9)}
 		return c
 	}
 	a, same := build(), build()
@@ -208,6 +217,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"a limit beyond a duration": appendField(slices.Clone(whole), fieldTarget, appendNumber(nil, fieldCatchUpLimit, 1<<63)),
 		"a result of 0":             appendField(slices.Clone(whole), fieldLast, appendField(nil, fieldResult, []byte{0})),
 		"a result beyond a byte":    appendField(slices.Clone(whole), fieldLast, appendNumber(nil, fieldResult, 256)),
+		"a hash of 15 bytes":        appendField(slices.Clone(whole), fieldRecovered, appendField(nil, fieldFrom, make([]byte, 15))),
+		"a recovery by no entry":    appendField(slices.Clone(whole), fieldRecovered, nil),
+		"two recoveries":            appendField(appendField(slices.Clone(whole), fieldRecovered, appendNumber(nil, fieldIndex, 1)), fieldRecovered, appendNumber(nil, fieldIndex, 1)),
 		"what does not validate":    appendField(slices.Clone(whole), fieldVoter, appendIdentity(nil, Identity{9, 9})),
 	}
 	for name, data := range tests {

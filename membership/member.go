@@ -69,6 +69,9 @@ type Member struct {
 	// lead alike the one with the higher priority is likelier to.
 	Priority uint32
 	Tags     map[string]string
+	// Standby: this learner may take the place of a voter that is lost, if the cluster's
+	// autopilot is on. Of a voter it says nothing.
+	Standby bool
 }
 
 // Priorities of a member.

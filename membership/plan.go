@@ -314,7 +314,7 @@ func (g *goal) add(c *Change) (ChangeReason, NodeID) {
 	if slices.ContainsFunc(g.before, func(m Member) bool { return m.ID == c.ID }) {
 		return ChangeIDTwice, 0 // another change takes it out
 	}
-	m := Member{Identity: Identity{c.ID, c.Incarnation}, Address: c.Address}
+	m := Member{Identity: Identity{c.ID, c.Incarnation}, Address: c.Address, Standby: c.Standby && c.Op == OpAddLearner}
 	g.insert(m)
 	if c.Op == OpAdd {
 		g.vote(m.Identity)
@@ -397,6 +397,8 @@ func (m *Member) set(c *Change) {
 		m.Address = c.Address
 	case OpSetPriority:
 		m.Priority = c.Priority
+	case OpSetStandby:
+		m.Standby = c.Standby
 	case OpSetTags:
 		m.Tags = maps.Clone(c.Tags)
 		if len(m.Tags) == 0 {

@@ -14,7 +14,7 @@ import (
 // randomChange is about one of six nodes, and often makes no sense.
 func randomChange(r *rand.Rand) Change {
 	id := NodeID(r.IntN(7))
-	c := Change{Op: Op(1 + r.IntN(int(opsEnd)-1)), ID: id, KeepAsLearner: r.IntN(2) == 0}
+	c := Change{Op: Op(1 + r.IntN(int(opsEnd)-1)), ID: id, KeepAsLearner: r.IntN(2) == 0, Standby: r.IntN(2) == 0}
 	switch c.Op {
 	case OpAdd, OpAddLearner, OpReplace:
 		c.Incarnation = Incarnation(r.IntN(3)) * 1000
@@ -182,7 +182,7 @@ func TestPlanRefuses(t *testing.T) {
 		text    string
 	}{
 		{"nothing", nil, ChangeNothing, "troupe: the members were not changed: no change is asked for"},
-		{"no such op", []Change{{Op: opsEnd, ID: 1}}, ChangeUnknownOp, "op 11 1: this version does not know"},
+		{"no such op", []Change{{Op: opsEnd, ID: 1}}, ChangeUnknownOp, "op 12 1: this version does not know"},
 		{"the op 0", []Change{{ID: 1}}, ChangeUnknownOp, ""},
 		{"an id of 0", []Change{{Op: OpAdd, Address: "x:1"}}, ChangeIDZero, "add at x:1: a node has no id"},
 		{"an id of 0 in a set", []Change{{Op: OpSetVoters, Voters: []NodeID{1, 0}}}, ChangeIDZero, ""},

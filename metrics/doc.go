@@ -14,5 +14,7 @@
 // of them, and so many series. Readers keep a number of series for each
 // instrument, 2,000 by default, and put all others together. Such a node folds
 // its groups into one series (troupe.NodeConfig.MeterFoldsGroups). Its figures
-// for each group are in troupe.Status.
+// for each group are in troupe.Status. And a reader keeps what a histogram has
+// shown until the process ends: the groups of a node share their histograms,
+// unless troupe.NodeConfig.MeterGroupHistograms says that they stay.
 package metrics

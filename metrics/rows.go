@@ -39,6 +39,9 @@ const (
 	Departures          ID = "raft.leader.departures"
 	Transfers           ID = "raft.transfers"
 	Changes             ID = "raft.changes"
+	ClockJumps          ID = "raft.clock.jumps"
+	Autopilot           ID = "raft.autopilot.decisions"
+	AddressesWritten    ID = "raft.addresses.written"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -62,6 +65,8 @@ const (
 	IndexSnapshot         ID = "raft.index.snapshot"
 	LogGrowth             ID = "raft.log.growth"
 	LogTail               ID = "raft.log.tail.size"
+	LogKept               ID = "raft.log.size"
+	LogHeld               ID = "raft.log.held.size"
 	PeerLagEntries        ID = "raft.peer.lag.entries"
 	PeerLagDuration       ID = "raft.peer.lag.duration"
 	PeerInflightMessages  ID = "raft.peer.inflight.messages"
@@ -156,6 +161,12 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: Changes, Kind: Counter, Unit: "{change}", Description: "Changes of the members that have ended while this node led, by how: they are complete, or were given up.",
 		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: ClockJumps, Kind: Counter, Unit: "{jump}", Description: "Times that this node's wall clock and the time of the group's entries came to differ by more than an hour while it led, or ceased to.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: Autopilot, Kind: Counter, Unit: "{decision}", Description: "Decisions of the autopilot while this node led: done are changes of the members that it began, failed the cases in which it told why it does nothing.",
+		When: onRead, Attributes: []Attribute{group, outcome}},
+	{ID: AddressesWritten, Kind: Counter, Unit: "{entry}", Description: "Entries by which this node, as the leader, wrote into the configuration where members are that have moved.",
+		When: onRead, Attributes: []Attribute{group}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	{ID: GroupFailures, Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",
@@ -192,6 +203,10 @@ var table = []Row{
 	{ID: LogGrowth, Kind: Gauge, Unit: bytes, Description: "Bytes of the entries appended since the newest snapshot, or since the group's start.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: LogTail, Kind: Gauge, Unit: bytes, Description: "Bytes of the log's entries that are held in memory.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: LogKept, Kind: Gauge, Unit: bytes, Description: "Bytes of the entries that the log holds, from its first index on.",
+		When: onRead, Attributes: []Attribute{group}},
+	{ID: LogHeld, Kind: Gauge, Unit: bytes, Description: "Bytes of the log's entries that are kept for other nodes alone: a snapshot is on its way to them, or they catch up.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: PeerLagEntries, Kind: Gauge, Unit: "{entry}", Description: "Entries of this node's log that a member does not have durably: on the leader of every member, elsewhere of the node itself.",
 		When: onRead, Attributes: []Attribute{group, peer}, Fold: FoldMax},

@@ -109,6 +109,27 @@ type Network interface {
 	Close() error
 }
 
+// PeerLimits is a Network whose peers may take less than it does.
+type PeerLimits interface {
+	// PeerMessageBytesMax is the largest request of a class that a node takes, in bytes
+	// as SizeBytes counts them, as it told on the last connection that was made to it; 0
+	// if that is not known. Send takes no larger one. Safe for concurrent use; it never
+	// waits.
+	PeerMessageBytesMax(node membership.NodeID, class core.Class) int
+}
+
+// MessageBytesMaxTo returns the largest request of a class that n takes for a node, as far
+// as is known; 0 if any is taken.
+func MessageBytesMaxTo(n Network, node membership.NodeID, class core.Class) int {
+	most := n.MessageBytesMax()
+	if limits, ok := n.(PeerLimits); ok {
+		if peer := limits.PeerMessageBytesMax(node, class); peer > 0 && (most == 0 || peer < most) {
+			most = peer
+		}
+	}
+	return most
+}
+
 // Logging is a Network that has a log of its own. What takes the lines may hang: then
 // they are lost, and nobody waits for it (rule 28).
 type Logging interface {
@@ -146,6 +167,15 @@ type Handler interface {
 	// node's store. This process runs on an old copy of its directory. It may be
 	// told again, with each attempt to connect.
 	Outlived(by membership.Identity)
+}
+
+// Reaching is a Handler that wants to know where peers are reached: what a peer merely
+// says of itself may be an address at which nobody reaches it. A network need not tell it.
+type Reaching interface {
+	// Reached says that this node has made a connection to the address that is learned of
+	// the peer, on which that has proved itself; or, with an empty address, that another
+	// address is learned now, at which it was not reached yet. It is told as Learned is.
+	Reached(peer membership.Identity, address string)
 }
 
 // Errors of a handshake. Both sides report them by name.

@@ -190,6 +190,9 @@ type State struct {
 	LastTime int64
 	// Terms are the first LogIDs of the runs of equal term, in order.
 	Terms []core.LogID
+	// Sizes are those of the entries: LogSizes.Append takes them as they are read. With
+	// them the log's bytes are known over a restart.
+	Sizes core.LogSizes
 	// Configurations are the configuration entries, decoded, in order.
 	Configurations []core.ConfigurationAt
 }

@@ -12,8 +12,9 @@ import (
 // actors, several at a time for different groups, and never for the same
 // snapshot at once, but for readers.
 type SnapshotStore interface {
-	// Create begins a snapshot aside: it is invisible until it is committed.
-	// SizeBytes and Checksum of meta are ignored.
+	// Create begins a snapshot aside: it is invisible until it is committed. Then it takes
+	// the place of one with the same id, if there is one. SizeBytes and Checksum of meta are
+	// ignored.
 	Create(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (SnapshotWriter, error)
 
 	// Newest returns the good snapshot with the highest index, zero if there is

@@ -39,8 +39,9 @@ type StateMachine interface {
 	View() (SnapshotView, error)
 
 	// Restore replaces everything by what a view wrote, perhaps on another
-	// node. It leaves the old state if it fails. A durable machine's Applied is
-	// then the one of the view. ctx ends, and r fails, as soon as the group begins to
+	// node. It leaves the old state if it fails. What r gives was read to its end
+	// before, and its checksum was right; r fails all the same if it is another by now.
+	// A durable machine's Applied is then the one of the view. ctx ends, and r fails, as soon as the group begins to
 	// end.
 	Restore(ctx context.Context, r io.Reader) error
 }

@@ -95,6 +95,9 @@ var (
 	// SnapshotBuild is the writing of a snapshot.
 	SnapshotBuild = &SpanType{"raft.snapshot.build", trace.SpanKindInternal, under{""}, byAny,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
+	// Backup is the writing of the state for somebody outside.
+	Backup = &SpanType{"raft.backup", trace.SpanKindInternal, under{""}, byAny,
+		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
 	// SnapshotSend is a transfer to one peer.
 	SnapshotSend = &SpanType{"raft.snapshot.send", trace.SpanKindClient, under{""}, byLeader,
 		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey}, events{EventResumed}}
@@ -135,7 +138,7 @@ func Spans() []*SpanType {
 	return []*SpanType{
 		Propose, ProposeForwarded, Queue, Forward, LogAppend, Replicate, Append, Commit, Apply,
 		Read, ReadConfirm, ReadIndex, ReadApplyWait,
-		Election, Vote, Transfer, TransferLead, StepDown, Leading, Change, ChangeLead, SnapshotBuild, SnapshotSend, SnapshotReceive, SnapshotInstall,
+		Election, Vote, Transfer, TransferLead, StepDown, Leading, Change, ChangeLead, SnapshotBuild, Backup, SnapshotSend, SnapshotReceive, SnapshotInstall,
 		Bootstrap, Recover,
 	}
 }

@@ -76,6 +76,8 @@ type (
 	}
 	// Building: a snapshot is about to be written.
 	Building struct{}
+	// Exporting: the state is about to be written for somebody outside, a backup.
+	Exporting struct{ Ctx context.Context }
 	// SendingSnapshot: a snapshot is about to be sent to a peer.
 	SendingSnapshot struct{ Peer core.Identity }
 	// ReceivingSnapshot: the first piece of a transfer has come.
@@ -194,6 +196,11 @@ func (b RunningLeading) Begin(w *Watch) (s Span) {
 // Begin begins b.
 func (b Building) Begin(w *Watch) Span {
 	return w.rare(func(t *traces) core.TraceContext { return t.rare(context.Background(), tracing.SnapshotBuild) })
+}
+
+// Begin begins b.
+func (b Exporting) Begin(w *Watch) Span {
+	return w.rare(func(t *traces) core.TraceContext { return t.rare(b.Ctx, tracing.Backup) })
 }
 
 // Begin begins b.

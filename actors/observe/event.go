@@ -233,6 +233,12 @@ type (
 		Meta *core.SnapshotMeta
 		Err  error
 	}
+	// Exported: the state was written for somebody outside; or Err says why not.
+	Exported struct {
+		Span Span
+		Meta *core.SnapshotMeta
+		Err  error
+	}
 	// Transferring: it is this snapshot that is sent.
 	Transferring struct {
 		Span Span

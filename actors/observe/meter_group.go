@@ -37,7 +37,7 @@ type groupMeter struct {
 	term   core.Term
 
 	counts struct {
-		proposed, applied, bytes, growth, leaders atomic.Int64
+		proposed, applied, bytes, growth, leaders, jumps atomic.Int64
 
 		forwarded [2]atomic.Int64
 		overloads [3]atomic.Int64
@@ -47,6 +47,8 @@ type groupMeter struct {
 		transfers [len(core.Progress{}.Transfers)]atomic.Int64
 		departed  [len(core.DepartureCounts{})]atomic.Int64
 		changes   [len(core.Progress{}.Changes)]atomic.Int64
+		autopilot [len(core.Progress{}.Autopilot)]atomic.Int64
+		addresses atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -57,6 +59,7 @@ const (
 	snapshotSent
 	snapshotReceived
 	snapshotInstalled
+	snapshotExported
 	snapshotOperations
 )
 
@@ -96,7 +99,12 @@ func (m *groupMeter) attributes(others ...attribute.KeyValue) attribute.Set {
 	return m.node.attributes(others...)
 }
 
+// histogram is the group's own only if so configured: what it has recorded stays with the
+// reader when the group ends.
 func (m *groupMeter) histogram(id metrics.ID, others ...attribute.KeyValue) histogram {
+	if !m.node.groupHistograms {
+		return m.node.histogram(id, others...)
+	}
 	return histogram{m.node.instruments.Recorder(id, m.attributes(others...)), m.node.node.values}
 }
 
@@ -127,6 +135,7 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 			}
 		}
 	}
+	m.counts.jumps.Store(int64(p.ClockJumps))
 	if p.Transfers != b.Transfers {
 		for outcome, n := range p.Transfers {
 			m.counts.transfers[outcome].Store(int64(n))
@@ -142,6 +151,12 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 			m.counts.changes[outcome].Store(int64(n))
 		}
 	}
+	if p.Autopilot != b.Autopilot {
+		for outcome, n := range p.Autopilot {
+			m.counts.autopilot[outcome].Store(int64(n))
+		}
+	}
+	m.counts.addresses.Store(int64(p.AddressesWritten))
 	m.stages.mu.Lock()
 	committed := m.stages.burst(b, &p, now, waited)
 	m.stages.mu.Unlock()
@@ -230,9 +245,12 @@ func (m *groupMeter) observe(k *sink) {
 	put(metrics.LogAppended, c.bytes.Load())
 	put(metrics.LogGrowth, c.growth.Load())
 	put(metrics.LeaderChanges, c.leaders.Load())
+	put(metrics.ClockJumps, c.jumps.Load())
 	counted(metrics.Departures, metrics.KeyReason, metrics.Departed, c.departed[:])
 	counted(metrics.Transfers, metrics.KeyOutcome, metrics.Outcomes, c.transfers[:])
 	counted(metrics.Changes, metrics.KeyOutcome, metrics.Outcomes, c.changes[:])
+	counted(metrics.Autopilot, metrics.KeyOutcome, metrics.Outcomes, c.autopilot[:])
+	put(metrics.AddressesWritten, c.addresses.Load())
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])
@@ -279,6 +297,8 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.IndexApplied, int64(s.Applied))
 	put(metrics.IndexPurged, int64(s.Purged))
 	put(metrics.IndexSnapshot, int64(s.SnapshotIndex))
+	put(metrics.LogKept, int64(s.LogBytes))
+	put(metrics.LogHeld, int64(s.HeldBytes))
 	put(metrics.ProposalsInflight, int64(s.InflightProposals))
 	put(metrics.ProposalsInflightSize, int64(s.InflightBytes))
 	put(metrics.ProposalsWaiting, int64(s.WaitingProposals))

@@ -20,8 +20,10 @@ type nodeMeter struct {
 	node        *Node
 	env         stage.Environment
 	instruments *metrics.Instruments
-	foldsGroups bool
-	stop        func() error
+	// foldsGroups: groups share their series. groupHistograms: they do not share those of
+	// histograms.
+	foldsGroups, groupHistograms bool
+	stop                         func() error
 
 	sync, entries, bytes histogram
 	failures             atomic.Int64
@@ -59,8 +61,8 @@ func (h histogram) count(n int) { h.values.put(measurement{h.recorder, false, in
 // took takes a time.
 func (h histogram) took(d time.Duration) { h.values.put(measurement{h.recorder, true, int64(d)}) }
 
-func newNodeMeter(n *Node, instruments *metrics.Instruments, foldsGroups bool) (*nodeMeter, error) {
-	m := &nodeMeter{node: n, env: n.env, instruments: instruments, foldsGroups: foldsGroups}
+func newNodeMeter(n *Node, instruments *metrics.Instruments, c *Config) (*nodeMeter, error) {
+	m := &nodeMeter{node: n, env: n.env, instruments: instruments, foldsGroups: c.MeterFoldsGroups, groupHistograms: c.MeterGroupHistograms}
 	m.sync = m.histogram(metrics.LogSync)
 	m.entries = m.histogram(metrics.LogEntries)
 	m.bytes = m.histogram(metrics.LogSize)

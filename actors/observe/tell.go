@@ -137,6 +137,16 @@ func (e Built) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e Exported) Tell(w *Watch) {
+	if m := w.ofGroup(); m != nil {
+		m.snapshot(snapshotExported, e.Span.Begun, e.Meta, e.Err == nil)
+	}
+	if t := w.traced(); t != nil {
+		t.built(&Built{Span: e.Span, Meta: e.Meta, Err: e.Err})
+	}
+}
+
+// Tell tells w of e.
 func (e Transferred) Tell(w *Watch) {
 	if m := w.ofGroup(); m != nil {
 		m.snapshot(snapshotSent, e.Span.Begun, e.Meta, e.Done)

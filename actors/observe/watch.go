@@ -30,9 +30,11 @@ type Config struct {
 	LinesDropped func() int64
 	Tracing      tracing.Config
 	// Meter takes the numbers; MeterFoldsGroups lets it take one series for all
-	// groups instead of one for each.
-	Meter            metric.MeterProvider
-	MeterFoldsGroups bool
+	// groups instead of one for each; MeterGroupHistograms gives each group histograms of
+	// its own.
+	Meter                metric.MeterProvider
+	MeterFoldsGroups     bool
+	MeterGroupHistograms bool
 }
 
 // Node is what is observed of a node. It is safe for concurrent use.
@@ -82,7 +84,7 @@ func New(c Config) (*Node, error) {
 	if instruments != nil {
 		n.values = newObserver(n.env, "measurements", measurementsMax, measurement.record)
 		n.values.patient = true
-		meter, err := newNodeMeter(n, instruments, c.MeterFoldsGroups)
+		meter, err := newNodeMeter(n, instruments, &c)
 		if err != nil {
 			n.Close(func() {})
 			return nil, err

@@ -95,7 +95,7 @@ func (r *sendingRig) group(t *testing.T, id membership.GroupID, store storage.Sn
 	}
 	return NewJobs(&Group{
 		Home: stage.Home{Env: r.env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
-		ID:   id, Store: store, Network: r, Context: t.Context(), Gate: r.gate, ChunkBytes: 100, ElectionTimeout: timeout,
+		ID:   id, Store: store, Network: r, Context: t.Context(), Gate: r.gate, ChunkBytes: 100, Takes: func(core.NodeID, core.Class) int { return 0 }, ElectionTimeout: timeout,
 		Header:  func(to core.Identity) core.Header { return core.Header{Group: id, To: to} },
 		Cluster: func() core.ClusterID { return core.ClusterID{7} },
 		Core:    func(ev core.Event) { r.ended = append(r.ended, ev.(*core.SnapshotSent)) },

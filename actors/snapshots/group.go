@@ -26,6 +26,8 @@ type Group struct {
 	Watch   *observe.Watch
 	Store   storage.SnapshotStore
 	Network Network
+	// Takes is the largest message of a class that can be sent to a node, 0 if any.
+	Takes func(membership.NodeID, core.Class) int
 	// Gate is the node's.
 	Gate *Gate
 	// Context ends as soon as the group begins to end.

@@ -18,6 +18,8 @@ type Jobs struct {
 	builder  *builder // the one that was started last
 	senders  []*sender
 	receiver *receiver
+	// exporters are those that have not ended, and some that have.
+	exporters []*exporter
 	// troubles are the peers to which no snapshot gets through.
 	troubles map[core.Identity]*trouble
 	// table is the senders by their transfers, for others to read.
@@ -37,6 +39,16 @@ func (j *Jobs) Build(meta core.SnapshotMeta, view storage.SnapshotView) {
 	j.builder = newBuilder(j.group, meta, view)
 	j.group.Spawn(&j.builder.Shell)
 	j.builder.Wake()
+}
+
+// Export writes a view of the state machine to somebody outside. The view is closed
+// whatever happens.
+func (j *Jobs) Export(meta core.SnapshotMeta, view storage.SnapshotView, export *Export) {
+	j.exporters = slices.DeleteFunc(j.exporters, func(e *exporter) bool { return e.Over() })
+	e := newExporter(j.group, meta, view, export)
+	j.exporters = append(j.exporters, e)
+	j.group.Spawn(&e.Shell)
+	e.Wake()
 }
 
 // Send sends the newest snapshot to a stream's peer: in its turn among all groups of
@@ -95,6 +107,10 @@ func (j *Jobs) Stop() {
 	if j.builder != nil {
 		j.builder.Stop()
 	}
+	for _, e := range j.exporters {
+		e.Stop()
+	}
+	j.exporters = nil
 	for _, s := range j.senders {
 		s.Stop()
 	}

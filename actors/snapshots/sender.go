@@ -11,6 +11,7 @@ import (
 	"github.com/trouperaft/troupe/actors/observe"
 	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/storage"
 )
 
@@ -21,7 +22,8 @@ import (
 //
 //	OWNS      the reader of the snapshot
 //	RECEIVES  the receiver's answers, straight from the network; its turn
-//	SENDS     pieces to the receiver; to the core how the transfer ended
+//	SENDS     pieces to the receiver; to the core that the receiver has more, and
+//	          how the transfer ended
 //	WAITS ON  the snapshot store
 //	BOUND     a window of pieces; one transfer to a node has its turn at a time
 //	DIES WITH its transfer, the stream, the group
@@ -129,6 +131,7 @@ func (s *sender) watch() {
 	}
 	if s.acked != s.seen {
 		s.seen, s.still, s.quiet = s.acked, 0, 0
+		s.group.Core(&core.SnapshotProgress{Peer: s.peer, Stream: s.cmd.Stream})
 	}
 	if s.quiet >= senderQuietMax || s.still >= senderStillMax {
 		s.cutOff()
@@ -186,7 +189,7 @@ func (s *sender) advance() bool {
 		s.read(s.acked-s.offset, func([]byte) {})
 	default:
 		offset := s.offset
-		s.read(uint64(s.group.ChunkBytes), func(data []byte) { s.unsent = s.chunk(offset, data) })
+		s.read(s.pieceBytes(), func(data []byte) { s.unsent = s.chunk(offset, data) })
 	}
 	return true
 }
@@ -198,6 +201,16 @@ func (s *sender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 		Stream: s.cmd.Stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
 		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.span.Context,
 	}
+}
+
+// pieceBytes is how much the next piece carries: no more than fits beside the rest of its
+// message into what the receiver takes.
+func (s *sender) pieceBytes() uint64 {
+	bytes := s.group.ChunkBytes
+	if most := s.group.Takes(s.peer.ID, core.ClassSnapshot); most > 0 {
+		bytes = max(min(bytes, most-network.SizeBytes(s.chunk(0, nil))), 1)
+	}
+	return uint64(bytes)
 }
 
 // read reads the next n bytes, or what is left, at most a piece at a time.

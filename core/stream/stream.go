@@ -48,7 +48,9 @@ type Stream struct {
 	sending sending
 	// blocked: a message could not be sent; the next sign of life unblocks.
 	blocked bool
-	ended   bool
+	// oversized, if not 0, is an entry that is too large for any message to the peer.
+	oversized core.Index
+	ended     bool
 }
 
 // Config is what a stream is told once.
@@ -102,8 +104,9 @@ type Read struct {
 	Err     error
 }
 
-// Sent says whether the network took Output.Send.
-type Sent struct{ OK bool }
+// Sent says whether the network took Output.Send. TooLarge: it did not and never
+// will, for the message is over its limit or over the peer's.
+type Sent struct{ OK, TooLarge bool }
 
 // Down: the bulk connection to the peer broke, and what was on it may be
 // lost.
@@ -136,8 +139,10 @@ type Output struct {
 	// Matched, if not 0, is for the core.
 	Matched core.Index
 	// NeedSnapshot: the core is to send one. It is said again and again until one was
-	// sent.
+	// sent. It must reach up to Through, an entry that no message to the peer takes; 0
+	// where any will do behind which the log goes on.
 	NeedSnapshot bool
+	Through      core.Index
 	// LostData: the peer denies what it had acknowledged to this stream. It is for
 	// the core.
 	LostData bool
@@ -194,7 +199,7 @@ func (s *Stream) Step(now core.Instant, event Event, out *Output) {
 	case *Read:
 		s.onRead(ev, out)
 	case *Sent:
-		s.onSent(now, ev)
+		s.onSent(now, ev, out)
 	case *Down:
 		s.onDown()
 	case *SnapshotSent:
@@ -270,10 +275,20 @@ func (s *Stream) fromNewerLeader(ev *Read) bool {
 }
 
 // onSent settles the message that was handed out last.
-func (s *Stream) onSent(now core.Instant, ev *Sent) {
+func (s *Stream) onSent(now core.Instant, ev *Sent, out *Output) {
 	sent := s.sending
 	s.sending = sending{}
-	if !ev.OK {
+	switch {
+	case ev.TooLarge && sent.count > 1:
+		s.cfg.MessageBytesMax = max(sent.bytes/2, 1)
+		return
+	case ev.TooLarge && sent.count == 1:
+		// A limit was lowered after the entry was taken. What it did is in the state
+		// of the machine.
+		s.oversized = s.next
+		s.needSnapshot(out)
+		return
+	case !ev.OK:
 		s.blocked = true
 		return
 	}
@@ -332,6 +347,9 @@ func (s *Stream) agree(now core.Instant, match core.Index, out *Output) {
 	}
 	if match > s.match {
 		s.match, s.matchedAt, out.Matched = match, now, match
+		if s.match >= s.oversized {
+			s.oversized = 0
+		}
 	}
 	s.denials, s.denied, s.resends = 0, 0, 0
 	if s.mode != core.StreamReplicate {
@@ -368,21 +386,23 @@ func (s *Stream) onAlive(now core.Instant, ev *Alive, out *Output) {
 		s.probing = false
 		s.resends++
 	case s.mode == core.StreamSnapshot:
-		out.NeedSnapshot = true // the core sends one at a time
+		out.NeedSnapshot, out.Through = true, s.oversized // the core sends one at a time
 	}
 }
 
 func (s *Stream) onDown() {
 	s.blocked = false
-	if s.mode != core.StreamSnapshot {
+	// A peer with another limit may be behind the next connection.
+	if s.mode != core.StreamSnapshot || s.oversized != 0 {
 		s.probe(s.match + 1)
 	}
+	s.oversized = 0
 }
 
 func (s *Stream) needSnapshot(out *Output) {
 	s.probe(s.match + 1)
 	s.mode = core.StreamSnapshot
-	out.NeedSnapshot = true
+	out.NeedSnapshot, out.Through = true, s.oversized
 }
 
 func (s *Stream) onSnapshotSent(ev *SnapshotSent) {

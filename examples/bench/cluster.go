@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,7 +24,7 @@ type cluster struct {
 	dir      string // "" when nothing is kept on disk
 	hub      *inproc.Hub
 	nodes    []*troupe.Node
-	stores   []troupe.LogStore
+	stores   []io.Closer
 	groups   []*group
 	spans    spans
 
@@ -108,6 +109,7 @@ func (c *cluster) openStores(id troupe.NodeID) (troupe.LogStore, troupe.Snapshot
 	if err != nil {
 		return nil, nil, err
 	}
+	c.stores = append(c.stores, snapshots)
 	log, err := badger.Open(filepath.Join(dir, "log"), badger.Options{Node: id})
 	if err != nil {
 		return nil, nil, err

@@ -58,8 +58,10 @@ func main() {
 	dir := filepath.Join(*data, fmt.Sprint(*id))
 	store := must(badger.Open(filepath.Join(dir, "log"), badger.Options{Node: troupe.NodeID(*id)}))
 	defer store.Close()
+	snapshots := must(files.Open(filepath.Join(dir, "snapshots"), nil))
+	defer snapshots.Close()
 	raft := must(troupe.Start(ctx, troupe.NodeConfig{
-		ID: troupe.NodeID(*id), Log: store, Snapshots: must(files.Open(filepath.Join(dir, "snapshots"), nil)),
+		ID: troupe.NodeID(*id), Log: store, Snapshots: snapshots,
 		Network: must(tcp.Listen(tcp.Config{Address: flag.Arg(int(*id) - 1)})),
 	}, troupe.Config{StateMachine: nothing{}, OnLeading: job}))
 	defer raft.Shutdown(context.Background()) // hands over, and waits for the job

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -38,7 +39,7 @@ type node struct {
 	exporter        *exporter
 
 	address string // the real one, once it has listened
-	store   troupe.LogStore
+	stores  []io.Closer
 
 	mu      sync.Mutex // the load runs beside kill and start
 	raft    *troupe.Raft
@@ -51,11 +52,12 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.store = store
+	n.stores = append(n.stores, store)
 	snapshots, err := files.Open(filepath.Join(n.dir, "snapshots"), nil)
 	if err != nil {
 		return errors.Join(err, n.kill())
 	}
+	n.stores = append(n.stores, snapshots)
 	network, err := listen(ctx, n.address)
 	if err != nil {
 		return errors.Join(err, n.kill())
@@ -115,12 +117,12 @@ func (n *node) kill() error {
 	n.mu.Lock()
 	n.raft, n.machine = nil, nil
 	n.mu.Unlock()
-	if n.store == nil {
-		return nil
+	var err error
+	for _, store := range n.stores {
+		err = errors.Join(err, store.Close())
 	}
-	store := n.store
-	n.store = nil
-	return store.Close()
+	n.stores = nil
+	return err
 }
 
 // cluster is the three of them.

@@ -21,7 +21,7 @@ import (
 
 // TestCommands takes three processes through what a user does with them.
 func TestCommands(t *testing.T) {
-	c := newNodes(t, "--election-timeout", "500ms", "--heartbeat", "50ms")
+	c := newNodes(t, "--election-timeout", "500ms", "--heartbeat", "50ms", "--snapshot-entries", "10", "--keep-entries", "6", "--keep-bytes", "100000")
 	one, two, three := c.nodes[0], c.nodes[1], c.nodes[2]
 
 	// Before the cluster is formed.
@@ -89,6 +89,7 @@ func TestCommands(t *testing.T) {
 
 	moves(t, c)
 	swaps(t, three)
+	purges(t, two)
 	bodies(t, c)
 	stop(t, c)
 }
@@ -119,6 +120,28 @@ func moves(t *testing.T, c *cluster) {
 	}
 	if r := kv(t, "transfer", "--to", "9", "--http", "http://"+leader.httpAddress); r.code != 1 || !strings.Contains(r.stderr, "transfer_failed") {
 		t.Fatalf("transfer to nobody: %+v", r)
+	}
+}
+
+// purges lets the beginning of one node's log go, and not more than its snapshot has.
+func purges(t *testing.T, n *node) {
+	t.Helper()
+	eventually(t, "a snapshot", func() error {
+		if s := statusOf(t, n); s.SnapshotIndex < 10 {
+			return fmt.Errorf("snapshot %d", s.SnapshotIndex)
+		}
+		return nil
+	})
+	s := statusOf(t, n)
+	var got api.Purged
+	if err := json.Unmarshal([]byte(n.mustKV("purge", "--up-to", fmt.Sprint(s.SnapshotIndex-2))), &got); err != nil || got.FirstIndex < s.FirstIndex {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if now := statusOf(t, n); now.FirstIndex < got.FirstIndex {
+		t.Errorf("the log was said to begin at %d, and begins at %d", got.FirstIndex, now.FirstIndex)
+	}
+	if r := kv(t, "purge", "--up-to", "1000000000", "--http", "http://"+n.httpAddress); r.code != 1 || !strings.Contains(r.stderr, "bad_request") {
+		t.Errorf("a purge beyond the snapshot: %+v", r)
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -66,7 +67,9 @@ func (n *node) startWith(t *testing.T, how string) {
 			continue
 		}
 		t.Cleanup(func() { reader.Close() })
-		fill(t, writer)
+		if err := fill(writer); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.command.Stdout, p.command.Stderr = ours[0], ours[1]
 	if err := p.command.Start(); err != nil {
@@ -85,18 +88,20 @@ func (n *node) startWith(t *testing.T, how string) {
 }
 
 // fill writes to a pipe until it takes no more.
-func fill(t *testing.T, pipe *os.File) {
-	t.Helper()
+func fill(pipe *os.File) error {
 	if err := pipe.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for _, size := range []int{4096, 1} {
 		for {
-			if _, err := pipe.Write(make([]byte, size)); err != nil {
+			if _, err := pipe.Write(make([]byte, size)); errors.Is(err, os.ErrDeadlineExceeded) {
 				break
+			} else if err != nil {
+				return err
 			}
 		}
 	}
+	return nil
 }
 
 // TestEndWithAHungCall: a node whose state machine hangs in Apply hands over, answers who

@@ -79,6 +79,23 @@ func TestMembers(t *testing.T) {
 	replaceEmptied(t, c, founders)
 }
 
+// missed waits until a leader has missed a member for two election time-outs.
+func (n *node) missed(lost *node) {
+	n.t.Helper()
+	eventually(n.t, "the old incarnation is silent for long enough", func() error {
+		s, err := n.status()
+		for _, p := range s.Peers {
+			if p.ID == lost.id && (p.LastContact == nil || *p.LastContact <= 1) {
+				return fmt.Errorf("%+v", p)
+			}
+		}
+		if err != nil || len(s.Peers) == 0 {
+			return fmt.Errorf("%+v, %w", s, err)
+		}
+		return nil
+	})
+}
+
 // replaceEmptied takes a follower's data away, starts it elsewhere, and replaces it.
 func replaceEmptied(t *testing.T, c *cluster, want string) {
 	t.Helper()
@@ -92,19 +109,7 @@ func replaceEmptied(t *testing.T, c *cluster, want string) {
 	lost.raftAddress = freeAddress(t)
 	lost.start()
 	args := []string{"replace", fmt.Sprint(lost.id), "--address", lost.raftAddress}
-	// Two election time-outs.
-	eventually(t, "the old incarnation is silent for long enough", func() error {
-		s, err := leader.status()
-		for _, p := range s.Peers {
-			if p.ID == lost.id && (p.LastContact == nil || *p.LastContact <= 1) {
-				return fmt.Errorf("%+v", p)
-			}
-		}
-		if err != nil || len(s.Peers) == 0 {
-			return fmt.Errorf("%+v, %w", s, err)
-		}
-		return nil
-	})
+	leader.missed(lost)
 	m := c.others(lost)[1].changes(want, args...)
 	for _, member := range m.Members {
 		if member.ID == lost.id && (member.Address != lost.raftAddress || member.Address == old) {

@@ -100,6 +100,8 @@ type node struct {
 	// is added to that of the test.
 	binary      string
 	environment []string
+	// stderr, if set, is what the process gets as its standard error.
+	stderr *os.File
 	// history, if set, is written what each life of the process writes to its
 	// standard error.
 	history io.Writer
@@ -191,6 +193,9 @@ func (n *node) tryStart() error {
 	p.command.Stderr = p.log
 	if n.history != nil {
 		p.command.Stderr = io.MultiWriter(p.log, n.history)
+	}
+	if n.stderr != nil {
+		p.command.Stderr = n.stderr
 	}
 	stdout, err := p.command.StdoutPipe()
 	if err != nil {

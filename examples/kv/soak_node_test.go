@@ -25,6 +25,9 @@ type soakNode struct {
 	// the node tells, until it moves.
 	straight *front
 	lives    int
+	// disk is the node's own file system, "" if it has none. signs is where the files
+	// are by which it is told to fail, if it can be.
+	disk, signs string
 
 	mu     sync.Mutex
 	public *front

@@ -107,6 +107,8 @@ type soak struct {
 	hands [2]time.Duration
 	// empties: in the last of soakPhases a node loses its data for good.
 	empties bool
+	// prepare, if set, is done to each node before its first life.
+	prepare func(n *soakNode)
 	replay  string
 
 	cluster *cluster
@@ -205,6 +207,9 @@ func (s *soak) form() {
 		n := &soakNode{node: newNode(s.t, id), s: s, busy: make(chan struct{}, 1)}
 		n.history = s.historyOf(n)
 		n.straight, n.public = s.newFront(n), s.newFront(n)
+		if s.prepare != nil {
+			s.prepare(n)
+		}
 		s.nodes, s.cluster.nodes = append(s.nodes, n), append(s.cluster.nodes, n.node)
 	}
 	var init []string

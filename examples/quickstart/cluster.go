@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -26,7 +27,7 @@ type node struct {
 
 	machine *machine
 	raft    *troupe.Raft
-	store   troupe.LogStore
+	stores  []io.Closer
 }
 
 // start opens what the node keeps and lets it run, again or for the first time.
@@ -35,11 +36,12 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.store = store
+	n.stores = append(n.stores, store)
 	snapshots, err := files.Open(filepath.Join(n.dir, "snapshots"), nil)
 	if err != nil {
 		return errors.Join(err, n.kill())
 	}
+	n.stores = append(n.stores, snapshots)
 	network, err := listen(ctx, n.address)
 	if err != nil {
 		return errors.Join(err, n.kill())
@@ -82,12 +84,12 @@ func (n *node) kill() error {
 		n.raft.Kill()
 		n.raft = nil
 	}
-	if n.store == nil {
-		return nil
+	var err error
+	for _, store := range n.stores {
+		err = errors.Join(err, store.Close())
 	}
-	store := n.store
-	n.store = nil
-	return store.Close()
+	n.stores = nil
+	return err
 }
 
 // cluster is the three of them.

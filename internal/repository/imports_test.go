@@ -152,7 +152,7 @@ var rooms = map[string][]string{
 	"actors/calls":           {"actors/stage"},
 	"actors/observe":         {"actors/calls", "actors/stage", "core", "internal/foreign", "membership", "metrics", "network", "tracing"},
 	"actors/disk":            {"actors/calls", "actors/memlog", "actors/observe", "actors/stage", "core", "membership", "network", "storage"},
-	"actors/snapshots":       {"actors/calls", "actors/observe", "actors/stage", "core", "membership", "storage"},
+	"actors/snapshots":       {"actors/calls", "actors/observe", "actors/stage", "core", "membership", "network", "storage"},
 }
 
 // TestRoomsKnowWhatTheyNeed asserts the imports of the rooms of the actors: whoever

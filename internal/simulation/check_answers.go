@@ -28,7 +28,7 @@ func (c *checker) changed(r *replica, o *core.ChangeOrder, out *actors.ChangeOut
 	case out.At.Index > c.committed:
 		c.fail(ruleChangeAnswer, "%v: %v by %v, committed is %d", r, o.Changes, out.At.LogID, c.committed)
 		return
-	case o.Cancel || len(o.Changes) != 1 || out.Change == 0 || at.Last.ID != out.Change:
+	case o.Cancel || len(o.Changes) != 1 || out.Change == 0 || at.Last.ID != out.Change || at.Target != nil || at.Joint():
 		return // another may be under way by now
 	}
 	m := &o.Changes[0]

@@ -146,6 +146,8 @@ func (d *disk) Close() error { return nil }
 func (d *disk) Load(_ context.Context, group membership.GroupID) (storage.State, error) {
 	held := d.of(group)
 	s := storage.State{HardState: held.hard, Commit: held.commit, Purged: held.purged, Last: held.last()}
+	s.Sizes.Reset(held.purged.Index)
+	s.Sizes.Append(held.entries)
 	for i := range held.entries {
 		e := &held.entries[i]
 		if i == 0 || e.Term != held.entries[i-1].Term {

@@ -200,10 +200,12 @@ func (n *node) stop(stopped func()) {
 }
 
 // move lets a node come back at another address: a new one, or one that another
-// has left. One node at a time is looked for: two would never find each other.
+// has left. One node at a time is looked for: two would never find each other. A node
+// that has heard of nobody stays: it could not tell anybody where it went.
 func (f *faults) move(n *node) {
 	s := f.sim
-	if !s.formed() || n.emptied || s.plan.changes && !s.all(func(g *group) bool { return g.belongs(n) }) || slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
+	if !s.formed() || n.emptied || !n.disk.knowsAnybody() || s.plan.changes && !s.all(func(g *group) bool { return g.belongs(n) }) ||
+		slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
 		return
 	}
 	to := fmt.Sprintf("%s-%d", address(n.id), f.count)

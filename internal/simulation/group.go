@@ -144,8 +144,8 @@ func (g *group) canLose(n *node) bool {
 // serves reports whether the group is formed and led.
 func (g *group) serves() bool { return g.formed && g.leader() != nil }
 
-// converged reports whether no client waits, and all members have applied all
-// that there is.
+// converged reports whether no client waits, all members have applied all that there
+// is, and none is about to be stopped.
 func (g *group) converged() bool {
 	for _, c := range g.clients {
 		if c.open > 0 {
@@ -158,7 +158,7 @@ func (g *group) converged() bool {
 	}
 	for _, n := range g.sim.nodes {
 		r := g.on(n)
-		if r == nil || r.stopping {
+		if r == nil || r.stopping || r.ends {
 			return false
 		}
 		if n.emptied || !g.counts(leader, n) {

@@ -602,18 +602,18 @@ var mutants = []mutant{
 	},
 	{
 		"times that begin anew behind a snapshot", "Entry.Time", "core/engine.go",
-		"e.lastTime = max(state.LastTime, state.Snapshot.Time)",
-		"e.lastTime = state.LastTime",
+		"e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)",
+		"e.times.start(state.LastTime, &cfg, now)",
 		bySeeds,
 	},
 	{
 		"times that begin anew behind a received snapshot", "Entry.Time", "core/snapshot.go",
-		"e.lastTime = max(e.lastTime, m.Time)",
+		"e.times.took(m.Time, e.now)",
 		"_ = m.Time",
 		"./core TestTimesGoOnWhereTheLastLeaderWas",
 	},
 	{
-		"a snapshot without the time of its entry", "Entry.Time", "actors/apply_actor.go",
+		"a snapshot without the time of its entry", "Entry.Time", "actors/views.go",
 		"Time: a.appliedTime, Cluster",
 		"Cluster",
 		bySeeds,
@@ -659,6 +659,18 @@ var mutants = []mutant{
 		"\titems, notices, urgent := c.inbox.takeAll()\n\tc.burst = items\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n\t// Rule 15: now is read after the inbox was swapped out, and timers come\n\t// after everything that was said before they fired.\n\tc.now = instant(c.Env)\n",
 		"\tc.now = instant(c.Env)\n\titems, notices, urgent := c.inbox.takeAll()\n\tc.burst = items\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n",
 		"./actors TestNowIsReadAfterTheInbox",
+	},
+	{
+		"purge beyond the snapshot", "Raft 7", "core/purge.go",
+		"return min(newest, max(upTo, e.purging.byHand))",
+		"return max(upTo, newest+1)",
+		bySeeds,
+	},
+	{
+		"the retained log dropped under a transfer", "rule 25", "core/purge.go",
+		"upTo := min(policy, e.lowestHold(policy))",
+		"upTo := max(policy, e.lowestHold(policy))",
+		"./core TestRetainedLogWhileATransferMoves",
 	},
 	{
 		"a transfer resumed on another content", "rule 25", "actors/snapshots/receiver.go",

@@ -56,8 +56,9 @@ type life struct {
 	replicas    []*replica // of the groups, in their order
 	calls       []*call
 
-	dead, paused, stopping bool
-	held                   []func()
+	// ends: its groups hand over, and then it is stopped.
+	dead, paused, ends, stopping bool
+	held                         []func()
 }
 
 func (l *life) String() string {

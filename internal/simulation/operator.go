@@ -202,6 +202,7 @@ func (o *operator) pausesSoon(g *group, n *node) {
 // first, each to the next if one fails.
 func (o *operator) stops(n *node) {
 	l, busy := n.life, len(n.life.replicas)
+	l.ends = true
 	ready := func() {
 		if busy--; busy == 0 {
 			n.stop(func() { n.restartAfter(o.sim.faults.lasts()) })

@@ -18,6 +18,8 @@ type place struct {
 	// proved itself last was, who that is, and hint what a proved peer has said.
 	configured, learned, hint string
 	who                       network.Local
+	// dialled: it was reached at the learned address, in this life.
+	dialled bool
 	// turn is which of them is dialled next.
 	turn int
 }
@@ -52,7 +54,7 @@ func (n *endpoint) SetAddress(node membership.NodeID, address string) {
 	}
 	p := &n.places[node]
 	if p.configured != "" {
-		p.learned, p.hint = "", ""
+		p.learned, p.hint, p.dialled = "", "", false
 	}
 	p.configured = address
 	for class := range n.out[node] {
@@ -86,7 +88,11 @@ func (n *endpoint) learn(c *connection) {
 	}
 	p, who := &n.places[peer.local.ID], peer.local
 	older := p.who.Identity == who.Identity && p.who.StartCounter > who.StartCounter
-	if older || p.who.Nonce == who.Nonce && p.learned == peer.address {
+	if older {
+		return
+	}
+	n.reach(c, peer, p)
+	if p.who.Nonce == who.Nonce && p.learned == peer.address {
 		return
 	}
 	s := n.fabric.sim
@@ -100,6 +106,21 @@ func (n *endpoint) learn(c *connection) {
 	s.trace.add(traceConnection, uint64(n.local.ID), uint64(who.ID), who.StartCounter, 2)
 	s.trace.say("n%d learns that n%d is at %s", n.local.ID, who.ID, peer.address)
 	n.handler.Learned(network.Peer{Local: who, Address: peer.address})
+}
+
+// reach tells the handler that a peer was reached where it listens, by a connection that
+// this node has made; or that it is elsewhere now.
+func (n *endpoint) reach(c *connection, peer *endpoint, p *place) {
+	h, wants := n.handler.(network.Reaching)
+	dialled := c.dialer == n || p.dialled && p.learned == peer.address
+	if !wants || dialled && p.dialled && p.learned == peer.address || !dialled && p.learned == peer.address {
+		return
+	}
+	if p.dialled = dialled; dialled {
+		h.Reached(peer.local.Identity, peer.address)
+	} else {
+		h.Reached(peer.local.Identity, "")
+	}
 }
 
 // takeHints takes what a peer that has proved itself has learned of others.
@@ -135,4 +156,10 @@ func (d *disk) locates(n *node) bool {
 		}
 	}
 	return false
+}
+
+// knowsAnybody reports whether a node finds others after its next start: it has met
+// them, or has a configuration.
+func (d *disk) knowsAnybody() bool {
+	return len(d.peers) > 0 || slices.ContainsFunc(d.stores, func(s *store) bool { return s.last().Index > 0 })
 }

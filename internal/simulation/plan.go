@@ -182,6 +182,8 @@ func (p *plan) drawLimits(r *rand.Rand) {
 		g.SnapshotLogBytes = pick(r, uint64(500), 5000)
 	}
 	g.KeepEntries = pick(r, uint64(0), 0, 1, 5, 50)
+	g.KeepBytes = pick(r, uint64(0), 0, 300, 3000)
+	g.HoldBytesMax, g.HoldTimeMax = pick(r, uint64(0), 2000, 20_000, 1<<20), p.election*time.Duration(pick(r, 2, 10, 60))
 	g.SnapshotChunkBytes = pick(r, 16, 100, 1000, 1<<20)
 	p.inflightProposals = pick(r, 0, 0, 8, 1000)
 	p.limits = storage.Limits{EntryBytesMax: 1 << 20, BatchBytesMax: 1<<20 + 48, BatchEntriesMax: pick(r, 1, 2, 10, 10_000)}

@@ -29,7 +29,7 @@ func Example() {
 	defer server.Close()
 
 	raft, err := troupe.Start(ctx, troupe.NodeConfig{
-		ID: 1, Network: inproc.NewHub().Network("node-1"), Log: memory.New(1), Snapshots: memory.NewSnapshots(), Meter: numbers.Meter(),
+		ID: 1, Network: inproc.NewHub().Network("node-1"), Log: memory.New(1), Snapshots: memory.NewSnapshots(), Meter: numbers.Meter(), MeterGroupHistograms: true,
 	}, troupe.Config{StateMachine: nothing{}})
 	if err != nil {
 		log.Fatal(err)

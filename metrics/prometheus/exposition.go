@@ -6,7 +6,7 @@
 //	...
 //	defer numbers.Close() // after the node
 //	http.Handle("/metrics", numbers)
-//	troupe.NodeConfig{ID: 1, Meter: numbers.Meter(), ...}
+//	troupe.NodeConfig{ID: 1, Meter: numbers.Meter(), MeterGroupHistograms: true, ...}
 //
 // Every family of package metrics is shown from the start, with 0 if nothing
 // has been recorded. The exporter alone shows a histogram only from its first
@@ -35,10 +35,10 @@ import (
 type Config struct {
 	// Node is the id of the node that takes Meter. Required.
 	Node membership.NodeID
-	// Groups are the groups whose histograms are shown from the start; a group
-	// that is not among them shows a histogram from its first value on. Default:
-	// none, which is right for a node with troupe.NodeConfig.MeterFoldsGroups: a
-	// histogram then begins with series without a group, and is left as the
+	// Groups are, on a node with troupe.NodeConfig.MeterGroupHistograms, the groups
+	// whose histograms are shown from the start; a group that is not among them shows
+	// a histogram from its first value on. Default: none, which is right for any other
+	// node: a histogram then begins with series without a group, and is left as the
 	// exporter shows it as soon as it has any value.
 	Groups []membership.GroupID
 	// Registry takes the node's numbers, and is shown whole, with what others

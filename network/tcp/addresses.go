@@ -34,8 +34,9 @@ type place struct {
 	// its address, empty if it is not known.
 	who     network.Local
 	learned string
-	// said: this very process told the address itself.
-	said bool
+	// said: this very process told the address itself. dialled: this node has reached
+	// it there.
+	said, dialled bool
 	// reached is where a connection was made last on which it proved itself.
 	reached string
 	// hints are of peers that had proved themselves, claims of connections that
@@ -102,7 +103,7 @@ func (a *addresses) configure(node membership.NodeID, address string) {
 	if p.configured != "" {
 		// Rule 30: a newer address drops older learned ones. The first one since
 		// the start is not newer than what the node kept.
-		p.learned, p.reached, p.hints, p.claims = "", "", nil, nil
+		p.learned, p.reached, p.dialled, p.hints, p.claims = "", "", false, nil, nil
 	}
 	p.configured = address
 }
@@ -132,19 +133,19 @@ func (a *addresses) candidates(node membership.NodeID) []string {
 
 // learn takes an address at which a process has proved itself: dialled is where
 // this node reached it, said where it says that it listens; one of them is
-// empty, or both. It returns the address that is known from now on, and whether
-// that is a new one.
+// empty, or both. It returns the address that is known from now on, whether this node
+// has reached the peer there, and whether the address is a new one, or only reached now.
 //
 // A process that is reached at one address and tells another would have a new
 // address with each connection. So what it told itself stays as long as it lives.
-func (a *addresses) learn(who network.Local, dialled, said string) (address string, changed bool) {
+func (a *addresses) learn(who network.Local, dialled, said string) (known learnedAddress) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.place(who.ID)
 	if p == nil {
-		return said, false
+		return learnedAddress{address: said}
 	}
-	before := p.learned
+	before, reached := p.learned, p.dialled
 	if p.who.Identity != who.Identity {
 		p.learned = ""
 	}
@@ -164,7 +165,23 @@ func (a *addresses) learn(who network.Local, dialled, said string) (address stri
 			p.learned = dialled
 		}
 	}
-	return p.learned, p.learned != before
+	switch {
+	case dialled != "" && dialled == p.learned:
+		p.dialled = true
+	case p.learned != before:
+		p.dialled = false
+	}
+	return learnedAddress{p.learned, p.dialled, p.learned != before, p.dialled && !reached}
+}
+
+// learnedAddress is what came of learn.
+type learnedAddress struct {
+	address string
+	// reached: this node has reached the peer there.
+	reached bool
+	// moved: it is another address than before. confirmed: it is reached now, and was
+	// not before.
+	moved, confirmed bool
 }
 
 // hint takes an address that nobody has proved, and reports whether it is new.

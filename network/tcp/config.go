@@ -91,10 +91,10 @@ type Config struct {
 	// handshakes under way included: 1,024.
 	InboundConnectionsMax int
 
-	// HandshakeTimeout bounds the making of a connection: 3 s.
+	// HandshakeTimeout bounds the making of a connection: 3 s, at least 10 ms.
 	HandshakeTimeout time.Duration
 	// KeepAliveInterval is after what time without a message something is sent
-	// all the same: 5 s. SilenceMax is after what time without hearing anything,
+	// all the same: 5 s, at least 10 ms. SilenceMax is after what time without hearing anything,
 	// or without getting rid of anything, a connection is broken: 15 s, at least
 	// three times KeepAliveInterval. The intervals of both sides should agree.
 	//
@@ -109,13 +109,17 @@ type Config struct {
 	// connection owes no answer.
 	AnswerTimeout time.Duration
 	// BackoffMin and BackoffMax are the bounds of the time between two attempts
-	// to connect: 50 ms and 2 s.
+	// to connect: 50 ms and 2 s, at least 1 ms.
 	BackoffMin time.Duration
 	BackoffMax time.Duration
 }
 
-// answerTimeoutLeast is a time in which some machine may answer.
-const answerTimeoutLeast = 10 * time.Millisecond
+const (
+	// answerTimeoutLeast is a time in which some machine may answer, or send something.
+	answerTimeoutLeast = 10 * time.Millisecond
+	// backoffLeast lets whoever is dialled breathe.
+	backoffLeast = time.Millisecond
+)
 
 // frameBytesLeast leaves room for every message without data.
 const frameBytesLeast = 64 << 10
@@ -162,15 +166,17 @@ func (c *Config) validate() error {
 		return fmt.Errorf("tcp: QueueBytesMax %d is below FrameBytesMax %d", c.QueueBytesMax, c.FrameBytesMax)
 	case c.InboundConnectionsMax < 1:
 		return fmt.Errorf("tcp: InboundConnectionsMax %d is not positive", c.InboundConnectionsMax)
-	case c.HandshakeTimeout < 0:
-		return fmt.Errorf("tcp: HandshakeTimeout %v is negative", c.HandshakeTimeout)
-	case c.KeepAliveInterval < 0:
-		return fmt.Errorf("tcp: KeepAliveInterval %v is negative", c.KeepAliveInterval)
+	case c.HandshakeTimeout < answerTimeoutLeast:
+		return fmt.Errorf("tcp: HandshakeTimeout %v is below %v", c.HandshakeTimeout, answerTimeoutLeast)
+	case c.KeepAliveInterval < answerTimeoutLeast:
+		return fmt.Errorf("tcp: KeepAliveInterval %v is below %v", c.KeepAliveInterval, answerTimeoutLeast)
 	case c.SilenceMax < 3*c.KeepAliveInterval:
 		return fmt.Errorf("tcp: SilenceMax %v is below three times KeepAliveInterval %v", c.SilenceMax, c.KeepAliveInterval)
 	case c.AnswerTimeout < answerTimeoutLeast:
 		return fmt.Errorf("tcp: AnswerTimeout %v is below %v", c.AnswerTimeout, answerTimeoutLeast)
-	case c.BackoffMin < 0 || c.BackoffMax < c.BackoffMin:
+	case c.BackoffMin < backoffLeast:
+		return fmt.Errorf("tcp: BackoffMin %v is below %v", c.BackoffMin, backoffLeast)
+	case c.BackoffMax < c.BackoffMin:
 		return fmt.Errorf("tcp: BackoffMin %v and BackoffMax %v are no range", c.BackoffMin, c.BackoffMax)
 	}
 	if _, _, err := net.SplitHostPort(c.Address); err != nil {

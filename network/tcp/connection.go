@@ -35,6 +35,8 @@ type connection struct {
 	// dialled is where this node reached the peer, empty if Config.Resolve said
 	// where; said and guess are as in greeted.
 	dialled, said, guess string
+	// takes is the longest frame to the peer.
+	takes int
 	// sequence orders inbound connections by when they were accepted.
 	sequence uint64
 	queue    *queue
@@ -65,7 +67,7 @@ type connection struct {
 
 func (n *Network) newConnection(g greeted, raw *paced) *connection {
 	c := &connection{
-		network: n, stream: g.stream, raw: raw, peer: g.peer, class: g.class, said: g.said, guess: g.guess,
+		network: n, stream: g.stream, raw: raw, peer: g.peer, class: g.class, said: g.said, guess: g.guess, takes: g.takes,
 		queue: n.newQueue(), done: make(chan struct{}), proofs: newProofs(g.session, g.role),
 	}
 	c.inbound = g.role == wire.RoleListener
@@ -283,7 +285,7 @@ func (w *writer) writeAll() error {
 		// Rule 29: the proof comes before the group's first message.
 		b = w.proofs.appendDue(b, m.Head().Group, w.network.clusters)
 		var err error
-		if b, err = wire.AppendFrame(b, m, w.network.config.FrameBytesMax); err != nil {
+		if b, err = wire.AppendFrame(b, m, w.takes); err != nil {
 			w.network.refuse(m, err)
 			return err
 		}

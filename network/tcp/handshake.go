@@ -43,18 +43,24 @@ type greeted struct {
 	// said is where the peer says that it listens, guess what may be made of it
 	// if it names no host.
 	said, guess string
+	// takes is the longest frame to the peer.
+	takes int
 }
 
 // hello is what this node says of itself on one connection.
 func (n *Network) hello(class core.Class, expected membership.NodeID) wire.Hello {
 	h := wire.NewHello(n.local, class, expected)
-	h.Address = announced(n.address)
+	h.Address, h.FrameBytesMax = announced(n.address), uint32(n.config.FrameBytesMax)
 	return h
 }
 
 // heardOf takes the peer's hello, of which everything is a claim.
-func (g *greeted) heardOf(hello, dialler, listener *wire.Hello, raw net.Conn) {
+func (n *Network) heardOf(g *greeted, hello, dialler, listener *wire.Hello, raw net.Conn) {
 	g.peer = hello.Local
+	g.takes = n.config.FrameBytesMax
+	if told := int(hello.FrameBytesMax); told > 0 {
+		g.takes = min(g.takes, max(told, frameBytesLeast))
+	}
 	g.session = wire.NewSession(dialler, listener)
 	g.said, g.guess = saidAddress(hello.Address, raw.RemoteAddr())
 }
@@ -77,7 +83,7 @@ func (n *Network) greet(ctx context.Context, raw net.Conn, node membership.NodeI
 	}
 	hello, err := wire.ReadHello(g.stream)
 	if err == nil {
-		g.heardOf(&hello, &mine, &hello, raw)
+		n.heardOf(&g, &hello, &mine, &hello, raw)
 		switch {
 		case hello.ID != node:
 			// It may be found here by who looks for it.
@@ -126,7 +132,7 @@ func (n *Network) welcome(ctx context.Context, raw net.Conn) (greeted, error) {
 	}
 	mine := n.hello(hello.Class, hello.ID)
 	g.class = hello.Class
-	g.heardOf(&hello, &hello, &mine, raw)
+	n.heardOf(&g, &hello, &hello, &mine, raw)
 	if err == nil {
 		if hello.Expected != n.local.ID {
 			err = &network.WrongPeerError{Address: n.address, Want: hello.Expected, Got: n.local.ID}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trouperaft/troupe/core"
@@ -47,6 +48,9 @@ type link struct {
 	class   core.Class
 	// wake ends the wait between two attempts.
 	wake chan struct{}
+
+	// takes is the longest frame that the node takes, as it told last, 0 if it never did.
+	takes atomic.Int64
 
 	mu sync.Mutex
 	// known: SetAddress told an address.
@@ -347,6 +351,7 @@ func (l *link) adopt(a *attempt, c *connection) error {
 		l.queue = l.network.newQueue()
 	}
 	c.queue = l.queue
+	l.takes.Store(int64(c.takes))
 	l.connection, l.interrupt = c, c.fail
 	what := "connected"
 	if l.stood {

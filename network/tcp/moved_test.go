@@ -341,12 +341,42 @@ func TestLearnedAddressIsNewOnce(t *testing.T) {
 		// It is back where the configuration says, and says so.
 		{3, "", "configured:1", "configured:1", true},
 	} {
-		address, isNew := a.learn(local(2, c.life), c.dialled, c.said)
+		known := a.learn(local(2, c.life), c.dialled, c.said)
+		address, isNew := known.address, known.moved
 		if address != c.address || isNew != c.isNew {
 			t.Errorf("step %d: %q, %t; want %q, %t", i, address, isNew, c.address, c.isNew)
 		}
 	}
 	if got := a.candidates(2); len(got) != 1 {
 		t.Errorf("candidates %v", got)
+	}
+}
+
+// TestAddressIsReached: what a peer says of itself is learned, and counts as reached when
+// this node has made a connection there; another address has to be reached anew.
+func TestAddressIsReached(t *testing.T) {
+	a := newAddresses(&Config{})
+	a.configure(2, "configured:1")
+	for i, c := range []struct {
+		life          uint64
+		dialled, said string
+		reached       bool
+		confirmed     bool
+	}{
+		{1, "", "said:1", false, false},
+		{1, "configured:1", "", false, false},
+		{1, "said:1", "", true, true},
+		{1, "said:1", "", true, false},
+		{2, "", "said:1", true, false},
+		{2, "", "said:2", false, false},
+		{2, "said:2", "", true, true},
+	} {
+		if known := a.learn(local(2, c.life), c.dialled, c.said); known.reached != c.reached || known.confirmed != c.confirmed {
+			t.Errorf("step %d: %+v", i, known)
+		}
+	}
+	a.configure(2, "configured:2")
+	if known := a.learn(local(2, 2), "", "said:2"); known.reached {
+		t.Errorf("after another address was configured: %+v", known)
 	}
 }

@@ -166,10 +166,30 @@ func (n *Network) Send(m core.Message) bool {
 	}
 	if m.Response() {
 		c := n.answering(acceptedKey{h.To, class}, h.Group)
-		return c != nil && c.queue.put(m, bytes)
+		return c != nil && n.within(m, bytes, int64(c.takes)) && c.queue.put(m, bytes)
 	}
 	p := n.peers[h.To.ID]
-	return p != nil && p.links[class-1].send(m, bytes)
+	return p != nil && n.within(m, bytes, p.links[class-1].takes.Load()) && p.links[class-1].send(m, bytes)
+}
+
+// within reports whether the peer takes a message of so many bytes, where 0 is an unknown
+// limit. What it does not take would end the connection.
+func (n *Network) within(m core.Message, bytes int, most int64) bool {
+	if most == 0 || int64(bytes) <= most {
+		return true
+	}
+	n.refuse(m, fmt.Errorf("%w: a %T of %d bytes, and the peer takes at most %d", network.ErrFrameTooLarge, m, bytes, most))
+	return false
+}
+
+// PeerMessageBytesMax implements network.PeerLimits.
+func (n *Network) PeerMessageBytesMax(node membership.NodeID, class core.Class) int {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if p := n.peers[node]; p != nil && class >= 1 && class <= core.Classes {
+		return int(p.links[class-1].takes.Load())
+	}
+	return 0
 }
 
 // MessageBytesMax implements network.Network.

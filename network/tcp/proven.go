@@ -122,16 +122,23 @@ func (c *connection) learn(newLife bool) {
 	if c.dialled != "" {
 		said = ""
 	}
-	address, moved := n.addresses.learn(c.peer, c.dialled, said)
+	known := n.addresses.learn(c.peer, c.dialled, said)
 	n.hint(c.peer.ID, c.guess, true)
-	if moved && address != "" {
-		n.log.Info("learned where a peer is", "peer", c.peer.ID, "address", address)
+	if known.moved && known.address != "" {
+		n.log.Info("learned where a peer is", "peer", c.peer.ID, "address", known.address)
 		n.passOn(c)
-		n.redirect(c.peer.ID, address)
+		n.redirect(c.peer.ID, known.address)
 	}
-	if newLife || moved {
-		peer := network.Peer{Local: c.peer, Address: address}
+	if newLife || known.moved {
+		peer := network.Peer{Local: c.peer, Address: known.address}
 		n.tell(func() { n.handler.Learned(peer) })
+	}
+	if h, wants := n.handler.(network.Reaching); wants && (newLife || known.moved || known.confirmed) {
+		who, at := c.peer.Identity, ""
+		if known.reached {
+			at = known.address
+		}
+		n.tell(func() { h.Reached(who, at) })
 	}
 }
 

@@ -57,7 +57,7 @@ func TestConfigIsValidated(t *testing.T) {
 		"SilenceMax":            func(c *Config) { c.SilenceMax = c.KeepAliveInterval + 1 },
 		"AnswerTimeout":         func(c *Config) { c.AnswerTimeout = time.Millisecond },
 		"Peers: ":               func(c *Config) { c.Peers = map[membership.NodeID]string{7: "nonsense"} },
-		"BackoffMin":            func(c *Config) { c.BackoffMin, c.BackoffMax = 2, 1 },
+		"BackoffMin":            func(c *Config) { c.BackoffMin, c.BackoffMax = 2*time.Second, time.Second },
 	} {
 		c := Config{Address: "127.0.0.1:0"}
 		change(&c)
@@ -69,10 +69,12 @@ func TestConfigIsValidated(t *testing.T) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
-	settingstest.Negative(t, Config{Address: "127.0.0.1:0"}, func(c Config) error {
+	check := func(c Config) error {
 		_, err := c.withDefaults()
 		return err
-	})
+	}
+	settingstest.Negative(t, Config{Address: "127.0.0.1:0"}, check)
+	settingstest.Brief(t, Config{Address: "127.0.0.1:0"}, check)
 }
 
 // TestGarbage: what is no frame of this protocol closes its connection, is

@@ -32,6 +32,7 @@ func appendMemberChange(b []byte, number protowire.Number, c *membership.Change)
 	in = appendBytes(in, 7, voters)
 	in = appendBool(in, 8, c.KeepAsLearner)
 	in = appendBool(in, 9, c.Force)
+	in = appendBool(in, 10, c.Standby)
 	b = protowire.AppendTag(b, number, protowire.BytesType)
 	return protowire.AppendBytes(b, in)
 }
@@ -57,6 +58,8 @@ func (f *fields) memberChange(c *membership.Change) {
 			c.KeepAsLearner = in.bool()
 		case 9:
 			c.Force = in.bool()
+		case 10:
+			c.Standby = in.bool()
 		}
 	}
 }

@@ -93,7 +93,7 @@ func appendProposeResponse(b []byte, m *core.ProposeResponse) ([]byte, error) {
 	for i := range m.Results {
 		r := &m.Results[i]
 		text := validUTF8(r.Error)
-		size := sizeUint(r.ID) + sizeUint(uint64(r.Code)) + sizeLogID(r.LogID) + sizeBytes(len(r.Value)) + sizeBytes(len(text))
+		size := sizeUint(r.ID) + sizeUint(uint64(r.Code)) + sizeLogID(r.LogID) + sizeBytes(len(r.Value)) + sizeBytes(len(text)) + sizeUint(r.LimitBytes) + sizeUint(uint64(r.Limit))
 		b = protowire.AppendTag(b, 2, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(size))
 		b = appendUint(b, 1, r.ID)
@@ -101,6 +101,8 @@ func appendProposeResponse(b []byte, m *core.ProposeResponse) ([]byte, error) {
 		b = appendLogID(b, 3, r.LogID)
 		b = appendBytes(b, 4, r.Value)
 		b = appendString(b, 5, text)
+		b = appendUint(b, 6, r.LimitBytes)
+		b = appendUint(b, 7, uint64(r.Limit))
 	}
 	return b, nil
 }
@@ -146,6 +148,10 @@ func decodeResult(outer *fields) (r core.ForwardedResult) {
 			r.Value = f.bytes()
 		case 5:
 			r.Error = validUTF8(string(f.bytes()))
+		case 6:
+			r.LimitBytes = f.uint()
+		case 7:
+			r.Limit = core.SizeLimit(min(f.uint32(), uint32(core.LimitMessage)))
 		}
 	}
 	return r

@@ -77,6 +77,8 @@ type Hello struct {
 	// listens on every interface and does not know by which one it is reached.
 	// Empty is unknown. At most AddressBytesMax bytes; a longer one is left out.
 	Address string
+	// FrameBytesMax is the longest frame that the sender takes; 0 if it is not known.
+	FrameBytesMax uint32
 }
 
 // NewHello returns a Hello of this package's version with a fresh challenge.
@@ -93,7 +95,7 @@ func (h *Hello) Append(b []byte) []byte {
 		Version: h.Version, RequiredVersion: h.RequiredVersion,
 		Node: uint64(h.ID), Incarnation: uint64(h.Incarnation), StartCounter: h.StartCounter, Nonce: h.Nonce,
 		Class: uint32(h.Class), ExpectedNode: uint64(h.Expected),
-		Challenge: h.Challenge[:], Address: sentAddress(h.Address),
+		Challenge: h.Challenge[:], Address: sentAddress(h.Address), FrameBytesMax: h.FrameBytesMax,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("wire: a hello of numbers has no encoding: %v", err))
@@ -119,7 +121,7 @@ func ReadHello(source io.Reader) (Hello, error) {
 			Identity:     membership.Identity{ID: membership.NodeID(p.Node), Incarnation: membership.Incarnation(p.Incarnation)},
 			StartCounter: p.StartCounter, Nonce: p.Nonce,
 		},
-		Expected: membership.NodeID(p.ExpectedNode), Address: sentAddress(p.Address),
+		Expected: membership.NodeID(p.ExpectedNode), Address: sentAddress(p.Address), FrameBytesMax: p.FrameBytesMax,
 	}
 	if p.Class >= uint32(core.ClassControl) && p.Class <= core.Classes {
 		h.Class = core.Class(p.Class)

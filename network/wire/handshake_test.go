@@ -20,7 +20,7 @@ func hello() Hello {
 	h := NewHello(network.Local{
 		Identity: membership.Identity{ID: 3, Incarnation: 0xabcdef}, StartCounter: 9, Nonce: 1 << 63,
 	}, core.ClassBulk, 4)
-	h.Address = "[2001:db8::1]:9001"
+	h.Address, h.FrameBytesMax = "[2001:db8::1]:9001", 64<<10
 	return h
 }
 
@@ -42,7 +42,7 @@ func TestHandshakeRoundTrip(t *testing.T) {
 func TestLargestBlocksFit(t *testing.T) {
 	const most = 1<<64 - 1
 	h := NewHello(network.Local{Identity: membership.Identity{ID: most, Incarnation: most}, StartCounter: most, Nonce: most}, core.Classes, most)
-	h.Address = strings.Repeat("a", AddressBytesMax)
+	h.Address, h.FrameBytesMax = strings.Repeat("a", AddressBytesMax), 1<<32-1
 	if got, err := ReadHello(bytes.NewReader(h.Append(nil))); err != nil || got != h {
 		t.Errorf("hello: %+v, %v", got, err)
 	}

@@ -201,7 +201,7 @@ func small(name string, v uint32) error {
 }
 
 func knownReason(r uint32) bool {
-	return r >= uint32(core.RefusedIncarnation) && r <= uint32(core.RefusedUnknownMember)
+	return r >= uint32(core.RefusedIncarnation) && r <= uint32(core.RefusedLeftBehind)
 }
 
 func headerToProto(h *core.Header) *pb.Header {

@@ -81,6 +81,7 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 		for i := range m.Results {
 			m.Results[i].Value = emptyIsNil(m.Results[i].Value)
 			m.Results[i].Code = core.ResultApplied + core.ResultCode(random.Intn(int(core.ResultStopped)))
+			m.Results[i].Limit = core.SizeLimit(random.Intn(int(core.LimitMessage) + 1))
 		}
 		if len(m.Results) == 0 {
 			m.Results = nil
@@ -122,7 +123,7 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 			m.Wrong = membership.Change{}
 		}
 	case *core.Refusal:
-		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedUnknownMember)))
+		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedLeftBehind)))
 	}
 	return m
 }

@@ -57,6 +57,10 @@
 // Read make an error of it that names the file, but if badger compacts the table
 // before, that ends the process with a fault. The next Open finds the block.
 //
+// An inspection (Options.Inspect) changes no file of the store, also after a kill. Badger
+// then opens a directory for temporary files that has links to the tables, and copies of
+// the manifest and of the write-ahead logs, which it replays in memory.
+//
 // A store that was refused opens only with Options.Inspect. The refusal is in
 // the header. It is checked before the start counter is raised, but after
 // badger has replayed its write-ahead log, as it does at every opening. So

@@ -36,7 +36,11 @@ var emptyFiles = []string{"KEYREGISTRY", "DISCARD"}
 type numbered map[uint64]bool
 
 // listing is what stands in a database's directory, beside what is of no concern.
-type listing struct{ wals, tables numbered }
+type listing struct {
+	wals, tables numbered
+	// look: nothing is removed.
+	look bool
+}
 
 // listFiles reads the directory of a database that nobody uses. A name that badger would
 // take for one of its own, and that is none, is an error that says so: badger's own
@@ -60,7 +64,7 @@ func listFiles(dir string) (listing, error) {
 func (l *listing) take(dir string, f fs.DirEntry) error {
 	path := filepath.Join(dir, f.Name())
 	if f.Type().IsRegular() && strings.HasSuffix(f.Name(), disk.RenewSuffix) {
-		return removeFile(path) // a crash left it
+		return l.remove(path) // a crash left it
 	}
 	suffix := filepath.Ext(f.Name())
 	into, digits := l.kind(suffix)
@@ -82,7 +86,7 @@ func (l *listing) take(dir string, f fs.DirEntry) error {
 		empty = true
 	}
 	if err == nil && empty {
-		return removeFile(path)
+		return l.remove(path)
 	}
 	if err != nil {
 		return fmt.Errorf("badger: %w", err)
@@ -91,6 +95,14 @@ func (l *listing) take(dir string, f fs.DirEntry) error {
 		into[number] = true
 	}
 	return nil
+}
+
+// remove removes what holds nothing, unless the files are only looked at.
+func (l *listing) remove(path string) error {
+	if l.look {
+		return nil
+	}
+	return removeFile(path)
 }
 
 // kind says where the numbers of files with a suffix belong, and how many digits

@@ -26,6 +26,9 @@ type mending struct {
 	absent []string
 	// unreadable: the disk did not give something. It may another time.
 	unreadable bool
+	// aside, if not empty, is where what replaces files is written: the database itself
+	// is only inspected.
+	aside string
 }
 
 // replacement is a file that was replaced by what could be read of it; kept is where it
@@ -92,10 +95,11 @@ func (m *mending) table(dir string, id uint64) error {
 		pairs = nil // without its index, nobody knows where the blocks are
 	}
 	m.notes = append(m.notes, note)
-	if err := m.replace(name, tableOf(id, pairs)); err != nil {
+	into, err := m.replace(name, tableOf(id, pairs))
+	if err != nil {
 		return err
 	}
-	return verifyTable(name)
+	return verifyTable(into)
 }
 
 func readPatchy(name string) (content []byte, bad []int, _ error) {
@@ -110,16 +114,21 @@ func readPatchy(name string) (content []byte, bad []int, _ error) {
 	return content, bad, nil
 }
 
-func (m *mending) replace(name string, content []byte) error {
-	kept, err := keepDamaged(name)
-	if err != nil {
-		return fmt.Errorf("badger: %w", err)
+// replace puts something in the place of a file. It returns where that is.
+func (m *mending) replace(name string, content []byte) (into string, _ error) {
+	if m.aside == "" {
+		kept, err := keepDamaged(name)
+		if err != nil {
+			return "", fmt.Errorf("badger: %w", err)
+		}
+		m.replaced = append(m.replaced, replacement{name, kept})
+	} else {
+		name = filepath.Join(m.aside, filepath.Base(name))
 	}
-	m.replaced = append(m.replaced, replacement{name, kept})
 	if err := disk.Replace(name, content, true); err != nil {
-		return fmt.Errorf("badger: %w", err)
+		return "", fmt.Errorf("badger: %w", err)
 	}
-	return nil
+	return name, nil
 }
 
 // wal renews the log of a memory table (rule 8), or replaces it by what can be read of
@@ -141,7 +150,8 @@ func (m *mending) wal(name string) error {
 		return unreadable(name, syscall.EIO) // something may lack of which nothing tells
 	}
 	m.notes, m.unreadable = append(m.notes, fmt.Sprintf("%s cannot be read", name)), true
-	return m.replace(name, salvaged)
+	_, err = m.replace(name, salvaged)
+	return err
 }
 
 func renew(name string) error {
@@ -162,6 +172,10 @@ func (m *mending) manifest(dir string, listed *manifest) error {
 	}
 	if len(listed.missing) > 0 {
 		m.notes = append(m.notes, m.absent...)
+	}
+	if m.aside != "" {
+		dir = m.aside
+	} else if len(listed.missing) > 0 {
 		if _, err := keepDamaged(filepath.Join(dir, badger.ManifestFilename)); err != nil {
 			return fmt.Errorf("badger: %w", err)
 		}

@@ -141,6 +141,27 @@ func TestTableLost(t *testing.T) {
 	}
 }
 
+// TestOnlyTableLost: nothing is left. The error names the table, and when the store is
+// opened once more, the directory and what was kept.
+func TestOnlyTableLost(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, still())
+	mustWrite(t, s, storage.Operation{Group: 1, HardState: &core.HardState{Term: 1}, Append: entries(1, 1, 3, 10)})
+	mustClose(t, s)
+	tables, err := filepath.Glob(filepath.Join(dir, logDir, "*"+tableSuffix))
+	if err != nil || len(tables) != 1 {
+		t.Fatalf("%v, %v", tables, err)
+	}
+	if err := os.Remove(tables[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range []string{tables[0], dir} {
+		if _, err := Open(dir, still()); !errors.Is(err, core.ErrCorrupt) || !strings.Contains(err.Error(), names) {
+			t.Errorf("the error does not name %s: %v", names, err)
+		}
+	}
+}
+
 // TestMendingUndone: if too much lacks, the store is refused, and nothing is changed.
 func TestMendingUndone(t *testing.T) {
 	dir := t.TempDir()

@@ -21,9 +21,10 @@ type Options struct {
 	// Node is the node that the store belongs to, or will belong to. For
 	// inspection it may be 0, which is any node.
 	Node membership.NodeID
-	// Inspect opens the store for reading only: nothing that it holds is changed,
-	// the start counter included, and it may be one that was refused. Badger still
-	// tidies its own files up, as at every opening, so that they must be writable.
+	// Inspect opens the store for reading only: no file of it is changed, and it may be one
+	// that was refused. What a killed process left is replayed in memory, and in a
+	// directory of the system's for temporary files, which needs room for badger's
+	// write-ahead logs. It is not there on Windows.
 	Inspect bool
 	// Logger gets what badger says, and damage. nil discards it. Nothing waits for
 	// it: if it is slow or fails, lines are lost (Store.LinesDropped) and nothing

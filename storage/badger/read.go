@@ -100,7 +100,7 @@ func (s *Store) Load(ctx context.Context, group membership.GroupID) (state stora
 	if err != nil {
 		return storage.State{}, err
 	}
-	o, err := verifyLog(ctx, txn, group, &r)
+	o, sizes, err := verifyLog(ctx, txn, group, &r)
 	if err != nil {
 		s.logger.Error("badger: a group's log cannot be read", "group", uint64(group), "error", err)
 		return storage.State{}, err
@@ -108,22 +108,24 @@ func (s *Store) Load(ctx context.Context, group membership.GroupID) (state stora
 	if !found {
 		return storage.State{}, nil
 	}
-	state = storage.State{HardState: r.hardState, Commit: r.commit}
+	state = storage.State{HardState: r.hardState, Commit: r.commit, Sizes: sizes}
 	o.Fill(&state)
 	return state, nil
 }
 
 // verifyLog reads the log of a group with record r from its beginning, past its
 // end.
-func verifyLog(ctx context.Context, txn *badger.Txn, group membership.GroupID, r *groupRecord) (*outline.Outline, error) {
+func verifyLog(ctx context.Context, txn *badger.Txn, group membership.GroupID, r *groupRecord) (*outline.Outline, core.LogSizes, error) {
 	var o outline.Outline
+	var sizes core.LogSizes
 	o.Reset(r.purged)
+	sizes.Reset(r.purged.Index)
 	sc := scan(txn, group, r.purged.Index+1)
 	defer sc.close()
 	for ctx.Err() == nil {
 		more, err := sc.read()
 		if err != nil {
-			return nil, err
+			return nil, sizes, err
 		}
 		if !more {
 			break
@@ -134,14 +136,15 @@ func verifyLog(ctx context.Context, txn *badger.Txn, group membership.GroupID, r
 			entries = entries[r.purged.Index+1-sc.header.first:]
 		}
 		if err := o.Append(entries); err != nil {
-			return nil, corrupt("group %d: %v", group, err)
+			return nil, sizes, corrupt("group %d: %v", group, err)
 		}
+		sizes.Append(entries)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, sizes, err
 	}
 	if o.Last != r.last || o.LastTime != r.lastTime || o.Last != r.purged && sc.chain != r.chain {
-		return nil, corrupt("group %d: the log ends with %v, and %v was written", group, o.Last, r.last)
+		return nil, sizes, corrupt("group %d: the log ends with %v, and %v was written", group, o.Last, r.last)
 	}
-	return &o, nil
+	return &o, sizes, nil
 }

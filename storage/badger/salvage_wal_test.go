@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/badgerwal"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -50,23 +51,11 @@ func without(log []byte, pieces ...int) []byte {
 	return log
 }
 
-// logEnd is where the log ends.
-func logEnd(log []byte) int {
-	at := walHeaderBytes
-	for {
-		r, good := recordAt(log, at)
-		if !good {
-			return at
-		}
-		at = r.end
-	}
-}
-
 // TestSalvageLog: of a log with pieces that cannot be read, those groups come back whole
 // whose records can, and the others are damaged.
 func TestSalvageLog(t *testing.T) {
 	dir, name, log := logged(t)
-	end := logEnd(log)
+	end := walLimits.End(log)
 	whole := 0
 	// The first piece holds the store's header.
 	for piece := pieceBytes; piece < end; piece += 7 * pieceBytes {
@@ -110,7 +99,7 @@ func TestSalvageLog(t *testing.T) {
 // the last ones nobody knows where it was.
 func TestSalvageOfTheEnd(t *testing.T) {
 	_, _, log := logged(t)
-	end := logEnd(log)
+	end := walLimits.End(log)
 	last := (end - 1) / pieceBytes * pieceBytes
 	behind := last + 3*pieceBytes
 	if salvaged, ok := salvageLog(log, []int{behind}); !ok || len(salvaged) < end*9/10 {
@@ -122,7 +111,7 @@ func TestSalvageOfTheEnd(t *testing.T) {
 	if salvaged, ok := salvageLog(log[:end-1], nil); !ok || len(salvaged) >= end {
 		t.Errorf("a transaction that has not ended is kept, %v", ok)
 	}
-	if salvaged, ok := salvageLog(make([]byte, 3*pieceBytes), []int{2 * pieceBytes}); !ok || len(salvaged) != walHeaderBytes+recordHeaderMax {
+	if salvaged, ok := salvageLog(make([]byte, 3*pieceBytes), []int{2 * pieceBytes}); !ok || len(salvaged) != badgerwal.HeaderBytes+badgerwal.RecordHeaderMax {
 		t.Errorf("of an empty log %d bytes are kept, %v", len(salvaged), ok)
 	}
 }

@@ -40,8 +40,11 @@ type Store struct {
 	limits  storage.Limits
 	// lines are what the logger says, on the way to that of the options.
 	lines *foreign.Queue[foreign.Line]
-	// directory is the lock.
+	// directory is the lock. An inspection also holds that of the database, and has what
+	// it opened in the place of the database aside.
 	directory *os.File
+	database  *os.File
+	aside     string
 
 	// life is held for reading by every call, and for writing by Close.
 	life   sync.RWMutex
@@ -103,8 +106,13 @@ func Open(dir string, o Options) (*Store, error) {
 func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
 
 func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, error) {
-	if err := prepare(dir, o.Inspect); err != nil {
-		return nil, err
+	s := &Store{options: o, dir: dir, logger: o.Logger, lines: lines, groups: make(map[membership.GroupID]*groupState), damaged: make(map[membership.GroupID]string)}
+	s.room.dir, s.room.options = dir, &s.options
+	if o.Inspect {
+		return s.inspect()
+	}
+	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o700); err != nil {
+		return nil, fmt.Errorf("badger: %w", err)
 	}
 	lock, locked, err := disk.Lock(filepath.Join(dir, "LOCK"))
 	if locked {
@@ -113,9 +121,11 @@ func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, dir: dir, logger: o.Logger, lines: lines, directory: lock, groups: make(map[membership.GroupID]*groupState), damaged: make(map[membership.GroupID]string)}
-	s.room.dir, s.room.options = dir, &s.options
+	s.directory = lock
 	if err := s.open(); err != nil {
+		if errors.Is(err, core.ErrCorrupt) && !strings.Contains(err.Error(), dir) {
+			err = fmt.Errorf("%w (in %s)", err, dir)
+		}
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close(), s.wal.close())
 		}
@@ -126,26 +136,30 @@ func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, er
 
 const logDir = "log"
 
-// prepare makes the directories of a store. For inspection it makes none where
-// there is no store.
-func prepare(dir string, inspect bool) error {
-	if inspect {
-		there := false
-		for _, name := range []string{logDir, watermarkName} {
-			found, err := disk.Exists(filepath.Join(dir, name))
-			if err != nil {
-				return fmt.Errorf("badger: %w", err)
-			}
-			there = there || found
+// inspect opens the store for inspection.
+func (s *Store) inspect() (*Store, error) {
+	there := false
+	for _, name := range []string{logDir, watermarkName} {
+		found, err := disk.Exists(filepath.Join(s.dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("badger: %w", err)
 		}
-		if !there {
-			return noStore(dir)
-		}
+		there = there || found
 	}
-	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o700); err != nil {
-		return fmt.Errorf("badger: %w", err)
+	if !there {
+		return nil, noStore(s.dir)
 	}
-	return nil
+	err := s.lockForInspection()
+	if err == nil {
+		err = s.openAside()
+	}
+	if err == nil {
+		return s, nil
+	}
+	if s.db != nil {
+		err = errors.Join(err, s.db.Close())
+	}
+	return nil, errors.Join(err, s.endInspection())
 }
 
 func noStore(dir string) error {
@@ -186,20 +200,17 @@ func (s *Store) open() error {
 		return err
 	}
 	if err := s.readRecords(&mark, mended); err != nil {
+		s.nameKept(&err)
 		return err
 	}
 	// Rule 17: a refused store does not even count the attempt.
-	if s.record.Refused != "" && !s.options.Inspect {
+	if s.record.Refused != "" {
 		return s.refusal()
 	}
 	if err := s.peers.open(s.dir, &s.record.Header); err != nil {
 		return err
 	}
 	s.marker.start(s.dir, mark, s.options.WatermarkDelay, s.logger)
-	if s.options.Inspect {
-		s.header = s.record.Header
-		return nil
-	}
 	s.record.StartCounter++
 	if err := s.writeHeader(); err != nil {
 		return err
@@ -241,8 +252,6 @@ func (s *Store) openWatermark() (watermark, *mending, error) {
 		return mark, nil, corrupt("%s holds a database and no watermark file", s.dir)
 	case found && mark.number > 0 && !exists:
 		return mark, nil, corrupt("%s holds a watermark file and no database", s.dir)
-	case !exists && s.options.Inspect:
-		return mark, nil, noStore(s.dir)
 	case !found:
 		mark = watermark{node: s.options.Node, incarnation: membership.Incarnation(rand.Uint64() | 1)}
 		return mark, mended, mark.write(s.dir, true)
@@ -266,7 +275,7 @@ func (s *Store) readRecords(mark *watermark, mended *mending) error {
 	case none:
 		// A store whose making has not been completed.
 		if err := mark.behind(0); err != nil {
-			return err
+			return mended.lacks(err)
 		}
 		if s.options.Inspect {
 			return noStore(s.dir)
@@ -340,10 +349,13 @@ func (s *Store) Close() error {
 		return storage.ErrClosed
 	}
 	s.closed = true
-	if !s.options.Inspect {
+	var err error
+	if s.options.Inspect {
+		err = errors.Join(s.db.Close(), s.endInspection())
+	} else {
 		s.purger.stop()
+		err = errors.Join(s.marker.stop(), s.db.Close(), s.wal.close(), s.directory.Close())
 	}
-	err := errors.Join(s.marker.stop(), s.db.Close(), s.wal.close(), s.directory.Close())
 	s.lines.Close(foreign.LinesPatience)
 	return err
 }

@@ -438,7 +438,7 @@ func TestLoadStops(t *testing.T) {
 	defer s.versions.done(txn)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := verifyLog(ctx, txn, 1, &s.groups[1].record); !errors.Is(err, context.Canceled) {
+	if _, _, err := verifyLog(ctx, txn, 1, &s.groups[1].record); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

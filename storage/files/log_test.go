@@ -35,10 +35,10 @@ func TestRudeLoggers(t *testing.T) {
 				t.Fatal(err)
 			}
 			write(t, s, 11, "good")
-			if err := os.WriteFile(filepath.Join(dir, "7", "3-12.snap"), []byte("none"), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			for range foreign.LinesMax + 10 { // each says that one is damaged
+				if err := os.WriteFile(filepath.Join(dir, "7", "3-12.snap"), []byte("none"), 0o600); err != nil {
+					t.Fatal(err)
+				}
 				if meta, err := s.Newest(t.Context(), 7); err != nil || meta.LogID != (core.LogID{Term: 3, Index: 11}) {
 					t.Fatalf("%v, %v", meta.LogID, err)
 				}

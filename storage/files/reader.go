@@ -20,13 +20,14 @@ type reader struct {
 	name   string
 	file   *os.File
 	meta   core.SnapshotMeta
+	info   fs.FileInfo
 	stamp  stamp
 	left   uint64
 	sum    uint32
 	closed bool
 }
 
-// open opens a snapshot. It waits for descriptors.
+// open opens a snapshot, or sets it aside if it is damaged. It waits for descriptors.
 func (s *Store) open(ctx context.Context, group membership.GroupID, id core.LogID) (r *reader, err error) {
 	err = patiently(ctx, func() (err error) {
 		r, err = s.openNow(group, id)
@@ -36,6 +37,19 @@ func (s *Store) open(ctx context.Context, group membership.GroupID, id core.LogI
 }
 
 func (s *Store) openNow(group membership.GroupID, id core.LogID) (*reader, error) {
+	r, err := s.openFile(group, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.readMeta(group, id); err != nil {
+		err = fmt.Errorf("%s: %w", r.name, err)
+		s.setAside(r.name, r.info, err)
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (s *Store) openFile(group membership.GroupID, id core.LogID) (*reader, error) {
 	name := s.path(group, id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,12 +63,8 @@ func (s *Store) openNow(group membership.GroupID, id core.LogID) (*reader, error
 	if err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	r := &reader{store: s, name: name, file: f}
-	if err := r.readMeta(group, id); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
-	}
 	s.readers[name]++
-	return r, nil
+	return &reader{store: s, name: name, file: f}, nil
 }
 
 // readMeta reads header and trailer, and stands at the content then.
@@ -63,7 +73,7 @@ func (r *reader) readMeta(group membership.GroupID, id core.LogID) error {
 	if err != nil {
 		return fmt.Errorf("files: %w", err)
 	}
-	r.stamp = stamp{size: info.Size(), modified: info.ModTime()}
+	r.info, r.stamp = info, stamp{size: info.Size(), modified: info.ModTime()}
 	owner, meta, headerBytes, header, err := readHeader(r.file)
 	if err != nil {
 		return err
@@ -93,11 +103,19 @@ func (r *reader) readMeta(group membership.GroupID, id core.LogID) error {
 func (r *reader) Meta() core.SnapshotMeta { return r.meta }
 
 // Read implements io.Reader. It returns io.EOF only if all that was read is
-// what was written.
+// what was written. What is found damaged is set aside.
 func (r *reader) Read(p []byte) (int, error) {
 	if r.closed {
 		return 0, storage.ErrClosed
 	}
+	n, err := r.read(p)
+	if err != nil && err != io.EOF {
+		r.store.setAside(r.name, r.info, err)
+	}
+	return n, err
+}
+
+func (r *reader) read(p []byte) (int, error) {
 	if r.left == 0 {
 		if r.sum != r.meta.Checksum {
 			return 0, corrupt("%s has a bad checksum", r.name)

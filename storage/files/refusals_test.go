@@ -76,6 +76,9 @@ func TestDescriptorsAreWaitedFor(t *testing.T) {
 	if _, err := w.Commit(core.SnapshotMeta{}); err != nil {
 		t.Error(err)
 	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if s, err = Open(dir, nil); err != nil { // which has read nothing yet
 		t.Fatal(err)
 	}

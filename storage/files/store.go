@@ -4,7 +4,9 @@
 //
 // A snapshot is written to a .tmp file and synced. Then the file is renamed,
 // and the directory is synced. So a file with its final name is whole. It
-// carries checksums all the same, and a damaged snapshot is never given out.
+// carries checksums all the same, and a damaged snapshot is never given out: it
+// is set aside, under a name that ends with .damaged and that nothing removes.
+// Open removes the .tmp files that a crash left.
 package files
 
 import (
@@ -30,9 +32,24 @@ import (
 	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
+// LockedError: the directory is in use by another store, of this process or of
+// another one.
+type LockedError struct{ Dir string }
+
+// Error implements error.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("files: %s is in use by another process or store", e.Dir)
+}
+
+const (
+	lockName         = "LOCK"
+	unfinishedSuffix = ".tmp"
+)
+
 // Store is a storage.SnapshotStore. Only one may use a directory at a time.
 type Store struct {
 	dir    string
+	lock   *os.File
 	logger *slog.Logger
 	// lines are what the logger says, on the way to whoever takes it.
 	lines *foreign.Queue[foreign.Line]
@@ -46,6 +63,7 @@ type Store struct {
 	doomed  map[string]bool
 	// verified are the files that were read to their end, as they were then.
 	verified map[string]stamp
+	closed   bool
 }
 
 type stamp struct {
@@ -58,9 +76,10 @@ var (
 	_ storage.Logging       = (*Store)(nil)
 )
 
-// Open opens the store in dir, which is made if it is not there. Damaged
-// snapshots are reported to logger; nil discards that. Nothing waits for it: if it is
-// slow or fails, lines are lost (Store.LinesDropped) and nothing else.
+// Open opens the store in dir, which is made if it is not there, and locks it: if
+// another has it the error is a *LockedError. Damaged snapshots are reported to logger;
+// nil discards that. Nothing waits for it: if it is slow or fails, lines are lost
+// (Store.LinesDropped) and nothing else.
 func Open(dir string, logger *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
@@ -68,10 +87,47 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 	if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	s := &Store{dir: dir, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
+	lock, locked, err := disk.Lock(filepath.Join(dir, lockName))
+	if locked {
+		return nil, &LockedError{Dir: dir}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	s := &Store{dir: dir, lock: lock, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
 		verified: make(map[string]stamp)}
 	s.logger, s.lines = foreign.NewLogger(logger)
+	s.removeUnfinished()
 	return s, nil
+}
+
+// Close gives the directory back, after the node that uses the store has stopped, and
+// readers and writers have ended. The opener closes.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return storage.ErrClosed
+	}
+	s.closed = true
+	s.lines.Close(foreign.LinesPatience)
+	if err := s.lock.Close(); err != nil {
+		return fmt.Errorf("files: %w", err)
+	}
+	return nil
+}
+
+// enter begins a call.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return storage.ErrClosed
+	}
+	return nil
 }
 
 // LinesDropped implements storage.Logging: the logger was too slow, or failed.
@@ -79,7 +135,7 @@ func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
 
 // Create implements storage.SnapshotStore.
 func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	if meta.Index == 0 {
@@ -116,7 +172,7 @@ func patiently(ctx context.Context, do func() error) error {
 func (s *Store) createTemporary(dir string) (*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, err := os.CreateTemp(dir, "*.tmp")
+	f, err := os.CreateTemp(dir, "*"+unfinishedSuffix)
 	if err == nil {
 		s.writing[f.Name()] = true
 	}
@@ -124,9 +180,10 @@ func (s *Store) createTemporary(dir string) (*os.File, error) {
 }
 
 // Newest implements storage.SnapshotStore. It reads a snapshot to its end once,
-// when it is first asked for it.
+// when it is first asked for it. While there are none but those that were set aside, the
+// error names these.
 func (s *Store) Newest(ctx context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return core.SnapshotMeta{}, err
 	}
 	var found []core.LogID
@@ -138,7 +195,7 @@ func (s *Store) Newest(ctx context.Context, group membership.GroupID) (core.Snap
 		return core.SnapshotMeta{}, err
 	}
 	var damage error
-	for _, id := range slices.Backward(found) {
+	for _, id := range slices.Backward(found) { // the newest first
 		meta, err := s.verify(ctx, group, id)
 		switch {
 		case err == nil:
@@ -151,7 +208,19 @@ func (s *Store) Newest(ctx context.Context, group membership.GroupID) (core.Snap
 		s.logger.Error("files: a damaged snapshot is passed over", "group", uint64(group), "snapshot", id.String(), "error", err)
 		damage = errors.Join(damage, err)
 	}
+	if damage == nil {
+		damage = s.onlyAside(group)
+	}
 	return core.SnapshotMeta{}, damage
+}
+
+// onlyAside is the error of a group that has no snapshot but those that were set aside.
+func (s *Store) onlyAside(group membership.GroupID) error {
+	names, err := s.asides(group)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return corrupt("%s was found damaged, and there is no other", strings.Join(names, ", "))
 }
 
 // verify reads a snapshot to its end, unless that was done before.
@@ -195,7 +264,7 @@ func (s *Store) verify(ctx context.Context, group membership.GroupID, id core.Lo
 
 // Open implements storage.SnapshotStore.
 func (s *Store) Open(ctx context.Context, group membership.GroupID, id core.LogID) (storage.SnapshotReader, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	return s.open(ctx, group, id)
@@ -203,7 +272,7 @@ func (s *Store) Open(ctx context.Context, group membership.GroupID, id core.LogI
 
 // RemoveBelow implements storage.SnapshotStore.
 func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index core.Index) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	dir := s.groupDir(group)
@@ -220,7 +289,7 @@ func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index
 	for _, entry := range names {
 		name := filepath.Join(dir, entry.Name())
 		id, isSnapshot := parseName(entry.Name())
-		leftover := strings.HasSuffix(name, ".tmp") && !s.writing[name]
+		leftover := strings.HasSuffix(name, unfinishedSuffix) && !s.writing[name]
 		if !leftover && !(isSnapshot && id.Index < index) {
 			continue
 		}

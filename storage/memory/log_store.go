@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -183,6 +185,16 @@ func (s *Store) KeepPeer(ctx context.Context, p storage.Peer) error {
 	return nil
 }
 
+// Groups implements storage.GroupLister.
+func (s *Store) Groups(ctx context.Context) ([]membership.GroupID, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(s.groups)), nil
+}
+
 // Load implements storage.LogStore.
 func (s *Store) Load(ctx context.Context, id membership.GroupID) (storage.State, error) {
 	s.mu.RLock()
@@ -196,6 +208,10 @@ func (s *Store) Load(ctx context.Context, id membership.GroupID) (storage.State,
 	}
 	state := storage.State{HardState: g.hardState, Commit: g.commit}
 	g.outline.Fill(&state)
+	state.Sizes.Reset(state.Purged.Index)
+	for _, chunk := range g.entries.chunks {
+		state.Sizes.Append(chunk)
+	}
 	return state, nil
 }
 

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -57,6 +58,7 @@ func (i *inspection) written() kept {
 // closed, and compares what it holds.
 func (i *inspection) inspected(want kept, counter uint64, refused string) {
 	i.Helper()
+	before := takeImage(i.T, i.dir)
 	store, err := i.inspect(i.dir, node)
 	if err != nil {
 		i.Fatal(err)
@@ -64,6 +66,9 @@ func (i *inspection) inspected(want kept, counter uint64, refused string) {
 	i.store = store
 	if err := want.differs(i.T, store); err != nil {
 		i.Fatal(err)
+	}
+	if after := takeImage(i.T, i.dir); !reflect.DeepEqual(before, after) {
+		i.Fatalf("an inspection has changed files: there were %d and are %d", len(before), len(after))
 	}
 	h := store.Header()
 	if h.Node != node || h.Incarnation == 0 || h.StartCounter != counter || h.Refused != refused {

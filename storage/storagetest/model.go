@@ -78,6 +78,8 @@ func (g *groupModel) last() core.LogID {
 // state is what Load has to return.
 func (g *groupModel) state() storage.State {
 	s := storage.State{HardState: g.hardState, Commit: g.commit, Purged: g.purged, Last: g.last()}
+	s.Sizes.Reset(g.purged.Index)
+	s.Sizes.Append(g.entries)
 	for i := range g.entries {
 		e := &g.entries[i]
 		s.LastTime = e.Time

@@ -40,6 +40,7 @@ func SnapshotStore(t *testing.T, open OpenSnapshots, durable bool) {
 		{"CommitOfAnother", false, commitOfAnother},
 		{"CommitTwice", false, commitTwice},
 		{"SameAgain", false, sameAgain},
+		{"AgainForAnotherCluster", false, againForAnotherCluster},
 		{"NewestWins", false, newestWins},
 		{"OpenByID", false, openByID},
 		{"RemoveBelow", false, removeBelow},
@@ -63,6 +64,7 @@ func SnapshotStore(t *testing.T, open OpenSnapshots, durable bool) {
 			a := &album{T: t, opener: open, dir: t.TempDir()}
 			a.reopen()
 			c.run(a)
+			a.close()
 		})
 	}
 }
@@ -75,13 +77,26 @@ type album struct {
 	storage.SnapshotStore
 }
 
+// reopen opens the store in the directory, and closes what was open.
 func (a *album) reopen() {
 	a.Helper()
+	a.close()
 	s, err := a.opener(a.dir)
 	if err != nil {
 		a.Fatal(err)
 	}
 	a.SnapshotStore = s
+}
+
+// close closes the store, if it is one to be closed.
+func (a *album) close() {
+	a.Helper()
+	if c, ok := a.SnapshotStore.(io.Closer); ok {
+		if err := c.Close(); err != nil {
+			a.Fatal(err)
+		}
+	}
+	a.SnapshotStore = nil
 }
 
 func snapshotMeta(at core.LogID) core.SnapshotMeta {
@@ -356,6 +371,16 @@ func sameAgain(a *album) {
 	a.checkRead(1, meta, data)
 }
 
+// againForAnotherCluster: a snapshot is written again, with the id of another cluster, and
+// takes the place of the first.
+func againForAnotherCluster(a *album) {
+	meta, data := a.put(1, id(1, 4), 100)
+	meta.Cluster = cluster(77)
+	a.putPieces(1, meta, data, 1000)
+	a.checkRead(1, meta, data)
+	a.checkNewest(1, meta.LogID)
+}
+
 func newestWins(a *album) {
 	for _, at := range []core.LogID{id(2, 20), id(1, 3), id(9, 19), id(3, 100), id(3, 21)} {
 		a.put(1, at, 100)
@@ -490,10 +515,13 @@ func damagedPassedOver(a *album) {
 	before := takeImage(a.T, a.dir)
 	a.put(1, id(1, 6), 1000)
 	a.damaged(before, func(f *imageFile) { f.flip(f.size/2, 4) })
-	a.checkNewest(1, id(1, 5))
-	a.checkRead(1, meta, data)
 	if _, _, err := a.read(1, id(1, 6)); !errors.Is(err, core.ErrCorrupt) {
 		a.Fatalf("read of a damaged snapshot: %v", err)
+	}
+	a.checkNewest(1, id(1, 5))
+	a.checkRead(1, meta, data)
+	if _, _, err := a.read(1, id(1, 6)); !errors.Is(err, core.ErrCorrupt) && !errors.Is(err, storage.ErrNotFound) {
+		a.Fatalf("read again of a damaged snapshot: %v", err)
 	}
 	a.put(1, id(1, 7), 1000)
 	a.checkNewest(1, id(1, 7))
@@ -536,6 +564,7 @@ func damageAnywhere(a *album) {
 				b.reopen()
 				_, _, err := b.read(1, id(1, 6))
 				_, err2 := b.Newest(a.Context(), 1)
+				b.close()
 				if !errors.Is(err, core.ErrCorrupt) || !errors.Is(err2, core.ErrCorrupt) {
 					a.Fatalf("byte %d of %d, cut %t: read %v, Newest %v", at, f.size, cut, err, err2)
 				}

@@ -124,6 +124,16 @@ var readFaults = []fault[func(*altered)]{
 			return inner(r)
 		})
 	}},
+	{"does not tell the sizes of the entries", "SizesOfTheEntries", `sizes of 0 bytes up to entry 0, want \d+ up to 1000`, func(a *altered) {
+		a.loads(func(_ membership.GroupID, s *storage.State) { s.Sizes = core.LogSizes{} })
+	}},
+	{"tells the sizes of purged entries", "SizesOfTheEntries", `purged up to 333: sizes of \d+ bytes`, func(a *altered) {
+		a.loads(func(_ membership.GroupID, s *storage.State) {
+			if s.Purged.Index > 0 {
+				s.Sizes.Append([]core.Entry{{LogID: s.Last, Data: make([]byte, 333)}})
+			}
+		})
+	}},
 	{"leaves the end of the old log behind a shorter new one", "TruncateThroughBatches", `returned entry .* not all of it is in the log`, func(a *altered) {
 		old := make(map[membership.GroupID][]core.Entry)
 		inner := a.write

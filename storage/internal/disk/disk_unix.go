@@ -32,6 +32,13 @@ func Lock(name string) (f *os.File, locked bool, err error) {
 	return lock(f, err)
 }
 
+// LockThere is Lock for a file that is there, which is not changed: an error that wraps
+// fs.ErrNotExist says that it is not.
+func LockThere(name string) (f *os.File, locked bool, err error) {
+	f, err = os.Open(name)
+	return lock(f, err)
+}
+
 // LockDir takes the lock of the directory itself, which is not that of a file in it,
 // until the file is closed; locked says that somebody else has it.
 func LockDir(dir string) (f *os.File, locked bool, err error) {

@@ -24,11 +24,21 @@ func FreeBytes(dir string) (uint64, error) {
 // Lock takes the lock of a directory until the file is closed; locked says
 // that somebody else has it.
 func Lock(name string) (f *os.File, locked bool, err error) {
+	return lock(name, windows.OPEN_ALWAYS)
+}
+
+// LockThere is Lock for a file that is there: an error that wraps fs.ErrNotExist says
+// that it is not.
+func LockThere(name string) (f *os.File, locked bool, err error) {
+	return lock(name, windows.OPEN_EXISTING)
+}
+
+func lock(name string, how uint32) (f *os.File, locked bool, err error) {
 	p, err := windows.UTF16PtrFromString(name)
 	if err != nil {
 		return nil, false, fmt.Errorf("lock %s: %w", name, err)
 	}
-	h, err := windows.CreateFile(p, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil, windows.OPEN_ALWAYS, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	h, err := windows.CreateFile(p, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil, how, windows.FILE_ATTRIBUTE_NORMAL, 0)
 	if err != nil {
 		return nil, errors.Is(err, windows.ERROR_SHARING_VIOLATION), fmt.Errorf("lock %s: %w", name, err)
 	}

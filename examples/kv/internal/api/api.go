@@ -8,13 +8,16 @@
 //	POST   /cluster/init       body: Init                   200 Init
 //	POST   /cluster/transfer   body: Transfer               200 Leadership
 //	POST   /cluster/elect      the asked node campaigns     200 Leadership
+//	POST   /cluster/purge      body: Purge                  200 Purged
 //	GET    /cluster/members    this node's view             200 Members
 //	POST   /cluster/members    body: Change                 200 or 202 Members
 //	POST   /cluster/members/cancel                          200 Members
+//	POST   /cluster/join       body: Join                   200 or 202 Members
+//	GET    /cluster/backup     ?local=true: without a leader 200 the file of a backup
 //	GET    /status                                          200 Status
 //	GET    /metrics                                         200 Prometheus' text
 //	GET    /healthz            the group lives              200 Health
-//	GET    /readyz             it knows a leader, may read  200 Health
+//	GET    /readyz             it knows a leader, may read, has caught up  200 Health
 //
 // The key is percent-encoded UTF-8, 1 to 512 bytes; a slash in it is %2F. A
 // value is any bytes, up to 1 MiB, whatever the content type. HEAD is allowed
@@ -97,6 +100,16 @@ type Leadership struct {
 	Term   uint64 `json:"term"`
 }
 
+// Purge asks for the asked node's log to be purged up to an index.
+type Purge struct {
+	UpTo uint64 `json:"up_to"`
+}
+
+// Purged answers a Purge: the first index that the log of the asked node holds.
+type Purged struct {
+	FirstIndex uint64 `json:"first_index"`
+}
+
 // Status is what a node says of itself. It is there before the node is part of
 // a cluster and after its group has failed.
 type Status struct {
@@ -107,13 +120,19 @@ type Status struct {
 	Cluster string `json:"cluster"`
 	// Role is none, follower, candidate, leader or learner. None is a node that
 	// is part of no cluster yet, or that has lost its data.
-	Role          string `json:"role"`
-	Term          uint64 `json:"term"`
-	Leader        uint64 `json:"leader"`
+	Role   string `json:"role"`
+	Term   uint64 `json:"term"`
+	Leader uint64 `json:"leader"`
+	// FirstIndex is the first index that the log holds, or will hold if it is empty.
+	FirstIndex    uint64 `json:"first_index"`
 	LastLogIndex  uint64 `json:"last_log_index"`
 	CommitIndex   uint64 `json:"commit_index"`
 	AppliedIndex  uint64 `json:"applied_index"`
 	SnapshotIndex uint64 `json:"snapshot_index"`
+	// LogBytes are the sizes of the entries that the log holds, and HeldBytes of those
+	// that are kept for other nodes alone.
+	LogBytes  uint64 `json:"log_bytes"`
+	HeldBytes uint64 `json:"held_bytes"`
 	// Priority is how much the node is wanted as the leader, 0 if it is no member.
 	Priority uint32 `json:"priority"`
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
@@ -149,6 +168,9 @@ type Status struct {
 	// WaitsFor says for whom the forming, or a change of the members, waits, and why: on
 	// the leader, and on a node that was asked to form a cluster, before one was begun.
 	WaitsFor []Waiting `json:"waits_for,omitempty"`
+	// Joining is what the node waits for that was started with --join; absent when it is
+	// in.
+	Joining string `json:"joining,omitempty"`
 	// UnknownToGroup: the group knows this node as one that had other data. It
 	// is not counted until it is added again.
 	UnknownToGroup bool `json:"unknown_to_group"`
@@ -201,6 +223,9 @@ type Peer struct {
 	LostData bool `json:"lost_data,omitempty"`
 	// Unfit is why it is not to be handed the leadership; absent if it may be.
 	Unfit string `json:"unfit,omitempty"`
+	// Oversized is an entry that is too large for any message to it, because a limit was
+	// lowered; absent if there is none. It gets a snapshot in its place.
+	Oversized uint64 `json:"oversized,omitempty"`
 }
 
 // Health answers a probe.

@@ -33,8 +33,10 @@ type ClusterMember struct {
 	Address     string `json:"address"`
 	// Kind is voter or learner. Outgoing: a voter that votes no more when the change under
 	// way is complete.
-	Kind     string            `json:"kind"`
-	Outgoing bool              `json:"outgoing"`
+	Kind     string `json:"kind"`
+	Outgoing bool   `json:"outgoing"`
+	// Standby: a learner that may take the place of a voter.
+	Standby  bool              `json:"standby"`
 	Priority uint32            `json:"priority"`
 	Tags     map[string]string `json:"tags"`
 }
@@ -112,6 +114,7 @@ type Change struct {
 //	set_address        id, address
 //	set_priority       id, priority: 1 to 1000, or 0 for the normal one
 //	set_tags           id, tags, in the place of all that there are
+//	set_standby        id, standby: of a learner, for the autopilot
 //	set_voters         members: the ids of all voters; keep_as_learner
 type MemberChange struct {
 	Op string `json:"op"`
@@ -128,4 +131,30 @@ type MemberChange struct {
 	KeepAsLearner bool `json:"keep_as_learner,omitempty"`
 	// Force: replace a member that is alive.
 	Force bool `json:"force,omitempty"`
+	// Standby: the learner may take the place of a voter that is lost. It may stand beside
+	// add_learner too, if it is true.
+	Standby *bool `json:"standby,omitempty"`
 }
+
+// Join asks for the node to be let in that sends it: POST /cluster/join. It is answered as
+// a Change is, and may be asked again. A change that lets a node in yields to one that is
+// asked for by hand.
+type Join struct {
+	ID uint64 `json:"id"`
+	// Incarnation names the node's data, in hexadecimal.
+	Incarnation string `json:"incarnation"`
+	// Address is where the members reach the node.
+	Address string `json:"address"`
+	// As is voter, learner or standby; "" is voter. A voter is a learner first.
+	As string `json:"as,omitempty"`
+	// Cluster is the hash of the cluster to which the node belongs; "" before it belongs to
+	// any.
+	Cluster string `json:"cluster,omitempty"`
+}
+
+// As what a node joins.
+const (
+	AsVoter   = "voter"
+	AsLearner = "learner"
+	AsStandby = "standby"
+)

@@ -3,6 +3,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // Run runs one command and returns its exit code: 0, or 1 after an error, which
-// it writes to stderr. Flags may stand before or after arguments.
+// it writes to stderr; inspect has one more. Flags may stand before or after arguments.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -22,6 +23,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		l := newLineWriter(stderr)
 		fmt.Fprintln(l, "kv:", err)
 		l.close(linesLimit)
+		if exit := (*exitError)(nil); errors.As(err, &exit) {
+			return exit.code
+		}
 		return 1
 	}
 	return 0
@@ -36,7 +40,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe())
-	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers())
+	root.AddCommand(newServe(), newRecover())
+	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers(),
+		newPurge(), newBackup(), newRestore(), newInspect())
 	return root
 }

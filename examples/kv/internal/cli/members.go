@@ -37,7 +37,7 @@ a change_id, and the exit code is 0. The same may be asked again to wait for it.
 	members.AddCommand(show, newMemberAdd("add", "add", "Make a node a voter, once it has caught up as a learner"),
 		newMemberAdd("add-learner", "add_learner", "Make a node a learner, which gets all and does not vote"),
 		newMemberOf("promote", "Make a learner a voter"), newMemberOf("demote", "Make a voter a learner"),
-		newMemberRemove(), newMemberReplace(), newSetAddress(), newSetPriority(), newSetTags(), newSetVoters(), newCancelChange())
+		newMemberRemove(), newMemberReplace(), newSetAddress(), newSetPriority(), newSetTags(), newSetStandby(), newSetVoters(), newCancelChange())
 	return members
 }
 
@@ -168,6 +168,17 @@ func newSetTags() *cobra.Command {
 			tags[key] = value
 		}
 		return api.MemberChange{Op: "set_tags", ID: id, Tags: &tags}, nil
+	})
+}
+
+func newSetStandby() *cobra.Command {
+	return change("set-standby ID=true|false", "Say whether a learner may take the place of a voter that is lost", cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
+		before, after, ok := strings.Cut(args[0], "=")
+		id, err := parseID(before)
+		if !ok || err != nil || after != "true" && after != "false" {
+			return api.MemberChange{}, fmt.Errorf("%q is not ID=true or ID=false", args[0])
+		}
+		return api.MemberChange{Op: "set_standby", ID: id, Standby: new(after == "true")}, nil
 	})
 }
 

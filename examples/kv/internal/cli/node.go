@@ -85,10 +85,15 @@ func serve(ctx context.Context, s *settings, stdout, stderr io.Writer) (err erro
 		return errors.Join(err, front.Close(), ignoreClosed(<-served))
 	}
 
+	joiner, err := newJoiner(n.raft, s, logger)
+	if err != nil {
+		return errors.Join(err, front.Close(), ignoreClosed(<-served))
+	}
 	forming := make(chan struct{})
 	go func() {
 		defer close(forming)
 		newFormer(n.raft, s.members, logger).run(ctx)
+		joiner.run(ctx)
 	}()
 	defer func() {
 		stop()
@@ -188,21 +193,35 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	n.raft, err = troupe.Start(ctx, troupe.NodeConfig{
 		ID:        troupe.NodeID(s.id),
 		Network:   transport,
-		Log:       log,
+		Log:       refusing(log),
 		Snapshots: snapshots,
 		Logger:    logger,
 		Meter:     n.numbers.Meter(),
-		Tracing:   n.traces.Tracing(),
+		// There is one group, for as long as the process lives.
+		MeterGroupHistograms: true,
+		Tracing:              n.traces.Tracing(),
 	}, troupe.Config{
 		StateMachine:      n.machine,
 		ElectionTimeout:   s.electionTimeout,
 		HeartbeatInterval: s.heartbeat,
 		SnapshotEntries:   s.snapshotEntries,
+		KeepEntries:       max(s.keepEntries, 1),
+		KeepBytes:         s.keptBytes(),
+		Autopilot:         s.autopilot,
 	})
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())
 	}
 	return n, nil
+}
+
+// keptBytes is how many bytes stay below a snapshot. No entry has only one, so that it
+// stands for none: 0 is the library's default.
+func (s *settings) keptBytes() uint64 {
+	if s.keepEntries == 0 || s.keepBytes == 0 {
+		return 1
+	}
+	return s.keepBytes
 }
 
 func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, troupe.SnapshotStore, error) {
@@ -211,15 +230,16 @@ func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, tr
 		n.closers = append(n.closers, log)
 		return log, memory.NewSnapshots(), nil
 	}
-	log, err := badger.Open(filepath.Join(s.data, "raft"), badger.Options{Node: troupe.NodeID(s.id), Logger: logger})
+	log, err := badger.Open(filepath.Join(s.data, raftDir), badger.Options{Node: troupe.NodeID(s.id), Logger: logger})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--data: %w", err)
 	}
 	n.closers = append(n.closers, log)
-	snapshots, err := files.Open(filepath.Join(s.data, "snapshots"), logger)
+	snapshots, err := files.Open(filepath.Join(s.data, snapshotsDir), logger)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--data: %w", err)
 	}
+	n.closers = append(n.closers, snapshots)
 	return log, snapshots, nil
 }
 
@@ -227,7 +247,7 @@ func openMachine(s *settings, logger *slog.Logger) (machine.Machine, error) {
 	if s.store == storeMemory {
 		return machine.NewMemory(), nil
 	}
-	return machine.OpenBadger(filepath.Join(s.data, "machine"), logger)
+	return machine.OpenBadger(filepath.Join(s.data, machineDir), logger)
 }
 
 // close stops the group in order, a leader after it has handed over, then closes

@@ -14,6 +14,7 @@ import (
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
+	"github.com/trouperaft/troupe/examples/kv/internal/client"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -26,12 +27,18 @@ type settings struct {
 	data            string
 	store           string
 	init            []string
+	join            []string
+	joinAs          string
+	rejoin          bool
+	autopilot       troupe.Autopilot
 	priority        []string
 	peer            []string
 	dial            []string
 	electionTimeout time.Duration
 	heartbeat       time.Duration
 	snapshotEntries uint64
+	keepEntries     uint64
+	keepBytes       uint64
 	logLevel        string
 	traces          traceSettings
 
@@ -64,6 +71,18 @@ time and again, and one cluster comes of it. On a node that belongs to it alread
 the flag does nothing. The command init does the same over HTTP. A node that
 leads hands over to another before it ends.
 
+With --join it becomes a member of a cluster that is there: it asks the member at
+that URL, again until it is in. It is a learner first, and votes when it has
+caught up, unless --as says otherwise. It may be started with the same --join
+again: a member does not ask. A node that was removed asks only with --rejoin. One
+whose data was lost is refused: kv members replace takes it in. While it waits,
+status says what for. Until it can be told otherwise, whoever reaches the HTTP API
+of a member is let in.
+
+With --autopilot a leader removes a voter that is dead, if all others are well and
+at least --autopilot-voters-min remain, or puts a standby in its place: a learner
+that was started with --as standby, or marked by kv members set-standby.
+
 A node that lost its data, as one with --store memory whenever it ends, is not
 counted as the member that it was. With --init it says so in its log.
 
@@ -94,6 +113,7 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.StringVar(&s.raftAddress, "raft", "127.0.0.1:9001", "address for the other nodes; port 0 takes a free one")
 	f.StringVar(&s.advertise, "advertise", "", "HOST:PORT: where the other nodes reach this one, if not at --raft; port 0 stands for that of --raft")
 	f.StringSliceVar(&s.init, "init", nil, "form a cluster of these members, or join its forming: 1=HOST:PORT,2=HOST:PORT,...")
+	s.memberFlags(command)
 	f.StringArrayVar(&s.priority, "priority", nil, "with --init, "+prioritiesUsage)
 	f.StringVar(&s.data, "data", "", "directory of the node's data; required with --store badger")
 	f.StringVar(&s.store, "store", storeBadger, "badger or memory")
@@ -102,11 +122,26 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.DurationVar(&s.electionTimeout, "election-timeout", defaults.ElectionTimeout, "a node without a leader for one to two of it campaigns")
 	f.DurationVar(&s.heartbeat, "heartbeat", 0, "interval of a leader's heartbeats, at most a third of --election-timeout (default a tenth of it)")
 	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots")
+	f.Uint64Var(&s.keepEntries, "keep-entries", defaults.KeepEntries, "at most this many entries stay in the log below a snapshot")
+	f.Uint64Var(&s.keepBytes, "keep-bytes", defaults.KeepBytes, "at most this many bytes of entries stay in the log below a snapshot")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.traces.endpoint, "otlp", "", "send traces to the collector there: HOST:PORT or http://HOST:PORT without TLS, https://HOST:PORT with it (default from OTEL_EXPORTER_OTLP_ENDPOINT)")
 	f.Float64Var(&s.traces.ratio, "trace-ratio", 0, "trace this part of all requests, from 0 to 1 (default from OTEL_TRACES_SAMPLER, else at most 10 a second)")
 	mustRequire(command, "id")
 	return command
+}
+
+// memberFlags are those about how this node comes in, and what it does about others.
+func (s *settings) memberFlags(command *cobra.Command) {
+	f := command.Flags()
+	f.StringSliceVar(&s.join, "join", nil, "become a member: the URL of any member's HTTP API, or several to try by turns")
+	f.StringVar(&s.joinAs, "as", api.AsVoter, "with --join: voter, learner or standby")
+	f.BoolVar(&s.rejoin, "rejoin", false, "with --join: ask also if this node was removed")
+	f.BoolVar(&s.autopilot.On, "autopilot", false, "as the leader, take out voters that are dead; all members should have the same")
+	f.IntVar(&s.autopilot.VotersMin, "autopilot-voters-min", 3, "with --autopilot: the voters that have to remain")
+	f.DurationVar(&s.autopilot.DeadAfter, "autopilot-dead-after", 10*time.Minute, "with --autopilot: a voter that is silent for so long is dead")
+	f.DurationVar(&s.autopilot.StableFor, "autopilot-stable-for", 10*time.Second, "with --autopilot: for how long a member must have been well to be counted on")
+	f.Uint64Var(&s.autopilot.LagEntriesMax, "autopilot-lag-entries", 4096, "with --autopilot: a member that lacks more entries is not well")
 }
 
 // complete checks the flags, so that nothing is opened for a bad one.
@@ -147,6 +182,9 @@ func (s *settings) completeAddresses() (err error) {
 	if len(s.priority) > 0 && len(s.init) == 0 {
 		return errors.New("--priority: there is no --init")
 	}
+	if err := s.completeJoin(); err != nil {
+		return err
+	}
 	if s.hints, err = parseAddresses(s.peer); err != nil {
 		return fmt.Errorf("--peer: %w", err)
 	}
@@ -155,6 +193,31 @@ func (s *settings) completeAddresses() (err error) {
 	}
 	if s.overrides, err = parseAddresses(s.dial); err != nil {
 		return fmt.Errorf("--dial: %w", err)
+	}
+	return nil
+}
+
+// completeJoin checks the flags about joining. The address of --raft, or of --advertise,
+// goes into the configuration: others have to be able to dial it.
+func (s *settings) completeJoin() error {
+	switch {
+	case len(s.join) == 0 && (s.rejoin || s.joinAs != api.AsVoter):
+		return errors.New("--as, --rejoin: there is no --join")
+	case len(s.join) == 0:
+		return nil
+	case len(s.init) > 0:
+		return errors.New("--join: there is --init too; a cluster is either formed or joined")
+	case s.joinAs != api.AsVoter && s.joinAs != api.AsLearner && s.joinAs != api.AsStandby:
+		return fmt.Errorf("--as: %q is none of voter, learner, standby", s.joinAs)
+	case s.advertise == "":
+		if err := checkAdvertised(s.raftAddress); err != nil {
+			return fmt.Errorf("--join: the others have to reach this node: --raft: %w; --advertise says where", err)
+		}
+	}
+	for _, address := range s.join {
+		if _, err := client.New(address, askLimit, nil); err != nil {
+			return fmt.Errorf("--join: %w", err)
+		}
 	}
 	return nil
 }

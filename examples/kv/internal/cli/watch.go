@@ -187,10 +187,14 @@ func notes(s *api.Status) []string {
 		}
 	}
 	note(s.Fatal != "", "failed: %s", s.Fatal)
+	note(s.Removed, "was removed")
 	note(s.UnknownToGroup, "has lost its data")
 	note(s.Contradiction != "", "%s", s.Contradiction)
 	note(s.TransferringTo != 0, "hands over to %d", s.TransferringTo)
 	note(s.NeedsNewTerm, "needs a new term")
+	note(s.Leaving != "", "leaves office: %s", s.Leaving)
+	note(s.Unfit != "", "is not to lead: %s", s.Unfit)
+	note(s.LeftOffice != "", "left office in term %d: %s", s.LeftTerm, s.LeftOffice)
 	note(s.NoLease != "", "no lease: %s", s.NoLease)
 	note(s.Forming, "is being formed")
 	for _, w := range s.WaitsFor {
@@ -201,6 +205,7 @@ func notes(s *api.Status) []string {
 		note(p.LostData, "%d has lost its data", p.ID)
 		note(p.Unfit != "", "%d: %s", p.ID, p.Unfit)
 		note(p.Mode == "snapshot", "%d gets a snapshot", p.ID)
+		note(p.Oversized != 0, "entry %d is too large for %d", p.Oversized, p.ID)
 	}
 	return all
 }

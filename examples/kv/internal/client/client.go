@@ -133,6 +133,17 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 	return answer, err
 }
 
+// Purge purges the log of the server's node up to an index.
+func (c *Client) Purge(ctx context.Context, upTo uint64) (api.Purged, error) {
+	var answer api.Purged
+	request, err := json.Marshal(api.Purge{UpTo: upTo})
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/cluster/purge", request, &answer)
+	return answer, err
+}
+
 // Members asks the server for the members of the cluster.
 func (c *Client) Members(ctx context.Context) (api.Members, error) {
 	var answer api.Members
@@ -148,6 +159,17 @@ func (c *Client) ChangeMembers(ctx context.Context, change api.Change) (api.Memb
 		return answer, fmt.Errorf("client: %w", err)
 	}
 	err = c.exchange(ctx, http.MethodPost, "/cluster/members", request, &answer)
+	return answer, err
+}
+
+// Join asks the server to let a node in. The answer has a ChangeID if that goes on.
+func (c *Client) Join(ctx context.Context, join api.Join) (api.Members, error) {
+	var answer api.Members
+	request, err := json.Marshal(join)
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/cluster/join", request, &answer)
 	return answer, err
 }
 

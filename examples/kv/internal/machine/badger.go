@@ -82,21 +82,7 @@ var ErrClosed = errors.New("machine: closed")
 
 // OpenBadger opens the machine in a directory, and makes it if it is not there.
 func OpenBadger(dir string, logger *slog.Logger) (*Badger, error) {
-	opts := badger.DefaultOptions(dir).
-		WithSyncWrites(true).
-		WithDetectConflicts(false).
-		WithMetricsEnabled(false).
-		WithMemTableSize(memTableBytes).
-		WithNumMemtables(2).
-		WithNumLevelZeroTables(2).
-		WithNumLevelZeroTablesStall(8).
-		WithNumCompactors(2).
-		WithCompression(options.None).
-		WithBlockCacheSize(0).
-		WithIndexCacheSize(8 << 20).
-		WithValueLogFileSize(16 << 20).
-		WithChecksumVerificationMode(options.OnTableRead).
-		WithLogger(badgerLogger{logger})
+	opts := databaseOptions(dir, logger)
 	db, err := badger.Open(opts)
 	if err != nil && strings.Contains(err.Error(), "Create a new file") {
 		// A crash between making a file and giving it a size: the failed
@@ -111,6 +97,24 @@ func OpenBadger(dir string, logger *slog.Logger) (*Badger, error) {
 		return nil, errors.Join(fmt.Errorf("machine: open %s: %w", dir, err), db.Close())
 	}
 	return m, nil
+}
+
+func databaseOptions(dir string, logger *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithDetectConflicts(false).
+		WithMetricsEnabled(false).
+		WithMemTableSize(memTableBytes).
+		WithNumMemtables(2).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(8).
+		WithNumCompactors(2).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(8 << 20).
+		WithValueLogFileSize(16 << 20).
+		WithChecksumVerificationMode(options.OnTableRead).
+		WithLogger(badgerLogger{logger})
 }
 
 func (m *Badger) load() error {

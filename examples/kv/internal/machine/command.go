@@ -113,6 +113,21 @@ func decode(data []byte) (command, error) {
 	return c, nil
 }
 
+// Describe says what a command does, for people.
+func Describe(data []byte) string {
+	c, err := decode(data)
+	if err != nil {
+		return err.Error()
+	}
+	switch c.operation {
+	case opPut:
+		return fmt.Sprintf("put %q, %d bytes", c.key, len(c.new))
+	case opDelete:
+		return fmt.Sprintf("delete %q", c.key)
+	}
+	return fmt.Sprintf("cas %q", c.key)
+}
+
 func (c *command) decodeSwap(data []byte) bool {
 	if len(data) == 0 || data[0]&^(hasOld|hasNew) != 0 {
 		return false

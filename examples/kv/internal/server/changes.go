@@ -51,10 +51,15 @@ func changesOf(given *api.Change) ([]troupe.Change, []troupe.ChangeOption, error
 func changeOf(given *api.MemberChange) (change troupe.Change, wrong string) {
 	op, known := membership.ParseOp(given.Op)
 	if !known {
-		return change, fmt.Sprintf("op: %q is none of add, add_learner, promote, demote, remove, replace, set_address, set_priority, set_tags, set_voters", given.Op)
+		return change, fmt.Sprintf("op: %q is none of add, add_learner, promote, demote, remove, replace, set_address, set_priority, set_tags, set_standby, set_voters", given.Op)
 	}
 	if wrong := wrongFields(op, given); wrong != "" {
 		return change, wrong
+	}
+	if given.Address != "" {
+		if wrong := wrongAddress(given.Address); wrong != "" {
+			return change, "address: " + wrong
+		}
 	}
 	change = troupe.Change{Op: op, ID: troupe.NodeID(given.ID), Address: given.Address, KeepAsLearner: given.KeepAsLearner, Force: given.Force}
 	if given.Incarnation != "" {
@@ -66,6 +71,9 @@ func changeOf(given *api.MemberChange) (change troupe.Change, wrong string) {
 	}
 	if given.Priority != nil {
 		change.Priority = *given.Priority
+	}
+	if given.Standby != nil {
+		change.Standby = *given.Standby
 	}
 	if given.Tags != nil {
 		change.Tags = maps.Clone(*given.Tags)
@@ -88,6 +96,7 @@ func wrongFields(op membership.Op, given *api.MemberChange) string {
 		{"address", given.Address != "", comes || op == membership.OpSetAddress || op == membership.OpReplace, op != membership.OpReplace},
 		{"priority", given.Priority != nil, op == membership.OpSetPriority, true},
 		{"tags", given.Tags != nil, op == membership.OpSetTags, true},
+		{"standby", given.Standby != nil, op == membership.OpSetStandby || op == membership.OpAddLearner, op == membership.OpSetStandby},
 		{"members", len(given.Members) > 0, op == membership.OpSetVoters, true},
 		{"keep_as_learner", given.KeepAsLearner, op == membership.OpRemove || op == membership.OpSetVoters, false},
 		{"force", given.Force, op == membership.OpReplace, false},

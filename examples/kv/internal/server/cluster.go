@@ -1,10 +1,14 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
@@ -25,14 +29,12 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 	}
 	members := make([]troupe.Member, len(given.Members))
 	for i, m := range given.Members {
-		host, port, err := net.SplitHostPort(m.Address)
+		wrong := wrongAddress(m.Address)
 		switch {
 		case m.ID == 0:
 			return badRequest("a member has id 0: ids begin at 1")
-		case err != nil:
-			return badRequest("member %d: %v", m.ID, err)
-		case host == "" || port == "" || port == "0" || len(m.Address) > membership.AddressBytesMax:
-			return badRequest("member %d: %q is no address that others can dial", m.ID, m.Address)
+		case wrong != "":
+			return badRequest("member %d: %s", m.ID, wrong)
 		case m.Priority > troupe.PriorityMax:
 			return badRequest("member %d: priority %d; it is %d to %d", m.ID, m.Priority, troupe.PriorityLast, troupe.PriorityMax)
 		}
@@ -46,6 +48,20 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// wrongAddress says why nobody can have an address, or "". A name need not resolve yet.
+func wrongAddress(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Sprintf("%q is not HOST:PORT", address)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	ip, _ := netip.ParseAddr(host)
+	if host == "" || err != nil || n == 0 || ip.IsValid() && ip.IsUnspecified() || len(address) > membership.AddressBytesMax {
+		return fmt.Sprintf("%q is no address that others can dial", address)
+	}
+	return ""
+}
+
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	status := s.raft.Status()
 	c := &status.Configuration
@@ -56,10 +72,13 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Role:           roleName(status.Role),
 		Term:           uint64(status.Term),
 		Leader:         uint64(status.Leader),
+		FirstIndex:     uint64(status.FirstIndex),
 		LastLogIndex:   uint64(status.Last),
 		CommitIndex:    uint64(status.Committed),
 		AppliedIndex:   uint64(status.Applied),
 		SnapshotIndex:  uint64(status.SnapshotIndex),
+		LogBytes:       status.LogBytes,
+		HeldBytes:      status.HeldBytes,
 		Priority:       status.Priority,
 		TransferringTo: uint64(status.TransferringTo),
 		NeedsNewTerm:   status.NeedsNewTerm,
@@ -70,6 +89,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Members:        make([]api.Member, 0, len(c.Members)),
 		Joint:          c.Joint(),
 		Forming:        status.Bootstrapping,
+		Joining:        status.Joining,
 		UnknownToGroup: status.UnknownToGroup,
 		Removed:        status.Removed,
 		LeaseMillis:    status.Lease.Milliseconds(),
@@ -102,7 +122,7 @@ func peer(p *troupe.PeerStatus) api.Peer {
 	peer := api.Peer{
 		ID: uint64(p.ID), Mode: p.Mode.String(), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries, LagSeconds: p.Lag.Seconds(),
 		InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes, SendErrors: p.SendErrors,
-		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData, Unfit: unfit(p.Unfit),
+		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, LostData: p.LostData, Unfit: unfit(p.Unfit), Oversized: uint64(p.Oversized),
 	}
 	if p.LastContact >= 0 {
 		peer.LastContact = new(p.LastContact.Seconds())
@@ -153,7 +173,19 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+const (
+	// readyLag is how many entries a node that is ready may be behind a read index that it
+	// asked for after its start.
+	readyLag = 1000
+	// readyPatience is for how long a probe waits for that read index.
+	readyPatience = time.Second
+)
+
+// ready says whether requests may be sent here: a leader is known, and the machine has
+// everything that was committed when the node started, or nearly so. Who restarts members
+// one after the other goes by it: before that, a quorum may hang on the one that comes
+// back.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	status, err := s.live()
 	if err != nil {
 		return err
@@ -168,8 +200,29 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	case status.Contradiction != nil:
 		return status.Contradiction
 	}
+	if err := s.catchUp(r.Context(), status); err != nil {
+		return err
+	}
 	s.answer(w, http.StatusOK, api.Health{OK: true, Leader: uint64(status.Leader)})
 	return nil
+}
+
+// catchUp returns an error until the machine was as current, once, as a node has to be that
+// is ready. A lag that comes later is no reason to send requests elsewhere.
+func (s *Server) catchUp(ctx context.Context, status troupe.Status) error {
+	if s.current.Load() {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	_, err := s.raft.ReadIndex(limited, troupe.Linearizable, troupe.MaxLag(readyLag))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &api.Error{Code: api.TooStale, Message: fmt.Sprintf("entry %d is applied, and the leader %d has not told yet what was committed when this node started, or the last entries are not applied", status.Applied, status.Leader)}
+	}
+	if err == nil {
+		s.current.Store(true)
+	}
+	return err
 }
 
 func (s *Server) live() (troupe.Status, error) {

@@ -31,6 +31,7 @@ func (s *Server) describe(err error) *api.Error {
 		behind    *troupe.NotCaughtUpError
 		changed   *troupe.ConfigurationChangedError
 		cancelled *troupe.ChangeCancelledError
+		beyond    *troupe.PurgeError
 	)
 	switch {
 	case errors.As(err, &transfer):
@@ -61,7 +62,7 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.Stopped
 	case errors.As(err, &large):
 		e.Code = api.TooLarge
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &beyond):
 		e.Code = api.BadRequest
 	case errors.Is(err, troupe.ErrNoCluster):
 		e.Code, e.Message = api.NoCluster, noCluster(status)

@@ -38,22 +38,31 @@ func (s *Server) changeMembers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refusedChange(&given, err)
 	}
-	status := s.raft.Status()
-	answer := membersOf(&c, report.Entry.Index, &status)
-	code := http.StatusOK
-	switch {
-	case given.DryRun:
+	if given.DryRun {
+		status := s.raft.Status()
+		answer := membersOf(&c, report.Entry.Index, &status)
 		for i := range steps {
 			answer.Steps = append(answer.Steps, api.Step{Joint: steps[i].Joint(), Members: clusterMembers(&steps[i])})
 		}
-	case report.GoesOn:
-		answer.ChangeID, code = c.Target.ID.String(), http.StatusAccepted
-	default:
-		// It was committed before it was answered, whether this node knows or not.
-		answer.Committed = true
+		s.answer(w, http.StatusOK, answer)
+		return nil
 	}
-	s.answer(w, code, answer)
+	s.answerChange(w, &c, &report)
 	return nil
+}
+
+// answerChange tells what came of a change, or that it goes on.
+func (s *Server) answerChange(w http.ResponseWriter, c *troupe.Configuration, report *troupe.ChangeReport) {
+	status := s.raft.Status()
+	answer := membersOf(c, report.Entry.Index, &status)
+	if report.GoesOn {
+		answer.ChangeID = c.Target.ID.String()
+		s.answer(w, http.StatusAccepted, answer)
+		return
+	}
+	// It was committed before it was answered, whether this node knows or not.
+	answer.Committed = true
+	s.answer(w, http.StatusOK, answer)
 }
 
 func (s *Server) cancelChange(w http.ResponseWriter, r *http.Request) error {
@@ -133,6 +142,7 @@ func clusterMembers(c *troupe.Configuration) []api.ClusterMember {
 			ID: uint64(m.ID), Incarnation: strconv.FormatUint(uint64(m.Incarnation), 16), Address: m.Address,
 			Kind: c.Kind(m.Identity).String(), Priority: m.Rank(), Tags: maps.Clone(m.Tags),
 			Outgoing: slices.Contains(c.Outgoing, m.Identity) && !slices.Contains(c.Voters, m.Identity),
+			Standby:  m.Standby && !c.IsVoter(m.Identity),
 		}
 		if m.Tags == nil {
 			members[i].Tags = map[string]string{}

@@ -5,10 +5,12 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -25,6 +27,9 @@ type Raft interface {
 	Elect(ctx context.Context) error
 	ChangeMembers(ctx context.Context, changes []troupe.Change, options ...troupe.ChangeOption) (troupe.Configuration, error)
 	CancelChange(ctx context.Context) error
+	Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error)
+	Admit(ctx context.Context, request troupe.JoinRequest, options ...troupe.ChangeOption) (troupe.Configuration, error)
+	Backup(ctx context.Context, w io.Writer, options ...troupe.BackupOption) (troupe.BackupMeta, error)
 	Status() troupe.Status
 	Err() error
 }
@@ -41,6 +46,8 @@ type Server struct {
 	logger *slog.Logger
 	// metrics is nil if the node measures nothing.
 	metrics http.Handler
+	// current: the machine has caught up since the start.
+	current atomic.Bool
 }
 
 // New returns a server, which is an http.Handler.
@@ -107,10 +114,16 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.transfer}, true
 	case "/cluster/elect":
 		return map[string]handler{http.MethodPost: s.elect}, true
+	case "/cluster/purge":
+		return map[string]handler{http.MethodPost: s.purge}, true
 	case "/cluster/members":
 		return map[string]handler{http.MethodGet: s.members, http.MethodPost: s.changeMembers}, true
+	case "/cluster/join":
+		return map[string]handler{http.MethodPost: s.join}, true
 	case "/cluster/members/cancel":
 		return map[string]handler{http.MethodPost: s.cancelChange}, true
+	case "/cluster/backup":
+		return map[string]handler{http.MethodGet: s.backup}, true
 	case "/status":
 		return map[string]handler{http.MethodGet: s.status}, true
 	case "/metrics":

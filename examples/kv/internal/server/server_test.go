@@ -40,11 +40,16 @@ type fakeRaft struct {
 	last     core.LogID
 	proposed int
 	read     []troupe.ReadMode
+	admitted troupe.JoinRequest
 	members  []troupe.Member
 	// changes are those that were asked for last.
 	changes []troupe.Change
 	// transferred are the targets of transfers.
 	transferred []troupe.NodeID
+	// purged is up to where the log was to be purged.
+	purged []troupe.Index
+	// backup is what a backup is, before err.
+	backup string
 }
 
 func newFake() *fakeRaft {
@@ -125,10 +130,33 @@ func (f *fakeRaft) ChangeMembers(ctx context.Context, changes []troupe.Change, _
 	return f.status.Configuration, f.fail(ctx)
 }
 
+func (f *fakeRaft) Admit(ctx context.Context, request troupe.JoinRequest, _ ...troupe.ChangeOption) (troupe.Configuration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.admitted = request
+	return f.status.Configuration, f.fail(ctx)
+}
+
 func (f *fakeRaft) CancelChange(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fail(ctx)
+}
+
+func (f *fakeRaft) Purge(ctx context.Context, upTo troupe.Index) (troupe.Index, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.purged = append(f.purged, upTo)
+	return upTo + 1, f.fail(ctx)
+}
+
+func (f *fakeRaft) Backup(ctx context.Context, w io.Writer, _ ...troupe.BackupOption) (troupe.BackupMeta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.backup != "" {
+		_, _ = io.WriteString(w, f.backup)
+	}
+	return troupe.BackupMeta{}, f.fail(ctx)
 }
 
 func (f *fakeRaft) Status() troupe.Status { return f.status }
@@ -444,7 +472,7 @@ func TestInit(t *testing.T) {
 
 // outsider is the status of a node that is part of no cluster.
 func outsider() troupe.Status {
-	s := troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}, LastContact: -1, LastQuorumContact: -1}
+	s := troupe.Status{Self: troupe.Identity{ID: 1, Incarnation: 0xabc}, LastContact: -1, LastQuorumContact: -1, FirstIndex: 1}
 	s.Role = troupe.RoleNone
 	return s
 }
@@ -457,6 +485,7 @@ func TestStatus(t *testing.T) {
 	f.status.Priority, f.status.TransferringTo, f.status.NeedsNewTerm = 200, 2, true
 	f.status.Unfit, f.status.Leaving, f.status.LeftOffice, f.status.LeftTerm = troupe.UnfitSick, "own disk hangs", "node 2 is in term 5", 3
 	f.status.Last, f.status.Committed, f.status.Applied, f.status.SnapshotIndex = 9, 8, 7, 6
+	f.status.FirstIndex, f.status.LogBytes, f.status.HeldBytes = 4, 600, 200
 	f.status.Lease, f.status.LastQuorumContact = 812*time.Millisecond+999, 125*time.Millisecond
 	f.status.Peers = []troupe.PeerStatus{
 		{Identity: troupe.Identity{ID: 2, Incarnation: 0xdef}, Match: 5, LagEntries: 4, Lag: 1500 * time.Millisecond, Mode: troupe.StreamReplicate,
@@ -464,7 +493,7 @@ func TestStatus(t *testing.T) {
 		{Identity: troupe.Identity{ID: 3}, Mode: troupe.StreamSnapshot, LastContact: -1, SnapshotBytes: 10, SnapshotTotalBytes: 20, LostData: true, Unfit: troupe.UnfitSick},
 	}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"leader","term":3,"leader":1,` +
-		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"priority":200,"transferring_to":2,"needs_new_term":true,"unfit":"sick","leaving":"own disk hangs","left_office":"node 2 is in term 5","left_term":3,"last_contact_seconds":0,"lease_ms":812,"last_quorum_contact_seconds":0.125,` +
+		`"first_index":4,"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"log_bytes":600,"held_bytes":200,"priority":200,"transferring_to":2,"needs_new_term":true,"unfit":"sick","leaving":"own disk hangs","left_office":"node 2 is in term 5","left_term":3,"last_contact_seconds":0,"lease_ms":812,"last_quorum_contact_seconds":0.125,` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"learner","priority":100}],` +
 		`"peers":[{"id":2,"mode":"replicate","match_index":5,"lag_entries":4,"lag_seconds":1.5,"inflight_messages":2,"inflight_bytes":99,"last_contact_seconds":0.25,"send_errors":3},` +
 		`{"id":3,"mode":"snapshot","match_index":0,"lag_entries":0,"lag_seconds":0,"inflight_messages":0,"inflight_bytes":0,"send_errors":0,"snapshot_bytes":10,"snapshot_total_bytes":20,"lost_data":true,"unfit":"sick"}],` +
@@ -478,7 +507,7 @@ func TestStatus(t *testing.T) {
 	f.status.Unfit, f.status.Leaving, f.status.LeftOffice, f.status.LeftTerm = troupe.Fit, "", "", 0
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "is a learner, 5000 entries behind"}}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"candidate","term":3,"leader":0,` +
-		`"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"priority":200,"transferring_to":0,"lease_ms":0,"no_lease":"no quorum",` +
+		`"first_index":4,"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"log_bytes":600,"held_bytes":200,"priority":200,"transferring_to":0,"lease_ms":0,"no_lease":"no quorum",` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"voter","priority":100}],` +
 		`"joint":true,"forming":true,"waits_for":[{"id":2,"why":"is a learner, 5000 entries behind"}],"unknown_to_group":true}`}.run(t, s)
 	exchange{"GET", "/readyz", "", 503, "no_leader"}.run(t, s)
@@ -486,7 +515,7 @@ func TestStatus(t *testing.T) {
 
 	// Before the cluster is formed.
 	f.status = outsider()
-	empty := `"cluster":"none","role":"none","term":0,"leader":0,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,"priority":0,"transferring_to":0,"lease_ms":0,"members":[],"joint":false,"forming":false`
+	empty := `"cluster":"none","role":"none","term":0,"leader":0,"first_index":1,"last_log_index":0,"commit_index":0,"applied_index":0,"snapshot_index":0,"log_bytes":0,"held_bytes":0,"priority":0,"transferring_to":0,"lease_ms":0,"members":[],"joint":false,"forming":false`
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc",` + empty + `,"unknown_to_group":false}`}.run(t, s)
 	exchange{"GET", "/readyz", "", 503, "no_cluster"}.run(t, s)
 	exchange{"GET", "/healthz", "", 200, `{"ok":true,"leader":0}`}.run(t, s)
@@ -509,6 +538,32 @@ func TestStatus(t *testing.T) {
 
 	f.fatal, f.status.Stopped = nil, true
 	exchange{"GET", "/healthz", "", 503, "stopped"}.run(t, s)
+}
+
+// TestReadyWhenCaughtUp: a node is not ready before its machine has what was committed when
+// it started, or nearly so. That stands in the answer. A lag that comes later is no matter.
+func TestReadyWhenCaughtUp(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	says := func(code int, text string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if w.Code != code || !strings.Contains(w.Body.String(), text) {
+			t.Errorf("%d %s, want %d with %q", w.Code, w.Body, code, text)
+		}
+	}
+	f.err = &troupe.TooStaleError{Age: -1, LagEntries: 8960}
+	says(503, "8960 entries behind")
+	f.hang = func(err error) error { return fmt.Errorf("nothing was done: %w", err) }
+	says(503, "the leader 1 has not told yet")
+	f.hang, f.err = nil, nil
+	says(200, `"leader":1`)
+	if f.read[0] != troupe.Linearizable {
+		t.Errorf("it asked for %v", f.read)
+	}
+	f.err = &troupe.TooStaleError{Age: -1, LagEntries: 8960}
+	says(200, `"leader":1`)
 }
 
 // TestContradictionIsReported: an operator and a balancer see that the node
@@ -556,6 +611,23 @@ func TestSlowBody(t *testing.T) {
 	if f.proposed != 0 {
 		t.Fatal("it was proposed")
 	}
+}
+
+// TestPurge: what is asked for, and how it fails.
+func TestPurge(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	exchange{"POST", "/cluster/purge", `{"up_to":7}`, 200, `{"first_index":8}`}.run(t, s)
+	for _, body := range []string{``, `{}`, `{"up_to":0}`, `{"up_to":-1}`, `{"up_to":"7"}`, `{"index":7}`, `[]`} {
+		exchange{"POST", "/cluster/purge", body, 400, "bad_request"}.run(t, s)
+	}
+	if !slices.Equal(f.purged, []troupe.Index{7}) {
+		t.Errorf("purged up to %v", f.purged)
+	}
+	exchange{"POST", "/cluster/purge", strings.Repeat(" ", purgeBytesMax+1), 413, "too_large"}.run(t, s)
+	exchange{"GET", "/cluster/purge", ``, 405, "bad_request"}.run(t, s)
+	f.err = &troupe.PurgeError{UpTo: 9, Snapshot: 6}
+	exchange{"POST", "/cluster/purge", `{"up_to":9}`, 400, "bad_request"}.run(t, s)
 }
 
 // TestTransferAndElect: what is asked for, and how it fails.

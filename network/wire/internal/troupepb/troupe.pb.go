@@ -48,7 +48,9 @@ type Hello struct {
 	Challenge []byte `protobuf:"bytes,9,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	// Where the sender listens; ":port" if that is every interface; absent if it
 	// is not known.
-	Address       string `protobuf:"bytes,10,opt,name=address,proto3" json:"address,omitempty"`
+	Address string `protobuf:"bytes,10,opt,name=address,proto3" json:"address,omitempty"`
+	// The longest frame that the sender takes, in bytes; absent if it is not known.
+	FrameBytesMax uint32 `protobuf:"varint,11,opt,name=frame_bytes_max,json=frameBytesMax,proto3" json:"frame_bytes_max,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +153,13 @@ func (x *Hello) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *Hello) GetFrameBytesMax() uint32 {
+	if x != nil {
+		return x.FrameBytesMax
+	}
+	return 0
 }
 
 // Verdict tells the other side what was made of its Hello.
@@ -1908,12 +1917,15 @@ func (x *ProposeResponse) GetResults() []*ForwardedResult {
 }
 
 type ForwardedResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Code          uint32                 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
-	LogId         *LogID                 `protobuf:"bytes,3,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
-	Value         []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
-	Error         string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Code  uint32                 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	LogId *LogID                 `protobuf:"bytes,3,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
+	Value []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	Error string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	// Of a command that is too large, the limit: in bytes, and core.SizeLimit.
+	LimitBytes    uint64 `protobuf:"varint,6,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
+	Limit         uint32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1981,6 +1993,20 @@ func (x *ForwardedResult) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *ForwardedResult) GetLimitBytes() uint64 {
+	if x != nil {
+		return x.LimitBytes
+	}
+	return 0
+}
+
+func (x *ForwardedResult) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
 }
 
 type TimeoutNow struct {
@@ -2297,6 +2323,7 @@ type MemberChange struct {
 	Voters        []uint64 `protobuf:"varint,7,rep,packed,name=voters,proto3" json:"voters,omitempty"`
 	KeepAsLearner bool     `protobuf:"varint,8,opt,name=keep_as_learner,json=keepAsLearner,proto3" json:"keep_as_learner,omitempty"`
 	Force         bool     `protobuf:"varint,9,opt,name=force,proto3" json:"force,omitempty"`
+	Standby       bool     `protobuf:"varint,10,opt,name=standby,proto3" json:"standby,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2390,6 +2417,13 @@ func (x *MemberChange) GetKeepAsLearner() bool {
 func (x *MemberChange) GetForce() bool {
 	if x != nil {
 		return x.Force
+	}
+	return false
+}
+
+func (x *MemberChange) GetStandby() bool {
+	if x != nil {
+		return x.Standby
 	}
 	return false
 }
@@ -2888,7 +2922,7 @@ var File_troupe_proto protoreflect.FileDescriptor
 
 const file_troupe_proto_rawDesc = "" +
 	"\n" +
-	"\ftroupe.proto\x12\x11troupe.network.v1\"\xb0\x02\n" +
+	"\ftroupe.proto\x12\x11troupe.network.v1\"\xd8\x02\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12)\n" +
 	"\x10required_version\x18\x02 \x01(\rR\x0frequiredVersion\x12\x12\n" +
@@ -2900,7 +2934,8 @@ const file_troupe_proto_rawDesc = "" +
 	"\rexpected_node\x18\b \x01(\x04R\fexpectedNode\x12\x1c\n" +
 	"\tchallenge\x18\t \x01(\fR\tchallenge\x12\x18\n" +
 	"\aaddress\x18\n" +
-	" \x01(\tR\aaddress\"g\n" +
+	" \x01(\tR\aaddress\x12&\n" +
+	"\x0fframe_bytes_max\x18\v \x01(\rR\rframeBytesMax\"g\n" +
 	"\aVerdict\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
@@ -3043,13 +3078,16 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06refuse\x18\x05 \x01(\bR\x06refuse\"\x82\x01\n" +
 	"\x0fProposeResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12<\n" +
-	"\aresults\x18\x02 \x03(\v2\".troupe.network.v1.ForwardedResultR\aresults\"\x92\x01\n" +
+	"\aresults\x18\x02 \x03(\v2\".troupe.network.v1.ForwardedResultR\aresults\"\xc9\x01\n" +
 	"\x0fForwardedResult\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12/\n" +
 	"\x06log_id\x18\x03 \x01(\v2\x18.troupe.network.v1.LogIDR\x05logId\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\fR\x05value\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error\"\x8a\x01\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12\x1f\n" +
+	"\vlimit_bytes\x18\x06 \x01(\x04R\n" +
+	"limitBytes\x12\x14\n" +
+	"\x05limit\x18\a \x01(\rR\x05limit\"\x8a\x01\n" +
 	"\n" +
 	"TimeoutNow\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x1a\n" +
@@ -3074,7 +3112,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\vleader_term\x18\x06 \x01(\x04R\n" +
 	"leaderTerm\x12\x12\n" +
 	"\x04sent\x18\a \x01(\bR\x04sent\x12\x12\n" +
-	"\x04text\x18\b \x01(\tR\x04text\"\x8c\x02\n" +
+	"\x04text\x18\b \x01(\tR\x04text\"\xa6\x02\n" +
 	"\fMemberChange\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\rR\x02op\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\x04R\x04node\x12 \n" +
@@ -3084,7 +3122,9 @@ const file_troupe_proto_rawDesc = "" +
 	"\x04tags\x18\x06 \x03(\v2\x16.troupe.network.v1.TagR\x04tags\x12\x16\n" +
 	"\x06voters\x18\a \x03(\x04R\x06voters\x12&\n" +
 	"\x0fkeep_as_learner\x18\b \x01(\bR\rkeepAsLearner\x12\x14\n" +
-	"\x05force\x18\t \x01(\bR\x05force\"-\n" +
+	"\x05force\x18\t \x01(\bR\x05force\x12\x18\n" +
+	"\astandby\x18\n" +
+	" \x01(\bR\astandby\"-\n" +
 	"\x03Tag\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xbc\x03\n" +

@@ -1,0 +1,98 @@
+package actors
+
+import (
+	"fmt"
+
+	"github.com/trouperaft/troupe/actors/calls"
+	"github.com/trouperaft/troupe/actors/snapshots"
+	"github.com/trouperaft/troupe/core"
+)
+
+// exportsMax bounds the views that are written for somebody outside at one time: each
+// keeps the machine from forgetting something.
+const exportsMax = 4
+
+// Export has a view of the state machine, as it stands when its turn comes, written to
+// somebody outside. Beside exportsMax of them it ends at once with core.ErrOverloaded.
+func (g *Group) Export(e *snapshots.Export) {
+	ended := e.Ended
+	if g.exports.Add(1) > exportsMax {
+		g.exports.Add(-1)
+		ended(core.ErrOverloaded)
+		return
+	}
+	counted := *e
+	counted.Ended = func(err error) {
+		g.exports.Add(-1)
+		ended(err)
+	}
+	if !g.apply.export(&counted) {
+		counted.Ended(g.stopCause())
+	}
+}
+
+// takeView takes a view of the machine as it stands, and lets it be written: for the next
+// snapshot, or for whoever asked first.
+func (a *applyActor) takeView() {
+	var export *snapshots.Export
+	if a.view {
+		a.view = false
+	} else {
+		export = a.exports[0]
+		a.exports = a.exports[1:]
+	}
+	if export != nil && a.applied.Index == 0 {
+		export.Ended(core.ErrNoCluster)
+		return
+	}
+	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config}
+	a.takenFor = export
+	var err error
+	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {
+		if err != nil {
+			err = fmt.Errorf("actors: the state machine gave no view: %w", err)
+			a.taken = nil
+			a.letGo(err)
+			a.Fail(err)
+			return
+		}
+		if a.core.put(&snapshotViewed{meta, a.taken, export}) {
+			a.taken, a.takenFor = nil, nil
+		}
+	})
+}
+
+// letGo tells who asked for a view that there is none.
+func (a *applyActor) letGo(err error) {
+	if a.takenFor != nil {
+		a.takenFor.Ended(err)
+		a.takenFor = nil
+	}
+}
+
+// closeTaken closes, at the end, a view that nobody wants any more.
+func (a *applyActor) closeTaken() {
+	if a.taken != nil {
+		_ = a.taken.Close()
+	}
+	a.letGo(a.stopCause())
+}
+
+// writeView has a view that the apply actor took written.
+func (c *coreActor) writeView(v *snapshotViewed) {
+	if v.export == nil {
+		c.jobs.Build(v.meta, v.view)
+	} else {
+		c.jobs.Export(v.meta, v.view, v.export)
+	}
+}
+
+// closeViews is a call that may block.
+func (c *coreActor) closeViews() {
+	for _, v := range c.views {
+		_ = v.view.Close()
+		if v.export != nil {
+			v.export.Ended(c.stopCause())
+		}
+	}
+}

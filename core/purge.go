@@ -1,0 +1,171 @@
+package core
+
+import "fmt"
+
+// This file is about what the log keeps behind the newest snapshot (Raft 7, rule 25).
+
+// purging is what the engine keeps in mind of it.
+type purging struct {
+	// byHand is up to where somebody wants the log purged, whatever is to be kept.
+	byHand Index
+	// asked are those who wait for that.
+	asked []purgeAsked
+	// limit is what the node leaves for holds, in bytes; it counts if limited.
+	limit   uint64
+	limited bool
+	// heldBack: less was purged than is to be kept, because of a hold. It is looked at
+	// again at review.
+	heldBack bool
+	review   Instant
+	// held is what is kept for holds alone, in bytes.
+	held uint64
+}
+
+// purgeAsked waits until the write is durable.
+type purgeAsked struct {
+	id   uint64
+	ioid IOID
+}
+
+// purge removes what lies far enough below the newest snapshot, and is held by nobody.
+// It never removes what the snapshot does not contain (Raft 7).
+func (e *Engine) purge() IOID {
+	if !e.snapshots.usable {
+		return 0
+	}
+	policy := e.purgePoint()
+	upTo := min(policy, e.lowestHold(policy))
+	p := &e.purging
+	p.heldBack, p.review = upTo < policy, e.now.Add(e.cfg.HeartbeatInterval)
+	p.held = e.sizes.Between(upTo, policy)
+	if upTo <= e.log.purged.Index || p.heldBack && !e.worthPurging(upTo) {
+		return 0
+	}
+	term, _ := e.log.term(upTo)
+	id := LogID{term, upTo}
+	e.log.purge(id)
+	e.sizes.Purge(upTo)
+	w := e.newWrite()
+	w.Purge = id
+	return e.submit(w)
+}
+
+// purgePoint is up to where the log is not to be kept: at most KeepEntries and at most
+// KeepBytes stay behind the newest snapshot, whichever is less.
+func (e *Engine) purgePoint() Index {
+	newest := e.snapshots.newest.Index
+	if e.isRemoved() {
+		// Rule 22: the log grows no more, and tells this node's next life that it was removed.
+		return min(newest, e.purging.byHand)
+	}
+	upTo := newest - Index(min(uint64(newest), e.cfg.KeepEntries))
+	if most := e.cfg.KeepBytes; most > 0 {
+		upTo = max(upTo, e.sizes.Floor(newest, most))
+	}
+	return min(newest, max(upTo, e.purging.byHand))
+}
+
+// worthPurgingParts: while a hold creeps forward, the log follows in steps of this part
+// of what may be held.
+const worthPurgingParts = 16
+
+// worthPurging reports whether it is time to follow the holds: not with each of their
+// steps, for each purge is a write.
+func (e *Engine) worthPurging(upTo Index) bool {
+	goes := e.sizes.Between(e.log.purged.Index, upTo)
+	return upTo <= e.purging.byHand || goes >= e.holdBytesMax()/worthPurgingParts || goes >= e.sizes.Between(upTo, e.log.last.Index)
+}
+
+// holdBytesMax bounds what all holds of this group keep together, beside what the policy
+// keeps.
+func (e *Engine) holdBytesMax() uint64 {
+	if e.purging.limited {
+		return min(e.cfg.HoldBytesMax, e.purging.limit)
+	}
+	return e.cfg.HoldBytesMax
+}
+
+// lowestHold returns the lowest index that somebody holds the log behind, of those that
+// are within the bound: the slowest goes first. It is policy if nobody does.
+func (e *Engine) lowestHold(policy Index) Index {
+	lowest, floor := policy, e.sizes.Floor(policy, e.holdBytesMax())
+	for _, p := range e.leaderState.peers {
+		at, why := p.holds(), ""
+		switch {
+		case at == 0 || at >= policy || p.removal.at != 0:
+			p.held = false
+			continue
+		case at < floor:
+			why = fmt.Sprintf("more than %d bytes would be kept", e.holdBytesMax())
+		case e.now.Sub(p.movedOn) >= e.cfg.HoldTimeMax:
+			why = fmt.Sprintf("it made no progress for %v", e.cfg.HoldTimeMax)
+		default:
+			p.held = true
+			lowest = min(lowest, at)
+			continue
+		}
+		if p.held {
+			p.held = false
+			e.out.add(&Notice{Kind: NoticeLogLetGo, Peer: p.Identity, Term: e.hard.Term, Index: at, Text: why})
+		}
+	}
+	return lowest
+}
+
+// holds is the entry behind which the log is kept for a peer: that of a snapshot which
+// is on its way, or was sent and is not answered by its stream yet (rule 25), else the
+// last that it has. It is 0 while nothing is known.
+func (p *peer) holds() Index { return max(p.match, p.pinned) }
+
+// onSnapshotProgress takes that the receiver of a snapshot has acknowledged more of it.
+func (e *Engine) onSnapshotProgress(ev *SnapshotProgress) {
+	if p := e.leaderState.peer(ev.Peer); p != nil && p.stream == ev.Stream && p.snapshot {
+		p.movedOn = e.now
+	}
+}
+
+// reviewHolds purges what a hold has let go of since.
+func (e *Engine) reviewHolds() {
+	if e.purging.heldBack && e.now >= e.purging.review {
+		e.purge()
+	}
+}
+
+// onHoldLimit takes what the node leaves for the holds of this group.
+func (e *Engine) onHoldLimit(ev *HoldLimit) {
+	e.purging.limit, e.purging.limited = ev.Bytes, ev.Limited
+	if e.purging.heldBack {
+		e.purge()
+	}
+}
+
+// onPurgeLog purges by hand.
+func (e *Engine) onPurgeLog(ev *PurgeLog) {
+	newest := e.snapshots.newest.Index
+	if !e.snapshots.usable {
+		newest = e.log.purged.Index
+	}
+	if ev.UpTo > newest {
+		e.out.add(&PurgeEnded{ID: ev.ID, First: e.log.purged.Index + 1, Err: &PurgeError{UpTo: ev.UpTo, Snapshot: newest}})
+		return
+	}
+	e.purging.byHand = max(e.purging.byHand, ev.UpTo)
+	if n := e.purge(); n != 0 {
+		e.purging.asked = append(e.purging.asked, purgeAsked{ev.ID, n})
+		return
+	}
+	e.out.add(&PurgeEnded{ID: ev.ID, First: e.log.purged.Index + 1})
+}
+
+// purgesFlushed tells those whose purge is durable.
+func (e *Engine) purgesFlushed(n IOID) {
+	asked := e.purging.asked
+	for len(asked) > 0 && asked[0].ioid <= n {
+		e.out.add(&PurgeEnded{ID: asked[0].id, First: e.log.purged.Index + 1})
+		asked = asked[1:]
+	}
+	if len(asked) == 0 {
+		asked = nil
+	}
+	e.purging.asked = asked
+}

@@ -1,0 +1,67 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/badgerwal"
+)
+
+// Found is what the directory of a machine holds.
+type Found struct {
+	// Applied is the last entry whose effects are durable, Pairs how many pairs there are.
+	Applied core.LogID
+	Pairs   uint64
+}
+
+// inspectLimits are those of what a machine writes.
+var inspectLimits = badgerwal.Limits{KeyBytesMax: KeyBytesMax + 64, ValueBytesMax: ValueBytesMax + 64}
+
+// InspectBadger looks at a machine's directory that nobody uses, and changes nothing in
+// it, also after a kill. With verify it reads all of it and compares the checksums. A
+// directory that is not there is one of an empty machine. Damage is an error that wraps
+// core.ErrCorrupt.
+func InspectBadger(dir string, verify bool) (found Found, err error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	aside, memTable, err := inspectLimits.Aside(dir)
+	if err != nil {
+		return found, fmt.Errorf("machine: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	opts := databaseOptions(aside, slog.New(slog.DiscardHandler)).WithReadOnly(true).
+		WithMemTableSize(max(memTableBytes, memTable)).WithChecksumVerificationMode(options.NoVerification)
+	db, err := badger.Open(opts)
+	if err != nil {
+		return found, fmt.Errorf("machine: %s: %w: %w", dir, core.ErrCorrupt, err)
+	}
+	m := &Badger{db: db, logger: slog.New(slog.DiscardHandler)}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = db.View(func(txn *badger.Txn) (err error) {
+		m.state, err = readState(txn)
+		return err
+	})
+	found = Found{m.state.applied, m.state.pairs}
+	if err != nil || !verify {
+		return found, err
+	}
+	if err := db.VerifyChecksum(); err != nil {
+		return found, fmt.Errorf("machine: %s: %w: %w", dir, core.ErrCorrupt, err)
+	}
+	// A view that is written out counts its pairs.
+	view, err := m.View()
+	if err != nil {
+		return found, err
+	}
+	_, err = view.WriteTo(io.Discard)
+	return found, errors.Join(err, view.Close())
+}

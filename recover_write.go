@@ -1,0 +1,95 @@
+package troupe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
+)
+
+// carryOut recovers a group. What it takes is one write of the log. The newest snapshot
+// is copied before, aside, and takes its name afterwards: if a crash comes between, it
+// bears the id of the cluster before, and counts all the same (core.FormerSnapshot).
+func (r *recovery) carryOut(ctx context.Context, g *groupRecovery) error {
+	fail := func(what string, err error) error {
+		return &RecoverError{Group: g.told.Group, Reason: what, Cause: err}
+	}
+	if g.former {
+		// It is of the cluster before the one that is left now.
+		if err := r.finish(ctx, g, g.plan.Before); err != nil {
+			return fail("its snapshot cannot be written", err)
+		}
+	}
+	if g.plan.Alone {
+		return nil
+	}
+	w, want, err := r.copySnapshot(ctx, g, g.plan.HardState.Cluster)
+	if err != nil {
+		return fail("its snapshot cannot be copied", err)
+	}
+	err = r.config.Log.Write(ctx, &storage.Batch{Operations: []storage.Operation{{
+		Group: g.told.Group, HardState: &g.plan.HardState, Reset: g.plan.Reset,
+		Append: []core.Entry{g.plan.Entry}, Commit: g.plan.Entry.Index,
+	}}})
+	if err != nil {
+		if w != nil {
+			err = errors.Join(err, w.Abort())
+		}
+		return fail("its log cannot be written; whether it was, a second call will tell", err)
+	}
+	g.told.Done = true
+	if w == nil {
+		return nil
+	}
+	if _, err := w.Commit(want); err != nil {
+		return fmt.Errorf("troupe: group %d is recovered, and its snapshot has kept the old cluster's id, which does no harm: %w", g.told.Group, err)
+	}
+	return nil
+}
+
+// finish gives the newest snapshot the id of its cluster.
+func (r *recovery) finish(ctx context.Context, g *groupRecovery, cluster ClusterID) error {
+	w, want, err := r.copySnapshot(ctx, g, cluster)
+	if err == nil {
+		_, err = w.Commit(want)
+	}
+	return err
+}
+
+// copySnapshot writes the newest snapshot again, aside, as one of a cluster; the writer
+// is nil if there is no snapshot.
+func (r *recovery) copySnapshot(ctx context.Context, g *groupRecovery, cluster ClusterID) (w storage.SnapshotWriter, want core.SnapshotMeta, err error) {
+	if g.snapshot.Index == 0 {
+		return nil, want, nil
+	}
+	from, err := r.config.Snapshots.Open(ctx, g.told.Group, g.snapshot.LogID)
+	if err != nil {
+		return nil, want, err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	want = from.Meta()
+	want.Cluster = cluster
+	if w, err = r.config.Snapshots.Create(ctx, g.told.Group, want); err != nil {
+		return nil, want, err
+	}
+	if _, err = io.Copy(w, &untilDone{ctx, from}); err != nil {
+		return nil, want, errors.Join(err, w.Abort())
+	}
+	return w, want, nil
+}
+
+// untilDone reads until a context ends.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (u *untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.Reader.Read(p)
+}

@@ -1,0 +1,126 @@
+package badger
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/badgerwal"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+)
+
+var writeSamples = flag.Bool("samples", false, "write samples of this version, if there are none")
+
+// TestFirstStoresAreRead reads what builds of this version have written since it was the
+// newest: one of a process that has ended, and one of a process that was killed.
+func TestFirstStoresAreRead(t *testing.T) {
+	if *writeSamples {
+		writeFirst(t)
+	}
+	for _, name := range []string{"ended", "killed"} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "version-2", name))); err != nil {
+			t.Fatal(err)
+		}
+		checkFirst(t, name, dir, inspecting(), 1)
+		checkFirst(t, name, dir, small(3), 2)
+	}
+}
+
+func checkFirst(t *testing.T, name, dir string, o Options, starts uint64) {
+	t.Helper()
+	s := mustOpen(t, dir, o)
+	defer mustClose(t, s)
+	if h := s.Header(); h.Node != 3 || h.Promise != 1500*time.Millisecond || h.StartCounter != starts {
+		t.Errorf("%s: header %+v", name, h)
+	}
+	if peers := s.Peers(); len(peers) != 1 || peers[0] != firstPeer {
+		t.Errorf("%s: peers %+v", name, peers)
+	}
+	state, err := s.Load(t.Context(), 7)
+	if err != nil || state.HardState != firstHardState || state.Commit != 5 || state.Purged != (core.LogID{Term: 1, Index: 2}) || state.Last != (core.LogID{Term: 2, Index: 6}) {
+		t.Errorf("%s: %+v, %v", name, state, err)
+	}
+	got, err := s.Read(t.Context(), 7, 3, 6, 1<<20)
+	if err != nil || len(got) != 4 {
+		t.Fatalf("%s: %d entries, %v", name, len(got), err)
+	}
+	for i, want := range firstEntries()[2:] {
+		if e := got[i]; e.LogID != want.LogID || e.Kind != want.Kind || e.Time != want.Time || string(e.Data) != string(want.Data) {
+			t.Errorf("%s: entry %+v, want %+v", name, e, want)
+		}
+	}
+}
+
+var (
+	firstHardState = core.HardState{
+		Term: 4, Vote: membership.Identity{ID: 2, Incarnation: 22}, Cluster: core.ClusterID{1, 15: 16},
+		Grant: core.Grant{To: membership.Identity{ID: 1, Incarnation: 11}, Attempt: 9, List: membership.Founding{3}, LengthMillis: 10_000},
+	}
+	firstPeer = storage.Peer{Identity: membership.Identity{ID: 2, Incarnation: 22}, StartCounter: 5, Nonce: 77, Address: "host:1"}
+)
+
+func firstEntries() []core.Entry {
+	id := membership.Identity{ID: 3, Incarnation: 33}
+	c := membership.Configuration{Members: []membership.Member{{Identity: id, Address: "host:1"}}, Voters: []membership.Identity{id}}
+	entries := []core.Entry{{LogID: core.LogID{Term: 1, Index: 1}, Kind: core.EntryBlank, Time: 10}}
+	for i := core.Index(2); i <= 6; i++ {
+		e := core.Entry{LogID: core.LogID{Term: 1, Index: i}, Kind: core.EntryCommand, Time: int64(10 * i), Data: []byte(strings.Repeat("data ", int(i)))}
+		if i > 4 {
+			e.Term = 2
+		}
+		if i == 5 {
+			e.Kind, e.Data = core.EntryConfiguration, c.Encode()
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// writeFirst makes the samples: small copies, without what a store makes anew.
+func writeFirst(t *testing.T) {
+	t.Helper()
+	into := filepath.Join("testdata", "version-2")
+	if _, err := os.Stat(into); err == nil {
+		t.Fatalf("%s is there: samples never change", into)
+	}
+	s := mustOpen(t, t.TempDir(), small(3))
+	all := firstEntries()
+	mustWrite(t, s, storage.Operation{Group: 7, HardState: &firstHardState, Append: all[:4], Commit: 3})
+	mustWrite(t, s, storage.Operation{Group: 7, Append: all[4:], Purge: all[1].LogID, Commit: 5})
+	if err := errors.Join(s.RecordPromise(t.Context(), 1500*time.Millisecond), s.KeepPeer(t.Context(), firstPeer)); err != nil {
+		t.Fatal(err)
+	}
+	killed := leftBehind(t, s)
+	mustClose(t, s)
+	for name, dir := range map[string]string{"ended": s.dir, "killed": killed} {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || d.Name() == "LOCK" || d.Name() == "DISCARD" || strings.HasSuffix(path, valueLogSuffix) {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if strings.HasSuffix(path, walSuffix) {
+				content = content[:walLimits.End(content)+badgerwal.RecordHeaderMax]
+			}
+			relative, err := filepath.Rel(dir, path)
+			if err != nil {
+				return err
+			}
+			to := filepath.Join(into, name, relative)
+			return errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, content, 0o600))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

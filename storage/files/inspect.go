@@ -1,0 +1,110 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
+	"github.com/trouperaft/troupe/storage/internal/disk"
+)
+
+// Inspect finds the snapshots of a group in the directory of a store that nobody uses,
+// the oldest first, and those that were set aside because they are damaged. It changes
+// nothing, and makes nothing where there is no store. With verify it reads their contents.
+// A directory that is in use is a *LockedError.
+func Inspect(ctx context.Context, dir string, group membership.GroupID, verify bool) ([]storage.FoundSnapshot, error) {
+	lock, locked, err := disk.LockThere(filepath.Join(dir, lockName))
+	switch {
+	case locked:
+		return nil, &LockedError{Dir: dir}
+	case err == nil:
+		defer lock.Close()
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	s := &Store{dir: dir}
+	ids, err := s.list(group)
+	if err != nil {
+		return nil, err
+	}
+	var found []storage.FoundSnapshot
+	for _, id := range ids {
+		f := storage.FoundSnapshot{Meta: core.SnapshotMeta{LogID: id}, Name: s.path(group, id)}
+		f.Err = look(ctx, group, &f, verify)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		found = append(found, f)
+	}
+	aside, err := s.asides(group)
+	for _, name := range aside {
+		err := corrupt("it was found damaged, and set aside")
+		found = append(found, storage.FoundSnapshot{Name: name, Err: err})
+	}
+	return found, err
+}
+
+// look reads what a snapshot says of itself, and with verify all of it.
+func look(ctx context.Context, group membership.GroupID, f *storage.FoundSnapshot, verify bool) error {
+	file, err := os.Open(f.Name)
+	if err != nil {
+		return fmt.Errorf("files: %w", err)
+	}
+	defer file.Close()
+	r := &reader{name: f.Name, file: file}
+	if err := r.readMeta(group, f.Meta.LogID); err != nil {
+		return err
+	}
+	f.Meta = r.meta
+	if !verify {
+		return nil
+	}
+	sum := crc32.New(castagnoli)
+	n, err := io.Copy(sum, io.LimitReader(reading{ctx, file}, int64(r.left)))
+	switch {
+	case err != nil:
+		return fmt.Errorf("files: %w", err)
+	case uint64(n) != r.left || sum.Sum32() != r.meta.Checksum:
+		return corrupt("%s has a bad checksum", f.Name)
+	}
+	f.Verified = true
+	return nil
+}
+
+// reading reads for as long as its context lets it.
+type reading struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+// Read implements io.Reader.
+func (r reading) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(p)
+}
+
+// asides are the snapshots of a group that were set aside.
+func (s *Store) asides(group membership.GroupID) ([]string, error) {
+	names, err := os.ReadDir(s.groupDir(group))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("files: %w", err)
+	}
+	var found []string
+	for _, entry := range names {
+		if strings.HasSuffix(entry.Name(), damagedSuffix) && entry.Type().IsRegular() {
+			found = append(found, filepath.Join(s.groupDir(group), entry.Name()))
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,91 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+)
+
+// FoundSnapshot is a snapshot that was found in a directory, good or not.
+type FoundSnapshot struct {
+	// Meta is what it says of itself, as far as that could be read.
+	Meta core.SnapshotMeta
+	// Name is that of its file.
+	Name string
+	// Verified: its content was read, and is what was written.
+	Verified bool
+	// Err is what is wrong with it, nil if nothing is known to be.
+	Err error
+}
+
+// Damage is one thing that is wrong with what a node keeps.
+type Damage struct {
+	// Err says what, and wraps core.ErrCorrupt, or what the system answered.
+	Err error
+	// Advice says what can be done.
+	Advice string
+}
+
+// What can be done about damage.
+const (
+	adviceReplace = "set the directory aside, give the node an empty one, and have it replace what it was in its cluster; " +
+		"the only voter of a cluster is restored from a backup"
+	adviceSnapshot = "the file can be moved elsewhere; the node builds another, or gets one from its leader"
+)
+
+// Inspection is what the stores of a node hold of one group.
+type Inspection struct {
+	Header Header
+	Group  membership.GroupID
+	// Log is what the log store holds, empty if Damage tells that it cannot be loaded.
+	Log       State
+	Snapshots []FoundSnapshot
+	// Damage is empty if nothing is known to be wrong.
+	Damage []Damage
+}
+
+// Inspect looks at what the stores of a node hold of a group, and changes nothing: log was
+// opened for inspection, and snapshots were found by their store's own function. All
+// entries of the log are read and their checksums compared. What is wrong is told in
+// Inspection.Damage; an error is that of ctx.
+func Inspect(ctx context.Context, log LogStore, group membership.GroupID, snapshots []FoundSnapshot) (Inspection, error) {
+	i := Inspection{Header: log.Header(), Group: group, Snapshots: snapshots}
+	state, err := log.Load(ctx, group)
+	if ctx.Err() != nil {
+		return i, ctx.Err()
+	}
+	if err != nil {
+		i.Damage = append(i.Damage, LogDamage(err))
+	}
+	i.Log = state
+	var newest core.SnapshotMeta
+	for _, s := range snapshots {
+		switch {
+		case s.Err != nil:
+			i.Damage = append(i.Damage, Damage{Err: fmt.Errorf("the snapshot %s: %w", s.Name, s.Err), Advice: adviceSnapshot})
+		case s.Meta.Index > newest.Index:
+			newest = s.Meta
+		}
+	}
+	none := core.ClusterID{}
+	if have := state.HardState.Cluster; newest.Cluster != none && have != none && newest.Cluster != have {
+		i.Damage = append(i.Damage, Damage{
+			Err:    fmt.Errorf("%w: the snapshot %v belongs to another cluster than the log", core.ErrCorrupt, newest.LogID),
+			Advice: "the snapshots and the log are of two nodes, or one of them of a restored cluster: put together what belongs together",
+		})
+	}
+	return i, nil
+}
+
+// LogDamage says what can be done about a log store that cannot be opened, or a log that
+// cannot be loaded.
+func LogDamage(err error) Damage {
+	advice := adviceReplace
+	if !errors.Is(err, core.ErrCorrupt) {
+		advice = "this may be the disk, or a right that lacks: mend that, and look again before anything is removed"
+	}
+	return Damage{Err: err, Advice: advice}
+}
