@@ -170,7 +170,8 @@ func ExpectedIndex(index Index) ChangeOption {
 	return func(o *changeOptions) { o.order.ExpectedIndex = index }
 }
 
-// KeepLearners lets the learners that the change has added stay if it is given up.
+// KeepLearners lets the learners that the change has added stay if it is given up, but
+// for one that was to replace a member.
 func KeepLearners() ChangeOption { return func(o *changeOptions) { o.order.KeepAdded = true } }
 
 // NoWait returns as soon as the leader has taken the change.
@@ -206,8 +207,8 @@ func ReportChange(report *ChangeReport) ChangeOption {
 //
 // If ctx ends while the change is under way, or with [NoWait], the change goes on. Then the
 // error is nil, and Target of the returned configuration is not nil and has the change's ID.
-// The same is told by a node that the change removes, if it hears that it was removed
-// before it hears of the end.
+// The same is told by a node that the change removes, if whoever tells it that it was removed
+// does not know by which change any more.
 // If ctx ends before any leader has heard of it, nothing happened, and the error wraps
 // ctx.Err(). On a node that was removed the error is ErrRemoved.
 func (r *Raft) ChangeMembers(ctx context.Context, changes []Change, options ...ChangeOption) (Configuration, error) {

@@ -178,13 +178,14 @@ func (e *Engine) decide(q *changeOrder) *ChangeResponse {
 	switch {
 	case err != nil:
 		return refusedChange(err)
-	case o.DryRun:
-		return &ChangeResponse{Code: ChangePlanned, Steps: steps, At: at.LogID}
-	case len(steps) == 0:
+	case len(steps) == 0 && !o.DryRun:
 		return &ChangeResponse{Code: ChangeUnneeded, At: at.LogID}
 	}
 	if r := e.refusesReplacing(o); r != nil {
 		return r
+	}
+	if o.DryRun {
+		return &ChangeResponse{Code: ChangePlanned, Steps: steps, At: at.LogID}
 	}
 	if e.askWhoTheyAre(q) {
 		return &ChangeResponse{Code: ChangeTaken, Change: o.ID}

@@ -38,6 +38,15 @@ type askedChange struct {
 	at                 LogID
 }
 
+// names is the change that an order waits for: the one that was begun for it, or that it
+// has joined.
+func (a *askedChange) names() membership.ChangeID {
+	if a.change != 0 {
+		return a.change
+	}
+	return a.order.ID
+}
+
 // askedChangesMax bounds the orders of a node.
 const askedChangesMax = 1 << 10
 
@@ -193,18 +202,19 @@ func (e *Engine) followChanges() {
 
 func (e *Engine) followChange(i int) {
 	a := &e.changes.asked[i]
-	id := a.change
-	if id == 0 {
-		id = a.order.ID
-	}
+	id := a.names()
 	if a.unneeded {
 		if e.commit >= a.at.Index {
-			e.endAsked(i, nil)
+			// What is in force may not be committed.
+			e.endWithout(i, nil, e.configs.inForce(e.commit))
 		}
 		return
 	}
 	for p := e.configs.position(e.commit); p >= 0; p-- {
 		if at := &e.configs.at[p]; at.Configuration.Last.ID == id && at.Index <= e.commit {
+			for ; p > 0 && e.configs.at[p-1].Configuration.Last.ID == id; p-- {
+				at = &e.configs.at[p-1] // by the last, another change may be under way
+			}
 			e.endWith(i, at)
 			return
 		}
@@ -245,11 +255,14 @@ func (e *Engine) endWith(i int, at *ConfigurationAt) {
 }
 
 // endAsked ends an order, with the configuration in force.
-func (e *Engine) endAsked(i int, err error) {
+func (e *Engine) endAsked(i int, err error) { e.endWithout(i, err, e.configs.latest()) }
+
+// endWithout ends an order that no outcome stands for, with a configuration.
+func (e *Engine) endWithout(i int, err error, at *ConfigurationAt) {
 	a := e.changes.asked[i]
 	e.changes.asked = slices.Delete(e.changes.asked, i, i+1)
 	if !a.left {
-		e.endChange(&a, err)
+		e.out.add(&ChangeEnded{ID: a.id, Change: a.change, Err: err, At: *at})
 	}
 	e.setChangeTimer(e.cfg.ElectionTimeout)
 }
@@ -263,10 +276,7 @@ func (e *Engine) endChange(a *askedChange, err error) {
 // there.
 func (e *Engine) leaveChange(i int) {
 	a := &e.changes.asked[i]
-	id := a.change
-	if id == 0 {
-		id = a.order.ID
-	}
+	id := a.names()
 	e.out.add(&ChangeEnded{ID: a.id, Change: id, GoesOn: true, At: *e.configs.latest()})
 	if a.left = true; a.accepted {
 		e.changes.asked = slices.Delete(e.changes.asked, i, i+1)
@@ -285,13 +295,35 @@ func (e *Engine) onChangeWaitEnded(ev *ChangeWaitEnded) {
 	e.setChangeTimer(e.cfg.ElectionTimeout)
 }
 
-// changesRemoved ends the orders of a node that was removed: it hears no more of them.
-func (e *Engine) changesRemoved() {
+// changesRemoved ends the orders of a node that was removed at an entry: it hears no more
+// of them. The one by which it was removed is done.
+func (e *Engine) changesRemoved(at LogID, by membership.ChangeID) {
 	for len(e.changes.asked) > 0 {
-		if e.changes.asked[0].accepted && !e.changes.asked[0].unneeded {
+		switch a := &e.changes.asked[0]; {
+		case by != 0 && a.names() == by && !a.order.Cancel:
+			a.change = by
+			e.endWithout(0, nil, &ConfigurationAt{at, e.madeOf(a)})
+		case a.accepted && !a.unneeded:
 			e.leaveChange(0)
-		} else {
+		default:
 			e.endAsked(0, ErrRemoved)
 		}
 	}
+}
+
+// madeOf is what an order makes of the members that this node knows of. It lacks the end
+// of the change itself.
+func (e *Engine) madeOf(a *askedChange) membership.Configuration {
+	c := e.configs.latest().Configuration
+	for c.Target != nil && c.Target.ID == a.names() {
+		next, err := c.Next()
+		if err != nil {
+			return c
+		}
+		c = next
+	}
+	if steps, err := a.order.Plan(&c); err == nil && len(steps) > 0 {
+		return steps[len(steps)-1]
+	}
+	return c
 }

@@ -41,10 +41,11 @@
 //   - Tests: TestVotesOfStrangersAreIgnored, TestReplacedIncarnationRaisesNoTerm,
 //     TestReaderOfAnotherIncarnation, TestLostDataOfTheSameIncarnation,
 //     membership.TestQuorumCountsIncarnations, membership.TestPlan, TestStaleMatchesAreDropped,
-//     TestWhoTheyAre, TestReplaceTheLiving, TestRandomChanges, membership.TestReplicas,
+//     TestWhoTheyAre, TestReplaceTheLiving, TestOwnEarlierIncarnation, TestRandomChanges, membership.TestReplicas,
 //     troupe.TestNodeRemove, troupe.TestNodeRemoveRefuses, troupe.TestDeletedReplicaVotesOnce
 //   - Scripts: emptied_member, change_replace
-//   - Mutants: "message for another incarnation accepted"
+//   - Mutants: "message for another incarnation accepted", "an acknowledgement of another
+//     incarnation counted"
 //   - Checkers: ruleEmptied
 //
 // # Rule 19: Bootstrap asks everybody first
@@ -80,6 +81,7 @@
 //   - Code: core/configurations.go, core/election.go, core/vote.go, core/identity.go
 //   - Tests: TestMayCampaign, TestRemovedLeader, TestRequestsOfStrangersAreAnswered,
 //     TestWhoHasProvedTheIDGetsAVote, TestReplacedIncarnationRaisesNoTerm
+//   - Mutants: "a campaign refused to an old voter", "a configuration in force when it is committed"
 //
 // # Rule 21: A joint change needs learners that are ready and a quorum that answers
 //
@@ -117,8 +119,11 @@
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
 //     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
-//     term"
-//   - Checkers: ruleChangeEarly
+//     term", "next change before the commit of the last", "joint left before it is committed", "a
+//     simple majority in a joint configuration", "a learner that is counted", "an outgoing half
+//     counted after the joint phase", "a newcomer that votes before it has its admission"
+//   - Checkers: ruleChangeEarly, ruleChangeBefore, ruleOneChange, ruleQuorumsMeet, ruleVoterAdmitted,
+//     ruleChangeEnds, ruleChangeAnswer, ruleChangeError
 //
 // # Rule 22: A joint configuration is always finished
 //
@@ -130,15 +135,20 @@
 // The stream to a member that was removed goes on until that member knows it. A member that comes
 // back later and asks for something is sent Removed. That carries the LogID of a committed
 // configuration, and is heeded only if it is above the receiver's own latest one. It stops the
-// receiver's campaigns, and deletes no data.
+// receiver's campaigns, and deletes no data. If the sender's log still tells which change has
+// removed the node, Removed names it, so that whoever asked for it there learns that it is done. A
+// removed node purges its log no more: what is left tells its next life that it was removed.
 //
-//   - Code: core/change_steps.go, core/removed.go, core/commit.go
+//   - Code: core/change_steps.go, core/removed.go, core/commit.go, core/snapshot.go
 //   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit, TestRemovedIsHeeded,
 //     TestWhoIsToldRemoved, TestRemovedPeerHearsOfIt, TestRemovedMemberDisturbsNobody,
-//     TestLeaderDiesInEachPhase
+//     TestLeaderDiesInEachPhase, TestRemovedNodeHearsOfItsChange, TestWhoRemovedIt,
+//     TestRemovedOverARestart, TestRemovedBehindASnapshot
 //   - Scripts: bootstrap_interrupted, change_remove_leader, change_remove_leader_alone,
 //     change_leader_dies_catching_up, change_leader_dies_joint, change_removed_while_away
-//   - Mutants: "a removed leader that leaves before the commit"
+//   - Mutants: "a removed leader that leaves before the commit", "a removal heeded that is not the
+//     latest"
+//   - Checkers: ruleRemovedLeads
 //
 // # Rule 23: A truncation takes a configuration back
 //
@@ -149,7 +159,7 @@
 //   - Code: core/configurations.go, core/leader_state.go, actors/core_commands.go
 //   - Tests: TestConfigurationRollsBack, TestLostConfiguration, TestSnapshotForgetsNoPredecessor
 //   - Scripts: change_rolled_back
-//   - Mutants: "a predecessor forgotten at a snapshot"
+//   - Mutants: "a predecessor forgotten at a snapshot", "a configuration that is not taken back"
 //
 // # Rule 24: A snapshot replaces the log only if it is newer
 //

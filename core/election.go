@@ -245,7 +245,7 @@ func (e *Engine) voteRequests(pre, transfer bool) []Message {
 	var requests []Message
 	for i := range c.Members {
 		id := c.Members[i].Identity
-		if id == e.cfg.Self || !c.IsVoter(id) {
+		if id.ID == e.cfg.Self.ID || !c.IsVoter(id) {
 			continue
 		}
 		r := &VoteRequest{Header: e.head(id), Pre: pre, ElectionTerm: e.hard.Term, Campaign: e.election.campaign, Last: e.log.last, Transfer: transfer}

@@ -98,7 +98,7 @@ func (e *Engine) showItself() {
 		return
 	}
 	for _, m := range e.configs.latest().Configuration.Members {
-		if m.Identity != e.cfg.Self {
+		if m.ID != e.cfg.Self.ID {
 			e.out.send(&IdentifyRequest{Header: e.head(m.Identity)})
 		}
 	}

@@ -54,6 +54,9 @@ type Engine struct {
 	// removed is the configuration by which this node was removed, zero if it is not
 	// known to be.
 	removed LogID
+	// wasMember: an entry of the log, or a snapshot, had this node as a member that
+	// configs do not tell of any more.
+	wasMember bool
 	// contradiction is what was heard that cannot be, nil if nothing was.
 	contradiction error
 
@@ -121,6 +124,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	if err := e.checkAlone(&state); err != nil {
 		return nil, err
 	}
+	e.wasMember = slices.ContainsFunc(state.Configurations, e.has)
 	e.takeStanding()
 	// Rule 8. What was purged was committed.
 	e.commit = max(state.Commit, state.Applied.Index, state.Purged.Index)

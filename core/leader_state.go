@@ -212,8 +212,8 @@ func (e *Engine) syncPeers() {
 	incoming := c.Incoming()
 	var peers []*peer
 	for _, m := range c.Members {
-		if m.Identity == e.cfg.Self {
-			continue
+		if m.ID == e.cfg.Self.ID {
+			continue // of this node's earlier incarnation nothing is left that could answer
 		}
 		p := e.leaderState.peer(m.Identity)
 		if p == nil {

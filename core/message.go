@@ -492,10 +492,12 @@ const (
 )
 
 // Removed tells a node that is no member of the group that it was removed (rule 22).
-// At is the entry of a committed configuration that does not have it.
+// At is the entry of a committed configuration that does not have it. Change is the change
+// that has removed it, 0 if the sender's log does not tell of it any more.
 type Removed struct {
 	Header
-	At LogID
+	At     LogID
+	Change membership.ChangeID
 }
 
 // Refusal tells a node that its message was refused, and why: it speaks for, or

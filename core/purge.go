@@ -65,6 +65,10 @@ func (e *Engine) purge() IOID {
 // KeepBytes stay behind the newest snapshot, whichever is less.
 func (e *Engine) purgePoint() Index {
 	newest := e.snapshots.newest.Index
+	if e.isRemoved() {
+		// Rule 22: the log grows no more, and tells this node's next life that it was removed.
+		return min(newest, e.purging.byHand)
+	}
 	upTo := newest - Index(min(uint64(newest), e.cfg.KeepEntries))
 	if most := e.cfg.KeepBytes; most > 0 {
 		upTo = max(upTo, e.sizes.Floor(newest, most))

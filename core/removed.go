@@ -1,5 +1,7 @@
 package core
 
+import "github.com/trouperaft/troupe/membership"
+
 // This file is about members that are removed: how they learn of it (rule 22), and what
 // a leader does for them until they have.
 
@@ -59,7 +61,21 @@ func (e *Engine) tellRemoved(to Identity) {
 	if _, member := e.configs.member(to, e.commit); member || committed.Index == 0 || committed.Index > e.commit {
 		return
 	}
-	e.out.send(&Removed{Header: e.head(to), At: committed.LogID})
+	e.out.send(&Removed{Header: e.head(to), At: committed.LogID, Change: e.removedBy(to)})
+}
+
+// removedBy returns the change that took who is no member any more out, 0 if that is not
+// known.
+func (e *Engine) removedBy(id Identity) membership.ChangeID {
+	for i := e.configs.position(e.commit); i > 0; i-- {
+		if _, was := e.configs.at[i-1].Configuration.Member(id); was {
+			if o := &e.configs.at[i].Configuration.Last; o.Result == membership.ResultDone {
+				return o.ID
+			}
+			return 0
+		}
+	}
+	return 0
 }
 
 // onRemoved carries out rule 22: it is heeded only if the configuration that it speaks
@@ -68,7 +84,7 @@ func (e *Engine) onRemoved(m *Removed) {
 	if latest := e.configs.latest(); e.empty() || !latest.LogID.Less(m.At) || !e.removed.Less(m.At) {
 		return
 	}
-	e.becomeRemoved(m.At)
+	e.becomeRemoved(m.At, m.Change)
 	if e.role == RoleCandidate || e.role == RolePreCandidate {
 		e.becomeFollower(e.hard.Term, Identity{}, "")
 	}
@@ -80,16 +96,23 @@ func (e *Engine) noteRemoved() {
 	if _, member := latest.Configuration.Member(e.cfg.Self); member || latest.Index == 0 || latest.Index > e.commit || !e.removed.Less(latest.LogID) {
 		return
 	}
-	if e.configs.everHad(e.cfg.Self) {
-		e.becomeRemoved(latest.LogID)
+	if e.wasMember || e.configs.everHad(e.cfg.Self) {
+		e.becomeRemoved(latest.LogID, 0) // the log tells what became of changes
 	}
 }
 
-func (e *Engine) becomeRemoved(at LogID) {
+// has reports whether this node is a member by a configuration.
+func (e *Engine) has(at ConfigurationAt) bool {
+	_, member := at.Configuration.Member(e.cfg.Self)
+	return member
+}
+
+// becomeRemoved takes note of it. by is the change that did it, 0 if that is not known.
+func (e *Engine) becomeRemoved(at LogID, by membership.ChangeID) {
 	e.removed = at
 	e.out.add(&Notice{Kind: NoticeRemoved, Peer: e.cfg.Self, Term: at.Term, Index: at.Index})
 	e.followChanges() // one of its own may have removed it
-	e.changesRemoved()
+	e.changesRemoved(at, by)
 	e.failElect(ElectNotVoter, "")
 }
 

@@ -3,6 +3,8 @@ package core
 import (
 	"slices"
 	"testing"
+
+	"github.com/trouperaft/troupe/membership"
 )
 
 // replacedState is a log whose second entry, which is committed, put 3/31 in the
@@ -54,4 +56,71 @@ func TestReplacedIncarnationRaisesNoTerm(t *testing.T) {
 			t.Errorf("%s: term %d, want %d; %q", name, r.e.hard.Term, test.term, r.lines())
 		}
 	}
+}
+
+// TestOwnEarlierIncarnation: rule 18: a node that takes its own place, under a new
+// incarnation, has nothing to say to the old one, which is still a member then: not as a
+// learner that looks for a leader, as a candidate or as the leader.
+func TestOwnEarlierIncarnation(t *testing.T) {
+	old := Identity{ID: 1, Incarnation: 0x99}
+	replacing := func(votes bool) *rig {
+		s := rigState(rigOptions{})
+		c := s.Configurations[0].Configuration.Clone()
+		c.Members = append([]membership.Member{c.Members[0], {Identity: old}}, c.Members[1:]...)
+		now := c.Voters
+		c.Voters = append([]Identity{old}, now[1:]...)
+		if votes {
+			c.Voters, c.Outgoing = now, c.Voters
+		}
+		s.Configurations[0].Configuration = c
+		return newRigOf(t, s, nil)
+	}
+	says := func(r *rig) {
+		t.Helper()
+		for _, c := range r.last {
+			messages := []Message{}
+			switch c := c.(type) {
+			case *Send:
+				messages = append(messages, c.Message)
+			case *Write:
+				messages = append(messages, c.Then...)
+			case *StartStream:
+				if c.Peer.ID == old.ID {
+					t.Errorf("a stream to %v", c.Peer)
+				}
+			}
+			for _, m := range messages {
+				if m.Head().To.ID == old.ID {
+					t.Errorf("%T to %v", m, m.Head().To)
+				}
+			}
+		}
+	}
+	r := replacing(false)
+	for range 3 {
+		r.fire(TimerElection)
+		says(r)
+	}
+	r = replacing(true)
+	r.preCampaign()
+	says(r)
+	for _, pre := range []bool{true, false} {
+		for _, id := range []NodeID{2, 3} {
+			term := r.e.hard.Term
+			if pre {
+				term++
+			}
+			r.from(id, r.e.hard.Term, &VoteResponse{Pre: pre, ElectionTerm: term, Campaign: r.e.election.campaign, Granted: true})
+			says(r)
+		}
+		if pre {
+			r.flush()
+			says(r)
+		}
+	}
+	if r.e.role != RoleLeader {
+		t.Fatalf("it is a %v: %q", r.e.role, r.lines())
+	}
+	r.fire(TimerHeartbeat)
+	says(r)
 }

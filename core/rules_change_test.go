@@ -343,6 +343,11 @@ func TestReplaceTheLiving(t *testing.T) {
 	if ended := r.order(orderOf(1, membership.Change{Op: membership.OpReplace, ID: 3, Incarnation: 99})); !alive(ended) {
 		t.Errorf("%+v", ended)
 	}
+	dry := orderOf(4, membership.Change{Op: membership.OpReplace, ID: 3, Incarnation: 99})
+	dry.DryRun = true
+	if ended := r.order(dry); !alive(ended) {
+		t.Errorf("a dry run: %+v", ended)
+	}
 	if ended := r.order(orderOf(2, membership.Change{Op: membership.OpReplace, ID: 1, Incarnation: 99, Force: true})); !alive(ended) {
 		t.Errorf("%+v", ended)
 	}
@@ -541,5 +546,24 @@ func TestOrdersAreBounded(t *testing.T) {
 	}
 	if len(l.queue[0].waiters) != 1 {
 		t.Errorf("one that asks again waits %d times", len(l.queue[0].waiters))
+	}
+}
+
+// TestUnneededChangeTellsWhatIsCommitted: what needed no change is answered with a
+// configuration that is committed, whatever has been appended behind it.
+func TestUnneededChangeTellsWhatIsCommitted(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	r.fire(TimerHeartbeat)
+	r.answers(2, 3)
+	committed := r.e.configs.latest().LogID
+	tags := membership.Change{Op: membership.OpSetTags, ID: 3, Tags: map[string]string{"zone": "a"}}
+	// Both are decided on in one step, the second one first of what is appended.
+	r.e.leaderState.changes.queue = []changeOrder{{order: orderOf(7, tags)}}
+	r.e.changes.asked = []askedChange{{id: 1, order: orderOf(1, membership.Change{Op: membership.OpSetPriority, ID: 2}), wireID: 1, accepted: true, unneeded: true, at: committed}}
+	r.e.leaderState.changes.look = true
+	r.fire(TimerHeartbeat)
+	ended, ok := find[*ChangeEnded](r)
+	if !ok || ended.Err != nil || ended.At.LogID != committed || r.e.configs.latest().LogID == committed {
+		t.Errorf("%+v, in force is %v", ended, r.e.configs.latest().LogID)
 	}
 }

@@ -145,6 +145,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
 	e.buildNoMore()
+	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
 	e.configs.at = append(e.configs.at[:0], m.Configuration)
 	e.configurationChanged()
 }

@@ -149,6 +149,7 @@ func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 	if (ev.Meta.Index > s.newest.Index || !s.usable && ev.Meta.LogID == s.newest.LogID) && e.log.holds(ev.Meta.LogID) {
 		s.newest, s.usable = ev.Meta, true
 		e.purge()
+		e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
 		e.configs.forget(min(s.newest.Index, e.commit))
 		e.setSnapshotInterval()
 	}

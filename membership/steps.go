@@ -132,8 +132,9 @@ func (c *Configuration) final() (Configuration, error) {
 }
 
 // GiveUp returns the configuration after a change that is given up while it is
-// catching up: the learners that it added are gone, unless they are to be kept. What
-// became of it is recorded; why.ID is set here.
+// catching up: the learners that it added are gone, unless they are to be kept. One that
+// was to take the place of another incarnation is gone in any case: a node is a member
+// twice only while it is replaced. What became of it is recorded; why.ID is set here.
 func (c *Configuration) GiveUp(why Outcome) (Configuration, error) {
 	if c.Target == nil || c.Target.Founding || c.Joint() {
 		return Configuration{}, errors.New("membership: only a change that is catching up can be given up")
@@ -141,9 +142,9 @@ func (c *Configuration) GiveUp(why Outcome) (Configuration, error) {
 	next := *c
 	next.Target, next.Last = nil, why
 	next.Last.ID = c.Target.ID
-	if !c.Target.KeepAdded {
-		next.Members = slices.DeleteFunc(slices.Clone(c.Members), func(m Member) bool { return contains(c.Target.Added, m.Identity) })
-	}
+	next.Members = slices.DeleteFunc(slices.Clone(c.Members), func(m Member) bool {
+		return contains(c.Target.Added, m.Identity) && (!c.Target.KeepAdded || len(c.Incarnations(m.ID)) > 1)
+	})
 	return next, next.Validate()
 }
 

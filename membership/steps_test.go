@@ -217,6 +217,14 @@ func TestGiveUp(t *testing.T) {
 			t.Errorf("keeping them %t: %v, want %s", keep, &next, want)
 		}
 	}
+	replacing := Order{ID: 9, KeepAdded: true, Changes: []Change{{Op: OpReplace, ID: 3, Incarnation: 80, Address: "n3:9"}}}
+	steps, err := replacing.Plan(&c)
+	if err != nil || len(steps[0].Incarnations(3)) != 2 {
+		t.Fatal(steps, err)
+	}
+	if next, err := steps[0].GiveUp(why); err != nil || next.String() != "voters 1 2 3, learner 4" {
+		t.Errorf("who was to replace a member stays: %v, %v", &next, err)
+	}
 	founding, _ := Founded(members(1)[0].Identity, members(1, 2))
 	for name, c := range map[string]Configuration{"nothing": c, "joint": plan(false)[1], "a founding": founding} {
 		if _, err := c.GiveUp(why); err == nil {

@@ -54,6 +54,11 @@ func (c *checker) commits(r *replica, before, now *actors.Status) {
 		by = &before.Configuration.Configuration
 		id, ok = c.onQuorum(by, i)
 	}
+	// One append may have brought several, and the commit of one in between.
+	for f := c.seen[now.Configuration.LogID]; !ok && f != nil && f.Index > before.Configuration.Index; f = f.before {
+		by = &f.Configuration
+		id, ok = c.onQuorum(by, i)
+	}
 	if !ok {
 		c.fail(ruleCommitQuorum, "%v: index %d in term %d of %v", r, i, now.Term, now.Configuration.Configuration.String())
 		return

@@ -15,7 +15,7 @@ const (
 	ruleQuorumOfVotes  = "election: a leader without a quorum of votes"
 	ruleOneVote        = "election: two votes in a term"
 	ruleVoteDurable    = "election: a vote left before it was durable (rule 3)"
-	ruleEmptied        = "identity: an emptied node votes (rule 18)"
+	ruleEmptied        = "identity: a node votes that no entry has admitted (rule 18)"
 	rulePromise        = "promise: broken (rules 12, 13)"
 	ruleDenied         = "identity: a node is said to have lost what no disk loses"
 	rulePromiseHeader  = "promise: given before it stands in the disk's header (rule 13)"
@@ -62,6 +62,7 @@ func (c *checker) elected(r *replica, before, now *actors.Status) {
 	if !won(now) && !won(before) {
 		c.fail(ruleQuorumOfVotes, "%v (%v) leads term %d of %v", r, self, now.Term, now.Configuration.Configuration.String())
 	}
+	c.notRemoved(r, before, now)
 	if id, ok := c.certainID(c.committed); ok && now.Term > c.committedIn && c.committed > r.store.purged.Index {
 		if at, _ := r.store.at(c.committed); at != id {
 			c.fail(ruleCompleteness, "%v leads term %d, and has %v where %v was committed in term %d", r, now.Term, at, id, c.committedIn)
@@ -111,7 +112,7 @@ func (c *checker) voted(r *replica, m *core.VoteResponse) {
 	if !m.Granted {
 		return
 	}
-	if r.node.emptied {
+	if !c.admitted[r.identity()] {
 		c.fail(ruleEmptied, "%v grants %v a vote in term %d", r, m.To, m.ElectionTerm)
 	}
 	if r.store.hard.Cluster.IsZero() {

@@ -65,7 +65,7 @@ func (c *checker) belongs(d *store, h *core.HardState) {
 // had before their directories were lost. A single node asks nobody.
 func (c *checker) begins(d *store) {
 	for _, n := range c.sim.nodes {
-		if n.id == d.identity.ID {
+		if n.id == d.identity.ID || int(n.id) > c.sim.plan.founders {
 			continue
 		}
 		granted := false
@@ -138,6 +138,9 @@ func (c *checker) introduced(r *replica, m core.Message) {
 	_, chunk := m.(*core.SnapshotChunk)
 	votes := k.IsVoter(to)
 	acknowledged := slices.ContainsFunc(st.Peers, func(p core.PeerStatus) bool { return p.Identity == to && p.Match > 0 })
+	if !acknowledged {
+		delete(c.ackKnown, introduction{r, st.Term, to}) // it may have been removed and added again
+	}
 	told := ""
 	switch {
 	case !entries && !chunk:

@@ -73,7 +73,7 @@ func (c *checker) entry(e *core.Entry, before core.LogID) {
 	case !ok:
 		c.entries[e.LogID] = entryFacts{content, before, e.Time}
 		c.timeGoesOn(e, before)
-		c.changes(e)
+		c.changes(e, before)
 		if !c.cluster.IsZero() && bytes.Contains(e.Data, c.cluster[:]) {
 			c.fail(ruleInTheClear, "in the entry %v", e.LogID)
 		}

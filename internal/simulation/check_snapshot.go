@@ -29,7 +29,7 @@ func (c *checker) brought(e *core.Entry) {
 	if err != nil {
 		c.fail(ruleSnapshotConfiguration, "%v cannot be read: %v", e.LogID, err)
 	}
-	c.configurations = append(c.configurations, core.ConfigurationAt{LogID: e.LogID, Configuration: configuration})
+	c.turns(&core.ConfigurationAt{LogID: e.LogID, Configuration: configuration})
 }
 
 // describes checks what a snapshot that became visible says of its last entry, which

@@ -46,8 +46,15 @@ type checker struct {
 	// history is what was applied anywhere, from index 1 on.
 	history []fact
 	works   map[uint64]*work
-	// configurations are those that were applied, in order.
+	// configurations are those that were applied, in order. seen are all that were ever
+	// written or sent, and admitted all members of these.
 	configurations []core.ConfigurationAt
+	seen           map[core.LogID]*configurationFact
+	admitted       map[membership.Identity]bool
+	// departed is in which term an incarnation was removed last. inherits: what is told
+	// was there before the run.
+	departed map[membership.Identity]core.Term
+	inherits bool
 
 	// cluster is the one that there is, zero before it is begun. granted are all
 	// grants that ever stood on a disk (rule 31), held is how long the last may not
@@ -59,7 +66,7 @@ type checker struct {
 	// ackKnown is since when a leader knows that a peer has acknowledged.
 	ackKnown map[introduction]core.Instant
 
-	elections, restores, snapshots int
+	elections, restores, snapshots, changesDone int
 }
 
 // vote is one incarnation in one term: its vote, or its acknowledgements.
@@ -122,6 +129,7 @@ func newChecker(g *group) *checker {
 	return &checker{
 		sim: g.sim, group: g, told: map[vote]bool{}, flagged: map[vote]bool{}, leaders: map[core.Term]membership.Identity{}, votes: map[vote]membership.Identity{}, promises: map[membership.Identity]promise{},
 		entries: map[core.LogID]entryFacts{}, certain: map[core.Index]core.LogID{}, matched: map[vote]core.Index{}, works: map[uint64]*work{}, granted: map[grant]bool{}, held: map[pair]hold{}, attempts: map[membership.Identity]hold{},
+		seen: map[core.LogID]*configurationFact{}, admitted: map[membership.Identity]bool{}, departed: map[membership.Identity]core.Term{},
 	}
 }
 

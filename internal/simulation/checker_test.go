@@ -26,6 +26,7 @@ func newScene(t *testing.T) scene {
 	s.check.cluster = sceneCluster
 	for _, n := range s.nodes {
 		n.disk.of(1).hard.Cluster = sceneCluster
+		s.check.admitted[n.disk.identity] = true
 		s.configuration.Members = append(s.configuration.Members, membership.Member{Identity: n.disk.identity})
 		s.configuration.Voters = append(s.configuration.Voters, n.disk.identity)
 	}
@@ -102,7 +103,7 @@ func TestCheckersCanFail(t *testing.T) {
 			s.check.sent(s.replica(1), &core.VoteResponse{Header: s.head(1, 2, 2), ElectionTerm: 2, Granted: true})
 		},
 		ruleEmptied: func(s scene) {
-			s.nodes[0].emptied = true
+			delete(s.check.admitted, s.id(1))
 			s.check.sent(s.replica(1), &core.VoteResponse{Header: s.head(1, 2, 2), Pre: true, ElectionTerm: 3, Granted: true})
 		},
 		ruleDenied: func(s scene) {
@@ -148,6 +149,16 @@ func TestCheckersCanFail(t *testing.T) {
 		ruleTransferError: func(s scene) { s.check.notTransferred(s.replica(1), context.Canceled) },
 		ruleElected: func(s scene) {
 			s.check.electedByHand(s.replica(1), 2)
+		},
+		ruleChangeError: func(s scene) { s.check.changed(s.replica(1), &core.ChangeOrder{}, nil, storage.ErrNotFound) },
+		ruleChangeAnswer: func(s scene) {
+			s.check.changed(s.replica(1), &core.ChangeOrder{}, &actors.ChangeOutcome{At: core.ConfigurationAt{LogID: core.LogID{Term: 1, Index: 2}}}, nil)
+		},
+		ruleRemovedLeads: func(s scene) {
+			s.check.configurations = []core.ConfigurationAt{{LogID: core.LogID{Term: 1, Index: 1}, Configuration: s.without(3)}}
+			s.votes(1, 2, 3)
+			s.votes(2, 2, 3)
+			s.status(3, leader, 2, 0)
 		},
 		ruleTermBack: func(s scene) {
 			s.votes(1, 5, 1)

@@ -15,6 +15,7 @@ func quiet(t *testing.T) *sim {
 	s := newSim(1, Options{})
 	s.plan.groups, s.groups = 1, s.groups[:1]
 	s.plan.nodes, s.plan.driftPercent, s.plan.stall = 3, 0, 0
+	s.plan.changes, s.plan.founders = false, 3
 	s.plan.limits = storage.Limits{EntryBytesMax: 100, BatchBytesMax: 1000, BatchEntriesMax: 10}
 	s.newNodes()
 	for _, n := range s.nodes {

@@ -109,6 +109,10 @@ func (f *faults) empty(n *node) {
 		f.wipe(n)
 		return
 	}
+	if s.plan.changes {
+		s.changer.loses(n, f.lasts())
+		return
+	}
 	if n.emptied || !s.found(n) || !s.all(func(g *group) bool { return g.canLose(n) }) {
 		return
 	}
@@ -200,7 +204,8 @@ func (n *node) stop(stopped func()) {
 // that has heard of nobody stays: it could not tell anybody where it went.
 func (f *faults) move(n *node) {
 	s := f.sim
-	if !s.formed() || n.emptied || !n.disk.knowsAnybody() || slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
+	if !s.formed() || n.emptied || !n.disk.knowsAnybody() || s.plan.changes && !s.all(func(g *group) bool { return g.belongs(n) }) ||
+		slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
 		return
 	}
 	to := fmt.Sprintf("%s-%d", address(n.id), f.count)

@@ -84,9 +84,9 @@ func (g *group) begin() {
 	switch s.plan.beginnings[g.id-1] {
 	case begunBefore:
 	case begunByOne:
-		g.bootstrap(s.nodes[s.lives.IntN(len(s.nodes))])
+		g.bootstrap(s.nodes[s.lives.IntN(s.plan.founders)])
 	case begunBySeveral:
-		for _, n := range s.nodes {
+		for _, n := range s.nodes[:s.plan.founders] {
 			if chance(s.lives, 70) {
 				g.bootstrap(n)
 			}
@@ -119,7 +119,7 @@ func (g *group) bootstrap(n *node) {
 // for: nothing is on its way any more, and it is committed.
 func (g *group) isFormed(st *actors.Status) bool {
 	k := &st.Configuration.Configuration
-	return !st.Bootstrapping && !k.Joint() && st.Committed >= st.Configuration.Index && (g.inherited || len(k.Voters) == len(g.sim.nodes))
+	return !st.Bootstrapping && !k.Joint() && st.Committed >= st.Configuration.Index && (g.inherited || g.formed || len(k.Voters) == g.sim.plan.founders)
 }
 
 // counts reports whether a node is a member to the leader.
@@ -131,6 +131,9 @@ func (g *group) counts(leader *replica, n *node) bool {
 // canLose reports whether a node's directory may be lost as well: a majority of the
 // voters keeps theirs.
 func (g *group) canLose(n *node) bool {
+	if g.sim.plan.changes {
+		return g.survives(n)
+	}
 	lost := 0
 	for _, id := range g.voters {
 		lost += int(truth(g.sim.nodes[id.ID-1].emptied || id.ID == n.id))

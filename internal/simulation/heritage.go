@@ -61,7 +61,7 @@ func (g *group) inherit(r *rand.Rand) {
 func (h *heritage) write() {
 	r, nodes := h.rand, h.group.sim.nodes
 	c := membership.Configuration{Founding: membership.FoundingOf(h.group.sim.members())}
-	for i, m := range h.group.sim.members() {
+	for i, m := range h.group.sim.everyone() {
 		m.Identity = nodes[i].disk.identity
 		c.Members = append(c.Members, m)
 	}
@@ -212,6 +212,8 @@ func (h *heritage) begin() {
 // tell lets the checker know what an onlooker would have seen.
 func (h *heritage) tell() {
 	c := h.group.check
+	c.inherits = true
+	defer func() { c.inherits = false }()
 	for i := range c.cluster {
 		c.cluster[i] = byte(h.rand.Uint64())
 	}

@@ -174,6 +174,7 @@ func (l *life) crash() {
 		if r.witness != nil {
 			r.witness.crashes()
 		}
+		r.dies()
 	}
 	l.tear()
 	s.fabric.leave(l.endpoint)

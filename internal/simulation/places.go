@@ -141,6 +141,9 @@ func (n *endpoint) takeHints(c *connection) {
 // start.
 func (s *sim) found(n *node) bool {
 	return !slices.ContainsFunc(s.nodes, func(other *node) bool {
+		if s.plan.changes && !s.all(func(g *group) bool { return g.belongs(other) }) {
+			return false // whoever adds it again names the address
+		}
 		return other != n && !other.emptied && n.address != address(n.id) && !other.disk.locates(n)
 	})
 }

@@ -62,6 +62,14 @@ type plan struct {
 	priorities []uint32
 	handsEvery time.Duration
 
+	// changes: somebody changes the members, every so often on average. founders is how
+	// many nodes, from the first, form a group, and phaseFaults is in how many of 100
+	// cases something happens to a leader when a change has gone on.
+	changes      bool
+	changesEvery time.Duration
+	founders     int
+	phaseFaults  int
+
 	faultsFor      time.Duration
 	faultEvery     time.Duration
 	faultsEarly    bool // also while the cluster is being formed
@@ -143,9 +151,10 @@ func drawPlan(r *rand.Rand) plan {
 	p.fillerBytes = pick(r, 0, 100, 3000)
 	p.drawTheme(r)
 	p.drawPriorities(r)
-	if p.groups > 1 && slices.Contains(p.beginnings[:p.groups], begunBefore) {
-		// A node that was removed from a group is not told so yet (rule 22). What it
-		// has appended there is never decided, and keeps its room from the others.
+	p.drawChanges(r)
+	if p.groups > 1 && (p.changes || slices.Contains(p.beginnings[:p.groups], begunBefore)) {
+		// A node that was removed from a group while it was away hears of it late. What
+		// it has appended there keeps its room from the others until then.
 		p.inflightProposals = 0
 	}
 	return p

@@ -11,6 +11,7 @@ import (
 func (s *sim) rebuilt(nodes int, volatile func() bool) {
 	s.plan.groups, s.groups = 1, s.groups[:1]
 	s.plan.nodes, s.plan.volatile = nodes, nil
+	s.plan.changes, s.plan.founders = false, nodes
 	for range nodes {
 		s.plan.volatile = append(s.plan.volatile, volatile())
 	}

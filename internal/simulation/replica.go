@@ -128,7 +128,11 @@ func (r *replica) watched(status actors.Status) {
 			status.Last, status.Flushed, status.Committed, status.Applied, status.SnapshotIndex, status.Purged, status.Configuration.LogID, status.Configuration.Configuration.String())
 	}
 	r.group.check.status(r, &r.status, &status)
+	was := r.phase()
 	r.status = status
+	if s.plan.changes {
+		s.changer.watches(r, was)
+	}
 }
 
 // sent takes note of a message that leaves.

@@ -42,6 +42,9 @@ type Result struct {
 	// Hands is what an operator asked for, Transferred and ElectedByHand what of it
 	// succeeded.
 	Hands, Transferred, ElectedByHand int
+	// Asked are the changes of the members that were asked for, and Changed those that
+	// have ended.
+	Asked, Changed int
 	// Entries were applied, Writes acknowledged, and Reads served.
 	Entries, Writes, Reads int
 	// ReadsOf are the reads by their mode, and Local those that waited for nobody.
@@ -65,7 +68,7 @@ func (s *sim) run(seed uint64) Result {
 	r := Result{
 		Seed: seed, Failure: s.failure, Hash: s.trace.hash, Simulated: s.clock.now.Sub(0), Steps: s.steps, Events: s.trace.count, Nodes: len(s.nodes),
 		Groups: len(s.groups), Faults: s.faults.count, Forged: s.faults.stranger.forged, Situations: s.seen,
-		Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
+		Asked: s.changer.count, Hands: s.operator.count, Transferred: s.operator.transferred, ElectedByHand: s.operator.elected,
 	}
 	for _, n := range s.nodes {
 		r.Lives += n.count
@@ -74,6 +77,7 @@ func (s *sim) run(seed uint64) Result {
 		c := g.check
 		r.Elections, r.Snapshots, r.Restores, r.Entries = r.Elections+c.elections, r.Snapshots+c.snapshots, r.Restores+c.restores, r.Entries+len(c.history)
 		r.Jobs += g.jobs.count
+		r.Changed += c.changesDone
 		for _, c := range g.clients {
 			r.Writes += c.writesDone
 			r.Reads += c.readsDone
@@ -98,6 +102,7 @@ func newSim(seed uint64, options Options) *sim {
 	s.newGroups()
 	s.faults = newFaults(s, s.generator(7))
 	s.operator = newOperator(s, s.generator(9))
+	s.changer = newChanger(s, s.generator(11))
 	s.newNodes()
 	return s
 }
@@ -136,10 +141,14 @@ func (s *sim) story() {
 		s.faults.later()
 	}
 	s.operator.later()
-	s.jumpClocks(s.generator(11))
+	s.changer.later()
+	s.jumpClocks(s.generator(12))
 	s.until(s.clock.now.Add(s.plan.faultsFor), func() bool { return false })
 	s.faults.heal()
 	s.operator.heals()
+	if !s.changer.heals() {
+		return
+	}
 	if !s.until(s.clock.now.Add(s.patience()), s.serves) {
 		s.fail("liveness: the healed cluster does not come to rest", "%s", s.summary())
 		return
@@ -176,7 +185,10 @@ func (s *sim) patience() time.Duration {
 }
 
 // members is the list that the cluster is formed with.
-func (s *sim) members() []membership.Member {
+func (s *sim) members() []membership.Member { return s.everyone()[:s.plan.founders] }
+
+// everyone lists all nodes.
+func (s *sim) everyone() []membership.Member {
 	var members []membership.Member
 	for _, n := range s.nodes {
 		m := membership.Member{Identity: membership.Identity{ID: n.id}, Address: address(n.id)}

@@ -105,7 +105,7 @@ func TestSeeds(t *testing.T) {
 	if failed.Load() {
 		return
 	}
-	if sum := &all.sum; count >= 50 && (sum.Writes == 0 || slices.Min(sum.ReadsOf[:]) == 0 || sum.Local == 0 || sum.Restores == 0 || sum.Faults == 0 || sum.Forged == 0 || sum.Jobs == 0 || sum.Transferred == 0 || sum.ElectedByHand == 0) {
+	if sum := &all.sum; count >= 50 && (sum.Writes == 0 || slices.Min(sum.ReadsOf[:]) == 0 || sum.Local == 0 || sum.Restores == 0 || sum.Faults == 0 || sum.Forged == 0 || sum.Jobs == 0 || sum.Transferred == 0 || sum.ElectedByHand == 0 || sum.Changed == 0) {
 		t.Error("the seeds try nothing")
 	}
 	if !whole {
@@ -125,9 +125,9 @@ func TestSeeds(t *testing.T) {
 func (h *harvest) tell(t *testing.T, workers int, took time.Duration) {
 	n, sum := float64(max(h.ran, 1)), &h.sum
 	t.Logf("%d seeds in %v, %.1f a second on each of %d workers; clusters of 1 to %d nodes: %v", h.ran, took.Round(time.Millisecond), n/took.Seconds()/float64(workers), workers, nodesMax, h.nodes[1:])
-	t.Logf("a seed on average: %.1f simulated seconds, %.0f events, %.0f entries, %.0f writes acknowledged, %.0f reads, %.1f elections, %.1f faults, %.1f lives, %.1f snapshots, %.1f restores, %.1f jobs of leaders, %.1f forged messages, %.1f requests of an operator, %.2f transfers and %.2f elections by hand that succeeded",
+	t.Logf("a seed on average: %.1f simulated seconds, %.0f events, %.0f entries, %.0f writes acknowledged, %.0f reads, %.1f elections, %.1f faults, %.1f lives, %.1f snapshots, %.1f restores, %.1f jobs of leaders, %.1f forged messages, %.1f requests of an operator, %.2f transfers and %.2f elections by hand that succeeded, %.1f changes of the members asked for and %.2f ended",
 		sum.Simulated.Seconds()/n, float64(sum.Events)/n, float64(sum.Entries)/n, float64(sum.Writes)/n, float64(sum.Reads)/n, float64(sum.Elections)/n,
-		float64(sum.Faults)/n, float64(sum.Lives)/n, float64(sum.Snapshots)/n, float64(sum.Restores)/n, float64(sum.Jobs)/n, float64(sum.Forged)/n, float64(sum.Hands)/n, float64(sum.Transferred)/n, float64(sum.ElectedByHand)/n)
+		float64(sum.Faults)/n, float64(sum.Lives)/n, float64(sum.Snapshots)/n, float64(sum.Restores)/n, float64(sum.Jobs)/n, float64(sum.Forged)/n, float64(sum.Hands)/n, float64(sum.Transferred)/n, float64(sum.ElectedByHand)/n, float64(sum.Asked)/n, float64(sum.Changed)/n)
 	t.Logf("reads by mode: %d linearizable, %d lease, %d stale, %d at least; %d waited for nobody", sum.ReadsOf[0], sum.ReadsOf[1], sum.ReadsOf[2], sum.ReadsOf[3], sum.Local)
 	for x := range situation(situations) {
 		t.Logf("%5d seeds, %7d times: %v", h.met[x], sum.Situations[x], x)
@@ -155,6 +155,8 @@ func (r *Result) add(o *Result) {
 	r.Jobs += o.Jobs
 	r.Forged += o.Forged
 	r.Hands += o.Hands
+	r.Asked += o.Asked
+	r.Changed += o.Changed
 	r.Transferred += o.Transferred
 	r.ElectedByHand += o.ElectedByHand
 	r.Lives += o.Lives

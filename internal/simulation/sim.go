@@ -22,6 +22,8 @@ type sim struct {
 	faults *faults
 	// operator moves the leadership about.
 	operator *operator
+	// changer changes the members.
+	changer *changer
 	// failure is what a checker found first.
 	failure *Failure
 	// seen counts the situations.

@@ -103,6 +103,24 @@ const (
 	jointFinishedByAnother
 	leaderOutside
 	leaderLeaves
+	diesCatchingUp
+	diesJointAppended
+	diesJointCommitted
+	diesNewAppended
+	changeContinued
+	changeRolledBack
+	changeCancelled
+	changeNotCaughtUp
+	changeYielded
+	changeInTransfer
+	attributesBeside
+	leavingHandsOver
+	newcomerBySnapshot
+	removedTold
+	removedReturns
+	removedReturnsEmpty
+	readdedInTerm
+	emptiedReplaced
 	bootstrapContinued
 	wantedExchanged
 	twoBeginners
@@ -234,6 +252,24 @@ var situationTable = [situations]struct{ name, meaning string }{
 	jointFinishedByAnother: {"a joint configuration finished by another leader", "whoever is elected goes on with the change (rule 22)"},
 	leaderOutside:          {"a leader that is no voter of the next configuration", "it does not count itself there (rule 22)"},
 	leaderLeaves:           {"a leader that has led itself out", "it steps down when the configuration without it is committed (rule 22)"},
+	diesCatchingUp:         {"a leader that dies while newcomers catch up", "the next one goes on with the change, or gives it up (rule 21)"},
+	diesJointAppended:      {"a leader that dies behind a joint configuration that is not committed", "the next one finishes it, or never had it (rules 22, 23)"},
+	diesJointCommitted:     {"a leader that dies inside a joint configuration", "the next one finishes it (rule 22)"},
+	diesNewAppended:        {"a leader that dies before the new configuration is committed", "whoever campaigns counts by its own latest one (rule 20)"},
+	changeContinued:        {"a change that another leader goes on with", "its target stands in the log (rule 21)"},
+	changeRolledBack:       {"a step of a change that is truncated", "the configuration before it is in force again (rule 23)"},
+	changeCancelled:        {"a change that is cancelled", "the learners that it added are gone"},
+	changeNotCaughtUp:      {"a change whose newcomer does not catch up", "it is given up before any voter comes or goes (rule 21)"},
+	changeYielded:          {"an automatic change that yields", "somebody asks for another by hand while it catches up"},
+	changeInTransfer:       {"a change asked for while the leader hands over", "it waits: the target is to have the whole log (rule 14)"},
+	attributesBeside:       {"an address, priority or tag set beside a change", "only what is said of members may change then (rule 21)"},
+	leavingHandsOver:       {"a leader that hands over because it leaves the voters", "it is tried once (rule 22)"},
+	newcomerBySnapshot:     {"a newcomer that catches up by a snapshot", "its admission lies behind it (rule 21)"},
+	removedTold:            {"a node that is told that it was removed", "it was away when it happened (rule 22)"},
+	removedReturns:         {"a removed node that comes back with its directory", "what it holds counts again when it was proved (rule 18)"},
+	removedReturnsEmpty:    {"a removed node that comes back with a clean directory", "it is another incarnation (rule 18)"},
+	readdedInTerm:          {"a node removed and added again within a term", "what it acknowledged before counts for nothing new (rule 5)"},
+	emptiedReplaced:        {"an emptied node that is replaced", "the old incarnation counts in the old half, the new one in the new (rule 18)"},
 	bootstrapContinued:     {"a bootstrap continued by another life or leader", "the wanted members are brought in (rule 19)"},
 	wantedExchanged:        {"a wanted member that lost its data before it joined", "its new incarnation takes its place (rule 31)"},
 	twoBeginners:           {"two beginners at once", "each has an attempt under way (rule 31)"},

@@ -63,6 +63,10 @@ func (g *stranger) sends(r *replica) {
 		}
 	}
 	m := claimed(g.forge(h), false, core.ClusterID{})
+	if asks, ok := m.(*core.IdentifyRequest); ok && g.sim.plan.changes && r.store.hard.Cluster.IsZero() {
+		// A node that grants a stranger's attempt follows nobody for minutes (rule 31).
+		asks.Attempt = 0
+	}
 	g.sim.trace.add(traceDeliver, uint64(r.node.id), uint64(h.From.ID), digest(m), 1)
 	if g.sim.trace.on() {
 		g.sim.trace.say("forged, from %v: %s", h.From, describe(m))
@@ -122,7 +126,7 @@ func (g *stranger) millis() uint32 {
 // forge makes a message of any kind.
 func (g *stranger) forge(h core.Header) core.Message {
 	term, n := core.Term(g.number()), g.number
-	switch g.rand.IntN(19) {
+	switch g.rand.IntN(22) {
 	case 0:
 		return &core.VoteRequest{Header: h, Pre: g.yes(), ElectionTerm: term, Campaign: n(), Last: g.id(), Transfer: g.yes()}
 	case 1:
@@ -162,6 +166,14 @@ func (g *stranger) forge(h core.Header) core.Message {
 		return &core.TimeoutNowResponse{Header: h, Transfer: n(), Unfit: core.Unfit(g.rand.IntN(8))}
 	case 16:
 		return &core.TransferRequest{Header: h, ID: n(), Target: core.NodeID(g.rand.IntN(6))}
+	case 18:
+		order := core.ChangeOrder{Cancel: g.yes()}
+		order.ID, order.Changes = membership.ChangeID(n()|1), []membership.Change{{Op: membership.OpRemove, ID: g.someone().ID}}
+		return &core.ChangeRequest{Header: h, ID: n(), Order: order}
+	case 19:
+		return &core.ChangeResponse{Header: h, ID: n(), Code: core.ChangeCode(1 + g.rand.IntN(14)), Change: membership.ChangeID(n()), At: g.id()}
+	case 20:
+		return &core.Removed{Header: h, At: g.id()}
 	case 17:
 		return &core.TransferResponse{Header: h, ID: n(), Reason: core.TransferReason(g.rand.IntN(25)), Target: core.NodeID(g.rand.IntN(6)), LeaderTerm: term}
 	}

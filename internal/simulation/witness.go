@@ -112,6 +112,8 @@ func (w *witness) commanded(c core.Command) {
 		w.leading.streams[c.Peer.ID] = 0
 	case *core.InstallSnapshot:
 		w.writes.installing = true
+	case *core.SendSnapshot:
+		w.sendsSnapshot(c)
 	case *core.ReadReady:
 		w.sees(readInJoint, w.leadsJoint())
 	case *core.ReadFailed:
@@ -157,6 +159,9 @@ func (w *witness) notices(n *core.Notice) {
 		w.transferBegins()
 	case core.NoticeTransferFailed:
 		w.transferFails(n.Text)
+	case core.NoticeRemoved:
+		_, told := w.event.(*core.Removed)
+		w.sees(removedTold, told)
 	case core.NoticeConnectionBroken:
 		w.sees(connectionBroken, true)
 	case core.NoticeClock:
@@ -179,6 +184,7 @@ func (w *witness) leadsJoint() bool {
 func (w *witness) changes(counts core.ElectionCounts) {
 	w.campaigns(counts)
 	w.logChanges()
+	w.ordered()
 	w.reads()
 	w.hands()
 	if w.before.Role == core.RoleLeader && w.after.Role == core.RoleLeader {

@@ -187,3 +187,71 @@ func TestWitnessOfReads(t *testing.T) {
 		})
 	}
 }
+
+// TestWitnessOfChanges shows a witness how the members change.
+func TestWitnessOfChanges(t *testing.T) {
+	target := func(w watched) *membership.Target { return &membership.Target{ID: 7, Voters: w.three} }
+	leads := func(w watched) {
+		w.before.Role, w.after.Role = core.RoleLeader, core.RoleLeader
+		w.before.Configuration.LogID, w.after.Configuration.LogID = core.LogID{Term: 3, Index: 5}, core.LogID{Term: 4, Index: 9}
+	}
+	for name, test := range map[string]struct {
+		play func(w watched)
+		want []situation
+	}{
+		"a change that another leader goes on with": {func(w watched) {
+			leads(w)
+			w.before.Configuration.Configuration.Target, w.after.Configuration.Configuration.Target = target(w), target(w)
+			w.turned(&w.before.Configuration, &w.after.Configuration)
+		}, []situation{changeContinued}},
+		"a change that another leader gives up": {func(w watched) {
+			leads(w)
+			w.before.Configuration.Configuration.Target, w.after.Configuration.Configuration.Last.ID = target(w), 7
+			w.turned(&w.before.Configuration, &w.after.Configuration)
+		}, []situation{changeContinued}},
+		"a change that its leader goes on with": {func(w watched) {
+			leads(w)
+			w.after.Configuration.Term = 3
+			w.before.Configuration.Configuration.Target, w.after.Configuration.Configuration.Target = target(w), target(w)
+			w.turned(&w.before.Configuration, &w.after.Configuration)
+		}, nil},
+		"a step that is truncated": {func(w watched) {
+			leads(w)
+			w.event, w.before.Role, w.after.Role = &core.AppendEntries{}, core.RoleFollower, core.RoleFollower
+			w.before.Configuration.Configuration.Target = target(w)
+			w.turned(&w.after.Configuration, &w.before.Configuration)
+		}, []situation{changeRolledBack}},
+		"a founding that is truncated": {func(w watched) {
+			leads(w)
+			w.event, w.before.Role, w.after.Role = &core.AppendEntries{}, core.RoleFollower, core.RoleFollower
+			w.before.Configuration.Configuration.Target = &membership.Target{Founding: true}
+			w.turned(&w.after.Configuration, &w.before.Configuration)
+		}, nil},
+		"an order inside a transfer": {func(w watched) {
+			w.before.Role, w.before.TransferringTo, w.event = core.RoleLeader, 2, &core.ChangeRequest{}
+			w.ordered()
+		}, []situation{changeInTransfer}},
+		"an order without a transfer": {func(w watched) { w.before.Role, w.event = core.RoleLeader, &core.ChangeMembers{}; w.ordered() }, nil},
+		"a snapshot to a newcomer": {func(w watched) {
+			w.after.Peers = []core.PeerStatus{{Identity: w.three[1], CatchingUp: true}}
+			w.sendsSnapshot(&core.SendSnapshot{Peer: membership.Member{Identity: w.three[1]}})
+		}, []situation{newcomerBySnapshot}},
+		"a snapshot to a member": {func(w watched) {
+			w.after.Peers = []core.PeerStatus{{Identity: w.three[1]}}
+			w.sendsSnapshot(&core.SendSnapshot{Peer: membership.Member{Identity: w.three[1]}})
+		}, nil},
+		"told that it was removed": {func(w watched) { w.event = &core.Removed{}; w.notices(&core.Notice{Kind: core.NoticeRemoved}) }, []situation{removedTold}},
+		"removed by its own log":   {func(w watched) { w.event = &core.Heartbeat{}; w.notices(&core.Notice{Kind: core.NoticeRemoved}) }, nil},
+		"a leader that leaves itself": {func(w watched) {
+			w.joint()
+			w.event = &core.Flushed{}
+			w.transferBegins()
+		}, []situation{leavingHandsOver}},
+	} {
+		w := newWatched(t)
+		test.play(w)
+		if got := w.sim.counted(); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}

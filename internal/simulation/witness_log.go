@@ -105,6 +105,7 @@ func (w *witness) logChanges() {
 // reconfigures looks at another configuration in force.
 func (w *witness) reconfigures() {
 	before, after := &w.before.Configuration, &w.after.Configuration
+	w.turned(before, after)
 	w.sees(configurationTruncated, after.Index < before.Index && w.event != nil)
 	if w.after.Role != core.RoleLeader || w.before.Role != core.RoleLeader {
 		return

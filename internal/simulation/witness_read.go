@@ -88,6 +88,6 @@ func (w *work) sawReadEnd() {
 // learns reports whether a node is a learner in the configuration that it knows.
 func learns(st *actors.Status, n *node) bool {
 	k := &st.Configuration.Configuration
-	_, member := k.Member(n.member)
-	return member && !k.IsVoter(n.member)
+	_, member := k.Member(n.disk.identity)
+	return member && !k.IsVoter(n.disk.identity)
 }

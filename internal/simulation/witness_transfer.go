@@ -38,7 +38,8 @@ func (w *witness) transferBegins() {
 	case *core.TransferRequest:
 		w.sees(transferByFollower, true)
 	default:
-		w.sees(transferByPriority, true)
+		w.sees(transferByPriority, !w.leavesFirst())
+		w.sees(leavingHandsOver, w.leavesFirst())
 	}
 }
 

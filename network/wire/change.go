@@ -250,7 +250,7 @@ func (f *fields) step(m *core.ChangeResponse) {
 }
 
 func appendRemoved(b []byte, m *core.Removed) []byte {
-	return appendLogID(appendHeader(b, &m.Header), 2, m.At)
+	return appendFixed64(appendLogID(appendHeader(b, &m.Header), 2, m.At), 3, uint64(m.Change))
 }
 
 func decodeRemoved(b []byte) (*core.Removed, error) {
@@ -262,6 +262,8 @@ func decodeRemoved(b []byte) (*core.Removed, error) {
 			f.header(&m.Header)
 		case 2:
 			f.logID(&m.At)
+		case 3:
+			m.Change = membership.ChangeID(f.fixed64())
 		}
 	}
 	return m, err

@@ -133,7 +133,7 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 			Header: header, ID: most, Code: math.MaxUint8, Change: most, At: id, Leader: most, Steps: []membership.Configuration{c, c}, Reason: math.MaxUint8, Wrong: changes[0],
 			Node: most, Lag: most, Age: -1, LastContact: -1, Joint: true, Index: most, Text: "x",
 		},
-		&core.Removed{Header: header, At: id},
+		&core.Removed{Header: header, At: id, Change: 0xabc},
 		&core.ReadIndexRequest{Header: header, ID: most, Trace: core.TraceContext{1}},
 		&core.ProposeRequest{Header: header, Proposals: proposals},
 		&core.ProposeResponse{Header: header, Results: results},

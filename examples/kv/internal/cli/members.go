@@ -121,7 +121,7 @@ func newMemberReplace() *cobra.Command {
 	})
 	command.Long = `Put a node that lost its data in the place of the member that it was. The node runs
 already, with an empty directory. The member must have been silent for two election
-time-outs.`
+time-outs: 2 s, unless the servers were given an --election-timeout.`
 	f := command.Flags()
 	f.StringVar(&m.Address, "address", "", "where the node is now, if it has moved")
 	f.StringVar(&m.Incarnation, "incarnation", "", "which incarnation is to come, in hexadecimal, if several answer")

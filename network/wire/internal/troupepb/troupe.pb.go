@@ -2802,6 +2802,7 @@ type Removed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
 	At            *LogID                 `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	Change        uint64                 `protobuf:"fixed64,3,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2848,6 +2849,13 @@ func (x *Removed) GetAt() *LogID {
 		return x.At
 	}
 	return nil
+}
+
+func (x *Removed) GetChange() uint64 {
+	if x != nil {
+		return x.Change
+	}
+	return 0
 }
 
 type Refusal struct {
@@ -3162,10 +3170,11 @@ const file_troupe_proto_rawDesc = "" +
 	"\x12last_contact_nanos\x18\r \x01(\x10R\x10lastContactNanos\x12\x14\n" +
 	"\x05joint\x18\x0e \x01(\bR\x05joint\x12\x14\n" +
 	"\x05index\x18\x0f \x01(\x04R\x05index\x12\x12\n" +
-	"\x04text\x18\x10 \x01(\fR\x04text\"f\n" +
+	"\x04text\x18\x10 \x01(\fR\x04text\"~\n" +
 	"\aRemoved\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12(\n" +
-	"\x02at\x18\x02 \x01(\v2\x18.troupe.network.v1.LogIDR\x02at\"\xa6\x01\n" +
+	"\x02at\x18\x02 \x01(\v2\x18.troupe.network.v1.LogIDR\x02at\x12\x16\n" +
+	"\x06change\x18\x03 \x01(\x06R\x06change\"\xa6\x01\n" +
 	"\aRefusal\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x1d\n" +
