@@ -171,7 +171,7 @@ func (o *changer) loses(n *node, down time.Duration) {
 		return
 	}
 	stranger := func() bool { return s.all(func(g *group) bool { return !g.belongs(n) }) }
-	mayLose := func() bool { return s.all(func(g *group) bool { return g.canLose(n) }) }
+	mayLose := func() bool { return s.all(func(g *group) bool { return g.survives(n) }) }
 	if !stranger() && !mayLose() {
 		return
 	}

@@ -41,7 +41,7 @@ func (c *checker) status(r *replica, before, now *actors.Status) {
 		c.matches(r, now)
 	}
 	if leads(now) && c.group.isFormed(now) {
-		c.group.formed, c.group.voters = true, now.Configuration.Configuration.Voters
+		c.group.formed = true
 	}
 }
 

@@ -113,7 +113,7 @@ func (f *faults) empty(n *node) {
 		s.changer.loses(n, f.lasts())
 		return
 	}
-	if n.emptied || !s.found(n) || !s.all(func(g *group) bool { return g.canLose(n) }) {
+	if n.emptied || !s.found(n) || !s.all(func(g *group) bool { return g.survives(n) }) {
 		return
 	}
 	if n.life != nil {

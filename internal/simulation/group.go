@@ -22,9 +22,8 @@ type group struct {
 	jobs *jobs
 	// inherited: it was there before the run.
 	inherited bool
-	// formed: the group consists of all its members, whose voters are these.
+	// formed: the group consists of all its members.
 	formed bool
-	voters []membership.Identity
 }
 
 // newGroups makes the groups of the plan.
@@ -126,19 +125,6 @@ func (g *group) isFormed(st *actors.Status) bool {
 func (g *group) counts(leader *replica, n *node) bool {
 	_, member := leader.status.Configuration.Configuration.Member(n.member)
 	return member
-}
-
-// canLose reports whether a node's directory may be lost as well: a majority of the
-// voters keeps theirs.
-func (g *group) canLose(n *node) bool {
-	if g.sim.plan.changes {
-		return g.survives(n)
-	}
-	lost := 0
-	for _, id := range g.voters {
-		lost += int(truth(g.sim.nodes[id.ID-1].emptied || id.ID == n.id))
-	}
-	return lost <= (len(g.voters)-1)/2
 }
 
 // serves reports whether the group is formed and led.
