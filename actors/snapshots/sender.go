@@ -76,9 +76,9 @@ type sender struct {
 	span    observe.Span
 	// seen is what acked was when the patrol came last, and sent the bytes that
 	// had left for the receiver; stands counts the patrols since acked moved, quiet
-	// those since either did.
-	seen, sent    uint64
-	stands, quiet int
+	// those since either did. passed is how far the reader was on its way to acked.
+	seen, sent, passed uint64
+	stands, quiet      int
 	// rotten: the snapshot is not what was written.
 	rotten bool
 }
@@ -168,7 +168,8 @@ func (s *sender) accept(item senderItem) {
 
 // watch ends a transfer that stands still. Slow is not silent: while bytes
 // leave for the receiver the transfer moves, though a piece may take long, and while the
-// node's own limit holds it back nothing is wrong with it.
+// node's own limit holds it back nothing is wrong with it. Nor is there while it reads up
+// to where the receiver is, on a disk however slow: cut off, it would begin that anew.
 func (s *sender) watch() {
 	left := s.group.Network.Sent(s.peer.ID, core.ClassSnapshot)
 	s.stands++
@@ -181,6 +182,9 @@ func (s *sender) watch() {
 			s.group.Core(&core.SnapshotProgress{Peer: s.peer, Stream: s.cmd.Stream})
 		}
 		s.seen, s.stands, s.quiet = s.acked, 0, 0
+	}
+	if at := min(s.offset, s.acked); at != s.passed {
+		s.passed, s.stands, s.quiet = at, 0, 0
 	}
 	if s.quiet >= senderQuietMax || s.stands >= senderStillMax {
 		s.cutOff()

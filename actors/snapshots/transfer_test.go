@@ -2,6 +2,7 @@ package snapshots
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
@@ -72,6 +75,47 @@ func TestWindowIsOfBytes(t *testing.T) {
 			r.calls()
 		})
 	}
+}
+
+// inOrder is a store whose snapshots can only be read from their beginning on.
+type inOrder struct{ *memory.Snapshots }
+
+func (s inOrder) Open(ctx context.Context, group membership.GroupID, id core.LogID) (storage.SnapshotReader, error) {
+	r, err := s.Snapshots.Open(ctx, group, id)
+	return struct{ storage.SnapshotReader }{r}, err
+}
+
+// TestSlowWayToWhereTheReceiverIs: a transfer that resumes has to read what the receiver
+// has already, which may take longer than a transfer may stand still. It ends all the
+// same.
+func TestSlowWayToWhereTheReceiverIs(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	put(t, store, core.LogID{Term: 1, Index: 9}, make([]byte, 3000))
+	jobs := r.group(t, 1, inOrder{store})
+	send(jobs)
+	r.calls()
+	r.answerTo(jobs, r.sent[0], 2900)
+	for range 2 * senderQuietMax {
+		r.env.pass(timeout)
+		if r.env.Calls() > 0 {
+			r.env.Finish()
+			r.env.Settle()
+		}
+	}
+	if len(r.ended) != 0 {
+		t.Fatalf("cut off on the way: %+v", r.ended[0])
+	}
+	r.calls()
+	last := r.sent[len(r.sent)-1]
+	if len(r.sent) != 2 || last.Offset != 2900 || !last.Done {
+		t.Fatalf("%d pieces, the last at %d", len(r.sent), last.Offset)
+	}
+	r.answerTo(jobs, last, 3000)
+	if len(r.ended) != 1 || !r.ended[0].OK {
+		t.Errorf("ended: %+v", r.ended)
+	}
+	jobs.Stop()
+	r.calls()
 }
 
 // TestNewerSnapshotRestartsNothing: rule 25: a transfer whose connection breaks goes on
