@@ -144,3 +144,23 @@ func TestRemovedBehindASnapshot(t *testing.T) {
 		}
 	}
 }
+
+// TestEndedChangeTellsItsOwnConfiguration: whoever asked is told the configuration that
+// the change ended with, also where the next change has begun by the same commit.
+func TestEndedChangeTellsItsOwnConfiguration(t *testing.T) {
+	r := newRig(t, rigOptions{}).follow(3)
+	r.step(&ChangeMembers{ID: 1, Order: orderOf(1, removes(3))})
+	r.from(2, 3, &ChangeResponse{ID: r.e.changes.asked[0].wireID, Code: ChangeAccepted, Change: 1, At: LogID{3, 2}})
+	end := r.e.configs.latest().Configuration.Clone()
+	end.Members, end.Voters = end.Members[:2], end.Voters[:2]
+	end.Last = membership.Outcome{ID: 1, Result: membership.ResultDone}
+	next := end.Clone()
+	next.Target = &membership.Target{ID: 2, Members: end.Members, Voters: end.Voters[:1]}
+	r.from(2, 3, &AppendEntries{Stream: 1, Prev: LogID{1, 1}, Commit: 3, Entries: []Entry{
+		{LogID: LogID{3, 2}, Kind: EntryConfiguration, Data: end.Encode()}, {LogID: LogID{3, 3}, Kind: EntryConfiguration, Data: next.Encode()},
+	}})
+	ended, ok := find[*ChangeEnded](r)
+	if !ok || ended.Err != nil || ended.At.LogID != (LogID{3, 2}) {
+		t.Errorf("%+v: %q", ended, r.lines())
+	}
+}
