@@ -22,7 +22,7 @@ const bootstrapAskLimit = 10 * time.Second
 //
 // It may also be called with the same list on several or all of them, at the
 // same time and again. That makes one cluster, and each call returns nil when
-// the cluster is complete. The same list means the same ids, addresses,
+// the cluster is complete, and that is committed. The same list means the same ids, addresses,
 // priorities and tags.
 //
 // First the node asks every member who it is, and for its grant to begin. If a
@@ -50,6 +50,10 @@ func (r *Raft) Bootstrap(ctx context.Context, members ...Member) (err error) {
 	}
 	trace := r.group.TraceBootstrap(ctx, len(wanted))
 	defer func() { trace.End(err) }()
+	complete := formedAndCommitted
+	if formed(r.Status()) {
+		complete = formed // nothing is to be done
+	}
 	begun := make(chan error, 1)
 	cancel := r.group.Bootstrap(wanted, limit, func(err error) { begun <- err })
 	select {
@@ -65,7 +69,7 @@ func (r *Raft) Bootstrap(ctx context.Context, members ...Member) (err error) {
 		return err
 	}
 	trace.Begun()
-	if err := r.Wait(ctx, formed); err != nil {
+	if err := r.Wait(ctx, complete); err != nil {
 		return &FormingError{Begun: true, WaitsFor: r.Status().WaitsFor, Cause: err}
 	}
 	return nil
@@ -116,4 +120,9 @@ func undialable(address string) bool {
 
 func formed(s Status) bool {
 	return !s.Bootstrapping && !s.Configuration.IsZero()
+}
+
+// formedAndCommitted: no crash undoes it.
+func formedAndCommitted(s Status) bool {
+	return formed(s) && s.ConfigurationAt.Index <= s.Committed
 }

@@ -200,6 +200,36 @@ func TestBootstrapOfAnEmptiedMember(t *testing.T) {
 	leader.propose(t, "c")
 }
 
+// TestBootstrapIsDurable: a cluster of one is not formed before its configuration is on
+// the disk.
+func TestBootstrapIsDurable(t *testing.T) {
+	held := &heldStore{kind: troupe.EntryConfiguration, begun: make(chan struct{}), release: make(chan struct{})}
+	held.armed.Store(true)
+	c := newCluster(t, 1, config(), func(m *member) {
+		m.log = func(s troupe.LogStore) troupe.LogStore {
+			held.LogStore = s
+			return held
+		}
+	})
+	raft, formed := c.members[0].raft, make(chan error, 1)
+	go func() { formed <- raft.Bootstrap(within(t, 20*time.Second), c.list()...) }()
+	<-held.begun
+	if err := raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Last > 0 }); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-formed:
+		t.Errorf("it ended with %v, and nothing is on the disk", err)
+		formed <- err
+	case <-time.After(50 * time.Millisecond): // it has nothing left to wait for but the disk
+	}
+	held.armed.Store(false)
+	close(held.release)
+	if err := <-formed; err != nil || raft.Status().Committed == 0 {
+		t.Errorf("%v, committed %d", err, raft.Status().Committed)
+	}
+}
+
 // TestPinnedCluster: a cluster is begun under the id that is pinned, and a node
 // that is pinned to another does not take part in it.
 func TestPinnedCluster(t *testing.T) {

@@ -11,16 +11,17 @@ import (
 	"github.com/trouperaft/troupe/storage"
 )
 
-// heldStore holds back the writes that carry a command until it is told to let
+// heldStore holds back the writes that carry an entry of a kind until it is told to let
 // one go.
 type heldStore struct {
 	troupe.LogStore
+	kind           troupe.EntryKind
 	armed          atomic.Bool
 	begun, release chan struct{}
 }
 
 func (s *heldStore) Write(ctx context.Context, batch *storage.Batch) error {
-	carries := func(e troupe.Entry) bool { return e.Kind == troupe.EntryCommand }
+	carries := func(e troupe.Entry) bool { return e.Kind == s.kind }
 	if s.armed.Load() && slices.ContainsFunc(batch.Operations, func(o storage.Operation) bool { return slices.ContainsFunc(o.Append, carries) }) {
 		s.begun <- struct{}{}
 		<-s.release
@@ -32,7 +33,7 @@ func (s *heldStore) Write(ctx context.Context, batch *storage.Batch) error {
 // nobody else's disk to rely on. While its own write hangs, a command is neither
 // acknowledged nor applied, even by a machine that keeps nothing.
 func TestSingleNodeAcknowledgesOnlyWhatIsDurable(t *testing.T) {
-	held := &heldStore{begun: make(chan struct{}), release: make(chan struct{})}
+	held := &heldStore{kind: troupe.EntryCommand, begun: make(chan struct{}), release: make(chan struct{})}
 	c := formed(t, 1, config(), func(m *member) {
 		m.log = func(s troupe.LogStore) troupe.LogStore {
 			held.LogStore = s

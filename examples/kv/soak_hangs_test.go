@@ -155,9 +155,8 @@ func (s *soak) drawRefusedWrite(r *rand.Rand) (string, func(context.Context) err
 // smallDisks are the file systems of nodes, in memory. Without them their fault is left
 // out.
 type smallDisks struct {
-	t      *testing.T
-	once   sync.Once
-	absent error
+	t    *testing.T
+	once sync.Once
 }
 
 const (
