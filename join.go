@@ -128,6 +128,9 @@ func (j *join) next(s *Status) (joinStep, error) {
 	switch {
 	case s.Removed && (!j.config.Rejoin || j.in):
 		return joinDone, ErrRemoved
+	case s.LeftOut && !j.config.Rejoin:
+		j.raft.waits("word that it was removed: by its own log it is a member no more")
+		return joinWait, nil
 	case s.Removed || !member, j.config.Rejoin && !j.asked:
 		// By its own log it may be a member long after it was removed.
 		return joinAsk, nil

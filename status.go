@@ -108,6 +108,9 @@ type Status struct {
 	// data. It takes no writes, and answers no reads but those for which what it has is
 	// enough: [AtLeast] an index that it has applied, and [Stale] while it is as young.
 	Removed bool
+	// LeftOut: this node was a member, and the last configuration in its log does not have
+	// it any more. If that is committed the node is Removed as soon as it hears of it.
+	LeftOut bool
 	// UnknownToGroup: the group knows this node under another incarnation, because
 	// the node's data was lost. The node is not counted.
 	UnknownToGroup bool
@@ -271,7 +274,7 @@ func statusOf(s actors.Status) Status {
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
 		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
-		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
+		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, LeftOut: s.LeftOut, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
 		Receiving: SnapshotProgress{
 			Snapshot: s.Receiving.Snapshot, From: s.Receiving.Peer, Bytes: s.Receiving.Bytes, TotalBytes: s.Receiving.TotalBytes,

@@ -71,7 +71,7 @@ var queueBounds = map[string]boundOf{
 	"observe.tracedConfirm.heard": byTraces, "observe.tracedEntry.replicates": byTraces, "observe.traces.confirms": byTraces,
 	"observe.traces.entries": byTraces, "observe.traces.peers": byMembers, "observe.traces.proposals": byTraces, "observe.traces.rares": byTraces,
 	"observe.traces.readIndexes": byTraces, "observe.traces.reads": byTraces, "observe.traces.votes": byTraces,
-	"snapshots.Gate.active": byMembers, "snapshots.Gate.waiting": byMembers, "snapshots.Jobs.senders": byMembers, "snapshots.Jobs.troubles": byMembers, "snapshots.piece.data": byPieces,
+	"snapshots.Gate.active": byMembers, "snapshots.Gate.waiting": byMembers, "snapshots.Jobs.senders": byMembers, "snapshots.Jobs.troubles": byMembers, "snapshots.Removal.kept": byFew, "snapshots.piece.data": byPieces,
 	"snapshots.receiver.inbox": byPieces, "snapshots.receiver.queue": byPieces, "snapshots.sender.inbox": byPieces, "snapshots.sender.inflight": byPieces, "snapshots.sender.spare": byPieces,
 	"stage.Answer.token": byFew, "stage.Answers.list": byProposals, "stage.mailbox.lifecycle": byFew,
 }

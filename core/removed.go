@@ -121,3 +121,10 @@ func (e *Engine) becomeRemoved(at LogID, by membership.ChangeID) {
 func (e *Engine) isRemoved() bool {
 	return e.removed != LogID{} && !e.removed.Less(e.configs.latest().LogID)
 }
+
+// isLeftOut reports whether this node was a member, and the latest configuration does
+// not have it any more.
+func (e *Engine) isLeftOut() bool {
+	latest := e.configs.latest()
+	return latest.Index > 0 && !e.has(*latest) && (e.wasMember || e.configs.everHad(e.cfg.Self))
+}

@@ -127,6 +127,21 @@ func TestRemovedOverARestart(t *testing.T) {
 	}
 }
 
+// TestLeftOut: a node whose log does not have it any more was removed when that is
+// committed. Before it hears so it is no newcomer either.
+func TestLeftOut(t *testing.T) {
+	s := removedState()
+	s.Commit = s.Last.Index - 1
+	r := newRigOf(t, s, nil)
+	if st := r.e.Status(); st.Removed || !st.LeftOut {
+		t.Errorf("removed %v, left out %v before it is committed", st.Removed, st.LeftOut)
+	}
+	s.Configurations = s.Configurations[1:]
+	if newRigOf(t, s, nil).e.Status().LeftOut {
+		t.Error("a newcomer is left out")
+	}
+}
+
 // TestRemovedBehindASnapshot: a leader's snapshot takes the place of the log of a node
 // that was removed: it knows that it was a member.
 func TestRemovedBehindASnapshot(t *testing.T) {

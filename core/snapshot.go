@@ -244,7 +244,7 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 		switch {
 		case ev.OK:
 			p.movedOn = e.now
-		case ev.Reason == "":
+		case ev.Reason == "" && !ev.Rotten:
 			p.partial = ev.LogID
 		}
 		// The store may have set it aside at an earlier reading: then an older one was sent.

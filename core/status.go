@@ -65,8 +65,10 @@ type EngineStatus struct {
 	Bootstrapping bool
 	Change        ChangeStatus
 	WaitsFor      []Waiting
-	// Removed: this node was removed from the group, and campaigns no more.
-	Removed bool
+	// Removed: this node was removed from the group, and campaigns no more. LeftOut: the
+	// last configuration that it holds does not have it any more; whether that is
+	// committed it may not know yet.
+	Removed, LeftOut bool
 	// UnknownToGroup: the group knows this node under another incarnation: its
 	// data was lost, and it does not count.
 	UnknownToGroup bool
@@ -230,7 +232,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 	} else if e.forming.running {
 		waitsFor = e.formingWaits(waitsFor)
 	}
-	s.Removed = e.isRemoved()
+	s.Removed, s.LeftOut = e.isRemoved(), e.isLeftOut()
 	if e.unknownToGroup() {
 		_, member := e.configs.member(e.cfg.Self, e.commit)
 		s.UnknownToGroup = !member
@@ -305,5 +307,5 @@ func (s *EngineStatus) Differs(o *EngineStatus) bool {
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.Unfit != o.Unfit || s.Leaving != o.Leaving || s.LeftOffice != o.LeftOffice || s.LeftTerm != o.LeftTerm ||
-		s.Change != o.Change || s.Removed != o.Removed || s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || s.NoLease != o.NoLease || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
+		s.Change != o.Change || s.Removed != o.Removed || s.LeftOut != o.LeftOut || s.UnknownToGroup != o.UnknownToGroup || s.Contradiction != o.Contradiction || s.NoLeader != o.NoLeader || s.NoLease != o.NoLease || !slices.Equal(s.WaitsFor, o.WaitsFor) || !slices.Equal(s.Peers, o.Peers)
 }
