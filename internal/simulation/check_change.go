@@ -185,14 +185,19 @@ func (c *checker) notRemoved(r *replica, before, now *actors.Status) {
 // alive are the configurations that may still decide, or come to: the last one that was
 // applied anywhere, and all later ones.
 func (c *checker) alive() (list []*membership.Configuration) {
-	first := core.Index(0)
-	if n := len(c.configurations); n > 0 {
-		first = c.configurations[n-1].Index
-	}
 	for _, f := range c.seen {
-		if f.Index >= first {
+		if f.Index >= c.decided() {
 			list = append(list, &f.Configuration)
 		}
 	}
 	return list
+}
+
+// decided is the index of the last configuration that was applied anywhere, 0 if none
+// was.
+func (c *checker) decided() core.Index {
+	if n := len(c.configurations); n > 0 {
+		return c.configurations[n-1].Index
+	}
+	return 0
 }

@@ -111,6 +111,18 @@ func (g *group) recovers() {
 	}
 }
 
+// deciding are the configurations that decide, or may come to: those of disks, and those
+// that a life has appended and that are on their way to its disk.
+func (g *group) deciding() []*membership.Configuration {
+	list := g.check.alive()
+	for _, n := range g.sim.nodes {
+		if r := g.on(n); r != nil && r.status.Configuration.Index >= g.check.decided() {
+			list = append(list, &r.status.Configuration.Configuration)
+		}
+	}
+	return list
+}
+
 // survives reports whether each half that decides, or may come to, keeps a majority if a
 // node loses its directory as well.
 func (g *group) survives(n *node) bool {
@@ -121,7 +133,7 @@ func (g *group) survives(n *node) bool {
 		}
 		return lost <= (len(half)-1)/2 || len(half) == 0
 	}
-	for _, k := range g.check.alive() {
+	for _, k := range g.deciding() {
 		if !enough(k.Voters) || !enough(k.Outgoing) || k.Target != nil && !enough(k.Target.Voters) {
 			return false
 		}
@@ -132,7 +144,7 @@ func (g *group) survives(n *node) bool {
 // belongs reports whether a node is a member, or is to be one, by a configuration that
 // may decide or come to.
 func (g *group) belongs(n *node) bool {
-	for _, k := range g.check.alive() {
+	for _, k := range g.deciding() {
 		if len(k.Incarnations(n.id)) > 0 || k.Target != nil && slices.ContainsFunc(k.Target.Members, func(m membership.Member) bool { return m.ID == n.id }) {
 			return true
 		}
