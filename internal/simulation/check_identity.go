@@ -125,6 +125,13 @@ type introduction struct {
 	to   membership.Identity
 }
 
+// knowsCluster reports whether a node has the cluster's id: one that was removed has it
+// still, and its stream goes on until it knows.
+func (c *checker) knowsCluster(id membership.Identity) bool {
+	d := c.sim.nodes[id.ID-1].disk
+	return d.identity == id && d.of(c.group.id).hard.Cluster == c.cluster
+}
+
 // introduced checks a message that tells the cluster id in the clear: it is for
 // a learner of the leader's configuration that has acknowledged nothing, or had
 // not when its transfer of a snapshot was decided on. Who votes has acknowledged
@@ -146,7 +153,7 @@ func (c *checker) introduced(r *replica, m core.Message) {
 	case !entries && !chunk:
 		told = "in such a message"
 	case st.Term > m.Head().Term || !leads(st): // what a leadership has left behind
-	case !member:
+	case !member && !c.knowsCluster(to):
 		told = "who is no member"
 	case votes && !acknowledged:
 		told = "who votes"
