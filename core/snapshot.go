@@ -244,6 +244,8 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 		switch {
 		case ev.OK:
 			p.movedOn = e.now
+		case ev.Rotten: // nobody goes on with it
+			p.partial = LogID{}
 		case ev.Reason == "":
 			p.partial = ev.LogID
 		}
