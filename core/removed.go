@@ -78,16 +78,28 @@ func (e *Engine) removedBy(id Identity) membership.ChangeID {
 	return 0
 }
 
-// onRemoved carries out rule 22: it is heeded only if the configuration that it speaks
-// of is later than every one that is known here. No data is touched.
+// onRemoved carries out rule 22. No data is touched.
 func (e *Engine) onRemoved(m *Removed) {
-	if latest := e.configs.latest(); e.empty() || !latest.LogID.Less(m.At) || !e.removed.Less(m.At) {
+	if e.empty() || !e.heedsRemoval(m.At) || !e.removed.Less(m.At) {
 		return
 	}
 	e.becomeRemoved(m.At, m.Change)
 	if e.role == RoleCandidate || e.role == RolePreCandidate {
 		e.becomeFollower(e.hard.Term, Identity{}, "")
 	}
+}
+
+// heedsRemoval carries out rule 22: a removal by the configuration at is news if it is later
+// than every one that is known here. It is, too, if it is the latest one here, and has
+// this node no more: who holds its own removal, and was left before it heard that it is
+// committed, hears of it in no other way.
+func (e *Engine) heedsRemoval(at LogID) bool {
+	latest := e.configs.latest()
+	if latest.LogID != at {
+		return latest.LogID.Less(at)
+	}
+	_, member := latest.Configuration.Member(e.cfg.Self)
+	return !member && (e.wasMember || e.configs.everHad(e.cfg.Self))
 }
 
 // noteRemoved looks whether a configuration that is committed here removed this node.

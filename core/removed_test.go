@@ -142,6 +142,41 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
+// TestRemovalThatIsHeld: rule 22: a node that holds the entry that removed it, and does not
+// know that it is committed, is told, and campaigns no more. Nobody else takes itself for
+// removed by the latest configuration that it has.
+func TestRemovalThatIsHeld(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(s *State)
+		want   bool
+	}{
+		"its own removal": {func(s *State) {}, true},
+		"one that it has been added behind": {func(s *State) {
+			s.Last = LogID{1, 3}
+			s.Configurations = append(s.Configurations, ConfigurationAt{s.Last, s.Configurations[0].Configuration})
+		}, false},
+		"it was never a member": {func(s *State) { s.Configurations[0].Configuration = s.Configurations[1].Configuration }, false},
+		"it is a member":        {func(s *State) { s.Configurations[1].Configuration = s.Configurations[0].Configuration }, false},
+	} {
+		s := removedState()
+		s.Commit = 1
+		test.change(&s)
+		r := newRigOf(t, s, nil)
+		could := r.e.mayEverCampaign()
+		r.from(2, 1, &Removed{At: LogID{1, 2}, Change: 7})
+		if r.e.Status().Removed != test.want || r.e.mayEverCampaign() != (could && !test.want) {
+			t.Errorf("%s: removed %t, may campaign %t, and could %t", name, r.e.Status().Removed, r.e.mayEverCampaign(), could)
+		}
+		// What is committed after all, and has it again, ends it.
+		if test.want {
+			r.from(2, 3, &AppendEntries{Stream: 1, Prev: LogID{1, 2}, Entries: []Entry{{LogID: LogID{3, 3}, Kind: EntryConfiguration, Data: s.Configurations[0].Configuration.Encode()}}})
+			if r.e.Status().Removed {
+				t.Errorf("%s: a member again, and it does not know", name)
+			}
+		}
+	}
+}
+
 // TestRemovedBehindASnapshot: a leader's snapshot takes the place of the log of a node
 // that was removed: it knows that it was a member.
 func TestRemovedBehindASnapshot(t *testing.T) {

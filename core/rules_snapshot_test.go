@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/trouperaft/troupe/membership"
 )
 
 // TestStateCheck: rule 24: parts that contradict each other are damage.
@@ -279,6 +281,41 @@ func TestSnapshotBringsItsMembers(t *testing.T) {
 	}
 	if c := r.e.Status().Configuration; c.LogID != (LogID{3, 8}) || len(c.Configuration.Voters) != 5 {
 		t.Errorf("%v is in force: %v", c.LogID, &c.Configuration)
+	}
+}
+
+// TestSnapshotBringsAJointConfiguration: rules 20 and 24: a snapshot has both halves, the
+// learners and the change under way, as it is restored and as a node starts from it. A
+// node that votes in the half that leaves only takes it, and may campaign.
+func TestSnapshotBringsAJointConfiguration(t *testing.T) {
+	c := rigState(rigOptions{voters: 5}).Configurations[0].Configuration
+	c.Voters, c.Outgoing = rigPeers[1:4:4], rigPeers[:3:3]
+	c.Target = &membership.Target{ID: 7, Members: c.Members, Voters: c.Voters}
+	at := ConfigurationAt{LogID{1, 3}, c}
+	holds := func(how string, r *rig) {
+		got := r.e.configs.latest()
+		if got.LogID != at.LogID || !got.Configuration.Equal(&c) || r.e.role != RoleFollower || !r.e.configs.voterSince(r.e.cfg.Self, r.e.commit) {
+			t.Errorf("%s: a %v, in force is %v: %v", how, r.e.role, got.LogID, got.Configuration.String())
+		}
+	}
+	r := newRig(t, rigOptions{}).follow(4)
+	meta := rigSnapshot(LogID{1, 3})
+	meta.Configuration = at
+	r.step(&SnapshotReceived{meta, rigPeers[1], 4, 1})
+	holds("received", r)
+	s := rigState(rigOptions{terms: []Term{1, 1, 1}, purged: 3, applied: 3})
+	s.Snapshot.Configuration = at
+	holds("at the start", newRigOf(t, s, nil))
+	// A voter learns from a snapshot, and from it at the start, that it is a learner now.
+	c.Outgoing, c.Target = nil, nil
+	meta.Configuration = ConfigurationAt{at.LogID, c}
+	r = newRig(t, rigOptions{}).follow(4)
+	r.step(&SnapshotReceived{meta, rigPeers[1], 4, 1})
+	s.Snapshot.Configuration = ConfigurationAt{at.LogID, c}
+	for how, r := range map[string]*rig{"received": r, "at the start": newRigOf(t, s, nil)} {
+		if r.e.role != RoleLearner || r.e.mayEverCampaign() || r.e.Status().Removed {
+			t.Errorf("%s: a %v", how, r.e.role)
+		}
 	}
 }
 

@@ -244,7 +244,9 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 		switch {
 		case ev.OK:
 			p.movedOn = e.now
-		case ev.Reason == "" && !ev.Rotten:
+		case ev.Rotten: // nobody goes on with it
+			p.partial = LogID{}
+		case ev.Reason == "":
 			p.partial = ev.LogID
 		}
 		// The store may have set it aside at an earlier reading: then an older one was sent.

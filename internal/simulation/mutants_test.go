@@ -578,8 +578,8 @@ var mutants = []mutant{
 	},
 	{
 		"a removal heeded that is not the latest", "rule 22", "core/removed.go",
-		"e.empty() || !latest.LogID.Less(m.At) || !e.removed.Less(m.At) {",
-		"latest == nil || e.empty() || !e.removed.Less(m.At) {",
+		"e.empty() || !e.heedsRemoval(m.At) || !e.removed.Less(m.At) {",
+		"e.empty() || !e.removed.Less(m.At) {",
 		"./core TestRemovedIsHeeded",
 	},
 	{
