@@ -267,7 +267,13 @@ type askedVoter struct {
 	answers chan core.Message
 }
 
-func (v askedVoter) Receive(_ membership.Identity, m core.Message)     { v.answers <- m }
+func (v askedVoter) Receive(_ membership.Identity, m core.Message) {
+	switch m.(type) {
+	case *core.VoteResponse, *core.Refusal: // the leader speaks to it, too
+		v.answers <- m
+	}
+}
+
 func (v askedVoter) Connected(membership.Identity, core.Class)         {}
 func (v askedVoter) Disconnected(membership.NodeID, core.Class, error) {}
 func (v askedVoter) Learned(network.Peer)                              {}

@@ -26,20 +26,20 @@ func (n *answersOf) Sent(membership.NodeID, core.Class) uint64 { return 0 }
 type receiverRig struct {
 	t    *testing.T
 	jobs *Jobs
-	env  *stagetest.Hand
+	env  *handClock
 	net  *answersOf
 	got  []*core.SnapshotReceived
 }
 
 func newReceiverRig(t *testing.T) *receiverRig {
-	r := &receiverRig{t: t, env: stagetest.NewHand(), net: &answersOf{}}
+	r := &receiverRig{t: t, env: &handClock{Hand: stagetest.NewHand(), now: 1}, net: &answersOf{}}
 	r.jobs = NewJobs(&Group{
 		Home: stage.Home{Env: r.env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
 		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Context: t.Context(),
 		Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 		Core:   func(ev core.Event) { r.got = append(r.got, ev.(*core.SnapshotReceived)) },
-		Gate:   NewGate(r.env, Limits{}),
-		Spawn:  (*stage.Shell).Start,
+		Gate:   NewGate(r.env, Limits{}), ElectionTimeout: timeout,
+		Spawn: (*stage.Shell).Start,
 	})
 	return r
 }
