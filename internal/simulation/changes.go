@@ -256,7 +256,7 @@ func (o *changer) repairs() {
 		for _, n := range s.nodes {
 			if g.lost(n) {
 				order := core.ChangeOrder{}
-				order.Changes = []membership.Change{{Op: membership.OpReplace, ID: n.id, Address: n.address}}
+				order.Changes = append(g.moved(n), membership.Change{Op: membership.OpReplace, ID: n.id, Address: n.address})
 				order.CatchUpLimit = 20 * s.plan.electionMax()
 				o.orders(leader, order, true)
 				break
@@ -266,6 +266,18 @@ func (o *changer) repairs() {
 	s.clock.after(s.plan.electionMax(), nil, o.repairs)
 }
 
+// moved says where the other members are that are not at their addresses: one of them may
+// have left its own to whoever is to be replaced.
+func (g *group) moved(not *node) (changes []membership.Change) {
+	for _, m := range g.newest().Members {
+		n := g.sim.nodes[m.ID-1]
+		if n != not && m.Identity == n.disk.identity && m.Address != n.address {
+			changes = append(changes, membership.Change{Op: membership.OpSetAddress, ID: m.ID, Address: n.address})
+		}
+	}
+	return changes
+}
+
 // heals waits for the end of every change, and has what was lost replaced.
 func (o *changer) heals() bool {
 	s := o.sim
@@ -273,6 +285,8 @@ func (o *changer) heals() bool {
 		return true
 	}
 	limit := s.patience() + 40*s.plan.electionMax()
+	// The entries of a change stand behind those of clients, who go on.
+	limit += time.Duration(3*len(s.groups)*s.plan.group.InflightProposalsMax) * s.plan.entryMax()
 	if !s.until(s.clock.now.Add(limit), o.idle) {
 		s.fail(ruleChangeEnds, "%s", s.summary())
 		return false

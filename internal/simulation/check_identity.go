@@ -157,7 +157,7 @@ func (c *checker) introduced(r *replica, m core.Message) {
 		told = "who is no member"
 	case votes && !acknowledged:
 		told = "who votes"
-	case acknowledged && (entries || votes) && c.longAcknowledged(introduction{r, st.Term, to}):
+	case acknowledged && entries && c.longAcknowledged(introduction{r, st.Term, to}):
 		told = "who has acknowledged"
 	}
 	if told != "" {

@@ -170,8 +170,7 @@ func (s *sim) story() {
 // to wait until grants run out whose release was lost.
 func (s *sim) patience() time.Duration {
 	p := &s.plan
-	write := max(p.write.high, p.slowWrite.high)
-	entry := 3*p.netDelay.high + 2*write + p.read.high + p.apply.high + p.stalls.high
+	write, entry := p.writeMax(), p.entryMax()
 	chunks := 2 + (p.fillerBytes+machineStateBytes)/p.group.SnapshotChunkBytes
 	entries := 0
 	for _, g := range s.groups {
@@ -182,6 +181,14 @@ func (s *sim) patience() time.Duration {
 		grants = 5 * time.Minute
 	}
 	return 60*p.electionMax() + 100*write + time.Duration(entries)*entry + grants
+}
+
+// writeMax is how long a write may take.
+func (p *plan) writeMax() time.Duration { return max(p.write.high, p.slowWrite.high) }
+
+// entryMax is how long one entry may take, from its proposal to the machines.
+func (p *plan) entryMax() time.Duration {
+	return 3*p.netDelay.high + 2*p.writeMax() + p.read.high + p.apply.high + p.stalls.high
 }
 
 // members is the list that the cluster is formed with.
