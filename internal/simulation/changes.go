@@ -227,8 +227,11 @@ func (o *changer) watches(r *replica, was underWay) {
 	})
 }
 
-// rests reports whether no change is under way, and nobody is left to be replaced.
-func (o *changer) rests() bool { return o.idle() && !slices.ContainsFunc(o.sim.nodes, o.sim.lost) }
+// rests reports whether no change is under way, nobody is left to be replaced, and all
+// are where the configuration has them: what it said last of an address may be old.
+func (o *changer) rests() bool {
+	return o.idle() && !slices.ContainsFunc(o.sim.nodes, o.sim.lost) && o.sim.all(func(g *group) bool { return len(g.moved()) == 0 })
+}
 
 // idle reports whether no change is under way.
 func (o *changer) idle() bool {
@@ -253,11 +256,15 @@ func (o *changer) repairs() {
 		if leader == nil || leader.status.Change.State != core.ChangeIdle {
 			continue
 		}
+		order := core.ChangeOrder{}
+		order.CatchUpLimit = 20 * s.plan.electionMax()
+		if order.Changes = g.moved(); len(order.Changes) > 0 {
+			o.orders(leader, order, true)
+			continue
+		}
 		for _, n := range s.nodes {
 			if g.lost(n) {
-				order := core.ChangeOrder{}
-				order.Changes = append(g.moved(n), membership.Change{Op: membership.OpReplace, ID: n.id, Address: n.address})
-				order.CatchUpLimit = 20 * s.plan.electionMax()
+				order.Changes = []membership.Change{{Op: membership.OpReplace, ID: n.id, Address: n.address}}
 				o.orders(leader, order, true)
 				break
 			}
@@ -266,12 +273,16 @@ func (o *changer) repairs() {
 	s.clock.after(s.plan.electionMax(), nil, o.repairs)
 }
 
-// moved says where the other members are that are not at their addresses: one of them may
-// have left its own to whoever is to be replaced.
-func (g *group) moved(not *node) (changes []membership.Change) {
-	for _, m := range g.newest().Members {
+// moved says where the members are that are not at their addresses: one of them may have
+// left its own to whoever is to be replaced.
+func (g *group) moved() (changes []membership.Change) {
+	k := g.newest()
+	if k == nil {
+		return nil
+	}
+	for _, m := range k.Members {
 		n := g.sim.nodes[m.ID-1]
-		if n != not && m.Identity == n.disk.identity && m.Address != n.address {
+		if m.Identity == n.disk.identity && m.Address != n.address {
 			changes = append(changes, membership.Change{Op: membership.OpSetAddress, ID: m.ID, Address: n.address})
 		}
 	}
