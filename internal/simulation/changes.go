@@ -258,16 +258,14 @@ func (o *changer) repairs() {
 		}
 		order := core.ChangeOrder{}
 		order.CatchUpLimit = 20 * s.plan.electionMax()
-		if order.Changes = g.moved(); len(order.Changes) > 0 {
-			o.orders(leader, order, true)
-			continue
+		if i := slices.IndexFunc(s.nodes, g.lost); i >= 0 {
+			order.Changes = append(order.Changes, membership.Change{Op: membership.OpReplace, ID: s.nodes[i].id, Address: s.nodes[i].address})
 		}
-		for _, n := range s.nodes {
-			if g.lost(n) {
-				order.Changes = []membership.Change{{Op: membership.OpReplace, ID: n.id, Address: n.address}}
-				o.orders(leader, order, true)
-				break
-			}
+		order.Changes = append(order.Changes, g.moved()...)
+		if c := order.Changes; len(c) > 0 {
+			// One may go to where another was: they are carried out in their order.
+			o.rand.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
+			o.orders(leader, order, true)
 		}
 	}
 	s.clock.after(s.plan.electionMax(), nil, o.repairs)
