@@ -102,7 +102,7 @@ type Config struct {
 	// who need it: for followers to which a snapshot is on its way, and for followers
 	// that catch up. Who needs more is let go of, the slowest first, and takes a newer
 	// snapshot. HoldTimeMax is for how long it is kept for one that makes no progress, at
-	// least 1 ms.
+	// least 1 ms. Never for HoldBytesMax keeps nothing for them.
 	// Defaults 1 GiB, and sixty ElectionTimeout.
 	HoldBytesMax uint64
 	HoldTimeMax  time.Duration
@@ -259,7 +259,7 @@ func (c *Config) forActors() actors.GroupConfig {
 			SnapshotInterval:    c.SnapshotInterval,
 			KeepEntries:         c.KeepEntries,
 			KeepBytes:           orOff(c.KeepBytes),
-			HoldBytesMax:        c.HoldBytesMax,
+			HoldBytesMax:        orOff(c.HoldBytesMax),
 			HoldTimeMax:         c.HoldTimeMax,
 			Autopilot:           c.Autopilot,
 		},

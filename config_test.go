@@ -102,9 +102,9 @@ func TestConfigReachesTheActors(t *testing.T) {
 	if known != fields.NumField() {
 		t.Errorf("%d fields, of which the actors know %d", fields.NumField(), known)
 	}
-	c.SnapshotEntries, c.SnapshotLogBytes = Never, Never
-	if told := c.forActors(); told.SnapshotEntries != 0 || told.SnapshotLogBytes != 0 {
-		t.Errorf("Never reaches the actors as %d and %d", told.SnapshotEntries, told.SnapshotLogBytes)
+	c.SnapshotEntries, c.SnapshotLogBytes, c.HoldBytesMax = Never, Never, Never
+	if told := c.forActors(); told.SnapshotEntries != 0 || told.SnapshotLogBytes != 0 || told.HoldBytesMax != 0 {
+		t.Errorf("Never reaches the actors as %d, %d and %d", told.SnapshotEntries, told.SnapshotLogBytes, told.HoldBytesMax)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 )
@@ -75,21 +76,8 @@ func (r *recovery) copySnapshot(ctx context.Context, g *groupRecovery, cluster C
 	if w, err = r.config.Snapshots.Create(ctx, g.key, want); err != nil {
 		return nil, want, err
 	}
-	if _, err = io.Copy(w, &untilDone{ctx, from}); err != nil {
+	if _, err = io.Copy(w, snapshots.EndingReader(ctx, from)); err != nil {
 		return nil, want, errors.Join(err, w.Abort())
 	}
 	return w, want, nil
-}
-
-// untilDone reads until a context ends.
-type untilDone struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (u *untilDone) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.Reader.Read(p)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trouperaft/troupe/actors/snapshots"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
@@ -86,7 +87,7 @@ func Restore(ctx context.Context, from io.Reader, config RestoreConfig) (Restore
 		return Restored{}, fmt.Errorf("troupe: restore: %w", err)
 	}
 	// The backup is whole before anything is there that a start would find.
-	if _, err := io.Copy(w, endingReader{ctx, backup}); err != nil {
+	if _, err := io.Copy(w, snapshots.EndingReader(ctx, backup)); err != nil {
 		return Restored{}, errors.Join(fmt.Errorf("troupe: restore: %w", err), w.Abort())
 	}
 	// The log comes first. A log without its snapshot is refused at every start; a snapshot
@@ -217,18 +218,4 @@ func (c *RestoreConfig) writeLog(ctx context.Context, r *Restored, time int64) e
 		}
 		op = storage.Operation{Group: r.Group}
 	}
-}
-
-// endingReader fails when its context has ended.
-type endingReader struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-// Read implements io.Reader.
-func (r endingReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.from.Read(p)
 }
