@@ -170,6 +170,13 @@ func TestNodeRemove(t *testing.T) {
 		if three.self(1) != s.Self || three.self(2) != three.node.Identity() {
 			t.Errorf("started again, it is %v and %v", three.self(1), three.self(2))
 		}
+		first := three.groups[1].raft.Status().FirstIndex
+		for e, err := range three.groups[1].raft.Entries(within(t, 20*time.Second), first) {
+			if err != nil || e.Index != first || e.Term == 0 {
+				t.Errorf("its log begins with %v, %v, want entry %d", e.LogID, err, first)
+			}
+			break
+		}
 	}
 	three.propose(1, "last")
 	three.read(1)

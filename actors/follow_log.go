@@ -74,7 +74,7 @@ func (g *Group) readApplied(ctx context.Context, first core.Index) ([]core.Entry
 	case r.Err != nil:
 		return nil, g.compacted()
 	}
-	entries, err := g.node.cfg.Store.Read(ctx, g.cfg.Group, first, r.StoreLast, g.cfg.MessageBytesMax)
+	entries, err := g.node.store.Read(ctx, g.cfg.Group, first, r.StoreLast, g.cfg.MessageBytesMax)
 	switch {
 	case err == nil:
 		return entries, nil
