@@ -12,7 +12,8 @@ import (
 // that the first index may be lower than asked for.
 //
 // Only what this node's newest snapshot contains can go: beyond that the error is a
-// *PurgeError, and nothing happened. An index that is purged already is no error. If ctx
+// *PurgeError, and nothing happened; neither did it if 64 others wait, and the error is
+// [ErrOverloaded]. An index that is purged already is no error. If ctx
 // ends first the error is an *UnknownOutcomeError: the log is purged all the same, soon,
 // or the group has ended before.
 func (r *Raft) Purge(ctx context.Context, upTo Index) (first Index, err error) {

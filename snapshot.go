@@ -24,7 +24,7 @@ type SnapshotPolicy struct {
 // says.
 //
 // The error is [ErrNotNow] if the machine gives no view now, [ErrNoCluster] if there is
-// nothing yet, or why it could not be built or stored. If ctx ends first it is an
+// nothing yet, [ErrOverloaded] while 64 others wait, or why it could not be built or stored. If ctx ends first it is an
 // *UnknownOutcomeError, and the snapshot is made all the same.
 func (r *Raft) Snapshot(ctx context.Context) (SnapshotMeta, error) {
 	if err := ctx.Err(); err != nil {

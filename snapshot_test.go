@@ -1,6 +1,7 @@
 package troupe_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -51,6 +52,61 @@ func TestSnapshotByHandOnAnyMember(t *testing.T) {
 	c.restart(m, config())
 	if s := m.raft.Status(); s.FirstIndex != before.FirstIndex || s.SnapshotIndex != before.SnapshotIndex || s.LogBytes == 0 {
 		t.Errorf("the log began at %d behind snapshot %d, and now at %d with %d bytes behind %d", before.FirstIndex, before.SnapshotIndex, s.FirstIndex, s.LogBytes, s.SnapshotIndex)
+	}
+}
+
+// hungLedger gives no view before it is released.
+type hungLedger struct {
+	ledger
+	release chan struct{}
+}
+
+func (l *hungLedger) View() (troupe.SnapshotView, error) {
+	<-l.release
+	return l.ledger.View()
+}
+
+// TestSnapshotsThatNobodyGets: while the machine gives no view, those who ask for a
+// snapshot wait, up to a bound, and what those leave behind who give up is bounded by it.
+func TestSnapshotsThatNobodyGets(t *testing.T) {
+	machine := &hungLedger{release: make(chan struct{})}
+	settings := config()
+	settings.StateMachine, settings.SnapshotEntries, settings.SnapshotLogBytes = machine, troupe.Never, troupe.Never
+	m := formed(t, 1, settings).members[0]
+	m.propose(t, "a")
+	ctx, giveUp := context.WithCancel(within(t, 20*time.Second))
+	answers := make(chan error)
+	const asked = 100
+	for range asked {
+		go func() {
+			_, err := m.raft.Snapshot(ctx)
+			answers <- err
+		}()
+	}
+	for range asked - 64 {
+		if err := <-answers; !errors.Is(err, troupe.ErrOverloaded) {
+			t.Errorf("one too many is told %v", err)
+		}
+	}
+	giveUp()
+	for range 64 {
+		if err := <-answers; !troupe.MayHaveHappened(err) {
+			t.Errorf("one who gave up is told %v", err)
+		}
+	}
+	if _, err := m.raft.Snapshot(within(t, 20*time.Second)); !errors.Is(err, troupe.ErrOverloaded) {
+		t.Errorf("when all have given up: %v", err)
+	}
+	close(machine.release)
+	for {
+		meta, err := m.raft.Snapshot(within(t, 20*time.Second))
+		if errors.Is(err, troupe.ErrOverloaded) {
+			continue // the view is on its way
+		}
+		if err != nil || meta.Index == 0 {
+			t.Errorf("released: %v, %v", meta, err)
+		}
+		return
 	}
 }
 

@@ -9,6 +9,10 @@ import (
 // This file is about requests that concern what this node keeps of the log. They wait in
 // the core actor until the engine has an answer.
 
+// upkeepMax bounds the requests of a kind that wait: whoever asked may have left, and is
+// waited for all the same, for what hangs may go on.
+const upkeepMax = 64
+
 // maintenance is those that wait.
 type maintenance struct {
 	lastID    uint64
@@ -35,7 +39,8 @@ type policyRequest struct {
 }
 
 // Snapshot makes a snapshot now, or joins the one that is being made. done gets its meta
-// when it is durable, that of the newest if there is nothing new, or why there is none.
+// when it is durable, that of the newest if there is nothing new, or why there is none:
+// core.ErrOverloaded while upkeepMax others wait.
 func (g *Group) Snapshot(done func(core.SnapshotMeta, error)) {
 	if !g.core.put(&snapshotRequest{done: done}) {
 		done(core.SnapshotMeta{}, g.stopCause())
@@ -52,6 +57,10 @@ func (g *Group) SetSnapshotPolicy(p core.SnapshotPolicy, done func(error)) {
 
 func (c *coreActor) snapshot(r *snapshotRequest) {
 	m := &c.upkeep
+	if len(m.snapshots) == upkeepMax {
+		m.ended = append(m.ended, func() { r.done(core.SnapshotMeta{}, core.ErrOverloaded) })
+		return
+	}
 	m.lastID++
 	r.id = m.lastID
 	m.snapshots = append(m.snapshots, r)
@@ -75,7 +84,7 @@ func (c *coreActor) setPolicy(r *policyRequest) {
 
 // Purge removes the entries up to an index from this node's log, whatever is to be kept
 // below a snapshot. done gets the first index that the log holds then, when that is
-// durable, or a *core.PurgeError.
+// durable, or a *core.PurgeError, or core.ErrOverloaded while upkeepMax others wait.
 func (g *Group) Purge(upTo core.Index, done func(first core.Index, err error)) {
 	if !g.core.put(&purgeRequest{upTo: upTo, done: done}) {
 		done(0, g.stopCause())
@@ -84,6 +93,10 @@ func (g *Group) Purge(upTo core.Index, done func(first core.Index, err error)) {
 
 func (c *coreActor) purge(r *purgeRequest) {
 	m := &c.upkeep
+	if len(m.purges) == upkeepMax {
+		m.ended = append(m.ended, func() { r.done(0, core.ErrOverloaded) })
+		return
+	}
 	m.lastID++
 	r.id = m.lastID
 	m.purges = append(m.purges, r)

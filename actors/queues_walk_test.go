@@ -54,7 +54,7 @@ var queueBounds = map[string]boundOf{
 	"actors.coreActor.due": byFew, "actors.coreActor.views": byFew, "actors.applyActor.exports": byFew, "snapshots.Jobs.exporters": byFew, "actors.coreInbox.Inbox": byProposals, "actors.decidedProposal.value": byProposals,
 	"actors.groupTable.byID": byGroups, "actors.groupTable.ordered": byGroups, "actors.leadershipRequests.elects": byCallers,
 	"actors.leadershipRequests.ended": byCallers, "actors.leadershipRequests.pauses": byCallers, "actors.leadershipRequests.transfers": byCallers,
-	"actors.maintenance.ended": byCallers, "actors.maintenance.purges": byCallers, "actors.maintenance.snapshots": byCallers,
+	"actors.maintenance.ended": byCallers, "actors.maintenance.purges": byFew, "actors.maintenance.snapshots": byFew,
 	"actors.life.done": byFew, "actors.life.shells": byActors, "actors.life.waiting": byCallers, "actors.listeners.all": byCallers,
 	"actors.outbox.refused": byMembers, "actors.pendingProposals.proposals": byProposals, "actors.proposalsInCore.batch": byProposals,
 	"actors.proposalsInCore.byID": byProposals, "actors.proposalsInCore.forwarded": byProposals, "actors.proposalsInCore.queued": byProposals, "actors.proposalsInCore.waiting": byProposals,

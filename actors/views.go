@@ -50,14 +50,6 @@ func (a *applyActor) takeView() {
 	a.takenFor = export
 	var err error
 	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {
-		if errors.Is(err, core.ErrNotNow) {
-			a.taken = nil
-			if export == nil {
-				a.core.put(&core.SnapshotBuilt{Err: err})
-			}
-			a.letGo(err)
-			return
-		}
 		if err != nil {
 			a.noView(err, export)
 			return
