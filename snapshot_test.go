@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -136,6 +137,9 @@ func TestMachineSaysNotNow(t *testing.T) {
 	m.propose(t, "a")
 	if _, err := m.raft.Snapshot(within(t, 20*time.Second)); !errors.Is(err, troupe.ErrNotNow) {
 		t.Fatalf("%v", err)
+	}
+	if _, err := m.raft.Backup(within(t, 20*time.Second), io.Discard); !errors.Is(err, troupe.ErrNotNow) {
+		t.Errorf("a backup: %v", err)
 	}
 	if err := m.raft.Err(); err != nil {
 		t.Fatal(err)
