@@ -64,7 +64,8 @@ func PlanRecovery(s State, self Identity, address string, cluster ClusterID, now
 	configs.start(&s)
 	r := &Recovery{Before: before, Term: s.HardState.Term, Last: s.Last, LastTime: s.LastTime, Commit: s.Commit}
 	if snapshots.usable {
-		r.Commit = max(r.Commit, s.Snapshot.Index)
+		// Where nothing is left of the log, the snapshot alone has a time.
+		r.Commit, r.LastTime = max(r.Commit, s.Snapshot.Index), max(r.LastTime, s.Snapshot.Time)
 	}
 	if snapshots.resetAtStart {
 		r.Last, r.LastTime, r.Reset = s.Snapshot.LogID, s.Snapshot.Time, s.Snapshot.LogID

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -63,6 +64,9 @@ func TestPlanRecovery(t *testing.T) {
 		"a snapshot above the log": {options: rigOptions{terms: []Term{1}}, change: func(s *State) {
 			s.Snapshot = SnapshotMeta{LogID: LogID{3, 9}, Cluster: worldCluster, Configuration: s.Configurations[0], Time: 90}
 		}, last: LogID{3, 9}, term: 1, commit: 9, reset: LogID{3, 9}},
+		"nothing left of the log": {options: rigOptions{terms: []Term{1, 2, 2}, purged: 4}, change: func(s *State) {
+			s.Snapshot.Time, s.LastTime = math.MaxInt64, 0
+		}, last: LogID{2, 4}, term: 2, commit: 4},
 		"a snapshot alone": {options: rigOptions{}, change: func(s *State) {
 			*s = State{Snapshot: SnapshotMeta{LogID: LogID{3, 9}, Cluster: worldCluster, Configuration: s.Configurations[0]}}
 		}, last: LogID{3, 9}, commit: 9, reset: LogID{3, 9}},
@@ -77,7 +81,7 @@ func TestPlanRecovery(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			term := max(test.term, test.last.Term) + 1<<20
-			if want := (HardState{Term: term, Vote: rigPeers[0], Cluster: newCluster}); r.HardState != want || r.Entry.LogID != (LogID{term, test.last.Index + 1}) || r.Entry.Time < s.LastTime {
+			if want := (HardState{Term: term, Vote: rigPeers[0], Cluster: newCluster}); r.HardState != want || r.Entry.LogID != (LogID{term, test.last.Index + 1}) || r.Entry.Time < max(s.LastTime, s.Snapshot.Time) || r.LastTime < s.Snapshot.Time {
 				t.Errorf("hard state %+v, entry %v", r.HardState, r.Entry)
 			}
 			c := after.Configurations[len(after.Configurations)-1].Configuration

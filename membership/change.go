@@ -154,7 +154,7 @@ const (
 	// ChangeIsMember: the node is a member already, as another kind or at another
 	// address.
 	ChangeIsMember
-	// ChangeIsVoter: a voter is to be promoted.
+	// ChangeIsVoter: a voter is to be promoted, or to stand by.
 	ChangeIsVoter
 	// ChangeNotVoter: a learner is to be demoted.
 	ChangeNotVoter

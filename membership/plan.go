@@ -267,6 +267,11 @@ func (g *goal) carryOut(c *Change) (reason ChangeReason, node NodeID) {
 			return ChangeAddressTwice, node
 		}
 		g.set(c)
+	case OpSetStandby:
+		if votes && c.Standby {
+			return ChangeIsVoter, 0
+		}
+		g.set(c)
 	default:
 		g.set(c)
 	}

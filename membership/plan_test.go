@@ -205,6 +205,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"a voter to learn", []Change{{Op: OpAddLearner, ID: 1, Address: "n1:1"}}, ChangeIsMember, ""},
 		{"a member that lost its data", []Change{{Op: OpAdd, ID: 1, Incarnation: 9, Address: "n1:1"}}, ChangeEmptied, "it has to be replaced"},
 		{"promote a voter", on(OpPromote, 1), ChangeIsVoter, ""},
+		{"a voter to stand by", []Change{{Op: OpSetStandby, ID: 1, Standby: true}}, ChangeIsVoter, ""},
 		{"demote a learner", on(OpDemote, 5), ChangeNotVoter, ""},
 		{"the last voters removed", on(OpRemove, 1, 2, 3), ChangeLastVoter, "remove 3: no voter would be left"},
 		{"the last voters demoted", on(OpDemote, 1, 2, 3), ChangeLastVoter, ""},

@@ -134,7 +134,7 @@ func recoveryText(g *troupe.GroupRecovery) string {
 	var b strings.Builder
 	line := func(format string, arguments ...any) { fmt.Fprintf(&b, format+"\n", arguments...) }
 	line("group %d of node %v, cluster %v: %v", g.Group, g.Self, g.Before, g.Members)
-	line("  last term %d, last index %d, of %s; committed %d; in term %d", g.Last.Term, g.Last.Index, g.LastTime.UTC().Format(time.RFC3339), g.Committed, g.Term)
+	line("  last term %d, last index %d, proposed at %s; committed %d; in term %d", g.Last.Term, g.Last.Index, g.LastTime.UTC().Format(time.RFC3339), g.Committed, g.Term)
 	if g.Alone {
 		line("  it decides alone already: there is nothing to recover")
 		return b.String()
