@@ -85,6 +85,9 @@ type Status struct {
 	// 256th part of the whole.
 	FirstIndex          Index
 	LogBytes, HeldBytes uint64
+	// LetGo tells, for people, for whom the log was not kept any more last, and why; "" if
+	// that never was since the group was started.
+	LetGo string
 
 	// Cluster is the id of the cluster, which prints as a hash; zero with RoleNone.
 	Cluster ClusterID
@@ -272,7 +275,7 @@ func statusOf(s actors.Status) Status {
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
-		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes,
+		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes, LetGo: s.LetGo,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, LeftOut: s.LeftOut, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,

@@ -81,7 +81,7 @@ func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) 
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: g.seen.self, network: net, takes: takes, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
-		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
+		memoryLog: g.memoryLog, holds: &n.holds, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, leading: g.leading, answers: answers, closed: g.coreClosed, stopCause: g.stopCause,
 	}, engine)
 	g.apply = newApplyActor(applyNeeds{

@@ -235,6 +235,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onPurgeLog(ev)
 	case *FollowLog:
 		e.onFollowLog(ev)
+	case *LetGoOfLog:
+		e.onLetGoOfLog(ev)
 	case *PeerDown:
 		e.onPeerDown(ev)
 	case Message:

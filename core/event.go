@@ -250,6 +250,13 @@ type FollowLog struct {
 	Next Index
 }
 
+// LetGoOfLog asks for less to be held for others, now: at most BytesMax, so that the
+// slowest are let go of. Why says for whose sake. It changes no bound.
+type LetGoOfLog struct {
+	BytesMax uint64
+	Why      LetGo
+}
+
 // SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
 // Reason says what the peer has against it, or why it cannot be read; it is empty if the
 // transfer broke. Rotten: it is not what was written; LogID is zero if nobody knows which.
@@ -319,6 +326,7 @@ func (*MakeSnapshot) isEvent()       {}
 func (*SetSnapshotPolicy) isEvent()  {}
 func (*PurgeLog) isEvent()           {}
 func (*FollowLog) isEvent()          {}
+func (*LetGoOfLog) isEvent()         {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}

@@ -33,6 +33,9 @@ type EngineStatus struct {
 	// LogBytes are the sizes of the entries that the log holds, and HeldBytes those of
 	// the ones that are kept for others alone (Settings.HoldBytesMax).
 	LogBytes, HeldBytes uint64
+	// LetGo tells, for people, for whom the log was let go of last since the start, and
+	// why; "" if that was never so.
+	LetGo string
 
 	// ElectionsPaused: this node's elections are paused (PauseElections). OthersPaused: this
 	// node leads, and the elections of every other voter are: nobody takes over.
@@ -210,7 +213,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(), Heard: e.heard,
 		Last: e.log.last.Index, Committed: e.commit, Applied: e.applied, Flushed: e.writes.flushed,
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
-		LogBytes: e.sizes.Total(), HeldBytes: e.purging.held,
+		LogBytes: e.sizes.Total(), HeldBytes: e.purging.held, LetGo: e.purging.lastLetGo,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
 		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
@@ -282,6 +285,8 @@ type Progress struct {
 	// members are that have moved.
 	Autopilot        [2]uint64
 	AddressesWritten uint64
+	// LetGo are those for whom the log was not kept any more, by why.
+	LetGo LetGoCounts
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -295,6 +300,7 @@ func (e *Engine) Progress() Progress {
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.sizes.Between(e.snapshots.newest.Index, e.log.last.Index), Elections: e.election.counts, Transfers: e.handOver.counts,
 		Departures: e.departed.counts, Changes: e.changes.counts, ClockJumps: e.times.jumps,
 		Autopilot: e.leaderState.autopilot.counts, AddressesWritten: e.addresses.count,
+		LetGo: e.purging.letGo,
 	}
 }
 
@@ -303,7 +309,7 @@ func (e *Engine) Progress() Progress {
 func (s *EngineStatus) Differs(o *EngineStatus) bool {
 	return s.LacksMachine != o.LacksMachine || s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
-		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.Cluster != o.Cluster ||
+		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.LetGo != o.LetGo || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.Unfit != o.Unfit || s.Leaving != o.Leaving || s.LeftOffice != o.LeftOffice || s.LeftTerm != o.LeftTerm ||

@@ -728,7 +728,7 @@ var mutants = []mutant{
 	},
 	{
 		"the retained log dropped under a transfer", "rule 25", "core/purge.go",
-		"upTo := min(policy, e.lowestHold(policy))",
+		"upTo := min(policy, e.lowestHold(policy, bytesMax, why))",
 		"upTo := max(policy, e.lowestHold(policy))",
 		"./core TestRetainedLogWhileATransferMoves",
 	},

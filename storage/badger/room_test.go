@@ -54,6 +54,25 @@ func TestPurgeBelowTheGuard(t *testing.T) {
 	}
 }
 
+// TestNearlyFull: the store says it before it refuses a write, and until there is room
+// again.
+func TestNearlyFull(t *testing.T) {
+	var free atomic.Uint64
+	s := crowded(t, &free)
+	defer mustClose(t, s)
+	for i, test := range []struct {
+		free uint64
+		low  bool
+	}{{2000, false}, {1999, true}, {1000, true}, {2000, false}} {
+		free.Store(test.free)
+		time.Sleep(roomAskedEvery)
+		mustWrite(t, s, storage.Operation{Group: 1, Commit: core.Index(i + 1)})
+		if s.NearlyFull() != test.low {
+			t.Errorf("%d bytes are free: %v", test.free, s.NearlyFull())
+		}
+	}
+}
+
 // TestPurgeWaitsForRoom: a purge that found too little room even for itself is carried
 // out when there is some, though nothing else is purged.
 func TestPurgeWaitsForRoom(t *testing.T) {

@@ -102,6 +102,10 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// NearlyFull implements storage.Filling: less than twice Options.FreeBytesMin was free when
+// it was asked last.
+func (s *Store) NearlyFull() bool { return s.room.low.Load() }
+
 // LinesDropped implements storage.Logging: Options.Logger was too slow, or failed.
 func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
 

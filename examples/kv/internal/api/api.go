@@ -141,6 +141,8 @@ type Status struct {
 	// that are kept for other nodes alone.
 	LogBytes  uint64 `json:"log_bytes"`
 	HeldBytes uint64 `json:"held_bytes"`
+	// LetGo tells, for people, for whom the log was not kept any more last, and why.
+	LetGo string `json:"let_go,omitempty"`
 	// Priority is how much the node is wanted as the leader, 0 if it is no member.
 	Priority uint32 `json:"priority"`
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.

@@ -79,6 +79,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		SnapshotIndex:  uint64(status.SnapshotIndex),
 		LogBytes:       status.LogBytes,
 		HeldBytes:      status.HeldBytes,
+		LetGo:          status.LetGo,
 		Priority:       status.Priority,
 		TransferringTo: uint64(status.TransferringTo),
 		NeedsNewTerm:   status.NeedsNewTerm,
