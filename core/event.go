@@ -282,6 +282,14 @@ type SnapshotReceived struct {
 // restored.
 type SnapshotInstalled struct{ LogID LogID }
 
+// MachineTooOld says that the entry at Index is to be applied next, and that it needs a
+// version of the state machine which this node's does not have: nothing is applied here
+// any more.
+type MachineTooOld struct {
+	Index Index
+	Needs uint64
+}
+
 // StoreBusy says since when the store's write under way has been, behind which those
 // of all groups on it wait; Since is 0 if there is none that has been for long. It is
 // optional: where nobody says it, only a group's own writes show that the disk hangs.
@@ -334,6 +342,7 @@ func (*PeerAddress) isEvent()        {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
 func (*StoreBusy) isEvent()          {}
+func (*MachineTooOld) isEvent()      {}
 func (*ChangeMembers) isEvent()      {}
 func (*ChangeWaitEnded) isEvent()    {}
 

@@ -729,7 +729,7 @@ var mutants = []mutant{
 	{
 		"the retained log dropped under a transfer", "rule 25", "core/purge.go",
 		"upTo := min(policy, e.lowestHold(policy, bytesMax, why))",
-		"upTo := max(policy, e.lowestHold(policy))",
+		"upTo := max(policy, e.lowestHold(policy, bytesMax, why))",
 		"./core TestRetainedLogWhileATransferMoves",
 	},
 	{
@@ -737,6 +737,30 @@ var mutants = []mutant{
 		"return a.LogID == b.LogID && a.SizeBytes == b.SizeBytes && a.Checksum == b.Checksum",
 		"return a.LogID == b.LogID",
 		"./actors/snapshots TestTransferResumesOnTheSameSnapshot",
+	},
+	{
+		"an entry of a later version applied", "Entry.Version", "actors/machine_version.go",
+		"case needs <= a.version:",
+		"case needs < 1<<63:",
+		"./ TestVersionUsedTooEarly",
+	},
+	{
+		"a machine that is too old and campaigns", "rule 16", "core/health.go",
+		"case e.health.tooOld.Needs > 0:",
+		"case e.health.tooOld.Needs > 1<<62:",
+		"./core TestTooOldMachineGoesOnVoting",
+	},
+	{
+		"a snapshot of a later version taken", "SnapshotMeta.Version", "core/snapshot.go",
+		"case m.Meta.Version > e.cfg.MachineVersion:",
+		"case m.Meta.Version > 1<<62:",
+		"./core TestSnapshotOfALaterVersion",
+	},
+	{
+		"a version that is forgotten on the disk", "Entry.Version", "storage/badger/chunk.go",
+		"e.Version, body = version, body[n:]",
+		"_, body = version, body[n:]",
+		"./storage/badger TestFirstChunkWithVersionsIsRead",
 	},
 	{
 		"commit by a read index of another term", "rule 4", "core/read_index.go",

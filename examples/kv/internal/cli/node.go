@@ -144,7 +144,7 @@ func ignoreClosed(err error) error {
 
 // front is the node's HTTP side.
 func (n *node) front(logger *slog.Logger) http.Handler {
-	s := server.New(n.raft, n.machine, logger)
+	s := server.New(proposing(n.raft), n.machine, logger)
 	s.ShowMetrics(n.numbers)
 	s.ShowSnapshotRate(n.raft.Node())
 	return s
@@ -185,7 +185,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	if n.machine, err = openMachine(s, logger); err != nil {
 		return nil, err
 	}
-	n.machine = hanging(n.machine)
+	n.machine = upgraded(hanging(n.machine))
 	n.closers = append(n.closers, n.machine)
 	transport, err := tcp.Listen(s.transport(logger))
 	if err != nil {

@@ -32,6 +32,7 @@ func (s *Server) describe(err error) *api.Error {
 		changed   *troupe.ConfigurationChangedError
 		cancelled *troupe.ChangeCancelledError
 		beyond    *troupe.PurgeError
+		old       *troupe.VersionError
 	)
 	switch {
 	case errors.As(err, &transfer):
@@ -54,6 +55,8 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code = api.ConfigurationChanged
 	case errors.As(err, &cancelled):
 		e.Code = api.ChangeCancelled
+	case errors.As(err, &old):
+		e.Code = api.MachineTooOld
 	case errors.Is(err, troupe.ErrNotNow):
 		e.Code = api.NotNow
 	case errors.Is(err, troupe.ErrNoChange):
