@@ -110,13 +110,17 @@ const electionTimeout = 300 * time.Millisecond
 
 func config() troupe.Config { return troupe.Config{ElectionTimeout: electionTimeout} }
 
+func newMember(id troupe.NodeID) *member {
+	return &member{id: id, store: memory.New(id), snapshots: memory.NewSnapshots()}
+}
+
 // newCluster starts nodes with ids from 1 on, and does not bootstrap them.
 func newCluster(t *testing.T, nodes int, settings troupe.Config, prepare ...func(*member)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, hub: inproc.NewHub()}
 	for i := range nodes {
 		id := troupe.NodeID(i + 1)
-		m := &member{id: id, store: memory.New(id), snapshots: memory.NewSnapshots()}
+		m := newMember(id)
 		for _, p := range prepare {
 			p(m)
 		}

@@ -135,7 +135,7 @@
 //     storage/badger.TestKillLogStore, storage/badger.TestSyncTakesTheWrite,
 //     storage/badger.TestRefusedWriteIsNotBelieved
 //   - Mutants: "the file that a batch has begun is not synced", "what a failed process left is
-//     believed"
+//     believed", "applied before it is durable here"
 //   - Checkers: ruleDurable
 //
 // # Rule 9: The log in memory holds all that is not durable
