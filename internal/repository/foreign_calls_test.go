@@ -59,7 +59,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/receiver.go letGo: SuspendableWriter.Suspend":   byDo + ", " + byRelease,
 	"actors/snapshots/receiver.go open: Resuming.Resume":              byDo,
 	"actors/snapshots/receiver.go open: SnapshotStore.Create":         byDo,
-	"actors/snapshots/receiver.go take: SnapshotWriter.Commit":        byDo,
+	"actors/snapshots/receiver.go commit: SnapshotWriter.Commit":      byDo,
 	"actors/snapshots/receiver.go take: SnapshotWriter.Write":         byDo,
 	"actors/snapshots/removal.go Below: SnapshotStore.RemoveBelow":    byDo,
 	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":    byDo + ", " + byRelease,
