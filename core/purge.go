@@ -29,10 +29,11 @@ type purging struct {
 	lastLetGo string
 }
 
-// purgeAsked waits until the write is durable.
+// purgeAsked waits until the write is durable with which the log begins at first.
 type purgeAsked struct {
-	id   uint64
-	ioid IOID
+	id    uint64
+	ioid  IOID
+	first Index
 }
 
 // logReader has been given the log up to the entry before next.
@@ -196,7 +197,7 @@ func (e *Engine) onPurgeLog(ev *PurgeLog) {
 	e.purge()
 	// What was purged before may not be durable either.
 	if n := e.purging.wrote; !e.writes.over(n) {
-		e.purging.asked = append(e.purging.asked, purgeAsked{ev.ID, n})
+		e.purging.asked = append(e.purging.asked, purgeAsked{ev.ID, n, e.log.purged.Index + 1})
 		return
 	}
 	e.out.add(&PurgeEnded{ID: ev.ID, First: e.log.purged.Index + 1})
@@ -206,7 +207,8 @@ func (e *Engine) onPurgeLog(ev *PurgeLog) {
 func (e *Engine) purgesFlushed(n IOID) {
 	asked := e.purging.asked
 	for len(asked) > 0 && asked[0].ioid <= n {
-		e.out.add(&PurgeEnded{ID: asked[0].id, First: e.log.purged.Index + 1})
+		// What was purged since may not be durable.
+		e.out.add(&PurgeEnded{ID: asked[0].id, First: asked[0].first})
 		asked = asked[1:]
 	}
 	if len(asked) == 0 {

@@ -208,6 +208,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		SnapshotEntries:   s.snapshotEntries,
 		KeepEntries:       max(s.keepEntries, 1),
 		KeepBytes:         s.keptBytes(),
+		HoldBytesMax:      s.heldBytes(),
 		Autopilot:         s.autopilot,
 	})
 	if err != nil {
@@ -223,6 +224,14 @@ func (s *settings) keptBytes() uint64 {
 		return 1
 	}
 	return s.keepBytes
+}
+
+// heldBytes is how many bytes stay for members that lag.
+func (s *settings) heldBytes() uint64 {
+	if s.holdBytes == 0 {
+		return troupe.Never
+	}
+	return s.holdBytes
 }
 
 func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, troupe.SnapshotStore, error) {
