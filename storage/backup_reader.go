@@ -30,12 +30,12 @@ const (
 	BackupDamaged
 )
 
-// String returns "empty", "no backup", "unknown version", "cut off" or "damaged".
+// String returns "empty", "no backup", "of an unknown version", "cut off" or "damaged".
 func (f BackupFault) String() string {
 	if f < BackupEmpty || f > BackupDamaged {
 		return fmt.Sprintf("fault %d", uint8(f))
 	}
-	return [...]string{"empty", "no backup", "unknown version", "cut off", "damaged"}[f-1]
+	return [...]string{"empty", "no backup", "of an unknown version", "cut off", "damaged"}[f-1]
 }
 
 // BackupError: a file cannot be restored, because it is no whole backup. Of one that is cut

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,6 +53,34 @@ func TestPurgeBelowTheGuard(t *testing.T) {
 	until(t, "the purge of all", func() bool { return len(chunkKeys(t, s, 1)) == 0 })
 	if err := s.Write(t.Context(), &storage.Batch{}); !errors.As(err, &full) {
 		t.Errorf("a batch of nothing: %v", err)
+	}
+}
+
+// TestOpenWithoutRoomLeavesNothing: a directory that was not there is not there afterwards;
+// one that was stays as it is.
+func TestOpenWithoutRoomLeavesNothing(t *testing.T) {
+	var free atomic.Uint64
+	o := small(1)
+	o.FreeBytesMin, o.freeBytes = 1000, func(string) (uint64, error) { return free.Load(), nil }
+	dir := filepath.Join(t.TempDir(), "log")
+	var full *storage.NoSpaceError
+	if _, err := Open(dir, o); !errors.As(err, &full) {
+		t.Fatalf("opened: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is left: %v", err)
+	}
+	free.Store(1000)
+	mustClose(t, mustOpen(t, dir, o))
+	free.Store(0)
+	if _, err := Open(dir, o); !errors.As(err, &full) {
+		t.Fatalf("opened: %v", err)
+	}
+	free.Store(1000)
+	s := mustOpen(t, dir, o)
+	defer mustClose(t, s)
+	if s.Header().StartCounter != 2 {
+		t.Errorf("%+v", s.Header())
 	}
 }
 

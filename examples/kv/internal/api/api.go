@@ -335,6 +335,8 @@ const (
 	// MachineTooOld: the state machine of the leader, or for a read this node's, is of too
 	// old a version, and nothing was done.
 	MachineTooOld Code = "machine_too_old"
+	// NoSpace: the node's disk is too full for what was asked, and nothing was done.
+	NoSpace Code = "no_space"
 	// NotNow: the machine cannot make a snapshot at the moment. Ask again.
 	NotNow Code = "not_now"
 	// Internal is an error that the server has no other name for: its log says
@@ -355,6 +357,8 @@ func (c Code) HTTPStatus() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
+	case NoSpace:
+		return http.StatusInsufficientStorage
 	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped, NotNow, MachineTooOld:
 		return http.StatusServiceUnavailable
 	case Timeout:

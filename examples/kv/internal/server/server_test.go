@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 	"github.com/trouperaft/troupe/examples/kv/internal/machine"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // fakeRaft is a group of one that applies at once, unless it is told an error.
@@ -392,6 +395,9 @@ func TestErrors(t *testing.T) {
 		{&troupe.TooStaleError{Age: time.Second, Cause: context.DeadlineExceeded}, api.TooStale, 1},
 		{&troupe.TooStaleError{LagEntries: 5}, api.TooStale, 1},
 		{&troupe.VersionError{Needs: 3, Have: 2}, api.MachineTooOld, 1},
+		{fmt.Errorf("a snapshot: %w", &os.PathError{Op: "write", Path: "1.tmp", Err: syscall.ENOSPC}), api.NoSpace, 1},
+		{fmt.Errorf("a snapshot: %w", &storage.NoSpaceError{}), api.NoSpace, 1},
+		{&troupe.FatalError{Cause: &storage.NoSpaceError{}}, api.Stopped, 1},
 		{&troupe.UnknownOutcomeError{Cause: &troupe.VersionError{Needs: 3, Have: 2}}, api.UnknownOutcome, 1},
 		{troupe.ErrOverloaded, api.Overloaded, 1},
 		{troupe.ErrStopped, api.Stopped, 1},
