@@ -66,6 +66,18 @@ var snapshotMutants = []mutant{
 		"./actors/snapshots TestTransferResumesOnTheSameSnapshot",
 	},
 	{
+		"an entry left out for who follows the log", "Raft.Entries", "actors/follow_log.go",
+		"f.next = entries[n-1].Index + 1",
+		"f.next = entries[n-1].Index + 2",
+		bySeeds,
+	},
+	{
+		"a purge answered before it is durable", "Raft.Purge", "core/purge.go",
+		"if n := e.purging.wrote; !e.writes.over(n) {",
+		"if n := e.purging.wrote; n != 0 && e.log.last.Index == 0 {",
+		bySeeds,
+	},
+	{
 		"applied before it is durable here", "rule 8", "core/engine.go",
 		"return min(e.commit, e.writes.flushed)",
 		"return e.commit",

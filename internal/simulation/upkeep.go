@@ -113,15 +113,15 @@ func (u *upkeep) follows(r *replica) {
 		from = st.Purged + 1
 	}
 	u.sim.trace.say("%v is followed from %d on", r, from)
-	u.reads(r, r.raft.Follow(from), 2+u.rand.IntN(20))
+	u.reads(r, r.raft.Follow(from), from, 2+u.rand.IntN(20))
 }
 
-// reads takes what there is, and comes again later.
-func (u *upkeep) reads(r *replica, f *actors.Follower, times int) {
-	next := f.Next()
+// reads takes what there is, of which next is the first, and comes again later.
+func (u *upkeep) reads(r *replica, f *actors.Follower, next core.Index, times int) {
 	entries, err := f.Read(context.Background())
 	for i := range entries {
-		u.followed(r, next+core.Index(i), &entries[i])
+		u.followed(r, next, &entries[i])
+		next++
 	}
 	var gone *core.CompactedError
 	switch {
@@ -137,7 +137,7 @@ func (u *upkeep) reads(r *replica, f *actors.Follower, times int) {
 		f.Leave()
 		return
 	}
-	u.sim.clock.after(span{0, u.sim.plan.election / 2}.draw(u.rand), r.life, func() { u.reads(r, f, times) })
+	u.sim.clock.after(span{0, u.sim.plan.election / 2}.draw(u.rand), r.life, func() { u.reads(r, f, next, times) })
 }
 
 // followed checks an entry that was given to who follows the log.
