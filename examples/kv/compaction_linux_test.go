@@ -51,7 +51,7 @@ const (
 	compactingClients   = 16
 	compactingKeys      = 200 // of each client
 	compactingKeepBytes = 16 << 20
-	compactingHoldBytes = 24 << 20
+	compactingHoldBytes = 12 << 20
 	compactingEntries   = 4000
 	compactingValue     = 8 << 10
 )
@@ -341,8 +341,20 @@ func TestCompaction(t *testing.T) {
 		c.nodes[0].mustKV("transfer", "--to", "1")
 	}
 	k.down[2].Store(true)
+	had, err := away.status()
+	if err != nil {
+		t.Fatal(err)
+	}
 	away.kill()
 	pass(5)
+	eventually(t, "nobody to have the log from there on", func() error {
+		for _, n := range c.others(away) {
+			if s, err := n.status(); err != nil || s.FirstIndex <= had.LastLogIndex+1000 {
+				return fmt.Errorf("the log of node %d begins at %d, and node %d had %d, %v", n.id, s.FirstIndex, away.id, had.LastLogIndex, err)
+			}
+		}
+		return nil
+	})
 	// Its disk is nearly full: less is free than twice the log store's guard of 256 MiB.
 	leave(t, away, 500<<20)
 	away.start()
