@@ -95,7 +95,7 @@ var errBackupLeft = errors.New("troupe: nobody reads the backup any more")
 // backupMeta is what a backup of this node says of itself.
 func (r *Raft) backupMeta(meta *core.SnapshotMeta) BackupMeta {
 	return BackupMeta{
-		Group: r.config.Group, LogID: meta.LogID, Time: meta.Time, Configuration: meta.Configuration, Cluster: meta.Cluster.String(),
+		Group: r.config.Group, LogID: meta.LogID, Time: meta.Time, Configuration: meta.Configuration, Version: meta.Version, Cluster: meta.Cluster.String(),
 		HardTerm: max(r.Status().Term, meta.Term), Node: r.node.Identity(), Taken: time.Now(),
 	}
 }

@@ -26,9 +26,15 @@ type ledger struct {
 	// before, if not nil, is called before each command is applied.
 	before func(command string) error
 
+	// version is what it says of itself.
+	version uint64
+
 	mu       sync.Mutex
 	commands []string
 }
+
+// Version implements storage.Versioned.
+func (l *ledger) Version() uint64 { return l.version }
 
 func (l *ledger) Apply(_ context.Context, entries []troupe.Entry) ([][]byte, error) {
 	results := make([][]byte, len(entries))
@@ -84,6 +90,7 @@ type member struct {
 	snapshots *memory.Snapshots
 	machine   *ledger
 	raft      *troupe.Raft
+	version   uint64 // of machines that are made from now on
 	tracing   tracing.Config
 	logger    *slog.Logger
 
@@ -103,13 +110,17 @@ const electionTimeout = 300 * time.Millisecond
 
 func config() troupe.Config { return troupe.Config{ElectionTimeout: electionTimeout} }
 
+func newMember(id troupe.NodeID) *member {
+	return &member{id: id, store: memory.New(id), snapshots: memory.NewSnapshots()}
+}
+
 // newCluster starts nodes with ids from 1 on, and does not bootstrap them.
 func newCluster(t *testing.T, nodes int, settings troupe.Config, prepare ...func(*member)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, hub: inproc.NewHub()}
 	for i := range nodes {
 		id := troupe.NodeID(i + 1)
-		m := &member{id: id, store: memory.New(id), snapshots: memory.NewSnapshots()}
+		m := newMember(id)
 		for _, p := range prepare {
 			p(m)
 		}
@@ -129,7 +140,7 @@ func address(id troupe.NodeID) string { return fmt.Sprintf("node-%d", id) }
 func (c *cluster) start(m *member, settings troupe.Config) {
 	c.t.Helper()
 	if settings.StateMachine == nil {
-		m.machine = &ledger{}
+		m.machine = &ledger{version: m.version}
 		settings.StateMachine = m.machine
 	}
 	node := troupe.NodeConfig{

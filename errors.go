@@ -77,6 +77,15 @@ type (
 	//   - Limit: which limit it is, [LimitCommand] or [LimitMessage];
 	//   - Node: the leader if the limit is the leader's, 0 if it is this node's.
 	TooLargeError = core.TooLargeError
+	// VersionError: the state machine of a member is of too old a version. Of a command or
+	// a read nothing has happened; of a command that was appended the outcome is unknown,
+	// which an *UnknownOutcomeError says. Start fails with it where a snapshot has to be
+	// restored that a later version wrote.
+	//
+	//   - Needs, Have: the version that is needed, and the machine's;
+	//   - Index: if not 0, the entry from which on nothing is applied on this node;
+	//   - Node: the leader if it is the leader's machine, 0 if this node's.
+	VersionError = core.VersionError
 	// SizeLimit names a limit of a command's size. It prints as a few words.
 	SizeLimit = core.SizeLimit
 	// ContradictionError: this node has heard what no correct member can say, and

@@ -103,6 +103,10 @@ const (
 	// being sent a snapshot of that: it will need a newer one. Text says why. Without a
 	// Peer it is not kept for a loop over Entries. See Config.HoldBytesMax.
 	EventLogLetGo = core.NoticeLogLetGo
+	// EventVersion: the state machine of Peer, which may be this node, is of too old a
+	// version for what is at Index: an entry that it is to apply, or a snapshot that it
+	// needs. Text says which versions.
+	EventVersion = core.NoticeVersion
 	// EventTransferStarted: this node leads Term, and begins to hand the leadership
 	// over to Peer. Text says why if nobody has asked for it.
 	EventTransferStarted = core.NoticeTransferStarted

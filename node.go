@@ -44,6 +44,12 @@ type NodeConfig struct {
 	// Node.SetSnapshotRate changes it while the node runs. Default 0: no limit.
 	SnapshotBytesPerSecond uint64
 
+	// HoldBytesMax bounds what the logs of all groups together keep for others, in bytes of
+	// entries, above Config.HoldBytesMax: where it is more, the slowest are let go of, in
+	// the groups that keep the most. While the store says that its disk is nearly full
+	// (storage.Filling) nothing is kept for others. Never keeps nothing. Default 4 GiB.
+	HoldBytesMax uint64
+
 	// Tracing says where spans go and which writes are traced; package tracing
 	// says more. Default: nothing is traced.
 	Tracing tracing.Config
@@ -72,6 +78,7 @@ func (c NodeConfig) WithDefaults() NodeConfig {
 	orDefault(&c.InflightBytesMax, 256*mib)
 	orDefault(&c.SnapshotSendsMax, 4)
 	orDefault(&c.SnapshotReceivesMax, 4)
+	orDefault(&c.HoldBytesMax, 4096*mib)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -137,6 +144,7 @@ func NewNode(config NodeConfig) (*Node, error) {
 		Store:            config.Log,
 		Snapshots:        config.Snapshots,
 		SnapshotSendsMax: config.SnapshotSendsMax, SnapshotReceivesMax: config.SnapshotReceivesMax, SnapshotBytesPerSecond: config.SnapshotBytesPerSecond,
+		HoldBytesMax:         holdNothing(config.HoldBytesMax),
 		Network:              config.Network,
 		Logger:               config.Logger,
 		InflightProposalsMax: config.InflightProposalsMax,
@@ -150,6 +158,14 @@ func NewNode(config NodeConfig) (*Node, error) {
 		return nil, fmt.Errorf("troupe: node %d: %w", config.ID, err)
 	}
 	return &Node{actors: started, config: config, groups: make(map[GroupID]*Raft), stopped: make(chan struct{})}, nil
+}
+
+// holdNothing turns Never into a bound that no entry is within.
+func holdNothing(n uint64) uint64 {
+	if n == Never {
+		return 1
+	}
+	return n
 }
 
 // SetSnapshotRate changes, from now on and until the node ends, how many bytes a second

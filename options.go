@@ -3,8 +3,9 @@ package troupe
 // ProposeOption changes how one proposal is treated. The zero value changes
 // nothing.
 type ProposeOption struct {
-	kind optionKind
-	term Term
+	kind    optionKind
+	term    Term
+	version uint64
 }
 
 type optionKind uint8
@@ -15,6 +16,7 @@ const (
 	optionExpectedTerm
 	optionFailWithoutRoom
 	optionShared
+	optionNeedsVersion
 )
 
 type proposeOptions struct {
@@ -23,6 +25,7 @@ type proposeOptions struct {
 	failWithoutLeader bool
 	failWithoutRoom   bool
 	shared            bool
+	version           uint64
 }
 
 // collect puts options together; the last of a kind counts.
@@ -39,6 +42,8 @@ func collect(options []ProposeOption) (o proposeOptions) {
 			o.failWithoutRoom = true
 		case optionShared:
 			o.shared = true
+		case optionNeedsVersion:
+			o.version = option.version
 		}
 	}
 	return o
@@ -66,3 +71,12 @@ func FailWithoutRoom() ProposeOption { return ProposeOption{kind: optionFailWith
 // SharedCommand gives the command's bytes away, so that they are not copied.
 // The caller must never change them again, not even after Propose has returned.
 func SharedCommand() ProposeOption { return ProposeOption{kind: optionShared} }
+
+// NeedsVersion says which version of the state machine the command needs: it stands in
+// the log beside the command. If the leader's machine is older, Propose fails with a
+// *VersionError, and nothing has happened. Another member whose machine is older stops its
+// applies at the command ([Status.TooOld]), and goes on voting and acknowledging: propose
+// it when [Status.VersionMin] has come to that version. 0 is any.
+func NeedsVersion(version uint64) ProposeOption {
+	return ProposeOption{kind: optionNeedsVersion, version: version}
+}

@@ -41,6 +41,7 @@ func (r *Raft) Propose(ctx context.Context, command []byte, options ...ProposeOp
 	p.Data = command
 	p.Copy = !o.shared // logs and streams share an entry's data long after its answer
 	p.ExpectedTerm = o.expectedTerm
+	p.Version = o.version
 	p.NoForward = o.noForwarding
 	p.FailWithoutLeader = o.failWithoutLeader
 	p.WaitForRoom = !o.failWithoutRoom

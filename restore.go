@@ -192,7 +192,7 @@ func (c *RestoreConfig) snapshot(r *Restored) core.SnapshotMeta {
 		at = r.Backup.LogID
 	}
 	return core.SnapshotMeta{
-		LogID: r.Backup.LogID, Time: r.Backup.Time, Cluster: r.Cluster,
+		LogID: r.Backup.LogID, Time: r.Backup.Time, Cluster: r.Cluster, Version: r.Backup.Version,
 		Configuration: core.ConfigurationAt{LogID: at, Configuration: Configuration{
 			Members: []Member{self}, Voters: []Identity{r.Node}, Founding: membership.FoundingOf([]Member{self}),
 		}},

@@ -42,6 +42,12 @@ type Status struct {
 	// purged, because a snapshot or the machine's data was lost. It waits for a snapshot of
 	// the leader's; until then nothing is applied here.
 	LacksMachine bool
+	// Version is that of this node's state machine, 0 if it tells none (storage.Versioned).
+	// VersionMin is the least of all members, as the leader has told: 0 while it does not
+	// know all. TooOld, if TooOld.Needs is not 0, is the first entry for which this node's
+	// machine is too old: nothing is applied from there on.
+	Version, VersionMin uint64
+	TooOld              MachineTooOld
 	// Leaving says, for people, why this node, as the leader, leaves office as soon as
 	// another voter can lead: its disk or its state machine hangs. "" if it stays.
 	Leaving string
@@ -85,6 +91,9 @@ type Status struct {
 	// 256th part of the whole.
 	FirstIndex          Index
 	LogBytes, HeldBytes uint64
+	// LetGo tells, for people, for whom the log was not kept any more last, and why; "" if
+	// that never was since the group was started.
+	LetGo string
 
 	// Cluster is the id of the cluster, which prints as a hash; zero with RoleNone.
 	Cluster ClusterID
@@ -166,6 +175,9 @@ type PeerStatus struct {
 	Unfit Unfit
 	// LacksMachine: the member's log is whole, and its state machine waits for a snapshot.
 	LacksMachine bool
+	// Version is that of the member's state machine, 0 if it tells none or has not answered
+	// this leader yet.
+	Version uint64
 	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
 	// to it, because a limit of this node's network or of its own was lowered. It gets a
 	// snapshot in its place, as soon as the entry is committed and applied here.
@@ -242,14 +254,22 @@ type Unfit = core.Unfit
 // elections are paused; it installs a snapshot; its disk hangs, its state machine has
 // finished nothing for HungLimit, or it has to catch up with what it left office for;
 // it is well again, and has left office for its disk,
-// its machine or its links not long ago.
+// its machine or its links not long ago; its state machine is of too old a version for an
+// entry that it is to apply.
 const (
 	Fit             = core.Fit
 	UnfitPaused     = core.UnfitPaused
 	UnfitInstalling = core.UnfitInstalling
 	UnfitSick       = core.UnfitSick
 	UnfitStandsBack = core.UnfitStandsBack
+	UnfitVersion    = core.UnfitVersion
 )
+
+// MachineTooOld is an entry for which a state machine is too old.
+//
+//   - Index: the entry's;
+//   - Needs: the version that it needs, 0 if there is no such entry.
+type MachineTooOld = core.MachineTooOld
 
 // priorityOf is the priority of a member, 0 if it is none.
 func priorityOf(c *Configuration, id Identity) uint32 {
@@ -267,12 +287,12 @@ func statusOf(s actors.Status) Status {
 		Group: s.Group, Self: s.Self,
 		Role: s.Role, Term: s.Term, Leader: s.Leader, NoLeader: s.NoLeader, Ready: s.Ready, LastContact: s.LastContact,
 		Priority: priorityOf(&s.Configuration.Configuration, s.Self), TransferringTo: s.TransferringTo, NeedsNewTerm: s.NeedsNewTerm,
-		Unfit: s.Unfit, LacksMachine: s.LacksMachine, Leaving: s.Leaving, LeftOffice: s.LeftOffice, LeftTerm: s.LeftTerm,
+		Unfit: s.Unfit, LacksMachine: s.LacksMachine, Version: s.Version, VersionMin: s.VersionMin, TooOld: s.TooOld, Leaving: s.Leaving, LeftOffice: s.LeftOffice, LeftTerm: s.LeftTerm,
 		LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
 		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
-		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes,
+		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes, LetGo: s.LetGo,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, LeftOut: s.LeftOut, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
@@ -294,7 +314,7 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 		own[i] = PeerStatus{
 			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
 			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
-			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, LacksMachine: p.LacksMachine, Oversized: p.Oversized,
+			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, LacksMachine: p.LacksMachine, Version: p.Version, Oversized: p.Oversized,
 			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 			SnapshotBytesPerSecond: p.SnapshotBytesPerSecond, SnapshotLeft: p.SnapshotLeft,

@@ -84,6 +84,7 @@ type (
 	//   - Time: that entry's time, in nanoseconds since 1970 UTC;
 	//   - Cluster: the [ClusterID] of the cluster that it belongs to;
 	//   - Configuration: the one in force at LogID, with the LogID of its own entry;
+	//   - Version: that of the state machine which wrote it, 0 if the machine tells none;
 	//   - SizeBytes, Checksum: of the content, a CRC-32C.
 	SnapshotMeta = core.SnapshotMeta
 	// BackupMeta is what a backup says of itself.
@@ -91,6 +92,7 @@ type (
 	//   - Group: the group;
 	//   - LogID, Time: the last entry whose effects it holds, and that entry's time;
 	//   - Configuration: the one in force there, with the LogID of its own entry;
+	//   - Version: that of the state machine which wrote it, 0 if the machine tells none;
 	//   - Cluster: the name of the cluster, as statuses show it;
 	//   - HardTerm: the term of the member that gave the backup;
 	//   - Node: that member;
@@ -145,6 +147,7 @@ type (
 	//   - Time: the leader's wall clock when it was proposed, in nanoseconds since
 	//     1970 UTC. It never decreases along the log, and a clock that jumps moves it by
 	//     an hour at most in the life of a process: guide/embedding.md says what it promises;
+	//   - Version: that of the state machine which the command needs, 0 if any takes it;
 	//   - Data: the command, as it was proposed.
 	Entry = core.Entry
 	// EntryKind says what an entry holds.

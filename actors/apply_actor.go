@@ -58,6 +58,9 @@ type applyActor struct {
 	taken    storage.SnapshotView
 	takenFor *snapshots.Export
 	exports  []*snapshots.Export
+	// tooOld, if not nil, is why nothing is applied any more: the next entry needs another
+	// version of the machine.
+	tooOld *core.VersionError
 	// halted: what was cut short at the end of the group is not gone on with.
 	halted bool
 	// fetched was read from the store and is to be applied next.
@@ -90,6 +93,8 @@ type applyNeeds struct {
 	readable *readable
 	// stopCause is what waiters are told at the end.
 	stopCause func() error
+	// version is the machine's.
+	version uint64
 	// entriesMax and bytesMax bound one Apply.
 	entriesMax, bytesMax int
 }
@@ -181,6 +186,9 @@ func (a *applyActor) step() bool {
 		a.takeView()
 	case len(a.fetched) > 0:
 		a.apply(a.fetched)
+	case a.tooOld != nil:
+		a.endBehindVersion()
+		return false
 	case a.applied.Index < a.target && !a.fetch():
 		return false
 	}
@@ -188,7 +196,7 @@ func (a *applyActor) step() bool {
 }
 
 func (a *applyActor) hasWork() bool {
-	return a.install != nil || a.view || len(a.exports) > 0 || len(a.fetched) > 0 || a.applied.Index < a.target
+	return a.install != nil || a.view || len(a.exports) > 0 || len(a.fetched) > 0 || a.applied.Index < a.target && a.tooOld == nil
 }
 
 func (a *applyActor) accept(item applyItem) {
@@ -252,6 +260,9 @@ func (a *applyActor) apply(entries []core.Entry) {
 	a.fetched = nil
 	if entries[0].Index != a.applied.Index+1 {
 		panic(fmt.Sprintf("entry %v is to be applied after %v", entries[0].LogID, a.applied))
+	}
+	if entries = a.ofVersion(entries); len(entries) == 0 {
+		return
 	}
 	a.batch.entries, a.batch.span = entries, observe.Applying{Entries: entries}.Begin(a.watch)
 	a.Do(calls.Apply, a.callApply, a.callApplied)

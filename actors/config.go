@@ -40,6 +40,9 @@ type NodeConfig struct {
 	// no bound.
 	SnapshotSendsMax, SnapshotReceivesMax int
 	SnapshotBytesPerSecond                uint64
+	// HoldBytesMax bounds what the logs of all groups keep for others, in bytes, above
+	// each group's own bound. 0 means no bound.
+	HoldBytesMax uint64
 	// Tracing: the zero value traces nothing.
 	Tracing tracing.Config
 	// Meter, if not nil, takes the node's numbers: package metrics has the table.

@@ -85,6 +85,8 @@ type coreActor struct {
 
 	// views came too late to be written.
 	views []*snapshotViewed
+	// holder is the group as the node's holds know it.
+	holder holder
 }
 
 // Items of the core's inbox beside core events, proposals and reads.
@@ -125,6 +127,8 @@ type coreNeeds struct {
 	// streams and jobs are the actors that the core starts and stops.
 	streams *streams
 	jobs    *snapshots.Jobs
+	// holds is told what the log keeps for others.
+	holds *holds
 	// seen is what the core lets others see, status the whole of it with what others
 	// know, for those who watch; notify takes a notice.
 	status    func() Status
@@ -173,6 +177,7 @@ func newCoreActor(needs coreNeeds, engine *core.Engine) *coreActor {
 	c.Release, c.ReleaseKind = c.closeViews, calls.Close
 	c.inbox.Wake, c.inbox.Meter = c.Wake, c.watch.Inbox(observe.ActorCore)
 	c.proposals.init(c)
+	c.holder = holder{group: c.cfg.Group, every: c.cfg.HeartbeatInterval, letGo: func(ev *core.LetGoOfLog) { c.put(ev) }}
 	return c
 }
 
@@ -481,6 +486,7 @@ func (c *coreActor) onRetry() {
 func (c *coreActor) publish() {
 	before, now := c.seen.published.put(c.engine.StatusInto)
 	c.seen.appendTimes.Note(before, now, c.now)
+	c.holds.note(&c.holder, now.HeldBytes, c.now)
 	if c.seen.watchers.some() && now.Differs(before) {
 		c.seen.watchers.tell(c.status())
 	}
@@ -492,6 +498,7 @@ func (c *coreActor) finish() {
 	defer c.closed()
 	left := c.inbox.Close()
 	c.readable.lease.Store(0)
+	c.holds.note(&c.holder, 0, c.now)
 	for i := range c.timers {
 		c.timers[i].cancel()
 	}

@@ -36,6 +36,7 @@ type Node struct {
 	observed  *observe.Node
 	admission *admission.Room[*Proposal]
 	gate      *snapshots.Gate
+	holds     holds
 	inflight  sync.Map // membership.NodeID -> *atomic.Int64
 	// unreachable is why nodes cannot be reached now by a control connection. The
 	// network says so once, and a group may ask later (coreActor.dial).
@@ -160,6 +161,7 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 		return nil, err
 	}
 	n.observed, n.logger, out.watch = observed, observed.Watch().Logger(), observed.Watch()
+	n.holds.bytesMax, n.holds.nearlyFull = cfg.HoldBytesMax, nearlyFull(cfg.Store)
 	n.promises = disk.NewPromises(cfg.Store, header.Promise)
 	n.table.Store(&groupTable{})
 	n.gate = snapshots.NewGate(n.env, snapshots.Limits{
@@ -175,6 +177,14 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 		Failed: n.storeFailed, Ended: n.keeperEnded,
 	}, header)
 	return n, nil
+}
+
+// nearlyFull asks a store whether it will refuse writes soon.
+func nearlyFull(store storage.LogStore) func() bool {
+	if f, ok := store.(storage.Filling); ok {
+		return f.NearlyFull
+	}
+	return func() bool { return false }
 }
 
 // linesDropped counts the lines that were lost by those which have logs of their own.

@@ -24,6 +24,8 @@ type Proposal struct {
 	Copy bool
 	// ExpectedTerm, if not 0, refuses the proposal in any other term.
 	ExpectedTerm core.Term
+	// Version is that of the state machine which the command needs, 0 if any takes it.
+	Version uint64
 	// NoForward: only this node, if it leads, may append it; else
 	// *core.NotLeaderError.
 	NoForward bool

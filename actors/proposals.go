@@ -113,7 +113,7 @@ func (s *proposalsInCore) propose() {
 		expected := s.waiting.first.ExpectedTerm
 		entries := make([]core.Entry, 0, min(s.waiting.length, proposeBatchMax))
 		for p := s.waiting.first; p != nil && p.ExpectedTerm == expected && len(entries) < cap(entries); p = p.next {
-			entries = append(entries, core.Entry{Kind: core.EntryCommand, Data: p.Data})
+			entries = append(entries, core.Entry{Kind: core.EntryCommand, Data: p.Data, Version: p.Version})
 		}
 		s.event = core.Propose{Entries: entries, Time: c.Env.WallTime(), ExpectedTerm: expected}
 		c.engine.Step(c.now, &s.event, &c.out)
@@ -179,6 +179,8 @@ func (s *proposalsInCore) notAdmitted(err error, expected core.Term) {
 			return nil
 		})
 		s.held.noRoom = true
+	case errors.As(err, new(*core.VersionError)):
+		s.failWaiting(func(p *Proposal) error { return s.core.engine.WhyVersion(p.Version) })
 	case errors.Is(err, core.ErrTermChanged):
 		s.failWaiting(func(p *Proposal) error {
 			if p.ExpectedTerm == expected {
@@ -214,7 +216,7 @@ func (s *proposalsInCore) forward() {
 			if span.Traced() {
 				traced++
 			}
-			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data, Trace: span.Context, Refuse: !p.WaitForRoom})
+			m.Proposals = append(m.Proposals, core.ForwardedProposal{ID: p.id, ExpectedTerm: p.ExpectedTerm, Data: p.Data, Version: p.Version, Trace: span.Context, Refuse: !p.WaitForRoom})
 			s.batch = append(s.batch, p)
 		}
 		sent := c.network.Send(m)
@@ -293,7 +295,7 @@ func (s *proposalsInCore) onRequest(m *core.ProposeRequest) {
 	observe.Passed{Proposals: len(m.Proposals), In: true}.Tell(c.watch)
 	for i := range m.Proposals {
 		f := &m.Proposals[i]
-		p := &Proposal{Data: f.Data, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailWithoutLeader: true, from: h.From, id: f.ID, watch: c.watch}
+		p := &Proposal{Data: f.Data, Version: f.Version, ExpectedTerm: f.ExpectedTerm, NoForward: true, FailWithoutLeader: true, from: h.From, id: f.ID, watch: c.watch}
 		p.stage.Store(stageCore)
 		p.span = observe.ProposingFor{From: h.From, Bytes: len(f.Data), Trace: f.Trace}.Begin(c.watch)
 		switch {

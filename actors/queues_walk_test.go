@@ -46,7 +46,7 @@ var (
 // or a group leads to.
 var queueBounds = map[string]boundOf{
 	"actors.Node.inflight": byMembers, "actors.Node.lived": byGroups, "actors.Node.starting": byGroups,
-	"actors.Node.unreachable": byMembers, "actors.Node.reached": byMembers, "actors.Node.waiting": byCallers, "actors.Proposal.Data": byProposals, "actors.Proposal.Value": byProposals,
+	"actors.Node.unreachable": byMembers, "actors.Node.reached": byMembers, "actors.Node.waiting": byCallers, "actors.holds.by": byGroups, "actors.Proposal.Data": byProposals, "actors.Proposal.Value": byProposals,
 	"actors.Transfer.Not": byMembers, "actors.applyActor.decided": byProposals, "actors.applyActor.fetched": byApply,
 	"actors.applyActor.inbox": byProposals, "actors.applyActor.pending": byProposals, "actors.applyActor.reads": byReads,
 	"actors.applyBatch.entries": byApply, "actors.applyBatch.values": byApply, "actors.askedReads.reads": byReads,

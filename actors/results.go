@@ -86,6 +86,7 @@ func resultOf(forwarded uint64, id core.LogID, value []byte, err error) core.For
 	var notLeader *core.NotLeaderError
 	var lost *core.LostError
 	var tooLarge *core.TooLargeError
+	var version *core.VersionError
 	switch {
 	case err == nil:
 		return r
@@ -101,6 +102,8 @@ func resultOf(forwarded uint64, id core.LogID, value []byte, err error) core.For
 		r.Code = core.ResultLost
 	case errors.As(err, &tooLarge):
 		r.Code, r.LimitBytes, r.Limit = core.ResultTooLarge, uint64(tooLarge.Max), tooLarge.Limit
+	case errors.As(err, &version):
+		r.Code, r.NeedsVersion, r.LimitBytes = core.ResultVersion, uint32(min(version.Needs, math.MaxUint32)), version.Have
 	default:
 		r.Code = core.ResultStopped
 	}
@@ -120,6 +123,8 @@ func forwardedError(r *core.ForwardedResult, from membership.NodeID, size int) e
 		return &core.LostError{LogID: r.LogID}
 	case core.ResultTooLarge:
 		return &core.TooLargeError{Size: size, Max: int(min(r.LimitBytes, math.MaxInt)), Limit: r.Limit, Node: from}
+	case core.ResultVersion:
+		return &core.VersionError{Needs: uint64(r.NeedsVersion), Have: r.LimitBytes, Node: from}
 	}
 	return &core.UnknownOutcomeError{Cause: errors.New("the leader says: " + r.Error)}
 }

@@ -81,14 +81,14 @@ func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) 
 	g.core = newCoreActor(coreNeeds{
 		home: life, cfg: &g.cfg, self: g.seen.self, network: net, takes: takes, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
-		memoryLog: g.memoryLog, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
+		memoryLog: g.memoryLog, holds: &n.holds, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, leading: g.leading, answers: answers, closed: g.coreClosed, stopCause: g.stopCause,
 	}, engine)
 	g.apply = newApplyActor(applyNeeds{
 		home: life, group: g.cfg.Group, machine: g.cfg.StateMachine, ctx: g.ctx, work: g.work,
 		memoryLog: g.memoryLog, store: n.store, files: n.snapshots, removal: removal, cluster: g.seen.cluster,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, answers: answers, core: g.core, stopCause: g.stopCause,
-		entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
+		version: storage.VersionOf(g.cfg.StateMachine), entriesMax: g.cfg.ApplyBatchEntriesMax, bytesMax: g.cfg.ApplyBatchBytesMax,
 	}, state.Applied, appliedTime, engine.ConfigurationAt(state.Applied.Index))
 	g.streams = newStreams(replicationNeeds{
 		home: life, cfg: &g.cfg, self: g.seen.self, cluster: g.seen.cluster, memoryLog: g.memoryLog, store: n.store,
@@ -217,6 +217,7 @@ func (n *Node) engineConfig(cfg GroupConfig, self membership.Identity, again boo
 		Wall:                  n.wall,
 		ClockStops:            n.env.ClockStops(),
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
+		MachineVersion:        storage.VersionOf(cfg.StateMachine),
 		Volatile:              storage.IsVolatile(cfg.StateMachine),
 	}
 }

@@ -46,7 +46,7 @@ func (a *applyActor) takeView() {
 		export.Ended(core.ErrNoCluster)
 		return
 	}
-	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config}
+	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config, Version: a.version}
 	a.takenFor = export
 	var err error
 	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {

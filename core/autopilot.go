@@ -201,7 +201,7 @@ func (e *Engine) isStable(p *peer) bool {
 func (e *Engine) watchHealth() {
 	for _, p := range e.leaderState.peers {
 		switch {
-		case !e.answeredRound(p) || p.lostData || p.denies || p.unfit == UnfitInstalling || p.unfit == UnfitSick,
+		case !e.answeredRound(p) || p.lostData || p.denies || p.unfit == UnfitInstalling || p.unfit == UnfitSick || p.unfit == UnfitVersion,
 			p.match < e.log.last.Index && uint64(e.log.last.Index-p.match) > e.cfg.Autopilot.LagEntriesMax:
 			p.healthy = 0
 		case p.healthy == 0:

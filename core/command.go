@@ -370,6 +370,10 @@ const (
 	// is being sent a snapshot of that: it will need a newer snapshot. Text says why.
 	// Without a Peer it is not kept for somebody who follows it on this node.
 	NoticeLogLetGo
+	// NoticeVersion: the state machine of Peer, which may be this node, is of too old a
+	// version for what is at Index: an entry that it is to apply, or a snapshot that it
+	// needs. Text says which versions.
+	NoticeVersion
 
 	noticeKindsEnd
 )
@@ -413,6 +417,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeLeadingEnded:         "OnLeading ended",
 	NoticeLeadingOverdue:       "OnLeading does not return",
 	NoticeLogLetGo:             "the log is not kept any more",
+	NoticeVersion:              "a state machine is of too old a version",
 }
 
 // String returns a few words: "election started", "elected" and so on.

@@ -104,6 +104,8 @@ type Config struct {
 	// (membership.Configuration.SizeBytes), so that entries and messages hold it;
 	// 0 is no bound.
 	ConfigurationBytesMax int
+	// MachineVersion is that of this node's state machine, 0 if it tells none.
+	MachineVersion uint64
 	// Volatile: the state machine keeps nothing over a restart, so it may be
 	// applied beyond what is durable here (rule 8).
 	Volatile bool

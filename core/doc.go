@@ -135,7 +135,7 @@
 //     storage/badger.TestKillLogStore, storage/badger.TestSyncTakesTheWrite,
 //     storage/badger.TestRefusedWriteIsNotBelieved
 //   - Mutants: "the file that a batch has begun is not synced", "what a failed process left is
-//     believed"
+//     believed", "applied before it is durable here"
 //   - Checkers: ruleDurable
 //
 // # Rule 9: The log in memory holds all that is not durable
@@ -337,10 +337,13 @@
 // Bytes of other groups put it off for as long as they leave. A connection is not broken while its
 // peer waits for its disk or for a snapshot.
 //
+// A node whose state machine is of too old a version for an entry applies nothing from there on. It
+// counts as one that is not well, and hands over to a voter that has the version.
+//
 //   - Code: core/leave_office.go, core/health.go, core/fitness.go, core/own_progress.go,
 //     core/stuck_entries.go, core/election.go, actors/core_actor.go, actors/disk/log_actor.go,
 //     actors/timers.go, network/tcp/sent.go
-//   - Tests: TestHungMachine, TestLeaderThatCannotWork, TestLeaderThatIsWellAgain, TestSuccessor,
+//   - Tests: TestTooOldMachineGoesOnVoting, TestTooOldLeaderHandsOver, TestHungMachine, TestLeaderThatCannotWork, TestLeaderThatIsWellAgain, TestSuccessor,
 //     TestMachineStands, TestNotToCampaignIsADelay, TestCaretaker, TestSickLeaderThatIsAhead,
 //     TestDepartures, TestStoreHangs, actors.TestSharedDiskHangs, actors.TestAllDisksHang,
 //     actors.TestHungDiskIsNoTarget, internal/simulation.TestSickNodeIsAhead, TestPreferredNodeWithAHangingDisk, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
@@ -351,6 +354,7 @@
 //   - Mutants: "a hung machine that keeps its leader", "a leader that leaves without a hand-over", "a
 //     leader that leaves though nobody else can lead", "not to campaign is a ban", "a campaign in
 //     spite of a hung disk", "a caretaker that admits", "a caretaker that leaves without a successor",
-//     "a machine that stands still and is fit", "leadership for who waits behind a hung write of others"
+//     "a machine that stands still and is fit", "leadership for who waits behind a hung write of others",
+//     "a machine that is too old and campaigns"
 //   - Not yet: who lacks the purged part of its machine (rule 24) does not start at all
 package core

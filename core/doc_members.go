@@ -185,12 +185,14 @@
 //   - Tests: TestMachineIsLost, TestMachineIsLostAndTheLogToo, TestLostMachineCampaignsLast,
 //     TestLostMachineAlone, TestLeaderGivesAMachine, TestSnapshotBringsItsMembers, TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
 //     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart,
-//     actors.TestSnapshotSaysWhatItIsOf
+//     actors.TestSnapshotSaysWhatItIsOf, actors.TestCrashAtEveryStep, troupe.TestCrashImagesOfAnInstall,
+//     troupe.TestCrashImagesOfBuildAndPurge
 //   - Scripts: crash_during_install, snapshot_is_not_newer, snapshot_at_last_index
 //   - Mutants: "the configuration of a restored snapshot forgotten", "a campaign within a short
 //     restore", "a snapshot over a newer log", "the members of a snapshot ignored", "a snapshot
 //     restored before its reset is durable", "a log reset where only the machine is lost", "a machine
-//     restored before its log is durable", "a machine that is lost and campaigns"
+//     restored before its log is durable", "a machine that is lost and campaigns", "a restore that a
+//     crash interrupted forgotten"
 //   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
 //
 // # Rule 25: A transfer resumes only on the same snapshot

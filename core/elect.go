@@ -53,7 +53,7 @@ func (r ElectRefusal) String() string {
 	return electRefusalNames[r]
 }
 
-var electRefusals = [unfitEnd]ElectRefusal{UnfitPaused: ElectPaused, UnfitInstalling: ElectInstalling, UnfitSick: ElectSick}
+var electRefusals = [unfitEnd]ElectRefusal{UnfitPaused: ElectPaused, UnfitInstalling: ElectInstalling, UnfitSick: ElectSick, UnfitVersion: ElectSick}
 
 // ElectError: a campaign by hand did not make this node the leader.
 type ElectError struct {

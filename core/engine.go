@@ -70,6 +70,8 @@ type Engine struct {
 	departed    departed
 	reads       reads
 	changes     changesAsked
+	// versionSaid is the least version of a member's machine, as the leader said last.
+	versionSaid uint64
 	addresses   addresses
 	snapshots   snapshots
 	purging     purging
@@ -120,6 +122,9 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.applied = state.Applied.Index
 	e.issued.apply = e.applied
 	e.snapshots.start(&state, cfg.Volatile)
+	if err := e.checkVersion(&state); err != nil {
+		return nil, err
+	}
 	e.configs.start(&state)
 	if err := e.checkAlone(&state); err != nil {
 		return nil, err
@@ -207,6 +212,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onPeerProgress(ev)
 	case *PeerAddress:
 		e.onPeerAddress(ev)
+	case *MachineTooOld:
+		e.onMachineTooOld(ev)
 	case *StoreBusy:
 		e.health.storeBusy = ev.Since
 	case *HigherTerm:
@@ -235,6 +242,8 @@ func (e *Engine) Step(now Instant, event Event, out *Output) {
 		e.onPurgeLog(ev)
 	case *FollowLog:
 		e.onFollowLog(ev)
+	case *LetGoOfLog:
+		e.onLetGoOfLog(ev)
 	case *PeerDown:
 		e.onPeerDown(ev)
 	case Message:

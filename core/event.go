@@ -250,6 +250,13 @@ type FollowLog struct {
 	Next Index
 }
 
+// LetGoOfLog asks for less to be held for others, now: at most BytesMax, so that the
+// slowest are let go of. Why says for whose sake. It changes no bound.
+type LetGoOfLog struct {
+	BytesMax uint64
+	Why      LetGo
+}
+
 // SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
 // Reason says what the peer has against it, or why it cannot be read; it is empty if the
 // transfer broke. Rotten: it is not what was written; LogID is zero if nobody knows which.
@@ -274,6 +281,14 @@ type SnapshotReceived struct {
 // SnapshotInstalled ends an InstallSnapshot command: the state machine was
 // restored.
 type SnapshotInstalled struct{ LogID LogID }
+
+// MachineTooOld says that the entry at Index is to be applied next, and that it needs a
+// version of the state machine which this node's does not have: nothing is applied here
+// any more.
+type MachineTooOld struct {
+	Index Index
+	Needs uint64
+}
 
 // StoreBusy says since when the store's write under way has been, behind which those
 // of all groups on it wait; Since is 0 if there is none that has been for long. It is
@@ -319,6 +334,7 @@ func (*MakeSnapshot) isEvent()       {}
 func (*SetSnapshotPolicy) isEvent()  {}
 func (*PurgeLog) isEvent()           {}
 func (*FollowLog) isEvent()          {}
+func (*LetGoOfLog) isEvent()         {}
 func (*SnapshotReceived) isEvent()   {}
 func (*SnapshotInstalled) isEvent()  {}
 func (*PeerDown) isEvent()           {}
@@ -326,6 +342,7 @@ func (*PeerAddress) isEvent()        {}
 func (*LostData) isEvent()           {}
 func (*PeerProgress) isEvent()       {}
 func (*StoreBusy) isEvent()          {}
+func (*MachineTooOld) isEvent()      {}
 func (*ChangeMembers) isEvent()      {}
 func (*ChangeWaitEnded) isEvent()    {}
 

@@ -20,14 +20,17 @@ const (
 	// UnfitNotVoter: it does not vote, as far as it knows. It is said in answer to a
 	// TimeoutNow only.
 	UnfitNotVoter
+	// UnfitVersion: an entry is to be applied that needs a later version of the state
+	// machine than it has.
+	UnfitVersion
 
 	unfitEnd
 )
 
-var unfitNames = [unfitEnd]string{"fit", "paused", "installing a snapshot", "sick", "standing back", "no voter"}
+var unfitNames = [unfitEnd]string{"fit", "paused", "installing a snapshot", "sick", "standing back", "no voter", "of too old a version"}
 
-// String returns "fit", "paused", "installing a snapshot", "sick", "standing back"
-// or "no voter".
+// String returns "fit", "paused", "installing a snapshot", "sick", "standing back",
+// "no voter" or "of too old a version".
 func (u Unfit) String() string {
 	if u >= unfitEnd {
 		return "unfit" // a later version's reason

@@ -15,6 +15,9 @@ type health struct {
 	storeBusy Instant
 	// ledUntil is when this node last led, or else its start.
 	ledUntil Instant
+	// tooOld: an entry needs a later version of the machine, and nothing is applied any
+	// more; its zero value if that is not so.
+	tooOld MachineTooOld
 	// catchUpFlush and catchUpApply are what a leader that left office for its disk or
 	// its machine must reach before it is well.
 	catchUpFlush, catchUpApply Index
@@ -49,6 +52,8 @@ func (e *Engine) ailment() Unfit {
 	switch {
 	case e.snapshots.installing != nil:
 		return UnfitInstalling
+	case e.health.tooOld.Needs > 0:
+		return UnfitVersion
 	case e.snapshots.lacks, e.catchingUp(), e.diskHangs(), e.machineStands():
 		return UnfitSick
 	}
@@ -72,6 +77,8 @@ func (e *Engine) whyUnfit() string {
 		return "its elections, which are paused, to go on"
 	case unfit == UnfitInstalling:
 		return "the snapshot that this node installs"
+	case unfit == UnfitVersion:
+		return fmt.Sprintf("%s, or for %d election time-outs without a leader", e.whyTooOld(), lastResortTimeouts)
 	case unfit != UnfitSick:
 		return ""
 	case e.diskHangs():

@@ -22,7 +22,7 @@ func (e *Engine) beginRound() {
 	e.renewLease()
 	l.remember(roundSent{l.round, e.now}, 2*e.cfg.ElectionTimeout/roundsRemembered)
 	for _, p := range l.peers {
-		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: l.round, Stream: p.stream, Commit: e.commit})
+		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: l.round, Stream: p.stream, Commit: e.commit, VersionMin: e.versionMin()})
 	}
 	e.confirmReads()
 }
@@ -91,6 +91,8 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		r.Accepted = e.proved
 		r.Unfit = e.unfitNow()
 		r.Lacks = e.lacking()
+		e.versionSaid = m.VersionMin
+		r.Version = e.cfg.MachineVersion
 	}
 	r.Header = e.head(m.From)
 	e.out.send(r)
@@ -107,7 +109,7 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	p.lostData = false
 	p.denies = p.denies && m.Match < p.match
-	p.answered, p.down, p.unfit = e.now, false, m.Unfit
+	p.answered, p.down, p.unfit, p.version = e.now, false, m.Unfit, m.Version
 	// Nobody applies what is not committed: more than that is not believed.
 	p.applied = max(p.applied, min(m.Applied, e.commit))
 	if m.Round >= p.round {

@@ -81,6 +81,10 @@ type peer struct {
 	down bool
 	// unfit is why it is not to be handed the leadership, as it said last.
 	unfit Unfit
+	// version is that of its state machine, as it said last. tooOldTold: it was told that
+	// it cannot be sent a snapshot for that.
+	version    uint64
+	tooOldTold bool
 	// snapshot: a snapshot is on its way. pinned is the index of the last that was.
 	snapshot bool
 	pinned   Index
@@ -269,8 +273,9 @@ func (e *Engine) onPropose(ev *Propose) {
 		ev.Err = ErrNotReady
 		return
 	}
-	n, bytes := e.admit(ev.Entries)
-	if n < len(ev.Entries) {
+	entries, err := e.ofVersion(ev.Entries)
+	n, bytes := e.admit(entries)
+	if ev.Err = err; n < len(entries) {
 		ev.Err = ErrOverloaded
 	}
 	if n == 0 {

@@ -199,7 +199,7 @@ func (e *Engine) whyNoTarget(p *peer) TransferReason {
 		return TransferPaused
 	case p.unfit == UnfitInstalling:
 		return TransferInstalling
-	case p.unfit == UnfitSick:
+	case p.unfit == UnfitSick, p.unfit == UnfitVersion:
 		return TransferSick
 	case p.snapshot, e.log.last.Index-p.match > transferLagMax:
 		return TransferLagging
@@ -281,7 +281,7 @@ func (e *Engine) onTimeoutNowResponse(m *TimeoutNowResponse) {
 		err.Reason = TransferPaused
 	case m.Unfit == UnfitInstalling:
 		err.Reason = TransferInstalling
-	case m.Unfit == UnfitSick:
+	case m.Unfit == UnfitSick, m.Unfit == UnfitVersion:
 		err.Reason = TransferSick
 	case m.Unfit == UnfitNotVoter:
 		err.Reason = TransferLearner

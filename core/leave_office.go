@@ -58,6 +58,8 @@ func (e *Engine) cannotWork() (why string, departure Departure) {
 		return fmt.Sprintf("own disk hangs: flushed %d, committed %d", e.writes.flushed, e.commit), DepartureDisk
 	case l.own.machineHung(e.now, e.cfg.HungLimit):
 		return fmt.Sprintf("own state machine hangs: applied %d, committed %d", e.applied, e.commit), DepartureMachine
+	case e.health.tooOld.Needs > 0 && e.someoneApplies():
+		return e.whyTooOld(), DepartureMachine
 	case l.caretaker && e.snapshots.installing != nil:
 		return "led while its state machine is restored, because nobody else could", DepartureMachine
 	case l.caretaker && e.snapshots.lacks:

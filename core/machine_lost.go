@@ -77,7 +77,7 @@ func (e *Engine) restoreMachine(ev *SnapshotReceived) {
 // point, or builds one.
 func (e *Engine) giveMachine(p *peer, purged Index) {
 	p.lacks = purged > 0
-	if p.lacks && !p.snapshot {
+	if p.lacks && !p.snapshot && !e.tooOldForSnapshot(p) {
 		e.sendSnapshot(p, purged)
 	}
 }

@@ -174,6 +174,9 @@ type Heartbeat struct {
 	// Commit is the leader's commit index; it proves nothing about the
 	// receiver's log.
 	Commit Index
+	// VersionMin is the least version of a member's state machine, 0 if the leader does
+	// not know all.
+	VersionMin uint64
 }
 
 // HeartbeatResponse answers a Heartbeat. It never waits for a disk.
@@ -198,6 +201,8 @@ type HeartbeatResponse struct {
 	// Lacks, if not 0, asks for a snapshot that is not below this index, the sender's
 	// purge point: its log is whole, and its machine lacks what was purged (rule 24).
 	Lacks Index
+	// Version is that of the sender's state machine, 0 if it tells none.
+	Version uint64
 }
 
 // AppendEntries replicates entries (Raft 5.3).
@@ -330,6 +335,8 @@ type ForwardedProposal struct {
 	// ExpectedTerm, if not 0, refuses the proposal in another term.
 	ExpectedTerm Term
 	Data         []byte
+	// Version is that of the state machine which the command needs, 0 if any takes it.
+	Version uint64
 	// Trace is the proposal's, zero if it is not traced.
 	Trace TraceContext
 	// Refuse: without room at the leader it ends with ResultOverloaded. Else it waits
@@ -356,6 +363,10 @@ type ForwardedResult struct {
 	// LimitBytes and Limit are set if Code is ResultTooLarge.
 	LimitBytes uint64
 	Limit      SizeLimit
+	// NeedsVersion is set if Code is ResultVersion, and LimitBytes is the version of the
+	// leader's state machine then. It is short, so that results are: no machine has 2^32
+	// versions.
+	NeedsVersion uint32
 }
 
 // ResultCode says what became of a forwarded proposal.
@@ -378,6 +389,9 @@ const (
 	ResultTooLarge
 	// ResultStopped: nothing was appended, the node stops.
 	ResultStopped
+	// ResultVersion: nothing was appended, the leader's state machine is of too old a
+	// version.
+	ResultVersion
 )
 
 // TimeoutNow tells a voter to campaign at once (dissertation 3.10, rule 14). The

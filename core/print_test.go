@@ -169,7 +169,7 @@ var printNotices = map[NoticeKind]string{
 	NoticeElectionStarted: "election started", NoticeElected: "elected", NoticeSteppedDown: "stepped down", NoticeNewLeader: "new leader",
 	NoticeLostData: "lost its data", NoticeUnknownToGroup: "unknown to the group", NoticeOtherCluster: "other cluster",
 	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts", NoticeTermAhead: "is out of reach",
-	NoticeLogLetGo: "is let go of", NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
+	NoticeLogLetGo: "is let go of", NoticeVersion: "is too old", NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
 	NoticeCannotWork: "cannot work", NoticeWorksAgain: "works again",
 	NoticeChangeStarted: "has begun a change", NoticeChangeEnded: "has ended a change", NoticeChangeGivenUp: "has given up a change", NoticeRemoved: "was removed", NoticeLeftBehind: "was left behind",
 	NoticeEntryTooLarge: "lacks an entry that is too large",

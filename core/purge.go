@@ -23,12 +23,17 @@ type purging struct {
 	review   Instant
 	// held is what is kept for holds alone, in bytes.
 	held uint64
+	// letGo counts those who were let go of, by why; lastLetGo tells of the last, for
+	// people.
+	letGo     LetGoCounts
+	lastLetGo string
 }
 
-// purgeAsked waits until the write is durable.
+// purgeAsked waits until the write is durable with which the log begins at first.
 type purgeAsked struct {
-	id   uint64
-	ioid IOID
+	id    uint64
+	ioid  IOID
+	first Index
 }
 
 // logReader has been given the log up to the entry before next.
@@ -42,16 +47,19 @@ type logReader struct {
 
 // purge removes what lies far enough below the newest snapshot, and is held by nobody.
 // It never removes what the snapshot does not contain (Raft 7).
-func (e *Engine) purge() {
+func (e *Engine) purge() { e.purgeWithin(e.cfg.HoldBytesMax, LetGoBytes) }
+
+// purgeWithin is purge where at most so much is held for others; else why.
+func (e *Engine) purgeWithin(bytesMax uint64, why LetGo) {
 	if !e.snapshots.usable {
 		return
 	}
 	policy := e.purgePoint()
-	upTo := min(policy, e.lowestHold(policy))
+	upTo := min(policy, e.lowestHold(policy, bytesMax, why))
 	p := &e.purging
 	p.heldBack, p.review = upTo < policy, e.now.Add(e.cfg.HeartbeatInterval)
 	p.held = e.sizes.Between(upTo, policy)
-	if upTo <= e.log.purged.Index || p.heldBack && !e.worthPurging(upTo) {
+	if upTo <= e.log.purged.Index || p.heldBack && why == LetGoBytes && !e.worthPurging(upTo) {
 		return
 	}
 	term, _ := e.log.term(upTo)
@@ -91,25 +99,25 @@ func (e *Engine) worthPurging(upTo Index) bool {
 
 // lowestHold returns the lowest index that somebody holds the log behind, of those that
 // are within the bound: the slowest goes first. It is policy if nobody does.
-func (e *Engine) lowestHold(policy Index) Index {
-	lowest, floor := policy, e.sizes.Floor(policy, e.cfg.HoldBytesMax)
+func (e *Engine) lowestHold(policy Index, bytesMax uint64, over LetGo) Index {
+	lowest, floor := policy, e.sizes.Floor(policy, bytesMax)
 	// hold takes the last entry that somebody has, and reports whether the log is kept
 	// for him, as it was before or not.
 	hold := func(at Index, moved Instant, before bool, who Identity) bool {
-		why := ""
+		why, text := over, ""
 		switch {
 		case at >= policy:
 			return false
 		case at < floor:
-			why = fmt.Sprintf("more than %d bytes would be kept", e.cfg.HoldBytesMax)
+			text = over.tell(bytesMax)
 		case e.now.Sub(moved) >= e.cfg.HoldTimeMax:
-			why = fmt.Sprintf("no progress was made for %v", e.cfg.HoldTimeMax)
+			why, text = LetGoTime, fmt.Sprintf("no progress was made for %v", e.cfg.HoldTimeMax)
 		default:
 			lowest = min(lowest, at)
 			return true
 		}
 		if before {
-			e.out.add(&Notice{Kind: NoticeLogLetGo, Peer: who, Term: e.hard.Term, Index: at, Text: why})
+			e.letGoOf(who, at, why, text)
 		}
 		return false
 	}
@@ -122,6 +130,23 @@ func (e *Engine) lowestHold(policy Index) Index {
 		r.held = hold(r.next-1, r.moved, r.held, Identity{})
 	}
 	return lowest
+}
+
+// letGoOf tells that the log is not kept any more for who has it up to an index.
+func (e *Engine) letGoOf(who Identity, at Index, why LetGo, text string) {
+	p := &e.purging
+	p.letGo[why]++
+	whom := "who follows it here"
+	if !who.IsZero() {
+		whom = fmt.Sprintf("node %d", who.ID)
+	}
+	p.lastLetGo = fmt.Sprintf("%s, which had it up to %d: %s", whom, at, text)
+	e.out.add(&Notice{Kind: NoticeLogLetGo, Peer: who, Term: e.hard.Term, Index: at, Text: text})
+}
+
+// onLetGoOfLog lets the slowest go at once, and removes what nobody needs then.
+func (e *Engine) onLetGoOfLog(ev *LetGoOfLog) {
+	e.purgeWithin(min(ev.BytesMax, e.cfg.HoldBytesMax), ev.Why)
 }
 
 // onFollowLog takes how far somebody who follows the log has come.
@@ -172,7 +197,7 @@ func (e *Engine) onPurgeLog(ev *PurgeLog) {
 	e.purge()
 	// What was purged before may not be durable either.
 	if n := e.purging.wrote; !e.writes.over(n) {
-		e.purging.asked = append(e.purging.asked, purgeAsked{ev.ID, n})
+		e.purging.asked = append(e.purging.asked, purgeAsked{ev.ID, n, e.log.purged.Index + 1})
 		return
 	}
 	e.out.add(&PurgeEnded{ID: ev.ID, First: e.log.purged.Index + 1})
@@ -182,7 +207,8 @@ func (e *Engine) onPurgeLog(ev *PurgeLog) {
 func (e *Engine) purgesFlushed(n IOID) {
 	asked := e.purging.asked
 	for len(asked) > 0 && asked[0].ioid <= n {
-		e.out.add(&PurgeEnded{ID: asked[0].id, First: e.log.purged.Index + 1})
+		// What was purged since may not be durable.
+		e.out.add(&PurgeEnded{ID: asked[0].id, First: asked[0].first})
 		asked = asked[1:]
 	}
 	if len(asked) == 0 {

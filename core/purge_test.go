@@ -277,6 +277,27 @@ func TestPurgeByHand(t *testing.T) {
 	}
 }
 
+// TestPurgeSaysWhatIsDurable: not what another purge has removed meanwhile.
+func TestPurgeSaysWhatIsDurable(t *testing.T) {
+	r := newPurgeRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries = 16, 10 })
+	for range 20 {
+		r.propose()
+	}
+	newest := r.e.snapshots.newest.Index
+	r.step(&PurgeLog{ID: 1, UpTo: newest - 4})
+	first := r.e.writes.next
+	r.step(&PurgeLog{ID: 2, UpTo: newest - 1})
+	r.step(&Flushed{first})
+	ended, _ := find[*PurgeEnded](r.rig)
+	if ended == nil || ended.ID != 1 || ended.First != newest-3 {
+		t.Errorf("the first purge is durable: %q", r.lines())
+	}
+	r.flush()
+	if ended, _ := find[*PurgeEnded](r.rig); ended == nil || ended.ID != 2 || ended.First != newest {
+		t.Errorf("the second: %q", r.lines())
+	}
+}
+
 // TestPurgeByHandKeepsTheReceiversLog: what a transfer needs stays until it is over.
 func TestPurgeByHandKeepsTheReceiversLog(t *testing.T) {
 	r := newPurgeRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries = 16, 10 })

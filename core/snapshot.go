@@ -189,7 +189,7 @@ func (e *Engine) onApplied(ev *Applied) {
 // onSnapshotNeeded sends a peer the newest snapshot, one at a time.
 func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 	p := e.leaderState.peer(ev.Peer)
-	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot {
+	if e.role != RoleLeader || p == nil || p.stream != ev.Stream || p.snapshot || e.tooOldForSnapshot(p) {
 		return
 	}
 	if !e.sendSnapshot(p, ev.Through) {
@@ -290,6 +290,8 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 		switch {
 		case e.snapshots.installing != nil:
 			refusal = "another snapshot is being installed"
+		case m.Meta.Version > e.cfg.MachineVersion:
+			refusal = (&VersionError{Needs: m.Meta.Version, Have: e.cfg.MachineVersion}).text()
 		case e.alreadyHas(m.Meta.LogID):
 			refusal = "not needed"
 			e.ackSnapshot(m.From, m.Stream, m.Meta.LogID)

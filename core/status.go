@@ -33,6 +33,9 @@ type EngineStatus struct {
 	// LogBytes are the sizes of the entries that the log holds, and HeldBytes those of
 	// the ones that are kept for others alone (Settings.HoldBytesMax).
 	LogBytes, HeldBytes uint64
+	// LetGo tells, for people, for whom the log was let go of last since the start, and
+	// why; "" if that was never so.
+	LetGo string
 
 	// ElectionsPaused: this node's elections are paused (PauseElections). OthersPaused: this
 	// node leads, and the elections of every other voter are: nobody takes over.
@@ -43,6 +46,11 @@ type EngineStatus struct {
 	// LacksMachine: the state machine lacks what the log has purged, and waits for a
 	// snapshot of the leader's (rule 24).
 	LacksMachine bool
+	// Version is that of this node's state machine, and VersionMin the least of all
+	// members, as far as the leader knows: 0 while it does not know all, or if one tells
+	// none. TooOld, if Needs is not 0, is the entry for which this node's is too old.
+	Version, VersionMin uint64
+	TooOld              MachineTooOld
 	// Leaving says why this leader leaves office as soon as another voter can lead, ""
 	// if it stays (rule 16). LeftOffice says why this node led LeftTerm no longer, the
 	// last that it led since its start; "" and 0 if it led none. Both are for people.
@@ -142,6 +150,8 @@ type PeerStatus struct {
 	Unfit Unfit
 	// LacksMachine: its log is whole, and its state machine waits for a snapshot.
 	LacksMachine bool
+	// Version is that of its state machine, 0 if it tells none or has not answered yet.
+	Version uint64
 	// Oversized, if not 0, is an entry that it lacks and that is too large for any message
 	// to it, for a limit of this node's network or of its own was lowered. It gets a
 	// snapshot in its place as soon as the entry is committed and applied here.
@@ -210,11 +220,11 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(), Heard: e.heard,
 		Last: e.log.last.Index, Committed: e.commit, Applied: e.applied, Flushed: e.writes.flushed,
 		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
-		LogBytes: e.sizes.Total(), HeldBytes: e.purging.held,
+		LogBytes: e.sizes.Total(), HeldBytes: e.purging.held, LetGo: e.purging.lastLetGo,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
 		ElectionsPaused: e.election.paused, OthersPaused: e.role == RoleLeader && e.leaderState.othersPaused, NeedsNewTerm: e.renews(),
-		Unfit: e.unfitNow(), LacksMachine: e.snapshots.lacks, LeftOffice: e.departed.why, LeftTerm: e.departed.term,
+		Unfit: e.unfitNow(), LacksMachine: e.snapshots.lacks, Version: e.cfg.MachineVersion, VersionMin: e.versionMin(), TooOld: e.health.tooOld, LeftOffice: e.departed.why, LeftTerm: e.departed.term,
 	}
 	if e.role == RoleLeader && e.transfer.phase != transferNone {
 		s.TransferringTo = e.transfer.to.ID
@@ -241,7 +251,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		if p.removal.at != 0 {
 			continue
 		}
-		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit, LacksMachine: p.lacks}
+		now := PeerStatus{Identity: p.Identity, Match: p.match, Answered: p.answered, Snapshot: p.snapshot, LostData: p.lostData || p.denies, Unfit: p.unfit, LacksMachine: p.lacks, Version: p.version}
 		if p.oversized > p.match {
 			now.Oversized = p.oversized
 		}
@@ -282,6 +292,8 @@ type Progress struct {
 	// members are that have moved.
 	Autopilot        [2]uint64
 	AddressesWritten uint64
+	// LetGo are those for whom the log was not kept any more, by why.
+	LetGo LetGoCounts
 }
 
 // Last returns the id of the newest entry of the accepted log.
@@ -295,15 +307,16 @@ func (e *Engine) Progress() Progress {
 		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.sizes.Between(e.snapshots.newest.Index, e.log.last.Index), Elections: e.election.counts, Transfers: e.handOver.counts,
 		Departures: e.departed.counts, Changes: e.changes.counts, ClockJumps: e.times.jumps,
 		Autopilot: e.leaderState.autopilot.counts, AddressesWritten: e.addresses.count,
+		LetGo: e.purging.letGo,
 	}
 }
 
 // Differs reports whether anything differs but the times at which others were
 // heard of by a follower.
 func (s *EngineStatus) Differs(o *EngineStatus) bool {
-	return s.LacksMachine != o.LacksMachine || s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
+	return s.LacksMachine != o.LacksMachine || s.VersionMin != o.VersionMin || s.TooOld != o.TooOld || s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
-		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.Cluster != o.Cluster ||
+		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.LetGo != o.LetGo || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.Unfit != o.Unfit || s.Leaving != o.Leaving || s.LeftOffice != o.LeftOffice || s.LeftTerm != o.LeftTerm ||

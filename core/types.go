@@ -73,7 +73,9 @@ type Entry struct {
 	// Time is the leader's wall clock when the entry was proposed, in
 	// nanoseconds since 1970 UTC. It never decreases along the log.
 	Time int64
-	Data []byte
+	// Version is that of the state machine which the command needs, 0 if any takes it.
+	Version uint64
+	Data    []byte
 }
 
 // EntryOverheadBytes is what an entry counts beside its data wherever entries
@@ -151,6 +153,9 @@ type SnapshotMeta struct {
 	Cluster ClusterID
 	// Configuration is the one in force at LogID.
 	Configuration ConfigurationAt
+	// Version is that of the state machine which wrote the content: none below it reads
+	// that. 0 if the machine tells none.
+	Version uint64
 	// SizeBytes and Checksum (CRC-32C) describe the content.
 	SizeBytes uint64
 	Checksum  uint32

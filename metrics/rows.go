@@ -42,6 +42,7 @@ const (
 	ClockJumps          ID = "raft.clock.jumps"
 	Autopilot           ID = "raft.autopilot.decisions"
 	AddressesWritten    ID = "raft.addresses.written"
+	LogLetGo            ID = "raft.log.releases"
 	Snapshots           ID = "raft.snapshots"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
@@ -167,6 +168,8 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, outcome}},
 	{ID: AddressesWritten, Kind: Counter, Unit: "{entry}", Description: "Entries by which this node, as the leader, wrote into the configuration where members are that have moved.",
 		When: onRead, Attributes: []Attribute{group}},
+	{ID: LogLetGo, Kind: Counter, Unit: "{hold}", Description: "Times that the log was not kept any more for a member, or a reader, who needed it, by why: its group keeps too many bytes for others, it made no progress, all groups of the node keep too many, the disk is nearly full.",
+		When: onRead, Attributes: []Attribute{group, {KeyReason, LetGo}}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	{ID: GroupFailures, Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",

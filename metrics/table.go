@@ -84,6 +84,7 @@ var (
 	Operations       = []string{"build", "send", "receive", "install", "backup"}
 	ElectionReasons  = []string{"timeout", "start", "by_hand", "transfer", "renewal"}
 	Departed         = []string{"superseded", "transferred", "no_quorum", "disk", "machine", "entries", "removed"}
+	LetGo            = []string{"bytes", "time", "node", "room"}
 	ElectionOutcomes = []string{"won", "lost", "superseded", "expired"}
 	Overloads        = []string{"refused", "waited", "log_full"}
 	ReadOutcomes     = []string{"served", "overloaded", "ended"}

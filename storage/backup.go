@@ -13,9 +13,9 @@ import (
 
 // A backup is one file:
 //
-//	header  magic 8, version 1, length of the rest without the checksum 4, group 8, term 8, index 8, time 8, term of the
+//	header  magic 8, version 1 (and backupMachine 1), length of the rest without the checksum 4, group 8, term 8, index 8, time 8, term of the
 //	        hard state 8, node 8, incarnation 8, taken 8, term 8 and index 8 of the configuration, length of the cluster's
-//	        name 1, the name, the configuration, CRC-32C 4
+//	        name 1, the name, the version of the state machine 8 if backupMachine is set, the configuration, CRC-32C 4
 //	piece   length 4, from 1 to 1 MiB, and so many bytes of the content; any number of pieces
 //	end     0 4, length of the content 8, CRC-32C of the content 4, CRC-32C of the header's checksum and of the end so far 4
 //
@@ -23,6 +23,7 @@ import (
 const (
 	backupMagic       = "troupeBK"
 	backupVersion     = 1
+	backupMachine     = 0x80 // a bit beside the version
 	backupPrefixBytes = 8 + 1 + 4
 	backupMetaBytes   = 10 * 8
 	backupHeaderMax   = 32 << 20
@@ -41,6 +42,9 @@ type BackupMeta struct {
 	Time int64
 	// Configuration is the one that was in force at LogID.
 	Configuration core.ConfigurationAt
+	// Version is that of the state machine which wrote the content: none below it reads
+	// that. 0 if the machine tells none.
+	Version uint64
 	// Cluster is the cluster's name as statuses show it, which is not its id: a backup does
 	// not hold that.
 	Cluster string
@@ -61,7 +65,12 @@ func (m *BackupMeta) header() []byte {
 		configuration = m.Configuration.Configuration.Encode()
 	}
 	b := append([]byte(backupMagic), backupVersion)
-	b = binary.LittleEndian.AppendUint32(b, uint32(backupMetaBytes+1+len(m.Cluster)+len(configuration)))
+	var of []byte
+	if m.Version != 0 {
+		b[len(backupMagic)] |= backupMachine
+		of = binary.LittleEndian.AppendUint64(nil, m.Version)
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(backupMetaBytes+1+len(m.Cluster)+len(of)+len(configuration)))
 	for _, n := range []uint64{
 		uint64(m.Group), uint64(m.Term), uint64(m.Index), uint64(m.Time), uint64(m.HardTerm), uint64(m.Node.ID),
 		uint64(m.Node.Incarnation), uint64(m.Taken.UnixNano()), uint64(m.Configuration.Term), uint64(m.Configuration.Index),
@@ -69,7 +78,7 @@ func (m *BackupMeta) header() []byte {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
 	b = append(append(b, byte(len(m.Cluster))), m.Cluster...)
-	b = append(b, configuration...)
+	b = append(append(b, of...), configuration...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 

@@ -30,12 +30,12 @@ const (
 	BackupDamaged
 )
 
-// String returns "empty", "no backup", "unknown version", "cut off" or "damaged".
+// String returns "empty", "no backup", "of an unknown version", "cut off" or "damaged".
 func (f BackupFault) String() string {
 	if f < BackupEmpty || f > BackupDamaged {
 		return fmt.Sprintf("fault %d", uint8(f))
 	}
-	return [...]string{"empty", "no backup", "unknown version", "cut off", "damaged"}[f-1]
+	return [...]string{"empty", "no backup", "of an unknown version", "cut off", "damaged"}[f-1]
 }
 
 // BackupError: a file cannot be restored, because it is no whole backup. Of one that is cut
@@ -87,8 +87,8 @@ func NewBackupReader(from io.Reader) (*BackupReader, error) {
 	if err != nil {
 		return nil, backupCutOff("its header", err)
 	}
-	if b[8] != backupVersion {
-		return nil, backupFault(BackupVersion, "it has version %d, and only %d is known", b[8], backupVersion)
+	if v := b[8] &^ backupMachine; v != backupVersion {
+		return nil, backupFault(BackupVersion, "it has version %d, and only %d is known", v, backupVersion)
 	}
 	rest := binary.LittleEndian.Uint32(b[9:])
 	if rest < backupMetaBytes+1 || rest > backupHeaderMax {
@@ -128,13 +128,21 @@ func (r *BackupReader) decode(b []byte) (err error) {
 	m.HardTerm, m.Node = core.Term(n[4]), membership.Identity{ID: membership.NodeID(n[5]), Incarnation: membership.Incarnation(n[6])}
 	m.Taken = time.Unix(0, int64(n[7])).UTC()
 	m.Configuration.LogID = core.LogID{Term: core.Term(n[8]), Index: core.Index(n[9])}
+	versioned := b[8]&backupMachine != 0
 	b = b[backupPrefixBytes+backupMetaBytes:]
 	name := int(b[0])
 	if len(b) < 1+name {
 		return backupFault(BackupDamaged, "its header contradicts itself")
 	}
 	m.Cluster = string(b[1 : 1+name])
-	if c := b[1+name:]; len(c) > 0 {
+	c := b[1+name:]
+	if versioned {
+		if len(c) < 8 {
+			return backupFault(BackupDamaged, "its header contradicts itself")
+		}
+		m.Version, c = binary.LittleEndian.Uint64(c), c[8:]
+	}
+	if len(c) > 0 {
 		if m.Configuration.Configuration, err = membership.Decode(c); err != nil {
 			return backupFault(BackupDamaged, "its configuration: %v", err)
 		}

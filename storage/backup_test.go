@@ -33,15 +33,20 @@ func sameBackup(t *testing.T, got, want BackupMeta) {
 	equal := got.Configuration.Configuration.Equal(&want.Configuration.Configuration)
 	got.Configuration.Configuration, want.Configuration.Configuration = membership.Configuration{}, membership.Configuration{}
 	if !equal || got.Group != want.Group || got.LogID != want.LogID || got.Time != want.Time || got.Configuration.LogID != want.Configuration.LogID ||
-		got.Cluster != want.Cluster || got.HardTerm != want.HardTerm || got.Node != want.Node || !got.Taken.Equal(want.Taken) {
+		got.Version != want.Version || got.Cluster != want.Cluster || got.HardTerm != want.HardTerm || got.Node != want.Node || !got.Taken.Equal(want.Taken) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
 func written(t *testing.T, content []byte, piece int) []byte {
 	t.Helper()
+	return writtenOf(t, sampleMeta(), content, piece)
+}
+
+func writtenOf(t *testing.T, meta BackupMeta, content []byte, piece int) []byte {
+	t.Helper()
 	var file bytes.Buffer
-	w, err := NewBackupWriter(&file, sampleMeta())
+	w, err := NewBackupWriter(&file, meta)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,13 +68,15 @@ func TestBackupFile(t *testing.T) {
 	content := make([]byte, 2*backupPieceBytes+5)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content)
 	for _, size := range []int{0, 1, backupPieceBytes - 1, backupPieceBytes, backupPieceBytes + 1, len(content)} {
-		file := written(t, content[:size], 99_991)
+		meta := sampleMeta()
+		meta.Version = uint64(size)
+		file := writtenOf(t, meta, content[:size], 99_991)
 		for _, from := range []io.Reader{bytes.NewReader(file), iotest.HalfReader(bytes.NewReader(file)), iotest.DataErrReader(bytes.NewReader(file))} {
 			r, err := NewBackupReader(from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			sameBackup(t, r.Meta(), sampleMeta())
+			sameBackup(t, r.Meta(), meta)
 			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, content[:size]) {
 				t.Errorf("%d of %d bytes, %v", len(got), size, err)
 			}
@@ -91,15 +98,21 @@ func TestBackupUnreadable(t *testing.T) {
 
 // TestFirstBackupIsRead reads what the first builds have written.
 func TestFirstBackupIsRead(t *testing.T) {
-	name := filepath.Join("testdata", "version-1.backup")
-	if *writeSamples {
-		if _, err := os.Stat(name); err == nil {
-			t.Fatalf("%s is there: samples never change", name)
+	versioned := sampleMeta()
+	versioned.Version = 1<<40 + 3
+	for name, want := range map[string]BackupMeta{"version-1.backup": sampleMeta(), "version-1-machine.backup": versioned} {
+		name = filepath.Join("testdata", name)
+		if _, err := os.Stat(name); *writeSamples && err != nil {
+			if err := errors.Join(os.MkdirAll("testdata", 0o700), os.WriteFile(name, writtenOf(t, want, []byte("the content"), 4), 0o600)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := errors.Join(os.MkdirAll("testdata", 0o700), os.WriteFile(name, written(t, []byte("the content"), 4), 0o600)); err != nil {
-			t.Fatal(err)
-		}
+		readFirst(t, name, want)
 	}
+}
+
+func readFirst(t *testing.T, name string, want BackupMeta) {
+	t.Helper()
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +122,7 @@ func TestFirstBackupIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameBackup(t, r.Meta(), sampleMeta())
+	sameBackup(t, r.Meta(), want)
 	if got, err := io.ReadAll(r); err != nil || string(got) != "the content" {
 		t.Errorf("%q, %v", got, err)
 	}

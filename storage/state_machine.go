@@ -48,6 +48,25 @@ type StateMachine interface {
 	Restore(ctx context.Context, r io.Reader) error
 }
 
+// Versioned is a StateMachine that has changed, or will: it tells the version of its
+// commands and of its snapshots. A machine reads what any earlier version has written.
+// Every member tells the others its own; a command may be proposed with the version that
+// it needs, and one whose machine is older applies nothing from there on.
+type Versioned interface {
+	// Version returns the highest version of commands that the machine applies, and of
+	// snapshots that it restores; its own are of that version. It never changes in the
+	// life of a process, and may be called from any goroutine.
+	Version() uint64
+}
+
+// VersionOf returns the version of a machine, 0 if it tells none.
+func VersionOf(m StateMachine) uint64 {
+	if v, ok := m.(Versioned); ok {
+		return v.Version()
+	}
+	return 0
+}
+
 // SnapshotView is an unchanging view of a state machine.
 type SnapshotView interface {
 	// WriteTo writes the view out. It is called at most once, from another

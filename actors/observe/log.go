@@ -23,7 +23,7 @@ func noticeLevel(kind core.NoticeKind) slog.Level {
 	switch kind {
 	case core.NoticeLostData, core.NoticeUnknownToGroup, core.NoticeOtherCluster, core.NoticeConnectionBroken, core.NoticeContradiction, core.NoticeSnapshotFailed,
 		core.NoticeTransferFailed, core.NoticeCannotWork, core.NoticeElectionsPaused, core.NoticeLeadingOverdue,
-		core.NoticeChangeGivenUp, core.NoticeRemoved, core.NoticeLeftBehind, core.NoticeEntryTooLarge, core.NoticeClock, core.NoticeLogLetGo,
+		core.NoticeChangeGivenUp, core.NoticeRemoved, core.NoticeLeftBehind, core.NoticeEntryTooLarge, core.NoticeClock, core.NoticeLogLetGo, core.NoticeVersion,
 		core.NoticeAutopilotActs, core.NoticeAutopilotRefuses:
 		return slog.LevelWarn
 	case core.NoticeFailed:

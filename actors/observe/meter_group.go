@@ -49,6 +49,7 @@ type groupMeter struct {
 		changes   [len(core.Progress{}.Changes)]atomic.Int64
 		autopilot [len(core.Progress{}.Autopilot)]atomic.Int64
 		addresses atomic.Int64
+		letGo     [len(core.LetGoCounts{})]atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -157,6 +158,11 @@ func (m *groupMeter) burstOf(p core.Progress, now core.Instant) {
 		}
 	}
 	m.counts.addresses.Store(int64(p.AddressesWritten))
+	if p.LetGo != b.LetGo {
+		for why, n := range p.LetGo {
+			m.counts.letGo[why].Store(int64(n))
+		}
+	}
 	m.stages.mu.Lock()
 	committed := m.stages.burst(b, &p, now, waited)
 	m.stages.mu.Unlock()
@@ -251,6 +257,7 @@ func (m *groupMeter) observe(k *sink) {
 	counted(metrics.Changes, metrics.KeyOutcome, metrics.Outcomes, c.changes[:])
 	counted(metrics.Autopilot, metrics.KeyOutcome, metrics.Outcomes, c.autopilot[:])
 	put(metrics.AddressesWritten, c.addresses.Load())
+	counted(metrics.LogLetGo, metrics.KeyReason, metrics.LetGo, c.letGo[:])
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])

@@ -14,6 +14,8 @@
 //   - an operator that transfers the leadership, lets nodes campaign, pauses their
 //     elections, and stops them after they have handed over; members of different
 //     priorities;
+//   - somebody who has snapshots made and logs purged, and follows logs; snapshots that are
+//     lost or rot;
 //   - somebody who changes the members, with all this going on, in two clusters of five:
 //     adds, promotes, demotes, removes and replaces, cancels, and asks again;
 //   - a stranger that forges messages of every kind, and a squatter that answers in

@@ -283,6 +283,6 @@ func (h *heritage) snapshot(d *store, last core.Index) {
 		LogID: e.LogID, Time: e.Time, Cluster: d.hard.Cluster, Configuration: *h.inForce(last),
 		SizeBytes: uint64(len(content)), Checksum: crc32.Checksum(content, castagnoli),
 	}
-	d.snapshots = append(d.snapshots, &snapshot{meta, content})
+	d.snapshots = append(d.snapshots, &snapshot{meta: meta, content: content})
 	h.group.check.snapshotCommitted(d, meta, content)
 }

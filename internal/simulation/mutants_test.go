@@ -649,48 +649,6 @@ var mutants = []mutant{
 		"./actors TestSnapshotSaysWhatItIsOf",
 	},
 	{
-		"a snapshot over a newer log", "rule 24", "core/snapshot.go",
-		"return (id.Index <= e.commit || e.log.holds(id)) && !e.machineNeeds(id)",
-		"return id.Index <= e.commit && !e.machineNeeds(id)",
-		"./core TestSnapshotOfHeldEntry",
-	},
-	{
-		"the members of a snapshot ignored", "rule 24", "core/snapshot.go",
-		"e.configs.at = append(e.configs.at[:0], m.Configuration)",
-		"e.configs.at = e.configs.at[:1]",
-		"./core TestSnapshotBringsItsMembers",
-	},
-	{
-		"a snapshot restored before its reset is durable", "rule 24", "core/snapshot.go",
-		"s.resetIOID = e.submit(w)",
-		"e.submit(w)\n\te.out.add(&InstallSnapshot{m})",
-		"./core TestInstall",
-	},
-	{
-		"a log reset where only the machine is lost", "rule 24", "core/snapshot.go",
-		"e.restoreMachine(ev)",
-		"e.resetTo(&ev.Meta)",
-		"./core TestMachineIsLost",
-	},
-	{
-		"a machine restored before its log is durable", "rule 24", "core/machine_lost.go",
-		"s.resetIOID = e.submit(w)",
-		"e.submit(w)\n\te.out.add(&InstallSnapshot{m})",
-		"./core TestMachineIsLost",
-	},
-	{
-		"a machine that is lost and campaigns", "rule 24", "core/health.go",
-		"case e.snapshots.lacks, e.catchingUp()",
-		"case e.catchingUp()",
-		"./core TestLostMachineCampaignsLast",
-	},
-	{
-		"a transfer that broke begun anew", "rule 25", "core/snapshot.go",
-		"p.partial = ev.LogID",
-		"p.partial = LogID{}",
-		"./core TestBrokenTransferGoesOn",
-	},
-	{
 		"a part resumed without comparing", "rule 25", "storage/files/partial.go",
 		"if sum != binary.LittleEndian.Uint32(mark[8:]) {",
 		"if sum == 0 && length == 0 {",
@@ -719,24 +677,6 @@ var mutants = []mutant{
 		"\titems, notices, urgent := c.inbox.takeAll()\n\tc.burst = items\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n\t// Rule 15: now is read after the inbox was swapped out, and timers come\n\t// after everything that was said before they fired.\n\tc.now = instant(c.Env)\n",
 		"\tc.now = instant(c.Env)\n\titems, notices, urgent := c.inbox.takeAll()\n\tc.burst = items\n\tif urgent {\n\t\tc.proposals.progress()\n\t}\n",
 		"./actors TestNowIsReadAfterTheInbox",
-	},
-	{
-		"purge beyond the snapshot", "Raft 7", "core/purge.go",
-		"return min(newest, max(upTo, e.purging.byHand))",
-		"return max(upTo, newest+1)",
-		bySeeds,
-	},
-	{
-		"the retained log dropped under a transfer", "rule 25", "core/purge.go",
-		"upTo := min(policy, e.lowestHold(policy))",
-		"upTo := max(policy, e.lowestHold(policy))",
-		"./core TestRetainedLogWhileATransferMoves",
-	},
-	{
-		"a transfer resumed on another content", "rule 25", "actors/snapshots/receiver.go",
-		"return a.LogID == b.LogID && a.SizeBytes == b.SizeBytes && a.Checksum == b.Checksum",
-		"return a.LogID == b.LogID",
-		"./actors/snapshots TestTransferResumesOnTheSameSnapshot",
 	},
 	{
 		"commit by a read index of another term", "rule 4", "core/read_index.go",

@@ -103,6 +103,7 @@ func newSim(seed uint64, options Options) *sim {
 	s.faults = newFaults(s, s.generator(7))
 	s.operator = newOperator(s, s.generator(9))
 	s.changer = newChanger(s, s.generator(11))
+	s.upkeep = newUpkeep(s, s.generator(14))
 	s.newNodes()
 	return s
 }
@@ -142,6 +143,7 @@ func (s *sim) story() {
 	}
 	s.operator.later()
 	s.changer.later()
+	s.upkeep.later()
 	s.jumpClocks(s.generator(12))
 	s.until(s.clock.now.Add(s.plan.faultsFor), func() bool { return false })
 	s.faults.heal()

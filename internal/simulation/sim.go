@@ -22,6 +22,7 @@ type sim struct {
 	faults *faults
 	// operator moves the leadership about.
 	operator *operator
+	upkeep   *upkeep
 	// changer changes the members.
 	changer *changer
 	// failure is what a checker found first.

@@ -94,6 +94,12 @@ const (
 	jointSnapshotInstalled
 	jointSnapshotAtStart
 	proposalOvertaken
+	snapshotByHand
+	purgeByHand
+	logFollowed
+	followCompacted
+	snapshotsLost
+	snapshotRots
 
 	// Members.
 	readInJoint
@@ -244,6 +250,12 @@ var situationTable = [situations]struct{ name, meaning string }{
 	jointSnapshotInstalled:   {"an install of a snapshot with a joint configuration", "the log is empty, and the joint configuration is in force (rule 24)"},
 	jointSnapshotAtStart:     {"a start from a snapshot with a joint configuration", "only the snapshot tells it: the entry is purged"},
 	proposalOvertaken:        {"a proposal that a snapshot overtakes", "nobody here knows what became of it"},
+	snapshotByHand:           {"a snapshot made by hand", "it is on the disk when that is said"},
+	purgeByHand:              {"a log purged by hand", "it goes no further than the newest snapshot"},
+	logFollowed:              {"an entry given to who follows the log", "it is applied, and none is left out"},
+	followCompacted:          {"a log that is gone before who follows it", "he is told where it begins"},
+	snapshotsLost:            {"a node that loses its snapshots", "its log is kept, and its machine restored from the leader's (rule 24)"},
+	snapshotRots:             {"a snapshot that rots", "it is passed over, and another one made"},
 
 	readInJoint:            {"a read confirmed in a joint configuration", "a quorum of each half has to answer the round (rule 26)"},
 	commitInJoint:          {"a commit in a joint configuration", "a quorum of each half has to hold it"},

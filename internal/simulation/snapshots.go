@@ -16,6 +16,8 @@ import (
 type snapshot struct {
 	meta    core.SnapshotMeta
 	content []byte
+	// rotten: the disk gives back something else.
+	rotten bool
 }
 
 // snapshotStore is the view of a disk that keeps snapshots.
@@ -33,13 +35,23 @@ func (s snapshotStore) Create(_ context.Context, group membership.GroupID, meta 
 }
 
 func (s snapshotStore) Newest(_ context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
-	return s.disk.of(group).newestSnapshot(), nil
+	held := s.disk.of(group)
+	var newest core.SnapshotMeta
+	for _, f := range held.snapshots {
+		if f.meta.Index > newest.Index && !f.rotten {
+			newest = f.meta
+		}
+	}
+	if newest.Index > 0 || len(held.snapshots) == 0 {
+		return newest, nil
+	}
+	return core.SnapshotMeta{}, fmt.Errorf("%w: all snapshots of group %d", core.ErrCorrupt, group)
 }
 
 func (s snapshotStore) Open(_ context.Context, group membership.GroupID, id core.LogID) (storage.SnapshotReader, error) {
 	for _, f := range s.disk.of(group).snapshots {
 		if f.meta.LogID == id {
-			return &snapshotReader{Reader: bytes.NewReader(f.content), meta: f.meta}, nil
+			return &snapshotReader{Reader: bytes.NewReader(f.content), of: f, meta: f.meta}, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: snapshot %v", storage.ErrNotFound, id)
@@ -81,7 +93,7 @@ func (w *snapshotWriter) Commit(want core.SnapshotMeta) (core.SnapshotMeta, erro
 		return core.SnapshotMeta{}, err
 	}
 	w.store.snapshots = slices.DeleteFunc(w.store.snapshots, func(f *snapshot) bool { return f.meta.LogID == w.meta.LogID })
-	w.store.snapshots = append(w.store.snapshots, &snapshot{w.meta, w.content})
+	w.store.snapshots = append(w.store.snapshots, &snapshot{meta: w.meta, content: w.content})
 	w.store.group.check.snapshotCommitted(w.store, w.meta, w.content)
 	return w.meta, nil
 }
@@ -100,7 +112,24 @@ func (w *snapshotWriter) end(how string) {
 
 type snapshotReader struct {
 	*bytes.Reader
+	of   *snapshot
 	meta core.SnapshotMeta
+}
+
+// Read reports what is rotten at the end, as the checksum does.
+func (r *snapshotReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if r.of.rotten && r.Len() == 0 {
+		return 0, fmt.Errorf("%w: snapshot %v", core.ErrCorrupt, r.meta.LogID)
+	}
+	return n, err
+}
+
+// rots lets a snapshot rot.
+func (d *store) rots(id core.LogID) {
+	for _, f := range d.snapshots {
+		f.rotten = f.rotten || f.meta.LogID == id
+	}
 }
 
 func (r *snapshotReader) Meta() core.SnapshotMeta { return r.meta }

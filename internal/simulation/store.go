@@ -101,7 +101,7 @@ func (d *store) remove(entries []core.Entry) {
 	}
 }
 
-// newestSnapshot returns what the newest snapshot says of itself.
+// newestSnapshot returns what the newest snapshot says of itself, also if it is rotten.
 func (d *store) newestSnapshot() core.SnapshotMeta {
 	var newest core.SnapshotMeta
 	for _, f := range d.snapshots {

@@ -20,7 +20,7 @@ func appendProposeRequest(b []byte, m *core.ProposeRequest) ([]byte, error) {
 	b = appendHeader(b, &m.Header)
 	for i := range m.Proposals {
 		p := &m.Proposals[i]
-		size := sizeUint(p.ID) + sizeUint(uint64(p.ExpectedTerm)) + sizeBytes(len(p.Data)) + sizeTrace(p.Trace) + sizeUint(protowire.EncodeBool(p.Refuse))
+		size := sizeUint(p.ID) + sizeUint(uint64(p.ExpectedTerm)) + sizeBytes(len(p.Data)) + sizeTrace(p.Trace) + sizeUint(protowire.EncodeBool(p.Refuse)) + sizeUint(p.Version)
 		b = protowire.AppendTag(b, 2, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(size))
 		b = appendUint(b, 1, p.ID)
@@ -28,6 +28,7 @@ func appendProposeRequest(b []byte, m *core.ProposeRequest) ([]byte, error) {
 		b = appendBytes(b, 3, p.Data)
 		b = appendTrace(b, 4, p.Trace)
 		b = appendBool(b, 5, p.Refuse)
+		b = appendUint(b, 6, p.Version)
 	}
 	return b, nil
 }
@@ -59,7 +60,7 @@ func decodeProposeRequest(b []byte) (*core.ProposeRequest, error) {
 // saysNothing reports whether a proposal has no byte on the wire. Many of them
 // would make a short frame into a long list.
 func saysNothing(p *core.ForwardedProposal) bool {
-	return p.ID == 0 && p.ExpectedTerm == 0 && len(p.Data) == 0 && p.Trace.IsZero() && !p.Refuse
+	return p.ID == 0 && p.ExpectedTerm == 0 && len(p.Data) == 0 && p.Trace.IsZero() && !p.Refuse && p.Version == 0
 }
 
 func decodeProposal(outer *fields) (p core.ForwardedProposal) {
@@ -75,6 +76,8 @@ func decodeProposal(outer *fields) (p core.ForwardedProposal) {
 			p.Trace = f.trace()
 		case 5:
 			p.Refuse = f.bool()
+		case 6:
+			p.Version = f.uint()
 		}
 	}
 	return p
@@ -93,7 +96,7 @@ func appendProposeResponse(b []byte, m *core.ProposeResponse) ([]byte, error) {
 	for i := range m.Results {
 		r := &m.Results[i]
 		text := validUTF8(r.Error)
-		size := sizeUint(r.ID) + sizeUint(uint64(r.Code)) + sizeLogID(r.LogID) + sizeBytes(len(r.Value)) + sizeBytes(len(text)) + sizeUint(r.LimitBytes) + sizeUint(uint64(r.Limit))
+		size := sizeUint(r.ID) + sizeUint(uint64(r.Code)) + sizeLogID(r.LogID) + sizeBytes(len(r.Value)) + sizeBytes(len(text)) + sizeUint(r.LimitBytes) + sizeUint(uint64(r.Limit)) + sizeUint(uint64(r.NeedsVersion))
 		b = protowire.AppendTag(b, 2, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(size))
 		b = appendUint(b, 1, r.ID)
@@ -103,6 +106,7 @@ func appendProposeResponse(b []byte, m *core.ProposeResponse) ([]byte, error) {
 		b = appendString(b, 5, text)
 		b = appendUint(b, 6, r.LimitBytes)
 		b = appendUint(b, 7, uint64(r.Limit))
+		b = appendUint(b, 8, uint64(r.NeedsVersion))
 	}
 	return b, nil
 }
@@ -138,7 +142,7 @@ func decodeResult(outer *fields) (r core.ForwardedResult) {
 			r.ID = f.uint()
 		case 2:
 			code := f.uint32()
-			if code > uint32(core.ResultStopped) {
+			if code > uint32(core.ResultVersion) {
 				code = 0
 			}
 			r.Code = core.ResultCode(code)
@@ -152,12 +156,14 @@ func decodeResult(outer *fields) (r core.ForwardedResult) {
 			r.LimitBytes = f.uint()
 		case 7:
 			r.Limit = core.SizeLimit(min(f.uint32(), uint32(core.LimitMessage)))
+		case 8:
+			r.NeedsVersion = f.uint32()
 		}
 	}
 	return r
 }
 
-func knownCode(c core.ResultCode) bool { return c >= core.ResultApplied && c <= core.ResultStopped }
+func knownCode(c core.ResultCode) bool { return c >= core.ResultApplied && c <= core.ResultVersion }
 
 // itemBytesMin is the least that a proposal or a result takes in its field: one
 // number, with its tag.

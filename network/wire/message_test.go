@@ -102,10 +102,10 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 	entries := make([]core.Entry, 1000)
 	traces := make([]core.EntryTrace, 1000)
 	for i := range proposals {
-		proposals[i] = core.ForwardedProposal{ID: most, ExpectedTerm: most, Data: []byte{1}, Trace: core.TraceContext{1}, Refuse: true}
+		proposals[i] = core.ForwardedProposal{ID: most, ExpectedTerm: most, Data: []byte{1}, Trace: core.TraceContext{1}, Refuse: true, Version: most}
 		traces[i] = core.EntryTrace{Index: most, Context: core.TraceContext{1}}
-		results[i] = core.ForwardedResult{ID: most, Code: core.ResultStopped, LogID: id, Value: []byte{1}, Error: "e"}
-		entries[i] = core.Entry{LogID: core.LogID{Term: most, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Data: []byte{1}}
+		results[i] = core.ForwardedResult{ID: most, Code: core.ResultVersion, LogID: id, Value: []byte{1}, Error: "e", LimitBytes: most, NeedsVersion: math.MaxUint32}
+		entries[i] = core.Entry{LogID: core.LogID{Term: most, Index: core.Index(i + 1)}, Kind: core.EntryCommand, Version: most, Data: []byte{1}}
 		if entries[i].Time = math.MinInt64; i%2 == 0 {
 			entries[i].Time = math.MaxInt64
 		}
@@ -297,7 +297,8 @@ func TestDecoderRefuses(t *testing.T) {
 		{"nothing", KindHeartbeat, nil},
 		{"an unknown kind", kindEnd, head},
 		{"kind 255", 255, head},
-		{"block of another version", KindAppendEntries, block(zero, 2, 0)},
+		{"block of another version", KindAppendEntries, block(zero, 3, 0)},
+		{"a version that does not end", KindAppendEntries, block(zero, 2, 1, 1, 2, 0x80)},
 		{"block without a count", KindAppendEntries, block(zero, 1)},
 		{"more entries than bytes", KindAppendEntries, block(zero, 1, 2, 1, 2, 0, 0)},
 		{"a count beyond everything", KindAppendEntries, block(zero, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1)},
@@ -316,7 +317,7 @@ func TestDecoderRefuses(t *testing.T) {
 		{"a proposal that is a number", KindProposeRequest, append(bytes.Clone(head), 0x10, 1)},
 		{"a result of no byte", KindProposeResponse, append(bytes.Clone(head), 0x12, 0)},
 		{"a result without a code", KindProposeResponse, result(8, 1)},
-		{"a result of code 9", KindProposeResponse, result(16, 9)},
+		{"a result of code 10", KindProposeResponse, result(16, 10)},
 		{"a result of code 257", KindProposeResponse, result(16, 0x81, 2)},
 		{"a refusal for no reason", KindRefusal, head},
 		{"a number where a message belongs", KindHeartbeat, []byte{8, 1}},
@@ -338,6 +339,13 @@ func TestDecoderRefuses(t *testing.T) {
 	// The counterpart: the same block without the fault is taken.
 	if m, err := DecodeMessage(KindAppendEntries, block(zero, 1, 1, 1, 2, 0, 0)); err != nil {
 		t.Errorf("a good block: %+v, %v", m, err)
+	}
+	m, err := DecodeMessage(KindAppendEntries, block(zero, 2, 2, 1, 2, 7, 0, 0, 0, 2, 0, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := m.(*core.AppendEntries).Entries; len(e) != 2 || e[0].Version != 7 || e[1].Version != 0 {
+		t.Errorf("a block with versions: %+v", e)
 	}
 }
 

@@ -12,7 +12,8 @@ func appendHeartbeat(b []byte, m *core.Heartbeat) []byte {
 	b = appendHeader(b, &m.Header)
 	b = appendUint(b, 2, m.Round)
 	b = appendUint(b, 3, m.Stream)
-	return appendUint(b, 4, uint64(m.Commit))
+	b = appendUint(b, 4, uint64(m.Commit))
+	return appendUint(b, 5, m.VersionMin)
 }
 
 func decodeHeartbeat(b []byte) (*core.Heartbeat, error) {
@@ -28,6 +29,8 @@ func decodeHeartbeat(b []byte) (*core.Heartbeat, error) {
 			m.Stream = f.uint()
 		case 4:
 			m.Commit = core.Index(f.uint())
+		case 5:
+			m.VersionMin = f.uint()
 		}
 	}
 	return m, err
@@ -42,7 +45,8 @@ func appendHeartbeatResponse(b []byte, m *core.HeartbeatResponse) []byte {
 	b = appendUint(b, 6, uint64(m.Applied))
 	b = appendUint(b, 7, uint64(m.Accepted))
 	b = appendUint(b, 8, uint64(m.Unfit))
-	return appendUint(b, 9, uint64(m.Lacks))
+	b = appendUint(b, 9, uint64(m.Lacks))
+	return appendUint(b, 10, m.Version)
 }
 
 func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
@@ -68,6 +72,8 @@ func decodeHeartbeatResponse(b []byte) (*core.HeartbeatResponse, error) {
 			m.Unfit = core.Unfit(f.uint8())
 		case 9:
 			m.Lacks = core.Index(f.uint())
+		case 10:
+			m.Version = f.uint()
 		}
 	}
 	return m, err

@@ -80,7 +80,7 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 	case *core.ProposeResponse:
 		for i := range m.Results {
 			m.Results[i].Value = emptyIsNil(m.Results[i].Value)
-			m.Results[i].Code = core.ResultApplied + core.ResultCode(random.Intn(int(core.ResultStopped)))
+			m.Results[i].Code = core.ResultApplied + core.ResultCode(random.Intn(int(core.ResultVersion)))
 			m.Results[i].Limit = core.SizeLimit(random.Intn(int(core.LimitMessage) + 1))
 		}
 		if len(m.Results) == 0 {
@@ -166,7 +166,10 @@ func entriesAfter(prev core.LogID, random *rand.Rand) []core.Entry {
 		if at.Time = int64(number(random)); random.Intn(2) == 0 {
 			at.Time = -at.Time
 		}
-		at.Data = nil
+		at.Data, at.Version = nil, 0
+		if random.Intn(4) == 0 {
+			at.Version = number(random)
+		}
 		if n := random.Intn(300); n > 50 {
 			at.Data = make([]byte, n)
 			random.Read(at.Data)

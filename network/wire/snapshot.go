@@ -54,7 +54,8 @@ func appendSnapshotMeta(b []byte, m *core.SnapshotMeta) []byte {
 		b = protowire.AppendBytes(b, m.Configuration.Configuration.Encode())
 	}
 	b = appendUint(b, 6, m.SizeBytes)
-	return appendFixed32(b, 7, m.Checksum)
+	b = appendFixed32(b, 7, m.Checksum)
+	return appendUint(b, 8, m.Version)
 }
 
 func decodeSnapshotMeta(outer *fields, m *core.SnapshotMeta) {
@@ -76,6 +77,8 @@ func decodeSnapshotMeta(outer *fields, m *core.SnapshotMeta) {
 			m.SizeBytes = f.uint()
 		case 7:
 			m.Checksum = f.fixed32()
+		case 8:
+			m.Version = f.uint()
 		}
 	}
 }

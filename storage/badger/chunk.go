@@ -10,9 +10,9 @@ import (
 
 // A chunk holds consecutive entries of a group:
 //
-//	header  version 1 byte, flags 1 (0), pieces 2, entries 4, first index 8, seed 4, body bytes 4, CRC-32C of the group
+//	header  version 1 byte, flags 1, pieces 2, entries 4, first index 8, seed 4, body bytes 4, CRC-32C of the group
 //	        and of the header so far 4
-//	entry   CRC-32C 4, kind 1, term uvarint, time varint, data length uvarint, data
+//	entry   CRC-32C 4, kind 1, version uvarint if the flag chunkVersions is set, term uvarint, time varint, data length uvarint, data
 //
 // All numbers are little endian. The checksum of an entry covers the checksum
 // of the entry before it (the seed, for the first), its index and everything
@@ -22,11 +22,15 @@ const (
 	chunkVersion     = 1
 	chunkHeaderBytes = 28
 	entryBytesMin    = 4 + 1 + 1 + 1 + 1
+
+	// chunkVersions: some entries need a version of the state machine, and each tells which.
+	chunkVersions = 1
 )
 
 type chunkHeader struct {
 	pieces    int
 	entries   int
+	versions  bool
 	first     core.Index
 	seed      uint32
 	bodyBytes int
@@ -48,18 +52,21 @@ func chainStart(group membership.GroupID, id core.LogID) uint32 {
 // chain computes the checksums of consecutive entries, each over the one before.
 type chain struct {
 	sum     uint32
-	scratch [33]byte
+	scratch [41]byte
 }
 
 // next returns the checksum of e, which comes next.
 func (c *chain) next(e *core.Entry) uint32 {
-	b := c.scratch[:]
+	b := c.scratch[:33]
 	binary.LittleEndian.PutUint32(b[0:], c.sum)
 	binary.LittleEndian.PutUint64(b[4:], uint64(e.Index))
 	binary.LittleEndian.PutUint64(b[12:], uint64(e.Term))
 	binary.LittleEndian.PutUint64(b[20:], uint64(e.Time))
 	binary.LittleEndian.PutUint32(b[28:], uint32(len(e.Data)))
 	b[32] = byte(e.Kind)
+	if e.Version != 0 {
+		b = binary.LittleEndian.AppendUint64(b, e.Version)
+	}
 	c.sum = crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, e.Data)
 	return c.sum
 }
@@ -68,11 +75,18 @@ func (c *chain) next(e *core.Entry) uint32 {
 // follow the entry whose checksum c holds, which is that of the last afterwards.
 func appendChunk(b []byte, group membership.GroupID, c *chain, entries []core.Entry) []byte {
 	start, seed := len(b), c.sum
+	versions := false
+	for i := range entries {
+		versions = versions || entries[i].Version != 0
+	}
 	b = append(b, make([]byte, chunkHeaderBytes)...)
 	for i := range entries {
 		e := &entries[i]
 		b = binary.LittleEndian.AppendUint32(b, c.next(e))
 		b = append(b, byte(e.Kind))
+		if versions {
+			b = binary.AppendUvarint(b, e.Version)
+		}
 		b = binary.AppendUvarint(b, uint64(e.Term))
 		b = binary.AppendVarint(b, e.Time)
 		b = binary.AppendUvarint(b, uint64(len(e.Data)))
@@ -80,7 +94,9 @@ func appendChunk(b []byte, group membership.GroupID, c *chain, entries []core.En
 	}
 	size := len(b) - start
 	h := b[start:]
-	h[0] = chunkVersion
+	if h[0] = chunkVersion; versions {
+		h[1] = chunkVersions
+	}
 	binary.LittleEndian.PutUint16(h[2:], uint16((size+pieceBytesMax-1)/pieceBytesMax))
 	binary.LittleEndian.PutUint32(h[4:], uint32(len(entries)))
 	binary.LittleEndian.PutUint64(h[8:], uint64(entries[0].Index))
@@ -107,12 +123,13 @@ func decodeChunkHeader(group membership.GroupID, b []byte) (chunkHeader, error) 
 	if crc32.Update(groupSum(group), castagnoli, b[:24]) != binary.LittleEndian.Uint32(b[24:]) {
 		return chunkHeader{}, corrupt("group %d: a chunk's header has a bad checksum", group)
 	}
-	if b[0] != chunkVersion || b[1] != 0 {
-		return chunkHeader{}, corrupt("group %d: a chunk of version %d, flags %x: only %d, 0 is known", group, b[0], b[1], chunkVersion)
+	if b[0] != chunkVersion || b[1]&^chunkVersions != 0 {
+		return chunkHeader{}, corrupt("group %d: a chunk of version %d, flags %x: only %d, 0 or 1 is known", group, b[0], b[1], chunkVersion)
 	}
 	h := chunkHeader{
 		pieces:    int(binary.LittleEndian.Uint16(b[2:])),
 		entries:   int(binary.LittleEndian.Uint32(b[4:])),
+		versions:  b[1]&chunkVersions != 0,
 		first:     core.Index(binary.LittleEndian.Uint64(b[8:])),
 		seed:      binary.LittleEndian.Uint32(b[16:]),
 		bodyBytes: int(binary.LittleEndian.Uint32(b[20:])),
@@ -142,6 +159,13 @@ func decodeEntries(entries []core.Entry, group membership.GroupID, h *chunkHeade
 		sum := binary.LittleEndian.Uint32(body)
 		e.Kind = core.EntryKind(body[4])
 		body = body[5:]
+		if h.versions {
+			version, n := binary.Uvarint(body)
+			if n <= 0 {
+				return bad(e.Index, "cannot be decoded")
+			}
+			e.Version, body = version, body[n:]
+		}
 		term, n := binary.Uvarint(body)
 		if n <= 0 {
 			return bad(e.Index, "cannot be decoded")

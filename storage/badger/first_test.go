@@ -59,6 +59,44 @@ func checkFirst(t *testing.T, name, dir string, o Options, starts uint64) {
 	}
 }
 
+// TestFirstChunkWithVersionsIsRead: the same of entries that need versions of the state
+// machine.
+func TestFirstChunkWithVersionsIsRead(t *testing.T) {
+	kept := filepath.Join("testdata", "chunk-machine-versions")
+	want := firstEntries()
+	want[1].Version, want[3].Version = 7, 1<<63
+	if _, err := os.Stat(kept); *writeSamples && err != nil {
+		if err := os.WriteFile(kept, appendChunk(nil, 7, &chain{sum: 9}, want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := decodeChunkHeader(7, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := decodeEntries(nil, 7, &h, b[chunkHeaderBytes:])
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%d entries, %v", len(got), err)
+	}
+	for i, want := range want {
+		if e := got[i]; e.LogID != want.LogID || e.Version != want.Version || string(e.Data) != string(want.Data) {
+			t.Errorf("entry %+v, want %+v", e, want)
+		}
+	}
+	// Another version is another entry.
+	for _, at := range []int{chunkHeaderBytes + 5, len(b) - 1} {
+		b[at]++
+		if _, _, err := decodeEntries(nil, 7, &h, b[chunkHeaderBytes:]); err == nil {
+			t.Errorf("byte %d is another, and nothing is noticed", at)
+		}
+		b[at]--
+	}
+}
+
 var (
 	firstHardState = core.HardState{
 		Term: 4, Vote: membership.Identity{ID: 2, Incarnation: 22}, Cluster: core.ClusterID{1, 15: 16},

@@ -35,6 +35,7 @@ type Options struct {
 	// batch that does nothing but purge, need a fourth of it. The system is
 	// asked ten times a second, and before a thirty-second of what was free beyond
 	// the limit is written. 0 means 256 MiB, a negative number turns the guard off.
+	// While less than twice of it is free, Store.NearlyFull says so.
 	FreeBytesMin int64
 	// MemTableBytes is the size of badger's memory tables, of which two or three
 	// are held at a time; 0 means 32 MiB, at least 8 MiB. A transaction takes

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trouperaft/troupe/storage"
@@ -17,6 +18,8 @@ type room struct {
 	// written since, in bytes.
 	spare, used uint64
 	asked       time.Time
+	// low: less was free at asked than lowTimes the limit.
+	low atomic.Bool
 }
 
 const (
@@ -28,6 +31,9 @@ const (
 	// lowShare: how much of the limit must be free, as 1/lowShare, for what writes
 	// little and is needed to get room. By default that is twice a memory table.
 	lowShare = 4
+	// lowTimes of the limit is what is nearly full: whoever makes room has a limit's
+	// length for it before writes are refused.
+	lowTimes = 2
 )
 
 // take returns an error if too little is free for bytes to be written safely.
@@ -61,6 +67,7 @@ func (r *room) ask(share uint64) error {
 	}
 	limit := uint64(r.options.FreeBytesMin)
 	r.spare, r.used, r.asked = free-min(free, limit), 0, time.Now()
+	r.low.Store(free < lowTimes*limit)
 	if least := limit / share; free < least {
 		return &storage.NoSpaceError{Store: r.dir, Free: free, Min: least}
 	}

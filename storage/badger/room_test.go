@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,6 +53,53 @@ func TestPurgeBelowTheGuard(t *testing.T) {
 	until(t, "the purge of all", func() bool { return len(chunkKeys(t, s, 1)) == 0 })
 	if err := s.Write(t.Context(), &storage.Batch{}); !errors.As(err, &full) {
 		t.Errorf("a batch of nothing: %v", err)
+	}
+}
+
+// TestOpenWithoutRoomLeavesNothing: a directory that was not there is not there afterwards;
+// one that was stays as it is.
+func TestOpenWithoutRoomLeavesNothing(t *testing.T) {
+	var free atomic.Uint64
+	o := small(1)
+	o.FreeBytesMin, o.freeBytes = 1000, func(string) (uint64, error) { return free.Load(), nil }
+	dir := filepath.Join(t.TempDir(), "log")
+	var full *storage.NoSpaceError
+	if _, err := Open(dir, o); !errors.As(err, &full) {
+		t.Fatalf("opened: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is left: %v", err)
+	}
+	free.Store(1000)
+	mustClose(t, mustOpen(t, dir, o))
+	free.Store(0)
+	if _, err := Open(dir, o); !errors.As(err, &full) {
+		t.Fatalf("opened: %v", err)
+	}
+	free.Store(1000)
+	s := mustOpen(t, dir, o)
+	defer mustClose(t, s)
+	if s.Header().StartCounter != 2 {
+		t.Errorf("%+v", s.Header())
+	}
+}
+
+// TestNearlyFull: the store says it before it refuses a write, and until there is room
+// again.
+func TestNearlyFull(t *testing.T) {
+	var free atomic.Uint64
+	s := crowded(t, &free)
+	defer mustClose(t, s)
+	for i, test := range []struct {
+		free uint64
+		low  bool
+	}{{2000, false}, {1999, true}, {1000, true}, {2000, false}} {
+		free.Store(test.free)
+		time.Sleep(roomAskedEvery)
+		mustWrite(t, s, storage.Operation{Group: 1, Commit: core.Index(i + 1)})
+		if s.NearlyFull() != test.low {
+			t.Errorf("%d bytes are free: %v", test.free, s.NearlyFull())
+		}
 	}
 }
 

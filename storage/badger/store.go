@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -102,6 +103,10 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// NearlyFull implements storage.Filling: less than twice Options.FreeBytesMin was free when
+// it was asked last.
+func (s *Store) NearlyFull() bool { return s.room.low.Load() }
+
 // LinesDropped implements storage.Logging: Options.Logger was too slow, or failed.
 func (s *Store) LinesDropped() int64 { return s.lines.Lost() }
 
@@ -111,6 +116,7 @@ func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, er
 	if o.Inspect {
 		return s.inspect()
 	}
+	_, found := os.Stat(dir)
 	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o700); err != nil {
 		return nil, fmt.Errorf("badger: %w", err)
 	}
@@ -129,7 +135,12 @@ func open(dir string, o Options, lines *foreign.Queue[foreign.Line]) (*Store, er
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close(), s.wal.close())
 		}
-		return nil, errors.Join(err, lock.Close())
+		err = errors.Join(err, lock.Close())
+		if errors.Is(found, fs.ErrNotExist) {
+			// Nobody's data is in it, and it would pass for somebody's.
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+		return nil, err
 	}
 	return s, nil
 }

@@ -66,3 +66,25 @@ func TestFirstSnapshotIsRead(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// TestFirstSnapshotOfAVersionedMachineIsRead: the same of a snapshot that names the version
+// of the state machine.
+func TestFirstSnapshotOfAVersionedMachineIsRead(t *testing.T) {
+	kept := filepath.Join("testdata", "header-machine-version")
+	want := firstMeta()
+	want.Version = 1<<40 + 3
+	if _, err := os.Stat(kept); *writeSamples && err != nil {
+		if err := os.WriteFile(kept, encodeHeader(7, &want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.Open(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	group, meta, _, _, err := readHeader(f)
+	if err != nil || group != 7 || meta.LogID != want.LogID || meta.Version != want.Version || !meta.Configuration.Configuration.Equal(&want.Configuration.Configuration) {
+		t.Errorf("group %d: %+v, %v", group, meta, err)
+	}
+}

@@ -13,16 +13,19 @@ import (
 
 // A file is a header, the content and a trailer; all numbers are little endian.
 //
-//	header   magic 8, version 1, length of the rest without the checksum 4, group 8, term 8, index 8, time 8, cluster 16,
-//	         term 8 and index 8 of the configuration, the configuration, CRC-32C 4
+//	header   magic 8, version 1 (and machineVersion 1), length of the rest without the checksum 4, group 8, term 8, index 8, time 8, cluster 16,
+//	         term 8 and index 8 of the configuration, the version of the state machine 8 if machineVersion is set, the
+//	         configuration, CRC-32C 4
 //	trailer  length of the content 8, CRC-32C of the content 4, CRC-32C of the header and of the trailer so far 4
 //
 // A later version may only be read by those who know it.
 const (
-	magic          = "troupeSN"
-	version        = 2
-	prefixBytes    = 8 + 1 + 4
-	metaBytes      = 8 * 8
+	magic       = "troupeSN"
+	version     = 2
+	prefixBytes = 8 + 1 + 4
+	metaBytes   = 8 * 8
+	// machineVersion is a bit beside the version: the snapshot names that of the state machine.
+	machineVersion = 0x80
 	trailerBytes   = 8 + 4 + 4
 	headerBytesMax = 32 << 20
 	checksumBytes  = 4
@@ -50,12 +53,17 @@ func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
 		configuration = meta.Configuration.Configuration.Encode()
 	}
 	b := append([]byte(magic), version)
-	b = binary.LittleEndian.AppendUint32(b, uint32(metaBytes+len(configuration)))
+	var of []byte
+	if meta.Version != 0 {
+		b[len(magic)] |= machineVersion
+		of = binary.LittleEndian.AppendUint64(nil, meta.Version)
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(metaBytes+len(of)+len(configuration)))
 	for _, n := range []uint64{uint64(group), uint64(meta.Term), uint64(meta.Index), uint64(meta.Time),
 		binary.LittleEndian.Uint64(meta.Cluster[:8]), binary.LittleEndian.Uint64(meta.Cluster[8:]), uint64(meta.Configuration.Term), uint64(meta.Configuration.Index)} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	b = append(b, configuration...)
+	b = append(append(b, of...), configuration...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -85,7 +93,7 @@ func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, 
 	if crc32.Checksum(body, castagnoli) != sum {
 		return fail("the header has a bad checksum")
 	}
-	if b[8] != version {
+	if b[8]&^machineVersion != version {
 		return 0, meta, 0, 0, fmt.Errorf("files: a snapshot of version %d: only %d is known", b[8], version)
 	}
 	var n [8]uint64
@@ -96,7 +104,14 @@ func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, 
 	binary.LittleEndian.PutUint64(meta.Cluster[:8], n[4])
 	binary.LittleEndian.PutUint64(meta.Cluster[8:], n[5])
 	meta.Configuration.LogID = core.LogID{Term: core.Term(n[6]), Index: core.Index(n[7])}
-	if c := body[prefixBytes+metaBytes:]; len(c) > 0 {
+	c := body[prefixBytes+metaBytes:]
+	if b[8]&machineVersion != 0 {
+		if len(c) < 8 {
+			return fail("a header of %d bytes", rest)
+		}
+		meta.Version, c = binary.LittleEndian.Uint64(c), c[8:]
+	}
+	if len(c) > 0 {
 		if meta.Configuration.Configuration, err = membership.Decode(c); err != nil {
 			return fail("%v", err)
 		}

@@ -201,9 +201,9 @@ func sameEntries(got, want []core.Entry) error {
 	}
 	for i := range got {
 		a, b := &got[i], &want[i]
-		if a.LogID != b.LogID || a.Kind != b.Kind || a.Time != b.Time || !bytes.Equal(a.Data, b.Data) {
-			return fmt.Errorf("%w: entry %v, %v, time %d, %d bytes, want %v, %v, time %d, %d bytes (or other bytes)", errDiffers,
-				a.LogID, a.Kind, a.Time, len(a.Data), b.LogID, b.Kind, b.Time, len(b.Data))
+		if a.LogID != b.LogID || a.Kind != b.Kind || a.Time != b.Time || a.Version != b.Version || !bytes.Equal(a.Data, b.Data) {
+			return fmt.Errorf("%w: entry %v, %v, time %d, version %d, %d bytes, want %v, %v, time %d, version %d, %d bytes (or other bytes)", errDiffers,
+				a.LogID, a.Kind, a.Time, a.Version, len(a.Data), b.LogID, b.Kind, b.Time, b.Version, len(b.Data))
 		}
 	}
 	return nil

@@ -103,7 +103,7 @@ func commands(term core.Term, first core.Index, n, size int) []core.Entry {
 	entries := make([]core.Entry, n)
 	for i := range entries {
 		id := core.LogID{Term: term, Index: first + core.Index(i)}
-		entries[i] = core.Entry{LogID: id, Kind: core.EntryCommand, Time: int64(id.Index)*1000 + int64(id.Term), Data: content(id, size)}
+		entries[i] = core.Entry{LogID: id, Kind: core.EntryCommand, Time: int64(id.Index)*1000 + int64(id.Term), Version: versionOf(id), Data: content(id, size)}
 	}
 	return entries
 }
@@ -258,4 +258,16 @@ func (g *groupModel) at(i core.Index) core.LogID {
 		return g.purged
 	}
 	return g.entries[i-g.purged.Index-1].LogID
+}
+
+// versionOf is the version of the state machine that an entry of the tests needs: none for
+// most, and also one that fills all bits.
+func versionOf(id core.LogID) uint64 {
+	switch id.Index % 5 {
+	case 3:
+		return uint64(id.Term)
+	case 4:
+		return 1<<64 - 1
+	}
+	return 0
 }

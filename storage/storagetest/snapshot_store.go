@@ -104,7 +104,7 @@ func snapshotMeta(at core.LogID) core.SnapshotMeta {
 	if err != nil {
 		panic(err)
 	}
-	return core.SnapshotMeta{LogID: at, Time: int64(at.Index) * 10, Cluster: cluster(1<<64 - 5),
+	return core.SnapshotMeta{LogID: at, Time: int64(at.Index) * 10, Cluster: cluster(1<<64 - 5), Version: versionOf(at),
 		Configuration: core.ConfigurationAt{LogID: id(1, 2), Configuration: c}}
 }
 
@@ -117,6 +117,8 @@ func sameMeta(got, want core.SnapshotMeta) error {
 			got.SizeBytes, got.Checksum, want.SizeBytes, want.Checksum)
 	case got.Time != want.Time:
 		return fmt.Errorf("%w: snapshot %v with time %d, want %d", errDiffers, got.LogID, got.Time, want.Time)
+	case got.Version != want.Version:
+		return fmt.Errorf("%w: snapshot %v with version %d, want %d", errDiffers, got.LogID, got.Version, want.Version)
 	case got.Cluster != want.Cluster:
 		return fmt.Errorf("%w: snapshot %v with cluster %x, want %x", errDiffers, got.LogID, got.Cluster, want.Cluster)
 	}

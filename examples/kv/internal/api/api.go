@@ -141,6 +141,15 @@ type Status struct {
 	// that are kept for other nodes alone.
 	LogBytes  uint64 `json:"log_bytes"`
 	HeldBytes uint64 `json:"held_bytes"`
+	// LetGo tells, for people, for whom the log was not kept any more last, and why.
+	LetGo string `json:"let_go,omitempty"`
+	// MachineVersion is that of the node's state machine, and MachineVersionMin the least
+	// of all members, 0 while the leader does not know all.
+	MachineVersion    uint64 `json:"machine_version,omitempty"`
+	MachineVersionMin uint64 `json:"machine_version_min,omitempty"`
+	// TooOld says, for people, from which entry on nothing is applied here, because it
+	// needs a later version of the state machine.
+	TooOld string `json:"too_old,omitempty"`
 	// Priority is how much the node is wanted as the leader, 0 if it is no member.
 	Priority uint32 `json:"priority"`
 	// TransferringTo is whom this leader hands over to, 0 if to nobody.
@@ -323,6 +332,11 @@ const (
 	NoChange Code = "no_change"
 	// Removed: the node was removed from the group, and nothing was done.
 	Removed Code = "removed"
+	// MachineTooOld: the state machine of the leader, or for a read this node's, is of too
+	// old a version, and nothing was done.
+	MachineTooOld Code = "machine_too_old"
+	// NoSpace: the node's disk is too full for what was asked, and nothing was done.
+	NoSpace Code = "no_space"
 	// NotNow: the machine cannot make a snapshot at the moment. Ask again.
 	NotNow Code = "not_now"
 	// Internal is an error that the server has no other name for: its log says
@@ -343,7 +357,9 @@ func (c Code) HTTPStatus() int {
 		return http.StatusRequestEntityTooLarge
 	case Overloaded:
 		return http.StatusTooManyRequests
-	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped, NotNow:
+	case NoSpace:
+		return http.StatusInsufficientStorage
+	case NoLeader, NoCluster, Forming, Contradiction, TooStale, UnknownOutcome, Stopped, NotNow, MachineTooOld:
 		return http.StatusServiceUnavailable
 	case Timeout:
 		return http.StatusGatewayTimeout

@@ -144,7 +144,7 @@ func ignoreClosed(err error) error {
 
 // front is the node's HTTP side.
 func (n *node) front(logger *slog.Logger) http.Handler {
-	s := server.New(n.raft, n.machine, logger)
+	s := server.New(proposing(n.raft), n.machine, logger)
 	s.ShowMetrics(n.numbers)
 	s.ShowSnapshotRate(n.raft.Node())
 	return s
@@ -185,7 +185,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 	if n.machine, err = openMachine(s, logger); err != nil {
 		return nil, err
 	}
-	n.machine = hanging(n.machine)
+	n.machine = upgraded(hanging(n.machine))
 	n.closers = append(n.closers, n.machine)
 	transport, err := tcp.Listen(s.transport(logger))
 	if err != nil {
@@ -208,6 +208,7 @@ func openNode(ctx context.Context, s *settings, logger *slog.Logger) (_ *node, e
 		SnapshotEntries:   s.snapshotEntries,
 		KeepEntries:       max(s.keepEntries, 1),
 		KeepBytes:         s.keptBytes(),
+		HoldBytesMax:      s.heldBytes(),
 		Autopilot:         s.autopilot,
 	})
 	if err != nil {
@@ -223,6 +224,14 @@ func (s *settings) keptBytes() uint64 {
 		return 1
 	}
 	return s.keepBytes
+}
+
+// heldBytes is how many bytes stay for members that lag.
+func (s *settings) heldBytes() uint64 {
+	if s.holdBytes == 0 {
+		return troupe.Never
+	}
+	return s.holdBytes
 }
 
 func (n *node) openStores(s *settings, logger *slog.Logger) (troupe.LogStore, troupe.SnapshotStore, error) {

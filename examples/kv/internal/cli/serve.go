@@ -40,6 +40,7 @@ type settings struct {
 	snapshotRate    uint64
 	keepEntries     uint64
 	keepBytes       uint64
+	holdBytes       uint64
 	logLevel        string
 	traces          traceSettings
 
@@ -126,6 +127,7 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.Uint64Var(&s.snapshotRate, "snapshot-rate", 0, "bytes a second that the node sends of snapshots, 0 for no limit; the command snapshot-rate changes it")
 	f.Uint64Var(&s.keepEntries, "keep-entries", defaults.KeepEntries, "at most this many entries stay in the log below a snapshot")
 	f.Uint64Var(&s.keepBytes, "keep-bytes", defaults.KeepBytes, "at most this many bytes of entries stay in the log below a snapshot")
+	f.Uint64Var(&s.holdBytes, "hold-bytes", defaults.HoldBytesMax, "at most this many bytes of entries stay beyond that for members that lag, 0 for none; the slowest are let go of first")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.traces.endpoint, "otlp", "", "send traces to the collector there: HOST:PORT or http://HOST:PORT without TLS, https://HOST:PORT with it (default from OTEL_EXPORTER_OTLP_ENDPOINT)")
 	f.Float64Var(&s.traces.ratio, "trace-ratio", 0, "trace this part of all requests, from 0 to 1 (default from OTEL_TRACES_SAMPLER, else at most 10 a second)")

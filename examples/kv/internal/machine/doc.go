@@ -14,6 +14,8 @@ import (
 // Machine is a replicated map from keys to values.
 type Machine interface {
 	storage.StateMachine
+	// Version is that of the commands and snapshots that it takes.
+	storage.Versioned
 	// Get returns the value of a key as of some applied entry, never of half a
 	// batch or half a restore. It may be called from any goroutine, beside
 	// everything else. The value must not be changed.

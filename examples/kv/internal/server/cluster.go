@@ -79,6 +79,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		SnapshotIndex:  uint64(status.SnapshotIndex),
 		LogBytes:       status.LogBytes,
 		HeldBytes:      status.HeldBytes,
+		LetGo:          status.LetGo,
+		TooOld:         tooOld(&status),
 		Priority:       status.Priority,
 		TransferringTo: uint64(status.TransferringTo),
 		NeedsNewTerm:   status.NeedsNewTerm,
@@ -98,6 +100,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		NoLease:        status.NoLease,
 		Fatal:          fatal(s.raft.Err()),
 	}
+	answer.MachineVersion, answer.MachineVersionMin = status.Version, status.VersionMin
 	for _, m := range c.Members {
 		answer.Members = append(answer.Members, api.Member{ID: uint64(m.ID), Address: m.Address, Kind: c.Kind(m.Identity).String(), Priority: m.Rank()})
 	}
@@ -134,6 +137,15 @@ func peer(p *troupe.PeerStatus) api.Peer {
 		peer.LastContact = new(p.LastContact.Seconds())
 	}
 	return peer
+}
+
+// tooOld says from where on nothing is applied here for the version of the machine, "" if
+// that is not so.
+func tooOld(status *troupe.Status) string {
+	if status.TooOld.Needs == 0 {
+		return ""
+	}
+	return fmt.Sprintf("entry %d needs version %d of the state machine, which is of version %d here", status.TooOld.Index, status.TooOld.Needs, status.Version)
 }
 
 // unfit is why a node is not to be handed the leadership, "" if it may be.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 	"github.com/trouperaft/troupe/examples/kv/internal/machine"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // describe puts an error into the API's words. What may have happened comes
@@ -27,11 +29,9 @@ func (s *Server) describe(err error) *api.Error {
 		stale     *troupe.TooStaleError
 		transfer  *troupe.TransferError
 		elect     *troupe.ElectError
-		underWay  *troupe.ChangeInProgressError
-		behind    *troupe.NotCaughtUpError
-		changed   *troupe.ConfigurationChangedError
-		cancelled *troupe.ChangeCancelledError
 		beyond    *troupe.PurgeError
+		old       *troupe.VersionError
+		room      *storage.NoSpaceError
 	)
 	switch {
 	case errors.As(err, &transfer):
@@ -46,20 +46,16 @@ func (s *Server) describe(err error) *api.Error {
 		e.Code, e.Message, e.Reason = sent.Code, sent.Message, sent.Reason
 	case errors.Is(err, troupe.ErrRemoved):
 		e.Code = api.Removed
-	case errors.As(err, &underWay):
-		e.Code = api.ChangeInProgress
-	case errors.As(err, &behind):
-		e.Code = api.NotCaughtUp
-	case errors.As(err, &changed):
-		e.Code = api.ConfigurationChanged
-	case errors.As(err, &cancelled):
-		e.Code = api.ChangeCancelled
+	case changeCode(err) != "":
+		e.Code = changeCode(err)
+	case errors.As(err, &old):
+		e.Code = api.MachineTooOld
 	case errors.Is(err, troupe.ErrNotNow):
 		e.Code = api.NotNow
-	case errors.Is(err, troupe.ErrNoChange):
-		e.Code = api.NoChange
 	case errors.Is(err, troupe.ErrTransferring):
 		e.Code = api.NoLeader
+	case errors.As(err, &room) && !errors.As(err, &failed), errors.Is(err, syscall.ENOSPC):
+		e.Code = api.NoSpace
 	case errors.As(err, &failed), errors.Is(err, troupe.ErrStopped), errors.Is(err, machine.ErrClosed):
 		e.Code = api.Stopped
 	case errors.As(err, &large):
@@ -103,4 +99,21 @@ func noCluster(status troupe.Status) string {
 		return "this node is part of no cluster yet, and waits for " + strings.Join(waits, ", ")
 	}
 	return "this node is part of no cluster yet"
+}
+
+// changeCode is that of an error of a change of the members, "" of another one.
+func changeCode(err error) api.Code {
+	switch {
+	case errors.As(err, new(*troupe.ChangeInProgressError)):
+		return api.ChangeInProgress
+	case errors.As(err, new(*troupe.NotCaughtUpError)):
+		return api.NotCaughtUp
+	case errors.As(err, new(*troupe.ConfigurationChangedError)):
+		return api.ConfigurationChanged
+	case errors.As(err, new(*troupe.ChangeCancelledError)):
+		return api.ChangeCancelled
+	case errors.Is(err, troupe.ErrNoChange):
+		return api.NoChange
+	}
+	return ""
 }

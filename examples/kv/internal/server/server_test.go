@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 	"github.com/trouperaft/troupe/examples/kv/internal/machine"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // fakeRaft is a group of one that applies at once, unless it is told an error.
@@ -391,6 +394,11 @@ func TestErrors(t *testing.T) {
 		{&troupe.ContradictionError{Text: "two leaders"}, api.Contradiction, 1},
 		{&troupe.TooStaleError{Age: time.Second, Cause: context.DeadlineExceeded}, api.TooStale, 1},
 		{&troupe.TooStaleError{LagEntries: 5}, api.TooStale, 1},
+		{&troupe.VersionError{Needs: 3, Have: 2}, api.MachineTooOld, 1},
+		{fmt.Errorf("a snapshot: %w", &os.PathError{Op: "write", Path: "1.tmp", Err: syscall.ENOSPC}), api.NoSpace, 1},
+		{fmt.Errorf("a snapshot: %w", &storage.NoSpaceError{}), api.NoSpace, 1},
+		{&troupe.FatalError{Cause: &storage.NoSpaceError{}}, api.Stopped, 1},
+		{&troupe.UnknownOutcomeError{Cause: &troupe.VersionError{Needs: 3, Have: 2}}, api.UnknownOutcome, 1},
 		{troupe.ErrOverloaded, api.Overloaded, 1},
 		{troupe.ErrStopped, api.Stopped, 1},
 		{&troupe.FatalError{Cause: broken}, api.Stopped, 1},
@@ -492,6 +500,8 @@ func TestStatus(t *testing.T) {
 	f.status.Unfit, f.status.Leaving, f.status.LeftOffice, f.status.LeftTerm = troupe.UnfitSick, "own disk hangs", "node 2 is in term 5", 3
 	f.status.Last, f.status.Committed, f.status.Applied, f.status.SnapshotIndex = 9, 8, 7, 6
 	f.status.FirstIndex, f.status.LogBytes, f.status.HeldBytes = 4, 600, 200
+	f.status.LetGo = "node 3, which had it up to 2"
+	f.status.Version, f.status.VersionMin, f.status.TooOld = 2, 1, troupe.MachineTooOld{Index: 8, Needs: 3}
 	f.status.Lease, f.status.LastQuorumContact = 812*time.Millisecond+999, 125*time.Millisecond
 	f.status.Peers = []troupe.PeerStatus{
 		{Identity: troupe.Identity{ID: 2, Incarnation: 0xdef}, Match: 5, LagEntries: 4, Lag: 1500 * time.Millisecond, Mode: troupe.StreamReplicate,
@@ -499,7 +509,7 @@ func TestStatus(t *testing.T) {
 		{Identity: troupe.Identity{ID: 3}, Mode: troupe.StreamSnapshot, LastContact: -1, SnapshotBytes: 10, SnapshotTotalBytes: 20, LostData: true, Unfit: troupe.UnfitSick},
 	}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"leader","term":3,"leader":1,` +
-		`"first_index":4,"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"log_bytes":600,"held_bytes":200,"priority":200,"transferring_to":2,"needs_new_term":true,"unfit":"sick","leaving":"own disk hangs","left_office":"node 2 is in term 5","left_term":3,"last_contact_seconds":0,"lease_ms":812,"last_quorum_contact_seconds":0.125,` +
+		`"first_index":4,"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"log_bytes":600,"held_bytes":200,"let_go":"node 3, which had it up to 2","machine_version":2,"machine_version_min":1,"too_old":"entry 8 needs version 3 of the state machine, which is of version 2 here","priority":200,"transferring_to":2,"needs_new_term":true,"unfit":"sick","leaving":"own disk hangs","left_office":"node 2 is in term 5","left_term":3,"last_contact_seconds":0,"lease_ms":812,"last_quorum_contact_seconds":0.125,` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"learner","priority":100}],` +
 		`"peers":[{"id":2,"mode":"replicate","match_index":5,"lag_entries":4,"lag_seconds":1.5,"inflight_messages":2,"inflight_bytes":99,"last_contact_seconds":0.25,"send_errors":3},` +
 		`{"id":3,"mode":"snapshot","match_index":0,"lag_entries":0,"lag_seconds":0,"inflight_messages":0,"inflight_bytes":0,"send_errors":0,"snapshot_bytes":10,"snapshot_total_bytes":20,"lost_data":true,"unfit":"sick"}],` +
@@ -513,7 +523,7 @@ func TestStatus(t *testing.T) {
 	f.status.Unfit, f.status.Leaving, f.status.LeftOffice, f.status.LeftTerm = troupe.Fit, "", "", 0
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "is a learner, 5000 entries behind"}}
 	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"candidate","term":3,"leader":0,` +
-		`"first_index":4,"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"log_bytes":600,"held_bytes":200,"priority":200,"transferring_to":0,"lease_ms":0,"no_lease":"no quorum",` +
+		`"first_index":4,"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"log_bytes":600,"held_bytes":200,"let_go":"node 3, which had it up to 2","machine_version":2,"machine_version_min":1,"too_old":"entry 8 needs version 3 of the state machine, which is of version 2 here","priority":200,"transferring_to":0,"lease_ms":0,"no_lease":"no quorum",` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"voter","priority":100}],` +
 		`"joint":true,"forming":true,"waits_for":[{"id":2,"why":"is a learner, 5000 entries behind"}],"unknown_to_group":true}`}.run(t, s)
 	exchange{"GET", "/readyz", "", 503, "no_leader"}.run(t, s)

@@ -710,11 +710,13 @@ func (x *VoteResponse) GetWaitMillis() uint32 {
 }
 
 type Heartbeat struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	Round         uint64                 `protobuf:"varint,2,opt,name=round,proto3" json:"round,omitempty"`
-	Stream        uint64                 `protobuf:"varint,3,opt,name=stream,proto3" json:"stream,omitempty"`
-	Commit        uint64                 `protobuf:"varint,4,opt,name=commit,proto3" json:"commit,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Round  uint64                 `protobuf:"varint,2,opt,name=round,proto3" json:"round,omitempty"`
+	Stream uint64                 `protobuf:"varint,3,opt,name=stream,proto3" json:"stream,omitempty"`
+	Commit uint64                 `protobuf:"varint,4,opt,name=commit,proto3" json:"commit,omitempty"`
+	// The least version of a member's state machine; absent if it is not known.
+	VersionMin    uint64 `protobuf:"varint,5,opt,name=version_min,json=versionMin,proto3" json:"version_min,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -777,6 +779,13 @@ func (x *Heartbeat) GetCommit() uint64 {
 	return 0
 }
 
+func (x *Heartbeat) GetVersionMin() uint64 {
+	if x != nil {
+		return x.VersionMin
+	}
+	return 0
+}
+
 type HeartbeatResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
@@ -787,8 +796,10 @@ type HeartbeatResponse struct {
 	Applied       uint64                 `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`
 	Accepted      uint64                 `protobuf:"varint,7,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// core.Unfit; absent if the sender may be handed the leadership.
-	Unfit         uint32 `protobuf:"varint,8,opt,name=unfit,proto3" json:"unfit,omitempty"`
-	Lacks         uint64 `protobuf:"varint,9,opt,name=lacks,proto3" json:"lacks,omitempty"`
+	Unfit uint32 `protobuf:"varint,8,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	Lacks uint64 `protobuf:"varint,9,opt,name=lacks,proto3" json:"lacks,omitempty"`
+	// Of the sender's state machine; absent if it tells none.
+	Version       uint64 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -882,6 +893,13 @@ func (x *HeartbeatResponse) GetUnfit() uint32 {
 func (x *HeartbeatResponse) GetLacks() uint64 {
 	if x != nil {
 		return x.Lacks
+	}
+	return 0
+}
+
+func (x *HeartbeatResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
 	}
 	return 0
 }
@@ -1126,6 +1144,8 @@ type SnapshotMeta struct {
 	Configuration []byte `protobuf:"bytes,5,opt,name=configuration,proto3" json:"configuration,omitempty"`
 	SizeBytes     uint64 `protobuf:"varint,6,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	Checksum      uint32 `protobuf:"fixed32,7,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	// Of the state machine that wrote the content; absent if it tells none.
+	Version       uint64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1198,6 +1218,13 @@ func (x *SnapshotMeta) GetSizeBytes() uint64 {
 func (x *SnapshotMeta) GetChecksum() uint32 {
 	if x != nil {
 		return x.Checksum
+	}
+	return 0
+}
+
+func (x *SnapshotMeta) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
 	}
 	return 0
 }
@@ -1802,7 +1829,9 @@ type ForwardedProposal struct {
 	// See trace.go; absent if the proposal is not traced.
 	Trace []byte `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
 	// Whether to end it as overloaded rather than let it wait for room.
-	Refuse        bool `protobuf:"varint,5,opt,name=refuse,proto3" json:"refuse,omitempty"`
+	Refuse bool `protobuf:"varint,5,opt,name=refuse,proto3" json:"refuse,omitempty"`
+	// Of the state machine that the command needs; absent if any takes it.
+	Version       uint64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1872,6 +1901,13 @@ func (x *ForwardedProposal) GetRefuse() bool {
 	return false
 }
 
+func (x *ForwardedProposal) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 type ProposeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
@@ -1932,8 +1968,11 @@ type ForwardedResult struct {
 	Value []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
 	Error string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
 	// Of a command that is too large, the limit: in bytes, and core.SizeLimit.
-	LimitBytes    uint64 `protobuf:"varint,6,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
-	Limit         uint32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	LimitBytes uint64 `protobuf:"varint,6,opt,name=limit_bytes,json=limitBytes,proto3" json:"limit_bytes,omitempty"`
+	Limit      uint32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Of a command that needs a later version of the state machine than the leader's, which
+	// limit_bytes is then.
+	NeedsVersion  uint32 `protobuf:"varint,8,opt,name=needs_version,json=needsVersion,proto3" json:"needs_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2013,6 +2052,13 @@ func (x *ForwardedResult) GetLimitBytes() uint64 {
 func (x *ForwardedResult) GetLimit() uint32 {
 	if x != nil {
 		return x.Limit
+	}
+	return 0
+}
+
+func (x *ForwardedResult) GetNeedsVersion() uint32 {
+	if x != nil {
+		return x.NeedsVersion
 	}
 	return 0
 }
@@ -2983,12 +3029,14 @@ const file_troupe_proto_rawDesc = "" +
 	"\bcampaign\x18\x04 \x01(\x04R\bcampaign\x12\x18\n" +
 	"\agranted\x18\x05 \x01(\bR\agranted\x12\x1f\n" +
 	"\vwait_millis\x18\x06 \x01(\rR\n" +
-	"waitMillis\"\x84\x01\n" +
+	"waitMillis\"\xa5\x01\n" +
 	"\tHeartbeat\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12\x16\n" +
-	"\x06commit\x18\x04 \x01(\x04R\x06commit\"\x93\x02\n" +
+	"\x06commit\x18\x04 \x01(\x04R\x06commit\x12\x1f\n" +
+	"\vversion_min\x18\x05 \x01(\x04R\n" +
+	"versionMin\"\xad\x02\n" +
 	"\x11HeartbeatResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
@@ -2998,7 +3046,9 @@ const file_troupe_proto_rawDesc = "" +
 	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x1a\n" +
 	"\baccepted\x18\a \x01(\x04R\baccepted\x12\x14\n" +
 	"\x05unfit\x18\b \x01(\rR\x05unfit\x12\x14\n" +
-	"\x05lacks\x18\t \x01(\x04R\x05lacks\"\x92\x02\n" +
+	"\x05lacks\x18\t \x01(\x04R\x05lacks\x12\x18\n" +
+	"\aversion\x18\n" +
+	" \x01(\x04R\aversion\"\x92\x02\n" +
 	"\rAppendEntries\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12,\n" +
@@ -3018,7 +3068,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\asuccess\x18\x03 \x01(\bR\asuccess\x12\x14\n" +
 	"\x05match\x18\x04 \x01(\x04R\x05match\x124\n" +
 	"\brejected\x18\x05 \x01(\v2\x18.troupe.network.v1.LogIDR\brejected\x12,\n" +
-	"\x04hint\x18\x06 \x01(\v2\x18.troupe.network.v1.LogIDR\x04hint\"\x86\x02\n" +
+	"\x04hint\x18\x06 \x01(\v2\x18.troupe.network.v1.LogIDR\x04hint\"\xa0\x02\n" +
 	"\fSnapshotMeta\x12/\n" +
 	"\x06log_id\x18\x01 \x01(\v2\x18.troupe.network.v1.LogIDR\x05logId\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x10R\x04time\x12J\n" +
@@ -3026,7 +3076,8 @@ const file_troupe_proto_rawDesc = "" +
 	"\rconfiguration\x18\x05 \x01(\fR\rconfiguration\x12\x1d\n" +
 	"\n" +
 	"size_bytes\x18\x06 \x01(\x04R\tsizeBytes\x12\x1a\n" +
-	"\bchecksum\x18\a \x01(\aR\bchecksumJ\x04\b\x03\x10\x04\"\x81\x02\n" +
+	"\bchecksum\x18\a \x01(\aR\bchecksum\x12\x18\n" +
+	"\aversion\x18\b \x01(\x04R\aversionJ\x04\b\x03\x10\x04\"\x81\x02\n" +
 	"\rSnapshotChunk\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x1a\n" +
@@ -3078,16 +3129,17 @@ const file_troupe_proto_rawDesc = "" +
 	"\x11known_incarnation\x18\f \x01(\x06R\x10knownIncarnation\"\x87\x01\n" +
 	"\x0eProposeRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12B\n" +
-	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"\x8a\x01\n" +
+	"\tproposals\x18\x02 \x03(\v2$.troupe.network.v1.ForwardedProposalR\tproposals\"\xa4\x01\n" +
 	"\x11ForwardedProposal\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
 	"\rexpected_term\x18\x02 \x01(\x04R\fexpectedTerm\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x14\n" +
 	"\x05trace\x18\x04 \x01(\fR\x05trace\x12\x16\n" +
-	"\x06refuse\x18\x05 \x01(\bR\x06refuse\"\x82\x01\n" +
+	"\x06refuse\x18\x05 \x01(\bR\x06refuse\x12\x18\n" +
+	"\aversion\x18\x06 \x01(\x04R\aversion\"\x82\x01\n" +
 	"\x0fProposeResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12<\n" +
-	"\aresults\x18\x02 \x03(\v2\".troupe.network.v1.ForwardedResultR\aresults\"\xc9\x01\n" +
+	"\aresults\x18\x02 \x03(\v2\".troupe.network.v1.ForwardedResultR\aresults\"\xee\x01\n" +
 	"\x0fForwardedResult\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12/\n" +
@@ -3096,7 +3148,8 @@ const file_troupe_proto_rawDesc = "" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x12\x1f\n" +
 	"\vlimit_bytes\x18\x06 \x01(\x04R\n" +
 	"limitBytes\x12\x14\n" +
-	"\x05limit\x18\a \x01(\rR\x05limit\"\x8a\x01\n" +
+	"\x05limit\x18\a \x01(\rR\x05limit\x12#\n" +
+	"\rneeds_version\x18\b \x01(\rR\fneedsVersion\"\x8a\x01\n" +
 	"\n" +
 	"TimeoutNow\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x1a\n" +
