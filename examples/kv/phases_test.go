@@ -130,7 +130,8 @@ func (p *phases) attempt(c *changing, phase string) {
 	}
 	p.ends(step, died, spare, gone, leader, asked, <-answer)
 	leader.start()
-	p.comesBack(spare, gone)
+	c.does("all come back", p.voters...)
+	p.comesBack(gone)
 }
 
 // ends wants the change to come to its end without the leader that began it. If nobody
@@ -171,7 +172,7 @@ func (p *phases) ends(step, died string, spare, gone, leader, asked *node, err e
 
 // comesBack wants all voters to agree, and the one that left to know it. Half the time it
 // loses its data then.
-func (p *phases) comesBack(spare, gone *node) {
+func (p *phases) comesBack(gone *node) {
 	p.Helper()
 	want := votersOf(p.voters...)
 	(&cluster{t: p.T, nodes: p.voters}).leader()
