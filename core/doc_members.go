@@ -136,14 +136,14 @@
 // back later and asks for something is sent Removed. That carries the LogID of a committed
 // configuration, and is heeded only if it is above the receiver's own latest one. It stops the
 // receiver's campaigns, and deletes no data. If the sender's log still tells which change has
-// removed the node, Removed names it, so that whoever asked for it there learns that it is done. A
-// removed node purges its log no more: what is left tells its next life that it was removed.
+// removed the node, Removed names it, so that whoever asked for it there learns that it is done. That
+// it was removed, and by which configuration, is saved in its hard state, for its next lives.
 //
 //   - Code: core/change_steps.go, core/removed.go, core/commit.go, core/snapshot.go
 //   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit, TestRemovedIsHeeded,
 //     TestWhoIsToldRemoved, TestRemovedPeerHearsOfIt, TestRemovedMemberDisturbsNobody,
 //     TestLeaderDiesInEachPhase, TestRemovedNodeHearsOfItsChange, TestWhoRemovedIt,
-//     TestRemovedOverARestart, TestRemovedBehindASnapshot
+//     TestRemovedOverARestart, TestRemovedBehindASnapshot, TestRemovalIsDurable
 //   - Scripts: bootstrap_interrupted, change_remove_leader, change_remove_leader_alone,
 //     change_leader_dies_catching_up, change_leader_dies_joint, change_removed_while_away
 //   - Mutants: "a removed leader that leaves before the commit", "a removal heeded that is not the

@@ -137,16 +137,17 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	e.log.reset(m.LogID)
 	e.times.took(m.Time, e.now)
 	e.sizes.Reset(m.Index)
+	e.commit = max(e.commit, m.Index)
+	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
+	e.configs.at = append(e.configs.at[:0], m.Configuration)
+	e.noteRemoved() // rule 22: the write that takes what told it away saves it
 	w := e.newWrite()
 	w.Reset = m.LogID
 	w.Then = then
-	e.commit = max(e.commit, m.Index)
 	s.newest, s.usable, s.lacks = m, true, false
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
 	e.buildNoMore()
-	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
-	e.configs.at = append(e.configs.at[:0], m.Configuration)
 	e.configurationChanged()
 }
 

@@ -578,8 +578,8 @@ var mutants = []mutant{
 	},
 	{
 		"a removal heeded that is not the latest", "rule 22", "core/removed.go",
-		"e.empty() || !e.heedsRemoval(m.At) || !e.removed.Less(m.At) {",
-		"e.empty() || !e.removed.Less(m.At) {",
+		"e.empty() || !e.heedsRemoval(m.At) || !e.hard.Removed.Less(m.At) {",
+		"e.empty() || !e.hard.Removed.Less(m.At) {",
 		"./core TestRemovedIsHeeded",
 	},
 	{
