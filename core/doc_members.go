@@ -114,7 +114,7 @@
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
 //     TestNewcomerThatFallsBehind, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
 //     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
-//     TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
+//     TestAutomaticChangeJoinedByHand, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
 //     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
 //     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move

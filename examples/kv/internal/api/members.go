@@ -137,8 +137,8 @@ type MemberChange struct {
 }
 
 // Join asks for the node to be let in that sends it: POST /cluster/join. It is answered as
-// a Change is, and may be asked again. A change that lets a node in yields to one that is
-// asked for by hand.
+// a Change is, and may be asked again. A change that lets a node in yields to another one
+// that is asked for by hand.
 type Join struct {
 	ID uint64 `json:"id"`
 	// Incarnation names the node's data, in hexadecimal.
