@@ -275,9 +275,10 @@ func (s *sender) hasRoom() bool {
 
 // sendNext reads the next piece as soon as the node's limit lets it leave.
 func (s *sender) sendNext() bool {
-	bytes := s.group.Gate.pace.piece(s.pieceBytes())
+	now := s.Env.Now()
+	bytes := s.group.Gate.pace.piece(now, s.pieceBytes(), s.meta.SizeBytes)
 	if !s.paid {
-		if wait := s.group.Gate.pace.take(s.Env.Now(), min(bytes, s.meta.SizeBytes-s.offset)); wait > 0 {
+		if wait := s.group.Gate.pace.take(now, min(bytes, s.meta.SizeBytes-s.offset), s.meta.SizeBytes); wait > 0 {
 			s.held = true
 			s.hasMoved() // it does not stand still
 			s.wait = s.after(s.wait, wait, senderItem{paid: true})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
@@ -324,6 +325,40 @@ func TestRate(t *testing.T) {
 		jobs.Ended(r.ended[i])
 	}
 	r.calls()
+}
+
+// TestGentleBesideWrites: while the node writes entries a transfer goes slowly, and as fast
+// as it can before and after that. A limit that is set counts alone.
+func TestGentleBesideWrites(t *testing.T) {
+	for name, test := range map[string]struct {
+		limit   uint64
+		written time.Duration
+		size    uint64
+		want    uint64
+	}{
+		"nothing was written ever":    {0, -1, 1 << 30, 0},
+		"nothing was written of late": {0, writesFor + 1, 1 << 30, 0},
+		"entries are written":         {0, writesFor, 1000, gentleBytesPerSecond},
+		"beside a large snapshot":     {0, 0, 60 << 40, 1 << 40},
+		"a low limit":                 {1000, 0, 1 << 40, 1000},
+		"a high limit":                {1 << 40, 0, 1000, 1 << 40},
+	} {
+		now := stage.Instant(time.Hour)
+		var at stage.Instant
+		if test.written >= 0 {
+			at = now - stage.Instant(test.written)
+		}
+		p := &pace{written: func() stage.Instant { return at }}
+		p.set(test.limit)
+		if got := p.limit(now, test.size); got != test.want {
+			t.Errorf("%s: %d bytes a second, want %d", name, got, test.want)
+		}
+		if test.want == gentleBytesPerSecond {
+			if p.take(now, gentleBytesPerSecond/4, test.size); p.take(now, 1, test.size) != time.Second/4 {
+				t.Errorf("%s: who comes next need not wait", name)
+			}
+		}
+	}
 }
 
 // TestNewestOnceItIsReached: whoever could not be reached is sent what is the newest when

@@ -35,7 +35,7 @@ func TestMembersView(t *testing.T) {
 	c.Target = &membership.Target{ID: 0x2a}
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "lags"}}
 	f.status.Peers = []troupe.PeerStatus{
-		{Identity: c.Members[1].Identity, Match: 30, LagEntries: 60, CatchingUp: true, CatchUpFrom: 10, CatchUpAge: 2 * time.Second, CatchUpIdle: 5 * time.Millisecond, SnapshotBytes: 1, SnapshotTotalBytes: 4},
+		{Identity: c.Members[1].Identity, Match: 30, LagEntries: 60, CatchingUp: true, CatchUpFrom: 10, CatchUpAge: 2 * time.Second, CatchUpIdle: 5 * time.Millisecond, CatchUpPercent: 25, CatchUpRate: 10, CatchUpLeft: 6 * time.Second, SnapshotBytes: 1, SnapshotTotalBytes: 4},
 		{Identity: troupe.Identity{ID: 3}, Match: 1},
 	}
 	exchange{"GET", "/cluster/members", "", 200, `{"index":7,"committed":true,"joint":false,"change":{"state":"catching_up","id":"000000000000002a","waits_for":[2],"since_ms":1500,` +
