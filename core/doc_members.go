@@ -18,7 +18,8 @@
 //     TestAdoptionIsDurableBeforeTheFirstAck, actors.TestOutlivedStoreIsRefused,
 //     network/internal/seen.TestMeet, network/internal/seen.TestOvertaken,
 //     network/tcp.TestRefusalMustBeProved, storage/badger.TestInspectLogStore,
-//     troupe.TestPinnedCluster, troupe.TestStoreOfAnotherNode
+//     troupe.TestPinnedCluster, troupe.TestStoreOfAnotherNode, internal/simulation.TestRestoredCopies
+//   - Mutants: "an old copy that is told and lives on"
 //   - Checkers: ruleCluster
 //
 // # Rule 18: A node that lost its data cannot vote
@@ -147,7 +148,7 @@
 //   - Scripts: bootstrap_interrupted, change_remove_leader, change_remove_leader_alone,
 //     change_leader_dies_catching_up, change_leader_dies_joint, change_removed_while_away
 //   - Mutants: "a removed leader that leaves before the commit", "a removal heeded that is not the
-//     latest"
+//     latest", "a removal that a restart forgets"
 //   - Checkers: ruleRemovedLeads
 //
 // # Rule 23: A truncation takes a configuration back

@@ -30,6 +30,7 @@ const (
 	byPromises = "./internal/simulation TestLongPromiseComesDown"
 	byDrift    = "./internal/simulation TestDriftBeyondTheBound"
 	bySick     = "./internal/simulation TestSickNodeIsAhead"
+	byCopies   = "./internal/simulation TestRestoredCopies"
 )
 
 var (
@@ -581,6 +582,18 @@ var mutants = []mutant{
 		"e.empty() || !e.heedsRemoval(m.At) || !e.hard.Removed.Less(m.At) {",
 		"e.empty() || !e.hard.Removed.Less(m.At) {",
 		"./core TestRemovedIsHeeded",
+	},
+	{
+		"a removal that a restart forgets", "rule 22", "core/removed.go",
+		"e.hard.Removed, e.hardDirty = at, true",
+		"e.hard.Removed = at",
+		"./core TestRemovalIsDurable",
+	},
+	{
+		"an old copy that is told and lives on", "rule 17", "actors/disk/keeper.go",
+		"case w.refusal != \"\":\n\t\tk.refuse(w.refusal)",
+		"case w.refusal != \"\":\n\t\tw.refusal = \"\"",
+		byCopies,
 	},
 	{
 		"a removed leader that leaves before the commit", "rule 22", "core/commit.go",
