@@ -149,6 +149,37 @@ func TestBadChanges(t *testing.T) {
 	}
 }
 
+// TestBadChangeReasons: what is refused before the group is asked has the reason that the
+// library gives it.
+func TestBadChangeReasons(t *testing.T) {
+	s := quiet(newFake())
+	for body, want := range map[string]string{
+		`{"changes":[]}`:                                                      "nothing",
+		`{"changes":[{"op":"grow","id":4}]}`:                                  "unknown_op",
+		`{"changes":[{"op":"add","id":0,"address":"d:4"}]}`:                   "id_zero",
+		`{"changes":[{"op":"add","id":4}]}`:                                   "address",
+		`{"changes":[{"op":"add","id":4,"address":"0.0.0.0:9"}]}`:             "address",
+		`{"changes":[{"op":"promote","id":2,"address":"b:2"}]}`:               "",
+		`{"changes":[{"op":"set_voters","members":[]}]}`:                      "last_voter",
+		`{"changes":[{"op":"set_priority","id":2}]}`:                          "",
+		`{"changes":[{"op":"replace","id":2,"incarnation":"0x1"}]}`:           "",
+		`{"changes":[{"op":"set_voters","id":1,"members":[1]}]}`:              "",
+		`{"changes":[{"op":"promote","id":2}],"catch_up_limit":"for a year"}`: "",
+	} {
+		code, answer := changed(t, s, "", body)
+		if e := decodeError(t, answer); code != 400 || e.Reason != want {
+			t.Errorf("%s: %d %+v, want the reason %q", body, code, e, want)
+		}
+	}
+	// Of a node that is named twice it is the later change that is wrong.
+	f := newFake()
+	f.err = &troupe.ChangeError{Reason: troupe.ChangeIDTwice, Change: troupe.Promote(2)}
+	_, answer := changed(t, quiet(f), "", `{"changes":[{"op":"promote","id":2},{"op":"promote","id":2}]}`)
+	if e := decodeError(t, answer); !strings.HasPrefix(e.Message, "changes[1].id: ") {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestChangeErrors: how a change fails, and what a removed node answers.
 func TestChangeErrors(t *testing.T) {
 	body := `{"changes":[{"op":"promote","id":2},{"op":"add","id":4,"address":"d:4"}],"expected_term":2}`
