@@ -116,13 +116,15 @@
 //     TestNewcomerThatFallsBehind, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
 //     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
 //     TestAutomaticChangeJoinedByHand, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
-//     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered
+//     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered, internal/simulation.TestRecoveries,
+//     actors/snapshots.TestFormerSnapshotIsOfThisCluster
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
 //     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
 //     term", "next change before the commit of the last", "joint left before it is committed", "a
 //     simple majority in a joint configuration", "a learner that is counted", "an outgoing half
-//     counted after the joint phase", "a newcomer that votes before it has its admission"
+//     counted after the joint phase", "a newcomer that votes before it has its admission", "a snapshot
+//     sent under the id of the cluster before", "the snapshot of a cluster before that is not taken"
 //   - Checkers: ruleChangeEarly, ruleChangeBefore, ruleOneChange, ruleQuorumsMeet, ruleVoterAdmitted,
 //     ruleChangeEnds, ruleChangeAnswer, ruleChangeError
 //
@@ -207,7 +209,7 @@
 //   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
 //     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
-//     actors/snapshots.TestNewerSnapshotRestartsNothing
+//     actors/snapshots.TestNewerSnapshotRestartsNothing, actors/snapshots.TestSnapshotNotNeeded
 //   - Scripts: slow_follower_after_compaction
 //   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
 //     without comparing", "the retained log dropped under a transfer"

@@ -291,7 +291,7 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 		case e.snapshots.installing != nil:
 			refusal = "another snapshot is being installed"
 		case e.alreadyHas(m.Meta.LogID):
-			refusal = "not needed"
+			refusal = SnapshotNotNeeded
 			e.ackSnapshot(m.From, m.Stream, m.Meta.LogID)
 		}
 	}
@@ -301,6 +301,10 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 	}
 	e.out.add(&ReceiveChunk{m})
 }
+
+// SnapshotNotNeeded is the reason of who refuses a snapshot because its log reaches it
+// without: the entries behind it can follow.
+const SnapshotNotNeeded = "not needed"
 
 // alreadyHas decides whether a snapshot is not newer (rule 24): its entry is
 // committed here, or the accepted log holds it.

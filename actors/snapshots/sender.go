@@ -207,6 +207,9 @@ func (s *sender) open() {
 			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 			return
 		}
+		// A recovery that a crash has interrupted leaves the id of the cluster before in it
+		// (core.FormerSnapshot). Who comes in belongs to this one.
+		s.meta.Cluster = s.group.Cluster()
 		s.hasMoved()
 		s.figures.begin(s.Env.Now(), s.peer, &s.meta, 0)
 		observe.Transferring{Span: s.span, Meta: &s.meta}.Tell(s.group.Watch)
@@ -417,6 +420,11 @@ func (s *sender) verifyEnd() error {
 func (s *sender) onResponse(r *core.SnapshotResponse) {
 	switch {
 	case r.From != s.peer || r.Stream != s.cmd.Stream || r.Transfer != s.transfer || len(s.inflight) == 0 || !s.counts(r):
+		return
+	case r.Refused && r.Reason == core.SnapshotNotNeeded:
+		// The receiver acknowledges what it has, too. But that goes where entries do, and
+		// there may be no connection for them until some are sent.
+		s.conclude(true, "")
 		return
 	case r.Refused:
 		s.giveUp(shortened(r.Reason))

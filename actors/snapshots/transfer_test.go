@@ -327,6 +327,48 @@ func TestRate(t *testing.T) {
 	r.calls()
 }
 
+// TestSnapshotNotNeeded: for the stream a snapshot that its receiver does not need has
+// arrived: entries follow it.
+func TestSnapshotNotNeeded(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	jobs := r.group(t, 1, store)
+	put(t, store, core.LogID{Term: 1, Index: 9}, []byte("content"))
+	send(jobs)
+	r.calls()
+	r.answer(jobs, 0, core.SnapshotNotNeeded)
+	r.calls()
+	if len(r.ended) != 1 || !r.ended[0].OK || r.ended[0].LogID != (core.LogID{Term: 1, Index: 9}) {
+		t.Fatalf("%+v", r.ended)
+	}
+	jobs.Ended(r.ended[0])
+	jobs.Stop()
+	r.calls()
+}
+
+// TestFormerSnapshotIsOfThisCluster: a snapshot that bears the id of the cluster before a
+// recovery is sent as one of the group's own: whoever comes in takes the id from it.
+func TestFormerSnapshotIsOfThisCluster(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	jobs := r.group(t, 1, store)
+	w, err := store.Create(t.Context(), 1, core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 9}, Cluster: core.ClusterID{6}})
+	if err == nil {
+		_, err = w.Write([]byte("of the cluster before"))
+	}
+	if err == nil {
+		_, err = w.Commit(core.SnapshotMeta{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(jobs)
+	r.calls()
+	if c := r.sent[0]; c.Cluster != (core.ClusterID{7}) || c.Meta.Cluster != c.Cluster || c.Meta.Index != 9 {
+		t.Errorf("sent is %+v of %+v", c.Header, c.Meta)
+	}
+	jobs.Stop()
+	r.calls()
+}
+
 // TestGentleBesideWrites: while the node writes entries a transfer goes slowly, and as fast
 // as it can before and after that. A limit that is set counts alone.
 func TestGentleBesideWrites(t *testing.T) {

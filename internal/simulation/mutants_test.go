@@ -31,6 +31,7 @@ const (
 	byDrift    = "./internal/simulation TestDriftBeyondTheBound"
 	bySick     = "./internal/simulation TestSickNodeIsAhead"
 	byCopies   = "./internal/simulation TestRestoredCopies"
+	byRecovery = "./internal/simulation TestRecoveries"
 )
 
 var (
@@ -588,6 +589,18 @@ var mutants = []mutant{
 		"e.hard.Removed, e.hardDirty = at, true",
 		"e.hard.Removed = at",
 		"./core TestRemovalIsDurable",
+	},
+	{
+		"a snapshot sent under the id of the cluster before", "rule 21", "actors/snapshots/sender.go",
+		"s.meta.Cluster = s.group.Cluster()",
+		"_ = s.group.Cluster",
+		byRecovery,
+	},
+	{
+		"the snapshot of a cluster before that is not taken", "rule 21", "core/recovery.go",
+		"s.Snapshot.Cluster = s.HardState.Cluster",
+		"_ = s.HardState.Cluster",
+		byRecovery,
 	},
 	{
 		"an old copy that is told and lives on", "rule 17", "actors/disk/keeper.go",
