@@ -81,6 +81,20 @@ func TestMachineIsLost(t *testing.T) {
 	}
 }
 
+// TestLostMachineMakesNoSnapshot: of what it holds nothing may be made, by time neither.
+func TestLostMachineMakesNoSnapshot(t *testing.T) {
+	state := lostMachine(true)
+	state.Applied = LogID{2, 3}
+	r := newRigOf(t, state, func(c *Config) { c.SnapshotInterval = time.Minute })
+	r.fire(TimerSnapshotInterval)
+	if _, builds := find[*BuildSnapshot](r); builds {
+		t.Errorf("%q", r.lines())
+	}
+	if r.e.snapshots.interval.at == 0 {
+		t.Error("and none is made later")
+	}
+}
+
 // TestMachineIsLostAndTheLogToo: a snapshot that the log lacks is installed as any other.
 func TestMachineIsLostAndTheLogToo(t *testing.T) {
 	r := newRigOf(t, lostMachine(true), nil)

@@ -11,7 +11,9 @@ import (
 type purging struct {
 	// byHand is up to where somebody wants the log purged, whatever is to be kept.
 	byHand Index
-	// asked are those who wait for that.
+	// wrote is the last write after which the log begins later. asked are those who wait
+	// for one.
+	wrote IOID
 	asked []purgeAsked
 	// readers follow the log.
 	readers []logReader
@@ -40,9 +42,9 @@ type logReader struct {
 
 // purge removes what lies far enough below the newest snapshot, and is held by nobody.
 // It never removes what the snapshot does not contain (Raft 7).
-func (e *Engine) purge() IOID {
+func (e *Engine) purge() {
 	if !e.snapshots.usable {
-		return 0
+		return
 	}
 	policy := e.purgePoint()
 	upTo := min(policy, e.lowestHold(policy))
@@ -50,7 +52,7 @@ func (e *Engine) purge() IOID {
 	p.heldBack, p.review = upTo < policy, e.now.Add(e.cfg.HeartbeatInterval)
 	p.held = e.sizes.Between(upTo, policy)
 	if upTo <= e.log.purged.Index || p.heldBack && !e.worthPurging(upTo) {
-		return 0
+		return
 	}
 	term, _ := e.log.term(upTo)
 	id := LogID{term, upTo}
@@ -58,7 +60,7 @@ func (e *Engine) purge() IOID {
 	e.sizes.Purge(upTo)
 	w := e.newWrite()
 	w.Purge = id
-	return e.submit(w)
+	p.wrote = e.submit(w)
 }
 
 // purgePoint is up to where the log is not to be kept: at most KeepEntries and at most
@@ -167,7 +169,9 @@ func (e *Engine) onPurgeLog(ev *PurgeLog) {
 		return
 	}
 	e.purging.byHand = max(e.purging.byHand, ev.UpTo)
-	if n := e.purge(); n != 0 {
+	e.purge()
+	// What was purged before may not be durable either.
+	if n := e.purging.wrote; !e.writes.over(n) {
 		e.purging.asked = append(e.purging.asked, purgeAsked{ev.ID, n})
 		return
 	}

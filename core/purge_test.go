@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -260,6 +261,14 @@ func TestPurgeByHand(t *testing.T) {
 	r.step(&PurgeLog{ID: 3, UpTo: 1})
 	if ended, _ := find[*PurgeEnded](r.rig); ended == nil || ended.Err != nil || ended.First != newest-3 {
 		t.Errorf("what is purged already: %q", r.lines())
+	}
+	r.step(&PurgeLog{ID: 4, UpTo: newest - 2})
+	r.step(&PurgeLog{ID: 5, UpTo: newest - 2})
+	if ended, early := find[*PurgeEnded](r.rig); early {
+		t.Errorf("what another is still purging has ended: %+v", ended)
+	}
+	if lines := r.flush(); len(lines) < 2 || !strings.HasPrefix(lines[1], "purge 5") {
+		t.Errorf("%q", lines)
 	}
 	none := newRig(t, rigOptions{}).lead()
 	none.step(&PurgeLog{ID: 1, UpTo: 1})

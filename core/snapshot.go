@@ -147,6 +147,7 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	s.newest, s.usable, s.lacks = m, true, false
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
+	e.purging.wrote = s.resetIOID
 	e.buildNoMore()
 	e.configurationChanged()
 }

@@ -66,7 +66,7 @@ func (e *Engine) setSnapshotInterval() {
 func (e *Engine) onSnapshotInterval() {
 	s := &e.snapshots
 	s.interval.at = 0
-	if !s.building && s.installing == nil && e.applied > s.newest.Index && s.failures == 0 {
+	if !s.building && s.installing == nil && !s.lacks && e.applied > s.newest.Index && s.failures == 0 {
 		e.build()
 	}
 	e.setSnapshotInterval()

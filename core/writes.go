@@ -81,6 +81,9 @@ func (w *writeTracker) clip(last Index) {
 	}
 }
 
+// over reports whether a write, and all before it, are durable.
+func (w *writeTracker) over(n IOID) bool { return len(w.pending) == 0 || n < w.pending[0].ioid }
+
 // durable reports whether the accepted log up to i and the term are durable.
 func (w *writeTracker) durable(i Index, term Term) bool {
 	return len(w.pending) == 0 || i <= w.flushed && term == w.flushedTerm

@@ -176,7 +176,8 @@ func (g *Gate) SetRate(bytesPerSecond uint64) {
 	g.pace.set(bytesPerSecond)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, s := range g.active {
+	// One that waits for its turn may have been held back before it lost it.
+	for _, s := range slices.Concat(g.active, g.waiting) {
 		s.inbox.Put(senderItem{rate: true}, true)
 	}
 }

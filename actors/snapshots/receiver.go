@@ -219,6 +219,9 @@ func (r *receiver) take(m *core.SnapshotChunk) (committed bool, err error) {
 			return false, err
 		}
 		r.meta, r.begun = m.Meta, r.span.Begun
+		if r.offset == m.Meta.SizeBytes { // an earlier life has all of it but the end
+			return r.commit(m)
+		}
 	}
 	if m.Offset != r.offset {
 		return false, nil
@@ -231,6 +234,11 @@ func (r *receiver) take(m *core.SnapshotChunk) (committed bool, err error) {
 	if !m.Done {
 		return false, nil
 	}
+	return r.commit(m)
+}
+
+// commit ends a snapshot of which all is there.
+func (r *receiver) commit(m *core.SnapshotChunk) (committed bool, err error) {
 	w := r.writer
 	r.writer = nil
 	if _, err = w.Commit(m.Meta); err != nil {

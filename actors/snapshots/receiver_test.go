@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"context"
 	"hash/crc32"
 	"io"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/trouperaft/troupe/actors/stage/stagetest"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
@@ -105,6 +107,36 @@ func TestTransferResumesOnTheSameSnapshot(t *testing.T) {
 				t.Errorf("stored is %q, %v", all, err)
 			}
 		})
+	}
+}
+
+// wholeAlready is a store in which an earlier life has all bytes of every snapshot.
+type wholeAlready struct{ *memory.Snapshots }
+
+func (s wholeAlready) Resume(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, uint64, error) {
+	w, err := s.Create(ctx, group, meta)
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := w.Write([]byte("content"))
+	return w, uint64(n), err
+}
+
+// TestSnapshotThatIsWholeIsEnded: the process was killed between the last byte of a
+// snapshot and its end. What the sender asks with ends it.
+func TestSnapshotThatIsWholeIsEnded(t *testing.T) {
+	r := newReceiverRig(t)
+	store := wholeAlready{memory.NewSnapshots()}
+	r.jobs.group.Store = store
+	meta := metaOf(core.LogID{Term: 2, Index: 9}, "content")
+	if offset := r.piece(1, meta, "content", 0, 0); offset != meta.SizeBytes {
+		t.Fatalf("it goes on at %d", offset)
+	}
+	if len(r.got) != 1 || r.got[0].Meta.LogID != meta.LogID {
+		t.Fatalf("arrived: %+v", r.got)
+	}
+	if newest, err := store.Newest(t.Context(), 1); err != nil || newest.LogID != meta.LogID {
+		t.Errorf("stored is %v, %v", newest.LogID, err)
 	}
 }
 

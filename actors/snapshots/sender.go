@@ -66,6 +66,8 @@ type sender struct {
 	expiry     stage.Timer // of one that has stepped aside
 	// told: the operator knows that nothing gets through to the peer.
 	told bool
+	// keepUntil is when one that breaks, again and again, lets go of its snapshot.
+	keepUntil stage.Instant
 	// aside is the snapshot with which the sender has stepped aside, nil if it has not.
 	aside atomic.Pointer[core.LogID]
 	// moved is when the transfer moved last, or got its turn: an Instant. left is the
@@ -114,7 +116,8 @@ const (
 	// bytes leave.
 	senderQuietMax = 10
 	senderStillMax = 10 * senderQuietMax
-	// asideFor is for how long a transfer that broke keeps its snapshot open.
+	// asideFor is for how long a transfer that broke keeps its snapshot open, since the
+	// receiver answered last.
 	asideFor = 10 * time.Minute
 )
 
@@ -498,7 +501,10 @@ func (s *sender) conclude(ok bool, reason string) {
 	}
 	s.over = true
 	observe.Transferred{Span: s.span, Meta: &s.meta, Done: ok}.Tell(s.group.Watch)
-	stays := !ok && reason == "" && s.reader != nil && s.agreed
+	if s.agreed {
+		s.keepUntil = s.Env.Now() + stage.Instant(asideFor)
+	}
+	stays := !ok && reason == "" && s.reader != nil && s.Env.Now() < s.keepUntil
 	if stays {
 		s.stepAside()
 	}
@@ -513,7 +519,7 @@ func (s *sender) stepAside() {
 	s.group.Gate.stepAside(s)
 	s.stopTimers()
 	s.patrol, s.span = nil, observe.Span{}
-	s.expiry = s.after(s.expiry, asideFor, senderItem{expired: true})
+	s.expiry = s.after(s.expiry, s.keepUntil.Sub(s.Env.Now()), senderItem{expired: true})
 	id := s.meta.LogID
 	s.aside.Store(&id)
 }

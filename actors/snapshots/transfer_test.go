@@ -177,6 +177,86 @@ func TestNewerSnapshotRestartsNothing(t *testing.T) {
 	}
 }
 
+// TestBreaksAgain: a transfer whose connection breaks again before the receiver has
+// answered goes on with its snapshot all the same; but not for ever without an answer.
+func TestBreaksAgain(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	at := core.LogID{Term: 1, Index: 9}
+	put(t, store, at, make([]byte, 1000))
+	jobs := r.group(t, 1, store)
+	send(jobs)
+	r.calls()
+	r.answerTo(jobs, r.sent[0], 500)
+	r.calls()
+	put(t, store, core.LogID{Term: 1, Index: 50}, []byte("newer"))
+	if err := store.RemoveBelow(t.Context(), 1, 50); err != nil {
+		t.Fatal(err)
+	}
+	sender := jobs.senders[0]
+	breaks := func() {
+		jobs.PeerDown(receiverOf.ID)
+		r.calls()
+		jobs.Ended(r.ended[len(r.ended)-1])
+	}
+	goesOn := func() {
+		jobs.Send(&core.SendSnapshot{Peer: receiverOf, Stream: 1, Term: 1, Resume: at})
+		r.calls()
+	}
+	for range 3 {
+		breaks()
+		goesOn()
+		if last := r.sent[len(r.sent)-1]; last.Meta.LogID != at || jobs.senders[0] != sender {
+			t.Fatalf("it goes on with %v", last.Meta.LogID)
+		}
+	}
+	breaks()
+	r.env.pass(asideFor - time.Second)
+	if goesOn(); sender.Over() {
+		t.Fatal("it was let go early")
+	}
+	r.env.pass(2 * time.Second)
+	if breaks(); !sender.Over() {
+		t.Error("without an answer the snapshot is held for ever")
+	}
+	jobs.Stop()
+	r.calls()
+}
+
+// TestNewRateForOneWithoutItsTurn: a new limit counts for a transfer, too, that was held
+// back by the old one and has lost its turn since.
+func TestNewRateForOneWithoutItsTurn(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	r.gate = NewGate(r.env, Limits{SendsMax: 1, BytesPerSecond: 1})
+	put(t, store, core.LogID{Term: 1, Index: 9}, make([]byte, 10_000))
+	jobs := r.group(t, 1, store)
+	send(jobs)
+	r.calls()
+	r.answerTo(jobs, r.sent[0], 0)
+	r.calls()
+	r.answerTo(jobs, r.sent[1], 100)
+	r.calls()
+	held := len(r.sent)
+	other := r.group(t, 2, memory.NewSnapshots())
+	peer := receiverOf
+	peer.ID++
+	other.Send(&core.SendSnapshot{Peer: peer, Stream: 1, Term: 1})
+	r.env.pass(timeout + timeout/2)
+	if r.gate.has(jobs.senders[0]) {
+		t.Fatal("it has its turn: the test is worthless")
+	}
+	r.gate.SetRate(0)
+	r.calls()
+	other.Stop()
+	r.calls()
+	r.env.pass(timeout)
+	r.calls()
+	if len(r.sent) <= held+1 { // the other has asked
+		t.Error("the old limit holds it")
+	}
+	jobs.Stop()
+	r.calls()
+}
+
 // TestAsideOnlyForAWhile: a transfer that broke lets go of its snapshot in the end, and of
 // another snapshot nothing is gone on with.
 func TestAsideOnlyForAWhile(t *testing.T) {
