@@ -212,9 +212,9 @@ func (r *Raft) waits(text string) { r.joining.Store(&text) }
 // Admit lets a node in that has asked by [Raft.Join]. Any member may be asked. It is the
 // change that [Add] and [AddLearner] make, but who asks is named by its incarnation; the
 // leader has to reach it at its address before anything is appended; a node that does not
-// catch up stays a learner; and the change yields to one that somebody asks for by hand,
-// while it is catching up. What is so already is no error. The options of [Raft.ChangeMembers] may be
-// given.
+// catch up stays a learner; and the change yields to another one that somebody asks for
+// by hand, while it is catching up. What is so already is no error. The options of
+// [Raft.ChangeMembers] may be given.
 //
 // Whoever calls it has decided that the node may come in: nothing here asks for a secret.
 func (r *Raft) Admit(ctx context.Context, request JoinRequest, options ...ChangeOption) (Configuration, error) {

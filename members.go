@@ -53,7 +53,8 @@ func Replace(id NodeID, incarnation Incarnation) Change {
 	return Change{Op: membership.OpReplace, ID: id, Incarnation: incarnation}
 }
 
-// SetAddress says where the network reaches a member.
+// SetAddress says where the network reaches a member. Several of one call may swap
+// addresses.
 func SetAddress(id NodeID, address string) Change {
 	return Change{Op: membership.OpSetAddress, ID: id, Address: address}
 }

@@ -41,7 +41,9 @@ type NodeConfig struct {
 	SnapshotSendsMax    int
 	SnapshotReceivesMax int
 	// SnapshotBytesPerSecond bounds what this node sends of all snapshots together.
-	// Node.SetSnapshotRate changes it while the node runs. Default 0: no limit.
+	// Node.SetSnapshotRate changes it while the node runs. Default 0: no limit while the
+	// node writes no entries. While it does it is 16 MiB a second, or what sends a larger
+	// snapshot within a minute, so that the writes keep their rate. A number as large as the network's rate sets no limit at all.
 	SnapshotBytesPerSecond uint64
 
 	// HoldBytesMax bounds what the logs of all groups together keep for others, in bytes of
@@ -169,11 +171,12 @@ func holdNothing(n uint64) uint64 {
 }
 
 // SetSnapshotRate changes, from now on and until the node ends, how many bytes a second
-// it sends of the snapshots of all groups together; 0 sets no limit. It overrides
+// it sends of the snapshots of all groups together; 0 stands for what
+// NodeConfig.SnapshotBytesPerSecond says of it. It overrides
 // NodeConfig.SnapshotBytesPerSecond.
 func (n *Node) SetSnapshotRate(bytesPerSecond uint64) { n.actors.SetSnapshotRate(bytesPerSecond) }
 
-// SnapshotRate returns that limit, 0 if there is none.
+// SnapshotRate returns that limit, 0 if none is set.
 func (n *Node) SnapshotRate() uint64 { return n.actors.SnapshotRate() }
 
 // Start starts one group with its data from the store, the snapshots and the state

@@ -2,6 +2,7 @@ package troupe
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -187,6 +188,12 @@ type PeerStatus struct {
 	CatchingUp              bool
 	CatchUpFrom             Index
 	CatchUpAge, CatchUpIdle time.Duration
+	// CatchUpPercent is how much it has, 0 to 100, of the entries that it lacked or that
+	// have come since. CatchUpRate is how many a second have come so far. CatchUpLeft is
+	// how long the rest takes at that rate, or the rest of the snapshot that is on its way:
+	// -1 if nothing has come yet. All are 0 if it does not catch up.
+	CatchUpPercent, CatchUpRate float64
+	CatchUpLeft                 time.Duration
 	// Snapshot: a snapshot is on its way to the member, or waits for its turn.
 	// SnapshotBytes of SnapshotTotalBytes have arrived. Both are 0 while the snapshot
 	// waits, or if there is none.
@@ -319,6 +326,34 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 			SnapshotBytesPerSecond: p.SnapshotBytesPerSecond, SnapshotLeft: p.SnapshotLeft,
 		}
+		own[i].estimate()
 	}
 	return own
+}
+
+// estimate says how far a member has come that catches up, and how long it will take.
+func (p *PeerStatus) estimate() {
+	if !p.CatchingUp {
+		return
+	}
+	var done float64
+	if p.Match > p.CatchUpFrom {
+		done = float64(p.Match - p.CatchUpFrom)
+	}
+	p.CatchUpPercent = 100
+	if p.LagEntries > 0 {
+		p.CatchUpPercent = 100 * done / (done + float64(p.LagEntries))
+	}
+	if seconds := p.CatchUpAge.Seconds(); seconds > 0 {
+		p.CatchUpRate = done / seconds
+	}
+	switch {
+	case p.SnapshotTotalBytes > 0:
+		p.CatchUpLeft = p.SnapshotLeft
+	case p.LagEntries == 0:
+	case p.CatchUpRate == 0:
+		p.CatchUpLeft = -1
+	default:
+		p.CatchUpLeft = time.Duration(min(float64(p.LagEntries)/p.CatchUpRate*float64(time.Second), math.MaxInt64/2))
+	}
 }

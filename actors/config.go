@@ -37,7 +37,7 @@ type NodeConfig struct {
 	InflightBytesMax     int
 	// SnapshotSendsMax and SnapshotReceivesMax bound how many snapshots all groups together
 	// send and receive at a time, and SnapshotBytesPerSecond what they send of them. 0 means
-	// no bound.
+	// no bound, but 16 MiB a second while entries are written, or a minute for a large snapshot.
 	SnapshotSendsMax, SnapshotReceivesMax int
 	SnapshotBytesPerSecond                uint64
 	// HoldBytesMax bounds what the logs of all groups keep for others, in bytes, above

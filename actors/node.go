@@ -166,6 +166,7 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	n.table.Store(&groupTable{})
 	n.gate = snapshots.NewGate(n.env, snapshots.Limits{
 		SendsMax: cfg.SnapshotSendsMax, ReceivesMax: cfg.SnapshotReceivesMax, BytesPerSecond: cfg.SnapshotBytesPerSecond,
+		Written: func() stage.Instant { return n.log.EntriesAt() },
 	})
 	n.store, n.snapshots = n.replicas.Log(cfg.Store), n.replicas.Snapshots(cfg.Snapshots)
 	n.log = disk.NewLogActor(disk.LogNeeds{
@@ -216,7 +217,7 @@ func (n *Node) knownPeers() []network.Peer {
 func (n *Node) Identity() membership.Identity { return n.identity }
 
 // SetSnapshotRate changes, from now on, how many bytes a second are sent of the snapshots
-// of all groups together; 0 sets no limit.
+// of all groups together; 0 sets no limit but that beside writes.
 func (n *Node) SetSnapshotRate(bytesPerSecond uint64) { n.gate.SetRate(bytesPerSecond) }
 
 // SnapshotRate returns that limit.

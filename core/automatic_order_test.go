@@ -67,3 +67,45 @@ func TestAutomaticOrderYieldsWhileItAsks(t *testing.T) {
 		t.Errorf("%v, %s", yielded, r.latest())
 	}
 }
+
+// TestAutomaticChangeJoinedByHand: who asks by hand for what is catching up makes it a
+// change by hand: it keeps its name and yields to no other. An automatic order, and a dry
+// run, leave it as it is.
+func TestAutomaticChangeJoinedByHand(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(o *ChangeOrder)
+		joins  bool
+	}{
+		"by hand":       {func(o *ChangeOrder) {}, true},
+		"automatically": {func(o *ChangeOrder) { o.Automatic = true }, false},
+		"a dry run":     {func(o *ChangeOrder) { o.DryRun = true }, false},
+	} {
+		r := asking(t)
+		r.answersAs(rigPeers[3])
+		r.settle(2, 3)
+		o := orderOf(2, adds(4, 0))
+		test.change(&o)
+		r.order(o)
+		target := r.e.configs.latest().Configuration.Target
+		if target == nil || target.ID != 1 || target.Automatic == test.joins {
+			t.Fatalf("%s: %+v", name, target)
+		}
+		r.settle(2, 3)
+		ended := r.order(orderOf(3, membership.Change{Op: membership.OpAddLearner, ID: 5, Incarnation: rigPeers[4].Incarnation, Address: "n5:1"}))
+		var underWay *ChangeInProgressError
+		if refused := ended != nil && errors.As(ended.Err, &underWay); refused != test.joins {
+			t.Errorf("%s: another one by hand ends with %+v", name, ended)
+		}
+	}
+}
+
+// TestAutomaticOrderJoinedByHandWhileItAsks: it is one by hand too, whoever asks for the
+// same while the node has not said yet who it is.
+func TestAutomaticOrderJoinedByHandWhileItAsks(t *testing.T) {
+	r := asking(t)
+	r.order(orderOf(2, adds(4, rigPeers[3].Incarnation)))
+	r.answersAs(rigPeers[3])
+	if target := r.e.configs.latest().Configuration.Target; target == nil || target.ID != 1 || target.Automatic {
+		t.Errorf("%+v", target)
+	}
+}

@@ -163,7 +163,7 @@ func (e *Engine) decide(q *changeOrder) *ChangeResponse {
 	case o.Cancel:
 		return e.decideCancel(o)
 	case c.Target != nil && o.SameAs(c):
-		return &ChangeResponse{Code: ChangeAccepted, Change: c.Target.ID, At: at.LogID}
+		return e.joinChange(o)
 	}
 	if r, wait := e.standsInTheWay(q); r != nil || wait {
 		return r
@@ -193,6 +193,25 @@ func (e *Engine) decide(q *changeOrder) *ChangeResponse {
 	return e.beginChange(o, steps)
 }
 
+// joinChange lets an order join the change that is under way. Who asks by hand makes it
+// one by hand: it yields to nobody any more.
+func (e *Engine) joinChange(o *ChangeOrder) *ChangeResponse {
+	at := e.configs.latest()
+	t := at.Configuration.Target
+	if !t.Automatic || o.Automatic || o.DryRun || at.Configuration.Joint() {
+		return &ChangeResponse{Code: ChangeAccepted, Change: t.ID, At: at.LogID}
+	}
+	if !e.settled() {
+		return nil
+	}
+	next, err := at.Configuration.ByHand()
+	if err != nil {
+		panic(fmt.Sprintf("core: a change cannot be joined: %v", err))
+	}
+	e.appendConfiguration(&next)
+	return &ChangeResponse{Code: ChangeAccepted, Change: t.ID, At: e.log.last}
+}
+
 // knowsChange reports whether a change is under way, or was, by a configuration that
 // the log still tells of.
 func (e *Engine) knowsChange(id membership.ChangeID) bool {
@@ -212,6 +231,7 @@ func (e *Engine) standsInTheWay(q *changeOrder) (r *ChangeResponse, wait bool) {
 	if p := e.leaderState.changes.pending; p != nil && p.order.ID != o.ID && !o.DryRun {
 		switch {
 		case fmt.Sprint(p.asked) == fmt.Sprint(o.Changes):
+			p.order.Automatic = p.order.Automatic && o.Automatic
 		case p.order.Automatic && !o.Automatic:
 			e.endPending(&ChangeResponse{Code: ChangeYielded, Change: p.order.ID})
 			return nil, false

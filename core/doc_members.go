@@ -18,7 +18,8 @@
 //     TestAdoptionIsDurableBeforeTheFirstAck, actors.TestOutlivedStoreIsRefused,
 //     network/internal/seen.TestMeet, network/internal/seen.TestOvertaken,
 //     network/tcp.TestRefusalMustBeProved, storage/badger.TestInspectLogStore,
-//     troupe.TestPinnedCluster, troupe.TestStoreOfAnotherNode
+//     troupe.TestPinnedCluster, troupe.TestStoreOfAnotherNode, internal/simulation.TestRestoredCopies
+//   - Mutants: "an old copy that is told and lives on"
 //   - Checkers: ruleCluster
 //
 // # Rule 18: A node that lost its data cannot vote
@@ -114,14 +115,16 @@
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
 //     TestNewcomerThatFallsBehind, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
 //     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
-//     TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
-//     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered
+//     TestAutomaticChangeJoinedByHand, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
+//     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered, internal/simulation.TestRecoveries,
+//     actors/snapshots.TestFormerSnapshotIsOfThisCluster
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
 //     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
 //     term", "next change before the commit of the last", "joint left before it is committed", "a
 //     simple majority in a joint configuration", "a learner that is counted", "an outgoing half
-//     counted after the joint phase", "a newcomer that votes before it has its admission"
+//     counted after the joint phase", "a newcomer that votes before it has its admission", "a snapshot
+//     sent under the id of the cluster before", "the snapshot of a cluster before that is not taken"
 //   - Checkers: ruleChangeEarly, ruleChangeBefore, ruleOneChange, ruleQuorumsMeet, ruleVoterAdmitted,
 //     ruleChangeEnds, ruleChangeAnswer, ruleChangeError
 //
@@ -136,18 +139,18 @@
 // back later and asks for something is sent Removed. That carries the LogID of a committed
 // configuration, and is heeded only if it is above the receiver's own latest one. It stops the
 // receiver's campaigns, and deletes no data. If the sender's log still tells which change has
-// removed the node, Removed names it, so that whoever asked for it there learns that it is done. A
-// removed node purges its log no more: what is left tells its next life that it was removed.
+// removed the node, Removed names it, so that whoever asked for it there learns that it is done. That
+// it was removed, and by which configuration, is saved in its hard state, for its next lives.
 //
 //   - Code: core/change_steps.go, core/removed.go, core/commit.go, core/snapshot.go
 //   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit, TestRemovedIsHeeded,
 //     TestWhoIsToldRemoved, TestRemovedPeerHearsOfIt, TestRemovedMemberDisturbsNobody,
 //     TestLeaderDiesInEachPhase, TestRemovedNodeHearsOfItsChange, TestWhoRemovedIt,
-//     TestRemovedOverARestart, TestRemovedBehindASnapshot
+//     TestRemovedOverARestart, TestRemovedBehindASnapshot, TestRemovalIsDurable
 //   - Scripts: bootstrap_interrupted, change_remove_leader, change_remove_leader_alone,
 //     change_leader_dies_catching_up, change_leader_dies_joint, change_removed_while_away
 //   - Mutants: "a removed leader that leaves before the commit", "a removal heeded that is not the
-//     latest"
+//     latest", "a removal that a restart forgets"
 //   - Checkers: ruleRemovedLeads
 //
 // # Rule 23: A truncation takes a configuration back
@@ -208,7 +211,7 @@
 //   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
 //     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
-//     actors/snapshots.TestNewerSnapshotRestartsNothing
+//     actors/snapshots.TestNewerSnapshotRestartsNothing, actors/snapshots.TestSnapshotNotNeeded
 //   - Scripts: slow_follower_after_compaction
 //   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
 //     without comparing", "the retained log dropped under a transfer"

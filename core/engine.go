@@ -51,9 +51,6 @@ type Engine struct {
 
 	grants  grants
 	forming forming
-	// removed is the configuration by which this node was removed, zero if it is not
-	// known to be.
-	removed LogID
 	// wasMember: an entry of the log, or a snapshot, had this node as a member that
 	// configs do not tell of any more.
 	wasMember bool

@@ -143,6 +143,9 @@ func printWrite(w *Write) string {
 		if g := w.HardState.Grant; !g.IsZero() {
 			add("grant to %d", g.To.ID)
 		}
+		if at := w.HardState.Removed; at.Index != 0 {
+			add("removed by %v", at)
+		}
 	}
 	if w.Reset.Index != 0 {
 		add("reset to %v", w.Reset)

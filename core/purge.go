@@ -76,7 +76,7 @@ func (e *Engine) purgeWithin(bytesMax uint64, why LetGo) {
 func (e *Engine) purgePoint() Index {
 	newest := e.snapshots.newest.Index
 	if e.isRemoved() {
-		// Rule 22: the log grows no more, and tells this node's next life that it was removed.
+		// Rule 22: a removed node deletes nothing by itself, and its log grows no more.
 		return min(newest, e.purging.byHand)
 	}
 	upTo := newest - Index(min(uint64(newest), e.cfg.KeepEntries))

@@ -80,7 +80,7 @@ func (e *Engine) removedBy(id Identity) membership.ChangeID {
 
 // onRemoved carries out rule 22. No data is touched.
 func (e *Engine) onRemoved(m *Removed) {
-	if e.empty() || !e.heedsRemoval(m.At) || !e.removed.Less(m.At) {
+	if e.empty() || !e.heedsRemoval(m.At) || !e.hard.Removed.Less(m.At) {
 		return
 	}
 	e.becomeRemoved(m.At, m.Change)
@@ -105,7 +105,7 @@ func (e *Engine) heedsRemoval(at LogID) bool {
 // noteRemoved looks whether a configuration that is committed here removed this node.
 func (e *Engine) noteRemoved() {
 	latest := e.configs.latest()
-	if _, member := latest.Configuration.Member(e.cfg.Self); member || latest.Index == 0 || latest.Index > e.commit || !e.removed.Less(latest.LogID) {
+	if _, member := latest.Configuration.Member(e.cfg.Self); member || latest.Index == 0 || latest.Index > e.commit || !e.hard.Removed.Less(latest.LogID) {
 		return
 	}
 	if e.wasMember || e.configs.everHad(e.cfg.Self) {
@@ -119,9 +119,11 @@ func (e *Engine) has(at ConfigurationAt) bool {
 	return member
 }
 
-// becomeRemoved takes note of it. by is the change that did it, 0 if that is not known.
+// becomeRemoved takes note of it, for its next lives too: the log that tells of it may
+// be purged, or replaced by a snapshot. by is the change that did it, 0 if that is not
+// known.
 func (e *Engine) becomeRemoved(at LogID, by membership.ChangeID) {
-	e.removed = at
+	e.hard.Removed, e.hardDirty = at, true
 	e.out.add(&Notice{Kind: NoticeRemoved, Peer: e.cfg.Self, Term: at.Term, Index: at.Index})
 	e.followChanges() // one of its own may have removed it
 	e.changesRemoved(at, by)
@@ -131,7 +133,7 @@ func (e *Engine) becomeRemoved(at LogID, by membership.ChangeID) {
 // isRemoved reports whether this node was removed, as far as it knows: by a later
 // configuration it may be a member again, or on its way to be one.
 func (e *Engine) isRemoved() bool {
-	return e.removed != LogID{} && !e.removed.Less(e.configs.latest().LogID)
+	return e.hard.Removed != LogID{} && !e.hard.Removed.Less(e.configs.latest().LogID)
 }
 
 // isLeftOut reports whether this node was a member, and the latest configuration does

@@ -127,6 +127,41 @@ func TestRemovedOverARestart(t *testing.T) {
 	}
 }
 
+// TestRemovalIsDurable: a node that was told that it was removed knows it after a restart,
+// though its log does not tell of it; and so does one whose log a leader's snapshot has
+// replaced, by the same write. By a later configuration it is a member again.
+func TestRemovalIsDurable(t *testing.T) {
+	again := func(name string, s State) *rig {
+		t.Helper()
+		r := newRigOf(t, s, nil)
+		if !r.e.Status().Removed || r.e.mayEverCampaign() {
+			t.Errorf("%s: it does not know any more", name)
+		}
+		return r
+	}
+	s := rigState(rigOptions{})
+	r := newRigOf(t, s, nil)
+	r.from(2, 1, &Removed{At: LogID{2, 9}})
+	w, _ := find[*Write](r)
+	if s.HardState = w.HardState; s.HardState.Removed != (LogID{2, 9}) {
+		t.Fatalf("%q", r.lines())
+	}
+	r = again("told", s)
+	r.from(2, 3, &AppendEntries{Stream: 1, Prev: s.Last, Entries: []Entry{{LogID: LogID{3, 2}, Kind: EntryConfiguration, Data: s.Configurations[0].Configuration.Encode()}}})
+	if r.e.Status().Removed || !r.e.mayEverCampaign() {
+		t.Error("a member again, and it does not know")
+	}
+
+	r = newRigOf(t, rigState(rigOptions{}), nil).follow(3)
+	meta := SnapshotMeta{LogID: LogID{2, 9}, Cluster: worldCluster, Configuration: ConfigurationAt{LogID{2, 8}, removedState().Configurations[1].Configuration}}
+	r.step(&SnapshotReceived{Meta: meta, From: rigPeers[1], Term: 3, Stream: 1})
+	w, _ = find[*Write](r)
+	if !w.SaveHardState || w.Reset != meta.LogID {
+		t.Fatalf("the removal is not in the write that takes the log away: %q", r.lines())
+	}
+	again("a snapshot", State{HardState: w.HardState, Commit: 9, Purged: meta.LogID, Last: meta.LogID, Applied: meta.LogID, Snapshot: meta})
+}
+
 // TestLeftOut: a node whose log does not have it any more was removed when that is
 // committed. Before it hears so it is no newcomer either.
 func TestLeftOut(t *testing.T) {

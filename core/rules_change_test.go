@@ -366,7 +366,8 @@ func TestRemovedIsHeeded(t *testing.T) {
 		if s.Removed != want || (r.e.role == RolePreCandidate) == want {
 			t.Errorf("%v: a %v, removed %t: %q", at, r.e.role, s.Removed, lines)
 		}
-		if _, wrote := find[*Write](r); wrote || r.e.mayEverCampaign() == want {
+		w, wrote := find[*Write](r)
+		if wrote && (w.HardState.Removed != at || w.Reset.Index+w.TruncateFrom+w.Purge.Index > 0) || wrote != want || r.e.mayEverCampaign() == want {
 			t.Errorf("%v: %q", at, lines)
 		}
 		if !want {

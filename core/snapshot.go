@@ -137,17 +137,18 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	e.log.reset(m.LogID)
 	e.times.took(m.Time, e.now)
 	e.sizes.Reset(m.Index)
+	e.commit = max(e.commit, m.Index)
+	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
+	e.configs.at = append(e.configs.at[:0], m.Configuration)
+	e.noteRemoved() // rule 22: the write that takes what told it away saves it
 	w := e.newWrite()
 	w.Reset = m.LogID
 	w.Then = then
-	e.commit = max(e.commit, m.Index)
 	s.newest, s.usable, s.lacks = m, true, false
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
 	e.purging.wrote = s.resetIOID
 	e.buildNoMore()
-	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
-	e.configs.at = append(e.configs.at[:0], m.Configuration)
 	e.configurationChanged()
 }
 
@@ -293,7 +294,7 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 		case m.Meta.Version > e.cfg.MachineVersion:
 			refusal = (&VersionError{Needs: m.Meta.Version, Have: e.cfg.MachineVersion}).text()
 		case e.alreadyHas(m.Meta.LogID):
-			refusal = "not needed"
+			refusal = SnapshotNotNeeded
 			e.ackSnapshot(m.From, m.Stream, m.Meta.LogID)
 		}
 	}
@@ -303,6 +304,10 @@ func (e *Engine) onSnapshotChunk(m *SnapshotChunk) {
 	}
 	e.out.add(&ReceiveChunk{m})
 }
+
+// SnapshotNotNeeded is the reason of who refuses a snapshot because its log reaches it
+// without: the entries behind it can follow.
+const SnapshotNotNeeded = "not needed"
 
 // alreadyHas decides whether a snapshot is not newer (rule 24): its entry is
 // committed here, or the accepted log holds it.

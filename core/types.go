@@ -113,11 +113,14 @@ func Fitting(entries []Entry, bytesMax, bytes int) ([]Entry, int) {
 // HardState is what a group saves before it answers (Raft, figure 2). Vote is
 // the identity that got this node's vote in Term, zero if none did. Grant
 // is the leave to begin a cluster that an empty group gave last, zero if none.
+// Removed is the committed configuration by which this node was removed last, zero if
+// it never was (rule 22). By a later configuration it may be a member again.
 type HardState struct {
 	Term    Term
 	Vote    membership.Identity
 	Cluster ClusterID
 	Grant   Grant
+	Removed LogID
 }
 
 // Grant is the leave of an empty group to begin one cluster with it (rule 31).

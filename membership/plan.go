@@ -165,6 +165,20 @@ func (c *Change) wrong(reason ChangeReason, node NodeID) error {
 	return e
 }
 
+// addressTwice refuses an address that another member has in the end: two may swap theirs.
+// Of two changes that name one address the later is wrong.
+func (o *Order) addressTwice(g *goal) error {
+	for i := range o.Changes {
+		change := &o.Changes[i]
+		other := g.whoHas(change.Address, change.ID)
+		later := func(c Change) bool { return c.ID == other && c.Address != "" }
+		if other != 0 && !slices.ContainsFunc(o.Changes[i+1:], later) {
+			return change.wrong(ChangeAddressTwice, other)
+		}
+	}
+	return nil
+}
+
 // goal carries the changes out one after the other.
 func (o *Order) goal(c *Configuration) (*goal, error) {
 	if err := o.Check(); err != nil {
@@ -180,6 +194,9 @@ func (o *Order) goal(c *Configuration) (*goal, error) {
 		if reason != 0 {
 			return nil, change.wrong(reason, node)
 		}
+	}
+	if err := o.addressTwice(g); err != nil {
+		return nil, err
 	}
 	if len(g.members) > MembersMax {
 		return nil, &ChangeError{Reason: ChangeTooManyMembers, Text: fmt.Sprintf("%d, at most %d", len(g.members), MembersMax)}
@@ -262,11 +279,6 @@ func (g *goal) carryOut(c *Change) (reason ChangeReason, node NodeID) {
 		g.leave(m.Identity, c.KeepAsLearner && votes)
 	case OpReplace:
 		return g.replace(m, c)
-	case OpSetAddress:
-		if node = g.whoHas(c.Address, c.ID); node != 0 {
-			return ChangeAddressTwice, node
-		}
-		g.set(c)
 	case OpSetStandby:
 		if votes && c.Standby {
 			return ChangeIsVoter, 0
@@ -301,9 +313,6 @@ func (g *goal) whoHas(address string, id NodeID) NodeID {
 
 // add makes a node a voter or a learner. What is so already stays as it is.
 func (g *goal) add(c *Change) (ChangeReason, NodeID) {
-	if other := g.whoHas(c.Address, c.ID); other != 0 {
-		return ChangeAddressTwice, other
-	}
 	if m := g.find(c.ID); m != nil {
 		votes := contains(g.voters, m.Identity)
 		switch {
@@ -354,11 +363,8 @@ func (g *goal) replace(old *Member, c *Change) (ChangeReason, NodeID) {
 	if c.Address != "" {
 		now.Address = c.Address
 	}
-	switch other := g.whoHas(now.Address, c.ID); {
-	case now.Identity == old.Identity:
+	if now.Identity == old.Identity {
 		return ChangeSameIncarnation, 0
-	case other != 0:
-		return ChangeAddressTwice, other
 	}
 	was, voted := old.Identity, contains(g.voters, old.Identity)
 	g.leave(was, false)

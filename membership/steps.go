@@ -131,6 +131,18 @@ func (c *Configuration) final() (Configuration, error) {
 	return next, next.Validate()
 }
 
+// ByHand returns the configuration in which the change that is catching up is one that
+// somebody has asked for by hand: it yields to no other any more.
+func (c *Configuration) ByHand() (Configuration, error) {
+	if c.Target == nil || !c.Target.Automatic || c.Joint() {
+		return Configuration{}, errors.New("membership: no automatic change is catching up")
+	}
+	next, target := *c, *c.Target
+	target.Automatic = false
+	next.Target = &target
+	return next, next.Validate()
+}
+
 // GiveUp returns the configuration after a change that is given up while it is
 // catching up: the learners that it added are gone, unless they are to be kept. One that
 // was to take the place of another incarnation is gone in any case: a node is a member

@@ -22,8 +22,8 @@ type Target struct {
 	ID ChangeID
 	// Founding: the cluster is being formed. Nothing is admitted until it is complete.
 	Founding bool
-	// Automatic: nobody asked for it by hand. It yields to who does while it is
-	// catching up.
+	// Automatic: nobody asked for it by hand. It yields to who asks for another one by
+	// hand while it is catching up, and is one by hand if somebody asks for the same.
 	Automatic bool
 	// Members and Voters are those of the configuration that is wanted, sorted by
 	// identity.

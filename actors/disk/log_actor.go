@@ -48,6 +48,9 @@ type LogActor struct {
 	// busySince is since when the write under way has been, 0 if there is none. The
 	// cores of the groups read it.
 	busySince atomic.Int64
+	// entriesAt is when entries were written last, 0 if none were. The senders of
+	// snapshots read it.
+	entriesAt atomic.Int64
 
 	// What every round calls, made once, and the outcome of its write.
 	callWrite, callWritten func()
@@ -143,6 +146,10 @@ func (l *LogActor) Leave(g *GroupLog, drop bool, left func()) bool {
 // Anybody may ask.
 func (l *LogActor) BusySince() core.Instant { return core.Instant(l.busySince.Load()) }
 
+// EntriesAt is when the store was given entries last, of any group, 0 if it never was.
+// Anybody may ask.
+func (l *LogActor) EntriesAt() stage.Instant { return stage.Instant(l.entriesAt.Load()) }
+
 // step writes one batch of all that piled up.
 func (l *LogActor) step() bool {
 	for _, item := range l.inbox.Take() {
@@ -158,6 +165,9 @@ func (l *LogActor) step() bool {
 		return len(l.active) > 0
 	}
 	l.busySince.Store(int64(l.Env.Now()))
+	if l.count > 0 {
+		l.entriesAt.Store(int64(l.Env.Now()))
+	}
 	l.Do(calls.Write, l.callWrite, l.callWritten)
 	return len(l.active) > 0
 }

@@ -15,8 +15,11 @@ type Limits struct {
 	// SendsMax is how many snapshots are sent at a time, each to another node, and
 	// ReceivesMax how many are received.
 	SendsMax, ReceivesMax int
-	// BytesPerSecond bounds what is sent of all snapshots together.
+	// BytesPerSecond bounds what is sent of all snapshots together. Where it is 0, they
+	// are sent gently while the node writes entries: Written says when it last did. It is
+	// nil if nobody can say.
 	BytesPerSecond uint64
+	Written        func() stage.Instant
 }
 
 // Gate gives transfers their turn: one at a time to each node, because two would only
@@ -49,6 +52,7 @@ func NewGate(env stage.Environment, limits Limits) *Gate {
 	g := &Gate{env: env, limits: limits}
 	g.last.Store(env.Rand())
 	g.pace.rate.Store(limits.BytesPerSecond)
+	g.pace.written = limits.Written
 	return g
 }
 
@@ -167,7 +171,7 @@ func (g *Gate) passOn() {
 }
 
 // SetRate changes, from now on, how many bytes a second are sent of all snapshots
-// together; 0 sets no limit.
+// together; 0 sets no limit but that beside writes.
 func (g *Gate) SetRate(bytesPerSecond uint64) {
 	g.pace.set(bytesPerSecond)
 	g.mu.Lock()

@@ -12,7 +12,9 @@ import (
 // send takes a place in the queue of bytes and is told for how long to wait: nobody holds
 // anybody up who has enough.
 type pace struct {
-	rate atomic.Uint64 // 0: no limit
+	rate atomic.Uint64 // 0: no limit, but a gentle one beside writes
+	// written is when the node wrote entries last, nil if nobody tells.
+	written func() stage.Instant
 
 	mu sync.Mutex
 	// due is when all that was taken has left.
@@ -26,17 +28,42 @@ const (
 	pieceBytesLeast = 4 << 10
 )
 
-// piece is how large a piece of at most so many bytes is to be.
-func (p *pace) piece(bytes uint64) uint64 {
-	if rate := p.rate.Load(); rate > 0 {
+const (
+	// gentleBytesPerSecond is what is sent beside writes where no limit is set, or more of
+	// a snapshot that would take longer than gentleSeconds. Somebody waits for each write,
+	// and for the transfer nobody does: it takes from the processor, the network and the
+	// disk what the writes need. But the log that it is to be followed by must not grow for
+	// too long.
+	gentleBytesPerSecond = 16 << 20
+	gentleSeconds        = 60
+	// writesFor is for how long after entries were written more are expected. Where the
+	// processor is scarce writes stand still for that long, and need it the more.
+	writesFor = 500 * time.Millisecond
+)
+
+// limit is the rate that counts now for a snapshot of a size, 0 if none does.
+func (p *pace) limit(now stage.Instant, size uint64) uint64 {
+	rate := p.rate.Load()
+	if rate > 0 || p.written == nil {
+		return rate
+	}
+	if at := p.written(); at != 0 && now.Sub(at) <= writesFor {
+		return max(gentleBytesPerSecond, size/gentleSeconds)
+	}
+	return 0
+}
+
+// piece is how large a piece of at most so many bytes is to be, of a snapshot of a size.
+func (p *pace) piece(now stage.Instant, bytes, size uint64) uint64 {
+	if rate := p.limit(now, size); rate > 0 {
 		return min(bytes, max(rate/pieceShare, pieceBytesLeast))
 	}
 	return bytes
 }
 
-// take takes bytes, and returns after what time they may leave.
-func (p *pace) take(now stage.Instant, bytes uint64) time.Duration {
-	rate := p.rate.Load()
+// take takes bytes of a snapshot of a size, and returns after what time they may leave.
+func (p *pace) take(now stage.Instant, bytes, size uint64) time.Duration {
+	rate := p.limit(now, size)
 	if rate == 0 {
 		return 0
 	}

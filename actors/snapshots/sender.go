@@ -210,6 +210,9 @@ func (s *sender) open() {
 			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
 			return
 		}
+		// A recovery that a crash has interrupted leaves the id of the cluster before in it
+		// (core.FormerSnapshot). Who comes in belongs to this one.
+		s.meta.Cluster = s.group.Cluster()
 		s.hasMoved()
 		s.figures.begin(s.Env.Now(), s.peer, &s.meta, 0)
 		observe.Transferring{Span: s.span, Meta: &s.meta}.Tell(s.group.Watch)
@@ -278,9 +281,10 @@ func (s *sender) hasRoom() bool {
 
 // sendNext reads the next piece as soon as the node's limit lets it leave.
 func (s *sender) sendNext() bool {
-	bytes := s.group.Gate.pace.piece(s.pieceBytes())
+	now := s.Env.Now()
+	bytes := s.group.Gate.pace.piece(now, s.pieceBytes(), s.meta.SizeBytes)
 	if !s.paid {
-		if wait := s.group.Gate.pace.take(s.Env.Now(), min(bytes, s.meta.SizeBytes-s.offset)); wait > 0 {
+		if wait := s.group.Gate.pace.take(now, min(bytes, s.meta.SizeBytes-s.offset), s.meta.SizeBytes); wait > 0 {
 			s.held = true
 			s.hasMoved() // it does not stand still
 			s.wait = s.after(s.wait, wait, senderItem{paid: true})
@@ -419,6 +423,11 @@ func (s *sender) verifyEnd() error {
 func (s *sender) onResponse(r *core.SnapshotResponse) {
 	switch {
 	case r.From != s.peer || r.Stream != s.cmd.Stream || r.Transfer != s.transfer || len(s.inflight) == 0 || !s.counts(r):
+		return
+	case r.Refused && r.Reason == core.SnapshotNotNeeded:
+		// The receiver acknowledges what it has, too. But that goes where entries do, and
+		// there may be no connection for them until some are sent.
+		s.conclude(true, "")
 		return
 	case r.Refused:
 		s.giveUp(shortened(r.Reason))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
@@ -404,6 +405,82 @@ func TestRate(t *testing.T) {
 		jobs.Ended(r.ended[i])
 	}
 	r.calls()
+}
+
+// TestSnapshotNotNeeded: for the stream a snapshot that its receiver does not need has
+// arrived: entries follow it.
+func TestSnapshotNotNeeded(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	jobs := r.group(t, 1, store)
+	put(t, store, core.LogID{Term: 1, Index: 9}, []byte("content"))
+	send(jobs)
+	r.calls()
+	r.answer(jobs, 0, core.SnapshotNotNeeded)
+	r.calls()
+	if len(r.ended) != 1 || !r.ended[0].OK || r.ended[0].LogID != (core.LogID{Term: 1, Index: 9}) {
+		t.Fatalf("%+v", r.ended)
+	}
+	jobs.Ended(r.ended[0])
+	jobs.Stop()
+	r.calls()
+}
+
+// TestFormerSnapshotIsOfThisCluster: a snapshot that bears the id of the cluster before a
+// recovery is sent as one of the group's own: whoever comes in takes the id from it.
+func TestFormerSnapshotIsOfThisCluster(t *testing.T) {
+	r, store := newSendingRig(), memory.NewSnapshots()
+	jobs := r.group(t, 1, store)
+	w, err := store.Create(t.Context(), 1, core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 9}, Cluster: core.ClusterID{6}})
+	if err == nil {
+		_, err = w.Write([]byte("of the cluster before"))
+	}
+	if err == nil {
+		_, err = w.Commit(core.SnapshotMeta{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(jobs)
+	r.calls()
+	if c := r.sent[0]; c.Cluster != (core.ClusterID{7}) || c.Meta.Cluster != c.Cluster || c.Meta.Index != 9 {
+		t.Errorf("sent is %+v of %+v", c.Header, c.Meta)
+	}
+	jobs.Stop()
+	r.calls()
+}
+
+// TestGentleBesideWrites: while the node writes entries a transfer goes slowly, and as fast
+// as it can before and after that. A limit that is set counts alone.
+func TestGentleBesideWrites(t *testing.T) {
+	for name, test := range map[string]struct {
+		limit   uint64
+		written time.Duration
+		size    uint64
+		want    uint64
+	}{
+		"nothing was written ever":    {0, -1, 1 << 30, 0},
+		"nothing was written of late": {0, writesFor + 1, 1 << 30, 0},
+		"entries are written":         {0, writesFor, 1000, gentleBytesPerSecond},
+		"beside a large snapshot":     {0, 0, 60 << 40, 1 << 40},
+		"a low limit":                 {1000, 0, 1 << 40, 1000},
+		"a high limit":                {1 << 40, 0, 1000, 1 << 40},
+	} {
+		now := stage.Instant(time.Hour)
+		var at stage.Instant
+		if test.written >= 0 {
+			at = now - stage.Instant(test.written)
+		}
+		p := &pace{written: func() stage.Instant { return at }}
+		p.set(test.limit)
+		if got := p.limit(now, test.size); got != test.want {
+			t.Errorf("%s: %d bytes a second, want %d", name, got, test.want)
+		}
+		if test.want == gentleBytesPerSecond {
+			if p.take(now, gentleBytesPerSecond/4, test.size); p.take(now, 1, test.size) != time.Second/4 {
+				t.Errorf("%s: who comes next need not wait", name)
+			}
+		}
+	}
 }
 
 // TestNewestOnceItIsReached: whoever could not be reached is sent what is the newest when

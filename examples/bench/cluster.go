@@ -136,6 +136,9 @@ func (c *cluster) openGroup(ctx context.Context, number int) (*group, error) {
 			machine.mayLag = true
 			asIs = slowMachine{machine, by}
 		}
+		if bytes := c.settings.machineBytes; bytes > 0 {
+			asIs = &filled{bytes: bytes}
+		}
 		config := troupe.Config{
 			Group:            troupe.GroupID(number + 1),
 			StateMachine:     asIs,
@@ -144,6 +147,10 @@ func (c *cluster) openGroup(ctx context.Context, number int) (*group, error) {
 		}
 		if n := c.settings.snapshotEntries; n > 0 {
 			config.SnapshotEntries = n
+		}
+		if c.settings.machineBytes > 0 {
+			// What the memory holds of the log needs no snapshot.
+			config.CommandBytesMax, config.LogCacheBytesMax = catchupCommandMax, catchupCacheBytes
 		}
 		raft, err := node.Start(ctx, config)
 		if err != nil {

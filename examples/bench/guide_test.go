@@ -39,7 +39,8 @@ func TestGuideListsTheFlags(t *testing.T) {
 	ofRun, _, _ := runFlags(new(settings))
 	ofHandover, _ := handoverFlags(new(handoverSettings))
 	ofTransfer, _ := transferFlags(new(transferSettings))
-	for heading, flags := range map[string]*flag.FlagSet{"Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings)), "Flags of a hand-over": ofHandover, "Flags of a transfer": ofTransfer} {
+	ofCatchup, _, _ := catchupFlags(new(catchupSettings))
+	for heading, flags := range map[string]*flag.FlagSet{"Flags of a catch-up": ofCatchup, "Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings)), "Flags of a hand-over": ofHandover, "Flags of a transfer": ofTransfer} {
 		listed := make(map[string]string)
 		for _, row := range guideTable(t, heading) {
 			if _, twice := listed[row[0]]; twice {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -166,6 +167,8 @@ func quantileMs(sorted []time.Duration, q float64) float64 {
 type writers struct {
 	stderr  io.Writer
 	running sync.WaitGroup
+	// at is where all of them write, nil if on all nodes.
+	at *troupe.Raft
 
 	mu           sync.Mutex
 	stopping     bool
@@ -177,7 +180,7 @@ type writers struct {
 
 func (w *writers) start(c *cluster) {
 	for i := range c.settings.clients {
-		raft := c.groups[0].rafts[i%len(c.nodes)]
+		raft := cmp.Or(w.at, c.groups[0].rafts[i%len(c.nodes)])
 		w.running.Go(func() {
 			for n := uint32(0); ; n++ {
 				command := make([]byte, c.settings.payloadBytes)
@@ -215,6 +218,17 @@ func (w *writers) fail(what string, err error) {
 	}
 }
 
+// until returns the longest gap between acknowledgements while do is called.
+func (w *writers) until(do func() error) (time.Duration, error) {
+	w.mu.Lock()
+	w.last, w.longest = time.Now(), 0
+	w.mu.Unlock()
+	err := do()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(w.longest, time.Since(w.last)), err
+}
+
 // watch returns the longest gap between acknowledgements within a window that begins
 // with the call of do.
 func (w *writers) watch(ctx context.Context, window time.Duration, do func() error) (time.Duration, error) {
@@ -235,6 +249,15 @@ func (w *writers) watch(ctx context.Context, window time.Duration, do func() err
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return max(w.longest, time.Since(w.last)), nil
+}
+
+// rate is how many writes a second are acknowledged for a time.
+func (w *writers) rate(ctx context.Context, d time.Duration) (float64, error) {
+	begun, done := time.Now(), w.done()
+	if err := pause(ctx, d); err != nil {
+		return 0, err
+	}
+	return float64(w.done()-done) / time.Since(begun).Seconds(), nil
 }
 
 func (w *writers) done() uint64 {

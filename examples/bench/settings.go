@@ -27,7 +27,8 @@ type settings struct {
 	snapshotEntries uint64 // 0 for never
 	traceRatio      float64
 	hogs            int
-	slowFollower    int // by how many times one follower is slower; 1 for as fast
+	machineBytes    uint64 // of its snapshots, which hold nothing; 0 for the machine that counts
+	slowFollower    int    // by how many times one follower is slower; 1 for as fast
 
 	cpuProfile, memProfile, execTrace string
 }
@@ -40,6 +41,7 @@ writes, and prints one line of JSON.
     bench sweep [flags]    many runs, a table and plots; see bench sweep -help
     bench handover [flags] how long a hand-over interrupts writes; see bench handover -help
     bench transfer [flags] how fast a snapshot moves; see bench transfer -help
+    bench catchup [flags]  what is left of the writes beside one; see bench catchup -help
 
 Flags of a run:
 `

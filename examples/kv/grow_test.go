@@ -25,10 +25,12 @@ const pauseMost = 2 * time.Second
 
 // changing are nodes that come and go while clients write through those that serve.
 type changing struct {
-	t       *testing.T
-	serving atomic.Pointer[[]*node]
-	clients sync.WaitGroup
-	end     chan struct{}
+	t *testing.T
+	// pauseMost is for how long writes may stand still.
+	pauseMost time.Duration
+	serving   atomic.Pointer[[]*node]
+	clients   sync.WaitGroup
+	end       chan struct{}
 
 	mu     sync.Mutex
 	step   string
@@ -40,7 +42,7 @@ type changing struct {
 }
 
 func newChanging(t *testing.T, first *node) *changing {
-	c := &changing{t: t, end: make(chan struct{}), step: "at first", last: time.Now()}
+	c := &changing{t: t, pauseMost: pauseMost, end: make(chan struct{}), step: "at first", last: time.Now()}
 	c.serving.Store(&[]*node{first})
 	for id := range 6 {
 		c.clients.Go(func() { c.client(id) })
@@ -103,8 +105,8 @@ func (c *changing) stop(on *node) {
 	close(c.end)
 	c.clients.Wait()
 	c.t.Logf("%d writes; pauses over 100 ms: %q", len(c.acked), c.pauses)
-	if c.worst > pauseMost {
-		c.t.Errorf("writes stood still for %v, more than %v", c.worst, pauseMost)
+	if c.worst > c.pauseMost {
+		c.t.Errorf("writes stood still for %v, more than %v", c.worst, c.pauseMost)
 	}
 	if c.err != nil {
 		c.t.Errorf("unexpected answers: %v", c.err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
@@ -119,4 +120,49 @@ func replaceEmptied(t *testing.T, c *cluster, want string) {
 	c.leader()
 	lost.mustKV("put", "k", "replaced")
 	c.caughtUp()
+}
+
+// TestRemovedOverARestart: a node that was away when it was removed is told so when it comes
+// back, and says it after every restart, also if nobody is left to tell it. It is added
+// again with its directory.
+func TestRemovedOverARestart(t *testing.T) {
+	flags := []string{"--election-timeout", "300ms", "--heartbeat", "30ms"}
+	c := newCluster(t, flags...)
+	leader := c.complete()
+	c.caughtUp()
+	away := c.others(leader)[0]
+	away.terminate(syscall.SIGTERM)
+	rest := []*node{leader, c.others(leader)[1]}
+	leader.changes(votersOf(rest...), "remove", fmt.Sprint(away.id))
+	leader.mustKV("put", "k", "v")
+	leader.mustKV("snapshot")
+	isRemoved := func() error {
+		s, err := away.status()
+		if err != nil || !s.Removed {
+			return fmt.Errorf("%+v, %w", s, err)
+		}
+		return nil
+	}
+	away.start()
+	eventually(t, "it is told", isRemoved)
+	for _, n := range rest {
+		n.terminate(syscall.SIGTERM)
+	}
+	away.terminate(syscall.SIGTERM)
+	if r := kv(t, "inspect", "--data", away.dir, "--json"); r.code != 0 || !strings.Contains(r.stdout, `"removed":"`) {
+		t.Errorf("kv inspect: exit code %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	away.start()
+	if err := isRemoved(); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, away, "PUT", "/kv/k", "x", 409, api.Removed)
+	startAll(t, rest)
+	c.leader(rest...)
+	leader.changes(votersOf(c.nodes...), "add", fmt.Sprintf("%d=%s", away.id, away.raftAddress))
+	c.leader()
+	c.caughtUp()
+	if s, err := away.status(); err != nil || s.Removed {
+		t.Errorf("%+v, %v", s, err)
+	}
 }

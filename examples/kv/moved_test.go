@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"testing"
+
+	"github.com/trouperaft/troupe/examples/kv/internal/api"
 )
 
 // movingCluster is one of nodes that have addresses and keep their data.
@@ -42,7 +44,7 @@ func TestOneNodeMoves(t *testing.T) {
 }
 
 // TestTwoNodesSwap: at each one's address answers the other, while the third
-// goes on.
+// goes on. One change says so of both.
 func TestTwoNodesSwap(t *testing.T) {
 	c := movingCluster(t)
 	a, b := c.leader(), c.others(c.leader())[0]
@@ -51,6 +53,19 @@ func TestTwoNodesSwap(t *testing.T) {
 	a.raftAddress, b.raftAddress = b.raftAddress, a.raftAddress
 	startAll(t, []*node{a, b})
 	c.together()
+	order := `{"changes":[{"op":"set_address","id":%d,"address":%q},{"op":"set_address","id":%d,"address":%q}]}`
+	wantCode(t, a, "POST", "/cluster/members", fmt.Sprintf(order, a.id, a.raftAddress, b.id, b.raftAddress), 200, "")
+	m, err := b.client.Members(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range m.Members {
+		if member.Address != c.nodes[member.ID-1].raftAddress {
+			t.Errorf("node %d is at %s by the members, and at %s", member.ID, member.Address, c.nodes[member.ID-1].raftAddress)
+		}
+	}
+	c.together()
+	wantCode(t, a, "POST", "/cluster/members", fmt.Sprintf(order, a.id, b.raftAddress, 6-a.id-b.id, closedPort(t)), 400, api.BadRequest)
 }
 
 // TestAllNodesMove: nobody is where anybody knows. One hint brings them together.

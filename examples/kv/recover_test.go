@@ -3,8 +3,12 @@
 package main
 
 import (
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -27,6 +31,33 @@ func refuses(t *testing.T, r result, says ...string) {
 	}
 }
 
+// fingerprint is what there is in a directory: names, times and hashes.
+func fingerprint(t *testing.T, dir string) string {
+	t.Helper()
+	var text strings.Builder
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		var content []byte
+		if !d.IsDir() {
+			if content, err = os.ReadFile(name); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(&text, "%s %v %d %x\n", name, info.Mode(), info.ModTime().UnixNano(), sha256.Sum256(content))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
 // TestRecover is the runbook: the majority is lost, a survivor goes on alone, and the
 // others come in with clean directories. On the way the old majority comes back.
 func TestRecover(t *testing.T) {
@@ -35,6 +66,9 @@ func TestRecover(t *testing.T) {
 	leader := c.complete()
 	leader.mustKV("put", "k", "before")
 	c.caughtUp()
+	for _, n := range c.nodes {
+		n.mustKV("snapshot")
+	}
 	survivor := c.others(leader)[0]
 	lost := c.others(survivor)
 	command := []string{"recover", "--data", survivor.dir, "--members", fmt.Sprintf("%d=%s", survivor.id, survivor.raftAddress), "--ask", "2s"}
@@ -45,7 +79,15 @@ func TestRecover(t *testing.T) {
 	lost[0].kill()
 	refuses(t, kv(t, yes...), fmt.Sprintf("node %d is alive", lost[1].id))
 	lost[1].kill()
+	unfinished := filepath.Join(survivor.dir, "snapshots", "1", "what-a-crash-left.tmp")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(unfinished), 0o700), os.WriteFile(unfinished, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	before := fingerprint(t, survivor.dir)
 	plan := kv(t, command...)
+	if after := fingerprint(t, survivor.dir); after != before {
+		t.Errorf("without --yes it has changed the directory: before\n%safter\n%s", before, after)
+	}
 	refuses(t, plan, "last term", "last index", "may be lost", "may appear", "cannot be reached", "becomes cluster", "repeat it with --yes")
 	if strings.Contains(plan.stdout, "has become") {
 		t.Errorf("without --yes it says: %s", plan.stdout)

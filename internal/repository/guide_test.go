@@ -115,7 +115,7 @@ func setting(name string, value reflect.Value) string {
 	const mib = 1 << 20
 	switch {
 	case name == "SnapshotBytesPerSecond" && n == 0:
-		return "no limit"
+		return "16 MiB beside writes"
 	case strings.Contains(name, "Bytes") && n%mib == 0:
 		return fmt.Sprintf("%d MiB", n/mib)
 	case strings.Contains(name, "Bytes") && n%1024 == 0:

@@ -42,6 +42,7 @@ func (c *checker) noticed(r *replica, n *core.Notice) {
 		c.leads(n.Term, r.identity())
 	}
 	r.removed = r.removed || n.Kind == core.NoticeRemoved
+	r.leftBehind = r.leftBehind || n.Kind == core.NoticeLeftBehind
 	// Without an index it is what somebody said who proved nothing.
 	if n.Kind == core.NoticeLostData && n.Peer == n.Known && n.Index > 0 {
 		c.fail(ruleDenied, "%v says of %v, up to %d", r, n.Peer, n.Index)

@@ -30,6 +30,8 @@ const (
 	byPromises = "./internal/simulation TestLongPromiseComesDown"
 	byDrift    = "./internal/simulation TestDriftBeyondTheBound"
 	bySick     = "./internal/simulation TestSickNodeIsAhead"
+	byCopies   = "./internal/simulation TestRestoredCopies"
+	byRecovery = "./internal/simulation TestRecoveries"
 )
 
 var (
@@ -578,9 +580,33 @@ var mutants = []mutant{
 	},
 	{
 		"a removal heeded that is not the latest", "rule 22", "core/removed.go",
-		"e.empty() || !e.heedsRemoval(m.At) || !e.removed.Less(m.At) {",
-		"e.empty() || !e.removed.Less(m.At) {",
+		"e.empty() || !e.heedsRemoval(m.At) || !e.hard.Removed.Less(m.At) {",
+		"e.empty() || !e.hard.Removed.Less(m.At) {",
 		"./core TestRemovedIsHeeded",
+	},
+	{
+		"a removal that a restart forgets", "rule 22", "core/removed.go",
+		"e.hard.Removed, e.hardDirty = at, true",
+		"e.hard.Removed = at",
+		"./core TestRemovalIsDurable",
+	},
+	{
+		"a snapshot sent under the id of the cluster before", "rule 21", "actors/snapshots/sender.go",
+		"s.meta.Cluster = s.group.Cluster()",
+		"_ = s.group.Cluster",
+		byRecovery,
+	},
+	{
+		"the snapshot of a cluster before that is not taken", "rule 21", "core/recovery.go",
+		"s.Snapshot.Cluster = s.HardState.Cluster",
+		"_ = s.HardState.Cluster",
+		byRecovery,
+	},
+	{
+		"an old copy that is told and lives on", "rule 17", "actors/disk/keeper.go",
+		"case w.refusal != \"\":\n\t\tk.refuse(w.refusal)",
+		"case w.refusal != \"\":\n\t\tw.refusal = \"\"",
+		byCopies,
 	},
 	{
 		"a removed leader that leaves before the commit", "rule 22", "core/commit.go",

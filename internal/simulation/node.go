@@ -134,6 +134,7 @@ func (l *life) observe() {
 			continue
 		case l.disk.failing && errors.Is(err, errDiskFailed):
 			l.lost()
+		case l.refused(err):
 		default:
 			r.group.check.fail(ruleGroupFailed, "%v: %v", r, err)
 		}

@@ -87,8 +87,8 @@ func (n *endpoint) learn(c *connection) {
 		return
 	}
 	p, who := &n.places[peer.local.ID], peer.local
-	older := p.who.Identity == who.Identity && p.who.StartCounter > who.StartCounter
-	if older {
+	if p.outlives(who) {
+		n.refuses(c, peer)
 		return
 	}
 	n.reach(c, peer, p)

@@ -27,6 +27,8 @@ type replica struct {
 	leaving, ended bool
 	// removed: its group has told it that it is no member any more.
 	removed bool
+	// leftBehind: it was told that its group was recovered without it.
+	leftBehind bool
 	// again: it ran before in this process.
 	again bool
 }

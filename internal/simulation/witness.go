@@ -135,7 +135,7 @@ func (w *witness) sends(m core.Message) {
 	case *core.HeartbeatResponse:
 		w.promises(m)
 	case *core.SnapshotResponse:
-		w.sees(snapshotOvertaken, m.Refused && m.Reason == "not needed")
+		w.sees(snapshotOvertaken, m.Refused && m.Reason == core.SnapshotNotNeeded)
 	case *core.ReadIndexResponse:
 		w.sees(readInJoint, m.OK && w.leadsJoint())
 	case *core.AppendResponse:

@@ -18,23 +18,30 @@ import (
 
 var writeSamples = flag.Bool("samples", false, "write samples of this version, if there are none")
 
-// TestFirstStoresAreRead reads what builds of this version have written since it was the
-// newest: one of a process that has ended, and one of a process that was killed.
+// firstVersions are the versions of groups' records, and what samples of them hold: of
+// version 3 are those of nodes that were removed.
+var firstVersions = map[string]core.HardState{"version-2": firstHardState, "version-3": firstRemoved}
+
+// TestFirstStoresAreRead reads what builds of these versions have written since each was
+// the newest: one of a process that has ended, and one of a process that was killed.
 func TestFirstStoresAreRead(t *testing.T) {
 	if *writeSamples {
 		writeFirst(t)
 	}
-	for _, name := range []string{"ended", "killed"} {
-		dir := t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "version-2", name))); err != nil {
-			t.Fatal(err)
+	for version, hard := range firstVersions {
+		for _, name := range []string{"ended", "killed"} {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", version, name))); err != nil {
+				t.Fatal(err)
+			}
+			name = version + " " + name
+			checkFirst(t, name, dir, hard, inspecting(), 1)
+			checkFirst(t, name, dir, hard, small(3), 2)
 		}
-		checkFirst(t, name, dir, inspecting(), 1)
-		checkFirst(t, name, dir, small(3), 2)
 	}
 }
 
-func checkFirst(t *testing.T, name, dir string, o Options, starts uint64) {
+func checkFirst(t *testing.T, name, dir string, hard core.HardState, o Options, starts uint64) {
 	t.Helper()
 	s := mustOpen(t, dir, o)
 	defer mustClose(t, s)
@@ -45,7 +52,7 @@ func checkFirst(t *testing.T, name, dir string, o Options, starts uint64) {
 		t.Errorf("%s: peers %+v", name, peers)
 	}
 	state, err := s.Load(t.Context(), 7)
-	if err != nil || state.HardState != firstHardState || state.Commit != 5 || state.Purged != (core.LogID{Term: 1, Index: 2}) || state.Last != (core.LogID{Term: 2, Index: 6}) {
+	if err != nil || state.HardState != hard || state.Commit != 5 || state.Purged != (core.LogID{Term: 1, Index: 2}) || state.Last != (core.LogID{Term: 2, Index: 6}) {
 		t.Errorf("%s: %+v, %v", name, state, err)
 	}
 	got, err := s.Read(t.Context(), 7, 3, 6, 1<<20)
@@ -102,6 +109,9 @@ var (
 		Term: 4, Vote: membership.Identity{ID: 2, Incarnation: 22}, Cluster: core.ClusterID{1, 15: 16},
 		Grant: core.Grant{To: membership.Identity{ID: 1, Incarnation: 11}, Attempt: 9, List: membership.Founding{3}, LengthMillis: 10_000},
 	}
+	firstRemoved = core.HardState{
+		Term: 4, Vote: membership.Identity{ID: 2, Incarnation: 22}, Cluster: core.ClusterID{1, 15: 16}, Removed: core.LogID{Term: 3, Index: 1 << 40},
+	}
 	firstPeer = storage.Peer{Identity: membership.Identity{ID: 2, Incarnation: 22}, StartCounter: 5, Nonce: 77, Address: "host:1"}
 )
 
@@ -122,16 +132,28 @@ func firstEntries() []core.Entry {
 	return entries
 }
 
-// writeFirst makes the samples: small copies, without what a store makes anew.
+// writeFirst makes the samples that are not there. Those that are never change.
 func writeFirst(t *testing.T) {
 	t.Helper()
-	into := filepath.Join("testdata", "version-2")
-	if _, err := os.Stat(into); err == nil {
-		t.Fatalf("%s is there: samples never change", into)
+	wrote := false
+	for version, hard := range firstVersions {
+		into := filepath.Join("testdata", version)
+		if _, err := os.Stat(into); err != nil {
+			writeSample(t, into, hard)
+			wrote = true
+		}
 	}
+	if !wrote {
+		t.Fatal("all samples are there: they never change")
+	}
+}
+
+// writeSample makes one: small copies, without what a store makes anew.
+func writeSample(t *testing.T, into string, hard core.HardState) {
+	t.Helper()
 	s := mustOpen(t, t.TempDir(), small(3))
 	all := firstEntries()
-	mustWrite(t, s, storage.Operation{Group: 7, HardState: &firstHardState, Append: all[:4], Commit: 3})
+	mustWrite(t, s, storage.Operation{Group: 7, HardState: &hard, Append: all[:4], Commit: 3})
 	mustWrite(t, s, storage.Operation{Group: 7, Append: all[4:], Purge: all[1].LogID, Commit: 5})
 	if err := errors.Join(s.RecordPromise(t.Context(), 1500*time.Millisecond), s.KeepPeer(t.Context(), firstPeer)); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,10 @@ import (
 // may be skipped.
 const recordVersion = 2
 
+// recordVersionRemoved is that of a group's record with what one of a node that was never
+// removed does not have.
+const recordVersionRemoved = 3
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func corrupt(format string, args ...any) error {
@@ -28,8 +32,12 @@ func seal(b, key []byte, numbers ...uint64) []byte { return sealText(b, key, "",
 
 // sealText appends a record of numbers and a text for key.
 func sealText(b, key []byte, text string, numbers ...uint64) []byte {
+	return sealVersion(b, key, recordVersion, text, numbers...)
+}
+
+func sealVersion(b, key []byte, version byte, text string, numbers ...uint64) []byte {
 	start := len(b)
-	b = append(b, recordVersion)
+	b = append(b, version)
 	for _, n := range numbers {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
@@ -48,6 +56,10 @@ func unseal(key, value []byte, numbers ...*uint64) error {
 
 // unsealText reads what sealText wrote into numbers, and returns the text.
 func unsealText(key, value []byte, numbers ...*uint64) (text string, _ error) {
+	return unsealVersion(key, value, recordVersion, numbers...)
+}
+
+func unsealVersion(key, value []byte, version byte, numbers ...*uint64) (text string, _ error) {
 	if len(value) < 5 {
 		return "", corrupt("record %q has %d bytes", key, len(value))
 	}
@@ -56,8 +68,8 @@ func unsealText(key, value []byte, numbers ...*uint64) (text string, _ error) {
 	if sum != binary.LittleEndian.Uint32(value[len(body):]) {
 		return "", corrupt("record %q has a bad checksum", key)
 	}
-	if body[0] != recordVersion {
-		return "", fmt.Errorf("badger: record %q has version %d: only %d is known", key, body[0], recordVersion)
+	if body[0] != version {
+		return "", fmt.Errorf("badger: record %q has version %d, which is not known", key, body[0])
 	}
 	if len(body) < 1+8*len(numbers) {
 		return "", corrupt("record %q has %d bytes", key, len(value))
@@ -99,10 +111,14 @@ func (r *groupRecord) append(b, key []byte) []byte {
 	h := &r.hardState
 	clusterHigh, clusterLow := halves(h.Cluster)
 	listHigh, listLow := halves(h.Grant.List)
-	return seal(b, key, uint64(h.Term), uint64(h.Vote.ID), uint64(h.Vote.Incarnation), clusterHigh, clusterLow,
+	numbers := []uint64{uint64(h.Term), uint64(h.Vote.ID), uint64(h.Vote.Incarnation), clusterHigh, clusterLow,
 		uint64(h.Grant.To.ID), uint64(h.Grant.To.Incarnation), h.Grant.Attempt, listHigh, listLow, uint64(h.Grant.LengthMillis), uint64(r.commit),
 		uint64(r.purged.Term), uint64(r.purged.Index), uint64(r.last.Term), uint64(r.last.Index), uint64(r.lastTime),
-		uint64(r.chain), r.batch)
+		uint64(r.chain), r.batch}
+	if h.Removed == (core.LogID{}) {
+		return seal(b, key, numbers...)
+	}
+	return sealVersion(b, key, recordVersionRemoved, "", append(numbers, uint64(h.Removed.Term), uint64(h.Removed.Index))...)
 }
 
 // halves and joined are how 16 bytes stand among numbers.
@@ -117,12 +133,20 @@ func joined(high, low uint64) (b [16]byte) {
 }
 
 func decodeGroup(key, value []byte) (groupRecord, error) {
-	var n [19]uint64
+	var n [21]uint64
 	var to [len(n)]*uint64
 	for i := range n {
 		to[i] = &n[i]
 	}
-	if err := unseal(key, value, to[:]...); err != nil {
+	version, known := byte(recordVersion), to[:19]
+	if len(value) > 0 && value[0] == recordVersionRemoved {
+		version, known = recordVersionRemoved, to[:]
+	}
+	text, err := unsealVersion(key, value, version, known...)
+	if err == nil && (text != "" || version == recordVersionRemoved && n[19] == 0 && n[20] == 0) {
+		err = corrupt("record %q has %d bytes, and numbers that are not its own", key, len(value))
+	}
+	if err != nil {
 		return groupRecord{}, err
 	}
 	r := groupRecord{
@@ -134,6 +158,7 @@ func decodeGroup(key, value []byte) (groupRecord, error) {
 				To:      membership.Identity{ID: membership.NodeID(n[5]), Incarnation: membership.Incarnation(n[6])},
 				Attempt: n[7], List: joined(n[8], n[9]), LengthMillis: uint32(n[10]),
 			},
+			Removed: core.LogID{Term: core.Term(n[19]), Index: core.Index(n[20])},
 		},
 		commit:   core.Index(n[11]),
 		purged:   core.LogID{Term: core.Term(n[12]), Index: core.Index(n[13])},

@@ -35,6 +35,11 @@ func saveHardState(h *home) {
 		{Grant: core.Grant{To: membership.Identity{ID: 7, Incarnation: 8}, Attempt: 10, List: membership.Founding{1, 15: 2}, LengthMillis: 20_000}},
 		{Term: 1, Grant: core.Grant{To: membership.Identity{ID: 1<<64 - 1, Incarnation: 1<<64 - 1}, Attempt: 1<<64 - 1, LengthMillis: 1<<32 - 1}},
 		{Term: 1},
+		// Rule 22: a removal, with and without a grant, and none again.
+		{Term: 3, Removed: core.LogID{Term: 2, Index: 1<<64 - 1}},
+		{Term: 3, Grant: core.Grant{To: membership.Identity{ID: 7, Incarnation: 8}, Attempt: 9, LengthMillis: 1}, Removed: core.LogID{Term: 1, Index: 1}},
+		{Term: 4, Removed: core.LogID{Term: 3, Index: 2}},
+		{Term: 4},
 	}
 	for _, s := range states {
 		h.write(storage.Operation{Group: 1, HardState: &s})

@@ -193,6 +193,9 @@ func (h *history) hardState(term core.Term) *core.HardState {
 		s.Grant = core.Grant{To: membership.Identity{ID: membership.NodeID(1 + h.random.IntN(3)), Incarnation: membership.Incarnation(h.random.Uint64())},
 			Attempt: h.random.Uint64(), List: membership.Founding(cluster(h.random.Uint64())), LengthMillis: h.random.Uint32()}
 	}
+	if h.random.IntN(4) == 0 {
+		s.Removed = core.LogID{Term: term, Index: core.Index(h.random.Uint64())}
+	}
 	return s
 }
 

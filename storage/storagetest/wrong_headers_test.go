@@ -243,6 +243,7 @@ var headerFaults = map[string]func(*altered){
 	"keeps the length of no grant":    func(a *altered) { a.hardStates(func(h *core.HardState) { h.Grant.LengthMillis = 0 }) },
 	"keeps half an attempt's number":  func(a *altered) { a.hardStates(func(h *core.HardState) { h.Grant.Attempt &= 1<<32 - 1 }) },
 	"keeps a grant that was released": func(a *altered) { keepGrants(a) },
+	"forgets a removal":               func(a *altered) { a.hardStates(func(h *core.HardState) { h.Removed = core.LogID{} }) },
 }
 
 // keepGrants lets a hard state without a grant keep the last one.

@@ -224,7 +224,8 @@ type Receiving struct {
 	Left *float64 `json:"left_seconds,omitempty"`
 }
 
-// SnapshotRate is how many bytes a second a node sends of snapshots, 0 for no limit.
+// SnapshotRate is how many bytes a second a node sends of snapshots, 0 for 16 MiB
+// while there are writes, more of a large one, and no limit otherwise.
 type SnapshotRate struct {
 	BytesPerSecond *uint64 `json:"bytes_per_second"`
 }

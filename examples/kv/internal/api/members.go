@@ -73,7 +73,7 @@ type Progress struct {
 	LagEntries uint64  `json:"lag_entries"`
 	Percent    float64 `json:"percent"`
 	// EntriesPerSecond is the rate so far, and RestMillis for how long it will take at
-	// that rate; absent while nothing has come.
+	// that rate, or the snapshot that is on its way; absent while nothing has come.
 	EntriesPerSecond float64 `json:"entries_per_second"`
 	RestMillis       *int64  `json:"rest_ms,omitempty"`
 	// AgeMillis ago it began to catch up, and IdleMillis ago it last came nearer.
@@ -137,8 +137,8 @@ type MemberChange struct {
 }
 
 // Join asks for the node to be let in that sends it: POST /cluster/join. It is answered as
-// a Change is, and may be asked again. A change that lets a node in yields to one that is
-// asked for by hand.
+// a Change is, and may be asked again. A change that lets a node in yields to another one
+// that is asked for by hand.
 type Join struct {
 	ID uint64 `json:"id"`
 	// Incarnation names the node's data, in hexadecimal.

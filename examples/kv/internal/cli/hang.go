@@ -1,4 +1,4 @@
-//go:build hang
+//go:build hang && unix
 
 package cli
 
@@ -16,7 +16,7 @@ import (
 
 // A test build, with the tag hang, has parts that fail on request. Its state machine waits
 // in Apply, and heeds no context, while the file exists that KV_HANG_FILE names. Its log
-// store refuses writes while that of KV_REFUSE_FILE does.
+// store refuses writes while that of KV_REFUSE_FILE does. In die.go it dies.
 
 type hangingMachine struct {
 	machine.Machine
@@ -48,7 +48,7 @@ func refusing(log troupe.LogStore) troupe.LogStore {
 	if file := os.Getenv("KV_REFUSE_FILE"); file != "" {
 		return refusingLog{log, file}
 	}
-	return log
+	return dying(log)
 }
 
 // Write refuses a batch. Nobody knows what of it is on the disk: all, if the file says so,

@@ -1,4 +1,4 @@
-//go:build !hang
+//go:build !hang || !unix
 
 package cli
 

@@ -212,6 +212,9 @@ func (f *inspected) print(w io.Writer) error {
 	}
 	if h := f.HardState; h != nil {
 		p.line("term        %d, voted for %s, committed %d", h.Term, orNobody(h.Vote), h.Commit)
+		if h.Removed != "" {
+			p.line("removed     at %s", h.Removed)
+		}
 		p.line("log         %d to %d", f.FirstIndex, f.LastIndex)
 	}
 	for _, t := range f.Terms {

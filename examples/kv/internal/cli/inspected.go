@@ -42,8 +42,11 @@ type inspectedIdentity struct {
 type inspectedHardState struct {
 	Term uint64 `json:"term"`
 	// Vote is ID/INCARNATION, absent if there is none.
-	Vote   string `json:"vote,omitempty"`
-	Commit uint64 `json:"commit"`
+	Vote string `json:"vote,omitempty"`
+	// Removed is the entry, TERM.INDEX, by which the node was removed; absent if it never
+	// was.
+	Removed string `json:"removed,omitempty"`
+	Commit  uint64 `json:"commit"`
 }
 
 // inspectedTerm is a run of entries of one term.
@@ -120,6 +123,9 @@ func (f *inspected) take(i *storage.Inspection) {
 		f.HardState = &inspectedHardState{Term: uint64(i.Log.HardState.Term), Commit: uint64(i.Log.Commit)}
 		if vote := i.Log.HardState.Vote; !vote.IsZero() {
 			f.HardState.Vote = vote.String()
+		}
+		if at := i.Log.HardState.Removed; at != (core.LogID{}) {
+			f.HardState.Removed = at.String()
 		}
 		f.FirstIndex, f.LastIndex = uint64(i.Log.Purged.Index)+1, uint64(i.Log.Last.Index)
 	}

@@ -31,7 +31,11 @@ func newMembers() *cobra.Command {
 subcommand it shows them, as the asked node knows them.
 
 A change is answered when it is complete. If time runs out it goes on: the answer has
-a change_id, and the exit code is 0. The same may be asked again to wait for it.`
+a change_id, and the exit code is 0. The same may be asked again to wait for it.
+
+A command that waits for longer than a second shows on standard error what for: as a
+bar in a terminal, and else as a line for each step. How far a node has come that
+catches up only the leader knows.`
 	show := list("list")
 	show.Short = "Show the members, as the asked node knows them"
 	members.AddCommand(show, newMemberAdd("add", "add", "Make a node a voter, once it has caught up as a learner"),
@@ -64,6 +68,9 @@ func change(use, short string, args cobra.PositionalArgs, read func(args []strin
 		asked.Changes = []api.MemberChange{m}
 		if noWait {
 			asked.Wait = new(false)
+		}
+		if !noWait && !asked.DryRun {
+			defer showProgress(c, to)()
 		}
 		answer, err := to.ChangeMembers(c.Context(), asked)
 		return show(c, answer, err)

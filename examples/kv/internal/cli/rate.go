@@ -19,7 +19,7 @@ func newSnapshotRate() *cobra.Command {
 		return show(c, answer, err)
 	})
 	command.Long = `Change how many bytes a second the node that is asked sends of all snapshots
-together, from now on and until it ends; 0 sets no limit. What is on its way goes
-on with it.`
+together, from now on and until it ends; 0 stands for 16 MiB while there are writes,
+or a minute for a large snapshot, and for no limit otherwise. What is on its way goes on with it.`
 	return command
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/network/tcp"
+	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/badger"
 	"github.com/trouperaft/troupe/storage/files"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -84,7 +86,7 @@ func (r *recovery) complete() error {
 
 func (r *recovery) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	dir := filepath.Join(r.data, "raft")
+	dir := filepath.Join(r.data, raftDir)
 	if _, err := os.Stat(dir); err != nil {
 		return fmt.Errorf("--data: there is no node's data: %w", err)
 	}
@@ -93,7 +95,7 @@ func (r *recovery) run(ctx context.Context, stdout, stderr io.Writer) (err error
 		return fmt.Errorf("--data: %w", err)
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	snapshots, err := r.snapshots(logger)
+	snapshots, err := r.snapshots(ctx, logger)
 	if err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
@@ -120,13 +122,53 @@ func (r *recovery) run(ctx context.Context, stdout, stderr io.Writer) (err error
 	return err
 }
 
-// snapshots opens the snapshots, and makes no directory for them where there is none.
-func (r *recovery) snapshots(logger *slog.Logger) (troupe.SnapshotStore, error) {
-	dir := filepath.Join(r.data, "snapshots")
+// snapshots opens the snapshots, and makes no directory for them where there is none. For
+// a plan they are only looked at: an opening removes what crashes left.
+func (r *recovery) snapshots(ctx context.Context, logger *slog.Logger) (troupe.SnapshotStore, error) {
+	dir := filepath.Join(r.data, snapshotsDir)
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return memory.NewSnapshots(), nil
 	}
+	if !r.yes {
+		_, err := files.Inspect(ctx, dir, 1, false)
+		return lookedAt(dir), err
+	}
 	return files.Open(dir, logger)
+}
+
+// lookedAt is a directory of snapshots in which nothing is changed.
+type lookedAt string
+
+// Newest implements troupe.SnapshotStore.
+func (dir lookedAt) Newest(ctx context.Context, group troupe.GroupID) (newest core.SnapshotMeta, err error) {
+	found, err := files.Inspect(ctx, string(dir), group, true)
+	if err != nil {
+		return newest, err
+	}
+	for _, f := range found { // the newest good one comes last
+		switch {
+		case f.Err == nil:
+			newest, err = f.Meta, nil
+		case newest.Index == 0:
+			err = f.Err
+		}
+	}
+	return newest, err
+}
+
+// Create implements troupe.SnapshotStore.
+func (lookedAt) Create(context.Context, troupe.GroupID, core.SnapshotMeta) (storage.SnapshotWriter, error) {
+	return nil, storage.ErrInspection
+}
+
+// Open implements troupe.SnapshotStore.
+func (lookedAt) Open(context.Context, troupe.GroupID, core.LogID) (storage.SnapshotReader, error) {
+	return nil, storage.ErrInspection
+}
+
+// RemoveBelow implements troupe.SnapshotStore.
+func (lookedAt) RemoveBelow(context.Context, troupe.GroupID, core.Index) error {
+	return storage.ErrInspection
 }
 
 // recoveryText writes what is done to a group, for people.

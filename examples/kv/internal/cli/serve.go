@@ -124,7 +124,7 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.DurationVar(&s.electionTimeout, "election-timeout", defaults.ElectionTimeout, "a node without a leader for one to two of it campaigns")
 	f.DurationVar(&s.heartbeat, "heartbeat", 0, "interval of a leader's heartbeats, at most a third of --election-timeout (default a tenth of it)")
 	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots")
-	f.Uint64Var(&s.snapshotRate, "snapshot-rate", 0, "bytes a second that the node sends of snapshots, 0 for no limit; the command snapshot-rate changes it")
+	f.Uint64Var(&s.snapshotRate, "snapshot-rate", 0, "bytes a second that the node sends of snapshots, 0 for 16 MiB while there are writes, more of a large one, and no limit otherwise; the command snapshot-rate changes it")
 	f.Uint64Var(&s.keepEntries, "keep-entries", defaults.KeepEntries, "at most this many entries stay in the log below a snapshot")
 	f.Uint64Var(&s.keepBytes, "keep-bytes", defaults.KeepBytes, "at most this many bytes of entries stay in the log below a snapshot")
 	f.Uint64Var(&s.holdBytes, "hold-bytes", defaults.HoldBytesMax, "at most this many bytes of entries stay beyond that for members that lag, 0 for none; the slowest are let go of first")

@@ -3,7 +3,9 @@ package server
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/trouperaft/troupe"
@@ -17,7 +19,7 @@ const changeBytesMax = membership.MembersMax * (membership.AddressBytesMax + 409
 // changesOf reads what is asked for. What depends on the members the leader checks.
 func changesOf(given *api.Change) ([]troupe.Change, []troupe.ChangeOption, error) {
 	if len(given.Changes) == 0 {
-		return nil, nil, badRequest("changes: there are none")
+		return nil, nil, &api.Error{Code: api.BadRequest, Message: "changes: there are none", Reason: changeReasons[troupe.ChangeNothing]}
 	}
 	var options []troupe.ChangeOption
 	if given.CatchUpLimit != "" {
@@ -40,12 +42,28 @@ func changesOf(given *api.Change) ([]troupe.Change, []troupe.ChangeOption, error
 	for i := range given.Changes {
 		change, wrong := changeOf(&given.Changes[i])
 		if wrong != "" {
-			return nil, nil, badRequest("changes[%d].%s", i, wrong)
+			return nil, nil, &api.Error{Code: api.BadRequest, Message: fmt.Sprintf("changes[%d].%s", i, wrong), Reason: reasonOf(wrong)}
 		}
 		changes[i] = change
 	}
 	return changes, options, nil
 }
+
+// reasonOf is the library's reason for what is wrong with a field of a change, "" if it
+// has none.
+func reasonOf(wrong string) string {
+	field, why, _ := strings.Cut(wrong, ": ")
+	reason := map[string]troupe.ChangeReason{
+		"op": troupe.ChangeUnknownOp, "id": troupe.ChangeIDZero, "address": troupe.ChangeAddress, "members": troupe.ChangeLastVoter,
+	}[field]
+	if strings.HasSuffix(why, takesNone) {
+		return ""
+	}
+	return changeReasons[reason]
+}
+
+// takesNone is said of a field that an op does not take.
+const takesNone = "takes none"
 
 // changeOf reads one change, or says what is wrong with which field.
 func changeOf(given *api.MemberChange) (change troupe.Change, wrong string) {
@@ -103,7 +121,7 @@ func wrongFields(op membership.Op, given *api.MemberChange) string {
 	} {
 		switch {
 		case field.given && !field.taken:
-			return fmt.Sprintf("%s: %v takes none", field.name, op)
+			return fmt.Sprintf("%s: %v %s", field.name, op, takesNone)
 		case !field.given && field.taken && field.required:
 			return fmt.Sprintf("%s: it is missing or empty, and %v needs it", field.name, op)
 		}
@@ -113,8 +131,8 @@ func wrongFields(op membership.Op, given *api.MemberChange) string {
 
 // wrongField names the field of a request that the library refuses.
 func wrongField(given *api.Change, wrong *troupe.ChangeError) string {
-	for i, c := range given.Changes {
-		if c.Op == wrong.Change.Op.String() && c.ID == uint64(wrong.Change.ID) {
+	for i, c := range slices.Backward(given.Changes) { // of a node that is named twice the later is wrong
+		if c.Op == wrong.Change.Op.String() && c.ID == uint64(wrong.Change.ID) && (c.Address == wrong.Change.Address || wrong.Change.Address == "") {
 			field := fmt.Sprintf("changes[%d]", i)
 			if name := changeFields(wrong); name != "" {
 				field += "." + name

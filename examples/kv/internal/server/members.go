@@ -155,18 +155,11 @@ func progress(p *troupe.PeerStatus) api.Progress {
 	answer := api.Progress{
 		ID: uint64(p.ID), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries,
 		AgeMillis: p.CatchUpAge.Milliseconds(), IdleMillis: p.CatchUpIdle.Milliseconds(),
-		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes, Percent: 100,
+		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
+		Percent: p.CatchUpPercent, EntriesPerSecond: p.CatchUpRate,
 	}
-	var done float64
-	if p.Match > p.CatchUpFrom {
-		done = float64(p.Match - p.CatchUpFrom)
-	}
-	if p.LagEntries > 0 {
-		answer.Percent = 100 * done / (done + float64(p.LagEntries))
-	}
-	if seconds := p.CatchUpAge.Seconds(); done > 0 && seconds > 0 {
-		answer.EntriesPerSecond = done / seconds
-		answer.RestMillis = new(int64(1000 * float64(p.LagEntries) / answer.EntriesPerSecond))
+	if p.CatchUpLeft >= 0 {
+		answer.RestMillis = new(p.CatchUpLeft.Milliseconds())
 	}
 	return answer
 }

@@ -35,7 +35,7 @@ func TestMembersView(t *testing.T) {
 	c.Target = &membership.Target{ID: 0x2a}
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "lags"}}
 	f.status.Peers = []troupe.PeerStatus{
-		{Identity: c.Members[1].Identity, Match: 30, LagEntries: 60, CatchingUp: true, CatchUpFrom: 10, CatchUpAge: 2 * time.Second, CatchUpIdle: 5 * time.Millisecond, SnapshotBytes: 1, SnapshotTotalBytes: 4},
+		{Identity: c.Members[1].Identity, Match: 30, LagEntries: 60, CatchingUp: true, CatchUpFrom: 10, CatchUpAge: 2 * time.Second, CatchUpIdle: 5 * time.Millisecond, CatchUpPercent: 25, CatchUpRate: 10, CatchUpLeft: 6 * time.Second, SnapshotBytes: 1, SnapshotTotalBytes: 4},
 		{Identity: troupe.Identity{ID: 3}, Match: 1},
 	}
 	exchange{"GET", "/cluster/members", "", 200, `{"index":7,"committed":true,"joint":false,"change":{"state":"catching_up","id":"000000000000002a","waits_for":[2],"since_ms":1500,` +
@@ -146,6 +146,37 @@ func TestBadChanges(t *testing.T) {
 	}
 	if f.changes != nil {
 		t.Errorf("the group was asked for %v", f.changes)
+	}
+}
+
+// TestBadChangeReasons: what is refused before the group is asked has the reason that the
+// library gives it.
+func TestBadChangeReasons(t *testing.T) {
+	s := quiet(newFake())
+	for body, want := range map[string]string{
+		`{"changes":[]}`:                                                      "nothing",
+		`{"changes":[{"op":"grow","id":4}]}`:                                  "unknown_op",
+		`{"changes":[{"op":"add","id":0,"address":"d:4"}]}`:                   "id_zero",
+		`{"changes":[{"op":"add","id":4}]}`:                                   "address",
+		`{"changes":[{"op":"add","id":4,"address":"0.0.0.0:9"}]}`:             "address",
+		`{"changes":[{"op":"promote","id":2,"address":"b:2"}]}`:               "",
+		`{"changes":[{"op":"set_voters","members":[]}]}`:                      "last_voter",
+		`{"changes":[{"op":"set_priority","id":2}]}`:                          "",
+		`{"changes":[{"op":"replace","id":2,"incarnation":"0x1"}]}`:           "",
+		`{"changes":[{"op":"set_voters","id":1,"members":[1]}]}`:              "",
+		`{"changes":[{"op":"promote","id":2}],"catch_up_limit":"for a year"}`: "",
+	} {
+		code, answer := changed(t, s, "", body)
+		if e := decodeError(t, answer); code != 400 || e.Reason != want {
+			t.Errorf("%s: %d %+v, want the reason %q", body, code, e, want)
+		}
+	}
+	// Of a node that is named twice it is the later change that is wrong.
+	f := newFake()
+	f.err = &troupe.ChangeError{Reason: troupe.ChangeIDTwice, Change: troupe.Promote(2)}
+	_, answer := changed(t, quiet(f), "", `{"changes":[{"op":"promote","id":2},{"op":"promote","id":2}]}`)
+	if e := decodeError(t, answer); !strings.HasPrefix(e.Message, "changes[1].id: ") {
+		t.Errorf("%+v", e)
 	}
 }
 

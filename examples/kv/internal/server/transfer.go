@@ -31,7 +31,7 @@ func (s *Server) setSnapshotRate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if rate.BytesPerSecond == nil {
-		return &api.Error{Code: api.BadRequest, Message: "bytes_per_second is missing: 0 sets no limit"}
+		return &api.Error{Code: api.BadRequest, Message: "bytes_per_second is missing: 0 sets none but that beside writes"}
 	}
 	s.limiter.SetSnapshotRate(*rate.BytesPerSecond)
 	return s.snapshotRate(w, r)
