@@ -18,7 +18,7 @@ func (c *checker) turns(is *core.ConfigurationAt) {
 		c.comesAndGoes(was, is)
 	}
 	c.configurations = append(c.configurations, *is)
-	c.group.recovers()
+	c.sim.recovers((*group).mayBeLost)
 }
 
 // ends counts how a change has ended.
@@ -87,10 +87,19 @@ func (g *group) newest() *membership.Configuration {
 // lost reports whether a node is a member under an incarnation that it lost.
 func (g *group) lost(n *node) bool {
 	k := g.newest()
-	if k == nil {
-		return false
-	}
-	ids := k.Incarnations(n.id)
+	return k != nil && n.lostIn(k.Incarnations(n.id))
+}
+
+// mayBeLost is the same of every configuration that decides, or may come to.
+func (g *group) mayBeLost(n *node) bool {
+	return slices.ContainsFunc(g.deciding(), func(k *membership.Configuration) bool {
+		return n.lostIn(k.Incarnations(n.id)) ||
+			k.Target != nil && slices.ContainsFunc(k.Target.Members, func(m membership.Member) bool { return m.ID == n.id && m.Identity != n.disk.identity })
+	})
+}
+
+// lostIn reports whether one of a node's incarnations is not that of its directory.
+func (n *node) lostIn(ids []membership.Identity) bool {
 	return slices.ContainsFunc(ids, func(id membership.Identity) bool { return id != n.disk.identity })
 }
 
@@ -100,11 +109,12 @@ func (s *sim) lost(n *node) bool {
 }
 
 // recovers takes note of nodes that were replaced, or removed, wherever they had lost
-// their data: they are what their disks say.
-func (g *group) recovers() {
-	s := g.sim
+// their data: they are what their disks say. A configuration that is not applied anywhere
+// yet may have the lost incarnation still, or again: somebody may have asked to add the node
+// before it was emptied once more.
+func (s *sim) recovers(may func(*group, *node) bool) {
 	for _, n := range s.nodes {
-		if n.emptied && !s.lost(n) {
+		if n.emptied && s.all(func(g *group) bool { return !may(g, n) }) {
 			n.emptied, n.member = false, n.disk.identity
 			s.trace.say("n%d is %v to all, and nothing else", n.id, n.member)
 		}
