@@ -134,7 +134,7 @@ func (g *group) deciding() []*membership.Configuration {
 }
 
 // survives reports whether each half that decides, or may come to, keeps a majority if a
-// node loses its directory as well.
+// node loses its directory as well, and somebody is left who can be elected.
 func (g *group) survives(n *node) bool {
 	enough := func(half []membership.Identity) bool {
 		lost := 0
@@ -148,7 +148,32 @@ func (g *group) survives(n *node) bool {
 			return false
 		}
 	}
-	return true
+	return g.electable(n)
+}
+
+// electable reports whether somebody can be elected without a node: a voter of the last
+// configuration of its log, while a majority of each half of that has no later log. That
+// the halves keep majorities is not enough, in any Raft. Say that voter 5 holds a joint
+// configuration that adds voter 3, which nobody else has, and that the leader of a later
+// term, which does not know of it, has sent learner 3 entries of its own. If that leader is
+// lost for good, 3 refuses its vote to 5, and is no candidate by its own log.
+func (g *group) electable(without *node) bool {
+	agrees := func(half []membership.Identity, last core.LogID) bool {
+		votes := 0
+		for _, id := range half {
+			n := g.sim.nodes[id.ID-1]
+			votes += int(truth(n != without && n.disk.identity == id && !last.Less(n.disk.of(g.id).last())))
+		}
+		return votes > len(half)/2
+	}
+	return slices.ContainsFunc(g.sim.nodes, func(n *node) bool {
+		d := n.disk.of(g.id)
+		f := g.check.configurationBefore(d.last())
+		if n == without || f == nil || !f.Configuration.IsVoter(d.identity) {
+			return false
+		}
+		return !slices.ContainsFunc(halves(&f.Configuration), func(half []membership.Identity) bool { return !agrees(half, d.last()) })
+	})
 }
 
 // belongs reports whether a node is a member, or is to be one, by a configuration that
