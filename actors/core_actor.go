@@ -63,6 +63,8 @@ type coreActor struct {
 	// changed and config are what the engine said last.
 	changed core.Changed
 	config  core.ConfigurationAt
+	// told are the addresses of members that the network was told last.
+	told map[membership.NodeID]string
 
 	// logNotice is what the streams are to be notified of.
 	logNotice    logNotice

@@ -140,15 +140,23 @@ func reachable(c *membership.Configuration) []membership.Member {
 	return members
 }
 
+// dial tells the network where members are. An address that this group has told before is
+// no news, and is not told again: another group of the node may have told a newer one
+// since, or the network has learned where the member is now (rule 30).
 func (c *coreActor) dial(members []membership.Member) {
+	told := make(map[membership.NodeID]string, len(members))
 	for _, m := range members {
-		if m.ID != c.self.ID && m.Address != "" {
+		if m.ID == c.self.ID || m.Address == "" {
+			continue
+		}
+		if told[m.ID] = m.Address; c.told[m.ID] != m.Address {
 			c.network.SetAddress(m.ID, m.Address)
-			if cause := c.unreachable(m.ID); cause != nil {
-				c.put(&core.PeerDown{Node: m.ID, Class: core.ClassControl, Cause: cause})
-			}
+		}
+		if cause := c.unreachable(m.ID); cause != nil {
+			c.put(&core.PeerDown{Node: m.ID, Class: core.ClassControl, Cause: cause})
 		}
 	}
+	c.told = told
 }
 
 func (c *coreActor) peerAlive(cmd *core.PeerAlive) {

@@ -51,7 +51,7 @@ var queueBounds = map[string]boundOf{
 	"actors.applyActor.inbox": byProposals, "actors.applyActor.pending": byProposals, "actors.applyActor.reads": byReads,
 	"actors.applyBatch.entries": byApply, "actors.applyBatch.values": byApply, "actors.askedReads.reads": byReads,
 	"actors.bootstrapRequest.members": byCallers, "actors.changeRequests.ended": byCallers, "actors.changeRequests.waiting": byCallers, "actors.coreActor.bootstraps": byCallers, "actors.coreActor.burst": byProposals,
-	"actors.coreActor.due": byFew, "actors.coreActor.views": byFew, "actors.applyActor.exports": byFew, "snapshots.Jobs.exporters": byFew, "actors.coreInbox.Inbox": byProposals, "actors.decidedProposal.value": byProposals,
+	"actors.coreActor.due": byFew, "actors.coreActor.views": byFew, "actors.coreActor.told": byMembers, "actors.applyActor.exports": byFew, "snapshots.Jobs.exporters": byFew, "actors.coreInbox.Inbox": byProposals, "actors.decidedProposal.value": byProposals,
 	"actors.groupTable.byID": byGroups, "actors.groupTable.ordered": byGroups, "actors.leadershipRequests.elects": byCallers,
 	"actors.leadershipRequests.ended": byCallers, "actors.leadershipRequests.pauses": byCallers, "actors.leadershipRequests.transfers": byCallers,
 	"actors.maintenance.ended": byCallers, "actors.maintenance.purges": byFew, "actors.maintenance.snapshots": byFew,

@@ -319,20 +319,23 @@
 // A node says where it listens when it connects. The address of a known identity is learned from a
 // connection on which that identity has proved itself, and is kept beside the store. Proved peers
 // pass learned addresses on as hints. The configured address and the learned one are dialled by
-// turns, and a newer SetAddress drops the learned one. Names are resolved at each dial. An address
-// from an unproved connection is dialled last, and that dial must prove it.
+// turns; a newer SetAddress comes before what was learned. Names are resolved at each dial. An address
+// from an unproved connection is dialled last, and that dial must prove it. The groups of a node share
+// what it knows of addresses, and their configurations may differ. So a group tells an address only
+// when that is new in its own configuration.
 //
 // A learner that hears of no leader asks all members who they are. It asks nobody for votes, so
 // after a move it would dial nobody otherwise, and would never be found.
 //
 //   - Code: core/election_deadline.go, network/tcp/suspect.go, network/tcp/addresses.go,
 //     network/tcp/link.go, network/tcp/connection.go, network/tcp/proven.go, network/tcp/resolve.go,
-//     network/inproc/network.go, storage/log_store.go
+//     network/inproc/network.go, actors/core_commands.go, storage/log_store.go
 //   - Tests: TestLearnerShowsItself, network/tcp.TestDarkLinkIsReplaced,
 //     network/tcp.TestRequestsAreAcknowledged, network/tcp.TestTwoSwap,
 //     network/tcp.TestAllMoveAndEachIsToldOneOther,
 //     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,
-//     network/tcp.TestResolveIsAskedAtEachDial, actors/disk.TestKeeperKeepsPeers
+//     network/tcp.TestResolveIsAskedAtEachDial, actors/disk.TestKeeperKeepsPeers,
+//     network/tcp.TestFormerAddressStays, actors.TestOldAddressIsNoNews
 //
 // # Rule 31: A cluster begins only under the exclusive grants of all
 //

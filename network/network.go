@@ -81,14 +81,15 @@ type Network interface {
 
 	// SetAddress says where requests to a node go: the address of the
 	// configuration. It may be called at any time and again: another address
-	// closes the connections made to the old one, and drops what was learned.
-	// An empty address forgets the node. Connections are made when the first
+	// closes the connections made to the old one, and is dialled before what was
+	// learned. An empty address forgets the node. Connections are made when the first
 	// request needs one.
 	//
 	// A node may have moved. Where a peer that has proved itself says that it
 	// listens is learned, kept (Handler.Learned) and dialled by turns with the
-	// address set here (rule 30). The first address since Start drops nothing:
-	// it is not newer than what the node kept.
+	// address set here (rule 30), first as long as no newer address is set. The first
+	// address since Start is not newer than what the node kept. The groups of a node
+	// share what is set here, and their configurations may differ.
 	SetAddress(node membership.NodeID, address string)
 
 	// Sent returns how many bytes of messages, requests and responses, have left

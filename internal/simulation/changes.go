@@ -151,6 +151,7 @@ func (o *changer) orders(r *replica, order core.ChangeOrder, noWait bool) {
 		what = "to cancel the change of the members"
 	}
 	q := s.operator.asks(r, "%s, no wait %v, dry run %v, automatic %v, kept %v", what, noWait, order.DryRun, order.Automatic, order.KeepAdded)
+	q.changes = true
 	o.count++
 	leave := r.raft.ChangeMembers(order, noWait, actors.ChangeTrace{}, func(outcome actors.ChangeOutcome, err error) {
 		if q.ends(err) {
@@ -230,15 +231,27 @@ func (o *changer) watches(r *replica, was underWay) {
 // rests reports whether no change is under way, and nobody is left to be replaced.
 func (o *changer) rests() bool { return o.idle() && !slices.ContainsFunc(o.sim.nodes, o.sim.lost) }
 
-// idle reports whether no change is under way.
+// idle reports whether no change is under way, none that was asked for may still begin, and
+// what the last one has made is known.
 func (o *changer) idle() bool {
 	return o.sim.all(func(g *group) bool {
 		leader := g.leader()
-		if leader == nil {
+		if leader == nil || leader != g.newestLeader() || g.asked(leader) {
 			return false
 		}
 		st := leader.raft.Status()
-		return st.Change.State == core.ChangeIdle && st.Configuration.Index <= st.Committed
+		return st.Change.State == core.ChangeIdle && st.Configuration.Index <= st.Committed && st.Configuration.Index <= g.check.decided()
+	})
+}
+
+// asked reports whether somebody waits for a member's answer to an order. It may be waiting
+// for its turn behind another one, so that a leader without a change is not the end of it.
+// Who asks a node that is no member, or has lost what made it one, has no leader who could
+// answer.
+func (g *group) asked(leader *replica) bool {
+	return slices.ContainsFunc(g.sim.nodes, func(n *node) bool {
+		r := g.on(n)
+		return r != nil && !n.emptied && g.counts(leader, n) && slices.ContainsFunc(r.requests, func(q *request) bool { return q.changes && !q.done })
 	})
 }
 
@@ -299,5 +312,6 @@ func (o *changer) heals() bool {
 	if !s.until(s.clock.now.Add(limit), o.rests) {
 		s.fail(ruleChangeEnds, "what was lost is not replaced: %s", s.summary())
 	}
+	s.recovers((*group).lost) // nothing else can come to decide any more
 	return s.failure == nil
 }

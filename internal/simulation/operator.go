@@ -99,7 +99,8 @@ func (r *replica) seat() seat { return seat{r.node.id, r.group.id} }
 type request struct {
 	what    string
 	replica *replica
-	done    bool
+	// changes: it is an order to change the members.
+	changes, done bool
 }
 
 func (o *operator) asks(r *replica, format string, arguments ...any) *request {

@@ -17,7 +17,9 @@ type place struct {
 	// configured is what SetAddress said last, learned where the life that has
 	// proved itself last was, who that is, and hint what a proved peer has said.
 	configured, learned, hint string
-	who                       network.Local
+	// former was learned before configured was said.
+	former string
+	who    network.Local
 	// dialled: it was reached at the learned address, in this life.
 	dialled bool
 	// turn is which of them is dialled next.
@@ -29,7 +31,7 @@ func address(id core.NodeID) string { return fmt.Sprintf("node-%d", id) }
 // candidates are the addresses, the most likely first.
 func (p *place) candidates() []string {
 	var all []string
-	for _, a := range []string{p.learned, p.configured, p.hint} {
+	for _, a := range []string{p.learned, p.configured, p.hint, p.former} {
 		if a != "" && !slices.Contains(all, a) {
 			all = append(all, a)
 		}
@@ -46,7 +48,7 @@ func (p *place) next() string {
 	return all[p.turn%len(all)]
 }
 
-// SetAddress implements network.Network. The first address drops nothing that an
+// SetAddress implements network.Network. The first address is not newer than what an
 // earlier life has learned.
 func (n *endpoint) SetAddress(node membership.NodeID, address string) {
 	if node < 1 || node > nodesMax || n.places[node].configured == address {
@@ -54,6 +56,9 @@ func (n *endpoint) SetAddress(node membership.NodeID, address string) {
 	}
 	p := &n.places[node]
 	if p.configured != "" {
+		if p.learned != "" {
+			p.former = p.learned
+		}
 		p.learned, p.hint, p.dialled = "", "", false
 	}
 	p.configured = address

@@ -66,7 +66,7 @@ func TestNodeThatMovedCalls(t *testing.T) {
 		t.Errorf("the next life looks at %v, want %v", got, want)
 	}
 	next.SetAddress(2, "a third place")
-	if got, want := next.places[2].candidates(), []string{"a third place"}; !slices.Equal(got, want) {
+	if got, want := next.places[2].candidates(), []string{"a third place", "elsewhere"}; !slices.Equal(got, want) {
 		t.Errorf("after another address it looks at %v, want %v", got, want)
 	}
 }

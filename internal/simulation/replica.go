@@ -162,6 +162,11 @@ func (r *replica) summary() string {
 	text := fmt.Sprintf("%v (emptied %v): %v of term %d, leader %d, ready %v, last %d flushed %d committed %d applied %d, snapshot %d purged %d, %s; machine %v; %d calls, %d works", r, r.node.emptied,
 		st.Role, st.Term, st.Leader, st.Ready, st.Last, st.Flushed, st.Committed, st.Applied, st.SnapshotIndex, st.Purged, st.Configuration.Configuration.String(),
 		r.machine.state.applied, len(r.calls), len(r.work))
+	for _, q := range r.requests {
+		if !q.done {
+			text += "\n\t\twaits for an answer: " + q.what
+		}
+	}
 	for _, p := range st.Peers {
 		text += fmt.Sprintf("\n\t\tpeer %d match %d snapshot %v lost data %v", p.ID, p.Match, p.Snapshot, p.LostData)
 	}

@@ -92,7 +92,7 @@ func (s *sim) run(seed uint64) Result {
 
 func newSim(seed uint64, options Options) *sim {
 	s := &sim{seed: seed, system: options.System}
-	s.plan = drawPlan(s.generator(1))
+	s.plan = planOf(seed)
 	if s.system == nil {
 		s.system = stage.NewSystem()
 	}
@@ -109,7 +109,12 @@ func newSim(seed uint64, options Options) *sim {
 }
 
 // generator draws for one concern.
-func (s *sim) generator(concern uint64) *rand.Rand { return rand.New(rand.NewPCG(s.seed, concern)) }
+func (s *sim) generator(concern uint64) *rand.Rand { return generator(s.seed, concern) }
+
+func generator(seed, concern uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, concern)) }
+
+// planOf is what a seed draws before a run begins.
+func planOf(seed uint64) plan { return drawPlan(generator(seed, 1)) }
 
 // story is the run from its beginning to its end.
 func (s *sim) story() {

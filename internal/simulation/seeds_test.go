@@ -7,8 +7,9 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,8 @@ var (
 	seedsFlag  = flag.Int("seeds", 0, "how many seeds TestSeeds runs; 0: 500, or 50 with -short or the race detector")
 	firstFlag  = flag.Uint64("first", 1, "the first of them")
 	traceFlag  = flag.Bool("trace", false, "print the trace of each seed")
+	nodesFlag  = flag.String("nodes", "", "run only those of the seeds whose clusters have so many nodes, as 5 or 5-7")
+	failsFlag  = flag.Int("failures", 1, "how many seeds may fail before TestSeeds gives up; 0: it runs all of them")
 	updateFlag = flag.Bool("update", false, "write the counts of the situations into the guide")
 )
 
@@ -35,6 +38,45 @@ func traceWriter() io.Writer {
 		return os.Stdout
 	}
 	return nil
+}
+
+// sizes returns the smallest and the largest cluster that -nodes asks for.
+func sizes(t *testing.T) (least, most int) {
+	t.Helper()
+	if *nodesFlag == "" {
+		return 1, nodesMax
+	}
+	from, to, isRange := strings.Cut(*nodesFlag, "-")
+	if !isRange {
+		to = from
+	}
+	least, err := strconv.Atoi(from)
+	if err == nil {
+		most, err = strconv.Atoi(to)
+	}
+	if err != nil || least < 1 || most < least || most > nodesMax {
+		t.Fatalf("-nodes=%s is neither a number of nodes nor a range of them within 1-%d", *nodesFlag, nodesMax)
+	}
+	return least, most
+}
+
+// nextSeeds returns what hands out the seeds that are to be run, one after the other.
+func nextSeeds(t *testing.T, count int) func() (seed uint64, ok bool) {
+	t.Helper()
+	least, most := sizes(t)
+	seed, left := *firstFlag, count
+	return func() (uint64, bool) {
+		if left--; left < 0 {
+			return 0, false
+		}
+		for ; least > 1 || most < nodesMax; seed++ {
+			if p := planOf(seed); least <= p.nodes && p.nodes <= most {
+				break
+			}
+		}
+		seed++
+		return seed - 1, true
+	}
 }
 
 // harvest is what came of many seeds.
@@ -55,7 +97,8 @@ func (h *harvest) add(r *Result) {
 	}
 }
 
-// TestSeeds runs seeds until one fails. -timeout 0 is needed for thousands.
+// TestSeeds runs seeds until one fails, or as many as -failures allows. -timeout 0 is
+// needed for thousands.
 func TestSeeds(t *testing.T) {
 	count := *seedsFlag
 	if count == 0 {
@@ -65,36 +108,44 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 	// The seeds that always run have to meet every situation.
-	whole := *seedsFlag == 0 && *firstFlag == 1 && count == seedsDefault
+	whole := *seedsFlag == 0 && *firstFlag == 1 && *nodesFlag == "" && count == seedsDefault
 	workers, trace := min(runtime.GOMAXPROCS(0), count), traceWriter()
 	if trace != nil {
 		workers = 1
 	}
 	var (
-		next   atomic.Int64
-		failed atomic.Bool
 		group  sync.WaitGroup
-		lock   sync.Mutex
+		lock   sync.Mutex // of what follows
+		next   = nextSeeds(t, count)
+		failed int
 		all    harvest
 		begun  = time.Now()
 	)
+	take := func() (seed uint64, ok bool) {
+		lock.Lock()
+		defer lock.Unlock()
+		if *failsFlag > 0 && failed >= *failsFlag {
+			return 0, false
+		}
+		return next()
+	}
 	for range workers {
 		group.Go(func() {
 			system := stage.NewSystem()
-			for n := 1; !failed.Load(); n++ {
-				i := next.Add(1) - 1
-				if i >= int64(count) {
+			for n := 1; ; n++ {
+				seed, ok := take()
+				if !ok {
 					return
 				}
 				if n%systemSeeds == 0 {
 					system = stage.NewSystem()
 				}
-				r := Run(*firstFlag+uint64(i), Options{Trace: trace, System: system})
+				r := Run(seed, Options{Trace: trace, System: system})
 				lock.Lock()
 				all.add(&r)
+				failed += int(truth(r.Failure != nil))
 				lock.Unlock()
 				if r.Failure != nil {
-					failed.Store(true)
 					t.Errorf("seed %d: %v\nreplay: %s", r.Seed, r.Failure, replay(r.Seed))
 				}
 			}
@@ -102,7 +153,7 @@ func TestSeeds(t *testing.T) {
 	}
 	group.Wait()
 	all.tell(t, workers, time.Since(begun))
-	if failed.Load() {
+	if failed > 0 {
 		return
 	}
 	if sum := &all.sum; count >= 50 && (sum.Writes == 0 || slices.Min(sum.ReadsOf[:]) == 0 || sum.Local == 0 || sum.Restores == 0 || sum.Faults == 0 || sum.Forged == 0 || sum.Jobs == 0 || sum.Transferred == 0 || sum.ElectedByHand == 0 || sum.Changed == 0) {

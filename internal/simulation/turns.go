@@ -18,7 +18,7 @@ func (c *checker) turns(is *core.ConfigurationAt) {
 		c.comesAndGoes(was, is)
 	}
 	c.configurations = append(c.configurations, *is)
-	c.group.recovers()
+	c.sim.recovers((*group).mayBeLost)
 }
 
 // ends counts how a change has ended.
@@ -87,10 +87,19 @@ func (g *group) newest() *membership.Configuration {
 // lost reports whether a node is a member under an incarnation that it lost.
 func (g *group) lost(n *node) bool {
 	k := g.newest()
-	if k == nil {
-		return false
-	}
-	ids := k.Incarnations(n.id)
+	return k != nil && n.lostIn(k.Incarnations(n.id))
+}
+
+// mayBeLost is the same of every configuration that decides, or may come to.
+func (g *group) mayBeLost(n *node) bool {
+	return slices.ContainsFunc(g.deciding(), func(k *membership.Configuration) bool {
+		return n.lostIn(k.Incarnations(n.id)) ||
+			k.Target != nil && slices.ContainsFunc(k.Target.Members, func(m membership.Member) bool { return m.ID == n.id && m.Identity != n.disk.identity })
+	})
+}
+
+// lostIn reports whether one of a node's incarnations is not that of its directory.
+func (n *node) lostIn(ids []membership.Identity) bool {
 	return slices.ContainsFunc(ids, func(id membership.Identity) bool { return id != n.disk.identity })
 }
 
@@ -100,11 +109,12 @@ func (s *sim) lost(n *node) bool {
 }
 
 // recovers takes note of nodes that were replaced, or removed, wherever they had lost
-// their data: they are what their disks say.
-func (g *group) recovers() {
-	s := g.sim
+// their data: they are what their disks say. A configuration that is not applied anywhere
+// yet may have the lost incarnation still, or again: somebody may have asked to add the node
+// before it was emptied once more.
+func (s *sim) recovers(may func(*group, *node) bool) {
 	for _, n := range s.nodes {
-		if n.emptied && !s.lost(n) {
+		if n.emptied && s.all(func(g *group) bool { return !may(g, n) }) {
 			n.emptied, n.member = false, n.disk.identity
 			s.trace.say("n%d is %v to all, and nothing else", n.id, n.member)
 		}
@@ -124,7 +134,7 @@ func (g *group) deciding() []*membership.Configuration {
 }
 
 // survives reports whether each half that decides, or may come to, keeps a majority if a
-// node loses its directory as well.
+// node loses its directory as well, and somebody is left who can be elected.
 func (g *group) survives(n *node) bool {
 	enough := func(half []membership.Identity) bool {
 		lost := 0
@@ -138,7 +148,32 @@ func (g *group) survives(n *node) bool {
 			return false
 		}
 	}
-	return true
+	return g.electable(n)
+}
+
+// electable reports whether somebody can be elected without a node: a voter of the last
+// configuration of its log, while a majority of each half of that has no later log. That
+// the halves keep majorities is not enough, in any Raft. Say that voter 5 holds a joint
+// configuration that adds voter 3, which nobody else has, and that the leader of a later
+// term, which does not know of it, has sent learner 3 entries of its own. If that leader is
+// lost for good, 3 refuses its vote to 5, and is no candidate by its own log.
+func (g *group) electable(without *node) bool {
+	agrees := func(half []membership.Identity, last core.LogID) bool {
+		votes := 0
+		for _, id := range half {
+			n := g.sim.nodes[id.ID-1]
+			votes += int(truth(n != without && n.disk.identity == id && !last.Less(n.disk.of(g.id).last())))
+		}
+		return votes > len(half)/2
+	}
+	return slices.ContainsFunc(g.sim.nodes, func(n *node) bool {
+		d := n.disk.of(g.id)
+		f := g.check.configurationBefore(d.last())
+		if n == without || f == nil || !f.Configuration.IsVoter(d.identity) {
+			return false
+		}
+		return !slices.ContainsFunc(halves(&f.Configuration), func(half []membership.Identity) bool { return !agrees(half, d.last()) })
+	})
 }
 
 // belongs reports whether a node is a member, or is to be one, by a configuration that

@@ -73,6 +73,7 @@ func (h *Hub) Network(address string) *Network {
 		hub: h, address: address,
 		addresses: make(map[membership.NodeID]string),
 		learned:   make(map[membership.NodeID]network.Peer),
+		former:    make(map[membership.NodeID]string),
 		clusters:  make(map[core.GroupID]core.ClusterID),
 		sent:      make(map[linkKey]*atomic.Uint64),
 		links:     make(map[linkKey]*link),
@@ -154,8 +155,8 @@ func (h *Hub) Disconnect(from, to membership.NodeID, class core.Class) {
 }
 
 // connect makes the connection of a link, or says why none can be made: at the
-// address where the node has proved itself last, else at that of SetAddress. The
-// hub's lock is held.
+// address where the node has proved itself last, else at that of SetAddress, else, if
+// nobody is there, where it had proved itself before that. The hub's lock is held.
 func (h *Hub) connect(n *Network, l *link) error {
 	if h.cut[direction{n.local.ID, l.node}] {
 		return ErrCut
@@ -164,7 +165,11 @@ func (h *Hub) connect(n *Network, l *link) error {
 	if learned != "" && learned != configured && h.connectAt(n, l, learned) == nil {
 		return nil
 	}
-	return h.connectAt(n, l, configured)
+	err := h.connectAt(n, l, configured)
+	if former := n.former[l.node]; errors.Is(err, ErrNobody) && former != "" && h.connectAt(n, l, former) == nil {
+		return nil
+	}
+	return err
 }
 
 func (h *Hub) connectAt(n *Network, l *link, address string) error {

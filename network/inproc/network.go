@@ -25,7 +25,9 @@ type Network struct {
 	lives     *seen.Lives
 	addresses map[membership.NodeID]string
 	// learned are the peers that have proved themselves, with their addresses.
-	learned  map[membership.NodeID]network.Peer
+	learned map[membership.NodeID]network.Peer
+	// former is where those were learned to be who have another address since.
+	former   map[membership.NodeID]string
 	clusters map[core.GroupID]core.ClusterID
 	sent     map[linkKey]*atomic.Uint64
 	links    map[linkKey]*link
@@ -188,11 +190,15 @@ func (n *Network) SetAddress(node membership.NodeID, address string) {
 		return
 	}
 	if n.addresses[node] != "" {
-		// Rule 30: a newer address drops what was learned.
+		// Rule 30: a newer address goes before what was learned.
+		if learned := n.learned[node].Address; learned != "" {
+			n.former[node] = learned
+		}
 		delete(n.learned, node)
 	}
 	if n.addresses[node] = address; address == "" {
 		delete(n.addresses, node)
+		delete(n.former, node)
 	}
 	for key, l := range n.links {
 		if key.node == node {

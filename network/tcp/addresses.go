@@ -101,9 +101,15 @@ func (a *addresses) configure(node membership.NodeID, address string) {
 		a.places[node] = p
 	}
 	if p.configured != "" {
-		// Rule 30: a newer address drops older learned ones. The first one since
-		// the start is not newer than what the node kept.
+		// Rule 30: a newer address goes before older ones. Where the node proved itself
+		// stays as a hint: it may be there still, and while it lives and has its
+		// connections it says so to nobody again. The first address since the start is
+		// not newer than what the node kept.
+		former := p.learned
 		p.learned, p.reached, p.dialled, p.hints, p.claims = "", "", false, nil, nil
+		if address != "" && former != "" && former != address {
+			p.hints = []string{former}
+		}
 	}
 	p.configured = address
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -378,5 +379,27 @@ func TestAddressIsReached(t *testing.T) {
 	a.configure(2, "configured:2")
 	if known := a.learn(local(2, 2), "", "said:2"); known.reached {
 		t.Errorf("after another address was configured: %+v", known)
+	}
+}
+
+// TestFormerAddressStays: an address that is configured later is dialled first, and one
+// that was learned before stays a hint. It is forgotten with the node.
+func TestFormerAddressStays(t *testing.T) {
+	a := newAddresses(&Config{})
+	a.configure(2, "configured:1")
+	a.learn(local(2, 1), "", "said:1")
+	a.hint(2, "hint:1", true)
+	for i, c := range []struct {
+		configured string
+		want       []string
+	}{
+		{"configured:2", []string{"configured:2", "said:1"}},
+		{"said:1", []string{"said:1"}},
+		{"", nil},
+	} {
+		a.configure(2, c.configured)
+		if got := a.candidates(2); !slices.Equal(got, c.want) {
+			t.Errorf("step %d: %q, want %q", i, got, c.want)
+		}
 	}
 }
