@@ -47,6 +47,8 @@ var foreignCalls = map[string]string{
 	"actors/node.go logEnded: Network.Close":                          byDo,
 	"actors/replication_actor.go readStore: LogStore.Read":            byDo,
 	"actors/snapshots/builder.go closeUnwritten: SnapshotView.Close":  byRelease,
+	"actors/snapshots/builder.go write: FileStore.CreateFiles":        byDo,
+	"actors/snapshots/builder.go write: FileView.Files":               byDo,
 	"actors/snapshots/builder.go write: SnapshotStore.Create":         byDo,
 	"actors/snapshots/builder.go write: SnapshotView.Close":           byDo,
 	"actors/snapshots/builder.go write: SnapshotView.WriteTo":         byDo,
@@ -59,7 +61,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/receiver.go letGo: SuspendableWriter.Suspend":   byDo + ", " + byRelease,
 	"actors/snapshots/receiver.go open: Resuming.Resume":              byDo,
 	"actors/snapshots/receiver.go open: SnapshotStore.Create":         byDo,
-	"actors/snapshots/receiver.go take: SnapshotWriter.Commit":        byDo,
+	"actors/snapshots/receiver.go commit: SnapshotWriter.Commit":      byDo,
 	"actors/snapshots/receiver.go take: SnapshotWriter.Write":         byDo,
 	"actors/snapshots/removal.go Below: SnapshotStore.RemoveBelow":    byDo,
 	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":    byDo + ", " + byRelease,
@@ -78,6 +80,7 @@ var foreignCalls = map[string]string{
 	"actors/views.go closeTaken: SnapshotView.Close":                  byRelease,
 	"actors/views.go closeViews: SnapshotView.Close":                  byRelease,
 	"actors/views.go takeView: StateMachine.View":                     byDo,
+	"actors/snapshots/unfinished.go Link: FileReader.Link":            byDo,
 	"restore.go Restore: SnapshotStore.Create":                        byCaller,
 	"restore.go Restore: SnapshotWriter.Abort":                        byCaller,
 	"restore.go Restore: SnapshotWriter.Commit":                       byCaller,
@@ -158,7 +161,8 @@ func newForeignCheck(t *testing.T) *foreignCheck {
 	}
 	c.importer = importer.ForCompiler(c.files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	for path, names := range map[string][]string{
-		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter"},
+		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter",
+			"FileView", "FileStore", "FileReader"},
 		"network": {"Network"},
 	} {
 		p, err := c.importer.Import(module + "/" + path)

@@ -30,6 +30,7 @@ import (
 const (
 	partSuffix  = ".part"
 	marksSuffix = ".marks"
+	listSuffix  = ".list"
 	markBytes   = 8 + 4 + 4
 
 	// KeptFor is for how long what has arrived of a snapshot is kept when nothing more of
@@ -70,7 +71,7 @@ func (s *Store) Resume(ctx context.Context, group membership.GroupID, meta core.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, 0, fmt.Errorf("files: %w", err)
 	}
-	p := &partial{writer: writer{store: s, group: group}, name: filepath.Join(dir, fmt.Sprintf("%d-%d-%d-%08x", meta.Term, meta.Index, meta.SizeBytes, meta.Checksum))}
+	p := &partial{writer: writer{store: s, group: group, version: version}, name: filepath.Join(dir, fmt.Sprintf("%d-%d-%d-%08x", meta.Term, meta.Index, meta.SizeBytes, meta.Checksum))}
 	if err := s.claimPartial(p.name); err != nil {
 		return nil, 0, err
 	}
@@ -125,7 +126,8 @@ func (s *Store) removePartials(dir string, which func(name string, info fs.FileI
 		full := filepath.Join(dir, entry.Name())
 		name, isPart := strings.CutSuffix(full, partSuffix)
 		name, isMarks := strings.CutSuffix(name, marksSuffix)
-		if !isPart && !isMarks || s.writing[full] {
+		name, isList := strings.CutSuffix(name, listSuffix)
+		if !isPart && !isMarks && !isList || s.writing[full] {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && which(name, info) {
