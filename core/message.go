@@ -244,9 +244,18 @@ type SnapshotChunk struct {
 	Data     []byte
 	// Done marks the last piece.
 	Done bool
+	// HeadBytes is how long the list is with which the content begins, of a snapshot that is
+	// made of files; 0 if it is one stream.
+	HeadBytes uint64
 	// Trace is the transfer's, zero if it is not traced.
 	Trace TraceContext
 }
+
+// ByteRange is a part of a snapshot's content: from From on, up to To and without it.
+type ByteRange struct{ From, To uint64 }
+
+// HadMax is how many parts a SnapshotResponse may name.
+const HadMax = 4096
 
 // SnapshotResponse answers a SnapshotChunk. The snapshot sender of the transfer
 // consumes it.
@@ -259,6 +268,9 @@ type SnapshotResponse struct {
 	// Refused ends the transfer: the receiver does not want it. Reason says why.
 	Refused bool
 	Reason  string
+	// Had are parts of the content that the receiver has, behind the list of files, and
+	// which are not to be sent. At most HadMax; nil before it has the list.
+	Had []ByteRange
 }
 
 // ReadIndexRequest asks the leader for a read index (dissertation 6.4).

@@ -49,6 +49,7 @@ type groupMeter struct {
 		changes   [len(core.Progress{}.Changes)]atomic.Int64
 		autopilot [len(core.Progress{}.Autopilot)]atomic.Int64
 		addresses atomic.Int64
+		spared    atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -251,6 +252,7 @@ func (m *groupMeter) observe(k *sink) {
 	counted(metrics.Changes, metrics.KeyOutcome, metrics.Outcomes, c.changes[:])
 	counted(metrics.Autopilot, metrics.KeyOutcome, metrics.Outcomes, c.autopilot[:])
 	put(metrics.AddressesWritten, c.addresses.Load())
+	put(metrics.SnapshotSpared, c.spared.Load())
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])

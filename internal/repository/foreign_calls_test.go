@@ -59,6 +59,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/exporter.go write: SnapshotView.WriteTo":        byDo,
 	"actors/snapshots/receiver.go abort: SnapshotWriter.Abort":        byDo + ", " + byRelease,
 	"actors/snapshots/receiver.go letGo: SuspendableWriter.Suspend":   byDo + ", " + byRelease,
+	"actors/snapshots/receiver.go open: FileStore.ResumeFiles":        byDo,
 	"actors/snapshots/receiver.go open: Resuming.Resume":              byDo,
 	"actors/snapshots/receiver.go open: SnapshotStore.Create":         byDo,
 	"actors/snapshots/receiver.go commit: SnapshotWriter.Commit":      byDo,
@@ -72,6 +73,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/sender.go read: io.ReadFull(SnapshotReader)":    byDo,
 	"actors/snapshots/sender.go verifyEnd: SnapshotReader.Read":       byDo,
 	"actors/follow_log.go readApplied: LogStore.Read":                 byCaller,
+	"actors/start.go sealedFilesOf: FileMachine.SealedFiles":          byDo,
 	"actors/start.go appliedTime: LogStore.Read":                      byCaller,
 	"actors/replicas.go Remove: LogStore.Write":                       byCaller,
 	"actors/replicas.go removeSnapshots: SnapshotStore.RemoveBelow":   byCaller,
@@ -105,7 +107,7 @@ var foreignCalls = map[string]string{
 
 // quickCalls wait for nothing, as their contracts say.
 var quickCalls = []string{
-	"LogStore.Header", "LogStore.Limits", "LogStore.Peers", "SnapshotReader.Meta",
+	"LogStore.Header", "LogStore.Limits", "LogStore.Peers", "SnapshotReader.Meta", "FileReader.HeadBytes",
 	"Network.Address", "Network.Break", "Network.MessageBytesMax", "Network.Send", "Network.Sent", "Network.SetAddress", "Network.SetCluster",
 }
 
@@ -162,7 +164,7 @@ func newForeignCheck(t *testing.T) *foreignCheck {
 	c.importer = importer.ForCompiler(c.files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	for path, names := range map[string][]string{
 		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter",
-			"FileView", "FileStore", "FileReader"},
+			"FileView", "FileMachine", "FileStore", "FileReader"},
 		"network": {"Network"},
 	} {
 		p, err := c.importer.Import(module + "/" + path)

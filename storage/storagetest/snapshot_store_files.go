@@ -32,6 +32,9 @@ func FileStore(t *testing.T, open OpenSnapshots) {
 		{"SourceRemoved", sourceOfFilesRemoved},
 		{"Refused", filesRefused},
 		{"DamagedPassedOver", filesDamaged},
+		{"Arrive", filesArrive},
+		{"ArriveOverARestart", filesArriveOverARestart},
+		{"ArrivalRefused", arrivalRefused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := &album{T: t, opener: open, dir: t.TempDir()}
