@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/trouperaft/troupe/actors/stage"
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/files"
@@ -394,5 +396,30 @@ func TestNonsenseOfWhatIsThere(t *testing.T) {
 		}
 		b.sender.Stop()
 		b.sending.calls()
+	}
+}
+
+// TestWhatIsSparedIsNoSpeed: the rate is that of the bytes that move, and what is left of them
+// is what comes.
+func TestWhatIsSparedIsNoSpeed(t *testing.T) {
+	var f figures
+	now := stage.Instant(time.Hour)
+	f.begin(now, receiverOf.Identity, &core.SnapshotMeta{SizeBytes: 2000}, 100, nil)
+	h := had{{From: 200, To: 900}, {From: 1500, To: 1900}}
+	f.put(1000, h)
+	now += stage.Instant(time.Second)
+	p, _ := f.measure(now)
+	// 900 to 1000 and 100 to 200 have moved; 1000 to 1500 and 1900 to 2000 come.
+	if p.BytesPerSecond != 200 || p.Left != 3*time.Second || p.SparedBytes != 1100 || p.Bytes != 1000 {
+		t.Errorf("%+v", p)
+	}
+	if text := p.String(); !strings.Contains(text, "1100 bytes are not sent") {
+		t.Error(text)
+	}
+	// A transfer that goes on.
+	f.begin(now, receiverOf.Identity, &core.SnapshotMeta{SizeBytes: 2000}, 1000, h)
+	f.put(1200, h)
+	if p, _ := f.measure(now + stage.Instant(time.Second)); p.BytesPerSecond != 200 || p.Left != 2*time.Second {
+		t.Errorf("%+v", p)
 	}
 }

@@ -127,6 +127,39 @@ func TestViewDoesNotChange(t *testing.T) {
 	}
 }
 
+// TestViewWithoutLinks: where there can be no link, on another file system, sealed files are
+// copied.
+func TestViewWithoutLinks(t *testing.T) {
+	other, err := os.MkdirTemp("/dev/shm", "fileset")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.RemoveAll(other)
+	dir, want := t.TempDir(), content(t, some)
+	files := made(t, dir, some)
+	if err := os.Link(files[0].Path, filepath.Join(other, "link")); err == nil {
+		t.Skip("it is the same file system")
+	}
+	v, err := NewView(filepath.Join(other, "view"), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for i, f := range v.Files() {
+		mine, err := os.Stat(f.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if theirs, err := os.Stat(Sorted(files)[i].Path); err != nil || os.SameFile(mine, theirs) {
+			t.Errorf("%s is no copy: %v", f.Name, err)
+		}
+	}
+	var b bytes.Buffer
+	if _, err := v.WriteTo(&b); err != nil || !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("the view is another: %v", err)
+	}
+}
+
 // TestViewTakesAFixedLength: of a file that grows, and of no other.
 func TestViewTakesAFixedLength(t *testing.T) {
 	dir := t.TempDir()
