@@ -106,6 +106,13 @@ func (s *sender) expected() uint64 {
 	return s.acked
 }
 
+// window is how many bytes may be under way. The list takes up to three times its length in
+// memory on either side, so that fewer may be that of a long one: of the longest 2 MiB.
+func (s *sender) window() uint64 { return windowBytes - min(2*s.head, windowBytes-windowBytesMin) }
+
+// windowBytesMin is the window beside the longest list.
+const windowBytesMin = 2 << 20
+
 // waits: the list is sent, and the answer to it is not there.
 func (s *sender) waits() bool { return !s.listed && s.offset >= s.head }
 

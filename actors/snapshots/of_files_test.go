@@ -423,3 +423,21 @@ func TestWhatIsSparedIsNoSpeed(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// TestLongListLeavesASmallerWindow: both together take what a transfer may.
+func TestLongListLeavesASmallerWindow(t *testing.T) {
+	const most = 8 << 20
+	for _, head := range []uint64{0, 1 << 10, 512 << 10, 1 << 20, fileset.HeadBytesMax} {
+		s := &sender{head: head, group: &Group{ChunkBytes: 512 << 10}, inflight: []piece{{}}}
+		if all := s.window() + 3*head; all > most || s.window() < windowBytesMin || head == 0 && s.window() != windowBytes {
+			t.Errorf("a list of %d bytes leaves a window of %d", head, s.window())
+		}
+		s.inflightBytes = s.window() - 512<<10
+		if !s.hasRoom() {
+			t.Errorf("a list of %d bytes: no room for the last piece", head)
+		}
+		if s.inflightBytes++; s.hasRoom() {
+			t.Errorf("a list of %d bytes: room beyond the window", head)
+		}
+	}
+}

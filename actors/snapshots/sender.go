@@ -283,7 +283,7 @@ func (s *sender) advance() bool {
 
 // hasRoom reports whether the window takes one more piece.
 func (s *sender) hasRoom() bool {
-	return len(s.inflight) == 0 || len(s.inflight) < windowPieces && s.inflightBytes+uint64(s.group.ChunkBytes) <= windowBytes
+	return len(s.inflight) == 0 || len(s.inflight) < windowPieces && s.inflightBytes+uint64(s.group.ChunkBytes) <= s.window()
 }
 
 // sendNext reads the next piece as soon as the node's limit lets it leave.
