@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -97,6 +99,10 @@ type member struct {
 	// log and network, if not nil, stand before the member's own.
 	log     func(troupe.LogStore) troupe.LogStore
 	network func(troupe.Network) troupe.Network
+	// keeps and machineOf, if not nil, are in place of snapshots and machine.
+	keeps     troupe.SnapshotStore
+	machineOf func() troupe.StateMachine
+	meter     metric.MeterProvider
 }
 
 // cluster is some nodes in one process that keep everything in memory.
@@ -139,6 +145,9 @@ func address(id troupe.NodeID) string { return fmt.Sprintf("node-%d", id) }
 
 func (c *cluster) start(m *member, settings troupe.Config) {
 	c.t.Helper()
+	if m.machineOf != nil {
+		settings.StateMachine = m.machineOf()
+	}
 	if settings.StateMachine == nil {
 		m.machine = &ledger{version: m.version}
 		settings.StateMachine = m.machine
@@ -150,7 +159,11 @@ func (c *cluster) start(m *member, settings troupe.Config) {
 		Snapshots:       m.snapshots,
 		Tracing:         m.tracing,
 		Logger:          m.logger,
+		Meter:           m.meter,
 		CheckInvariants: true,
+	}
+	if m.keeps != nil {
+		node.Snapshots = m.keeps
 	}
 	if m.log != nil {
 		node.Log = m.log(node.Log)

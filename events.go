@@ -84,8 +84,8 @@ const (
 	EventConfigurationChanged = core.NoticeConfigurationChanged
 	// EventSnapshotBuilt: this node has made a snapshot up to Index.
 	EventSnapshotBuilt = core.NoticeSnapshotBuilt
-	// EventSnapshotSent: Peer has the snapshot up to Index. Text tells how often that
-	// failed before, if it did.
+	// EventSnapshotSent: Peer has the snapshot up to Index. Text tells how much of it was not
+	// sent, because Peer had those files, and how often it failed before, if it did.
 	EventSnapshotSent = core.NoticeSnapshotSent
 	// EventSnapshotInstalled: this node's state machine was replaced by the snapshot
 	// up to Index.

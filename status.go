@@ -203,6 +203,9 @@ type PeerStatus struct {
 	// rest takes if it goes on so, -1 if nothing moves.
 	SnapshotBytesPerSecond uint64
 	SnapshotLeft           time.Duration
+	// SnapshotSparedBytes of SnapshotTotalBytes are not sent, because the member has those
+	// files of the snapshot: see storage.FileStore.
+	SnapshotSparedBytes uint64
 }
 
 // SnapshotProgress is how far the snapshot has come that a node receives.
@@ -214,6 +217,8 @@ type SnapshotProgress struct {
 	// the rest takes if it goes on so, -1 if nothing moves.
 	Bytes, TotalBytes, BytesPerSecond uint64
 	Left                              time.Duration
+	// SparedBytes of TotalBytes do not come, because this node has them.
+	SparedBytes uint64
 }
 
 // String writes the peer and its state in one line.
@@ -305,7 +310,7 @@ func statusOf(s actors.Status) Status {
 		InflightProposals: s.InflightProposals, InflightBytes: s.InflightBytes, WaitingProposals: s.WaitingProposals,
 		Receiving: SnapshotProgress{
 			Snapshot: s.Receiving.Snapshot, From: s.Receiving.Peer, Bytes: s.Receiving.Bytes, TotalBytes: s.Receiving.TotalBytes,
-			BytesPerSecond: s.Receiving.BytesPerSecond, Left: s.Receiving.Left,
+			BytesPerSecond: s.Receiving.BytesPerSecond, Left: s.Receiving.Left, SparedBytes: s.Receiving.SparedBytes,
 		},
 		Peers: peersOf(s.Peers), Err: s.Err, Stopped: s.Stopped,
 	}
@@ -324,7 +329,7 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, LacksMachine: p.LacksMachine, Version: p.Version, Oversized: p.Oversized,
 			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
-			SnapshotBytesPerSecond: p.SnapshotBytesPerSecond, SnapshotLeft: p.SnapshotLeft,
+			SnapshotBytesPerSecond: p.SnapshotBytesPerSecond, SnapshotLeft: p.SnapshotLeft, SnapshotSparedBytes: p.SnapshotSparedBytes,
 		}
 		own[i].estimate()
 	}

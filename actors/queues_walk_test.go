@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
 )
 
@@ -33,6 +34,7 @@ var (
 	byLog       = boundOf{"the in-memory log, or what is not durable", func(c *GroupConfig) int { return 2*c.LogCacheBytesMax + c.UncommittedBytesMax }}
 	byWindows   = boundOf{"the windows of streams", func(c *GroupConfig) int { return c.WindowBytesMax * membership.MembersMax }}
 	byPieces    = boundOf{"the window of a transfer", func(c *GroupConfig) int { return 6<<20 + 2*c.SnapshotChunkBytes + 256*itemBytes }}
+	byParts     = boundOf{"the parts that a receiver may name", func(*GroupConfig) int { return core.HadMax * 16 }}
 	byMembers   = boundOf{"one for each member", func(*GroupConfig) int { return membership.MembersMax * 2 * itemBytes }}
 	byGroups    = boundOf{"one for each group of the node", func(*GroupConfig) int { return itemBytes }}
 	byCallers   = boundOf{"one for each caller that waits, who lets go when he leaves", func(*GroupConfig) int { return itemBytes }}
@@ -73,6 +75,7 @@ var queueBounds = map[string]boundOf{
 	"observe.traces.readIndexes": byTraces, "observe.traces.reads": byTraces, "observe.traces.votes": byTraces,
 	"snapshots.Gate.active": byMembers, "snapshots.Gate.waiting": byMembers, "snapshots.Jobs.senders": byMembers, "snapshots.Jobs.troubles": byMembers, "snapshots.Removal.kept": byFew, "snapshots.piece.data": byPieces,
 	"snapshots.receiver.inbox": byPieces, "snapshots.receiver.queue": byPieces, "snapshots.sender.inbox": byPieces, "snapshots.sender.inflight": byPieces, "snapshots.sender.spare": byPieces,
+	"snapshots.receiver.had": byParts, "snapshots.sender.had": byParts,
 	"stage.Answer.token": byFew, "stage.Answers.list": byProposals, "stage.mailbox.lifecycle": byFew,
 }
 

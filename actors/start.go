@@ -98,11 +98,20 @@ func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) 
 		Home: life.Home, ID: g.cfg.Group, Self: g.seen.self, Cluster: g.seen.cluster, Header: g.seen.header,
 		Watch: g.watch, Store: n.snapshots, Network: net, Takes: takes, Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
-		Core: func(ev core.Event) { g.core.put(ev) }, Tell: g.tell, Spawn: g.spawn,
+		Core: func(ev core.Event) { g.core.put(ev) }, Tell: g.tell, Spawn: g.spawn, OwnFiles: sealedFilesOf(g.cfg.StateMachine),
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
 	g.log.Flushed = g.core.inbox.noteFlushed
 	g.seen.published.put(engine.StatusInto)
+}
+
+// sealedFilesOf returns what tells a machine's own files, nil if it has none.
+func sealedFilesOf(machine storage.StateMachine) func() []storage.File {
+	m, ofFiles := machine.(storage.FileMachine)
+	if !ofFiles {
+		return nil
+	}
+	return func() []storage.File { return m.SealedFiles() }
 }
 
 // recovery is what is observed of a group's start.

@@ -131,7 +131,7 @@ func (g *Group) completePeer(s *Status, p *core.PeerStatus, now core.Instant) {
 	if p.Snapshot {
 		if of, ok := g.jobs.Progress(p.Identity); ok {
 			p.SnapshotBytes, p.SnapshotTotalBytes = of.Bytes, of.TotalBytes
-			p.SnapshotBytesPerSecond, p.SnapshotLeft = of.BytesPerSecond, of.Left
+			p.SnapshotBytesPerSecond, p.SnapshotLeft, p.SnapshotSparedBytes = of.BytesPerSecond, of.Left, of.SparedBytes
 		}
 	}
 }

@@ -204,17 +204,20 @@
 // log after it is kept for its receiver, up to a number of bytes, and for a time since the last
 // progress. So is what a follower lacks that catches up. A transfer that breaks goes on with the
 // snapshot that it had, also if a newer one was made meanwhile, as long as the log goes on from it.
-// What has arrived is kept over a restart, for a time.
+// What has arrived is kept over a restart, for a time. Of a snapshot that is made of files, a file
+// that the receiver has is not sent: it was read, and has the checksum that the sender's list says.
 //
 //   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go,
-//     storage/files/partial.go
+//     storage/files/partial.go, storage/files/arrival.go
 //   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
 //     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
-//     actors/snapshots.TestNewerSnapshotRestartsNothing, actors/snapshots.TestSnapshotNotNeeded
+//     actors/snapshots.TestNewerSnapshotRestartsNothing, actors/snapshots.TestSnapshotNotNeeded,
+//     actors/snapshots.TestTransferOfFilesGoesOn
 //   - Scripts: slow_follower_after_compaction
 //   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
-//     without comparing", "the retained log dropped under a transfer"
+//     without comparing", "a file taken for what it was", "the machine's file taken for what it was",
+//     "the retained log dropped under a transfer"
 //   - Checkers: rulePurge
 //
 // # Rule 26: No read before the leader has committed in its own term

@@ -238,34 +238,6 @@ type AppendResponse struct {
 	Hint LogID
 }
 
-// SnapshotChunk carries a piece of a snapshot.
-type SnapshotChunk struct {
-	Header
-	Stream uint64
-	// Transfer tells the sender's transfers apart.
-	Transfer uint64
-	Meta     SnapshotMeta
-	Offset   uint64
-	Data     []byte
-	// Done marks the last piece.
-	Done bool
-	// Trace is the transfer's, zero if it is not traced.
-	Trace TraceContext
-}
-
-// SnapshotResponse answers a SnapshotChunk. The snapshot sender of the transfer
-// consumes it.
-type SnapshotResponse struct {
-	Header
-	Stream   uint64
-	Transfer uint64
-	// Offset is how much of the snapshot the receiver has: where to go on.
-	Offset uint64
-	// Refused ends the transfer: the receiver does not want it. Reason says why.
-	Refused bool
-	Reason  string
-}
-
 // ReadIndexRequest asks the leader for a read index (dissertation 6.4).
 type ReadIndexRequest struct {
 	Header

@@ -190,9 +190,11 @@ type PeerStatus struct {
 	// SnapshotBytes of SnapshotTotalBytes are there of the snapshot that is on
 	// its way; both are 0 while it waits for its turn, or if there is none.
 	// SnapshotBytesPerSecond is how fast it goes, and SnapshotLeft how long the rest
-	// takes at that: -1 while nothing moves, or if there is none.
+	// takes at that: -1 while nothing moves, or if there is none. SnapshotSparedBytes are not
+	// sent, because the peer had them.
 	SnapshotBytes, SnapshotTotalBytes, SnapshotBytesPerSecond uint64
 	SnapshotLeft                                              time.Duration
+	SnapshotSparedBytes                                       uint64
 }
 
 // Status returns the engine's state as a value that shares nothing with it.

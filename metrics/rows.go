@@ -44,6 +44,7 @@ const (
 	AddressesWritten    ID = "raft.addresses.written"
 	LogLetGo            ID = "raft.log.releases"
 	Snapshots           ID = "raft.snapshots"
+	SnapshotSpared      ID = "raft.snapshot.spared"
 	GroupFailures       ID = "raft.group.failures"
 	NetworkBytes        ID = "raft.network.transferred"
 	NetworkMessages     ID = "raft.network.messages"
@@ -172,6 +173,8 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group, {KeyReason, LetGo}}},
 	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
+	{ID: SnapshotSpared, Kind: Counter, Unit: bytes, Description: "Bytes of snapshots that this node did not send, because their receiver had those files.",
+		When: onRead, Attributes: []Attribute{group}},
 	{ID: GroupFailures, Kind: Counter, Unit: "{group}", Description: "Groups that have failed on this node and run no more.",
 		When: onRead},
 	{ID: NetworkBytes, Kind: Counter, Unit: bytes, Description: "Bytes of messages that the network has taken or delivered, a little more than on the wire.",

@@ -16,6 +16,7 @@ const (
 	changeOverheadBytes   = 64
 	tagOverheadBytes      = 16
 	idBytes               = 10
+	byteRangeBytes        = 2 * 10
 )
 
 // SizeBytes is what a message counts where messages are bounded in bytes: its
@@ -29,7 +30,7 @@ func SizeBytes(m core.Message) int {
 		c := &m.Meta.Configuration.Configuration
 		n += len(m.Data) + c.SizeBytes()
 	case *core.SnapshotResponse:
-		n += len(m.Reason)
+		n += len(m.Reason) + len(m.Had)*byteRangeBytes
 	case *core.TransferResponse:
 		n += len(m.Text)
 	case *core.ChangeRequest:

@@ -7,5 +7,6 @@
 // There are three implementations. storage/memory keeps everything in the
 // process. storage/badger keeps logs and hard states of all groups of a node in
 // one badger database. storage/files keeps snapshots as files.
+// storage/fileset is for state machines that keep their state in files.
 // storage/storagetest is the suite that an implementation has to pass.
 package storage

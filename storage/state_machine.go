@@ -38,6 +38,9 @@ type StateMachine interface {
 	// applies and should be quick; the view is written out while applies go on. An
 	// error that wraps core.ErrNotNow is not fatal: there is no view at the moment,
 	// and it is asked for again later.
+	//
+	// A machine whose state is in files returns a FileView: package storage/fileset makes
+	// it, and is for its Restore, too.
 	View() (SnapshotView, error)
 
 	// Restore replaces everything by what a view wrote, perhaps on another

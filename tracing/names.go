@@ -44,6 +44,8 @@ const (
 	// ArrivedBytesKey is how much of it is there, and BytesPerSecondKey how fast it comes.
 	ArrivedBytesKey   = attribute.Key("raft.snapshot.arrived")
 	BytesPerSecondKey = attribute.Key("raft.snapshot.bytes_per_second")
+	// SparedBytesKey is how much of it is not sent, because the peer has those files.
+	SparedBytesKey = attribute.Key("raft.snapshot.spared")
 	// GrantedKey says whether a vote was given.
 	GrantedKey = attribute.Key("raft.vote.granted")
 	// PreKey says whether that was a pre-vote.

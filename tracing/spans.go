@@ -100,7 +100,7 @@ var (
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
 	// SnapshotSend is a transfer to one peer.
 	SnapshotSend = &SpanType{"raft.snapshot.send", trace.SpanKindClient, under{""}, byLeader,
-		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey}, events{EventResumed, EventProgress}}
+		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey, SparedBytesKey}, events{EventResumed, EventProgress}}
 	// SnapshotReceive is the transfer as the peer sees it.
 	SnapshotReceive = &SpanType{"raft.snapshot.receive", trace.SpanKindServer, under{"raft.snapshot.send"}, byPeer,
 		attributes{NodeKey, GroupKey, PeerKey, TermKey, IndexKey, SnapshotBytesKey}, events{EventProgress}}

@@ -249,6 +249,11 @@ type (
 		Span   Span
 		Offset uint64
 	}
+	// Spared: so many bytes of it are not sent, because the receiver has them.
+	Spared struct {
+		Span  Span
+		Bytes uint64
+	}
 	// Progressed: so many bytes of it have arrived, at that rate.
 	Progressed struct {
 		Span                  Span

@@ -50,6 +50,7 @@ type groupMeter struct {
 		autopilot [len(core.Progress{}.Autopilot)]atomic.Int64
 		addresses atomic.Int64
 		letGo     [len(core.LetGoCounts{})]atomic.Int64
+		spared    atomic.Int64
 		elections [len(core.ElectionCounts{})][len(core.ElectionCounts{}[0])]atomic.Int64
 	}
 }
@@ -258,6 +259,7 @@ func (m *groupMeter) observe(k *sink) {
 	counted(metrics.Autopilot, metrics.KeyOutcome, metrics.Outcomes, c.autopilot[:])
 	put(metrics.AddressesWritten, c.addresses.Load())
 	counted(metrics.LogLetGo, metrics.KeyReason, metrics.LetGo, c.letGo[:])
+	put(metrics.SnapshotSpared, c.spared.Load())
 	counted(metrics.ProposalsForwarded, metrics.KeyDirection, metrics.Directions, c.forwarded[:])
 	counted(metrics.ProposalsOverloads, metrics.KeyOutcome, metrics.Overloads, c.overloads[:])
 	counted(metrics.Reads, metrics.KeyOutcome, metrics.ReadOutcomes, c.reads[:])

@@ -424,6 +424,19 @@ func (e Progressed) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e Spared) Tell(w *Watch) {
+	if e.Bytes == 0 {
+		return
+	}
+	if m := w.ofGroup(); m != nil {
+		m.counts.spared.Add(int64(e.Bytes))
+	}
+	if t := w.traced(); t != nil {
+		t.set(e.Span, tracing.SparedBytesKey.Int64(int64(e.Bytes)))
+	}
+}
+
+// Tell tells w of e.
 func (e Resumed) Tell(w *Watch) {
 	if t := w.traced(); t != nil {
 		t.resumed(&e)

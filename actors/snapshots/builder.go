@@ -73,6 +73,11 @@ func (b *builder) write(ctx context.Context, store storage.SnapshotStore) (meta 
 			err = closed
 		}
 	}()
+	if view, ofFiles := b.view.(storage.FileView); ofFiles {
+		if store, keepsFiles := store.(storage.FileStore); keepsFiles {
+			return store.CreateFiles(ctx, b.group.ID, b.meta, view.Files())
+		}
+	}
 	w, err := store.Create(ctx, b.group.ID, b.meta)
 	if err != nil {
 		return meta, err

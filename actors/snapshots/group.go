@@ -28,6 +28,9 @@ type Group struct {
 	Network Network
 	// Takes is the largest message of a class that can be sent to a node, 0 if any.
 	Takes func(membership.NodeID, core.Class) int
+	// OwnFiles returns the sealed files of the state machine; nil if it has none. It may
+	// block as the machine does.
+	OwnFiles func() []storage.File
 	// Gate is the node's.
 	Gate *Gate
 	// Context ends as soon as the group begins to end.

@@ -28,9 +28,10 @@ type receiver struct {
 
 	queue  []*core.SnapshotChunk
 	writer storage.SnapshotWriter
-	// meta and offset are those of the unfinished snapshot.
+	// meta and offset are those of the unfinished snapshot, had what was there of it before.
 	meta   core.SnapshotMeta
 	offset uint64
+	had    []core.ByteRange
 	// span is of the transfer whose piece came last; begun is when the unfinished
 	// snapshot was.
 	span     observe.Span
@@ -129,12 +130,12 @@ func (r *receiver) taken(m *core.SnapshotChunk, committed bool, err error) {
 // show lets others see how far the snapshot is, and the patrol come.
 func (r *receiver) show(m *core.SnapshotChunk) {
 	if r.shown.Load() == nil {
-		r.figures.begin(r.Env.Now(), m.From, &r.meta, r.offset)
+		r.figures.begin(r.Env.Now(), m.From, &r.meta, r.offset, r.had)
 		r.shown.Store(&r.figures)
 		r.arm()
 		return
 	}
-	r.figures.put(r.offset)
+	r.figures.put(r.offset, r.had)
 }
 
 func (r *receiver) arm() {
@@ -214,8 +215,8 @@ func (r *receiver) take(m *core.SnapshotChunk) (committed bool, err error) {
 		r.abort()
 	}
 	if r.writer == nil {
-		if r.writer, r.offset, err = r.open(m.Meta); err != nil {
-			r.writer, r.offset = nil, 0
+		if r.writer, r.offset, err = r.open(m); err != nil {
+			r.writer, r.offset, r.had = nil, 0, nil
 			return false, err
 		}
 		r.meta, r.begun = m.Meta, r.span.Begun
@@ -230,8 +231,7 @@ func (r *receiver) take(m *core.SnapshotChunk) (committed bool, err error) {
 		r.abort()
 		return false, err
 	}
-	r.offset += uint64(len(m.Data))
-	if !m.Done {
+	if r.wentOn(len(m.Data)); r.offset != m.Meta.SizeBytes {
 		return false, nil
 	}
 	return r.commit(m)
@@ -249,12 +249,20 @@ func (r *receiver) commit(m *core.SnapshotChunk) (committed bool, err error) {
 }
 
 // open begins a snapshot, or goes on with what an earlier life has of it.
-func (r *receiver) open(meta core.SnapshotMeta) (storage.SnapshotWriter, uint64, error) {
+func (r *receiver) open(m *core.SnapshotChunk) (storage.SnapshotWriter, uint64, error) {
 	g := r.group
-	if store, resumes := g.Store.(storage.Resuming); resumes {
-		return store.Resume(g.Context, g.ID, meta)
+	r.had = nil
+	if store, keepsFiles := g.Store.(storage.FileStore); keepsFiles && m.HeadBytes > 0 {
+		w, have, err := store.ResumeFiles(g.Context, g.ID, m.Meta, m.HeadBytes, g.OwnFiles)
+		if err == nil {
+			r.had = w.Had()
+		}
+		return w, have, err
 	}
-	w, err := g.Store.Create(g.Context, g.ID, meta)
+	if store, resumes := g.Store.(storage.Resuming); resumes {
+		return store.Resume(g.Context, g.ID, m.Meta)
+	}
+	w, err := g.Store.Create(g.Context, g.ID, m.Meta)
 	return w, 0, err
 }
 
@@ -285,7 +293,7 @@ func (r *receiver) letGo() {
 func (r *receiver) answer(m *core.SnapshotChunk, refusal string) {
 	r.group.Network.Send(&core.SnapshotResponse{
 		Header: r.group.Header(m.From), Stream: m.Stream, Transfer: m.Transfer,
-		Offset: r.offset, Refused: refusal != "", Reason: refusal,
+		Offset: r.offset, Refused: refusal != "", Reason: refusal, Had: r.hadFor(m),
 	})
 }
 

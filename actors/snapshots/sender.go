@@ -46,6 +46,11 @@ type sender struct {
 	// offset is where the reader stands, acked how much the receiver has.
 	offset, acked uint64
 	asked, agreed bool
+	// head is how long the list of a snapshot is that is made of files, had what the receiver
+	// has behind it, and listed that it has said so. spared: that was told.
+	head           uint64
+	had            had
+	listed, spared bool
 	// stale: the receiver has not been reached, and there may be a newer one by now.
 	stale bool
 	// proved: the receiver has shown that it knows the cluster.
@@ -214,7 +219,7 @@ func (s *sender) open() {
 		// (core.FormerSnapshot). Who comes in belongs to this one.
 		s.meta.Cluster = s.group.Cluster()
 		s.hasMoved()
-		s.figures.begin(s.Env.Now(), s.peer, &s.meta, 0)
+		s.figures.begin(s.Env.Now(), s.peer, &s.meta, 0, nil)
 		observe.Transferring{Span: s.span, Meta: &s.meta}.Tell(s.group.Watch)
 	})
 }
@@ -243,6 +248,11 @@ func (s *sender) openSnapshot() (err error) {
 		}
 	}
 	s.meta, s.offset = s.reader.Meta(), 0
+	s.head, s.had, s.spared = 0, nil, false
+	if r, ofFiles := s.reader.(storage.FileReader); ofFiles {
+		s.head = r.HeadBytes()
+	}
+	s.listed = s.head == 0
 	return nil
 }
 
@@ -256,7 +266,7 @@ func (s *sender) advance() bool {
 			return false // the next answer, or the patrol, tries again
 		}
 		data := s.unsent.Data
-		s.inflight = append(s.inflight, piece{s.unsent.Offset + uint64(len(data)), data})
+		s.inflight = append(s.inflight, piece{s.had.over(s.unsent.Offset + uint64(len(data))), data})
 		s.inflightBytes += uint64(len(data))
 		s.unsent = nil
 	case !s.asked:
@@ -264,9 +274,9 @@ func (s *sender) advance() bool {
 		s.unsent = s.chunk(s.acked, nil)
 	case !s.agreed || s.held || !s.hasRoom():
 		return false
-	case s.offset != s.acked+s.inflightBytes:
-		s.goTo(s.acked + s.inflightBytes)
-	case s.offset == s.meta.SizeBytes:
+	case s.offset != s.expected():
+		s.goTo(s.expected())
+	case s.offset == s.meta.SizeBytes || s.waits():
 		return false
 	default:
 		return s.sendNext()
@@ -276,15 +286,15 @@ func (s *sender) advance() bool {
 
 // hasRoom reports whether the window takes one more piece.
 func (s *sender) hasRoom() bool {
-	return len(s.inflight) == 0 || len(s.inflight) < windowPieces && s.inflightBytes+uint64(s.group.ChunkBytes) <= windowBytes
+	return len(s.inflight) == 0 || len(s.inflight) < windowPieces && s.inflightBytes+uint64(s.group.ChunkBytes) <= s.window()
 }
 
 // sendNext reads the next piece as soon as the node's limit lets it leave.
 func (s *sender) sendNext() bool {
 	now := s.Env.Now()
-	bytes := s.group.Gate.pace.piece(now, s.pieceBytes(), s.meta.SizeBytes)
+	bytes := min(s.group.Gate.pace.piece(now, s.pieceBytes(), s.meta.SizeBytes), s.upTo()-s.offset)
 	if !s.paid {
-		if wait := s.group.Gate.pace.take(now, min(bytes, s.meta.SizeBytes-s.offset), s.meta.SizeBytes); wait > 0 {
+		if wait := s.group.Gate.pace.take(now, bytes, s.meta.SizeBytes); wait > 0 {
 			s.held = true
 			s.hasMoved() // it does not stand still
 			s.wait = s.after(s.wait, wait, senderItem{paid: true})
@@ -311,7 +321,7 @@ func (s *sender) chunk(offset uint64, data []byte) *core.SnapshotChunk {
 	return &core.SnapshotChunk{
 		Header: core.Header{Group: g.ID, Cluster: s.meta.Cluster, Introduces: s.cmd.Introduces && !s.proved, From: g.Self, To: s.peer, Term: s.cmd.Term},
 		Stream: s.cmd.Stream, Transfer: s.transfer, Meta: s.meta, Offset: offset, Data: data,
-		Done: offset+uint64(len(data)) == s.meta.SizeBytes, Trace: s.span.Context,
+		Done: offset+uint64(len(data)) == s.meta.SizeBytes, HeadBytes: s.head, Trace: s.span.Context,
 	}
 }
 
@@ -434,17 +444,19 @@ func (s *sender) onResponse(r *core.SnapshotResponse) {
 		return
 	case !s.agreed:
 		s.agreed = true
-		if r.Offset > s.meta.SizeBytes {
+		if r.Offset > s.meta.SizeBytes || !s.learn(r) {
 			s.cutOff()
 			return
 		}
 		s.acked = r.Offset
-		s.figures.begin(s.Env.Now(), s.peer, &s.meta, r.Offset)
+		s.figures.begin(s.Env.Now(), s.peer, &s.meta, r.Offset, s.had)
 		observe.Resumed{Span: s.span, Offset: r.Offset}.Tell(s.group.Watch)
-	case r.Offset != s.inflight[0].end:
+	case s.endsList() && s.learnAtList(r):
+	case s.endsList() || r.Offset != s.inflight[0].end:
 		s.cutOff() // the receiver began anew
 		return
 	}
+	s.tellSpared()
 	// Rule 27: who has shown that it knows the id is not told it any more.
 	s.proved = s.proved || !r.Cluster.IsZero()
 	arrived := s.inflight[0]
@@ -453,7 +465,7 @@ func (s *sender) onResponse(r *core.SnapshotResponse) {
 	s.recycle(arrived.data)
 	s.acked = max(s.acked, r.Offset)
 	s.hasMoved()
-	s.figures.put(s.acked)
+	s.figures.put(s.acked, s.had)
 	if r.Offset == s.meta.SizeBytes {
 		s.conclude(true, "")
 	}
@@ -532,6 +544,7 @@ func (s *sender) goOn(cmd *core.SendSnapshot, transfer uint64) {
 	s.asked, s.agreed, s.proved, s.paid, s.held = false, false, false, false, false
 	// What was under way may still be in somebody's hands.
 	s.inflight, s.inflightBytes, s.unsent = nil, 0, nil
+	s.listed, s.had = s.head == 0, nil
 	s.stands, s.quiet = 0, 0
 }
 

@@ -2,6 +2,7 @@ package snapshots
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/trouperaft/troupe/core"
@@ -28,16 +29,20 @@ func (t *trouble) grow(electionTimeout time.Duration) {
 // Ended takes how a transfer has ended. news says whether that is to be told: a failure
 // is while there was none since the last success. text is what else there is to say.
 func (j *Jobs) Ended(ev *core.SnapshotSent) (text string, news bool) {
+	spared := ""
 	if s := j.sender(ev.Peer, ev.Stream); s != nil && s.aside.Load() == nil {
+		if p := s.figures.read(s.Env.Now()); p.SparedBytes > 0 {
+			spared = fmt.Sprintf("%d of %d bytes were there", p.SparedBytes, p.TotalBytes)
+		}
 		j.StreamStopped(ev.Peer, ev.Stream)
 	}
 	t := j.troubles[ev.Peer]
 	switch {
 	case ev.OK && t == nil:
-		return "", true
+		return spared, true
 	case ev.OK:
 		delete(j.troubles, ev.Peer)
-		return fmt.Sprintf("after %d failures", t.failures), true
+		return strings.TrimPrefix(fmt.Sprintf("%s, after %d failures", spared, t.failures), ", "), true
 	case ev.Reason == "":
 		return "", t == nil // the connection broke, or stood still: the stream waits for it
 	case t == nil:

@@ -164,7 +164,7 @@ func needleOf(batch *storage.Batch) []byte {
 // check opens the stores of an image, and writes to the log: it must take that, and keep
 // it.
 func check(j job) error {
-	s, w, _, err := j.open()
+	s, w, a, err := j.open()
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func check(j job) error {
 			return fmt.Errorf("writing: %w", err)
 		}
 	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(s.Close(), a.close()); err != nil {
 		return fmt.Errorf("closing: %w", err)
 	}
 	j.Known.Acknowledged, j.Known.Begun = w.Steps(), w.Steps()

@@ -130,7 +130,7 @@ func TestDiskSaysNo(t *testing.T) {
 
 // TestEveryDurableStoreIsTried: a store that keeps something is tried here.
 func TestEveryDurableStoreIsTried(t *testing.T) {
-	others := []string{"memory", "storagetest", "internal", "testdata"}
+	others := []string{"memory", "fileset", "storagetest", "internal", "testdata"}
 	packages, err := os.ReadDir("../../storage")
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ var snapshotStores = map[string]func(dir string) (storage.SnapshotStore, error){
 // and only the newest.
 type album struct {
 	storage.SnapshotStore
+	dir    string
 	newest int
 }
 
@@ -49,7 +50,7 @@ func openAlbum(kind, dir string, low, high int) (*album, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &album{s, int(meta.Index)}
+	a := &album{s, dir, int(meta.Index)}
 	if a.newest < low || a.newest > high {
 		return nil, fmt.Errorf("the newest snapshot is that of step %d, and that of %d was committed", a.newest, low)
 	}
@@ -61,7 +62,7 @@ func openAlbum(kind, dir string, low, high int) (*album, error) {
 		return nil, err
 	}
 	got, err := io.ReadAll(r)
-	if err = errors.Join(err, r.Close()); err == nil && !bytes.Equal(got, picture(a.newest)) {
+	if err = errors.Join(err, r.Close()); err == nil && !bytes.Equal(got, contentOf(a.newest)) {
 		err = fmt.Errorf("the snapshot of step %d holds something else", a.newest)
 	}
 	return a, err
@@ -81,21 +82,43 @@ func (a *album) take(step int) (taken bool, err error) {
 	if step < a.newest+albumEvery {
 		return false, nil
 	}
-	w, err := a.Create(context.Background(), 1, core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: core.Index(step)}})
+	meta := core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: core.Index(step)}}
+	switch store, keepsFiles := a.SnapshotStore.(storage.FileStore); {
+	case keepsFiles && step%kinds == kindFiles:
+		err = a.takeFiles(store, meta)
+	case keepsFiles && step%kinds == kindArrival:
+		err = a.arrive(store, meta)
+	default:
+		err = a.write(meta, contentOf(step))
+	}
 	if err != nil {
-		return false, err
-	}
-	if _, err := w.Write(picture(step)); err != nil {
-		return false, errors.Join(err, w.Abort())
-	}
-	if _, err := w.Commit(core.SnapshotMeta{}); err != nil {
 		return false, err
 	}
 	a.newest = step
 	return true, nil
 }
 
+func (a *album) write(meta core.SnapshotMeta, content []byte) error {
+	w, err := a.Create(context.Background(), 1, meta)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(content); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	_, err = w.Commit(core.SnapshotMeta{})
+	return err
+}
+
 // tidy removes the older ones.
 func (a *album) tidy() error {
 	return a.RemoveBelow(context.Background(), 1, core.Index(a.newest))
+}
+
+// close lets go of the directory.
+func (a *album) close() error {
+	if c, is := a.SnapshotStore.(io.Closer); is {
+		return c.Close()
+	}
+	return nil
 }

@@ -48,9 +48,12 @@ func (r *Replicas) Set(group membership.GroupID, n uint16) {
 // Log is a log store in which groups are found as before, whatever replica it holds.
 func (r *Replicas) Log(store storage.LogStore) storage.LogStore { return log{store, r} }
 
-// Snapshots is the same of a snapshot store. It keeps what has arrived of a snapshot if
-// that does.
+// Snapshots is the same of a snapshot store. It keeps what has arrived of a snapshot, and
+// files by themselves, if that does.
 func (r *Replicas) Snapshots(store storage.SnapshotStore) storage.SnapshotStore {
+	if s, ofFiles := store.(storage.FileStore); ofFiles {
+		return fileStore{resuming{snapshots{store, r}, s}, s}
+	}
 	if s, resumes := store.(storage.Resuming); resumes {
 		return resuming{snapshots{store, r}, s}
 	}
@@ -121,4 +124,21 @@ type resuming struct {
 // Resume implements storage.Resuming.
 func (s resuming) Resume(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, uint64, error) {
 	return s.resumes.Resume(ctx, s.replicas.key(group), meta)
+}
+
+// fileStore is one that keeps files by themselves.
+type fileStore struct {
+	resuming
+	files storage.FileStore
+}
+
+// CreateFiles implements storage.FileStore.
+func (s fileStore) CreateFiles(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta, files []storage.File) (core.SnapshotMeta, error) {
+	return s.files.CreateFiles(ctx, s.replicas.key(group), meta, files)
+}
+
+// ResumeFiles implements storage.FileStore.
+func (s fileStore) ResumeFiles(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta, headBytes uint64,
+	own func() []storage.File) (storage.FileWriter, uint64, error) {
+	return s.files.ResumeFiles(ctx, s.replicas.key(group), meta, headBytes, own)
 }

@@ -47,6 +47,8 @@ var foreignCalls = map[string]string{
 	"actors/node.go logEnded: Network.Close":                          byDo,
 	"actors/replication_actor.go readStore: LogStore.Read":            byDo,
 	"actors/snapshots/builder.go closeUnwritten: SnapshotView.Close":  byRelease,
+	"actors/snapshots/builder.go write: FileStore.CreateFiles":        byDo,
+	"actors/snapshots/builder.go write: FileView.Files":               byDo,
 	"actors/snapshots/builder.go write: SnapshotStore.Create":         byDo,
 	"actors/snapshots/builder.go write: SnapshotView.Close":           byDo,
 	"actors/snapshots/builder.go write: SnapshotView.WriteTo":         byDo,
@@ -58,6 +60,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/receiver.go abort: SnapshotWriter.Abort":        byDo + ", " + byRelease,
 	"actors/snapshots/receiver.go commit: SnapshotWriter.Commit":      byDo,
 	"actors/snapshots/receiver.go letGo: SuspendableWriter.Suspend":   byDo + ", " + byRelease,
+	"actors/snapshots/receiver.go open: FileStore.ResumeFiles":        byDo,
 	"actors/snapshots/receiver.go open: Resuming.Resume":              byDo,
 	"actors/snapshots/receiver.go open: SnapshotStore.Create":         byDo,
 	"actors/snapshots/receiver.go take: SnapshotWriter.Write":         byDo,
@@ -70,6 +73,7 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/sender.go read: io.ReadFull(SnapshotReader)":    byDo,
 	"actors/snapshots/sender.go verifyEnd: SnapshotReader.Read":       byDo,
 	"actors/follow_log.go readApplied: LogStore.Read":                 byCaller,
+	"actors/start.go sealedFilesOf: FileMachine.SealedFiles":          byDo,
 	"actors/start.go appliedTime: LogStore.Read":                      byCaller,
 	"actors/replicas.go Remove: LogStore.Write":                       byCaller,
 	"actors/replicas.go removeSnapshots: SnapshotStore.RemoveBelow":   byCaller,
@@ -78,6 +82,7 @@ var foreignCalls = map[string]string{
 	"actors/views.go closeTaken: SnapshotView.Close":                  byRelease,
 	"actors/views.go closeViews: SnapshotView.Close":                  byRelease,
 	"actors/views.go takeView: StateMachine.View":                     byDo,
+	"actors/snapshots/unfinished.go Link: FileReader.Link":            byDo,
 	"restore.go Restore: SnapshotStore.Create":                        byCaller,
 	"restore.go Restore: SnapshotWriter.Abort":                        byCaller,
 	"restore.go Restore: SnapshotWriter.Commit":                       byCaller,
@@ -102,7 +107,7 @@ var foreignCalls = map[string]string{
 
 // quickCalls wait for nothing, as their contracts say.
 var quickCalls = []string{
-	"LogStore.Header", "LogStore.Limits", "LogStore.Peers", "SnapshotReader.Meta",
+	"LogStore.Header", "LogStore.Limits", "LogStore.Peers", "SnapshotReader.Meta", "FileReader.HeadBytes",
 	"Network.Address", "Network.Break", "Network.MessageBytesMax", "Network.Send", "Network.Sent", "Network.SetAddress", "Network.SetCluster",
 }
 
@@ -158,7 +163,8 @@ func newForeignCheck(t *testing.T) *foreignCheck {
 	}
 	c.importer = importer.ForCompiler(c.files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	for path, names := range map[string][]string{
-		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter"},
+		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter",
+			"FileView", "FileMachine", "FileStore", "FileReader"},
 		"network": {"Network"},
 	} {
 		p, err := c.importer.Import(module + "/" + path)

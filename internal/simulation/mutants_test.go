@@ -681,6 +681,36 @@ var mutants = []mutant{
 		"./storage/files TestResumeCompares",
 	},
 	{
+		"a file taken for what it was", "rule 25", "storage/files/arrival.go",
+		"err == nil && sum == f.SHA256 && uint64(size) == f.SizeBytes {",
+		"err == nil && sum != [32]byte{} && uint64(size) == f.SizeBytes {",
+		"./storage/files TestOnlyWhatLacksArrives",
+	},
+	{
+		"the machine's file taken for what it was", "rule 25", "storage/files/content.go",
+		"f.SHA256 != ([sha256.Size]byte{}) && f.SHA256 != t.sum {",
+		"f.SHA256 != ([sha256.Size]byte{}) && t.sum == ([sha256.Size]byte{}) {",
+		"./storage/files TestFileStore",
+	},
+	{
+		"a file linked that is written to", "the contract of storage.FileStore", "storage/files/content.go",
+		"if !f.Sealed || os.Link(f.Path, t.aside) != nil {",
+		"if os.Link(f.Path, t.aside) != nil {",
+		"./storage/files TestFilesAreLinked",
+	},
+	{
+		"a file that arrives as it comes", "the contract of storage.FileStore", "storage/files/part.go",
+		"if [sha256.Size]byte(p.sum.Sum(nil)) != want {",
+		"if p.bytes == 0 && want == ([sha256.Size]byte{}) {",
+		"./storage/files TestArrivalIsRefused",
+	},
+	{
+		"files sent before it is known what lacks", "the contract of storage.FileStore", "actors/snapshots/sender.go",
+		"case s.offset == s.meta.SizeBytes || s.waits():",
+		"case s.offset == s.meta.SizeBytes:",
+		"./actors/snapshots TestOnlyChangedFilesAreSent",
+	},
+	{
 		"a slot completed by its index", "Raft 5.3", "actors/apply_actor.go",
 		"if s.first.Term < e.Term {",
 		"if s.first.Index == e.Index {\n\t\t\t\ts.first.Term = e.Term\n\t\t\t}\n\t\t\tif s.first.Term < e.Term {",

@@ -55,7 +55,7 @@ func testEveryMessage(t *testing.T, m Medium) {
 			{LogID: core.LogID{Term: 3, Index: 11}, Kind: core.EntryBlank, Time: 78},
 			{LogID: core.LogID{Term: 3, Index: 12}, Kind: core.EntryConfiguration, Time: 79, Data: configuration.Encode()},
 		}},
-		&core.SnapshotChunk{Header: h, Stream: 1, Transfer: 2, Offset: 3, Data: []byte("a piece"), Done: true, Meta: core.SnapshotMeta{
+		&core.SnapshotChunk{Header: h, Stream: 1, Transfer: 2, Offset: 3, Data: []byte("a piece"), Done: true, HeadBytes: 4, Meta: core.SnapshotMeta{
 			LogID: id, Time: 1, Cluster: cluster(7), SizeBytes: 1 << 40, Checksum: 0xffffffff,
 			Configuration: core.ConfigurationAt{LogID: id, Configuration: configuration},
 		}},
@@ -70,7 +70,7 @@ func testEveryMessage(t *testing.T, m Medium) {
 		&core.VoteResponse{Header: r, Pre: true, ElectionTerm: 4, Campaign: 5, Granted: true, WaitMillis: 6},
 		&core.HeartbeatResponse{Header: r, Round: 1, Stream: 2, PromiseMillis: 3, Match: 4, Applied: 5, Accepted: 6},
 		&core.AppendResponse{Header: r, Stream: 1, Success: true, Match: 2, Rejected: id, Hint: core.LogID{Term: 1, Index: 1}},
-		&core.SnapshotResponse{Header: r, Stream: 1, Transfer: 2, Offset: 3, Refused: true, Reason: "why"},
+		&core.SnapshotResponse{Header: r, Stream: 1, Transfer: 2, Offset: 3, Refused: true, Reason: "why", Had: []core.ByteRange{{From: 5, To: 7}, {From: 9, To: 10}}},
 		&core.ReadIndexResponse{Header: r, ID: 1, OK: true, Index: 2},
 		&core.IdentifyResponse{
 			Header: r, ID: 1, Empty: true, Last: id, Attempt: 2, Granted: true, GrantedTo: identity(3), WaitMillis: 4, SameList: true,

@@ -138,7 +138,7 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 		&core.ProposeRequest{Header: header, Proposals: proposals},
 		&core.ProposeResponse{Header: header, Results: results},
 		&core.AppendEntries{Header: header, Stream: most, Entries: entries, Commit: most, Traces: traces},
-		&core.SnapshotChunk{Header: header, Stream: most, Transfer: most, Offset: most, Done: true, Trace: core.TraceContext{1}, Meta: core.SnapshotMeta{
+		&core.SnapshotChunk{Header: header, Stream: most, Transfer: most, Offset: most, Done: true, HeadBytes: most, Trace: core.TraceContext{1}, Meta: core.SnapshotMeta{
 			LogID: id, Time: -1, SizeBytes: most, Checksum: math.MaxUint32,
 			Configuration: core.ConfigurationAt{LogID: id, Configuration: c},
 		}},
@@ -330,6 +330,8 @@ func TestDecoderRefuses(t *testing.T) {
 		{"a voter that does not end", KindChangeRequest, append(bytes.Clone(head), 0x22, 5, 8, 1, 0x3a, 1, 0x80)},
 		{"a code beyond a byte", KindChangeResponse, append(bytes.Clone(head), 24, 0x80, 2)},
 		{"a step that is none", KindChangeResponse, append(bytes.Clone(head), 0x3a, 1, 9)},
+		{"a part that has no end", KindSnapshotResponse, appendBytes(bytes.Clone(head), 7, []byte{1, 2, 3})},
+		{"too many parts", KindSnapshotResponse, appendBytes(bytes.Clone(head), 7, make([]byte, 2*core.HadMax+2))},
 		{"a damaged configuration", KindSnapshotChunk, appendBytes(bytes.Clone(head), 4, appendBytes(nil, 5, []byte{1, 9}))},
 	} {
 		if m, err := DecodeMessage(c.kind, c.payload); !errors.Is(err, network.ErrFrame) || m != nil {

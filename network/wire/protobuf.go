@@ -46,7 +46,7 @@ func toProto(m core.Message) (proto.Message, error) {
 	case *core.SnapshotResponse:
 		return &pb.SnapshotResponse{
 			Header: h, Stream: m.Stream, Transfer: m.Transfer, Offset: m.Offset,
-			Refused: m.Refused, Reason: validUTF8(m.Reason),
+			Refused: m.Refused, Reason: validUTF8(m.Reason), Had: hadToProto(m.Had),
 		}, nil
 	case *core.ReadIndexRequest:
 		return &pb.ReadIndexRequest{Header: h, Id: m.ID, Lease: m.Lease, Trace: traceToProto(m.Trace)}, nil
@@ -104,10 +104,13 @@ func decodeProto(kind Kind, payload []byte) (core.Message, error) {
 		}, err
 	case KindSnapshotResponse:
 		var p pb.SnapshotResponse
-		err := parse(payload, &p)
+		if err := parse(payload, &p); err != nil {
+			return nil, err
+		}
+		had, err := hadFromProto(p.Had)
 		return &core.SnapshotResponse{
 			Header: headerFromProto(p.Header), Stream: p.Stream, Transfer: p.Transfer,
-			Offset: p.Offset, Refused: p.Refused, Reason: p.Reason,
+			Offset: p.Offset, Refused: p.Refused, Reason: p.Reason, Had: had,
 		}, err
 	case KindReadIndexRequest:
 		var p pb.ReadIndexRequest

@@ -67,6 +67,10 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 		m.Meta.Configuration.Configuration = configuration(random)
 		m.Meta.Cluster = m.Cluster
 		m.Data = emptyIsNil(m.Data)
+	case *core.SnapshotResponse:
+		if len(m.Had) == 0 {
+			m.Had = nil
+		}
 	case *core.ProposeRequest:
 		for i := range m.Proposals {
 			m.Proposals[i].Data = emptyIsNil(m.Proposals[i].Data)

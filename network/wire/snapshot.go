@@ -15,6 +15,7 @@ func appendSnapshotChunk(b []byte, m *core.SnapshotChunk) []byte {
 	b = appendUint(b, 5, m.Offset)
 	b = appendBool(b, 6, m.Done)
 	b = appendTrace(b, 8, m.Trace)
+	b = appendUint(b, 9, m.HeadBytes)
 	return appendBytes(b, 7, m.Data)
 }
 
@@ -39,6 +40,8 @@ func decodeSnapshotChunk(b []byte) (*core.SnapshotChunk, error) {
 			m.Data = f.bytes()
 		case 8:
 			m.Trace = f.trace()
+		case 9:
+			m.HeadBytes = f.uint()
 		}
 	}
 	m.Meta.Cluster = m.Cluster
@@ -81,4 +84,24 @@ func decodeSnapshotMeta(outer *fields, m *core.SnapshotMeta) {
 			m.Version = f.uint()
 		}
 	}
+}
+
+// hadToProto writes where each part begins, and where it ends.
+func hadToProto(had []core.ByteRange) []uint64 {
+	var numbers []uint64
+	for _, part := range had {
+		numbers = append(numbers, part.From, part.To)
+	}
+	return numbers
+}
+
+func hadFromProto(numbers []uint64) ([]core.ByteRange, error) {
+	if len(numbers)%2 != 0 || len(numbers) > 2*core.HadMax {
+		return nil, malformed("%d numbers for the parts that a receiver has", len(numbers))
+	}
+	var had []core.ByteRange
+	for i := 0; i < len(numbers); i += 2 {
+		had = append(had, core.ByteRange{From: numbers[i], To: numbers[i+1]})
+	}
+	return had, nil
 }

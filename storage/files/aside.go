@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/membership"
 )
 
 // damagedSuffix ends the name under which a damaged snapshot is kept, which nothing
@@ -63,5 +65,18 @@ func (s *Store) removeUnfinished() {
 	}
 	if err != nil {
 		s.logger.Warn("files: an unfinished snapshot cannot be removed", "error", err)
+	}
+}
+
+// sweepAll removes the files that no snapshot needs, of all groups.
+func (s *Store) sweepAll() {
+	groups, err := os.ReadDir(s.dir)
+	if err != nil {
+		return
+	}
+	for _, entry := range groups {
+		if group, err := strconv.ParseUint(entry.Name(), 10, 64); err == nil && entry.IsDir() {
+			s.sweepQuietly(membership.GroupID(group))
+		}
 	}
 }

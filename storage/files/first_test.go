@@ -10,6 +10,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage/fileset"
 )
 
 var writeSamples = flag.Bool("samples", false, "write samples of this version, if there are none")
@@ -21,6 +22,47 @@ func firstMeta() core.SnapshotMeta {
 		Configuration: core.ConfigurationAt{LogID: core.LogID{Term: 4, Index: 90}, Configuration: membership.Configuration{
 			Members: []membership.Member{{Identity: id, Address: "host:1"}}, Voters: []membership.Identity{id},
 		}},
+	}
+}
+
+// TestFirstSnapshotOfFilesIsRead reads what builds of this version have written since it was
+// the newest.
+func TestFirstSnapshotOfFilesIsRead(t *testing.T) {
+	kept := filepath.Join("testdata", "version-3")
+	if *writeSamples {
+		if _, err := os.Stat(kept); err == nil {
+			t.Fatalf("%s is there: samples never change", kept)
+		}
+		dir := t.TempDir()
+		s := mustOpen(t, dir)
+		_, err := s.CreateFiles(t.Context(), 7, firstMeta(), sources(t, "sealed", "not sealed", ""))
+		if err = errors.Join(err, s.Close(), os.Remove(filepath.Join(dir, lockName)), os.CopyFS(kept, os.DirFS(dir))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(kept)); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, dir)
+	meta, err := s.Newest(t.Context(), 7)
+	want := firstMeta()
+	if err != nil || meta.LogID != want.LogID || meta.Time != want.Time || meta.Cluster != want.Cluster || meta.Configuration.LogID != want.Configuration.LogID {
+		t.Fatalf("%+v, %v", meta, err)
+	}
+	r, err := s.Open(t.Context(), 7, meta.LogID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	files, err := fileset.Extract(t.Context(), r, filepath.Join(t.TempDir(), "state"))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for i, want := range []string{"sealed", "not sealed", ""} {
+		if b, err := os.ReadFile(files[i].Path); err != nil || string(b) != want || files[i].Sealed != (i == 0) {
+			t.Errorf("%s holds %q, %v", files[i].Name, b, err)
+		}
 	}
 }
 
@@ -74,7 +116,7 @@ func TestFirstSnapshotOfAVersionedMachineIsRead(t *testing.T) {
 	want := firstMeta()
 	want.Version = 1<<40 + 3
 	if _, err := os.Stat(kept); *writeSamples && err != nil {
-		if err := os.WriteFile(kept, encodeHeader(7, &want), 0o600); err != nil {
+		if err := os.WriteFile(kept, encodeHeader(version, 7, &want), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,8 +125,9 @@ func TestFirstSnapshotOfAVersionedMachineIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	group, meta, _, _, err := readHeader(f)
-	if err != nil || group != 7 || meta.LogID != want.LogID || meta.Version != want.Version || !meta.Configuration.Configuration.Equal(&want.Configuration.Configuration) {
-		t.Errorf("group %d: %+v, %v", group, meta, err)
+	h, err := readHeader(f)
+	meta := h.meta
+	if err != nil || h.group != 7 || h.version != version || meta.LogID != want.LogID || meta.Version != want.Version || !meta.Configuration.Configuration.Equal(&want.Configuration.Configuration) {
+		t.Errorf("group %d: %+v, %v", h.group, meta, err)
 	}
 }

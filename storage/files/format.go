@@ -18,12 +18,15 @@ import (
 //	         configuration, CRC-32C 4
 //	trailer  length of the content 8, CRC-32C of the content 4, CRC-32C of the header and of the trailer so far 4
 //
-// A later version may only be read by those who know it.
+// Version 2 has the content. In version 3, of a snapshot that is made of files, the list of
+// these stands in its place, and the trailer is that of all of the content. A later version
+// may only be read by those who know it.
 const (
-	magic       = "troupeSN"
-	version     = 2
-	prefixBytes = 8 + 1 + 4
-	metaBytes   = 8 * 8
+	magic          = "troupeSN"
+	version        = 2
+	versionOfFiles = 3
+	prefixBytes    = 8 + 1 + 4
+	metaBytes      = 8 * 8
 	// machineVersion is a bit beside the version: the snapshot names that of the state machine.
 	machineVersion = 0x80
 	trailerBytes   = 8 + 4 + 4
@@ -46,8 +49,18 @@ func cutOff(what string, err error) error {
 	return fmt.Errorf("files: %s cannot be read: %w", what, err)
 }
 
+// header is what a snapshot begins with.
+type header struct {
+	version byte
+	group   membership.GroupID
+	meta    core.SnapshotMeta // without size and checksum
+	// bytes is how long it is, and sum its checksum.
+	bytes int
+	sum   uint32
+}
+
 // encodeHeader writes the header. SizeBytes and Checksum of meta are not in it.
-func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
+func encodeHeader(version byte, group membership.GroupID, meta *core.SnapshotMeta) []byte {
 	var configuration []byte
 	if !meta.Configuration.Configuration.IsZero() {
 		configuration = meta.Configuration.Configuration.Encode()
@@ -67,56 +80,53 @@ func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// readHeader reads a header from r and returns its length and checksum, too. It
-// reads little more than headerBytesMax of anything.
-func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, size int, sum uint32, err error) {
-	fail := func(format string, args ...any) (membership.GroupID, core.SnapshotMeta, int, uint32, error) {
-		return 0, core.SnapshotMeta{}, 0, 0, corrupt(format, args...)
-	}
+// readHeader reads a header from r. It reads little more than headerBytesMax of anything.
+func readHeader(r io.Reader) (h header, err error) {
 	b := make([]byte, prefixBytes)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return 0, core.SnapshotMeta{}, 0, 0, cutOff("the header", err)
+		return h, cutOff("the header", err)
 	}
 	if string(b[:8]) != magic {
-		return fail("not a snapshot")
+		return h, corrupt("not a snapshot")
 	}
 	rest := binary.LittleEndian.Uint32(b[9:])
 	if rest < metaBytes || rest > headerBytesMax {
-		return fail("a header of %d bytes", rest)
+		return h, corrupt("a header of %d bytes", rest)
 	}
 	b = append(b, make([]byte, rest+checksumBytes)...)
 	if _, err := io.ReadFull(r, b[prefixBytes:]); err != nil {
-		return 0, core.SnapshotMeta{}, 0, 0, cutOff("the header", err)
+		return h, cutOff("the header", err)
 	}
 	body := b[:len(b)-checksumBytes]
-	sum = binary.LittleEndian.Uint32(b[len(body):])
+	sum := binary.LittleEndian.Uint32(b[len(body):])
 	if crc32.Checksum(body, castagnoli) != sum {
-		return fail("the header has a bad checksum")
+		return h, corrupt("the header has a bad checksum")
 	}
-	if b[8]&^machineVersion != version {
-		return 0, meta, 0, 0, fmt.Errorf("files: a snapshot of version %d: only %d is known", b[8], version)
+	if v := b[8] &^ machineVersion; v != version && v != versionOfFiles {
+		return h, fmt.Errorf("files: a snapshot of version %d: only %d and %d are known", v, version, versionOfFiles)
 	}
 	var n [8]uint64
 	for i := range n {
 		n[i] = binary.LittleEndian.Uint64(body[prefixBytes+8*i:])
 	}
-	meta = core.SnapshotMeta{LogID: core.LogID{Term: core.Term(n[1]), Index: core.Index(n[2])}, Time: int64(n[3])}
-	binary.LittleEndian.PutUint64(meta.Cluster[:8], n[4])
-	binary.LittleEndian.PutUint64(meta.Cluster[8:], n[5])
-	meta.Configuration.LogID = core.LogID{Term: core.Term(n[6]), Index: core.Index(n[7])}
+	h = header{version: b[8] &^ machineVersion, group: membership.GroupID(n[0]), bytes: len(b), sum: sum}
+	h.meta = core.SnapshotMeta{LogID: core.LogID{Term: core.Term(n[1]), Index: core.Index(n[2])}, Time: int64(n[3])}
+	binary.LittleEndian.PutUint64(h.meta.Cluster[:8], n[4])
+	binary.LittleEndian.PutUint64(h.meta.Cluster[8:], n[5])
+	h.meta.Configuration.LogID = core.LogID{Term: core.Term(n[6]), Index: core.Index(n[7])}
 	c := body[prefixBytes+metaBytes:]
 	if b[8]&machineVersion != 0 {
 		if len(c) < 8 {
-			return fail("a header of %d bytes", rest)
+			return header{}, corrupt("a header of %d bytes", rest)
 		}
-		meta.Version, c = binary.LittleEndian.Uint64(c), c[8:]
+		h.meta.Version, c = binary.LittleEndian.Uint64(c), c[8:]
 	}
 	if len(c) > 0 {
-		if meta.Configuration.Configuration, err = membership.Decode(c); err != nil {
-			return fail("%v", err)
+		if h.meta.Configuration.Configuration, err = membership.Decode(c); err != nil {
+			return header{}, corrupt("%v", err)
 		}
 	}
-	return membership.GroupID(n[0]), meta, len(b), sum, nil
+	return h, nil
 }
 
 func encodeTrailer(header uint32, size uint64, sum uint32) []byte {

@@ -81,16 +81,16 @@ func FuzzHeader(f *testing.F) {
 	id := membership.Identity{ID: 1, Incarnation: 2}
 	c := membership.Configuration{Members: []membership.Member{{Identity: id, Address: "a"}}, Voters: []membership.Identity{id}}
 	f.Add([]byte{})
-	f.Add(encodeHeader(1, &core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 2}}))
-	f.Add(encodeHeader(1<<63, &core.SnapshotMeta{Time: -1, Configuration: core.ConfigurationAt{Configuration: c}}))
+	f.Add(encodeHeader(version, 1, &core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 2}}))
+	f.Add(encodeHeader(versionOfFiles, 1<<63, &core.SnapshotMeta{Time: -1, Configuration: core.ConfigurationAt{Configuration: c}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		group, meta, size, _, err := readHeader(bytes.NewReader(b))
+		h, err := readHeader(bytes.NewReader(b))
 		if err != nil {
 			return
 		}
-		again := encodeHeader(group, &meta)
-		if _, same, _, _, err := readHeader(bytes.NewReader(again)); err != nil || same.LogID != meta.LogID || size > len(b) {
-			t.Errorf("%+v, %+v, %v", meta, same, err)
+		again := encodeHeader(h.version, h.group, &h.meta)
+		if same, err := readHeader(bytes.NewReader(again)); err != nil || same.meta.LogID != h.meta.LogID || same.version != h.version || h.bytes > len(b) {
+			t.Errorf("%+v, %+v, %v", h, same, err)
 		}
 	})
 }

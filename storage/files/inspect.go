@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -39,7 +38,7 @@ func Inspect(ctx context.Context, dir string, group membership.GroupID, verify b
 	var found []storage.FoundSnapshot
 	for _, id := range ids {
 		f := storage.FoundSnapshot{Meta: core.SnapshotMeta{LogID: id}, Name: s.path(group, id)}
-		f.Err = look(ctx, group, &f, verify)
+		f.Err = s.look(ctx, group, &f, verify)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -54,13 +53,13 @@ func Inspect(ctx context.Context, dir string, group membership.GroupID, verify b
 }
 
 // look reads what a snapshot says of itself, and with verify all of it.
-func look(ctx context.Context, group membership.GroupID, f *storage.FoundSnapshot, verify bool) error {
+func (s *Store) look(ctx context.Context, group membership.GroupID, f *storage.FoundSnapshot, verify bool) error {
 	file, err := os.Open(f.Name)
 	if err != nil {
 		return fmt.Errorf("files: %w", err)
 	}
 	defer file.Close()
-	r := &reader{name: f.Name, file: file}
+	r := &reader{store: s, name: f.Name, file: file}
 	if err := r.readMeta(group, f.Meta.LogID); err != nil {
 		return err
 	}
@@ -68,17 +67,21 @@ func look(ctx context.Context, group membership.GroupID, f *storage.FoundSnapsho
 	if !verify {
 		return nil
 	}
-	sum := crc32.New(castagnoli)
-	n, err := io.Copy(sum, io.LimitReader(reading{ctx, file}, int64(r.left)))
-	switch {
-	case err != nil:
-		return fmt.Errorf("files: %w", err)
-	case uint64(n) != r.left || sum.Sum32() != r.meta.Checksum:
-		return corrupt("%s has a bad checksum", f.Name)
+	if r.parts != nil {
+		defer r.parts.close()
+	}
+	if _, err := io.Copy(io.Discard, reading{ctx, readFunc(r.read)}); err != nil {
+		return err
 	}
 	f.Verified = true
 	return nil
 }
+
+// readFunc is an io.Reader.
+type readFunc func([]byte) (int, error)
+
+// Read implements io.Reader.
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 // reading reads for as long as its context lets it.
 type reading struct {

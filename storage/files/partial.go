@@ -30,6 +30,7 @@ import (
 const (
 	partSuffix  = ".part"
 	marksSuffix = ".marks"
+	listSuffix  = ".list"
 	markBytes   = 8 + 4 + 4
 
 	// KeptFor is for how long what has arrived of a snapshot is kept when nothing more of
@@ -70,7 +71,7 @@ func (s *Store) Resume(ctx context.Context, group membership.GroupID, meta core.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, 0, fmt.Errorf("files: %w", err)
 	}
-	p := &partial{writer: writer{store: s, group: group}, name: filepath.Join(dir, fmt.Sprintf("%d-%d-%d-%08x", meta.Term, meta.Index, meta.SizeBytes, meta.Checksum))}
+	p := &partial{writer: writer{store: s, group: group, version: version}, name: filepath.Join(dir, fmt.Sprintf("%d-%d-%d-%08x", meta.Term, meta.Index, meta.SizeBytes, meta.Checksum))}
 	if err := s.claimPartial(p.name); err != nil {
 		return nil, 0, err
 	}
@@ -125,7 +126,8 @@ func (s *Store) removePartials(dir string, which func(name string, info fs.FileI
 		full := filepath.Join(dir, entry.Name())
 		name, isPart := strings.CutSuffix(full, partSuffix)
 		name, isMarks := strings.CutSuffix(name, marksSuffix)
-		if !isPart && !isMarks || s.writing[full] {
+		name, isList := strings.CutSuffix(name, listSuffix)
+		if !isPart && !isMarks && !isList || s.writing[full] {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && which(name, info) {
@@ -193,34 +195,48 @@ func (p *partial) agree(ctx context.Context) (have uint64, at int64, err error) 
 	if _, err := p.file.ReadAt(head, 0); err != nil || string(head) != string(p.head) {
 		return 0, 0, nil
 	}
+	have, sum, at, err := agreed(ctx, p.file, p.marks, int64(len(head)), p.want.SizeBytes)
+	p.meta.SizeBytes, p.meta.Checksum = have, sum
+	return have, at, err
+}
+
+// agreed compares what a file holds from an offset on, at most so many bytes, with its marks.
+// It returns how much agrees with one, its checksum, and where that mark ends.
+func agreed(ctx context.Context, file, marks io.ReaderAt, body int64, most uint64) (have uint64, haveSum uint32, at int64, err error) {
 	b := make([]byte, 256<<10)
 	var length uint64
 	var sum uint32
 	for mark := make([]byte, markBytes); ; {
-		if _, err := p.marks.ReadAt(mark, at); err != nil {
-			return have, at, nil
+		if _, err := marks.ReadAt(mark, at); err != nil {
+			return have, haveSum, at, nil
 		}
 		end := binary.LittleEndian.Uint64(mark)
-		if crc32.Checksum(mark[:12], castagnoli) != binary.LittleEndian.Uint32(mark[12:]) || end < length || end > p.want.SizeBytes {
-			return have, at, nil
+		if crc32.Checksum(mark[:12], castagnoli) != binary.LittleEndian.Uint32(mark[12:]) || end < length || end > most {
+			return have, haveSum, at, nil
 		}
 		for length < end {
 			if err := ctx.Err(); err != nil {
-				return 0, 0, err
+				return 0, 0, 0, err
 			}
 			n := min(end-length, uint64(len(b)))
-			if _, err := p.file.ReadAt(b[:n], int64(len(head))+int64(length)); err != nil {
-				return have, at, nil
+			if _, err := file.ReadAt(b[:n], body+int64(length)); err != nil {
+				return have, haveSum, at, nil
 			}
 			sum = crc32.Update(sum, castagnoli, b[:n])
 			length += n
 		}
 		if sum != binary.LittleEndian.Uint32(mark[8:]) {
-			return have, at, nil
+			return have, haveSum, at, nil
 		}
-		have, at = end, at+markBytes
-		p.meta.SizeBytes, p.meta.Checksum = have, sum
+		have, haveSum, at = end, sum, at+markBytes
 	}
+}
+
+// markOf says that so many bytes are durable, and what their checksum is.
+func markOf(bytes uint64, sum uint32) []byte {
+	mark := binary.LittleEndian.AppendUint64(nil, bytes)
+	mark = binary.LittleEndian.AppendUint32(mark, sum)
+	return binary.LittleEndian.AppendUint32(mark, crc32.Checksum(mark, castagnoli))
 }
 
 // Write implements io.Writer.
@@ -250,9 +266,7 @@ func (p *partial) mark() error {
 	if err := p.buffer.Flush(); err != nil {
 		return err
 	}
-	mark := binary.LittleEndian.AppendUint64(nil, p.meta.SizeBytes)
-	mark = binary.LittleEndian.AppendUint32(mark, p.meta.Checksum)
-	mark = binary.LittleEndian.AppendUint32(mark, crc32.Checksum(mark, castagnoli))
+	mark := markOf(p.meta.SizeBytes, p.meta.Checksum)
 	at, file, marks, done := p.at, p.file, p.marks, make(chan error, 1)
 	p.at, p.marked, p.syncing = p.at+markBytes, p.meta.SizeBytes, done
 	go func() {

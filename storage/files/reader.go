@@ -29,6 +29,10 @@ type reader struct {
 	body   int64
 	moved  bool
 	closed bool
+	// parts is the content of one that is made of files, and goesOn that the next reading
+	// does where the last one ended.
+	parts  *parts
+	goesOn bool
 }
 
 // open opens a snapshot, or sets it aside if it is damaged. It waits for descriptors.
@@ -45,10 +49,15 @@ func (s *Store) openNow(group membership.GroupID, id core.LogID) (*reader, error
 	if err != nil {
 		return nil, err
 	}
+	defer s.opened(group)
 	if err := r.readMeta(group, id); err != nil {
 		err = fmt.Errorf("%s: %w", r.name, err)
 		s.setAside(r.name, r.info, err)
+		r.parts = nil // nothing is claimed
 		return nil, errors.Join(err, r.Close())
+	}
+	if r.parts != nil {
+		s.claimAll(group, r.parts.files)
 	}
 	return r, nil
 }
@@ -68,7 +77,19 @@ func (s *Store) openFile(group membership.GroupID, id core.LogID) (*reader, erro
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	s.readers[name]++
+	s.opening++
 	return &reader{store: s, name: name, file: f}, nil
+}
+
+// opened: who opened a snapshot has said which files he needs.
+func (s *Store) opened(group membership.GroupID) {
+	s.mu.Lock()
+	s.opening--
+	late := s.opening == 0 && s.unswept[group]
+	s.mu.Unlock()
+	if late {
+		s.sweepQuietly(group)
+	}
 }
 
 // readMeta reads header and trailer, and stands at the content then.
@@ -78,28 +99,36 @@ func (r *reader) readMeta(group membership.GroupID, id core.LogID) error {
 		return fmt.Errorf("files: %w", err)
 	}
 	r.info, r.stamp = info, stamp{size: info.Size(), modified: info.ModTime()}
-	owner, meta, headerBytes, header, err := readHeader(r.file)
+	h, err := readHeader(r.file)
 	if err != nil {
 		return err
 	}
-	if owner != group || meta.LogID != id {
-		return corrupt("it holds snapshot %v of group %d", meta.LogID, owner)
+	meta := h.meta
+	if h.group != group || meta.LogID != id {
+		return corrupt("it holds snapshot %v of group %d", meta.LogID, h.group)
 	}
-	content := info.Size() - int64(headerBytes) - trailerBytes
+	content := info.Size() - int64(h.bytes) - trailerBytes
 	if content < 0 {
 		return corrupt("it is cut off")
 	}
 	b := make([]byte, trailerBytes)
-	if _, err := r.file.ReadAt(b, int64(headerBytes)+content); err != nil {
+	if _, err := r.file.ReadAt(b, int64(h.bytes)+content); err != nil {
 		return cutOff("the trailer", err)
 	}
-	if meta.SizeBytes, meta.Checksum, err = decodeTrailer(header, b); err != nil {
+	if meta.SizeBytes, meta.Checksum, err = decodeTrailer(h.sum, b); err != nil {
 		return err
 	}
-	if meta.SizeBytes != uint64(content) {
-		return corrupt("it has %d bytes, and %d were written", content, meta.SizeBytes)
+	size := uint64(content)
+	if h.version == versionOfFiles {
+		if r.parts, err = newParts(r.store, group, r.file, content); err != nil {
+			return err
+		}
+		size = r.parts.size()
 	}
-	r.meta, r.left, r.body = meta, meta.SizeBytes, int64(headerBytes)
+	if meta.SizeBytes != size {
+		return corrupt("it has %d bytes, and %d were written", size, meta.SizeBytes)
+	}
+	r.meta, r.left, r.body = meta, meta.SizeBytes, int64(h.bytes)
 	return nil
 }
 
@@ -115,6 +144,9 @@ func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.read(p)
 	if err != nil && err != io.EOF {
 		r.store.setAside(r.name, r.info, err)
+		if r.parts != nil {
+			r.parts.setAside(err)
+		}
 	}
 	return n, err
 }
@@ -129,7 +161,7 @@ func (r *reader) read(p []byte) (int, error) {
 	if uint64(len(p)) > r.left {
 		p = p[:r.left]
 	}
-	n, err := r.file.Read(p)
+	n, err := r.next(p)
 	r.left -= uint64(n)
 	r.sum = crc32.Update(r.sum, castagnoli, p[:n])
 	if err == io.EOF {
@@ -141,6 +173,16 @@ func (r *reader) read(p []byte) (int, error) {
 	return n, nil
 }
 
+// next reads what comes next.
+func (r *reader) next(p []byte) (int, error) {
+	if r.parts == nil {
+		return r.file.Read(p)
+	}
+	n, err := r.parts.readAt(p, r.meta.SizeBytes-r.left, r.goesOn)
+	r.goesOn = true
+	return n, err
+}
+
 // Seek implements io.Seeker, from the beginning of the content only.
 func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	switch {
@@ -149,8 +191,11 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 	case whence != io.SeekStart || offset < 0 || uint64(offset) > r.meta.SizeBytes:
 		return 0, fmt.Errorf("files: %s cannot be read from %d (%d) on", r.name, offset, whence)
 	}
-	if _, err := r.file.Seek(r.body+offset, io.SeekStart); err != nil {
-		return 0, fmt.Errorf("files: %w", err)
+	r.goesOn = false
+	if r.parts == nil {
+		if _, err := r.file.Seek(r.body+offset, io.SeekStart); err != nil {
+			return 0, fmt.Errorf("files: %w", err)
+		}
 	}
 	r.left = r.meta.SizeBytes - uint64(offset)
 	r.sum, r.moved = 0, offset > 0
@@ -165,6 +210,10 @@ func (r *reader) Close() error {
 	r.closed = true
 	err := r.file.Close()
 	r.store.released(r.name)
+	if r.parts != nil {
+		err = errors.Join(err, r.parts.close())
+		r.store.releaseAll(r.parts.group, r.parts.files)
+	}
 	if err != nil {
 		return fmt.Errorf("files: %w", err)
 	}

@@ -16,14 +16,14 @@ import (
 // TestUnreadableIsNotDamage: what the disk does not give is an error of its own: it may
 // give it another time, and who hears of damage may remove a good snapshot.
 func TestUnreadableIsNotDamage(t *testing.T) {
-	header := encodeHeader(1, &core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 2}})
+	header := encodeHeader(version, 1, &core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 2}})
 	refused := iotest.ErrReader(&os.PathError{Op: "read", Path: "1-2.snap", Err: syscall.EIO})
 	for _, n := range []int{0, 5, prefixBytes, len(header) - 1} {
-		_, _, _, _, err := readHeader(io.MultiReader(iotest.OneByteReader(limited(header, n)), refused))
+		_, err := readHeader(io.MultiReader(iotest.OneByteReader(limited(header, n)), refused))
 		if !errors.Is(err, syscall.EIO) || errors.Is(err, core.ErrCorrupt) {
 			t.Errorf("unreadable from byte %d on: %v", n, err)
 		}
-		if _, _, _, _, err := readHeader(limited(header, n)); !errors.Is(err, core.ErrCorrupt) {
+		if _, err := readHeader(limited(header, n)); !errors.Is(err, core.ErrCorrupt) {
 			t.Errorf("cut off at byte %d: %v", n, err)
 		}
 	}

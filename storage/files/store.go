@@ -2,6 +2,9 @@
 //
 //	DIR/GROUP/TERM-INDEX.snap
 //
+// Of a snapshot that is made of files that file has the list, and the files themselves lie in
+// DIR/GROUP/content, each once.
+//
 // What arrives of a snapshot is kept over a restart, in files that end with .part and
 // .marks, for KeptFor.
 //
@@ -67,6 +70,15 @@ type Store struct {
 	// verified are the files that were read to their end, as they were then.
 	verified map[string]stamp
 	closed   bool
+	// claims counts who uses a file of a snapshot's content, links those that were made to
+	// be one, opening those who are about to claim some; unswept are the groups of which not
+	// all could be swept away.
+	claims  map[claim]int
+	links   uint64
+	opening int
+	unswept map[membership.GroupID]bool
+	// onStep, of tests, is called at each step of making a snapshot of files.
+	onStep func(name string)
 
 	// freeBytes is the system's.
 	freeBytes func(dir string) (uint64, error)
@@ -101,10 +113,11 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	s := &Store{dir: dir, lock: lock, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
-		verified: make(map[string]stamp), freeBytes: disk.FreeBytes}
+		verified: make(map[string]stamp), claims: make(map[claim]int), unswept: make(map[membership.GroupID]bool), freeBytes: disk.FreeBytes}
 	s.logger, s.lines = foreign.NewLogger(logger)
 	s.removeUnfinished()
 	s.removeOldPartials()
+	s.sweepAll()
 	return s, nil
 }
 
@@ -145,6 +158,10 @@ func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
+	return s.create(ctx, group, meta, version)
+}
+
+func (s *Store) create(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta, version byte) (storage.SnapshotWriter, error) {
 	if meta.Index == 0 {
 		return nil, fmt.Errorf("files: a snapshot of %v, before the first entry", meta.LogID)
 	}
@@ -160,7 +177,7 @@ func (s *Store) Create(ctx context.Context, group membership.GroupID, meta core.
 	if err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
-	return newWriter(s, f, group, meta)
+	return newWriter(s, f, group, meta, version)
 }
 
 // patiently calls do again while descriptors lack, for as long as ctx lets it: that
@@ -274,7 +291,14 @@ func (s *Store) Open(ctx context.Context, group membership.GroupID, id core.LogI
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	return s.open(ctx, group, id)
+	r, err := s.open(ctx, group, id)
+	if err != nil {
+		return nil, err
+	}
+	if r.parts != nil {
+		return &partsReader{r}, nil
+	}
+	return r, nil
 }
 
 // RemoveBelow implements storage.SnapshotStore.
@@ -294,6 +318,12 @@ func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index
 	if err != nil {
 		return fmt.Errorf("files: %w", err)
 	}
+	left := s.removeNamed(dir, names, index)
+	return errors.Join(left, s.sweep(group))
+}
+
+// removeNamed removes the snapshots below an index, and what was left unfinished.
+func (s *Store) removeNamed(dir string, names []fs.DirEntry, index core.Index) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var left error

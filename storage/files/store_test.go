@@ -10,3 +10,7 @@ import (
 func TestSnapshotStore(t *testing.T) {
 	storagetest.SnapshotStore(t, func(dir string) (storage.SnapshotStore, error) { return Open(dir, nil) }, true)
 }
+
+func TestFileStore(t *testing.T) {
+	storagetest.FileStore(t, func(dir string) (storage.SnapshotStore, error) { return Open(dir, nil) })
+}

@@ -20,11 +20,12 @@ type writer struct {
 	group membership.GroupID
 	// meta is of what was written so far, want of what its sender has.
 	meta, want core.SnapshotMeta
-	// head is the file's header, and header its checksum.
-	head   []byte
-	header uint32
-	buffer *bufio.Writer
-	ended  bool
+	// version is that of the file, head its header, and header the checksum of this.
+	version byte
+	head    []byte
+	header  uint32
+	buffer  *bufio.Writer
+	ended   bool
 	// unsynced is how much was written since the last sync, inPieces that a piece is synced
 	// as soon as it is written.
 	unsynced int
@@ -37,8 +38,8 @@ type writer struct {
 // disk takes for the whole snapshot.
 const pieceBytes = 4 << 20
 
-func newWriter(s *Store, f *os.File, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, error) {
-	w := &writer{store: s, file: f, group: group, inPieces: true, sync: f.Sync}
+func newWriter(s *Store, f *os.File, group membership.GroupID, meta core.SnapshotMeta, version byte) (storage.SnapshotWriter, error) {
+	w := &writer{store: s, file: f, group: group, version: version, inPieces: true, sync: f.Sync}
 	w.begin(meta)
 	if _, err := w.buffer.Write(w.head); err != nil {
 		return nil, errors.Join(fmt.Errorf("files: %w", err), w.Abort())
@@ -50,7 +51,7 @@ func newWriter(s *Store, f *os.File, group membership.GroupID, meta core.Snapsho
 func (w *writer) begin(meta core.SnapshotMeta) {
 	w.want = meta
 	meta.SizeBytes, meta.Checksum = 0, 0
-	w.meta, w.head = meta, encodeHeader(w.group, &meta)
+	w.meta, w.head = meta, encodeHeader(w.version, w.group, &meta)
 	w.header = crc32.Checksum(w.head[:len(w.head)-checksumBytes], castagnoli)
 	w.buffer = bufio.NewWriterSize(w.file, 256<<10)
 }

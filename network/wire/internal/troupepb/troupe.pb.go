@@ -1239,7 +1239,10 @@ type SnapshotChunk struct {
 	Done     bool                   `protobuf:"varint,6,opt,name=done,proto3" json:"done,omitempty"`
 	Data     []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
 	// See trace.go; absent if the transfer is not traced.
-	Trace         []byte `protobuf:"bytes,8,opt,name=trace,proto3" json:"trace,omitempty"`
+	Trace []byte `protobuf:"bytes,8,opt,name=trace,proto3" json:"trace,omitempty"`
+	// The content begins with a list of files of so many bytes; absent if it is one stream.
+	// Who does not know the field takes all of it.
+	HeadBytes     uint64 `protobuf:"varint,9,opt,name=head_bytes,json=headBytes,proto3" json:"head_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1330,14 +1333,24 @@ func (x *SnapshotChunk) GetTrace() []byte {
 	return nil
 }
 
+func (x *SnapshotChunk) GetHeadBytes() uint64 {
+	if x != nil {
+		return x.HeadBytes
+	}
+	return 0
+}
+
 type SnapshotResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	Stream        uint64                 `protobuf:"varint,2,opt,name=stream,proto3" json:"stream,omitempty"`
-	Transfer      uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"`
-	Offset        uint64                 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
-	Refused       bool                   `protobuf:"varint,5,opt,name=refused,proto3" json:"refused,omitempty"`
-	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Header   *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Stream   uint64                 `protobuf:"varint,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	Transfer uint64                 `protobuf:"varint,3,opt,name=transfer,proto3" json:"transfer,omitempty"`
+	Offset   uint64                 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
+	Refused  bool                   `protobuf:"varint,5,opt,name=refused,proto3" json:"refused,omitempty"`
+	Reason   string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Parts of the content that the receiver has: where each begins, and where it ends. They
+	// come only where head_bytes was said.
+	Had           []uint64 `protobuf:"varint,7,rep,packed,name=had,proto3" json:"had,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1412,6 +1425,13 @@ func (x *SnapshotResponse) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *SnapshotResponse) GetHad() []uint64 {
+	if x != nil {
+		return x.Had
+	}
+	return nil
 }
 
 type ReadIndexRequest struct {
@@ -3077,7 +3097,7 @@ const file_troupe_proto_rawDesc = "" +
 	"\n" +
 	"size_bytes\x18\x06 \x01(\x04R\tsizeBytes\x12\x1a\n" +
 	"\bchecksum\x18\a \x01(\aR\bchecksum\x12\x18\n" +
-	"\aversion\x18\b \x01(\x04R\aversionJ\x04\b\x03\x10\x04\"\x81\x02\n" +
+	"\aversion\x18\b \x01(\x04R\aversionJ\x04\b\x03\x10\x04\"\xa0\x02\n" +
 	"\rSnapshotChunk\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x1a\n" +
@@ -3086,14 +3106,17 @@ const file_troupe_proto_rawDesc = "" +
 	"\x06offset\x18\x05 \x01(\x04R\x06offset\x12\x12\n" +
 	"\x04done\x18\x06 \x01(\bR\x04done\x12\x12\n" +
 	"\x04data\x18\a \x01(\fR\x04data\x12\x14\n" +
-	"\x05trace\x18\b \x01(\fR\x05trace\"\xc3\x01\n" +
+	"\x05trace\x18\b \x01(\fR\x05trace\x12\x1d\n" +
+	"\n" +
+	"head_bytes\x18\t \x01(\x04R\theadBytes\"\xd5\x01\n" +
 	"\x10SnapshotResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x1a\n" +
 	"\btransfer\x18\x03 \x01(\x04R\btransfer\x12\x16\n" +
 	"\x06offset\x18\x04 \x01(\x04R\x06offset\x12\x18\n" +
 	"\arefused\x18\x05 \x01(\bR\arefused\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x81\x01\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x10\n" +
+	"\x03had\x18\a \x03(\x04R\x03had\"\x81\x01\n" +
 	"\x10ReadIndexRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +

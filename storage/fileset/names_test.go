@@ -1,0 +1,64 @@
+package fileset
+
+import (
+	"errors"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/trouperaft/troupe/storage"
+)
+
+func named(names ...string) (files []storage.File) {
+	for _, name := range names {
+		files = append(files, storage.File{Name: name})
+	}
+	return files
+}
+
+// TestNames tries names that lead out of the directory, into one another, or that some
+// system takes for another.
+func TestNames(t *testing.T) {
+	for _, good := range [][]string{
+		nil, {"a"}, {"a", "b"}, {"a/b", "a/c", "a.b"}, {"wal-000001.log", "MANIFEST", "sst/01/x.sst"}, {"...a"}, {".hidden"}, {"com", "com10", "null"},
+		{strings.Repeat("x", NameBytesMax)}, {"a-b", "a/b"},
+	} {
+		if err := CheckNames(named(good...)); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range [][]string{
+		{""}, {"."}, {".."}, {"../a"}, {"a/.."}, {"a/../b"}, {"a/./b"}, {"/a"}, {"//a"}, {"a//b"}, {"a/"}, {"a/..."}, {"a."}, {"a./b"},
+		{`a\b`}, {`..\a`}, {`C:\a`}, {"C:a"}, {"a:stream"}, {"a b"}, {" a"}, {"a "}, {"a\x00"}, {"a\n"}, {"a\x7f"}, {"é"}, {"a\u202e"}, {"\xff"},
+		{"a*"}, {"a?"}, {`a"`}, {"<a"}, {"a>"}, {"a|b"}, {"NUL"}, {"nul.txt"}, {"x/con"}, {"Com1"}, {"lpt9.a.b"}, {"conin$"}, {"com0"},
+		{"a", "a"}, {"a", "A"}, {"a/b", "A/b"}, {"a/b", "A/c"}, {"a", "a/b"}, {"a/b", "a"}, {"a/b", "A"}, {"A", "a/b"}, {"x/a/b", "x/A/c"},
+		{strings.Repeat("x", NameBytesMax+1)},
+	} {
+		var name *NameError
+		if err := CheckNames(named(bad...)); !errors.As(err, &name) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// FuzzNames: two names that are taken lead to two files below any directory, on every
+// system.
+func FuzzNames(f *testing.F) {
+	f.Add("a", "b/c")
+	f.Add("a/../../b", "/etc")
+	f.Add("a/b", "A/B")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if CheckNames(named(a, b)) != nil {
+			return
+		}
+		for _, name := range []string{a, b} {
+			if !filepath.IsLocal(filepath.FromSlash(name)) || path.Clean(name) != name || path.IsAbs(name) || strings.ContainsAny(name, "\\:\x00") {
+				t.Errorf("%q is taken", name)
+			}
+		}
+		if x, y := strings.ToUpper(a), strings.ToUpper(b); x == y || strings.HasPrefix(x, y+"/") || strings.HasPrefix(y, x+"/") {
+			t.Errorf("%q and %q are taken together", a, b)
+		}
+	})
+}
