@@ -405,3 +405,25 @@ func crashAt(t *testing.T, story crashStory, point crashPoint) (crashed bool) {
 	}
 	return crashed
 }
+
+// TestSnapshotHasWhatWasAcknowledged: a snapshot that is asked for when a write was just
+// acknowledged has it, though the core was not yet told that it is applied.
+func TestSnapshotHasWhatWasAcknowledged(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		w := newCrashWorld(t, durable)
+		g := w.leader().life.groups[0]
+		for i := range 5 {
+			var at core.LogID
+			var made core.SnapshotMeta
+			err := errors.New("nobody has answered")
+			g.Propose(&Proposal{Data: fmt.Append(nil, i), WaitForRoom: true, Completed: func(p *Proposal) {
+				at = p.LogID
+				g.Snapshot(func(meta core.SnapshotMeta, failed error) { made, err = meta, failed })
+			}})
+			w.pass(2 * time.Second)
+			if err != nil || at.Index == 0 || made.Index < at.Index {
+				t.Errorf("a snapshot of %v behind the write %v: %v", made.LogID, at, err)
+			}
+		}
+	}
+}

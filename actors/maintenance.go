@@ -64,6 +64,10 @@ func (c *coreActor) snapshot(r *snapshotRequest) {
 	m.lastID++
 	r.id = m.lastID
 	m.snapshots = append(m.snapshots, r)
+	// Who asks may have been answered by the apply actor before the core was told.
+	if applied, _ := c.memoryLog.Progress(); applied > 0 {
+		c.stepEngine(&core.Applied{LogID: core.LogID{Index: applied}})
+	}
 	c.stepEngine(&core.MakeSnapshot{ID: r.id})
 }
 
