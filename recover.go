@@ -193,6 +193,9 @@ type groupRecovery struct {
 	key      GroupID
 	plan     *core.Recovery
 	snapshot core.SnapshotMeta
+	// record is zero if there is none. It keeps the id that it has: the next one has the
+	// new cluster's (core.FormerSnapshot).
+	record core.SnapshotMeta
 	// former: the newest snapshot bears the id of the cluster before, which is left
 	// already.
 	former bool
@@ -256,9 +259,18 @@ func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, 
 	if err != nil {
 		return g, err
 	}
+	if store, records := r.config.Snapshots.(storage.Recorder); records {
+		g.record, err = store.Recorded(ctx, g.key)
+		if errors.Is(err, core.ErrCorrupt) {
+			g.record, err = core.SnapshotMeta{}, nil
+		}
+		if err != nil {
+			return g, err
+		}
+	}
 	state := core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last, LastTime: stored.LastTime,
-		Terms: stored.Terms, Configurations: stored.Configurations, Snapshot: g.snapshot,
+		Terms: stored.Terms, Configurations: stored.Configurations, Snapshot: g.snapshot, Record: g.record,
 	}
 	p, err := core.PlanRecovery(state, self, r.config.Address, drawCluster(), time.Now().UnixNano())
 	if err != nil {

@@ -122,7 +122,14 @@ type ArmTimer struct {
 type CancelTimer struct{ Timer Timer }
 
 // BuildSnapshot asks for a snapshot of what is applied: SnapshotBuilt ends it.
-type BuildSnapshot struct{}
+//
+// Record: a record is enough, of what the machine has made durable (rule 8), if that is
+// above the index Above. Else a snapshot is built all the same. The snapshots below
+// Unneeded may be removed with the record.
+type BuildSnapshot struct {
+	Record          bool
+	Above, Unneeded Index
+}
 
 // SendSnapshot asks for a snapshot to be sent: SnapshotSent ends it.
 type SendSnapshot struct {
@@ -370,6 +377,9 @@ const (
 	// is being sent a snapshot of that: it will need a newer snapshot. Text says why.
 	// Without a Peer it is not kept for somebody who follows it on this node.
 	NoticeLogLetGo
+	// NoticeRecorded: this node has recorded that its state machine holds everything up to
+	// Index, which takes the place of a snapshot.
+	NoticeRecorded
 
 	noticeKindsEnd
 )
@@ -413,6 +423,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeLeadingEnded:         "OnLeading ended",
 	NoticeLeadingOverdue:       "OnLeading does not return",
 	NoticeLogLetGo:             "the log is not kept any more",
+	NoticeRecorded:             "machine recorded",
 }
 
 // String returns a few words: "election started", "elected" and so on.

@@ -199,17 +199,19 @@
 // log after it is kept for its receiver, up to a number of bytes, and for a time since the last
 // progress. So is what a follower lacks that catches up. A transfer that breaks goes on with the
 // snapshot that it had, also if a newer one was made meanwhile, as long as the log goes on from it.
-// What has arrived is kept over a restart, for a time.
+// What has arrived is kept over a restart, for a time. A durable machine is copied only when a
+// follower asks: the log behind that copy is kept from its end on, until the follower asks again.
 //
 //   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go,
 //     storage/files/partial.go
 //   - Tests: TestSnapshotPolicyAndPurge, TestRetainedLogWithoutProgress, TestRetainedLogWhileATransferMoves,
 //     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
-//     actors/snapshots.TestNewerSnapshotRestartsNothing
+//     actors/snapshots.TestNewerSnapshotRestartsNothing, TestRecordsPassNoSnapshotThatIsWaitedFor
 //   - Scripts: slow_follower_after_compaction
 //   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
-//     without comparing", "the retained log dropped under a transfer"
+//     without comparing", "the retained log dropped under a transfer", "records that pass a snapshot which
+//     somebody waits for"
 //   - Checkers: rulePurge
 //
 // # Rule 26: No read before the leader has committed in its own term

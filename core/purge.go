@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// This file is about what the log keeps behind the newest snapshot (Raft 7, rule 25).
+// This file is about what the log keeps behind the newest snapshot or record (Raft 7, rule
+// 25).
 
 // purging is what the engine keeps in mind of it.
 type purging struct {
@@ -38,10 +39,11 @@ type logReader struct {
 	held  bool
 }
 
-// purge removes what lies far enough below the newest snapshot, and is held by nobody.
-// It never removes what the snapshot does not contain (Raft 7).
+// purge removes what lies far enough below the newest snapshot or record, and is held by
+// nobody. It never removes what neither the snapshot nor the machine contains (Raft 7).
 func (e *Engine) purge() IOID {
-	if !e.snapshots.usable {
+	s := &e.snapshots
+	if !s.based {
 		return 0
 	}
 	policy := e.purgePoint()
@@ -56,15 +58,17 @@ func (e *Engine) purge() IOID {
 	id := LogID{term, upTo}
 	e.log.purge(id)
 	e.sizes.Purge(upTo)
+	// Where a record was enough the log may pass the newest snapshot: that is of no use then.
+	s.usable = s.usable && s.newest.Index >= upTo
 	w := e.newWrite()
 	w.Purge = id
 	return e.submit(w)
 }
 
 // purgePoint is up to where the log is not to be kept: at most KeepEntries and at most
-// KeepBytes stay behind the newest snapshot, whichever is less.
+// KeepBytes stay behind the newest snapshot or record, whichever is less.
 func (e *Engine) purgePoint() Index {
-	newest := e.snapshots.newest.Index
+	newest := e.purgeLimit()
 	if e.isRemoved() {
 		// Rule 22: the log grows no more, and tells this node's next life that it was removed.
 		return min(newest, e.purging.byHand)
@@ -74,6 +78,16 @@ func (e *Engine) purgePoint() Index {
 		upTo = max(upTo, e.sizes.Floor(newest, most))
 	}
 	return min(newest, max(upTo, e.purging.byHand))
+}
+
+// purgeLimit is up to where nothing would be lost. A machine that goes on from what it
+// held when this node was started needs the log from there.
+func (e *Engine) purgeLimit() Index {
+	s, has := &e.snapshots, e.applied
+	if s.installing != nil {
+		has = max(has, s.installing.Index)
+	}
+	return min(s.base.Index, has)
 }
 
 // worthPurgingParts: while a hold creeps forward, the log follows in steps of this part
@@ -158,8 +172,8 @@ func (e *Engine) reviewHolds() {
 
 // onPurgeLog purges by hand.
 func (e *Engine) onPurgeLog(ev *PurgeLog) {
-	newest := e.snapshots.newest.Index
-	if !e.snapshots.usable {
+	newest := e.purgeLimit()
+	if !e.snapshots.based {
 		newest = e.log.purged.Index
 	}
 	if ev.UpTo > newest {

@@ -48,13 +48,27 @@ func (r *Replicas) Set(group membership.GroupID, n uint16) {
 // Log is a log store in which groups are found as before, whatever replica it holds.
 func (r *Replicas) Log(store storage.LogStore) storage.LogStore { return log{store, r} }
 
-// Snapshots is the same of a snapshot store. It keeps what has arrived of a snapshot if
-// that does.
+// Snapshots is the same of a snapshot store. It keeps what has arrived of a snapshot, and
+// records, if that does.
 func (r *Replicas) Snapshots(store storage.SnapshotStore) storage.SnapshotStore {
-	if s, resumes := store.(storage.Resuming); resumes {
-		return resuming{snapshots{store, r}, s}
+	all := snapshots{store, r}
+	resumes, doesResume := store.(storage.Resuming)
+	records, doesRecord := store.(storage.Recorder)
+	switch {
+	case doesResume && doesRecord:
+		return struct {
+			resuming
+			recording
+		}{resuming{all, resumes}, recording{records, r}}
+	case doesResume:
+		return resuming{all, resumes}
+	case doesRecord:
+		return struct {
+			snapshots
+			recording
+		}{all, recording{records, r}}
 	}
-	return snapshots{store, r}
+	return all
 }
 
 // log is a log store in which groups are found by the keys of their replicas.
@@ -121,4 +135,20 @@ type resuming struct {
 // Resume implements storage.Resuming.
 func (s resuming) Resume(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) (storage.SnapshotWriter, uint64, error) {
 	return s.resumes.Resume(ctx, s.replicas.key(group), meta)
+}
+
+// recording is what a store that keeps records has beside the snapshots.
+type recording struct {
+	records  storage.Recorder
+	replicas *Replicas
+}
+
+// Record implements storage.Recorder.
+func (s recording) Record(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) error {
+	return s.records.Record(ctx, s.replicas.key(group), meta)
+}
+
+// Recorded implements storage.Recorder.
+func (s recording) Recorded(ctx context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
+	return s.records.Recorded(ctx, s.replicas.key(group))
 }

@@ -590,7 +590,7 @@ var mutants = []mutant{
 	},
 	{
 		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot_policy.go",
-		"e.configs.forget(min(s.newest.Index, e.commit))",
+		"e.configs.forget(min(s.base.Index, e.commit))",
 		"e.configs.forget(e.log.last.Index)",
 		"./core TestSnapshotForgetsNoPredecessor",
 	},
@@ -602,7 +602,7 @@ var mutants = []mutant{
 	},
 	{
 		"times that begin anew behind a snapshot", "Entry.Time", "core/engine.go",
-		"e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)",
+		"e.times.start(max(state.LastTime, state.Snapshot.Time, state.Record.Time), &cfg, now)",
 		"e.times.start(state.LastTime, &cfg, now)",
 		bySeeds,
 	},
@@ -725,6 +725,30 @@ var mutants = []mutant{
 		"return min(newest, max(upTo, e.purging.byHand))",
 		"return max(upTo, newest+1)",
 		bySeeds,
+	},
+	{
+		"purge beyond the record", "rule 8", "core/purge.go",
+		"return min(s.base.Index, has)",
+		"return max(s.base.Index, has)",
+		bySeeds,
+	},
+	{
+		"a record ahead of the durable machine", "rule 8", "actors/records.go",
+		"made.id, err = a.machine.Applied()",
+		"made.id = applied.LogID",
+		bySeeds,
+	},
+	{
+		"a purge before the machine has come to the record", "rule 8", "core/record.go",
+		"holds := state.Applied.Index >= r.Index",
+		"holds := true",
+		"./core TestRecordOfALostMachine",
+	},
+	{
+		"records that pass a snapshot which somebody waits for", "rule 25", "core/snapshot_policy.go",
+		"e.keepForWaiting()",
+		"_ = s",
+		"./core TestRecordsPassNoSnapshotThatIsWaitedFor",
 	},
 	{
 		"the retained log dropped under a transfer", "rule 25", "core/purge.go",

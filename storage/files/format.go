@@ -17,7 +17,8 @@ import (
 //	         term 8 and index 8 of the configuration, the configuration, CRC-32C 4
 //	trailer  length of the content 8, CRC-32C of the content 4, CRC-32C of the header and of the trailer so far 4
 //
-// A later version may only be read by those who know it.
+// A record is a header alone, of a magic and versions of its own. A later version may only
+// be read by those who know it.
 const (
 	magic          = "troupeSN"
 	version        = 2
@@ -26,6 +27,17 @@ const (
 	trailerBytes   = 8 + 4 + 4
 	headerBytesMax = 32 << 20
 	checksumBytes  = 4
+)
+
+// kind is what a header is of.
+type kind struct {
+	name, magic string
+	version     byte
+}
+
+var (
+	kindSnapshot = kind{"snapshot", magic, version}
+	kindRecord   = kind{"record", "troupeRC", 1}
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -45,11 +57,15 @@ func cutOff(what string, err error) error {
 
 // encodeHeader writes the header. SizeBytes and Checksum of meta are not in it.
 func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
+	return kindSnapshot.encode(group, meta)
+}
+
+func (k kind) encode(group membership.GroupID, meta *core.SnapshotMeta) []byte {
 	var configuration []byte
 	if !meta.Configuration.Configuration.IsZero() {
 		configuration = meta.Configuration.Configuration.Encode()
 	}
-	b := append([]byte(magic), version)
+	b := append([]byte(k.magic), k.version)
 	b = binary.LittleEndian.AppendUint32(b, uint32(metaBytes+len(configuration)))
 	for _, n := range []uint64{uint64(group), uint64(meta.Term), uint64(meta.Index), uint64(meta.Time),
 		binary.LittleEndian.Uint64(meta.Cluster[:8]), binary.LittleEndian.Uint64(meta.Cluster[8:]), uint64(meta.Configuration.Term), uint64(meta.Configuration.Index)} {
@@ -62,6 +78,10 @@ func encodeHeader(group membership.GroupID, meta *core.SnapshotMeta) []byte {
 // readHeader reads a header from r and returns its length and checksum, too. It
 // reads little more than headerBytesMax of anything.
 func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, size int, sum uint32, err error) {
+	return kindSnapshot.read(r)
+}
+
+func (k kind) read(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, size int, sum uint32, err error) {
 	fail := func(format string, args ...any) (membership.GroupID, core.SnapshotMeta, int, uint32, error) {
 		return 0, core.SnapshotMeta{}, 0, 0, corrupt(format, args...)
 	}
@@ -69,8 +89,8 @@ func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, 
 	if _, err := io.ReadFull(r, b); err != nil {
 		return 0, core.SnapshotMeta{}, 0, 0, cutOff("the header", err)
 	}
-	if string(b[:8]) != magic {
-		return fail("not a snapshot")
+	if string(b[:8]) != k.magic {
+		return fail("not a %s", k.name)
 	}
 	rest := binary.LittleEndian.Uint32(b[9:])
 	if rest < metaBytes || rest > headerBytesMax {
@@ -85,8 +105,8 @@ func readHeader(r io.Reader) (group membership.GroupID, meta core.SnapshotMeta, 
 	if crc32.Checksum(body, castagnoli) != sum {
 		return fail("the header has a bad checksum")
 	}
-	if b[8] != version {
-		return 0, meta, 0, 0, fmt.Errorf("files: a snapshot of version %d: only %d is known", b[8], version)
+	if b[8] != k.version {
+		return 0, meta, 0, 0, fmt.Errorf("files: a %s of version %d: only %d is known", k.name, b[8], k.version)
 	}
 	var n [8]uint64
 	for i := range n {

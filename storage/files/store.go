@@ -1,6 +1,7 @@
-// Package files keeps snapshots as files of a directory, one for each:
+// Package files keeps snapshots as files of a directory, one for each, and records:
 //
 //	DIR/GROUP/TERM-INDEX.snap
+//	DIR/GROUP/record
 //
 // What arrives of a snapshot is kept over a restart, in files that end with .part and
 // .marks, for KeptFor.
@@ -79,6 +80,7 @@ type stamp struct {
 
 var (
 	_ storage.SnapshotStore = (*Store)(nil)
+	_ storage.Recorder      = (*Store)(nil)
 	_ storage.Logging       = (*Store)(nil)
 )
 
@@ -296,7 +298,7 @@ func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var left error
+	left := s.removeRecord(group, index)
 	for _, entry := range names {
 		name := filepath.Join(dir, entry.Name())
 		id, isSnapshot := parseName(entry.Name())
