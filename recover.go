@@ -193,12 +193,11 @@ type groupRecovery struct {
 	key      GroupID
 	plan     *core.Recovery
 	snapshot core.SnapshotMeta
-	// record is zero if there is none. It keeps the id that it has: the next one has the
-	// new cluster's (core.FormerSnapshot).
+	// record is zero if there is none.
 	record core.SnapshotMeta
 	// former: the newest snapshot bears the id of the cluster before, which is left
-	// already.
-	former bool
+	// already. formerRecord: the record does.
+	former, formerRecord bool
 }
 
 func (r *recovery) told() []GroupRecovery {
@@ -279,6 +278,7 @@ func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, 
 	g.plan = p
 	last := &p.Configuration.Configuration
 	g.former = g.snapshot.Cluster != p.Before && core.FormerSnapshot(&g.snapshot, last)
+	g.formerRecord = g.record.Cluster != p.Before && core.FormerSnapshot(&g.record, last)
 	g.told = GroupRecovery{
 		Group: id, Self: self, Before: p.Before, Term: p.Term, Last: p.Last, LastTime: time.Unix(0, p.LastTime), Committed: p.Commit,
 		Members: last.Clone(), Alone: p.Alone,

@@ -123,7 +123,7 @@ func FormerSnapshot(meta *SnapshotMeta, c *membership.Configuration) bool {
 }
 
 // takeFormerSnapshot: the newest snapshot has the new id a moment after the log has it,
-// and if a crash comes between, never. The record has it when there is another.
+// and if a crash comes between, never. So has the record.
 func (s *State) takeFormerSnapshot() {
 	n := len(s.Configurations)
 	for _, meta := range []*SnapshotMeta{&s.Snapshot, &s.Record} {

@@ -66,6 +66,7 @@ var foreignCalls = map[string]string{
 	"actors/records.go loadRecord: Recorder.Recorded":                 byCaller,
 	"actors/snapshots/recorder.go record: Recorder.Record":            byDo,
 	"recover.go planGroup: Recorder.Recorded":                         byCaller,
+	"recover_write.go writeRecord: Recorder.Record":                   byCaller,
 	"restore.go checkEmpty: Recorder.Recorded":                        byCaller,
 	"actors/snapshots/removal.go remove: SnapshotStore.RemoveBelow":   byDo,
 	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":    byDo + ", " + byRelease,
