@@ -366,3 +366,28 @@ func decodeConfiguration(e *Entry) (ConfigurationAt, error) {
 	c, err := membership.Decode(e.Data)
 	return ConfigurationAt{e.LogID, c}, err
 }
+
+// TestSnapshotBesideARecordAtTheStart: rule 25: a leader that was restarted goes on with the
+// snapshot that it has made for a follower, though its record is newer, as long as the log
+// goes on from it.
+func TestSnapshotBesideARecordAtTheStart(t *testing.T) {
+	for purged, want := range map[Index]string{4: "", 5: "snapshot"} {
+		s := rigState(rigOptions{terms: []Term{1, 2, 2, 3, 3}, purged: purged, commit: 5})
+		at := s.Snapshot.Configuration
+		s.Snapshot = SnapshotMeta{LogID: LogID{2, 4}, SizeBytes: 9, Checksum: 7, Cluster: worldCluster, Configuration: at}
+		s.Record = SnapshotMeta{LogID: LogID{3, 5}, Cluster: worldCluster, Configuration: at}
+		s.Applied = LogID{3, 5}
+		r := &purgeRig{newRigOf(t, s, func(c *Config) { c.Records = true }).lead()}
+		r.flush()
+		r.match(2, r.e.log.last.Index)
+		r.apply()
+		p := r.peer(3)
+		r.step(&SnapshotNeeded{Peer: p.Identity, Stream: p.stream})
+		if _, sends := find[*SendSnapshot](r.rig); sends != (want == "") || r.wants() != want {
+			t.Errorf("purged %d: %q", purged, r.lines())
+		}
+		if r.e.snapshots.newest.SizeBytes != 9 || r.e.snapshots.recorded != 5 {
+			t.Errorf("%+v", r.e.snapshots)
+		}
+	}
+}

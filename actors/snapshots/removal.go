@@ -92,5 +92,6 @@ func (r *Removal) remove(ctx context.Context, index core.Index) {
 			r.watch.Logger().Warn("older snapshots cannot be removed: that is tried again with the next", slog.Any("error", err))
 		}
 		r.failed++
+		r.looked = false
 	}
 }
