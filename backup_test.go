@@ -282,6 +282,9 @@ func TestRestoreRefusesWhatIsInUse(t *testing.T) {
 			}
 			return err
 		},
+		"a record": func(c *troupe.RestoreConfig) error {
+			return c.Snapshots.(storage.Recorder).Record(t.Context(), 1, core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 1}})
+		},
 		"a store of another life": func(c *troupe.RestoreConfig) error {
 			store := c.Log.(*memory.Store)
 			return errors.Join(store.Close(), store.Reopen())

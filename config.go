@@ -84,7 +84,8 @@ type Config struct {
 	ApplyBatchBytesMax   int
 
 	// SnapshotEntries and SnapshotLogBytes: a snapshot is made when this many
-	// entries, or bytes of entries, were applied since the last one. Never turns a
+	// entries, or bytes of entries, were applied since the last one. For a machine that
+	// keeps its state a record takes its place (storage.Recorder). Never turns a
 	// rule off. Defaults 100,000 and 256 MiB.
 	SnapshotEntries  uint64
 	SnapshotLogBytes uint64
@@ -93,7 +94,7 @@ type Config struct {
 	// time.
 	SnapshotInterval time.Duration
 	// KeepEntries and KeepBytes: at most so many entries, and at most so many bytes of
-	// entries, stay in the log below a snapshot, whichever is less, so that a follower
+	// entries, stay in the log below a snapshot or record, whichever is less, so that a follower
 	// that was away for a moment needs no snapshot. Never turns a rule off, and both keep
 	// everything. Defaults 10,000 and 64 MiB.
 	KeepEntries uint64

@@ -84,6 +84,9 @@ const (
 	EventConfigurationChanged = core.NoticeConfigurationChanged
 	// EventSnapshotBuilt: this node has made a snapshot up to Index.
 	EventSnapshotBuilt = core.NoticeSnapshotBuilt
+	// EventRecorded: this node has recorded that its state machine holds everything up to
+	// Index. That takes the place of a snapshot, for the log to be purged.
+	EventRecorded = core.NoticeRecorded
 	// EventSnapshotSent: Peer has the snapshot up to Index. Text tells how much of it was not
 	// sent, because Peer had those files, and how often it failed before, if it did.
 	EventSnapshotSent = core.NoticeSnapshotSent

@@ -193,9 +193,11 @@ type groupRecovery struct {
 	key      GroupID
 	plan     *core.Recovery
 	snapshot core.SnapshotMeta
+	// record is zero if there is none.
+	record core.SnapshotMeta
 	// former: the newest snapshot bears the id of the cluster before, which is left
-	// already.
-	former bool
+	// already. formerRecord: the record does.
+	former, formerRecord bool
 }
 
 func (r *recovery) told() []GroupRecovery {
@@ -256,9 +258,18 @@ func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, 
 	if err != nil {
 		return g, err
 	}
+	if store, records := r.config.Snapshots.(storage.Recorder); records {
+		g.record, err = store.Recorded(ctx, g.key)
+		if errors.Is(err, core.ErrCorrupt) {
+			g.record, err = core.SnapshotMeta{}, nil
+		}
+		if err != nil {
+			return g, err
+		}
+	}
 	state := core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last, LastTime: stored.LastTime,
-		Terms: stored.Terms, Configurations: stored.Configurations, Snapshot: g.snapshot,
+		Terms: stored.Terms, Configurations: stored.Configurations, Snapshot: g.snapshot, Record: g.record,
 	}
 	p, err := core.PlanRecovery(state, self, r.config.Address, drawCluster(), time.Now().UnixNano())
 	if err != nil {
@@ -267,6 +278,7 @@ func (r *recovery) planGroup(ctx context.Context, id GroupID) (g groupRecovery, 
 	g.plan = p
 	last := &p.Configuration.Configuration
 	g.former = g.snapshot.Cluster != p.Before && core.FormerSnapshot(&g.snapshot, last)
+	g.formerRecord = g.record.Cluster != p.Before && core.FormerSnapshot(&g.record, last)
 	g.told = GroupRecovery{
 		Group: id, Self: self, Before: p.Before, Term: p.Term, Last: p.Last, LastTime: time.Unix(0, p.LastTime), Committed: p.Commit,
 		Members: last.Clone(), Alone: p.Alone,

@@ -12,8 +12,9 @@ import (
 )
 
 // carryOut recovers a group. What it takes is one write of the log. The newest snapshot
-// is copied before, aside, and takes its name afterwards: if a crash comes between, it
-// bears the id of the cluster before, and counts all the same (core.FormerSnapshot).
+// is copied before, aside, and takes its name afterwards, and so does the record: if a
+// crash comes between, it bears the id of the cluster before, and counts all the same
+// (core.FormerSnapshot).
 func (r *recovery) carryOut(ctx context.Context, g *groupRecovery) error {
 	fail := func(what string, err error) error {
 		return &RecoverError{Group: g.told.Group, Reason: what, Cause: err}
@@ -22,6 +23,11 @@ func (r *recovery) carryOut(ctx context.Context, g *groupRecovery) error {
 		// It is of the cluster before the one that is left now.
 		if err := r.finish(ctx, g, g.plan.Before); err != nil {
 			return fail("its snapshot cannot be written", err)
+		}
+	}
+	if g.formerRecord {
+		if err := r.writeRecord(ctx, g, g.plan.Before); err != nil {
+			return fail("its record cannot be written", err)
 		}
 	}
 	if g.plan.Alone {
@@ -42,13 +48,23 @@ func (r *recovery) carryOut(ctx context.Context, g *groupRecovery) error {
 		return fail("its log cannot be written; whether it was, a second call will tell", err)
 	}
 	g.told.Done = true
-	if w == nil {
-		return nil
+	if w != nil {
+		_, err = w.Commit(want)
 	}
-	if _, err := w.Commit(want); err != nil {
-		return fmt.Errorf("troupe: group %d is recovered, and its snapshot has kept the old cluster's id, which does no harm: %w", g.told.Group, err)
+	if err = errors.Join(err, r.writeRecord(ctx, g, g.plan.HardState.Cluster)); err != nil {
+		return fmt.Errorf("troupe: group %d is recovered, and its snapshot or record has kept the old cluster's id, which does no harm: %w", g.told.Group, err)
 	}
 	return nil
+}
+
+// writeRecord gives the record, if there is one, the id of a cluster.
+func (r *recovery) writeRecord(ctx context.Context, g *groupRecovery, cluster ClusterID) error {
+	if g.record.Index == 0 {
+		return nil
+	}
+	meta := g.record
+	meta.Cluster = cluster
+	return r.config.Snapshots.(storage.Recorder).Record(ctx, g.key, meta)
 }
 
 // finish gives the newest snapshot the id of its cluster.

@@ -180,6 +180,15 @@ func (c *RestoreConfig) checkEmpty(ctx context.Context, group GroupID) error {
 	if newest.Index != 0 {
 		return &NotEmptyError{fmt.Sprintf("there is a snapshot %v of group %d", newest.LogID, group)}
 	}
+	if store, records := c.Snapshots.(storage.Recorder); records {
+		record, err := store.Recorded(ctx, group)
+		if err != nil {
+			return fmt.Errorf("troupe: restore: %w", err)
+		}
+		if record.Index != 0 {
+			return &NotEmptyError{fmt.Sprintf("there is a record of group %d, whose state machine holds %v", group, record.LogID)}
+		}
+	}
 	return nil
 }
 

@@ -86,6 +86,10 @@ type Status struct {
 	// Purged is the newest index that is no longer in the log, and SnapshotIndex
 	// the last that this node's newest snapshot contains.
 	Purged, SnapshotIndex Index
+	// RecordIndex is what the newest record says that the state machine has made durable: a
+	// machine that keeps its state needs no snapshot for its log to be purged. It is 0 if
+	// there is none, or a snapshot of another node took its place.
+	RecordIndex Index
 	// FirstIndex is the first index that the log holds, or will hold if it is empty.
 	// LogBytes are the sizes of the entries that it holds, and HeldBytes of those that are
 	// kept for other nodes alone (see [Config.HoldBytesMax]): both within 4 KiB, or the
@@ -303,7 +307,7 @@ func statusOf(s actors.Status) Status {
 		LeadingTerm: s.LeadingTerm, LeadingOverdue: s.LeadingOverdue,
 		ElectionsPaused: s.ElectionsPaused, OthersPaused: s.OthersPaused,
 		LastQuorumContact: s.LastQuorumContact, Lease: s.LeaseLeft, NoLease: s.NoLease,
-		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex,
+		Last: s.Last, Committed: s.Committed, Applied: s.Applied, Flushed: s.Flushed, Purged: s.Purged, SnapshotIndex: s.SnapshotIndex, RecordIndex: s.RecordIndex,
 		FirstIndex: s.Purged + 1, LogBytes: s.LogBytes, HeldBytes: s.HeldBytes, LetGo: s.LetGo,
 		Cluster: s.Cluster, Configuration: s.Configuration.Configuration.Clone(), ConfigurationAt: s.Configuration.LogID,
 		Bootstrapping: s.Bootstrapping, WaitsFor: slices.Clone(s.WaitsFor), Change: s.Change, Removed: s.Removed, LeftOut: s.LeftOut, UnknownToGroup: s.UnknownToGroup, Contradiction: s.Contradiction,

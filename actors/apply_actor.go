@@ -24,10 +24,11 @@ import (
 //	          applied index
 //	RECEIVES  how far to apply; pending proposals; reads that wait for an
 //	          index, and that one of them does so no more; requests for a view, for
-//	          one that is written for somebody outside, and for an installation
+//	          one that is written for somebody outside, for what the machine has made
+//	          durable, and for an installation
 //	SENDS     each result to its proposal, and the end of each read; to the core
-//	          what was applied, a view, and that a snapshot is installed;
-//	          results of forwarded proposals to the network
+//	          what was applied, a view, what the machine has made durable, and that a
+//	          snapshot is installed; results of forwarded proposals to the network
 //	WAITS ON  the state machine; the log store where the in-memory log has no
 //	          entries; the snapshot store while a snapshot is installed
 //	BOUND     pending proposals by InflightProposalsMax and InflightBytesMax, reads
@@ -53,6 +54,8 @@ type applyActor struct {
 	answered stage.Answers
 	install  *core.SnapshotMeta
 	view     bool
+	// record, if not nil, asks for what the machine has made durable.
+	record *core.BuildSnapshot
 	// taken is a view that nobody has been given yet, takenFor who asked for it, nil if it
 	// is for a snapshot. exports wait for views of their own.
 	taken    storage.SnapshotView
@@ -123,6 +126,7 @@ type applyItem struct {
 	read    readBatch
 	forget  bool
 	view    bool
+	record  *core.BuildSnapshot
 	install *core.SnapshotMeta
 	export  *snapshots.Export
 }
@@ -162,11 +166,12 @@ func newApplyActor(needs applyNeeds, applied core.LogID, appliedTime int64, conf
 // What the core tells: how far to apply, the proposals that it has appended, reads
 // that wait for an index, and that a view or an installation is wanted. Proposals
 // come before anything can make the actor apply them, and do not wake it.
-func (a *applyActor) applyUpTo(i core.Index)       { a.inbox.Put(applyItem{upTo: i}, true) }
-func (a *applyActor) hold(p pendingProposals) bool { return a.inbox.Leave(applyItem{pending: p}) }
-func (a *applyActor) serve(b readBatch) bool       { return a.inbox.Put(applyItem{read: b}, true) }
-func (a *applyActor) forget() bool                 { return a.inbox.Put(applyItem{forget: true}, true) }
-func (a *applyActor) giveView()                    { a.inbox.Put(applyItem{view: true}, true) }
+func (a *applyActor) applyUpTo(i core.Index)           { a.inbox.Put(applyItem{upTo: i}, true) }
+func (a *applyActor) hold(p pendingProposals) bool     { return a.inbox.Leave(applyItem{pending: p}) }
+func (a *applyActor) serve(b readBatch) bool           { return a.inbox.Put(applyItem{read: b}, true) }
+func (a *applyActor) forget() bool                     { return a.inbox.Put(applyItem{forget: true}, true) }
+func (a *applyActor) giveView()                        { a.inbox.Put(applyItem{view: true}, true) }
+func (a *applyActor) giveRecord(of core.BuildSnapshot) { a.inbox.Put(applyItem{record: &of}, true) }
 func (a *applyActor) export(e *snapshots.Export) bool {
 	return a.inbox.Put(applyItem{export: e}, true)
 }
@@ -182,6 +187,8 @@ func (a *applyActor) step() bool {
 		return false
 	case a.install != nil:
 		a.restore()
+	case a.record != nil:
+		a.takeRecord()
 	case a.view || len(a.exports) > 0:
 		a.takeView()
 	case len(a.fetched) > 0:
@@ -196,7 +203,7 @@ func (a *applyActor) step() bool {
 }
 
 func (a *applyActor) hasWork() bool {
-	return a.install != nil || a.view || len(a.exports) > 0 || len(a.fetched) > 0 || a.applied.Index < a.target && a.tooOld == nil
+	return a.install != nil || a.record != nil || a.view || len(a.exports) > 0 || len(a.fetched) > 0 || a.applied.Index < a.target && a.tooOld == nil
 }
 
 func (a *applyActor) accept(item applyItem) {
@@ -213,6 +220,9 @@ func (a *applyActor) accept(item applyItem) {
 		}
 	}
 	a.view = a.view || item.view
+	if item.record != nil {
+		a.record = item.record
+	}
 	if item.export != nil {
 		a.exports = append(a.exports, item.export)
 	}

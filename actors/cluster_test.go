@@ -122,6 +122,8 @@ type host struct {
 	group     *Group
 	machine   *listMachine
 	configure func(*GroupConfig)
+	// kept, if not nil, is where the machine keeps its state.
+	kept *savedState
 	// meter, foldsGroups and around, which puts something around the network, are
 	// set before start.
 	meter       metric.MeterProvider
@@ -161,7 +163,11 @@ func (h *host) start() {
 		h.t.Fatal(err)
 	}
 	h.machine = &listMachine{}
-	h.group = h.startGroup(1, h.machine)
+	var machine storage.StateMachine = h.machine
+	if h.kept != nil {
+		machine = h.kept.open(h.machine)
+	}
+	h.group = h.startGroup(1, machine)
 }
 
 func groupConfig(group membership.GroupID, machine storage.StateMachine) GroupConfig {

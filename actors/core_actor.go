@@ -168,8 +168,10 @@ type applyMail interface {
 	// forget tells that one of those reads was cancelled: its room is returned. It
 	// reports false when the actor has ended.
 	forget() bool
-	// giveView asks for a view, installNow for the installation of a snapshot.
+	// giveView asks for a view, giveRecord for what the machine has made durable, and
+	// installNow for the installation of a snapshot.
 	giveView()
+	giveRecord(core.BuildSnapshot)
 	installNow(core.SnapshotMeta)
 }
 
@@ -304,6 +306,8 @@ func (c *coreActor) handle(item any) {
 		c.onPeerDown(item)
 	case *snapshotViewed:
 		c.writeView(item)
+	case *madeDurable:
+		c.writeRecord(item)
 	case *core.SnapshotSent:
 		c.transferEnded(item)
 		c.stepEngine(item)

@@ -31,12 +31,13 @@ func (silentTimer) Stop()               {}
 // deafApply is an apply actor that takes everything and does nothing.
 type deafApply struct{}
 
-func (deafApply) applyUpTo(core.Index)         {}
-func (deafApply) hold(pendingProposals) bool   { return true }
-func (deafApply) serve(readBatch) bool         { return true }
-func (deafApply) forget() bool                 { return true }
-func (deafApply) giveView()                    {}
-func (deafApply) installNow(core.SnapshotMeta) {}
+func (deafApply) applyUpTo(core.Index)          {}
+func (deafApply) hold(pendingProposals) bool    { return true }
+func (deafApply) serve(readBatch) bool          { return true }
+func (deafApply) forget() bool                  { return true }
+func (deafApply) giveView()                     {}
+func (deafApply) giveRecord(core.BuildSnapshot) {}
+func (deafApply) installNow(core.SnapshotMeta)  {}
 
 // coreRig is the core actor of node 1 of three, with its engine, that a test steps by
 // hand; nothing else of its group runs, and its disk never gets to anything.

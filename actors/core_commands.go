@@ -49,7 +49,11 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.ReadFailed:
 		c.reads.failed(c, cmd)
 	case *core.BuildSnapshot:
-		c.apply.giveView()
+		if cmd.Record {
+			c.apply.giveRecord(*cmd)
+		} else {
+			c.apply.giveView()
+		}
 	case *core.SendSnapshot:
 		c.jobs.Send(cmd)
 	case *core.ReceiveChunk:

@@ -74,7 +74,9 @@ func (c *coreActor) tellOfSnapshot(ev core.Event, text string) {
 	n := core.Notice{Term: c.changed.Term, Text: text}
 	switch ev := ev.(type) {
 	case *core.SnapshotBuilt:
-		n.Kind, n.Index = core.NoticeSnapshotBuilt, ev.Meta.Index
+		if n.Kind, n.Index = core.NoticeSnapshotBuilt, ev.Meta.Index; ev.Record {
+			n.Kind = core.NoticeRecorded
+		}
 		if ev.Err != nil {
 			n.Kind, n.Text = core.NoticeSnapshotFailed, ev.Err.Error()
 		}

@@ -333,6 +333,9 @@ func TestMeteredElectionsAndFailures(t *testing.T) {
 	eventually(t, "the snapshot's counts", func() bool {
 		found := m.read()
 		for _, operation := range metrics.Operations {
+			if operation == "record" {
+				continue // these machines are volatile
+			}
 			name := []string{metrics.KeyOperation, operation, metrics.KeyOutcome, "done"}
 			if sum(found["raft.snapshots"], name...).sum == 0 || sum(found["raft.snapshot.duration"], name[:2]...).count == 0 || sum(found["raft.snapshot.size"], name[:2]...).sum == 0 {
 				return false

@@ -165,8 +165,12 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 	if err != nil {
 		return core.State{}, self, fmt.Errorf("actors: the snapshots of group %d could not be read: %w", cfg.Group, err)
 	}
+	record, err := n.loadRecord(ctx, cfg, begun)
+	if err != nil {
+		return core.State{}, self, err
+	}
 	begun.read(observe.PartSnapshot)
-	if err := checkPin(cfg, &stored, &snapshot); err != nil {
+	if err := checkPin(cfg, &stored, &snapshot, &record); err != nil {
 		return core.State{}, self, err
 	}
 	applied, err := cfg.StateMachine.Applied()
@@ -177,17 +181,20 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
 		LastTime: stored.LastTime, Terms: stored.Terms, Sizes: stored.Sizes, Configurations: stored.Configurations,
-		Snapshot: snapshot, Applied: applied, KnowsPeers: len(n.cfg.Store.Peers()) > 0,
+		Snapshot: snapshot, Record: record, Applied: applied, KnowsPeers: len(n.cfg.Store.Peers()) > 0,
 	}, self, nil
 }
 
 // checkPin refuses the data of another cluster than the configuration names.
-func checkPin(cfg GroupConfig, stored *storage.State, snapshot *core.SnapshotMeta) error {
+func checkPin(cfg GroupConfig, stored *storage.State, snapshot, record *core.SnapshotMeta) error {
 	have := stored.HardState.Cluster
 	if cfg.Cluster.IsZero() || have.IsZero() || have == cfg.Cluster {
 		return nil
 	}
 	last := &snapshot.Configuration.Configuration
+	if record.Index > snapshot.Index {
+		last = &record.Configuration.Configuration
+	}
 	if n := len(stored.Configurations); n > 0 {
 		last = &stored.Configurations[n-1].Configuration
 	}
@@ -203,10 +210,12 @@ func (n *Node) appliedTime(ctx context.Context, cfg GroupConfig, s *core.State) 
 	switch i := s.Applied.Index; {
 	case i == 0:
 		return 0, nil
-	case i == s.Last.Index:
-		return s.LastTime, nil
 	case i == s.Snapshot.Index:
 		return s.Snapshot.Time, nil
+	case i == s.Record.Index:
+		return s.Record.Time, nil
+	case i == s.Last.Index:
+		return s.LastTime, nil
 	case i <= s.Purged.Index || i > s.Last.Index:
 		return 0, nil // later entries are applied before a snapshot is built
 	default:
@@ -228,6 +237,7 @@ func (n *Node) engineConfig(cfg GroupConfig, self membership.Identity, again boo
 		ConfigurationBytesMax: n.configurationBytesMax(&cfg),
 		MachineVersion:        storage.VersionOf(cfg.StateMachine),
 		Volatile:              storage.IsVolatile(cfg.StateMachine),
+		Records:               n.records(cfg),
 	}
 }
 

@@ -122,7 +122,14 @@ type ArmTimer struct {
 type CancelTimer struct{ Timer Timer }
 
 // BuildSnapshot asks for a snapshot of what is applied: SnapshotBuilt ends it.
-type BuildSnapshot struct{}
+//
+// Record: a record is enough, of what the machine has made durable (rule 8), if that is
+// above the index Above. Else a snapshot is built all the same. The snapshots below
+// Unneeded may be removed with the record.
+type BuildSnapshot struct {
+	Record          bool
+	Above, Unneeded Index
+}
 
 // SendSnapshot asks for a snapshot to be sent: SnapshotSent ends it.
 type SendSnapshot struct {
@@ -374,6 +381,9 @@ const (
 	// version for what is at Index: an entry that it is to apply, or a snapshot that it
 	// needs. Text says which versions.
 	NoticeVersion
+	// NoticeRecorded: this node has recorded that its state machine holds everything up to
+	// Index, which takes the place of a snapshot.
+	NoticeRecorded
 
 	noticeKindsEnd
 )
@@ -418,6 +428,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeLeadingOverdue:       "OnLeading does not return",
 	NoticeLogLetGo:             "the log is not kept any more",
 	NoticeVersion:              "a state machine is of too old a version",
+	NoticeRecorded:             "machine recorded",
 }
 
 // String returns a few words: "election started", "elected" and so on.

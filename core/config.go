@@ -109,6 +109,9 @@ type Config struct {
 	// Volatile: the state machine keeps nothing over a restart, so it may be
 	// applied beyond what is durable here (rule 8).
 	Volatile bool
+	// Records: the snapshot store keeps a record of what a state machine that is not
+	// volatile has made durable, so that the log is purged without a snapshot.
+	Records bool
 }
 
 // Validate names the field and the rule that it breaks.
@@ -150,6 +153,9 @@ type State struct {
 	Configurations []ConfigurationAt
 	// Snapshot is the newest good snapshot, zero if there is none.
 	Snapshot SnapshotMeta
+	// Record is the newest record of what the state machine has made durable, zero if there
+	// is none.
+	Record SnapshotMeta
 	// KnowsPeers: this node has had to do with others, who may send it what it lacks.
 	KnowsPeers bool
 	// Applied is what the state machine holds, zero if it is volatile.

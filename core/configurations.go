@@ -13,8 +13,10 @@ type configurations struct{ at []ConfigurationAt }
 
 func (c *configurations) start(s *State) {
 	c.at = append(c.at, ConfigurationAt{})
-	if s.Snapshot.Configuration.Index > 0 && s.Snapshot.Index >= s.Purged.Index {
-		c.at[0] = s.Snapshot.Configuration
+	for _, meta := range []*SnapshotMeta{&s.Snapshot, &s.Record} {
+		if meta.Configuration.Index > 0 && meta.Index >= s.Purged.Index && c.at[0].Index == 0 {
+			c.at[0] = meta.Configuration
+		}
 	}
 	for _, at := range s.Configurations {
 		if at.Index > c.at[len(c.at)-1].Index {
@@ -129,8 +131,18 @@ func (c *configurations) bootstrapping(commit Index) bool {
 }
 
 // ConfigurationAt returns the configuration in force at an index that is not
-// below the newest snapshot.
+// below the newest snapshot or record.
 func (e *Engine) ConfigurationAt(i Index) ConfigurationAt { return *e.configs.inForce(i) }
+
+// RecordOf returns the configuration in force at an entry that the state machine has made
+// durable, for a record of that. It reports false if none is to be made: the log was reset
+// meanwhile.
+func (e *Engine) RecordOf(id LogID) (ConfigurationAt, bool) {
+	if id.Index <= e.snapshots.base.Index || !e.log.holds(id) {
+		return ConfigurationAt{}, false
+	}
+	return e.ConfigurationAt(id.Index), true
+}
 
 // takeConfigurations puts the configurations among newly appended entries in
 // force.

@@ -128,15 +128,22 @@
 // what Load returns, and writes what is not proved durable again, at a new place. A state machine
 // that keeps its state over a restart is applied at most up to what is durable here. A volatile one
 // may follow the commit index. At the start the commit index is the largest of the stored commit
-// index, the applied index and the snapshot's index, but at most the last index.
+// index, the applied index and the index of the snapshot or record, but at most the last index.
 //
-//   - Code: core/engine.go, core/config.go, storage/log_store.go, storage/badger/verify.go
-//   - Tests: TestApplyStaysBehindFlush, TestCommitAtStart, storage/badger.TestDurableLogStore,
+// The log of a durable machine is purged without a snapshot, up to a record of what the machine says
+// that it keeps over a restart, and not of what it was given. The record is durable before the purge.
+// If the machine holds less at a later start, nothing is purged because of that record.
+//
+//   - Code: core/engine.go, core/config.go, core/record.go, core/purge.go, actors/records.go,
+//     storage/log_store.go, storage/recorder.go, storage/badger/verify.go
+//   - Tests: TestApplyStaysBehindFlush, TestCommitAtStart, TestRecordsTakeThePlaceOfSnapshots,
+//     TestRecordOfALostMachine, TestPurgeWaitsForTheMachine, actors.TestRecordIsOfWhatIsDurable, storage/badger.TestDurableLogStore,
 //     storage/badger.TestKillLogStore, storage/badger.TestSyncTakesTheWrite,
 //     storage/badger.TestRefusedWriteIsNotBelieved
 //   - Mutants: "the file that a batch has begun is not synced", "what a failed process left is
-//     believed", "applied before it is durable here"
-//   - Checkers: ruleDurable
+//     believed", "applied before it is durable here", "purge beyond the record", "a record ahead of the
+//     durable machine", "a purge before the machine has come to the record"
+//   - Checkers: ruleDurable, ruleRecord
 //
 // # Rule 9: The log in memory holds all that is not durable
 //

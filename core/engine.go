@@ -114,7 +114,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	}
 	e.log = termRuns{purged: state.Purged, last: state.Last, runs: slices.Clone(state.Terms)}
 	e.sizes = state.sizes()
-	e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)
+	e.times.start(max(state.LastTime, state.Snapshot.Time, state.Record.Time), &cfg, now)
 	e.writes.flushed, e.writes.flushedTerm = state.Last.Index, state.HardState.Term
 	e.applied = state.Applied.Index
 	e.issued.apply = e.applied
@@ -130,8 +130,8 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.takeStanding()
 	// Rule 8. What was purged was committed.
 	e.commit = max(state.Commit, state.Applied.Index, state.Purged.Index)
-	if e.snapshots.usable {
-		e.commit = max(e.commit, e.snapshots.newest.Index)
+	if e.snapshots.based {
+		e.commit = max(e.commit, e.snapshots.base.Index)
 	}
 	if e.snapshots.resetAtStart {
 		e.commit = min(e.commit, e.snapshots.newest.Index)

@@ -124,13 +124,14 @@ func (e *CompactedError) Error() string {
 // Is makes it an ErrCompacted.
 func (e *CompactedError) Is(target error) bool { return target == ErrCompacted }
 
-// PurgeError: the log cannot be purged up to UpTo, since the newest snapshot contains
-// the entries up to Snapshot only. Nothing happened.
+// PurgeError: the log cannot be purged up to UpTo, since the newest snapshot, or what a
+// record says that the state machine keeps, contains the entries up to Snapshot only.
+// Nothing happened.
 type PurgeError struct{ UpTo, Snapshot Index }
 
 // Error implements error.
 func (e *PurgeError) Error() string {
-	return fmt.Sprintf("troupe: the log cannot be purged up to %d: the newest snapshot ends at %d", e.UpTo, e.Snapshot)
+	return fmt.Sprintf("troupe: the log cannot be purged up to %d: the newest snapshot or record ends at %d", e.UpTo, e.Snapshot)
 }
 
 // TooLargeError: a command is over a limit, and nothing happened. Sizes are

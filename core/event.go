@@ -214,10 +214,12 @@ type HigherTerm struct {
 }
 
 // SnapshotBuilt ends a BuildSnapshot command. Err is set if it failed, or wraps ErrNotNow
-// if the machine gives no view now; the engine tries again later.
+// if the machine gives no view now; the engine tries again later. Record: a record was
+// made durable, and no snapshot.
 type SnapshotBuilt struct {
-	Meta SnapshotMeta
-	Err  error
+	Meta   SnapshotMeta
+	Record bool
+	Err    error
 }
 
 // MakeSnapshot asks for a snapshot by hand; it joins one that is being made. A

@@ -19,14 +19,15 @@ func (e *Engine) CheckInvariants() error {
 	if s.installing != nil {
 		applied = max(applied, s.installing.Index)
 	}
-	snapshot := s.newest.Index
-	if !s.usable {
-		snapshot = e.log.purged.Index
+	base := s.base.Index
+	if !s.based {
+		base = e.log.purged.Index
 	}
 	if !s.lacks {
-		hold(e.log.purged.Index <= snapshot, "purged %d <= snapshot %d", e.log.purged.Index, snapshot)
-		hold(snapshot <= max(applied, s.replayTo), "snapshot %d <= applied %d", snapshot, applied)
+		hold(e.log.purged.Index <= base, "purged %d <= snapshot or record %d", e.log.purged.Index, base)
+		hold(base <= max(applied, s.replayTo), "snapshot or record %d <= applied %d", base, applied)
 	}
+	hold(!s.usable || e.log.purged.Index <= s.newest.Index, "purged %d <= snapshot %d, which may be sent", e.log.purged.Index, s.newest.Index)
 	hold(applied <= e.commit, "applied %d <= committed %d", applied, e.commit)
 	hold(e.commit <= e.log.last.Index, "committed %d <= last %d", e.commit, e.log.last.Index)
 	if !e.cfg.Volatile && s.installing == nil {

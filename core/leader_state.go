@@ -85,9 +85,11 @@ type peer struct {
 	// it cannot be sent a snapshot for that.
 	version    uint64
 	tooOldTold bool
-	// snapshot: a snapshot is on its way. pinned is the index of the last that was.
+	// snapshot: a snapshot is on its way. pinned is the index of the last that was. waits:
+	// it has asked for one that is not there yet.
 	snapshot bool
 	pinned   Index
+	waits    bool
 	// partial is the snapshot of which it may have a part, since a transfer broke.
 	partial LogID
 	// lacks: its state machine lacks what its log has purged.

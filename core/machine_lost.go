@@ -8,7 +8,7 @@ import "fmt"
 // is restored.
 
 // checkMachine finds out whether what the log no longer has is held elsewhere. Who knows
-// nobody that could send it is damaged.
+// nobody that could send it is damaged. A record only says what the machine held once.
 func (s *State) checkMachine() (lacks bool, err error) {
 	best := s.Applied.Index
 	if s.Snapshot.Index >= s.Purged.Index {
@@ -19,9 +19,9 @@ func (s *State) checkMachine() (lacks bool, err error) {
 		return true, nil
 	case best < s.Purged.Index:
 		return false, fmt.Errorf("%w: the log begins after %v, and the state machine holds only up to %v and the newest good snapshot up to %v", ErrCorrupt, s.Purged, s.Applied, s.Snapshot.LogID)
-	case s.Purged.Index > 0 && s.Snapshot.Index < s.Purged.Index && len(s.Configurations) == 0:
+	case s.Purged.Index > 0 && max(s.Snapshot.Index, s.Record.Index) < s.Purged.Index && len(s.Configurations) == 0:
 		// The machine may hold everything, and yet nobody here knows who votes.
-		return false, fmt.Errorf("%w: the log begins after %v, and no good snapshot tells the configuration in force", ErrCorrupt, s.Purged)
+		return false, fmt.Errorf("%w: the log begins after %v, and no good snapshot or record tells the configuration in force", ErrCorrupt, s.Purged)
 	}
 	return false, nil
 }
@@ -60,7 +60,7 @@ func (e *Engine) machineNeeds(id LogID) bool {
 func (e *Engine) restoreMachine(ev *SnapshotReceived) {
 	m, s := ev.Meta, &e.snapshots
 	s.lacks = false
-	s.newest, s.usable = m, true
+	s.take(m)
 	s.installing, e.health.restoringSince = &m, e.now
 	e.times.took(m.Time, e.now)
 	e.buildNoMore()

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// This file is about what the log keeps behind the newest snapshot (Raft 7, rule 25).
+// This file is about what the log keeps behind the newest snapshot or record (Raft 7, rule
+// 25).
 
 // purging is what the engine keeps in mind of it.
 type purging struct {
@@ -45,13 +46,14 @@ type logReader struct {
 	held  bool
 }
 
-// purge removes what lies far enough below the newest snapshot, and is held by nobody.
-// It never removes what the snapshot does not contain (Raft 7).
+// purge removes what lies far enough below the newest snapshot or record, and is held by
+// nobody. It never removes what neither the snapshot nor the machine contains (Raft 7).
 func (e *Engine) purge() { e.purgeWithin(e.cfg.HoldBytesMax, LetGoBytes) }
 
 // purgeWithin is purge where at most so much is held for others; else why.
 func (e *Engine) purgeWithin(bytesMax uint64, why LetGo) {
-	if !e.snapshots.usable {
+	s := &e.snapshots
+	if !s.based {
 		return
 	}
 	policy := e.purgePoint()
@@ -66,15 +68,17 @@ func (e *Engine) purgeWithin(bytesMax uint64, why LetGo) {
 	id := LogID{term, upTo}
 	e.log.purge(id)
 	e.sizes.Purge(upTo)
+	// Where a record was enough the log may pass the newest snapshot: that is of no use then.
+	s.usable = s.usable && s.newest.Index >= upTo
 	w := e.newWrite()
 	w.Purge = id
 	p.wrote = e.submit(w)
 }
 
 // purgePoint is up to where the log is not to be kept: at most KeepEntries and at most
-// KeepBytes stay behind the newest snapshot, whichever is less.
+// KeepBytes stay behind the newest snapshot or record, whichever is less.
 func (e *Engine) purgePoint() Index {
-	newest := e.snapshots.newest.Index
+	newest := e.purgeLimit()
 	if e.isRemoved() {
 		// Rule 22: a removed node deletes nothing by itself, and its log grows no more.
 		return min(newest, e.purging.byHand)
@@ -84,6 +88,16 @@ func (e *Engine) purgePoint() Index {
 		upTo = max(upTo, e.sizes.Floor(newest, most))
 	}
 	return min(newest, max(upTo, e.purging.byHand))
+}
+
+// purgeLimit is up to where nothing would be lost. A machine that goes on from what it
+// held when this node was started needs the log from there.
+func (e *Engine) purgeLimit() Index {
+	s, has := &e.snapshots, e.applied
+	if s.installing != nil {
+		has = max(has, s.installing.Index)
+	}
+	return min(s.base.Index, has)
 }
 
 // worthPurgingParts: while a hold creeps forward, the log follows in steps of this part
@@ -185,8 +199,8 @@ func (e *Engine) reviewHolds() {
 
 // onPurgeLog purges by hand.
 func (e *Engine) onPurgeLog(ev *PurgeLog) {
-	newest := e.snapshots.newest.Index
-	if !e.snapshots.usable {
+	newest := e.purgeLimit()
+	if !e.snapshots.based {
 		newest = e.log.purged.Index
 	}
 	if ev.UpTo > newest {

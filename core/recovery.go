@@ -67,6 +67,7 @@ func PlanRecovery(s State, self Identity, address string, cluster ClusterID, now
 		// Where nothing is left of the log, the snapshot alone has a time.
 		r.Commit, r.LastTime = max(r.Commit, s.Snapshot.Index), max(r.LastTime, s.Snapshot.Time)
 	}
+	r.Commit = max(r.Commit, s.Record.Index)
 	if snapshots.resetAtStart {
 		r.Last, r.LastTime, r.Reset = s.Snapshot.LogID, s.Snapshot.Time, s.Snapshot.LogID
 		configs.at = []ConfigurationAt{s.Snapshot.Configuration}
@@ -116,17 +117,20 @@ func RecoveredFrom(c *membership.Configuration, cluster ClusterID) bool {
 	return c.Recovered != nil && c.Recovered.From == cluster.hash()
 }
 
-// FormerSnapshot reports whether a snapshot is of the cluster before the recovery of
-// which a later configuration tells: then it is this cluster's as well.
+// FormerSnapshot reports whether a snapshot or a record is of the cluster before the
+// recovery of which a later configuration tells: then it is this cluster's as well.
 func FormerSnapshot(meta *SnapshotMeta, c *membership.Configuration) bool {
 	return meta.Index > 0 && RecoveredFrom(c, meta.Cluster) && uint64(meta.Index) < c.Recovered.Index
 }
 
 // takeFormerSnapshot: the newest snapshot has the new id a moment after the log has it,
-// and if a crash comes between, never.
+// and if a crash comes between, never. So has the record.
 func (s *State) takeFormerSnapshot() {
-	if n := len(s.Configurations); n > 0 && FormerSnapshot(&s.Snapshot, &s.Configurations[n-1].Configuration) {
-		s.Snapshot.Cluster = s.HardState.Cluster
+	n := len(s.Configurations)
+	for _, meta := range []*SnapshotMeta{&s.Snapshot, &s.Record} {
+		if n > 0 && FormerSnapshot(meta, &s.Configurations[n-1].Configuration) {
+			meta.Cluster = s.HardState.Cluster
+		}
 	}
 }
 

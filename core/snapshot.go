@@ -10,19 +10,28 @@ type snapshots struct {
 	// its LogID. restoreAtStart: the machine lacks what the log no longer has,
 	// or has nothing at all.
 	usable, resetAtStart, restoreAtStart bool
+	// base is up to where the log may be purged, if based: it is held by the newest
+	// snapshot, or by the machine itself, as a record says. recorded is that of the newest
+	// record, 0 if there is none.
+	base     LogID
+	based    bool
+	recorded Index
 	// lacks: neither the machine nor a snapshot holds what the log has purged.
 	lacks bool
-	// replayTo is the newest one's index at the start: a durable machine may be
-	// behind it and catch up from the log.
+	// replayTo is the base's index at the start: a durable machine may be behind it and
+	// catch up from the log.
 	replayTo Index
 
-	// building: a build is under way. triedAt is what was applied when the last one
-	// began: one that failed is repeated at the next threshold, or when again is due.
-	building bool
-	triedAt  Index
-	// failures are the builds that have failed since one succeeded.
-	failures int
-	again    deadline
+	// building: a build is under way, whole: of a snapshot, where a record is not enough.
+	// wanted: one is to follow it. triedAt is what was applied when the last one began: one
+	// that failed is repeated at the next threshold, or when again is due.
+	building, whole, wanted bool
+	triedAt                 Index
+	// failures are the builds that have failed since one succeeded, again is when the next
+	// is due, and againWhole of what kind.
+	failures   int
+	again      deadline
+	againWhole bool
 	// interval is when the next one is due by time. asked are those who wait for the one
 	// that is being made, or installed.
 	interval deadline
@@ -43,9 +52,16 @@ func (s *snapshots) start(state *State, volatile bool) {
 	s.resetAtStart = s.usable && !log.holds(s.newest.LogID)
 	s.restoreAtStart = s.usable && (volatile || state.Applied.Index < state.Purged.Index) && state.Applied.Index < s.newest.Index
 	if s.usable {
-		s.replayTo = s.newest.Index
+		s.base, s.based, s.replayTo = s.newest.LogID, true, s.newest.Index
 	}
+	s.startRecord(state)
 	s.lacks, _ = state.checkMachine()
+}
+
+// take takes a snapshot that is there now for the newest one.
+func (s *snapshots) take(meta SnapshotMeta) {
+	s.newest, s.usable = meta, true
+	s.base, s.based, s.recorded, s.wanted = meta.LogID, true, 0, false
 }
 
 // sizes returns those of the entries that the log holds. Of a store that does not tell
@@ -76,6 +92,9 @@ func (s *State) check() error {
 		return fmt.Errorf("%w: the state machine has applied %v, which is not the log's entry", ErrCorrupt, s.Applied)
 	case s.Snapshot.Index > 0 && s.Snapshot.Index <= s.Applied.Index && s.Snapshot.Index >= s.Purged.Index && !log.holds(s.Snapshot.LogID):
 		return fmt.Errorf("%w: the snapshot %v is not the log's entry, and the state machine is at %v", ErrCorrupt, s.Snapshot.LogID, s.Applied)
+	case s.Record.Index > 0 && s.Record.Index >= s.Purged.Index && !log.holds(s.Record.LogID):
+		// The machine is never ahead of the disk (rule 8), and a reset passes the record.
+		return fmt.Errorf("%w: a record says that the state machine has applied %v, which is not the log's entry", ErrCorrupt, s.Record.LogID)
 	}
 	return nil
 }
@@ -93,10 +112,17 @@ func (s *State) checkHardState() error {
 		return fmt.Errorf("%w: the log ends at %v, and there is no hard state", ErrCorrupt, s.Last)
 	case h.Term < s.Last.Term:
 		return fmt.Errorf("%w: the hard state is of term %d, and the log ends at %v", ErrCorrupt, h.Term, s.Last)
-	case s.Snapshot.Index > 0 && s.Snapshot.Cluster != h.Cluster && h.Cluster != none && s.Snapshot.Cluster != none:
-		return fmt.Errorf("%w: the snapshot %v belongs to another cluster than the log", ErrCorrupt, s.Snapshot.LogID)
-	case s.Snapshot.Configuration.Index > s.Snapshot.Index:
-		return fmt.Errorf("%w: the snapshot %v has a configuration of the entry %v", ErrCorrupt, s.Snapshot.LogID, s.Snapshot.Configuration.LogID)
+	}
+	for _, of := range []struct {
+		what string
+		*SnapshotMeta
+	}{{"snapshot", &s.Snapshot}, {"record", &s.Record}} {
+		switch {
+		case of.Index > 0 && of.Cluster != h.Cluster && h.Cluster != none && of.Cluster != none:
+			return fmt.Errorf("%w: the %s %v belongs to another cluster than the log", ErrCorrupt, of.what, of.LogID)
+		case of.Configuration.Index > of.Index:
+			return fmt.Errorf("%w: the %s %v has a configuration of the entry %v", ErrCorrupt, of.what, of.LogID, of.Configuration.LogID)
+		}
 	}
 	for i := range s.Configurations {
 		if at := &s.Configurations[i]; at.Index > s.Last.Index {
@@ -144,7 +170,8 @@ func (e *Engine) resetTo(meta *SnapshotMeta, then ...Message) {
 	w := e.newWrite()
 	w.Reset = m.LogID
 	w.Then = then
-	s.newest, s.usable, s.lacks = m, true, false
+	s.take(m)
+	s.lacks = false
 	s.installing, e.health.restoringSince = &m, e.now
 	s.resetIOID = e.submit(w)
 	e.purging.wrote = s.resetIOID
@@ -169,7 +196,7 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	s.installing, e.health.machineSince = nil, e.now
 	e.applied = max(e.applied, ev.LogID.Index)
 	e.issued.apply = max(e.issued.apply, e.applied)
-	if !s.building {
+	if !s.building || !s.whole { // else its end answers
 		e.snapshotMade(nil)
 	}
 	if e.role == RoleFollower && e.configs.everySoleVoter(e.cfg.Self) {
@@ -203,13 +230,14 @@ func (e *Engine) onSnapshotNeeded(ev *SnapshotNeeded) {
 func (e *Engine) sendSnapshot(p *peer, least Index) bool {
 	s := &e.snapshots
 	if !s.usable || s.newest.Index < least {
+		p.waits = true
 		// One that failed is built again in its time.
-		if !s.building && s.installing == nil && s.failures == 0 && !s.lacks && e.applied > 0 && e.applied >= least {
-			e.build()
+		if s.installing == nil && (s.failures == 0 || !s.againWhole) && !s.lacks && e.applied > 0 && e.applied >= least {
+			e.buildWhole()
 		}
 		return false
 	}
-	p.snapshot, p.pinned, p.movedOn = true, s.newest.Index, e.now
+	p.snapshot, p.pinned, p.movedOn, p.waits = true, s.newest.Index, e.now, false
 	resume := e.resumable(p, least)
 	if resume.Index > 0 {
 		p.pinned = resume.Index
@@ -262,15 +290,17 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 }
 
 // snapshotLost builds another snapshot at once, because the newest is rotten. Until then
-// nobody is sent one. The log is not purged further meanwhile.
+// nobody is sent one. If the log was purged because of it, that is not done further
+// meanwhile.
 func (e *Engine) snapshotLost() {
 	s := &e.snapshots
 	if !s.usable {
 		return
 	}
 	s.usable = false
-	if !s.building && s.installing == nil && e.applied > 0 {
-		e.build()
+	s.based = s.based && (s.base != s.newest.LogID || s.recorded == s.base.Index)
+	if s.installing == nil && e.applied > 0 {
+		e.buildWhole()
 	}
 }
 

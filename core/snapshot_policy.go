@@ -35,22 +35,38 @@ func (e *Engine) onSetSnapshotPolicy(ev *SetSnapshotPolicy) {
 // buildWhenDue asks for a snapshot by policy.
 func (e *Engine) buildWhenDue() {
 	s := &e.snapshots
-	since := max(s.newest.Index, s.triedAt)
+	since := max(s.base.Index, s.triedAt)
 	if s.building || s.installing != nil || s.lacks || e.applied <= since {
 		return
 	}
 	entries := uint64(e.applied - since)
 	if byCount := e.cfg.SnapshotEntries; byCount > 0 && entries >= byCount {
-		e.build()
+		e.build(false)
 	} else if byBytes := e.cfg.SnapshotLogBytes; byBytes > 0 && e.sizes.Between(since, e.applied) >= byBytes {
-		e.build()
+		e.build(false)
 	}
 }
 
-func (e *Engine) build() {
+// build asks for a snapshot, a whole one or what is enough for the log to be purged.
+func (e *Engine) build(whole bool) {
 	s := &e.snapshots
-	s.building, s.triedAt = true, e.applied
-	e.out.add(&BuildSnapshot{})
+	s.building, s.whole, s.triedAt = true, whole || !e.cfg.Records, e.applied
+	if s.whole {
+		s.wanted = false
+		e.out.add(&BuildSnapshot{})
+		return
+	}
+	e.out.add(&BuildSnapshot{Record: true, Above: s.base.Index, Unneeded: e.log.purged.Index})
+}
+
+// buildWhole asks for a whole snapshot, as soon as a record that is being made is there.
+func (e *Engine) buildWhole() {
+	s := &e.snapshots
+	if !s.building {
+		e.build(true)
+	} else if !s.whole {
+		s.wanted = true
+	}
 }
 
 // setSnapshotInterval begins the wait for the next snapshot by time. Members that were
@@ -66,8 +82,8 @@ func (e *Engine) setSnapshotInterval() {
 func (e *Engine) onSnapshotInterval() {
 	s := &e.snapshots
 	s.interval.at = 0
-	if !s.building && s.installing == nil && !s.lacks && e.applied > s.newest.Index && s.failures == 0 {
-		e.build()
+	if !s.building && s.installing == nil && !s.lacks && e.applied > s.base.Index && s.failures == 0 {
+		e.build(false)
 	}
 	e.setSnapshotInterval()
 }
@@ -89,20 +105,21 @@ func (e *Engine) buildAgain(after error) {
 	}
 	pause = min(pause<<min(e.snapshots.failures, 10), buildPauseMax)
 	e.snapshots.failures++
+	e.snapshots.againWhole = e.snapshots.whole
 	e.set(&e.snapshots.again, TimerSnapshot, e.now.Add(pause*e.cfg.ElectionTimeout))
 }
 
 // buildNoMore forgets the builds that have failed.
 func (e *Engine) buildNoMore() {
-	e.snapshots.failures = 0
+	e.snapshots.failures, e.snapshots.againWhole = 0, false
 	e.cancel(&e.snapshots.again, TimerSnapshot)
 }
 
 func (e *Engine) onSnapshotTimer() {
 	s := &e.snapshots
 	s.again.at = 0
-	if !s.building && s.installing == nil && !s.lacks && (e.applied > s.newest.Index || !s.usable && e.applied > 0) {
-		e.build()
+	if !s.building && s.installing == nil && !s.lacks && (e.applied > s.base.Index || (!s.based || s.againWhole) && e.applied > 0) {
+		e.build(s.againWhole)
 	}
 }
 
@@ -112,13 +129,13 @@ func (e *Engine) onMakeSnapshot(ev *MakeSnapshot) {
 	s := &e.snapshots
 	s.asked = append(s.asked, ev.ID)
 	switch {
-	case s.building || s.installing != nil || s.lacks: // one comes, from the leader
+	case s.building && s.whole || s.installing != nil || s.lacks: // one comes, from the leader
 	case e.applied == 0:
 		e.snapshotMade(ErrNoCluster)
 	case s.usable && s.newest.Index >= e.applied:
 		e.snapshotMade(nil)
 	default:
-		e.build()
+		e.buildWhole()
 	}
 }
 
@@ -138,24 +155,50 @@ func (e *Engine) snapshotMade(err error) {
 func (e *Engine) onSnapshotBuilt(ev *SnapshotBuilt) {
 	s := &e.snapshots
 	s.building = false
-	if ev.Err != nil {
-		e.snapshotMade(ev.Err)
+	switch {
+	case ev.Err != nil:
+		if s.whole {
+			e.snapshotMade(ev.Err)
+		}
 		e.buildAgain(ev.Err)
-		e.buildWhenDue()
+	default:
+		if !ev.Record || !s.againWhole {
+			e.buildNoMore()
+		}
+		e.takeBuilt(ev)
+		if !ev.Record && s.installing == nil { // else its end answers
+			s.wanted = false
+			e.snapshotMade(nil)
+		}
+	}
+	if s.wanted && s.installing == nil && !s.lacks {
+		e.build(true)
 		return
-	}
-	e.buildNoMore()
-	// One takes the place of the same that is rotten.
-	if (ev.Meta.Index > s.newest.Index || !s.usable && ev.Meta.LogID == s.newest.LogID) && e.log.holds(ev.Meta.LogID) {
-		s.newest, s.usable = ev.Meta, true
-		e.purge()
-		e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
-		e.configs.forget(min(s.newest.Index, e.commit))
-		e.setSnapshotInterval()
-	}
-	if s.installing == nil { // else its end answers
-		e.snapshotMade(nil)
 	}
 	// What was applied meanwhile may be enough for the next one.
 	e.buildWhenDue()
+}
+
+// takeBuilt takes a snapshot that was built, or a record, for the newest one.
+func (e *Engine) takeBuilt(ev *SnapshotBuilt) {
+	s, id := &e.snapshots, ev.Meta.LogID
+	if !e.log.holds(id) {
+		return // the log was reset meanwhile
+	}
+	// One takes the place of the same that is rotten.
+	if !ev.Record && (id.Index > s.newest.Index || !s.usable && id == s.newest.LogID) {
+		s.newest, s.usable = ev.Meta, true
+		e.keepForWaiting()
+	}
+	if id.Index <= s.base.Index && (s.based || id != s.base) {
+		return
+	}
+	s.base, s.based = id, true
+	if ev.Record {
+		s.recorded = id.Index
+	}
+	e.purge()
+	e.wasMember = e.wasMember || e.configs.everHad(e.cfg.Self)
+	e.configs.forget(min(s.base.Index, e.commit))
+	e.setSnapshotInterval()
 }

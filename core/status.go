@@ -30,6 +30,9 @@ type EngineStatus struct {
 	NoLeader string
 
 	Last, Committed, Applied, Flushed, Purged, SnapshotIndex Index
+	// RecordIndex is what the newest record says that the state machine has made durable, 0
+	// if there is none or a snapshot took its place.
+	RecordIndex Index
 	// LogBytes are the sizes of the entries that the log holds, and HeldBytes those of
 	// the ones that are kept for others alone (Settings.HoldBytesMax).
 	LogBytes, HeldBytes uint64
@@ -221,7 +224,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 	*s = EngineStatus{
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID, Ready: e.ready(), Heard: e.heard,
 		Last: e.log.last.Index, Committed: e.commit, Applied: e.applied, Flushed: e.writes.flushed,
-		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index,
+		Purged: e.log.purged.Index, SnapshotIndex: e.snapshots.newest.Index, RecordIndex: e.snapshots.recorded,
 		LogBytes: e.sizes.Total(), HeldBytes: e.purging.held, LetGo: e.purging.lastLetGo,
 		Configuration: *e.configs.latest(), Bootstrapping: e.configs.bootstrapping(e.commit),
 		Cluster: e.hard.Cluster, Contradiction: e.contradiction,
@@ -306,7 +309,7 @@ func (e *Engine) Progress() Progress {
 	return Progress{
 		Role: e.role, Term: e.hard.Term, Leader: e.leader.ID,
 		Last: e.log.last.Index, Committed: e.commit,
-		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.sizes.Between(e.snapshots.newest.Index, e.log.last.Index), Elections: e.election.counts, Transfers: e.handOver.counts,
+		AppendedBytes: e.snapshots.allBytes, GrowthBytes: e.sizes.Between(e.snapshots.base.Index, e.log.last.Index), Elections: e.election.counts, Transfers: e.handOver.counts,
 		Departures: e.departed.counts, Changes: e.changes.counts, ClockJumps: e.times.jumps,
 		Autopilot: e.leaderState.autopilot.counts, AddressesWritten: e.addresses.count,
 		LetGo: e.purging.letGo,
@@ -318,7 +321,7 @@ func (e *Engine) Progress() Progress {
 func (s *EngineStatus) Differs(o *EngineStatus) bool {
 	return s.LacksMachine != o.LacksMachine || s.VersionMin != o.VersionMin || s.TooOld != o.TooOld || s.Role != o.Role || s.Term != o.Term || s.Leader != o.Leader || s.Ready != o.Ready ||
 		s.Last != o.Last || s.Committed != o.Committed || s.Applied != o.Applied || s.Flushed != o.Flushed ||
-		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.LetGo != o.LetGo || s.Cluster != o.Cluster ||
+		s.Purged != o.Purged || s.SnapshotIndex != o.SnapshotIndex || s.RecordIndex != o.RecordIndex || s.LogBytes != o.LogBytes || s.HeldBytes != o.HeldBytes || s.LetGo != o.LetGo || s.Cluster != o.Cluster ||
 		s.Configuration.LogID != o.Configuration.LogID || s.Bootstrapping != o.Bootstrapping ||
 		s.ElectionsPaused != o.ElectionsPaused || s.OthersPaused != o.OthersPaused || s.TransferringTo != o.TransferringTo || s.NeedsNewTerm != o.NeedsNewTerm ||
 		s.Unfit != o.Unfit || s.Leaving != o.Leaving || s.LeftOffice != o.LeftOffice || s.LeftTerm != o.LeftTerm ||

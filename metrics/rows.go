@@ -65,6 +65,7 @@ const (
 	IndexApplied          ID = "raft.index.applied"
 	IndexPurged           ID = "raft.index.purged"
 	IndexSnapshot         ID = "raft.index.snapshot"
+	IndexRecord           ID = "raft.index.record"
 	LogGrowth             ID = "raft.log.growth"
 	LogTail               ID = "raft.log.tail.size"
 	LogKept               ID = "raft.log.size"
@@ -114,7 +115,7 @@ var table = []Row{
 		When: "after each call", Bounds: durationBounds},
 	{ID: ReadDuration, Kind: Histogram, Unit: seconds, Description: "Time from a read's being asked for to its index's being applied here.",
 		When: "when reads that were asked for together are served: once for all", Attributes: []Attribute{group}, Bounds: durationBounds},
-	{ID: SnapshotDuration, Kind: Histogram, Unit: seconds, Description: "Duration of the building, sending, receiving or installing of a snapshot.",
+	{ID: SnapshotDuration, Kind: Histogram, Unit: seconds, Description: "Duration of the building, sending, receiving or installing of a snapshot, or of the writing of a record.",
 		When: "at the end of each that went well", Attributes: []Attribute{group, operation}, Bounds: longBounds},
 	{ID: InboxWait, Kind: Histogram, Unit: seconds, Description: "Time from an actor's being called to its taking what is in its inbox.",
 		When: "when an actor that was called takes its inbox, every 16th time; the log actor's is shared by all groups", Attributes: []Attribute{group, actor}, Bounds: durationBounds},
@@ -136,7 +137,7 @@ var table = []Row{
 		When: "after each call", Attributes: []Attribute{group}, Bounds: countBounds},
 	{ID: ApplySize, Kind: Histogram, Unit: bytes, Description: "Bytes of the entries in one call of the state machine's Apply.",
 		When: "after each call", Attributes: []Attribute{group}, Bounds: sizeBounds},
-	{ID: SnapshotSize, Kind: Histogram, Unit: bytes, Description: "Size of a snapshot that was built, sent, received or installed.",
+	{ID: SnapshotSize, Kind: Histogram, Unit: bytes, Description: "Size of a snapshot that was built, sent, received or installed; 0 of a record.",
 		When: "at the end of each that went well", Attributes: []Attribute{group, operation}, Bounds: snapshotBounds},
 
 	{ID: ProposalsAppended, Kind: Counter, Unit: "{entry}", Description: "Entries that this node appended as a leader; a leader's own blank and configuration entries count too.",
@@ -171,7 +172,7 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: LogLetGo, Kind: Counter, Unit: "{hold}", Description: "Times that the log was not kept any more for a member, or a reader, who needed it, by why: its group keeps too many bytes for others, it made no progress, all groups of the node keep too many, the disk is nearly full.",
 		When: onRead, Attributes: []Attribute{group, {KeyReason, LetGo}}},
-	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be.",
+	{ID: Snapshots, Kind: Counter, Unit: "{snapshot}", Description: "Snapshots that were built, sent, received or installed, or were to be, and records.",
 		When: onRead, Attributes: []Attribute{group, operation, outcome}},
 	{ID: SnapshotSpared, Kind: Counter, Unit: bytes, Description: "Bytes of snapshots that this node did not send, because their receiver had those files.",
 		When: onRead, Attributes: []Attribute{group}},
@@ -206,7 +207,8 @@ var table = []Row{
 	{ID: IndexApplied, Kind: Gauge, Unit: "{entry}", Description: "Index up to which the state machine has applied the log.", When: onRead, Attributes: []Attribute{group}},
 	{ID: IndexPurged, Kind: Gauge, Unit: "{entry}", Description: "Index up to which the log was removed.", When: onRead, Attributes: []Attribute{group}},
 	{ID: IndexSnapshot, Kind: Gauge, Unit: "{entry}", Description: "Index of the newest snapshot of this node.", When: onRead, Attributes: []Attribute{group}},
-	{ID: LogGrowth, Kind: Gauge, Unit: bytes, Description: "Bytes of the entries appended since the newest snapshot, or since the group's start.",
+	{ID: IndexRecord, Kind: Gauge, Unit: "{entry}", Description: "Index up to which a record says that the state machine of this node is durable.", When: onRead, Attributes: []Attribute{group}},
+	{ID: LogGrowth, Kind: Gauge, Unit: bytes, Description: "Bytes of the entries appended since the newest snapshot or record, or since the group's start.",
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: LogTail, Kind: Gauge, Unit: bytes, Description: "Bytes of the log's entries that are held in memory.",
 		When: onRead, Attributes: []Attribute{group}},

@@ -81,7 +81,7 @@ var (
 	Actors           = []string{"core", "log", "replication", "apply"}
 	Classes          = []string{"control", "bulk", "snapshot"}
 	Directions       = []string{"sent", "received"}
-	Operations       = []string{"build", "send", "receive", "install", "backup"}
+	Operations       = []string{"build", "send", "receive", "install", "backup", "record"}
 	ElectionReasons  = []string{"timeout", "start", "by_hand", "transfer", "renewal"}
 	Departed         = []string{"superseded", "transferred", "no_quorum", "disk", "machine", "entries", "removed"}
 	LetGo            = []string{"bytes", "time", "node", "room"}

@@ -9,8 +9,11 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
-// FoundSnapshot is a snapshot that was found in a directory, good or not.
+// FoundSnapshot is a snapshot, or a record, that was found in a directory, good or not.
 type FoundSnapshot struct {
+	// Record: it is a record of what the state machine has made durable, and has no
+	// content.
+	Record bool
 	// Meta is what it says of itself, as far as that could be read.
 	Meta core.SnapshotMeta
 	// Name is that of its file.
@@ -33,6 +36,8 @@ type Damage struct {
 const (
 	adviceReplace = "set the directory aside, give the node an empty one, and have it replace what it was in its cluster; " +
 		"the only voter of a cluster is restored from a backup"
+	adviceRecord = "the file can be moved elsewhere if the log shows a configuration of the members: the node writes another; else " +
+		adviceReplace
 	adviceSnapshot = "the file can be moved elsewhere; the node builds another, or gets one from its leader"
 )
 
@@ -64,6 +69,8 @@ func Inspect(ctx context.Context, log LogStore, group membership.GroupID, snapsh
 	var newest core.SnapshotMeta
 	for _, s := range snapshots {
 		switch {
+		case s.Err != nil && s.Record:
+			i.Damage = append(i.Damage, Damage{Err: fmt.Errorf("the record %s: %w", s.Name, s.Err), Advice: adviceRecord})
 		case s.Err != nil:
 			i.Damage = append(i.Damage, Damage{Err: fmt.Errorf("the snapshot %s: %w", s.Name, s.Err), Advice: adviceSnapshot})
 		case s.Meta.Index > newest.Index:

@@ -26,7 +26,7 @@ type SnapshotStore interface {
 	// be read to its end even if it is removed meanwhile.
 	Open(ctx context.Context, group membership.GroupID, id core.LogID) (SnapshotReader, error)
 
-	// RemoveBelow removes the snapshots of the group with a lower index, and
+	// RemoveBelow removes the snapshots, and the record, of the group with a lower index, and
 	// what crashes left unfinished. It removes all that it can: an error says what
 	// is left. The caller tells it, calls again when there is a newer snapshot, and
 	// does nothing else about it.

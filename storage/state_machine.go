@@ -30,8 +30,12 @@ type StateMachine interface {
 	Apply(ctx context.Context, entries []core.Entry) ([][]byte, error)
 
 	// Applied returns the last entry whose effects are durable here: the
-	// runtime applies what follows again after a restart. It is called once, at
-	// the start. A machine that embeds Volatile returns zero.
+	// runtime applies what follows again after a restart. It is called at the
+	// start, and between two applies when the log is to be purged: what Applied
+	// has returned is never applied again, and the log may lose it. So it is what
+	// is durable now, though Apply may have returned for later entries; it may make
+	// these durable first. While it stays where it was, snapshots are built in its
+	// place. A machine that embeds Volatile returns zero.
 	Applied() (core.LogID, error)
 
 	// View returns the present state, for a snapshot. It is called between two

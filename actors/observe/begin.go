@@ -76,6 +76,8 @@ type (
 	}
 	// Building: a snapshot is about to be written.
 	Building struct{}
+	// Recording: a record of what the state machine has made durable is about to be written.
+	Recording struct{}
 	// Exporting: the state is about to be written for somebody outside, a backup.
 	Exporting struct{ Ctx context.Context }
 	// SendingSnapshot: a snapshot is about to be sent to a peer.
@@ -196,6 +198,14 @@ func (b RunningLeading) Begin(w *Watch) (s Span) {
 // Begin begins b.
 func (b Building) Begin(w *Watch) Span {
 	return w.rare(func(t *traces) core.TraceContext { return t.rare(context.Background(), tracing.SnapshotBuild) })
+}
+
+// Begin begins b. It is not traced: it is small.
+func (b Recording) Begin(w *Watch) (s Span) {
+	if w.ofNode() != nil {
+		s.Begun = instant(w.node.env)
+	}
+	return s
 }
 
 // Begin begins b.

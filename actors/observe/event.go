@@ -233,6 +233,13 @@ type (
 		Meta *core.SnapshotMeta
 		Err  error
 	}
+	// Recorded: a record of what the state machine has made durable is written; or Err says
+	// why not.
+	Recorded struct {
+		Span Span
+		Meta *core.SnapshotMeta
+		Err  error
+	}
 	// Exported: the state was written for somebody outside; or Err says why not.
 	Exported struct {
 		Span Span

@@ -62,6 +62,7 @@ const (
 	snapshotReceived
 	snapshotInstalled
 	snapshotExported
+	snapshotRecorded
 	snapshotOperations
 )
 
@@ -306,6 +307,7 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.IndexApplied, int64(s.Applied))
 	put(metrics.IndexPurged, int64(s.Purged))
 	put(metrics.IndexSnapshot, int64(s.SnapshotIndex))
+	put(metrics.IndexRecord, int64(s.RecordIndex))
 	put(metrics.LogKept, int64(s.LogBytes))
 	put(metrics.LogHeld, int64(s.HeldBytes))
 	put(metrics.ProposalsInflight, int64(s.InflightProposals))

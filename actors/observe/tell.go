@@ -137,6 +137,13 @@ func (e Built) Tell(w *Watch) {
 }
 
 // Tell tells w of e.
+func (e Recorded) Tell(w *Watch) {
+	if m := w.ofGroup(); m != nil {
+		m.snapshot(snapshotRecorded, e.Span.Begun, e.Meta, e.Err == nil)
+	}
+}
+
+// Tell tells w of e.
 func (e Exported) Tell(w *Watch) {
 	if m := w.ofGroup(); m != nil {
 		m.snapshot(snapshotExported, e.Span.Begun, e.Meta, e.Err == nil)

@@ -16,6 +16,7 @@ import (
 type Jobs struct {
 	group    *Group
 	builder  *builder // the one that was started last
+	recorder *recorder
 	senders  []*sender
 	receiver *receiver
 	// exporters are those that have not ended, and some that have.
@@ -42,6 +43,14 @@ func (j *Jobs) Build(meta core.SnapshotMeta, view storage.SnapshotView) {
 	j.builder = newBuilder(j.group, meta, view)
 	j.group.Spawn(&j.builder.Shell)
 	j.builder.Wake()
+}
+
+// Record makes durable that the state machine itself holds what meta says, and removes the
+// snapshots below an index. The store is a storage.Recorder.
+func (j *Jobs) Record(meta core.SnapshotMeta, unneeded core.Index) {
+	j.recorder = newRecorder(j.group, meta, unneeded)
+	j.group.Spawn(&j.recorder.Shell)
+	j.recorder.Wake()
 }
 
 // Export writes a view of the state machine to somebody outside. The view is closed
@@ -139,6 +148,9 @@ func (j *Jobs) Receive(m *core.SnapshotChunk) {
 func (j *Jobs) Stop() {
 	if j.builder != nil {
 		j.builder.Stop()
+	}
+	if j.recorder != nil {
+		j.recorder.Stop()
 	}
 	for _, e := range j.exporters {
 		e.Stop()

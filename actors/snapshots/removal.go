@@ -26,6 +26,8 @@ type Removal struct {
 	// first.
 	keep int
 	kept []core.Index
+	// looked: what an earlier life has left below the beginning of the log is removed.
+	looked bool
 }
 
 // NewRemoval returns the removal of a group's snapshots.
@@ -57,7 +59,25 @@ func (r *Removal) oldest(index core.Index) core.Index {
 // Below removes what the snapshot at an index makes superfluous. It blocks as the store
 // does.
 func (r *Removal) Below(ctx context.Context, index core.Index) {
-	err := r.store.RemoveBelow(ctx, r.group, r.oldest(index))
+	r.remove(ctx, r.oldest(index))
+}
+
+// Unneeded removes the snapshots below the beginning of the log, of which nothing can go
+// on. It blocks as the store does.
+func (r *Removal) Unneeded(ctx context.Context, index core.Index) {
+	r.mu.Lock()
+	all := len(r.kept)
+	r.kept = slices.DeleteFunc(r.kept, func(i core.Index) bool { return i < index })
+	some := len(r.kept) < all || !r.looked
+	r.looked = true
+	r.mu.Unlock()
+	if some {
+		r.remove(ctx, index)
+	}
+}
+
+func (r *Removal) remove(ctx context.Context, index core.Index) {
+	err := r.store.RemoveBelow(ctx, r.group, index)
 	if err != nil && ctx.Err() != nil {
 		return // the group ends
 	}
@@ -72,5 +92,6 @@ func (r *Removal) Below(ctx context.Context, index core.Index) {
 			r.watch.Logger().Warn("older snapshots cannot be removed: that is tried again with the next", slog.Any("error", err))
 		}
 		r.failed++
+		r.looked = false
 	}
 }

@@ -57,6 +57,47 @@ func TestRemovalTellsOnce(t *testing.T) {
 	}
 }
 
+// TestRemovalOfWhatTheLogHasPassed: records remove the snapshots below the beginning of the
+// log, those of an earlier life too, and trouble the store only when there may be some.
+func TestRemovalOfWhatTheLogHasPassed(t *testing.T) {
+	store := &reluctant{}
+	r := NewRemoval(store, 1, nil)
+	r.Keep(2, 7)
+	for _, purged := range []core.Index{3, 5, 7, 8, 9} {
+		r.Unneeded(t.Context(), purged)
+	}
+	r.Below(t.Context(), 20)
+	r.Unneeded(t.Context(), 15)
+	r.Below(t.Context(), 30)
+	r.Unneeded(t.Context(), 31)
+	r.Unneeded(t.Context(), 40)
+	if want := []core.Index{3, 8, 20, 20, 31}; !slices.Equal(store.below, want) {
+		t.Errorf("removed below %v, want %v", store.below, want)
+	}
+	store.err = errors.New("somebody's directory")
+	r = NewRemoval(store, 1, observed(t))
+	r.Unneeded(t.Context(), 1)
+	r.Unneeded(t.Context(), 2)
+	if n := len(store.below); n != 7 {
+		t.Errorf("one that failed was tried %d times", n-5)
+	}
+}
+
+// observed is a group's watch that tells nobody.
+func observed(t *testing.T) *observe.Watch {
+	t.Helper()
+	node, err := observe.New(observe.Config{Environment: stage.Production(), Node: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		closed := make(chan struct{})
+		node.Close(func() { close(closed) })
+		<-closed
+	})
+	return node.Group(1)
+}
+
 // TestRemovalKeeps: the newest ones stay, over a start too, and one that is built again
 // counts once.
 func TestRemovalKeeps(t *testing.T) {

@@ -126,9 +126,9 @@ func moves(t *testing.T, c *cluster) {
 // purges lets the beginning of one node's log go, and not more than its snapshot has.
 func purges(t *testing.T, n *node) {
 	t.Helper()
-	eventually(t, "a snapshot", func() error {
-		if s := statusOf(t, n); s.SnapshotIndex < 10 {
-			return fmt.Errorf("snapshot %d", s.SnapshotIndex)
+	eventually(t, "a record", func() error {
+		if s := statusOf(t, n); s.RecordIndex < 10 || s.SnapshotIndex != 0 {
+			return fmt.Errorf("record %d, snapshot %d", s.RecordIndex, s.SnapshotIndex)
 		}
 		return nil
 	})

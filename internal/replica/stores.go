@@ -49,15 +49,35 @@ func (r *Replicas) Set(group membership.GroupID, n uint16) {
 func (r *Replicas) Log(store storage.LogStore) storage.LogStore { return log{store, r} }
 
 // Snapshots is the same of a snapshot store. It keeps what has arrived of a snapshot, and
-// files by themselves, if that does.
+// files by themselves and records, if that does.
 func (r *Replicas) Snapshots(store storage.SnapshotStore) storage.SnapshotStore {
-	if s, ofFiles := store.(storage.FileStore); ofFiles {
-		return fileStore{resuming{snapshots{store, r}, s}, s}
+	all := snapshots{store, r}
+	resumes, doesResume := store.(storage.Resuming)
+	ofFiles, isOfFiles := store.(storage.FileStore)
+	records, doesRecord := store.(storage.Recorder)
+	recorder := recording{records, r}
+	switch {
+	case isOfFiles && doesRecord:
+		return struct {
+			fileStore
+			recording
+		}{fileStore{resuming{all, ofFiles}, ofFiles}, recorder}
+	case isOfFiles:
+		return fileStore{resuming{all, ofFiles}, ofFiles}
+	case doesResume && doesRecord:
+		return struct {
+			resuming
+			recording
+		}{resuming{all, resumes}, recorder}
+	case doesResume:
+		return resuming{all, resumes}
+	case doesRecord:
+		return struct {
+			snapshots
+			recording
+		}{all, recorder}
 	}
-	if s, resumes := store.(storage.Resuming); resumes {
-		return resuming{snapshots{store, r}, s}
-	}
-	return snapshots{store, r}
+	return all
 }
 
 // log is a log store in which groups are found by the keys of their replicas.
@@ -141,4 +161,20 @@ func (s fileStore) CreateFiles(ctx context.Context, group membership.GroupID, me
 func (s fileStore) ResumeFiles(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta, headBytes uint64,
 	own func() []storage.File) (storage.FileWriter, uint64, error) {
 	return s.files.ResumeFiles(ctx, s.replicas.key(group), meta, headBytes, own)
+}
+
+// recording is what a store that keeps records has beside the snapshots.
+type recording struct {
+	records  storage.Recorder
+	replicas *Replicas
+}
+
+// Record implements storage.Recorder.
+func (s recording) Record(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) error {
+	return s.records.Record(ctx, s.replicas.key(group), meta)
+}
+
+// Recorded implements storage.Recorder.
+func (s recording) Recorded(ctx context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
+	return s.records.Recorded(ctx, s.replicas.key(group))
 }

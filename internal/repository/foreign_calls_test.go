@@ -64,7 +64,14 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/receiver.go open: Resuming.Resume":              byDo,
 	"actors/snapshots/receiver.go open: SnapshotStore.Create":         byDo,
 	"actors/snapshots/receiver.go take: SnapshotWriter.Write":         byDo,
-	"actors/snapshots/removal.go Below: SnapshotStore.RemoveBelow":    byDo,
+	"actors/records.go askDurable: LogStore.Read":                     byDo,
+	"actors/records.go askDurable: StateMachine.Applied":              byDo,
+	"actors/records.go loadRecord: Recorder.Recorded":                 byCaller,
+	"actors/snapshots/recorder.go record: Recorder.Record":            byDo,
+	"recover.go planGroup: Recorder.Recorded":                         byCaller,
+	"recover_write.go writeRecord: Recorder.Record":                   byCaller,
+	"restore.go checkEmpty: Recorder.Recorded":                        byCaller,
+	"actors/snapshots/removal.go remove: SnapshotStore.RemoveBelow":   byDo,
 	"actors/snapshots/sender.go closeReader: SnapshotReader.Close":    byDo + ", " + byRelease,
 	"actors/snapshots/sender.go openAgain: SnapshotReader.Close":      byDo,
 	"actors/snapshots/sender.go openAgain: SnapshotStore.Open":        byDo,
@@ -164,7 +171,7 @@ func newForeignCheck(t *testing.T) *foreignCheck {
 	c.importer = importer.ForCompiler(c.files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	for path, names := range map[string][]string{
 		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter",
-			"FileView", "FileMachine", "FileStore", "FileReader"},
+			"FileView", "FileMachine", "FileStore", "FileReader", "Recorder"},
 		"network": {"Network"},
 	} {
 		p, err := c.importer.Import(module + "/" + path)

@@ -13,7 +13,7 @@ const (
 	ruleLogMatchingPast = "log matching: two logs agree on an entry and differ before it"
 	ruleLost            = "durability: a committed entry was removed from a disk"
 	ruleReset           = "snapshots: a log was reset to what is not committed (rule 24)"
-	rulePurge           = "snapshots: entries were purged without a snapshot of them"
+	rulePurge           = "snapshots: entries were purged that neither a snapshot nor the machine holds"
 	ruleAckDurable      = "replication: an answer left before what it says was durable (rule 3)"
 )
 
@@ -31,8 +31,10 @@ func (c *checker) writing(d *store, o *storage.Operation) {
 	if o.TruncateFrom != 0 {
 		c.keepsCommitted(d, o.TruncateFrom)
 	}
-	if p := o.Purge.Index; p > max(d.purged.Index, d.newestSnapshot().Index) {
-		c.fail(rulePurge, "the log of %v up to %d, its newest snapshot is %v", d.identity, p, d.newestSnapshot().LogID)
+	machine := min(d.record.Index, d.machine.applied.Index)
+	if p := o.Purge.Index; p > max(d.purged.Index, d.newestSnapshot().Index, machine) {
+		c.fail(rulePurge, "the log of %v up to %d, its newest snapshot is %v, its record %v and its machine on the disk %v", d.identity, p,
+			d.newestSnapshot().LogID, d.record.LogID, d.machine.applied)
 	}
 }
 

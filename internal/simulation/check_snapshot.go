@@ -11,6 +11,7 @@ import (
 // content: nobody else tells a node that starts from a snapshot.
 const (
 	ruleTimeBack              = "entries: the time goes back"
+	ruleRecord                = "snapshots: a record is ahead of what the machine has made durable (rule 8)"
 	ruleSnapshotTime          = "snapshots: one has another time than its last entry"
 	ruleSnapshotConfiguration = "snapshots: one has another configuration than was in force at its last entry"
 )
@@ -32,7 +33,17 @@ func (c *checker) brought(e *core.Entry) {
 	c.turns(&core.ConfigurationAt{LogID: e.LogID, Configuration: configuration})
 }
 
-// describes checks what a snapshot that became visible says of its last entry, which
+// recorded checks a record that is durable now.
+func (c *checker) recorded(d *store, meta *core.SnapshotMeta) {
+	c.sim.trace.add(traceDisk, uint64(d.identity.ID), uint64(meta.Term), uint64(meta.Index))
+	c.sim.trace.say("disk of %v: record of %v, machine %v", d.identity, meta.LogID, d.machine.applied)
+	if meta.Index > d.machine.applied.Index {
+		c.fail(ruleRecord, "%v on the disk of %v, whose machine holds %v there", meta.LogID, d.identity, d.machine.applied)
+	}
+	c.describes(d.identity, meta)
+}
+
+// describes checks what a snapshot or a record that became visible says of its last entry, which
 // was applied.
 func (c *checker) describes(where membership.Identity, meta *core.SnapshotMeta) {
 	if was, known := c.entries[meta.LogID]; known && meta.Time != was.time {

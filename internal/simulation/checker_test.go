@@ -194,6 +194,9 @@ func TestCheckersCanFail(t *testing.T) {
 		rulePurge: func(s scene) {
 			s.write(1, appends(1, 1, 2), storage.Operation{Group: 1, Purge: core.LogID{Term: 1, Index: 1}})
 		},
+		ruleRecord: func(s scene) {
+			s.check.recorded(s.replica(1).store, &core.SnapshotMeta{LogID: core.LogID{Term: 1, Index: 1}})
+		},
 		ruleAckDurable: func(s scene) {
 			s.votes(1, 2, 2)
 			s.write(1, appends(1, 1, 2))

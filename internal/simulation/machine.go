@@ -128,8 +128,8 @@ func (s *machineState) filler(size int) []byte {
 type machine struct {
 	replica *replica
 	state   machineState
-	// restores counts the restores that have ended.
-	restores int
+	// restores counts the restores that have ended, batches those that were applied.
+	restores, batches int
 }
 
 // volatileMachine keeps nothing over a restart.
@@ -138,14 +138,18 @@ type volatileMachine struct {
 	*machine
 }
 
-// durableMachine writes its state to the disk with each batch.
+// durableMachine writes its state to the disk with each batch, or with some.
 type durableMachine struct{ *machine }
 
-func (m durableMachine) Applied() (core.LogID, error) { return m.state.applied, nil }
+func (m durableMachine) Applied() (core.LogID, error) { return m.replica.store.machine.applied, nil }
 
 func (m durableMachine) Apply(ctx context.Context, entries []core.Entry) ([][]byte, error) {
 	d := m.replica.store
 	m.replica.group.check.durable(d, entries)
+	m.batches++
+	if m.batches%max(m.replica.sim.plan.saveEvery, 1) != 0 {
+		return m.machine.Apply(ctx, entries)
+	}
 	if err := d.spend(); err != nil {
 		return nil, err
 	}

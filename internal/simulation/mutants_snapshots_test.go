@@ -54,6 +54,30 @@ var snapshotMutants = []mutant{
 		bySeeds,
 	},
 	{
+		"purge beyond the record", "rule 8", "core/purge.go",
+		"return min(s.base.Index, has)",
+		"return max(s.base.Index, has)",
+		bySeeds,
+	},
+	{
+		"a record ahead of the durable machine", "rule 8", "actors/records.go",
+		"made.id, err = a.machine.Applied()",
+		"made.id = applied.LogID",
+		bySeeds,
+	},
+	{
+		"a purge before the machine has come to the record", "rule 8", "core/record.go",
+		"holds := state.Applied.Index >= r.Index",
+		"holds := true",
+		"./core TestRecordOfALostMachine",
+	},
+	{
+		"records that pass a snapshot which somebody waits for", "rule 25", "core/snapshot_policy.go",
+		"e.keepForWaiting()",
+		"_ = s",
+		"./core TestRecordsPassNoSnapshotThatIsWaitedFor",
+	},
+	{
 		"the retained log dropped under a transfer", "rule 25", "core/purge.go",
 		"upTo := min(policy, e.lowestHold(policy, bytesMax, why))",
 		"upTo := max(policy, e.lowestHold(policy, bytesMax, why))",

@@ -616,7 +616,7 @@ var mutants = []mutant{
 	},
 	{
 		"a predecessor forgotten at a snapshot", "rule 23", "core/snapshot_policy.go",
-		"e.configs.forget(min(s.newest.Index, e.commit))",
+		"e.configs.forget(min(s.base.Index, e.commit))",
 		"e.configs.forget(e.log.last.Index)",
 		"./core TestSnapshotForgetsNoPredecessor",
 	},
@@ -628,7 +628,7 @@ var mutants = []mutant{
 	},
 	{
 		"times that begin anew behind a snapshot", "Entry.Time", "core/engine.go",
-		"e.times.start(max(state.LastTime, state.Snapshot.Time), &cfg, now)",
+		"e.times.start(max(state.LastTime, state.Snapshot.Time, state.Record.Time), &cfg, now)",
 		"e.times.start(state.LastTime, &cfg, now)",
 		bySeeds,
 	},

@@ -104,7 +104,7 @@ func (n *node) start() {
 func (l *life) run() (err error) {
 	s := l.sim
 	l.actors, err = actors.NewNode(actors.NodeConfig{
-		ID: l.node.id, Store: l.disk, Snapshots: snapshotStore{l.disk}, Network: l.endpoint, Environment: l.environment,
+		ID: l.node.id, Store: l.disk, Snapshots: l.snapshotStore(), Network: l.endpoint, Environment: l.environment,
 		InflightProposalsMax: s.plan.inflightProposals,
 	})
 	if err != nil {

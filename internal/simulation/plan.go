@@ -57,6 +57,11 @@ type plan struct {
 	slowDisks int
 	slowWrite span
 
+	// records: the snapshot stores keep records of what durable machines hold. saveEvery is
+	// with which of its batches such a machine writes to its disk.
+	records   bool
+	saveEvery int
+
 	// priorities are the members', and handsEvery is how often the operator does
 	// something on average, 0 if never.
 	priorities []uint32
@@ -152,6 +157,7 @@ func drawPlan(r *rand.Rand) plan {
 	p.drawTheme(r)
 	p.drawPriorities(r)
 	p.drawChanges(r)
+	p.records, p.saveEvery = chance(r, 70), pick(r, 1, 1, 3, 10)
 	if p.groups > 1 && (p.changes || slices.Contains(p.beginnings[:p.groups], begunBefore)) {
 		// A node that was removed from a group while it was away hears of it late. What
 		// it has appended there keeps its room from the others until then.

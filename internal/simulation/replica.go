@@ -98,7 +98,7 @@ func (r *replica) run() error {
 		r.machine.state = r.store.machine
 		machine = durableMachine{r.machine}
 	}
-	s.trace.say("%v starts: hard state %+v, log %v to %v, snapshot %v, machine %v", r, r.store.hard, r.store.purged, r.store.last(), r.store.newestSnapshot().LogID, r.machine.state.applied)
+	s.trace.say("%v starts: hard state %+v, log %v to %v, snapshot %v, record %v, machine %v", r, r.store.hard, r.store.purged, r.store.last(), r.store.newestSnapshot().LogID, r.store.record.LogID, r.machine.state.applied)
 	cfg := s.plan.group
 	r.witness = newWitness(r)
 	cfg.Group, cfg.StateMachine, cfg.Witness = r.group.id, machine, r.witness

@@ -23,7 +23,15 @@ type snapshot struct {
 // snapshotStore is the view of a disk that keeps snapshots.
 type snapshotStore struct{ disk *disk }
 
-var _ storage.SnapshotStore = snapshotStore{}
+var _ storage.Recorder = snapshotStore{}
+
+// snapshotStore is what a life is given.
+func (l *life) snapshotStore() storage.SnapshotStore {
+	if l.sim.plan.records {
+		return snapshotStore{l.disk}
+	}
+	return struct{ storage.SnapshotStore }{snapshotStore{l.disk}}
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -63,7 +71,26 @@ func (s snapshotStore) RemoveBelow(_ context.Context, group membership.GroupID, 
 	}
 	held := s.disk.of(group)
 	held.snapshots = slices.DeleteFunc(held.snapshots, func(f *snapshot) bool { return f.meta.Index < index })
+	if held.record.Index < index {
+		held.record = core.SnapshotMeta{}
+	}
 	return nil
+}
+
+// Record implements storage.Recorder.
+func (s snapshotStore) Record(_ context.Context, group membership.GroupID, meta core.SnapshotMeta) error {
+	if err := s.disk.spend(); err != nil {
+		return err
+	}
+	held := s.disk.of(group)
+	held.record = meta
+	held.group.check.recorded(held, &meta)
+	return nil
+}
+
+// Recorded implements storage.Recorder.
+func (s snapshotStore) Recorded(_ context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
+	return s.disk.of(group).record, nil
 }
 
 // snapshotWriter keeps what is written in memory until Commit, where the

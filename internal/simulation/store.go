@@ -18,7 +18,9 @@ type store struct {
 	purged    core.LogID
 	entries   []core.Entry // from purged.Index+1 on
 	snapshots []*snapshot
-	machine   machineState
+	// record is what a record says that the machine holds, which machine is.
+	record  core.SnapshotMeta
+	machine machineState
 	// removed are the entries that a truncation has removed.
 	removed map[core.LogID]bool
 }

@@ -45,7 +45,7 @@ func (w *witness) submits(c *core.Write) {
 		w.sees(conflict, len(c.Append) > 0)
 	}
 	w.sees(splitWrite, len(c.Append) > w.sim.plan.limits.BatchEntriesMax)
-	w.sees(purgeHeldBack, c.Purge.Index != 0 && c.Purge.Index+core.Index(w.sim.plan.group.KeepEntries) < w.after.SnapshotIndex)
+	w.sees(purgeHeldBack, c.Purge.Index != 0 && c.Purge.Index+core.Index(w.sim.plan.group.KeepEntries) < max(w.after.SnapshotIndex, w.after.RecordIndex))
 	if c.Reset.Index != 0 {
 		pending.installing = true
 		w.sees(installAtStart, w.event == nil)

@@ -19,19 +19,32 @@ import (
 //	trailer  length of the content 8, CRC-32C of the content 4, CRC-32C of the header and of the trailer so far 4
 //
 // Version 2 has the content. In version 3, of a snapshot that is made of files, the list of
-// these stands in its place, and the trailer is that of all of the content. A later version
-// may only be read by those who know it.
+// these stands in its place, and the trailer is that of all of the content. A record is a
+// header alone, of a magic and versions of its own. A later version may only be read by
+// those who know it.
 const (
-	magic          = "troupeSN"
-	version        = 2
-	versionOfFiles = 3
-	prefixBytes    = 8 + 1 + 4
-	metaBytes      = 8 * 8
+	magic           = "troupeSN"
+	version         = 2
+	versionOfFiles  = 3
+	versionOfRecord = 1
+	prefixBytes     = 8 + 1 + 4
+	metaBytes       = 8 * 8
 	// machineVersion is a bit beside the version: the snapshot names that of the state machine.
 	machineVersion = 0x80
 	trailerBytes   = 8 + 4 + 4
 	headerBytesMax = 32 << 20
 	checksumBytes  = 4
+)
+
+// kind is what a header is of.
+type kind struct {
+	name, magic string
+	first, last byte // of its versions
+}
+
+var (
+	kindSnapshot = kind{"snapshot", magic, version, versionOfFiles}
+	kindRecord   = kind{"record", "troupeRC", versionOfRecord, versionOfRecord}
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -61,14 +74,18 @@ type header struct {
 
 // encodeHeader writes the header. SizeBytes and Checksum of meta are not in it.
 func encodeHeader(version byte, group membership.GroupID, meta *core.SnapshotMeta) []byte {
+	return kindSnapshot.encode(version, group, meta)
+}
+
+func (k *kind) encode(version byte, group membership.GroupID, meta *core.SnapshotMeta) []byte {
 	var configuration []byte
 	if !meta.Configuration.Configuration.IsZero() {
 		configuration = meta.Configuration.Configuration.Encode()
 	}
-	b := append([]byte(magic), version)
+	b := append([]byte(k.magic), version)
 	var of []byte
 	if meta.Version != 0 {
-		b[len(magic)] |= machineVersion
+		b[len(k.magic)] |= machineVersion
 		of = binary.LittleEndian.AppendUint64(nil, meta.Version)
 	}
 	b = binary.LittleEndian.AppendUint32(b, uint32(metaBytes+len(of)+len(configuration)))
@@ -81,13 +98,15 @@ func encodeHeader(version byte, group membership.GroupID, meta *core.SnapshotMet
 }
 
 // readHeader reads a header from r. It reads little more than headerBytesMax of anything.
-func readHeader(r io.Reader) (h header, err error) {
+func readHeader(r io.Reader) (header, error) { return kindSnapshot.read(r) }
+
+func (k *kind) read(r io.Reader) (h header, err error) {
 	b := make([]byte, prefixBytes)
 	if _, err := io.ReadFull(r, b); err != nil {
 		return h, cutOff("the header", err)
 	}
-	if string(b[:8]) != magic {
-		return h, corrupt("not a snapshot")
+	if string(b[:8]) != k.magic {
+		return h, corrupt("not a %s", k.name)
 	}
 	rest := binary.LittleEndian.Uint32(b[9:])
 	if rest < metaBytes || rest > headerBytesMax {
@@ -102,8 +121,8 @@ func readHeader(r io.Reader) (h header, err error) {
 	if crc32.Checksum(body, castagnoli) != sum {
 		return h, corrupt("the header has a bad checksum")
 	}
-	if v := b[8] &^ machineVersion; v != version && v != versionOfFiles {
-		return h, fmt.Errorf("files: a snapshot of version %d: only %d and %d are known", v, version, versionOfFiles)
+	if v := b[8] &^ machineVersion; v < k.first || v > k.last {
+		return h, fmt.Errorf("files: a %s of version %d: only %d to %d are known", k.name, v, k.first, k.last)
 	}
 	var n [8]uint64
 	for i := range n {

@@ -17,8 +17,8 @@ import (
 )
 
 // Inspect finds the snapshots of a group in the directory of a store that nobody uses,
-// the oldest first, and those that were set aside because they are damaged. It changes
-// nothing, and makes nothing where there is no store. With verify it reads their contents.
+// the oldest first, the record, and the snapshots that were set aside because they are
+// damaged. It changes nothing, and makes nothing where there is no store. With verify it reads their contents.
 // A directory that is in use is a *LockedError.
 func Inspect(ctx context.Context, dir string, group membership.GroupID, verify bool) ([]storage.FoundSnapshot, error) {
 	lock, locked, err := disk.LockThere(filepath.Join(dir, lockName))
@@ -43,6 +43,9 @@ func Inspect(ctx context.Context, dir string, group membership.GroupID, verify b
 			return nil, err
 		}
 		found = append(found, f)
+	}
+	if meta, err := s.readRecord(group); !errors.Is(err, storage.ErrNotFound) {
+		found = append(found, storage.FoundSnapshot{Meta: meta, Name: s.recordPath(group), Record: true, Verified: err == nil, Err: err})
 	}
 	aside, err := s.asides(group)
 	for _, name := range aside {

@@ -1,6 +1,7 @@
-// Package files keeps snapshots as files of a directory, one for each:
+// Package files keeps snapshots as files of a directory, one for each, and records:
 //
 //	DIR/GROUP/TERM-INDEX.snap
+//	DIR/GROUP/record
 //
 // Of a snapshot that is made of files that file has the list, and the files themselves lie in
 // DIR/GROUP/content, each once.
@@ -91,6 +92,7 @@ type stamp struct {
 
 var (
 	_ storage.SnapshotStore = (*Store)(nil)
+	_ storage.Recorder      = (*Store)(nil)
 	_ storage.Logging       = (*Store)(nil)
 )
 
@@ -318,15 +320,15 @@ func (s *Store) RemoveBelow(ctx context.Context, group membership.GroupID, index
 	if err != nil {
 		return fmt.Errorf("files: %w", err)
 	}
-	left := s.removeNamed(dir, names, index)
+	left := s.removeNamed(group, names, index)
 	return errors.Join(left, s.sweep(group))
 }
 
-// removeNamed removes the snapshots below an index, and what was left unfinished.
-func (s *Store) removeNamed(dir string, names []fs.DirEntry, index core.Index) error {
+// removeNamed removes the snapshots and the record below an index, and what was left unfinished.
+func (s *Store) removeNamed(group membership.GroupID, names []fs.DirEntry, index core.Index) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var left error
+	dir, left := s.groupDir(group), s.removeRecord(group, index)
 	for _, entry := range names {
 		name := filepath.Join(dir, entry.Name())
 		id, isSnapshot := parseName(entry.Name())

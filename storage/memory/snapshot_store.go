@@ -20,7 +20,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type Snapshots struct {
 	mu     sync.Mutex
 	groups map[membership.GroupID][]snapshot // sorted by index
+	// records are what machines have made durable.
+	records map[membership.GroupID]core.SnapshotMeta
 }
+
+var _ storage.Recorder = (*Snapshots)(nil)
 
 type snapshot struct {
 	meta    core.SnapshotMeta
@@ -29,7 +33,7 @@ type snapshot struct {
 
 // NewSnapshots makes an empty store.
 func NewSnapshots() *Snapshots {
-	return &Snapshots{groups: make(map[membership.GroupID][]snapshot)}
+	return &Snapshots{groups: make(map[membership.GroupID][]snapshot), records: make(map[membership.GroupID]core.SnapshotMeta)}
 }
 
 // Create implements storage.SnapshotStore.
@@ -74,7 +78,35 @@ func (s *Snapshots) RemoveBelow(ctx context.Context, group membership.GroupID, i
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.groups[group] = slices.DeleteFunc(s.groups[group], func(snap snapshot) bool { return snap.meta.Index < index })
+	if s.records[group].Index < index {
+		delete(s.records, group)
+	}
 	return nil
+}
+
+// Record implements storage.Recorder.
+func (s *Snapshots) Record(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if meta.Index == 0 {
+		return fmt.Errorf("memory: a record of %v, before the first entry", meta.LogID)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	meta.SizeBytes, meta.Checksum = 0, 0
+	s.records[group] = meta
+	return nil
+}
+
+// Recorded implements storage.Recorder.
+func (s *Snapshots) Recorded(ctx context.Context, group membership.GroupID) (core.SnapshotMeta, error) {
+	if err := ctx.Err(); err != nil {
+		return core.SnapshotMeta{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records[group], nil
 }
 
 type snapshotWriter struct {

@@ -279,10 +279,18 @@ func applied(s *stage) {
 		}
 		return
 	}
-	m := s.kind.Reopen(s.T, s.made(20))
+	m := s.made(20)
+	said, err := m.Applied()
+	if err != nil || said.Index > 20 {
+		s.Fatalf("applied %v, %v", said, err)
+	}
+	m = s.kind.Reopen(s.T, m)
 	at, err := m.Applied()
 	if err != nil || at.Index > 20 || at.Index > 0 && at.Term != 1 {
 		s.Fatalf("applied %v, %v", at, err)
+	}
+	if at.Index < said.Index {
+		s.Fatalf("it said that %v is durable, and holds %v after a restart", said, at)
 	}
 	s.same(m, s.made(at.Index))
 	s.apply(m, s.entries(at.Index+1, 20))

@@ -137,6 +137,9 @@ type Status struct {
 	CommitIndex   uint64 `json:"commit_index"`
 	AppliedIndex  uint64 `json:"applied_index"`
 	SnapshotIndex uint64 `json:"snapshot_index"`
+	// RecordIndex is up to where the machine itself is durable, as the node has recorded it:
+	// that takes the place of a snapshot.
+	RecordIndex uint64 `json:"record_index,omitempty"`
 	// LogBytes are the sizes of the entries that the log holds, and HeldBytes of those
 	// that are kept for other nodes alone.
 	LogBytes  uint64 `json:"log_bytes"`

@@ -158,14 +158,15 @@ func (f *inspected) inspectMachine(data string, verify bool, i *storage.Inspecti
 	}
 	best := found.Applied.Index
 	for _, s := range i.Snapshots {
-		if s.Err == nil {
+		if s.Err == nil && !s.Record { // a record holds nothing
 			best = max(best, s.Meta.Index)
 		}
 	}
 	if best < i.Log.Purged.Index {
 		f.damaged(storage.Damage{
-			Err:    fmt.Errorf("%w: the log begins after %v, and neither the machine nor a good snapshot reaches it", core.ErrCorrupt, i.Log.Purged),
-			Advice: "put back the snapshot that is missing, or let the node replace what it was with an empty directory",
+			Err: fmt.Errorf("%w: the log begins after %v, and neither the machine nor a good snapshot reaches it", core.ErrCorrupt, i.Log.Purged),
+			Advice: "put back the machine's database or the snapshot that is missing, or start the node: it votes, and asks its leader for a snapshot; " +
+				"one that alone votes is restored from a backup",
 		})
 	}
 }
@@ -224,6 +225,10 @@ func (f *inspected) print(w io.Writer) error {
 		p.line("members     at %d.%d: %s", c.Term, c.Index, c.Members)
 	}
 	for _, s := range f.Snapshots {
+		if s.Record {
+			p.line("record      %s: the machine was durable up to %d.%d, %s", s.File, s.Term, s.Index, s.state())
+			continue
+		}
 		p.line("snapshot    %s: %d.%d, %d bytes, %s", s.File, s.Term, s.Index, s.Bytes, s.state())
 	}
 	if m := f.Machine; m != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"os"
@@ -214,5 +215,47 @@ func TestInspectRefuses(t *testing.T) {
 		if code, _, stderr := run(t, "inspect", "--data", used, "--entries", bad); code != 1 || !strings.Contains(stderr, "--entries") {
 			t.Errorf("--entries %s: %d, %s", bad, code, stderr)
 		}
+	}
+}
+
+// TestInspectOfARecord: a record holds nothing: in place of the snapshot and the machine
+// it does not do. Damaged, it is told.
+func TestInspectOfARecord(t *testing.T) {
+	data := t.TempDir()
+	written(t, data)()
+	store, err := files.Open(filepath.Join(data, snapshotsDir), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta, err := store.Newest(t.Context(), 1)
+	meta.LogID = core.LogID{Term: 2, Index: 6}
+	log, errLog := badger.Open(filepath.Join(data, raftDir), badger.Options{Node: 3, FreeBytesMin: -1})
+	if err := errors.Join(err, errLog, store.Record(t.Context(), 1, meta), store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	op := storage.Operation{Group: 1, Purge: core.LogID{Term: 2, Index: 6}}
+	if err := errors.Join(log.Write(t.Context(), &storage.Batch{Operations: []storage.Operation{op}}), log.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, _ := inspectedAs(t, 0, "--data", data)
+	if len(f.Snapshots) != 2 || f.Snapshots[0].Record || !f.Snapshots[1].Record || f.Snapshots[1].Index != 6 || !f.Snapshots[1].Verified {
+		t.Errorf("%+v", f.Snapshots)
+	}
+	name := filepath.Join(data, snapshotsDir, "1", "record")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, b[:len(b)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, stderr := inspectedAs(t, 3, "--data", data); len(f.Damage) != 1 || !strings.Contains(stderr, "the record ") || !strings.Contains(f.Damage[0].Advice, "the node writes another") {
+		t.Errorf("%+v, %s", f.Damage, stderr)
+	}
+	if err := errors.Join(os.WriteFile(name, b, 0o600), os.RemoveAll(filepath.Join(data, machineDir))); err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := inspectedAs(t, 3, "--data", data); len(f.Damage) != 1 || !strings.Contains(f.Damage[0].Error, "neither the machine nor a good snapshot") {
+		t.Errorf("%+v", f.Damage)
 	}
 }

@@ -63,7 +63,9 @@ type inspectedConfiguration struct {
 }
 
 type inspectedSnapshot struct {
-	File     string `json:"file"`
+	File string `json:"file"`
+	// Record: it is no snapshot, and says how far the machine is durable.
+	Record   bool   `json:"record,omitempty"`
 	Term     uint64 `json:"term"`
 	Index    uint64 `json:"index"`
 	Time     string `json:"time,omitempty"`
@@ -139,7 +141,7 @@ func (f *inspected) take(i *storage.Inspection) {
 	}
 	for _, s := range i.Snapshots {
 		shown := inspectedSnapshot{
-			File: s.Name, Term: uint64(s.Meta.Term), Index: uint64(s.Meta.Index), Bytes: s.Meta.SizeBytes, Verified: s.Verified,
+			File: s.Name, Record: s.Record, Term: uint64(s.Meta.Term), Index: uint64(s.Meta.Index), Bytes: s.Meta.SizeBytes, Verified: s.Verified,
 		}
 		if s.Err != nil {
 			shown.Error = s.Err.Error()

@@ -14,6 +14,8 @@ func newSnapshot() *cobra.Command {
 		return show(c, answer, err)
 	})
 	command.Long = `Make a snapshot on the node that is asked, whoever leads, and wait until it is durable.
+A node makes none by itself: its database is durable, and the log is purged because of
+that. It makes one when another node needs it.
 If one is being made, that is waited for; with nothing new the newest is the answer. If
 time runs out it is made all the same.`
 	waitLonger(command)
@@ -30,8 +32,9 @@ func newPurge() *cobra.Command {
 		return show(c, answer, err)
 	})
 	command.Long = `Remove the entries up to an index from the log of the node that is asked, whatever
---keep-entries and --keep-bytes keep. What its newest snapshot does not contain cannot
-go: snapshot_index of its status says how far that is. What another node is waiting for
+--keep-entries and --keep-bytes keep. What neither its newest snapshot nor, as it has
+recorded, its database contains cannot go: snapshot_index and record_index of its status
+say how far that is. What another node is waiting for
 stays until it has it. The answer is the first index that the log holds then.`
 	command.Flags().Uint64Var(&upTo, "up-to", 0, "the last index that is to go")
 	return command

@@ -77,6 +77,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		CommitIndex:    uint64(status.Committed),
 		AppliedIndex:   uint64(status.Applied),
 		SnapshotIndex:  uint64(status.SnapshotIndex),
+		RecordIndex:    uint64(status.RecordIndex),
 		LogBytes:       status.LogBytes,
 		HeldBytes:      status.HeldBytes,
 		LetGo:          status.LetGo,
