@@ -153,9 +153,9 @@ type ChangeReport struct {
 // defaultCatchUpLimit is what a change has that names none.
 const defaultCatchUpLimit = 30 * time.Second
 
-// CatchUpLimit is for how long a node that is to come may make no progress, or be silent,
-// until the change is given up; 30 s unless it is set, and 0 for ever. It is kept in whole
-// milliseconds.
+// CatchUpLimit is for how long a node that is to come may make no progress, or be silent, or
+// fall behind while it catches up, until the change is given up; 30 s unless it is set, and 0
+// for ever. It is kept in whole milliseconds.
 func CatchUpLimit(limit time.Duration) ChangeOption {
 	return func(o *changeOptions) { o.order.CatchUpLimit = max(limit, 0) }
 }

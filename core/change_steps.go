@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/trouperaft/troupe/membership"
 )
@@ -94,7 +95,17 @@ func (e *Engine) outOfTime(p *peer, t *membership.Target) bool {
 	if ready && (e.answeredRound(p) || e.bothHalvesAnswer(t)) {
 		return false
 	}
-	return e.now.Sub(e.progressed(p)) > t.CatchUpLimit || p.catchUp.rounds >= catchUpRoundsMax
+	return e.now.Sub(e.progressed(p)) > t.CatchUpLimit || p.catchUp.rounds >= catchUpRoundsMax || e.fallsBehind(p, t)
+}
+
+// fallsBehind reports whether a newcomer takes longer for this round than for the last,
+// and than the limit of the change. If the log grows ten times faster than the newcomer
+// takes it, each round is ten times as long as the one before, and ten of them have no end.
+// While a snapshot is on its way, which settles many entries at once, nothing is known.
+func (e *Engine) fallsBehind(p *peer, t *membership.Target) bool {
+	c := &p.catchUp
+	return p.comes && c.before > 0 && p.match < c.target && !p.snapshot && p.unfit != UnfitInstalling && !e.caughtUp(p) &&
+		e.now.Sub(c.begun) > max(t.CatchUpLimit, c.before)
 }
 
 // changeWaits appends the members that a change under way waits for, and why. Rule 21:
@@ -166,6 +177,8 @@ type catchUp struct {
 	from   Index
 	target Index
 	begun  Instant
+	// before is how long the round before took, 0 in the first.
+	before time.Duration
 	rounds int
 	// short: the last round took less than an election time-out.
 	short      bool
@@ -192,7 +205,8 @@ func (e *Engine) catchesUp(p *peer) {
 	if !p.comes || p.match < c.target {
 		return
 	}
-	c.short = e.now.Sub(c.begun) < e.cfg.ElectionTimeout
+	c.before = e.now.Sub(c.begun)
+	c.short = c.before < e.cfg.ElectionTimeout
 	c.rounds++
 	if c.short {
 		c.rounds = 0

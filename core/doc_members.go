@@ -97,7 +97,9 @@
 //
 // The target of a change, its id and its options are in every configuration of it, so that it
 // survives its caller and its leader. A change whose newcomers make no progress for its limit, or
-// never get near, is given up before any joint entry, and the learners that it added are removed. A
+// never get near, is given up before any joint entry, and the learners that it added are removed. They
+// never get near if ten rounds of catching up take too long, or one that takes longer than the limit
+// takes longer than the one before. A
 // change that could not be committed is refused. Only addresses, priorities and tags may change
 // beside another change. A half that dies after the joint entry needs an offline recovery, and the
 // status says so.
@@ -113,7 +115,7 @@
 //   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, membership.TestPlanMatrix,
 //     membership.TestJointArithmeticExhaustively, TestChangeWaitsForTheOwnTerm,
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
-//     TestNewcomerThatFallsBehind, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
+//     TestNewcomerThatFallsBehind, TestNewcomerThatIsMuchSlower, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
 //     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
 //     TestAutomaticChangeJoinedByHand, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
 //     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered, internal/simulation.TestRecoveries,

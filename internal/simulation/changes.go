@@ -295,21 +295,37 @@ func (g *group) moved() (changes []membership.Change) {
 	return changes
 }
 
+// patience is how long changes may take.
+func (o *changer) patience() time.Duration {
+	s := o.sim
+	// The entries of a change stand behind those of clients, who go on.
+	behind := time.Duration(3*len(s.groups)*s.plan.group.InflightProposalsMax) * s.plan.entryMax()
+	return s.patience() + 40*s.plan.electionMax() + behind
+}
+
 // heals waits for the end of every change, and has what was lost replaced.
 func (o *changer) heals() bool {
 	s := o.sim
 	if !s.plan.changes {
 		return true
 	}
-	limit := s.patience() + 40*s.plan.electionMax()
-	// The entries of a change stand behind those of clients, who go on.
-	limit += time.Duration(3*len(s.groups)*s.plan.group.InflightProposalsMax) * s.plan.entryMax()
-	if !s.until(s.clock.now.Add(limit), o.idle) {
+	if !s.until(s.clock.now.Add(o.patience()), o.idle) {
 		s.fail(ruleChangeEnds, "%s", s.summary())
 		return false
 	}
 	o.repairs()
-	if !s.until(s.clock.now.Add(limit), o.rests) {
+	if s.until(s.clock.now.Add(o.patience()), o.rests) || s.failure != nil {
+		s.recovers((*group).lost) // nothing else can come to decide any more
+		return s.failure == nil
+	}
+	// Clients may write faster than a newcomer takes the log, with the narrowest windows:
+	// each attempt to replace a node is given up, rightly, and the people wait for the night.
+	for _, g := range s.groups {
+		for _, c := range g.clients {
+			c.stopped = true
+		}
+	}
+	if !s.until(s.clock.now.Add(o.patience()), o.rests) {
 		s.fail(ruleChangeEnds, "what was lost is not replaced: %s", s.summary())
 	}
 	s.recovers((*group).lost) // nothing else can come to decide any more

@@ -1,0 +1,53 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/trouperaft/troupe/membership"
+)
+
+// TestNewcomerThatIsMuchSlower: the log grows ten times faster than the newcomer takes it,
+// so that each round of catching up takes ten times as long as the one before. The change
+// is given up when a round has taken longer than its limit and than the one before. A round
+// that is long, and shorter than the one before, is none to give up for, and neither is one
+// in which a snapshot is on its way.
+func TestNewcomerThatIsMuchSlower(t *testing.T) {
+	for name, test := range map[string]struct {
+		grows    int // entries in a second, of which the newcomer takes 2,000
+		first    int // that it lacks in the beginning
+		snapshot bool
+		want     bool
+	}{
+		"slower than the log grows":          {20_000, 10_000, false, true},
+		"as slow, and sent a snapshot":       {20_000, 10_000, true, false},
+		"faster, and with much to catch up":  {500, 60_000, false, false},
+		"faster, and with little to take up": {500, 10_000, false, false},
+	} {
+		r := admitted(t)
+		r.propose(make([]string, test.first)...)
+		changing := func() bool {
+			return r.e.configs.latest().Configuration.Target != nil && !r.e.configs.latest().Configuration.Joint()
+		}
+		r.e.leaderState.peer(rigPeers[3]).beginCatchUp(r.now, r.e.log.last.Index)
+		for end := r.now.Add(time.Minute); r.now < end && changing(); {
+			before := r.now
+			r.fire(TimerHeartbeat)
+			r.answers(2, 3, 4)
+			passed := r.now.Sub(before)
+			r.propose(make([]string, int(passed.Seconds()*float64(test.grows)))...)
+			r.flush()
+			r.match(2, r.e.log.last.Index)
+			r.match(3, r.e.log.last.Index)
+			r.apply()
+			if p := r.e.leaderState.peer(rigPeers[3]); p != nil && p.comes {
+				p.snapshot = test.snapshot
+				r.match(4, min(p.match+Index(passed.Seconds()*2000), r.e.log.last.Index))
+			}
+		}
+		last := r.e.configs.latest().Configuration.Last
+		if given := last.Result == membership.ResultNotCaughtUp; given != test.want {
+			t.Errorf("%s: %+v: %s", name, last, r.latest())
+		}
+	}
+}
