@@ -331,13 +331,14 @@
 // what it knows of addresses, and their configurations may differ. So a group tells an address only
 // when that is new in its own configuration.
 //
-// A learner that hears of no leader asks all members who they are. It asks nobody for votes, so
+// A learner that hears of no leader asks all members who they are, and so does a node whose log has
+// not admitted it yet. It asks nobody for votes, so
 // after a move it would dial nobody otherwise, and would never be found.
 //
 //   - Code: core/election_deadline.go, network/tcp/suspect.go, network/tcp/addresses.go,
 //     network/tcp/link.go, network/tcp/connection.go, network/tcp/proven.go, network/tcp/resolve.go,
 //     network/inproc/network.go, actors/core_commands.go, storage/log_store.go
-//   - Tests: TestLearnerShowsItself, network/tcp.TestDarkLinkIsReplaced,
+//   - Tests: TestLearnerShowsItself, TestNewcomerShowsItself, network/tcp.TestDarkLinkIsReplaced,
 //     network/tcp.TestRequestsAreAcknowledged, network/tcp.TestTwoSwap,
 //     network/tcp.TestAllMoveAndEachIsToldOneOther,
 //     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,

@@ -83,11 +83,12 @@ func (e *Engine) awaitSilentLeader() {
 	e.set(&e.electionTimer, TimerElection, e.now.Add(2*e.cfg.ElectionTimeout))
 }
 
-// learns reports whether this node is a learner of the configuration in force.
+// learns reports whether this node is a learner of the configuration in force, or may be
+// one of a later configuration: it holds the beginning of a log, which has not admitted it
+// yet.
 func (e *Engine) learns() bool {
 	c := &e.configs.latest().Configuration
-	_, member := c.Member(e.cfg.Self)
-	return member && !c.IsVoter(e.cfg.Self)
+	return !c.IsZero() && !c.IsVoter(e.cfg.Self) && !e.isRemoved()
 }
 
 // showItself asks all members who they are, for the sake of the connections that

@@ -63,11 +63,11 @@ func PlanRecovery(s State, self Identity, address string, cluster ClusterID, now
 	var configs configurations
 	configs.start(&s)
 	r := &Recovery{Before: before, Term: s.HardState.Term, Last: s.Last, LastTime: s.LastTime, Commit: s.Commit}
+	// Where nothing is left of the log, the snapshot or the record alone has a time.
 	if snapshots.usable {
-		// Where nothing is left of the log, the snapshot alone has a time.
 		r.Commit, r.LastTime = max(r.Commit, s.Snapshot.Index), max(r.LastTime, s.Snapshot.Time)
 	}
-	r.Commit = max(r.Commit, s.Record.Index)
+	r.Commit, r.LastTime = max(r.Commit, s.Record.Index), max(r.LastTime, s.Record.Time)
 	if snapshots.resetAtStart {
 		r.Last, r.LastTime, r.Reset = s.Snapshot.LogID, s.Snapshot.Time, s.Snapshot.LogID
 		configs.at = []ConfigurationAt{s.Snapshot.Configuration}

@@ -67,6 +67,10 @@ func TestPlanRecovery(t *testing.T) {
 		"nothing left of the log": {options: rigOptions{terms: []Term{1, 2, 2}, purged: 4}, change: func(s *State) {
 			s.Snapshot.Time, s.LastTime = math.MaxInt64, 0
 		}, last: LogID{2, 4}, term: 2, commit: 4},
+		"nothing left but a record": {options: rigOptions{terms: []Term{1, 2, 2}, purged: 4, applied: 4}, change: func(s *State) {
+			s.Record, s.Snapshot, s.LastTime = s.Snapshot, SnapshotMeta{}, 0
+			s.Record.Time = math.MaxInt64
+		}, last: LogID{2, 4}, term: 2, commit: 4},
 		"a snapshot alone": {options: rigOptions{}, change: func(s *State) {
 			*s = State{Snapshot: SnapshotMeta{LogID: LogID{3, 9}, Cluster: worldCluster, Configuration: s.Configurations[0]}}
 		}, last: LogID{3, 9}, commit: 9, reset: LogID{3, 9}},
@@ -81,7 +85,7 @@ func TestPlanRecovery(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			term := max(test.term, test.last.Term) + 1<<20
-			if want := (HardState{Term: term, Vote: rigPeers[0], Cluster: newCluster}); r.HardState != want || r.Entry.LogID != (LogID{term, test.last.Index + 1}) || r.Entry.Time < max(s.LastTime, s.Snapshot.Time) || r.LastTime < s.Snapshot.Time {
+			if want := (HardState{Term: term, Vote: rigPeers[0], Cluster: newCluster}); r.HardState != want || r.Entry.LogID != (LogID{term, test.last.Index + 1}) || r.Entry.Time < max(s.LastTime, s.Snapshot.Time, s.Record.Time) || r.LastTime < max(s.Snapshot.Time, s.Record.Time) {
 				t.Errorf("hard state %+v, entry %v", r.HardState, r.Entry)
 			}
 			c := after.Configurations[len(after.Configurations)-1].Configuration

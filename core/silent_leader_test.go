@@ -75,3 +75,27 @@ func TestWhoIsNoMemberShowsItselfToNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestNewcomerShowsItself: the log that a node holds ends before the entry that admits it.
+// If it has moved, the leader looks for it in vain, and so it shows itself as a learner
+// does (rule 30). One that was removed does not.
+func TestNewcomerShowsItself(t *testing.T) {
+	newcomer := rigState(rigOptions{})
+	c := newcomer.Configurations[0].Configuration.Clone()
+	c.Members, c.Voters = c.Members[1:], c.Voters[1:]
+	newcomer.Configurations[0].Configuration = c
+	newcomer.Commit = 1
+	for name, test := range map[string]struct {
+		state State
+		want  bool
+	}{"a newcomer": {newcomer, true}, "a removed node": {removedState(), false}} {
+		r := newRigOf(t, test.state, nil)
+		r.now = r.now.Add(time.Minute)
+		if r.e.electionTimer.at != 0 {
+			r.fire(TimerElection)
+		}
+		if _, asks := sent[*IdentifyRequest](r); asks != test.want {
+			t.Errorf("%s shows itself: %v; %q", name, asks, r.lines())
+		}
+	}
+}

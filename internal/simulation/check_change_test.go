@@ -313,6 +313,9 @@ func TestSurvives(t *testing.T) {
 	s := newScene(t)
 	g := s.groups[0]
 	s.check.seen[core.LogID{Term: 1, Index: 1}] = &configurationFact{core.ConfigurationAt{LogID: core.LogID{Term: 1, Index: 1}, Configuration: s.configuration}, nil}
+	for n := range s.nodes {
+		g.holds(n+1, 1)
+	}
 	if !g.survives(s.nodes[2]) || !g.belongs(s.nodes[2]) {
 		t.Error("one of three may be lost")
 	}

@@ -598,7 +598,7 @@ var mutants = []mutant{
 	},
 	{
 		"the snapshot of a cluster before that is not taken", "rule 21", "core/recovery.go",
-		"s.Snapshot.Cluster = s.HardState.Cluster",
+		"meta.Cluster = s.HardState.Cluster",
 		"_ = s.HardState.Cluster",
 		byRecovery,
 	},
