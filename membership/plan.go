@@ -384,11 +384,12 @@ func (g *goal) vote(id Identity) {
 	}
 }
 
-// leave takes a voter's vote away, and the member too unless it is kept.
+// leave takes a voter's vote away, and the member too unless it is kept: while a node is
+// replaced, under each of its incarnations.
 func (g *goal) leave(id Identity, kept bool) {
 	g.voters = slices.DeleteFunc(g.voters, func(v Identity) bool { return v == id })
 	if !kept {
-		g.members = slices.DeleteFunc(g.members, func(m Member) bool { return m.Identity == id })
+		g.members = slices.DeleteFunc(g.members, func(m Member) bool { return m.ID == id.ID })
 	}
 }
 

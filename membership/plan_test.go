@@ -290,6 +290,19 @@ func TestSameAs(t *testing.T) {
 			}
 		}
 	}
+	// A node that is to go is not one that comes again as a learner, under another incarnation.
+	voters := []NodeID{1, 2}
+	steps, err := (&Order{ID: 1, Changes: []Change{{Op: OpSetVoters, Voters: voters, KeepAsLearner: true}, replace[0]}}).Plan(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range steps {
+		for _, other := range [][]Change{on(OpRemove, 3), {{Op: OpSetVoters, Voters: voters}}} {
+			if (&Order{ID: 2, Changes: other}).SameAs(&steps[i]) {
+				t.Errorf("replaced as a learner, step %d: %v is taken for the same", i, other)
+			}
+		}
+	}
 	if founding, _ := Founded(members(1)[0].Identity, members(1, 2)); (&Order{ID: 1, Changes: []Change{{Op: OpSetVoters, Voters: []NodeID{1, 2}}}}).SameAs(&founding) {
 		t.Error("a founding is nobody's change")
 	}
