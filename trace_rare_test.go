@@ -326,6 +326,7 @@ func TestTraceOfALeaseRead(t *testing.T) {
 // which was away for too long, over both nodes.
 func TestTraceOfASnapshot(t *testing.T) {
 	settings := config()
+	settings.ElectionTimeout, settings.HoldBytesMax = 2*time.Second, troupe.Never // the leader stays, also beside other work
 	settings.SnapshotEntries, settings.KeepEntries = 10, 1
 	settings.CommandBytesMax, settings.LogCacheBytesMax = 256, 512 // memory does not make up for the log
 	c := newTraced(t, 3, settings, nobody)
