@@ -237,7 +237,7 @@ func (o *operator) handsOver(r *replica, not []membership.NodeID, then func()) {
 func (o *operator) heals() {
 	for _, g := range o.sim.groups {
 		for _, n := range o.sim.nodes {
-			if r := g.on(n); r != nil && !r.stopping {
+			if r := g.on(n); r != nil && r.raft != nil && !r.stopping {
 				o.pauses(r, false)
 			}
 		}

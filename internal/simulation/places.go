@@ -163,6 +163,18 @@ func (d *disk) locates(n *node) bool {
 	return false
 }
 
+// knowsMembers reports whether a node knows after its next start whom to show itself to: one
+// that has lost its snapshots asks nobody, and has to be found where it was.
+func (d *disk) knowsMembers() bool {
+	return !slices.ContainsFunc(d.stores, func(s *store) bool { return s.purged.Index > 0 && !s.tellsMembers() })
+}
+
+// tellsMembers reports whether a log, a good snapshot or a record has a configuration.
+func (d *store) tellsMembers() bool {
+	return d.record.Index > 0 || slices.ContainsFunc(d.snapshots, func(f *snapshot) bool { return !f.rotten }) ||
+		slices.ContainsFunc(d.entries, func(e core.Entry) bool { return e.Kind == core.EntryConfiguration })
+}
+
 // knowsAnybody reports whether a node finds others after its next start: it has met
 // them, or has a configuration.
 func (d *disk) knowsAnybody() bool {

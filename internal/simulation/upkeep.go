@@ -163,6 +163,9 @@ func (u *upkeep) spoils(r *replica) {
 		if st.Unfit == core.UnfitInstalling || st.SnapshotIndex < newest.Index || st.Applied < newest.Index {
 			return // it may be about to be restored
 		}
+		if r.store.machine.applied.Index >= r.store.purged.Index {
+			return // when the node starts again its log may tell no more who votes
+		}
 		s.saw(snapshotRots)
 		r.store.rots(newest.LogID)
 	} else {
@@ -178,7 +181,7 @@ func (u *upkeep) spoils(r *replica) {
 // maySpoil: others can send the snapshot, and the node can know that.
 func (u *upkeep) maySpoil(r *replica) bool {
 	s, held := u.sim, r.store
-	if s.plan.changes || u.spoilt[r.group] != nil || len(s.nodes) < 3 || !s.formed() || len(r.disk.peers) == 0 || held.newestSnapshot().Index == 0 {
+	if s.plan.changes || u.spoilt[r.group] != nil || len(s.nodes) < 3 || !s.formed() || len(r.disk.peers) == 0 || !s.found(r.node) || held.newestSnapshot().Index == 0 {
 		return false
 	}
 	if k := r.raft.Status().Configuration.Configuration; len(k.Voters) < 3 || k.Joint() {
@@ -190,9 +193,10 @@ func (u *upkeep) maySpoil(r *replica) bool {
 		}
 	}
 	// A machine that has kept everything asks for nothing, and then the log has to tell who
-	// votes.
-	if held.machine.applied.Index < held.purged.Index {
-		return true
+	// votes, and of when its last entry is: also if what it purges right now is durable.
+	purged := max(held.purged.Index, r.raft.Status().Purged)
+	if held.machine.applied.Index <= purged {
+		return s.plan.volatile[r.node.id-1]
 	}
-	return slices.ContainsFunc(held.entries, func(e core.Entry) bool { return e.Kind == core.EntryConfiguration })
+	return slices.ContainsFunc(held.entries, func(e core.Entry) bool { return e.Kind == core.EntryConfiguration && e.Index > purged })
 }
