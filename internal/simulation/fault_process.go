@@ -113,7 +113,8 @@ func (f *faults) empty(n *node) {
 		s.changer.loses(n, f.lasts())
 		return
 	}
-	if n.emptied || !s.found(n) || !s.all(func(g *group) bool { return g.survives(n) }) {
+	if n.emptied || !s.found(n) || !s.all(func(g *group) bool { return g.survives(n) }) ||
+		slices.ContainsFunc(s.nodes, func(o *node) bool { return !o.disk.knowsMembers() }) { // it campaigns no more
 		return
 	}
 	if n.life != nil {
