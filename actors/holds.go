@@ -20,6 +20,8 @@ type holds struct {
 
 	mu sync.Mutex
 	by map[membership.GroupID]*heldBy
+	// total is what they keep together.
+	total uint64
 }
 
 // heldBy is what one group keeps.
@@ -51,6 +53,10 @@ func (h *holds) note(of *holder, bytes uint64, now core.Instant) {
 	of.told = bytes
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	g := h.by[of.group]
+	if g != nil {
+		h.total -= g.bytes
+	}
 	if bytes == 0 {
 		delete(h.by, of.group)
 		return
@@ -58,17 +64,21 @@ func (h *holds) note(of *holder, bytes uint64, now core.Instant) {
 	if h.by == nil {
 		h.by = make(map[membership.GroupID]*heldBy)
 	}
-	g := h.by[of.group]
 	if g == nil {
 		g = &heldBy{letGo: of.letGo}
 		h.by[of.group] = g
 	}
 	g.bytes = bytes
-	most, why := h.level(), core.LetGoNode
+	h.total += bytes
+	if !full && (h.bytesMax == 0 || h.total <= h.bytesMax) {
+		return // each burst of a group that keeps something comes here
+	}
+	all := h.ordered()
+	most, why := h.level(all), core.LetGoNode
 	if full {
 		most, why = 0, core.LetGoRoom
 	}
-	for _, g := range h.ordered() {
+	for _, g := range all {
 		if g.bytes > most && now >= g.rests {
 			g.rests = now.Add(of.every)
 			g.letGo(&core.LetGoOfLog{BytesMax: most, Why: why})
@@ -92,13 +102,10 @@ func (h *holds) ordered() []*heldBy {
 	return all
 }
 
-// level is the most that a group may keep so that all are within the bound: who keeps
-// less keeps it, and the others have equal parts of what is left.
-func (h *holds) level() uint64 {
-	if h.bytesMax == 0 {
-		return ^uint64(0)
-	}
-	left, all := h.bytesMax, h.ordered()
+// level is the most that a group may keep so that all, who are in order, are within the
+// bound: who keeps less keeps it, and the others have equal parts of what is left.
+func (h *holds) level(all []*heldBy) uint64 {
+	left := h.bytesMax
 	for i := len(all) - 1; i >= 0; i-- {
 		if part := left / uint64(i+1); all[i].bytes > part {
 			return part

@@ -59,9 +59,12 @@ func TestHoldsOfANode(t *testing.T) {
 	if got, want := r.say(45, 10, 50), (letGo{3: {BytesMax: 45, Why: core.LetGoNode}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("later: told %v, want %v", got, want)
 	}
+	if r.total != 45+10+50 {
+		t.Errorf("together they are said to keep %d", r.total)
+	}
 	r.say(0, 0, 0)
-	if len(r.by) != 0 {
-		t.Errorf("nobody keeps anything, and %d are remembered", len(r.by))
+	if len(r.by) != 0 || r.total != 0 {
+		t.Errorf("nobody keeps anything, and %d are remembered, with %d bytes", len(r.by), r.total)
 	}
 	if got := newHoldsRig(0).say(1<<40, 1<<40); len(got) > 0 {
 		t.Errorf("without a bound: %v", got)

@@ -101,7 +101,8 @@ func (e *Engine) outOfTime(p *peer, t *membership.Target) bool {
 // fallsBehind reports whether a newcomer takes longer for this round than for the last,
 // and than the limit of the change. If the log grows ten times faster than the newcomer
 // takes it, each round is ten times as long as the one before, and ten of them have no end.
-// While a snapshot is on its way, which settles many entries at once, nothing is known.
+// While a snapshot is on its way or restored, which settles many entries at once, nothing is
+// known: the round begins anew behind it.
 func (e *Engine) fallsBehind(p *peer, t *membership.Target) bool {
 	c := &p.catchUp
 	return p.comes && c.before > 0 && p.match < c.target && !p.snapshot && p.unfit != UnfitInstalling && !e.caughtUp(p) &&
@@ -197,6 +198,10 @@ const (
 func (p *peer) beginCatchUp(now Instant, last Index) {
 	p.catchUp = catchUp{since: now, from: p.match, target: last, begun: now, progressAt: now}
 }
+
+// restart lets the round begin anew: it was a snapshot that took its time, and of how fast
+// entries are taken nothing is known.
+func (c *catchUp) restart(now Instant) { c.begun, c.before, c.short = now, 0, false }
 
 // catchesUp takes that the match of a newcomer has risen.
 func (e *Engine) catchesUp(p *peer) {

@@ -14,7 +14,7 @@ type configurations struct{ at []ConfigurationAt }
 func (c *configurations) start(s *State) {
 	c.at = append(c.at, ConfigurationAt{})
 	for _, meta := range []*SnapshotMeta{&s.Snapshot, &s.Record} {
-		if meta.Configuration.Index > 0 && meta.Index >= s.Purged.Index && c.at[0].Index == 0 {
+		if meta.Configuration.Index > 0 && meta.Index >= s.Purged.Index && c.at[0].Index == 0 && !s.logTells(&meta.Configuration) {
 			c.at[0] = meta.Configuration
 		}
 	}
@@ -23,6 +23,12 @@ func (c *configurations) start(s *State) {
 			c.at = append(c.at, at)
 		}
 	}
+}
+
+// logTells reports whether the log has a configuration itself, and perhaps older ones: a
+// machine that holds less than the snapshot or record needs these.
+func (s *State) logTells(c *ConfigurationAt) bool {
+	return slices.ContainsFunc(s.Configurations, func(at ConfigurationAt) bool { return at.Index == c.Index })
 }
 
 // begin lets the known ones begin with that of a snapshot: what is behind it stays.

@@ -15,10 +15,10 @@
 // guide quote them by number. Below each rule are the files that carry it out, and what keeps it:
 // tests, golden scripts (core/testdata), and the checkers and mutants of internal/simulation. A
 // checker compares all nodes of a simulated cluster with one history. A mutant breaks the rule on
-// purpose, and a test must notice. A test without a package name is in package core. "Not yet" marks
-// what a rule does not do yet. Rules 1 to 10 are about writes, 11 to 16 about terms and leases, 17 to
-// 19 about identity, 20 to 23 about membership, 24 and 25 about snapshots, 26 about reads, and 27 to
-// 32 about strangers, names and the forming of a cluster.
+// purpose, and a test must notice. A test without a package name is in package core. Rules 1 to 10
+// are about writes, 11 to 16 about terms and leases, 17 to 19 about identity, 20 to 23 about
+// membership, 24 and 25 about snapshots, 26 about reads, and 27 to 32 about strangers, names and the
+// forming of a cluster.
 //
 // An identity is a node id together with the incarnation of its store. A member is an identity, not
 // an id.
@@ -128,7 +128,8 @@
 // what Load returns, and writes what is not proved durable again, at a new place. A state machine
 // that keeps its state over a restart is applied at most up to what is durable here. A volatile one
 // may follow the commit index. At the start the commit index is the largest of the stored commit
-// index, the applied index and the index of the snapshot or record, but at most the last index.
+// index, the applied index and the index of the snapshot, or of a record that the machine holds, but at
+// most the last index.
 //
 // The log of a durable machine is purged without a snapshot, up to a record of what the machine says
 // that it keeps over a restart, and not of what it was given. The record is durable before the purge.
@@ -350,7 +351,7 @@
 //   - Code: core/leave_office.go, core/health.go, core/fitness.go, core/own_progress.go,
 //     core/stuck_entries.go, core/election.go, actors/core_actor.go, actors/disk/log_actor.go,
 //     actors/timers.go, network/tcp/sent.go
-//   - Tests: TestTooOldMachineGoesOnVoting, TestTooOldLeaderHandsOver, TestHungMachine, TestLeaderThatCannotWork, TestLeaderThatIsWellAgain, TestSuccessor,
+//   - Tests: TestTooOldMachineGoesOnVoting, TestTooOldLeaderHandsOver, TestLostMachineCampaignsLast, TestHungMachine, TestLeaderThatCannotWork, TestLeaderThatIsWellAgain, TestSuccessor,
 //     TestMachineStands, TestNotToCampaignIsADelay, TestCaretaker, TestSickLeaderThatIsAhead,
 //     TestDepartures, TestStoreHangs, actors.TestSharedDiskHangs, actors.TestAllDisksHang,
 //     actors.TestHungDiskIsNoTarget, internal/simulation.TestSickNodeIsAhead, TestPreferredNodeWithAHangingDisk, TestBreaksHungConnection, TestLeaderWhoseEntriesVanishLeaves,
@@ -363,5 +364,4 @@
 //     spite of a hung disk", "a caretaker that admits", "a caretaker that leaves without a successor",
 //     "a machine that stands still and is fit", "leadership for who waits behind a hung write of others",
 //     "a machine that is too old and campaigns"
-//   - Not yet: who lacks the purged part of its machine (rule 24) does not start at all
 package core

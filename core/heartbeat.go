@@ -109,6 +109,9 @@ func (e *Engine) onHeartbeatResponse(m *HeartbeatResponse) {
 	}
 	p.lostData = false
 	p.denies = p.denies && m.Match < p.match
+	if p.unfit == UnfitInstalling || m.Unfit == UnfitInstalling {
+		p.catchUp.restart(e.now)
+	}
 	p.answered, p.down, p.unfit, p.version = e.now, false, m.Unfit, m.Version
 	// Nobody applies what is not committed: more than that is not believed.
 	p.applied = max(p.applied, min(m.Applied, e.commit))

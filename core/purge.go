@@ -53,12 +53,13 @@ func (e *Engine) purge() { e.purgeWithin(e.cfg.HoldBytesMax, LetGoBytes) }
 // purgeWithin is purge where at most so much is held for others; else why.
 func (e *Engine) purgeWithin(bytesMax uint64, why LetGo) {
 	s := &e.snapshots
+	p := &e.purging
 	if !s.based {
+		p.held, p.heldBack = 0, false // nothing would go, so nothing stays for others alone
 		return
 	}
 	policy := e.purgePoint()
 	upTo := min(policy, e.lowestHold(policy, bytesMax, why))
-	p := &e.purging
 	p.heldBack, p.review = upTo < policy, e.now.Add(e.cfg.HeartbeatInterval)
 	p.held = e.sizes.Between(upTo, policy)
 	if upTo <= e.log.purged.Index || p.heldBack && why == LetGoBytes && !e.worthPurging(upTo) {

@@ -14,8 +14,10 @@ func (s *snapshots) startRecord(state *State) {
 	if r.Index == 0 || r.Index < state.Purged.Index {
 		return
 	}
-	s.recorded = r.Index
 	holds := state.Applied.Index >= r.Index
+	if holds {
+		s.recorded = r.Index
+	}
 	if r.Index > s.base.Index && (holds || !s.based) {
 		s.base, s.based, s.replayTo = r.LogID, holds, r.Index
 	}

@@ -280,6 +280,77 @@ func TestRecordOfALostMachine(t *testing.T) {
 	}
 }
 
+// TestRecordAboveTheMachine: a record hides no older configuration of the log from a machine
+// that holds less, and its index is not told as one that holds.
+func TestRecordAboveTheMachine(t *testing.T) {
+	s := rigState(rigOptions{terms: []Term{1, 2, 2, 3, 3}, purged: 1, commit: 3})
+	old := s.Snapshot.Configuration
+	old.LogID = LogID{1, 2}
+	now := old
+	now.LogID = LogID{2, 3}
+	s.Snapshot, s.Configurations, s.Applied = SnapshotMeta{}, []ConfigurationAt{old, now}, LogID{1, 2}
+	s.Record = SnapshotMeta{LogID: LogID{2, 4}, Cluster: worldCluster, Configuration: now}
+	r := newRigOf(t, s, func(c *Config) { c.Records = true })
+	if at := r.e.ConfigurationAt(2); at.LogID != old.LogID {
+		t.Errorf("entry 2 is said to be under the configuration of %v", at.LogID)
+	}
+	if i := r.e.Status().RecordIndex; i != 0 {
+		t.Errorf("record %d is told, and the machine holds 2", i)
+	}
+}
+
+// TestSnapshotPassesTheRecord: a whole snapshot takes the record's place, and the store
+// removes it.
+func TestSnapshotPassesTheRecord(t *testing.T) {
+	r := newRecordRig(t, func(c *Config) { c.SnapshotEntries = 10 })
+	r.growTo(30)
+	r.grow()
+	r.step(&MakeSnapshot{ID: 1})
+	r.built()
+	if s := r.e.Status(); s.RecordIndex != 0 || s.SnapshotIndex != r.e.applied {
+		t.Errorf("record %d, snapshot %d", s.RecordIndex, s.SnapshotIndex)
+	}
+}
+
+// TestFailedRecordForgetsNoSnapshot: a whole snapshot that has to be built again is, though
+// a record has failed since.
+func TestFailedRecordForgetsNoSnapshot(t *testing.T) {
+	r := newRecordRig(t, func(c *Config) { c.SnapshotEntries = 10 })
+	r.growTo(5)
+	r.step(&MakeSnapshot{ID: 1})
+	r.step(&SnapshotBuilt{Err: errors.New("no")})
+	for r.wants() == "" {
+		r.grow()
+	}
+	if got := r.wants(); got != "record" {
+		t.Fatalf("by policy a %s is built", got)
+	}
+	r.step(&SnapshotBuilt{Record: true, Err: errors.New("no")})
+	if r.fire(TimerSnapshot); r.wants() != "snapshot" {
+		t.Errorf("again is built: %q", r.lines())
+	}
+}
+
+// TestNothingIsHeldWithoutABase: while the newest snapshot is rotten nothing would be purged,
+// so nothing is kept for others alone.
+func TestNothingIsHeldWithoutABase(t *testing.T) {
+	r := newPurgeRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries = 16, 2 })
+	r.sends()
+	for range 32 {
+		r.propose()
+	}
+	if r.e.Status().HeldBytes == 0 {
+		t.Fatal("nothing is held: the test is worthless")
+	}
+	r.e.snapshotLost()
+	r.step(&Applied{LogID{2, r.e.applied}})
+	r.pass(time.Minute)
+	r.step(&LetGoOfLog{Why: LetGoNode})
+	if held := r.e.Status().HeldBytes; held != 0 {
+		t.Errorf("%d bytes are said to be held", held)
+	}
+}
+
 // TestPurgeWaitsForTheMachine: a machine that is behind a snapshot at the start is given
 // the log first.
 func TestPurgeWaitsForTheMachine(t *testing.T) {

@@ -7,6 +7,53 @@ import (
 	"github.com/trouperaft/troupe/membership"
 )
 
+// TestSnapshotIsNoSlowRound: the time that a snapshot took does not count for the round in
+// which it came, neither when it has come nor when it is restored.
+func TestSnapshotIsNoSlowRound(t *testing.T) {
+	for _, ends := range []string{"sent", "restored"} {
+		r := admitted(t)
+		r.propose(make([]string, 10_000)...)
+		p := r.e.leaderState.peer(rigPeers[3])
+		p.beginCatchUp(r.now, r.e.log.last.Index)
+		tick := func() {
+			r.fire(TimerHeartbeat)
+			r.answers(2, 3, 4)
+			r.flush()
+			r.match(2, r.e.log.last.Index)
+			r.match(3, r.e.log.last.Index)
+			r.apply()
+		}
+		for range 40 {
+			tick()
+			r.match(4, p.match+10)
+		}
+		r.propose(make([]string, 20_000)...)
+		tick()
+		r.match(4, p.catchUp.target)
+		limit := r.e.configs.latest().Configuration.Target.CatchUpLimit
+		if p.catchUp.before == 0 || p.catchUp.before > limit {
+			t.Fatalf("the round before took %v of %v", p.catchUp.before, limit)
+		}
+		p.snapshot = ends == "sent"
+		for begun := r.now; r.now.Sub(begun) < 2*limit; {
+			r.step(&PeerProgress{Node: 4, Class: ClassSnapshot, Bytes: uint64(r.now)})
+			if ends == "restored" {
+				r.from(4, r.e.hard.Term, &HeartbeatResponse{Round: r.e.leaderState.round, Stream: p.stream, Unfit: UnfitInstalling, Match: p.match})
+			}
+			tick()
+		}
+		if ends == "sent" {
+			r.step(&SnapshotSent{Peer: p.Identity, Stream: p.stream, LogID: r.e.snapshots.newest.LogID, OK: true})
+		}
+		r.propose(make([]string, 6_000)...)
+		r.match(4, p.match+5_000)
+		tick()
+		if target := r.e.configs.latest().Configuration.Target; target == nil {
+			t.Errorf("%s: given up as soon as the snapshot was there: %+v", ends, r.e.configs.latest().Configuration.Last)
+		}
+	}
+}
+
 // TestNewcomerThatIsMuchSlower: the log grows ten times faster than the newcomer takes it,
 // so that each round of catching up takes ten times as long as the one before. The change
 // is given up when a round has taken longer than its limit and than the one before. A round

@@ -271,6 +271,7 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 	if p := e.leaderState.peer(ev.Peer); p != nil && p.stream == ev.Stream {
 		p.snapshot = false
 		p.acceptedAt = e.now
+		p.catchUp.restart(e.now)
 		switch {
 		case ev.OK:
 			p.movedOn = e.now

@@ -105,7 +105,7 @@ func (e *Engine) buildAgain(after error) {
 	}
 	pause = min(pause<<min(e.snapshots.failures, 10), buildPauseMax)
 	e.snapshots.failures++
-	e.snapshots.againWhole = e.snapshots.whole
+	e.snapshots.againWhole = e.snapshots.againWhole || e.snapshots.whole
 	e.set(&e.snapshots.again, TimerSnapshot, e.now.Add(pause*e.cfg.ElectionTimeout))
 }
 
@@ -193,7 +193,7 @@ func (e *Engine) takeBuilt(ev *SnapshotBuilt) {
 	if id.Index <= s.base.Index && (s.based || id != s.base) {
 		return
 	}
-	s.base, s.based = id, true
+	s.base, s.based, s.recorded = id, true, 0
 	if ev.Record {
 		s.recorded = id.Index
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -99,13 +98,7 @@ func catchupCommand(ctx context.Context, arguments []string, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(stdout).Encode(r); err != nil {
-		return err
-	}
-	if r.Errors > 0 {
-		return errors.New("some writes have failed")
-	}
-	return nil
+	return tell(stdout, r, r.Errors, "some writes have failed")
 }
 
 // catchupRound is what one newcomer has cost.

@@ -93,11 +93,16 @@ func handoverCommand(ctx context.Context, arguments []string, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(stdout).Encode(r); err != nil {
+	return tell(stdout, r, r.Errors, "some writes or hand-overs have failed")
+}
+
+// tell prints a result as its line of JSON. It fails if anything has that was measured.
+func tell(stdout io.Writer, result any, failures uint64, failed string) error {
+	if err := json.NewEncoder(stdout).Encode(result); err != nil {
 		return err
 	}
-	if r.Errors > 0 {
-		return errors.New("some writes or hand-overs have failed")
+	if failures > 0 {
+		return errors.New(failed)
 	}
 	return nil
 }

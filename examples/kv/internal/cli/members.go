@@ -69,10 +69,12 @@ func change(use, short string, args cobra.PositionalArgs, read func(args []strin
 		if noWait {
 			asked.Wait = new(false)
 		}
+		shown := func() {}
 		if !noWait && !asked.DryRun {
-			defer showProgress(c, to)()
+			shown = showProgress(c, to)
 		}
 		answer, err := to.ChangeMembers(c.Context(), asked)
+		shown() // the answer comes behind it
 		return show(c, answer, err)
 	})
 	f := command.Flags()

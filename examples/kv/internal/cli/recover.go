@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,6 +148,7 @@ func (dir lookedAt) Newest(ctx context.Context, group troupe.GroupID) (newest co
 	}
 	for _, f := range found { // the newest good one comes last
 		switch {
+		case f.Record: // it takes no snapshot's place
 		case f.Err == nil:
 			newest, err = f.Meta, nil
 		case newest.Index == 0:
@@ -154,6 +156,22 @@ func (dir lookedAt) Newest(ctx context.Context, group troupe.GroupID) (newest co
 		}
 	}
 	return newest, err
+}
+
+// Recorded implements storage.Recorder.
+func (dir lookedAt) Recorded(ctx context.Context, group troupe.GroupID) (core.SnapshotMeta, error) {
+	found, err := files.Inspect(ctx, string(dir), group, true)
+	for _, f := range found {
+		if f.Record {
+			return f.Meta, f.Err
+		}
+	}
+	return core.SnapshotMeta{}, cmp.Or(err, storage.ErrNotFound)
+}
+
+// Record implements storage.Recorder.
+func (lookedAt) Record(context.Context, troupe.GroupID, core.SnapshotMeta) error {
+	return storage.ErrInspection
 }
 
 // Create implements troupe.SnapshotStore.

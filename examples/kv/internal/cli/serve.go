@@ -123,7 +123,7 @@ Who reaches the HTTP API is trusted: requests are not authenticated.`,
 	f.StringArrayVar(&s.dial, "dial", nil, "ID=HOST:PORT: reach a peer there and nowhere else, through a proxy for instance; may be repeated")
 	f.DurationVar(&s.electionTimeout, "election-timeout", defaults.ElectionTimeout, "a node without a leader for one to two of it campaigns")
 	f.DurationVar(&s.heartbeat, "heartbeat", 0, "interval of a leader's heartbeats, at most a third of --election-timeout (default a tenth of it)")
-	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots")
+	f.Uint64Var(&s.snapshotEntries, "snapshot-entries", defaults.SnapshotEntries, "entries applied between two snapshots, or with --store badger two records of what is durable")
 	f.Uint64Var(&s.snapshotRate, "snapshot-rate", 0, "bytes a second that the node sends of snapshots, 0 for 16 MiB while there are writes, more of a large one, and no limit otherwise; the command snapshot-rate changes it")
 	f.Uint64Var(&s.keepEntries, "keep-entries", defaults.KeepEntries, "at most this many entries stay in the log below a snapshot")
 	f.Uint64Var(&s.keepBytes, "keep-bytes", defaults.KeepBytes, "at most this many bytes of entries stay in the log below a snapshot")

@@ -14,8 +14,8 @@ func newSnapshot() *cobra.Command {
 		return show(c, answer, err)
 	})
 	command.Long = `Make a snapshot on the node that is asked, whoever leads, and wait until it is durable.
-A node makes none by itself: its database is durable, and the log is purged because of
-that. It makes one when another node needs it.
+With --store badger a node makes none by itself: its database is durable, and the log is
+purged because of that. It makes one when another node needs it.
 If one is being made, that is waited for; with nothing new the newest is the answer. If
 time runs out it is made all the same.`
 	waitLonger(command)
