@@ -237,23 +237,17 @@ func (w *writers) until(do func() error) (time.Duration, error) {
 // watch returns the longest gap between acknowledgements within a window that begins
 // with the call of do.
 func (w *writers) watch(ctx context.Context, window time.Duration, do func() error) (time.Duration, error) {
-	w.mu.Lock()
-	w.last, w.longest = time.Now(), 0
-	end := w.last.Add(window)
-	w.mu.Unlock()
-	if do != nil {
-		if err := do(); err != nil {
-			w.mu.Lock()
-			w.fail("hand over", err)
-			w.mu.Unlock()
+	end := time.Now().Add(window)
+	return w.until(func() error {
+		if do != nil {
+			if err := do(); err != nil {
+				w.mu.Lock()
+				w.fail("hand over", err)
+				w.mu.Unlock()
+			}
 		}
-	}
-	if err := pause(ctx, time.Until(end)); err != nil {
-		return 0, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return max(w.longest, time.Since(w.last)), nil
+		return pause(ctx, time.Until(end))
+	})
 }
 
 // rate is how many writes a second are acknowledged for a time.
