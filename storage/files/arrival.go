@@ -100,6 +100,7 @@ func (a *arrival) list(head []byte) error {
 	}
 	s := a.store
 	s.claimAll(a.group, files)
+	s.sweepQuietly(a.group) // what came of another, that this one takes the place of, needs room
 	a.head, a.files, a.at = head, files, a.headBytes
 	a.ends, a.crcs = make([]uint64, len(files)), make([]uint32, len(files))
 	end := a.headBytes
@@ -303,11 +304,14 @@ func (a *arrival) Commit(want core.SnapshotMeta) (core.SnapshotMeta, error) {
 		contents = combine(contents, a.crcs[i], a.files[i].SizeBytes)
 	}
 	meta, err := a.store.publishFiles(a.ctx, a.group, a.meta, want, a.head, a.files, contents)
-	return meta, errors.Join(err, a.drop())
+	if err != nil {
+		return meta, errors.Join(err, a.drop())
+	}
+	return meta, a.end()
 }
 
-// Abort implements storage.SnapshotWriter. After another end it does nothing. Files that are
-// whole stay until they are swept away.
+// Abort implements storage.SnapshotWriter. After another end it does nothing. Of the files
+// those stay that other snapshots have.
 func (a *arrival) Abort() error {
 	if a.ended {
 		return nil
@@ -338,8 +342,15 @@ func (a *arrival) Suspend() error {
 	return errors.Join(err, a.leave())
 }
 
-// drop ends it for good.
+// drop ends it for good without a snapshot: what has arrived is swept away.
 func (a *arrival) drop() error {
+	err := a.end()
+	a.store.sweepQuietly(a.group)
+	return err
+}
+
+// end ends it for good.
+func (a *arrival) end() error {
 	err := os.Remove(a.name + listSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil

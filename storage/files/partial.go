@@ -76,6 +76,7 @@ func (s *Store) Resume(ctx context.Context, group membership.GroupID, meta core.
 		return nil, 0, err
 	}
 	s.removePartials(dir, func(name string, _ fs.FileInfo) bool { return name != p.name })
+	s.sweepQuietly(group) // the files of a list that was removed need room
 	p.begin(meta)
 	err := patiently(ctx, p.open)
 	if err == nil {

@@ -1,0 +1,98 @@
+package files
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// contentBytes is how much lies among the files of snapshots.
+func contentBytes(t *testing.T, dir string) (n uint64) {
+	t.Helper()
+	for _, name := range contents(t, dir) {
+		info, err := os.Stat(filepath.Join(dir, "7", contentName, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += uint64(info.Size())
+	}
+	return n
+}
+
+// TestSupersededArrivalTakesNoRoom: what has come of a snapshot is no reason to refuse the
+// one that takes its place, be that one made of files or a stream.
+func TestSupersededArrivalTakesNoRoom(t *testing.T) {
+	big := strings.Repeat("x", 100_000)
+	for what, next := range map[string]func(t *testing.T, s *Store){
+		"files": func(t *testing.T, s *Store) {
+			m := sendingOf(t, 6, sources(t, "s newer one"+big, "s newer two"+big))
+			w := m.resume(t, s)
+			m.send(t, w, 50_000, m.meta.SizeBytes)
+			m.commit(t, s, w)
+		},
+		"a stream": func(t *testing.T, s *Store) {
+			meta := at(6)
+			meta.SizeBytes = 200_000
+			w, _, err := s.Resume(t.Context(), 7, meta)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Abort(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			s := mustOpen(t, dir)
+			s.freeBytes = func(string) (uint64, error) { return 300_000 + roomBytes - contentBytes(t, dir), nil }
+			m := sendingOf(t, 5, sources(t, "s older one"+big, "s older two"+big))
+			w := m.resume(t, s)
+			m.send(t, w, 50_000, m.head+150_000)
+			if err := w.Suspend(); err != nil {
+				t.Fatal(err)
+			}
+			if contentBytes(t, dir) < 150_000 {
+				t.Fatalf("%v are there", contents(t, dir))
+			}
+			next(t, s)
+		})
+	}
+}
+
+// TestFailedArrivalLeavesNothing: what has come of a snapshot that is given up goes with it,
+// and what another snapshot has stays.
+func TestFailedArrivalLeavesNothing(t *testing.T) {
+	for what, end := range map[string]func(m *sending, w *arrival) error{
+		"given up": func(_ *sending, w *arrival) error { return w.Abort() },
+		"not what it should be": func(m *sending, w *arrival) error {
+			want := m.meta
+			want.Checksum++
+			if _, err := w.Commit(want); err == nil {
+				t.Error("it is taken")
+			}
+			return nil
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			s := mustOpen(t, dir)
+			old := sources(t, "s common")
+			create(t, s, 5, old)
+			before := contents(t, dir)
+			m := sendingOf(t, 6, append(old, sources(t, "", "s new")[1:]...))
+			w := m.resume(t, s)
+			m.send(t, w, 100, m.meta.SizeBytes)
+			if len(contents(t, dir)) != 2 {
+				t.Fatalf("%v are there", contents(t, dir))
+			}
+			if err := end(&m, w); err != nil {
+				t.Error(err)
+			}
+			if after := contents(t, dir); len(after) != 1 || after[0] != before[0] {
+				t.Errorf("%v are left, and %v were there", after, before)
+			}
+		})
+	}
+}
