@@ -294,9 +294,6 @@ func TestCutShort(t *testing.T) {
 	if _, err := s.CreateFiles(ctx, 7, at(5), sources(t, "s one", "s two")); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	if err := s.RemoveBelow(t.Context(), 7, 1); err != nil {
-		t.Error(err)
-	}
 	if names := contents(t, dir); len(names) > 0 {
 		t.Errorf("%v are left", names)
 	}
