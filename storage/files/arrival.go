@@ -67,7 +67,7 @@ func (s *Store) ResumeFiles(ctx context.Context, group membership.GroupID, meta 
 		return nil, 0, err
 	}
 	s.mu.Lock()
-	s.writing[a.name+listSuffix] = true
+	s.writing[a.name+listSuffix], s.writing[a.name+listSuffix+unfinishedSuffix] = true, true
 	s.mu.Unlock()
 	s.removePartials(s.groupDir(group), func(name string, _ fs.FileInfo) bool { return name != a.name })
 	var err error
@@ -363,7 +363,7 @@ func (a *arrival) leave() error {
 	a.ended = true
 	s := a.store
 	s.mu.Lock()
-	for _, suffix := range []string{partSuffix, marksSuffix, listSuffix} {
+	for _, suffix := range []string{partSuffix, marksSuffix, listSuffix, listSuffix + unfinishedSuffix} {
 		delete(s.writing, a.name+suffix)
 	}
 	s.mu.Unlock()

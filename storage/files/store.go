@@ -62,7 +62,7 @@ type Store struct {
 	lines *foreign.Queue[foreign.Line]
 
 	mu sync.Mutex
-	// writing are the .tmp files that are being written.
+	// writing are the .tmp files that are being written, and the names of what arrives.
 	writing map[string]bool
 	// readers counts the open readers of a file; a file that cannot be removed
 	// while it is read (on Windows) is doomed, and goes with the last of them.

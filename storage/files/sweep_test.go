@@ -1,6 +1,8 @@
 package files
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,5 +96,51 @@ func TestFailedArrivalLeavesNothing(t *testing.T) {
 				t.Errorf("%v are left, and %v were there", after, before)
 			}
 		})
+	}
+}
+
+// TestListIsNotSweptAwayWhileItIsWritten: the list of an arrival is written aside, and nobody
+// removes it there before it has its name. What a crash has left there goes.
+func TestListIsNotSweptAwayWhileItIsWritten(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	m := sendingOf(t, 6, sources(t, "s one"))
+	w := m.resume(t, s)
+	aside := w.name + listSuffix + unfinishedSuffix
+	if err := os.WriteFile(aside, m.content[:m.head], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveBelow(t.Context(), 7, 3); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(aside); err != nil {
+		t.Errorf("while it is written: %v", err)
+	}
+	abandon(t, w)
+	if err := s.RemoveBelow(t.Context(), 7, 3); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(aside); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after that: %v", err)
+	}
+}
+
+// TestListMayGoBeforeItIsRead: an arrival that ends takes its list away while a sweep is
+// looking for lists.
+func TestListMayGoBeforeItIsRead(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	m := sendingOf(t, 6, sources(t, "s one", "s two"))
+	create(t, s, 5, sources(t, "s kept"))
+	w := m.resume(t, s)
+	m.send(t, w, 100, m.head+3)
+	found, err := os.ReadDir(s.groupDir(7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if needed, err := s.neededBy(7, found); err != nil || len(needed) != 3 {
+		t.Errorf("%d files are needed, %v", len(needed), err)
+	}
+	abandon(t, w)
+	if needed, err := s.neededBy(7, found); err != nil || len(needed) != 1 {
+		t.Errorf("%d files are needed, %v", len(needed), err)
 	}
 }
