@@ -47,6 +47,19 @@ type arrival struct {
 	// part is the file that is being written, nil if none is.
 	part  *part
 	ended bool
+	// keptAt is when the list was last said to be in use.
+	keptAt time.Time
+}
+
+// keptEvery is how often, at most, a list is said to be in use.
+const keptEvery = time.Minute
+
+// keep lets the list, and with it what has come, be kept for KeptFor from now on.
+func (a *arrival) keep() {
+	now := time.Now()
+	if os.Chtimes(a.name+listSuffix, now, now) == nil {
+		a.keptAt = now
+	}
 }
 
 // ResumeFiles implements storage.FileStore. It reads what is there of the files.
@@ -263,8 +276,12 @@ func (a *arrival) writeFile(b []byte) (n int, err error) {
 		a.store.step("file begun")
 	}
 	b = b[:min(uint64(len(b)), end-a.at)]
+	marked := a.part.marked
 	if err := a.part.write(b); err != nil {
 		return 0, err
+	}
+	if a.part.marked > marked && time.Since(a.keptAt) > keptEvery {
+		a.keep()
 	}
 	a.at += uint64(len(b))
 	if a.at == a.ends[i] {
@@ -285,8 +302,7 @@ func (a *arrival) endFile(i int) error {
 		return err
 	}
 	a.store.step("file whole")
-	now := time.Now()
-	_ = os.Chtimes(a.name+listSuffix, now, now) // from now on it is kept for a while
+	a.keep()
 	return nil
 }
 
@@ -336,6 +352,7 @@ func (a *arrival) Suspend() error {
 		}
 		a.part = nil
 	}
+	a.keep()
 	if e := disk.SyncDir(a.store.contentDir(a.group)); e != nil {
 		err = errors.Join(err, fmt.Errorf("files: %w", e))
 	}

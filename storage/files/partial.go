@@ -34,7 +34,8 @@ const (
 	markBytes   = 8 + 4 + 4
 
 	// KeptFor is for how long what has arrived of a snapshot is kept when nothing more of
-	// it comes.
+	// it comes. Of one that is made of files the list's time counts, which is renewed while
+	// files come.
 	KeptFor = 24 * time.Hour
 	// syncBytes is how much is written between two marks, and unsyncedBytesMax how much may
 	// be written and not durable.

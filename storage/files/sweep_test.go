@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // contentBytes is how much lies among the files of snapshots.
@@ -142,5 +143,74 @@ func TestListMayGoBeforeItIsRead(t *testing.T) {
 	abandon(t, w)
 	if needed, err := s.neededBy(7, found); err != nil || len(needed) != 1 {
 		t.Errorf("%d files are needed, %v", len(needed), err)
+	}
+}
+
+// TestSlowFileIsKept: what has come of a single file that takes longer than KeptFor is there
+// after the transfer is let go of, and after a crash. What nothing was added to goes.
+func TestSlowFileIsKept(t *testing.T) {
+	m := sendingOf(t, 6, sources(t, "s"+strings.Repeat("a large file ", 2*syncBytes/13)))
+	long := time.Now().Add(-KeptFor - time.Minute)
+	begun := func(t *testing.T, s *Store, bytes uint64) *arrival {
+		w := m.resume(t, s)
+		m.send(t, w, 1<<20, m.head+bytes)
+		if err := os.Chtimes(w.name+listSuffix, long, long); err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	for what, test := range map[string]struct {
+		end  func(t *testing.T, s *Store, dir string) (after string)
+		want uint64
+	}{
+		"let go of": {func(t *testing.T, s *Store, dir string) string {
+			w := begun(t, s, 1<<20)
+			m.send(t, w, 1<<20, m.head+2<<20)
+			if err := w.Suspend(); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, 2 << 20},
+		"killed": {func(t *testing.T, s *Store, dir string) string {
+			w := begun(t, s, 1<<20)
+			m.send(t, w, 1<<20, m.head+syncBytes+1<<20)
+			after := copyOf(t, dir)
+			// A copy has its own time.
+			info, err := os.Stat(w.name + listSuffix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(filepath.Join(after, "7", filepath.Base(w.name)+listSuffix), info.ModTime(), info.ModTime()); err != nil {
+				t.Fatal(err)
+			}
+			abandon(t, w)
+			return after
+		}, syncBytes},
+		"nothing more": {func(t *testing.T, s *Store, dir string) string {
+			w := begun(t, s, 1<<20)
+			if err := w.Suspend(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(w.name+listSuffix, long, long); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			s := mustOpen(t, dir)
+			after := test.end(t, s, dir)
+			_ = s.Close()
+			s = mustOpen(t, after)
+			w := m.resume(t, s)
+			defer abandon(t, w)
+			if w.At() < m.head {
+				m.send(t, w, m.head, m.head)
+			}
+			if had := w.At() - m.head; had != test.want {
+				t.Errorf("%d bytes are there, want %d", had, test.want)
+			}
+		})
 	}
 }
