@@ -206,7 +206,7 @@ func (s *Store) sweep(group membership.GroupID) error {
 		return fmt.Errorf("files: %w", err)
 	}
 	delete(s.unswept, group)
-	if s.opening > 0 {
+	if s.opening[group] > 0 {
 		s.unswept[group] = true // somebody has opened a snapshot, and not said yet what he needs
 		return nil
 	}

@@ -212,8 +212,8 @@ func TestFilesAreSweptAway(t *testing.T) {
 	if names := contents(t, dir); len(names) != 0 {
 		t.Errorf("without any snapshot: %v", names)
 	}
-	if len(s.claims) != 0 || s.opening != 0 {
-		t.Errorf("%d claims, %d openings are left", len(s.claims), s.opening)
+	if len(s.claims) != 0 || len(s.opening) != 0 {
+		t.Errorf("%d claims, %d openings are left", len(s.claims), len(s.opening))
 	}
 }
 

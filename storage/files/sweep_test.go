@@ -214,3 +214,38 @@ func TestSlowFileIsKept(t *testing.T) {
 		})
 	}
 }
+
+// TestOpeningElsewhereHoldsNothing: who is about to say which files of one group he needs
+// keeps none of another group, which would stay for as long as nothing else was swept there.
+func TestOpeningElsewhereHoldsNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	create(t, s, 5, sources(t, "s one"))
+	if _, err := s.CreateFiles(t.Context(), 8, at(5), sources(t, "s another")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.openFile(8, at(5).LogID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveBelow(t.Context(), 7, 6); err != nil {
+		t.Error(err)
+	}
+	if err := s.RemoveBelow(t.Context(), 8, 6); err != nil {
+		t.Error(err)
+	}
+	if names := contents(t, dir); len(names) > 0 {
+		t.Errorf("%v are left", names)
+	}
+	kept, err := os.ReadDir(s.contentDir(8))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("%d files are there that somebody may need, %v", len(kept), err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	s.opened(8)
+	if kept, err = os.ReadDir(s.contentDir(8)); err != nil || len(kept) != 0 || len(s.opening) != 0 {
+		t.Errorf("after that: %d files, %v", len(kept), err)
+	}
+}
