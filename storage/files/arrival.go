@@ -47,6 +47,19 @@ type arrival struct {
 	// part is the file that is being written, nil if none is.
 	part  *part
 	ended bool
+	// keptAt is when the list was last said to be in use.
+	keptAt time.Time
+}
+
+// keptEvery is how often, at most, a list is said to be in use.
+const keptEvery = time.Minute
+
+// keep lets the list, and with it what has come, be kept for KeptFor from now on.
+func (a *arrival) keep() {
+	now := time.Now()
+	if os.Chtimes(a.name+listSuffix, now, now) == nil {
+		a.keptAt = now
+	}
 }
 
 // ResumeFiles implements storage.FileStore. It reads what is there of the files.
@@ -67,7 +80,7 @@ func (s *Store) ResumeFiles(ctx context.Context, group membership.GroupID, meta 
 		return nil, 0, err
 	}
 	s.mu.Lock()
-	s.writing[a.name+listSuffix] = true
+	s.writing[a.name+listSuffix], s.writing[a.name+listSuffix+unfinishedSuffix] = true, true
 	s.mu.Unlock()
 	s.removePartials(s.groupDir(group), func(name string, _ fs.FileInfo) bool { return name != a.name })
 	var err error
@@ -100,6 +113,7 @@ func (a *arrival) list(head []byte) error {
 	}
 	s := a.store
 	s.claimAll(a.group, files)
+	s.sweepQuietly(a.group) // what came of another, that this one takes the place of, needs room
 	a.head, a.files, a.at = head, files, a.headBytes
 	a.ends, a.crcs = make([]uint64, len(files)), make([]uint32, len(files))
 	end := a.headBytes
@@ -262,8 +276,12 @@ func (a *arrival) writeFile(b []byte) (n int, err error) {
 		a.store.step("file begun")
 	}
 	b = b[:min(uint64(len(b)), end-a.at)]
+	marked := a.part.marked
 	if err := a.part.write(b); err != nil {
 		return 0, err
+	}
+	if a.part.marked > marked && time.Since(a.keptAt) > keptEvery {
+		a.keep()
 	}
 	a.at += uint64(len(b))
 	if a.at == a.ends[i] {
@@ -284,8 +302,7 @@ func (a *arrival) endFile(i int) error {
 		return err
 	}
 	a.store.step("file whole")
-	now := time.Now()
-	_ = os.Chtimes(a.name+listSuffix, now, now) // from now on it is kept for a while
+	a.keep()
 	return nil
 }
 
@@ -303,11 +320,14 @@ func (a *arrival) Commit(want core.SnapshotMeta) (core.SnapshotMeta, error) {
 		contents = combine(contents, a.crcs[i], a.files[i].SizeBytes)
 	}
 	meta, err := a.store.publishFiles(a.ctx, a.group, a.meta, want, a.head, a.files, contents)
-	return meta, errors.Join(err, a.drop())
+	if err != nil {
+		return meta, errors.Join(err, a.drop())
+	}
+	return meta, a.end()
 }
 
-// Abort implements storage.SnapshotWriter. After another end it does nothing. Files that are
-// whole stay until they are swept away.
+// Abort implements storage.SnapshotWriter. After another end it does nothing. Of the files
+// those stay that other snapshots have.
 func (a *arrival) Abort() error {
 	if a.ended {
 		return nil
@@ -332,14 +352,22 @@ func (a *arrival) Suspend() error {
 		}
 		a.part = nil
 	}
+	a.keep()
 	if e := disk.SyncDir(a.store.contentDir(a.group)); e != nil {
 		err = errors.Join(err, fmt.Errorf("files: %w", e))
 	}
 	return errors.Join(err, a.leave())
 }
 
-// drop ends it for good.
+// drop ends it for good without a snapshot: what has arrived is swept away.
 func (a *arrival) drop() error {
+	err := a.end()
+	a.store.sweepQuietly(a.group)
+	return err
+}
+
+// end ends it for good.
+func (a *arrival) end() error {
 	err := os.Remove(a.name + listSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -352,7 +380,7 @@ func (a *arrival) leave() error {
 	a.ended = true
 	s := a.store
 	s.mu.Lock()
-	for _, suffix := range []string{partSuffix, marksSuffix, listSuffix} {
+	for _, suffix := range []string{partSuffix, marksSuffix, listSuffix, listSuffix + unfinishedSuffix} {
 		delete(s.writing, a.name+suffix)
 	}
 	s.mu.Unlock()

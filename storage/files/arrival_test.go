@@ -338,6 +338,30 @@ func TestArrivalIsRefused(t *testing.T) {
 	abandon(t, w)
 }
 
+// TestFileWithoutChecksumIsRefused: with none a file of the machine would be taken for any.
+func TestFileWithoutChecksumIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	own := sources(t, "s own")
+	sum := sha256.Sum256([]byte("s own"))
+	head := forgedHead(own[0].Name, sum, own[0].SizeBytes)
+	head = bytes.Replace(head[:len(head)-4], sum[:], make([]byte, sha256.Size), 1)
+	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli))
+	meta := at(6)
+	meta.SizeBytes = uint64(len(head)) + own[0].SizeBytes
+	w, _, err := s.ResumeFiles(t.Context(), 7, meta, uint64(len(head)), func() []storage.File { return own })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(head); !errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("it is taken: %v", err)
+	}
+	abandon(t, w)
+	if names := contents(t, dir); len(names) > 0 || len(s.claims) > 0 {
+		t.Errorf("%v are left", names)
+	}
+}
+
 func abandon(t *testing.T, w storage.FileWriter) {
 	t.Helper()
 	if err := w.Abort(); err != nil {

@@ -206,7 +206,7 @@ func (s *Store) sweep(group membership.GroupID) error {
 		return fmt.Errorf("files: %w", err)
 	}
 	delete(s.unswept, group)
-	if s.opening > 0 {
+	if s.opening[group] > 0 {
 		s.unswept[group] = true // somebody has opened a snapshot, and not said yet what he needs
 		return nil
 	}
@@ -242,11 +242,16 @@ func (s *Store) sweep(group membership.GroupID) error {
 // needed are the files that a group's snapshots have, and those that have arrived in part.
 // The lock is held.
 func (s *Store) needed(group membership.GroupID) (map[[sha256.Size]byte]bool, error) {
-	needed := make(map[[sha256.Size]byte]bool)
 	entries, err := os.ReadDir(s.groupDir(group))
 	if err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
+	return s.neededBy(group, entries)
+}
+
+// neededBy are those that are in the lists among the entries of a group's directory.
+func (s *Store) neededBy(group membership.GroupID, entries []fs.DirEntry) (map[[sha256.Size]byte]bool, error) {
+	needed := make(map[[sha256.Size]byte]bool)
 	for _, entry := range entries {
 		_, isSnapshot := parseName(entry.Name())
 		isList := strings.HasSuffix(entry.Name(), listSuffix)
@@ -254,7 +259,7 @@ func (s *Store) needed(group membership.GroupID) (map[[sha256.Size]byte]bool, er
 			continue
 		}
 		list, err := listIn(filepath.Join(s.groupDir(group), entry.Name()), isSnapshot)
-		if err != nil && !errors.Is(err, core.ErrCorrupt) {
+		if err != nil && !errors.Is(err, core.ErrCorrupt) && !errors.Is(err, fs.ErrNotExist) { // an arrival may have ended meanwhile
 			return nil, err // who cannot read it does not know
 		}
 		for i := range list {

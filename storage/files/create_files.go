@@ -17,7 +17,7 @@ import (
 var _ storage.FileStore = (*Store)(nil)
 
 // CreateFiles implements storage.FileStore.
-func (s *Store) CreateFiles(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta, files []storage.File) (core.SnapshotMeta, error) {
+func (s *Store) CreateFiles(ctx context.Context, group membership.GroupID, meta core.SnapshotMeta, files []storage.File) (created core.SnapshotMeta, err error) {
 	if err := s.enter(ctx); err != nil {
 		return core.SnapshotMeta{}, err
 	}
@@ -29,7 +29,12 @@ func (s *Store) CreateFiles(ctx context.Context, group membership.GroupID, meta 
 	}
 	files = fileset.Sorted(files)
 	var claimed []storage.File
-	defer func() { s.releaseAll(group, claimed) }()
+	defer func() {
+		s.releaseAll(group, claimed)
+		if err != nil {
+			s.sweepQuietly(group) // what was taken for it
+		}
+	}()
 	var contents uint32
 	for i := range files {
 		f := &files[i]

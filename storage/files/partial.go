@@ -34,7 +34,8 @@ const (
 	markBytes   = 8 + 4 + 4
 
 	// KeptFor is for how long what has arrived of a snapshot is kept when nothing more of
-	// it comes.
+	// it comes. Of one that is made of files the list's time counts, which is renewed while
+	// files come.
 	KeptFor = 24 * time.Hour
 	// syncBytes is how much is written between two marks, and unsyncedBytesMax how much may
 	// be written and not durable.
@@ -76,6 +77,7 @@ func (s *Store) Resume(ctx context.Context, group membership.GroupID, meta core.
 		return nil, 0, err
 	}
 	s.removePartials(dir, func(name string, _ fs.FileInfo) bool { return name != p.name })
+	s.sweepQuietly(group) // the files of a list that was removed need room
 	p.begin(meta)
 	err := patiently(ctx, p.open)
 	if err == nil {

@@ -77,15 +77,17 @@ func (s *Store) openFile(group membership.GroupID, id core.LogID) (*reader, erro
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	s.readers[name]++
-	s.opening++
+	s.opening[group]++
 	return &reader{store: s, name: name, file: f}, nil
 }
 
 // opened: who opened a snapshot has said which files he needs.
 func (s *Store) opened(group membership.GroupID) {
 	s.mu.Lock()
-	s.opening--
-	late := s.opening == 0 && s.unswept[group]
+	if s.opening[group]--; s.opening[group] == 0 {
+		delete(s.opening, group)
+	}
+	late := s.opening[group] == 0 && s.unswept[group]
 	s.mu.Unlock()
 	if late {
 		s.sweepQuietly(group)

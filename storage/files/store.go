@@ -62,7 +62,7 @@ type Store struct {
 	lines *foreign.Queue[foreign.Line]
 
 	mu sync.Mutex
-	// writing are the .tmp files that are being written.
+	// writing are the .tmp files that are being written, and the names of what arrives.
 	writing map[string]bool
 	// readers counts the open readers of a file; a file that cannot be removed
 	// while it is read (on Windows) is doomed, and goes with the last of them.
@@ -72,11 +72,11 @@ type Store struct {
 	verified map[string]stamp
 	closed   bool
 	// claims counts who uses a file of a snapshot's content, links those that were made to
-	// be one, opening those who are about to claim some; unswept are the groups of which not
-	// all could be swept away.
+	// be one, opening those of a group who are about to claim some; unswept are the groups of
+	// which not all could be swept away.
 	claims  map[claim]int
 	links   uint64
-	opening int
+	opening map[membership.GroupID]int
 	unswept map[membership.GroupID]bool
 	// onStep, of tests, is called at each step of making a snapshot of files.
 	onStep func(name string)
@@ -115,7 +115,7 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("files: %w", err)
 	}
 	s := &Store{dir: dir, lock: lock, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
-		verified: make(map[string]stamp), claims: make(map[claim]int), unswept: make(map[membership.GroupID]bool), freeBytes: disk.FreeBytes}
+		verified: make(map[string]stamp), claims: make(map[claim]int), unswept: make(map[membership.GroupID]bool), opening: make(map[membership.GroupID]int), freeBytes: disk.FreeBytes}
 	s.logger, s.lines = foreign.NewLogger(logger)
 	s.removeUnfinished()
 	s.removeOldPartials()

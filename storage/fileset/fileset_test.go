@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"os"
@@ -256,15 +257,27 @@ func TestForgedHeads(t *testing.T) {
 			t.Errorf("%q: %v", names, err)
 		}
 	}
+	many := make([]string, FilesMax+1)
+	for i := range many {
+		many[i] = fmt.Sprintf("%05d", i)
+	}
+	large := named("a", "b")
+	large[0].SizeBytes, large[1].SizeBytes = 1<<62, 1
+	largest := named("a")
+	largest[0].SizeBytes = 1 << 63
 	for what, head := range map[string][]byte{
 		"out of order":     forged(named("b", "a")...),
-		"too large":        forged(storage.File{Name: "a", SizeBytes: 1 << 63}),
-		"too large in all": forged(storage.File{Name: "a", SizeBytes: 1 << 62}, storage.File{Name: "b", SizeBytes: 1}),
-		"too many":         forged(make([]storage.File, FilesMax+1)...),
+		"too large":        forged(largest...),
+		"too large in all": forged(large...),
+		"too many":         forged(named(many...)...),
+		"without checksum": forged(storage.File{Name: "a", SizeBytes: 7}),
 	} {
-		if _, _, err := ReadHead(bytes.NewReader(head)); err == nil {
-			t.Errorf("%s: no error", what)
+		if _, _, err := ReadHead(bytes.NewReader(head)); !errors.Is(err, core.ErrCorrupt) {
+			t.Errorf("%s: %v", what, err)
 		}
+	}
+	if _, err := Head([]storage.File{{Name: "a", SizeBytes: 7}}); err == nil {
+		t.Error("a list has a file without checksum")
 	}
 	if left, err := os.ReadDir(parent); err != nil || len(left) > 0 {
 		t.Errorf("%v is left, %v", left, err)

@@ -1,6 +1,7 @@
 package fileset
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func Sorted(files []storage.File) []storage.File {
 }
 
 // Head returns the head of a snapshot of files, which are sorted, and whose checksums are
-// known. Names that no node may make are a *NameError.
+// known, and not zero. Names that no node may make are a *NameError.
 func Head(files []storage.File) ([]byte, error) {
 	if len(files) > FilesMax {
 		return nil, fmt.Errorf("fileset: %d files: at most %d can be one snapshot", len(files), FilesMax)
@@ -58,6 +59,9 @@ func Head(files []storage.File) ([]byte, error) {
 		f := &files[i]
 		if i > 0 && f.Name <= files[i-1].Name {
 			return nil, errors.New("fileset: the files are not sorted")
+		}
+		if f.SHA256 == ([sha256.Size]byte{}) {
+			return nil, fmt.Errorf("fileset: the checksum of %s is not known", f.Name)
 		}
 		if total += f.SizeBytes; f.SizeBytes > sizeMax || total > sizeMax {
 			return nil, fmt.Errorf("fileset: %s has %d bytes", f.Name, f.SizeBytes)
@@ -136,6 +140,9 @@ func parseList(b []byte) (files []storage.File, err error) {
 		copy(f.SHA256[:], b[11+n:])
 		if err := names.add(f.Name); err != nil {
 			return nil, err
+		}
+		if f.SHA256 == ([sha256.Size]byte{}) {
+			return nil, corrupt("%q has no checksum", f.Name) // where a file is taken in it would mean any
 		}
 		if len(files) > 0 && f.Name <= files[len(files)-1].Name {
 			return nil, corrupt("the list of files is not sorted")

@@ -1,6 +1,7 @@
 package fileset
 
 import (
+	"crypto/sha256"
 	"errors"
 	"path"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 
 func named(names ...string) (files []storage.File) {
 	for _, name := range names {
-		files = append(files, storage.File{Name: name})
+		files = append(files, storage.File{Name: name, SHA256: sha256.Sum256([]byte(name))})
 	}
 	return files
 }
