@@ -226,8 +226,8 @@ func (s *Store) sweep(group membership.GroupID) error {
 			}
 		case err != nil || len(sum) != sha256.Size:
 			continue // none of ours, or set aside
-		case needed[[sha256.Size]byte(sum)]:
-			continue
+		case needed[[sha256.Size]byte(sum)] && (stem == entry.Name() || !isThere(filepath.Join(dir, stem))):
+			continue // the file, or what has come of one that is not whole
 		case s.claims[claim{group, [sha256.Size]byte(sum)}] > 0:
 			s.unswept[group] = true
 			continue
@@ -237,6 +237,11 @@ func (s *Store) sweep(group membership.GroupID) error {
 		}
 	}
 	return left
+}
+
+func isThere(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }
 
 // needed are the files that a group's snapshots have, and those that have arrived in part.

@@ -249,3 +249,42 @@ func TestOpeningElsewhereHoldsNothing(t *testing.T) {
 		t.Errorf("after that: %d files, %v", len(kept), err)
 	}
 }
+
+// TestPartOfAWholeFileGoes: what has come of a file that is whole meanwhile, by another way,
+// goes once nobody uses it. What has come of one that is not whole stays.
+func TestPartOfAWholeFileGoes(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	files := sources(t, "s a large file", "s another")
+	m := sendingOf(t, 6, files)
+	w := m.resume(t, s)
+	m.send(t, w, 3, m.head+5)
+	if err := w.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	parts := func(want int) {
+		t.Helper()
+		n := 0
+		for _, name := range contents(t, dir) {
+			if strings.HasSuffix(name, partSuffix) || strings.HasSuffix(name, marksSuffix) {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%v are there: %d of them of files that are not whole, want %d", contents(t, dir), n, want)
+		}
+	}
+	s.sweepQuietly(7)
+	parts(2)
+	create(t, s, 5, files[:1])
+	w = m.resume(t, s)
+	s.sweepQuietly(7)
+	parts(2) // somebody uses it
+	m.send(t, w, 100, m.meta.SizeBytes)
+	m.commit(t, s, w)
+	if err := s.RemoveBelow(t.Context(), 7, 6); err != nil {
+		t.Error(err)
+	}
+	parts(0)
+	m.check(t, s)
+}

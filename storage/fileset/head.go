@@ -84,8 +84,9 @@ func Head(files []storage.File) ([]byte, error) {
 }
 
 // ReadHead reads a head from r, and nothing behind it, and returns it and its files. Damage
-// wraps core.ErrCorrupt; names that no node may make are a *NameError. It takes no more
-// memory than the head needs.
+// wraps core.ErrCorrupt; names that no node may make are a *NameError. Head and
+// files take about three times the length of the head in memory, and nothing needs more on the
+// way.
 func ReadHead(r io.Reader) (head []byte, files []storage.File, err error) {
 	head = make([]byte, prefixBytes)
 	if _, err := io.ReadFull(r, head); err != nil {
@@ -123,7 +124,7 @@ func cutOff(err error) error {
 
 // parseList reads a list whose checksum is right: who has written it may mean harm.
 func parseList(b []byte) (files []storage.File, err error) {
-	names := newNames(0)
+	files = make([]storage.File, 0, countIn(b))
 	var total uint64
 	for len(b) > 0 {
 		if len(b) < fixedBytes {
@@ -138,13 +139,15 @@ func parseList(b []byte) (files []storage.File, err error) {
 			return nil, corrupt("%q has the flags %#x", f.Name, b[10+n])
 		}
 		copy(f.SHA256[:], b[11+n:])
-		if err := names.add(f.Name); err != nil {
+		if err := checkName(f.Name); err != nil {
 			return nil, err
 		}
 		if f.SHA256 == ([sha256.Size]byte{}) {
 			return nil, corrupt("%q has no checksum", f.Name) // where a file is taken in it would mean any
 		}
-		if len(files) > 0 && f.Name <= files[len(files)-1].Name {
+		if n := len(files); n > 0 && f.Name == files[n-1].Name {
+			return nil, &NameError{f.Name, alreadyThere}
+		} else if n > 0 && f.Name < files[n-1].Name {
 			return nil, corrupt("the list of files is not sorted")
 		}
 		if total += f.SizeBytes; f.SizeBytes > sizeMax || total > sizeMax {
@@ -152,7 +155,18 @@ func parseList(b []byte) (files []storage.File, err error) {
 		}
 		files, b = append(files, f), b[fixedBytes+n:]
 	}
+	if err := checkTogether(files); err != nil {
+		return nil, err
+	}
 	return files, nil
+}
+
+// countIn is how many files a list has, if it is right, so that they are made room for once.
+func countIn(b []byte) (n int) {
+	for ; len(b) >= fixedBytes && n < FilesMax; n++ {
+		b = b[min(len(b), fixedBytes+int(binary.LittleEndian.Uint16(b))):]
+	}
+	return n
 }
 
 // SizeBytes is how long the content of a snapshot of these files is.

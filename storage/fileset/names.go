@@ -1,7 +1,9 @@
 package fileset
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trouperaft/troupe/storage"
@@ -13,6 +15,8 @@ const (
 	FilesMax = 16384
 	// NameBytesMax is how long the name of one may be.
 	NameBytesMax = 255
+	// PartsMax is how many parts, which slashes separate, a name may have.
+	PartsMax = 16
 	// HeadBytesMax is how long the list of the files may be.
 	HeadBytesMax = 2 << 20
 	// sizeMax bounds all files together.
@@ -30,59 +34,85 @@ func (e *NameError) Error() string { return fmt.Sprintf("fileset: the name %q %s
 
 // CheckNames checks the names of a snapshot's files: else the error is a *NameError.
 //
-// A name has parts, which slashes separate. A part is of printable ASCII without space, and
+// A name has parts, at most PartsMax, which slashes separate. A part is of printable ASCII without space, and
 // without \ : * ? " < > and |. It is neither "." nor "..", does not end with a dot, and is
 // no device of Windows, such as NUL. No name is there twice, none differs from another in
 // case alone, nor does a directory, and none is that of a directory.
 func CheckNames(files []storage.File) error {
-	names := newNames(len(files))
 	for i := range files {
-		if err := names.add(files[i].Name); err != nil {
+		if err := checkName(files[i].Name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return checkTogether(files)
 }
 
-// names are those that were checked, as they are where no case is told apart.
-type names struct {
-	files map[string]bool
-	// directories has the spelling of each.
-	directories map[string]string
-}
-
-func newNames(n int) *names {
-	return &names{files: make(map[string]bool, n), directories: make(map[string]string)}
-}
-
-// add checks one more name.
-func (n *names) add(name string) error {
-	refuse := func(problem string) error { return &NameError{name[:min(len(name), NameBytesMax)], problem} }
+// checkName checks a name by itself.
+func checkName(name string) error {
 	if problem := malformed(name); problem != "" {
-		return refuse(problem)
-	}
-	folded := strings.ToLower(name)
-	switch {
-	case n.files[folded]:
-		return refuse("is there already, in this or in another case")
-	case n.directories[folded] != "":
-		return refuse("is that of a directory, too")
-	}
-	n.files[folded] = true
-	for i, c := range folded {
-		if c != '/' {
-			continue
-		}
-		switch spelling := n.directories[folded[:i]]; {
-		case n.files[folded[:i]]:
-			return refuse("is in a directory that is a file, too")
-		case spelling != "" && spelling != name[:i]:
-			return refuse("is in a directory that is there in another case")
-		}
-		n.directories[folded[:i]] = name[:i]
+		return &NameError{name[:min(len(name), NameBytesMax)], problem}
 	}
 	return nil
 }
+
+// checkTogether checks names that are right by themselves. It needs little memory, whatever
+// directories they have: in the order in which it looks at them what is in one directory, in
+// any case, is together, and behind a file of its name.
+func checkTogether(files []storage.File) error {
+	order := make([]int, len(files))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return compareFolded(files[a].Name, files[b].Name) })
+	for i := 1; i < len(order); i++ {
+		name := files[order[i]].Name
+		if problem := clash(files[order[i-1]].Name, name); problem != "" {
+			return &NameError{name, problem}
+		}
+	}
+	return nil
+}
+
+// compareFolded compares names where no case is told apart, slashes before all else.
+func compareFolded(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if x, y := folded(a[i]), folded(b[i]); x != y {
+			return cmp.Compare(x, y)
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func folded(c byte) byte {
+	switch {
+	case c == '/':
+		return 0
+	case c >= 'A' && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// clash says why a name cannot be beside the one before it.
+func clash(before, name string) string {
+	for i := range len(before) {
+		switch {
+		case folded(before[i]) != folded(name[i]): // it is no shorter, or is another before it ends
+			return ""
+		case name[i] == '/' && before[:i] != name[:i]:
+			return "is in a directory that is there in another case"
+		}
+	}
+	switch {
+	case len(name) == len(before):
+		return alreadyThere
+	case name[len(before)] == '/':
+		return "is in a directory that is a file, too"
+	}
+	return ""
+}
+
+const alreadyThere = "is there already, in this or in another case"
 
 // malformed says what is wrong with a name by itself.
 func malformed(name string) string {
@@ -93,6 +123,8 @@ func malformed(name string) string {
 		return fmt.Sprintf("has more than %d bytes", NameBytesMax)
 	case name[0] == '/':
 		return "is absolute"
+	case strings.Count(name, "/") >= PartsMax:
+		return fmt.Sprintf("has more than %d parts", PartsMax)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		switch {
@@ -116,10 +148,11 @@ func malformed(name string) string {
 
 // isDevice: Windows takes such a name for a device, whatever its ending.
 func isDevice(part string) bool {
-	stem, _, _ := strings.Cut(strings.ToLower(part), ".")
-	switch stem {
-	case "con", "prn", "aux", "nul", "conin$", "conout$":
-		return true
+	stem, _, _ := strings.Cut(part, ".")
+	for _, device := range [...]string{"con", "prn", "aux", "nul", "conin$", "conout$"} {
+		if strings.EqualFold(stem, device) {
+			return true
+		}
 	}
-	return len(stem) == 4 && (stem[:3] == "com" || stem[:3] == "lpt") && stem[3] >= '0' && stem[3] <= '9'
+	return len(stem) == 4 && (strings.EqualFold(stem[:3], "com") || strings.EqualFold(stem[:3], "lpt")) && stem[3] >= '0' && stem[3] <= '9'
 }

@@ -1,10 +1,13 @@
 package fileset
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -23,7 +26,7 @@ func named(names ...string) (files []storage.File) {
 func TestNames(t *testing.T) {
 	for _, good := range [][]string{
 		nil, {"a"}, {"a", "b"}, {"a/b", "a/c", "a.b"}, {"wal-000001.log", "MANIFEST", "sst/01/x.sst"}, {"...a"}, {".hidden"}, {"com", "com10", "null"},
-		{strings.Repeat("x", NameBytesMax)}, {"a-b", "a/b"},
+		{strings.Repeat("x", NameBytesMax)}, {"a-b", "a/b"}, {strings.Repeat("a/", PartsMax-1) + "a"},
 	} {
 		if err := CheckNames(named(good...)); err != nil {
 			t.Errorf("%q: %v", good, err)
@@ -34,12 +37,41 @@ func TestNames(t *testing.T) {
 		{`a\b`}, {`..\a`}, {`C:\a`}, {"C:a"}, {"a:stream"}, {"a b"}, {" a"}, {"a "}, {"a\x00"}, {"a\n"}, {"a\x7f"}, {"é"}, {"a\u202e"}, {"\xff"},
 		{"a*"}, {"a?"}, {`a"`}, {"<a"}, {"a>"}, {"a|b"}, {"NUL"}, {"nul.txt"}, {"x/con"}, {"Com1"}, {"lpt9.a.b"}, {"conin$"}, {"com0"},
 		{"a", "a"}, {"a", "A"}, {"a/b", "A/b"}, {"a/b", "A/c"}, {"a", "a/b"}, {"a/b", "a"}, {"a/b", "A"}, {"A", "a/b"}, {"x/a/b", "x/A/c"},
-		{strings.Repeat("x", NameBytesMax+1)},
+		{strings.Repeat("x", NameBytesMax+1)}, {strings.Repeat("a/", PartsMax) + "a"},
 	} {
 		var name *NameError
 		if err := CheckNames(named(bad...)); !errors.As(err, &name) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// TestLongListTakesLittleMemory reads the longest list, of names that have as many parts as
+// they may, no two in one directory: it takes what a transfer allows for, whoever has made it.
+func TestLongListTakesLittleMemory(t *testing.T) {
+	var names []string
+	for i, total := 0, 0; i < FilesMax; i++ {
+		name := fmt.Sprintf("%05d", i) + strings.Repeat("/A", PartsMax-1) + strings.Repeat("a", 50)
+		if total += fixedBytes + len(name); total > HeadBytesMax-prefixBytes-checksumBytes {
+			break
+		}
+		names = append(names, name)
+	}
+	head := forged(named(names...)...)
+	if len(head) < HeadBytesMax-1000 {
+		t.Fatalf("the list has %d bytes", len(head))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, files, err := ReadHead(bytes.NewReader(head))
+	runtime.ReadMemStats(&after)
+	if err != nil || len(files) != len(names) {
+		t.Fatalf("%d files of %d, %v", len(files), len(names), err)
+	}
+	taken, most := after.TotalAlloc-before.TotalAlloc, uint64(4*HeadBytesMax)
+	t.Logf("%d bytes", taken)
+	if taken > most {
+		t.Errorf("it took %d bytes, and at most %d are allowed for", taken, most)
 	}
 }
 
