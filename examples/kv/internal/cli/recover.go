@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +165,7 @@ func (dir lookedAt) Recorded(ctx context.Context, group troupe.GroupID) (core.Sn
 			return f.Meta, f.Err
 		}
 	}
-	return core.SnapshotMeta{}, cmp.Or(err, storage.ErrNotFound)
+	return core.SnapshotMeta{}, err
 }
 
 // Record implements storage.Recorder.
