@@ -449,7 +449,7 @@ func TestFormerSnapshotIsOfThisCluster(t *testing.T) {
 	r.calls()
 }
 
-// TestGentleBesideWrites: while the node writes entries a transfer goes slowly, and as fast
+// TestGentleBesideWrites: while the node writes commands a transfer goes slowly, and as fast
 // as it can before and after that. A limit that is set counts alone.
 func TestGentleBesideWrites(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -460,7 +460,7 @@ func TestGentleBesideWrites(t *testing.T) {
 	}{
 		"nothing was written ever":    {0, -1, 1 << 30, 0},
 		"nothing was written of late": {0, writesFor + 1, 1 << 30, 0},
-		"entries are written":         {0, writesFor, 1000, gentleBytesPerSecond},
+		"commands are written":        {0, writesFor, 1000, gentleBytesPerSecond},
 		"beside a large snapshot":     {0, 0, 60 << 40, 1 << 40},
 		"a low limit":                 {1000, 0, 1 << 40, 1000},
 		"a high limit":                {1 << 40, 0, 1000, 1 << 40},
