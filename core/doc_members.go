@@ -209,7 +209,8 @@
 // What has arrived is kept over a restart, for a time. Of a snapshot that is made of files, a file
 // that the receiver has is not sent: it was read, and has the checksum that the sender's list says.
 // A durable machine is copied only when a follower asks: the log behind that copy is kept from its
-// end on, until the follower asks again.
+// end on, until the follower asks again. If the log passes a copy that waits for its turn, another is
+// made, which does not wait once more.
 //
 //   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go,
 //     storage/files/partial.go, storage/files/arrival.go
@@ -217,11 +218,14 @@
 //     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
 //     actors/snapshots.TestNewerSnapshotRestartsNothing, actors/snapshots.TestSnapshotNotNeeded,
-//     actors/snapshots.TestTransferOfFilesGoesOn, TestRecordsPassNoSnapshotThatIsWaitedFor
+//     actors/snapshots.TestTransferOfFilesGoesOn, TestRecordsPassNoSnapshotThatIsWaitedFor,
+//     TestLogPassesASnapshotThatIsToBeSent, actors/snapshots.TestSnapshotIsGone
 //   - Scripts: slow_follower_after_compaction
 //   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
 //     without comparing", "a file taken for what it was", "the machine's file taken for what it was",
-//     "the retained log dropped under a transfer", "records that pass a snapshot which somebody waits for"
+//     "the retained log dropped under a transfer", "records that pass a snapshot which somebody waits for",
+//     "a snapshot that is gone before its turn is a failure", "a pause after a failure that each snapshot
+//     begins anew"
 //   - Checkers: rulePurge
 //
 // # Rule 26: No read before the leader has committed in its own term
