@@ -276,7 +276,8 @@
 //
 // The log actor calls the store, the apply actor calls the state machine, and the resolver of names
 // is called on goroutines of its own. A call that hangs there holds up only those who need its
-// answer. While a call is under way, its actor has not ended and the group is not done. Events go to
+// answer. While a call is under way, its actor has not ended and the group is not done. What reached
+// a stream's actor before such a call began, or during it, is heard before its answer is used. Events go to
 // whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
 // and lines of the log: no actor, network or store calls a logger, meter or tracer. What the
 // application runs while its node leads has a goroutine of its own, and nobody waits for it but the
@@ -290,8 +291,10 @@
 //     troupe.TestEventQueueDropsTheOldest, actors/stage.TestShellWithCallsThatEndLater,
 //     actors/observe.TestObserverLosesAndCounts, actors/observe.TestStuckTakersHoldUpNobody,
 //     internal/foreign.TestQueue, internal/foreign.TestGo, actors.TestLeadingHoldsTheEnd,
+//     actors.TestStreamHearsAllThatCameWithWhatMadeItRead,
 //     troupe.TestOnLeadingBreaks, troupe.TestKillWaitsForOnLeading
-//   - Mutants: "a group that has stopped before its job"
+//   - Mutants: "a group that has stopped before its job",
+//     "what came with the answer that made a stream read"
 //   - Checkers: ruleLeadingStopped
 //
 // # Rule 29: What a connection says of itself is a hint until it is proved
