@@ -172,3 +172,29 @@ func TestEndWithAHungCall(t *testing.T) {
 	})
 	n.terminate(syscall.SIGTERM)
 }
+
+// TestEndWithoutADirectory: a node whose data directory is gone ends at its limit, though its
+// database would try to write there for ever.
+func TestEndWithoutADirectory(t *testing.T) {
+	n := newNode(t, 1)
+	n.start()
+	n.mustKV("init", "--members", fmt.Sprintf("1=%s", n.raftAddress))
+	n.mustKV("put", "k", "v")
+	if err := os.RemoveAll(n.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.process.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-n.process.ended:
+	case <-time.After(waitLimit):
+		t.Fatal("it does not end")
+	}
+	if code := n.process.command.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if text := n.process.log.String(); !strings.Contains(text, "--data: not closed") {
+		t.Errorf("it does not say why: %s", text)
+	}
+}

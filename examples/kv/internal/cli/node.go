@@ -268,7 +268,15 @@ func (n *node) close(ctx context.Context) error {
 		// The stores are still in use, and end with the process.
 		return err
 	}
-	err := n.closeStores()
+	closed := make(chan error, 1)
+	go func() { closed <- n.closeStores() }()
+	var err error
+	select {
+	case err = <-closed:
+	case <-ctx.Done():
+		// Their directory is gone, or their disk hangs. All that was acknowledged was synced.
+		err = fmt.Errorf("--data: not closed within %v, which ends with the process", stopLimit)
+	}
 	n.closeTraces(ctx)
 	return err
 }
