@@ -42,7 +42,7 @@ type NodeConfig struct {
 	SnapshotReceivesMax int
 	// SnapshotBytesPerSecond bounds what this node sends of all snapshots together.
 	// Node.SetSnapshotRate changes it while the node runs. Default 0: no limit while the
-	// node writes no entries. While it does it is 16 MiB a second, or what sends a larger
+	// node writes no commands. While it does it is 16 MiB a second, or what sends a larger
 	// snapshot within a minute, so that the writes keep their rate. A number as large as the network's rate sets no limit at all.
 	SnapshotBytesPerSecond uint64
 

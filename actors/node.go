@@ -166,7 +166,7 @@ func newNode(cfg NodeConfig, header storage.Header) (*Node, error) {
 	n.table.Store(&groupTable{})
 	n.gate = snapshots.NewGate(n.env, snapshots.Limits{
 		SendsMax: cfg.SnapshotSendsMax, ReceivesMax: cfg.SnapshotReceivesMax, BytesPerSecond: cfg.SnapshotBytesPerSecond,
-		Written: func() stage.Instant { return n.log.EntriesAt() },
+		Written: func() stage.Instant { return n.log.CommandsAt() },
 	})
 	n.store, n.snapshots = n.replicas.Log(cfg.Store), n.replicas.Snapshots(cfg.Snapshots)
 	n.log = disk.NewLogActor(disk.LogNeeds{

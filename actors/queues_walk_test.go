@@ -62,7 +62,7 @@ var queueBounds = map[string]boundOf{
 	"actors.proposalsInCore.byID": byProposals, "actors.proposalsInCore.forwarded": byProposals, "actors.proposalsInCore.queued": byProposals, "actors.proposalsInCore.waiting": byProposals,
 	"actors.readBatch.reads": byReads, "actors.readsInCore.asked": byReads, "actors.readsInCore.asking": byReads, "actors.readsInCore.byLease": byReads,
 	"actors.readsInCore.waiting": byReads, "actors.resultBatch.results": byProposals, "actors.resultBatches.batches": byMembers,
-	"actors.streamInbox.Inbox": byWindows, "actors.streams.running": byMembers, "actors.unsentResults.list": byUnsent,
+	"actors.streamInbox.Inbox": byWindows, "actors.replicationActor.events": byWindows, "actors.streams.running": byMembers, "actors.unsentResults.list": byUnsent,
 	"actors.unsentResults.refused": byMembers,
 	"admission.Room.starving":      byGroups, "admission.Room.waiters": byCallers,
 	"disk.GroupLog.queue": byLog, "disk.GroupLog.then": byMembers, "disk.LogActor.active": byGroups, "disk.LogActor.inbox": byLog, "disk.LogActor.logs": byGroups,

@@ -43,9 +43,16 @@ type replicationActor struct {
 	out        stream.Output
 	over       bool
 
+	// events are those that were taken and are not heard yet, from heard on; grew says that
+	// grown is not. A read that ends at once takes and hears what is there within the turn
+	// that began it.
+	events []stream.Event
+	heard  int
+	grown  stream.Grown
+	grew   bool
+
 	matched core.Index // not yet told
 	figures streamFigures
-	grown   stream.Grown
 	// Events that every message has use for.
 	sent   stream.Sent
 	served stream.Read
@@ -126,14 +133,22 @@ func (a *replicationActor) finish() {
 
 func (a *replicationActor) step() bool {
 	events, grown, grew := a.inbox.takeAll()
-	if len(events) == 0 && !grew {
+	a.events = append(a.events, events...)
+	if grew {
+		a.grown, a.grew = grown, true
+	}
+	if len(a.events) == 0 && !a.grew {
 		return false
 	}
-	for _, ev := range events {
+	for a.heard < len(a.events) {
+		ev := a.events[a.heard]
+		a.events[a.heard] = nil
+		a.heard++
 		a.pump(ev)
 	}
-	if grew {
-		a.grown = grown
+	a.events, a.heard = a.events[:0], 0
+	if a.grew {
+		a.grew = false
 		a.pump(&a.grown)
 	}
 	if a.matched > 0 {

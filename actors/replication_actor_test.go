@@ -33,7 +33,12 @@ func (deafMail) noteMatched(bool)       {}
 var rigCluster = core.ClusterID{1}
 
 func newStreamRig(t *testing.T) *streamRig {
-	r := &streamRig{env: stagetest.NewHand(), net: &sentNetwork{}}
+	env := stagetest.NewHand()
+	return newStreamRigIn(t, env, env)
+}
+
+func newStreamRigIn(t *testing.T, hand *stagetest.Hand, env stage.Environment) *streamRig {
+	r := &streamRig{env: hand, net: &sentNetwork{}}
 	store, log := memory.New(1), entriesOf(1, 1, 3, 100)
 	if err := store.Write(context.Background(), &storage.Batch{Operations: []storage.Operation{{Group: 1, Append: log}}}); err != nil {
 		t.Fatal(err)
@@ -41,7 +46,7 @@ func newStreamRig(t *testing.T) *streamRig {
 	cfg := groupConfig(1, nil)
 	cfg.EntriesPerMessageMax = 1
 	r.actor = newReplicationActor(replicationNeeds{
-		home: home{Home: stage.Home{Env: r.env}}, cfg: &cfg, self: membership.Identity{ID: 1, Incarnation: 1}, cluster: func() core.ClusterID { return rigCluster },
+		home: home{Home: stage.Home{Env: env}}, cfg: &cfg, self: membership.Identity{ID: 1, Incarnation: 1}, cluster: func() core.ClusterID { return rigCluster },
 		memoryLog: memlog.New(1, core.LogID{}, log[2].LogID, 3), store: store, send: r.net.Send, takes: takesAll,
 		toPeer: func(membership.NodeID) *atomic.Int64 { return new(atomic.Int64) },
 		core:   deafMail{},
@@ -91,5 +96,47 @@ func TestStreamHearsBeforeItSendsWhatItRead(t *testing.T) {
 	}
 	if len(r.net.sent) != 2 {
 		t.Errorf("%d messages were sent", len(r.net.sent))
+	}
+}
+
+// inPlace is an environment whose calls end before Do returns, as those of a fast store do.
+type inPlace struct {
+	*stagetest.Hand
+	before func()
+}
+
+// Do implements stage.Environment.
+func (e *inPlace) Do(c *stage.Call) {
+	e.before()
+	c.Run()
+	c.Done()
+}
+
+// TestStreamHearsAllThatCameWithWhatMadeItRead: a read that ends at once ends within the turn
+// that began it. What came together with the answer that made it read is heard, too, and before
+// anything is sent; so is what comes during the read.
+func TestStreamHearsAllThatCameWithWhatMadeItRead(t *testing.T) {
+	for _, during := range []bool{false, true} {
+		hand := stagetest.NewHand()
+		env := &inPlace{hand, func() {}}
+		r := newStreamRigIn(t, hand, env)
+		r.hears(&stream.Grown{Last: 3})
+		more := &stream.Alive{Match: 2, Sent: 1}
+		later := func() { r.actor.inbox.Put(more, true) }
+		if during {
+			env.before, later = later, func() {}
+		}
+		r.actor.inbox.Put(stream.Answered{Response: r.answer(false, 0, core.ClusterID{})}, true)
+		for range 3 {
+			r.actor.inbox.Put(&stream.Alive{}, true) // somebody else's array is not written to
+		}
+		later()
+		work(r.env, &r.actor.Shell)
+		if len(r.net.sent) != 2 {
+			t.Fatalf("during the read: %t: %d messages were sent", during, len(r.net.sent))
+		}
+		if a := r.net.sent[1].(*core.AppendEntries); a.Introduces || a.Prev.Index < 2 {
+			t.Errorf("during the read: %t: it is sent %d entries behind %v, introduces %t", during, len(a.Entries), a.Prev, a.Introduces)
+		}
 	}
 }

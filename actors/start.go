@@ -98,13 +98,21 @@ func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) 
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
 		Home: life.Home, ID: g.cfg.Group, Self: g.seen.self, Cluster: g.seen.cluster, Header: g.seen.header,
-		Watch: g.watch, Store: n.snapshots, Network: net, Takes: takes, Gate: n.gate, Context: g.work, Removal: removal,
+		Watch: g.watch, Store: n.snapshots, Network: net, Takes: takes, Recycle: recyclingOf(net), Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
 		Core: func(ev core.Event) { g.core.put(ev) }, Tell: g.tell, Spawn: g.spawn, OwnFiles: sealedFilesOf(g.cfg.StateMachine),
 	})
 	g.core.apply, g.core.streams, g.core.jobs = g.apply, g.streams, g.jobs
 	g.log.Flushed = g.core.inbox.noteFlushed
 	g.seen.published.put(engine.StatusInto)
+}
+
+// recyclingOf returns what takes back the data of a snapshot's piece.
+func recyclingOf(net network.Network) func([]byte) {
+	if recycling, is := net.(network.Recycling); is {
+		return recycling.Recycle
+	}
+	return func([]byte) {}
 }
 
 // sealedFilesOf returns what tells a machine's own files, nil if it has none.

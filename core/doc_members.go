@@ -220,7 +220,8 @@
 // What has arrived is kept over a restart, for a time. Of a snapshot that is made of files, a file
 // that the receiver has is not sent: it was read, and has the checksum that the sender's list says.
 // A durable machine is copied only when a follower asks: the log behind that copy is kept from its
-// end on, until the follower asks again.
+// end on, until the follower asks again. If the log passes a copy that waits for its turn, another is
+// made, which does not wait once more.
 //
 //   - Code: actors/snapshots/receiver.go, actors/snapshots/sender.go, core/snapshot.go, core/purge.go,
 //     storage/files/partial.go, storage/files/arrival.go
@@ -228,11 +229,14 @@
 //     TestRetainedLogIsBoundedInBytes, actors.TestSnapshotBringsALaggingFollowerUp,
 //     actors/snapshots.TestTransferResumesOnTheSameSnapshot, TestBrokenTransferGoesOn,
 //     actors/snapshots.TestNewerSnapshotRestartsNothing, actors/snapshots.TestSnapshotNotNeeded,
-//     actors/snapshots.TestTransferOfFilesGoesOn, TestRecordsPassNoSnapshotThatIsWaitedFor
+//     actors/snapshots.TestTransferOfFilesGoesOn, TestRecordsPassNoSnapshotThatIsWaitedFor,
+//     TestLogPassesASnapshotThatIsToBeSent, actors/snapshots.TestSnapshotIsGone
 //   - Scripts: slow_follower_after_compaction
 //   - Mutants: "a transfer resumed on another content", "a transfer that broke begun anew", "a part resumed
 //     without comparing", "a file taken for what it was", "the machine's file taken for what it was",
-//     "the retained log dropped under a transfer", "records that pass a snapshot which somebody waits for"
+//     "the retained log dropped under a transfer", "records that pass a snapshot which somebody waits for",
+//     "a snapshot that is gone before its turn is a failure", "a pause after a failure that each snapshot
+//     begins anew"
 //   - Checkers: rulePurge
 //
 // # Rule 26: No read before the leader has committed in its own term
@@ -283,7 +287,8 @@
 //
 // The log actor calls the store, the apply actor calls the state machine, and the resolver of names
 // is called on goroutines of its own. A call that hangs there holds up only those who need its
-// answer. While a call is under way, its actor has not ended and the group is not done. Events go to
+// answer. While a call is under way, its actor has not ended and the group is not done. What reached
+// a stream's actor before such a call began, or during it, is heard before its answer is used. Events go to
 // whoever takes them through a bounded queue that counts what it drops, and so do spans, measurements
 // and lines of the log: no actor, network or store calls a logger, meter or tracer. What the
 // application runs while its node leads has a goroutine of its own, and nobody waits for it but the
@@ -297,8 +302,10 @@
 //     troupe.TestEventQueueDropsTheOldest, actors/stage.TestShellWithCallsThatEndLater,
 //     actors/observe.TestObserverLosesAndCounts, actors/observe.TestStuckTakersHoldUpNobody,
 //     internal/foreign.TestQueue, internal/foreign.TestGo, actors.TestLeadingHoldsTheEnd,
+//     actors.TestStreamHearsAllThatCameWithWhatMadeItRead,
 //     troupe.TestOnLeadingBreaks, troupe.TestKillWaitsForOnLeading
-//   - Mutants: "a group that has stopped before its job"
+//   - Mutants: "a group that has stopped before its job",
+//     "what came with the answer that made a stream read"
 //   - Checkers: ruleLeadingStopped
 //
 // # Rule 29: What a connection says of itself is a hint until it is proved

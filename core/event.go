@@ -262,13 +262,14 @@ type LetGoOfLog struct {
 // SnapshotSent ends a SendSnapshot command. OK: the peer has the whole file. If not,
 // Reason says what the peer has against it, or why it cannot be read; it is empty if the
 // transfer broke. Rotten: it is not what was written; LogID is zero if nobody knows which.
+// Gone: there was none any more when its turn came.
 type SnapshotSent struct {
-	Peer   Identity
-	Stream uint64
-	LogID  LogID
-	OK     bool
-	Reason string
-	Rotten bool
+	Peer         Identity
+	Stream       uint64
+	LogID        LogID
+	OK           bool
+	Reason       string
+	Rotten, Gone bool
 }
 
 // SnapshotReceived says that a snapshot arrived from the leader whole, verified

@@ -591,7 +591,7 @@ func (n *randomNode) do(cmd Command) {
 			head := Header{Group: 1, Cluster: ClusterOf(77), Introduces: cmd.Introduces, From: n.id, To: cmd.Peer.Identity, Term: cmd.Term}
 			to.step(arrived(&SnapshotChunk{Header: head, Stream: cmd.Stream, Meta: meta, Done: true}, to.engine))
 		}
-		n.step(&SnapshotSent{cmd.Peer.Identity, cmd.Stream, meta.LogID, ok, "", false})
+		n.step(&SnapshotSent{Peer: cmd.Peer.Identity, Stream: cmd.Stream, LogID: meta.LogID, OK: ok})
 		if s := n.streams[cmd.Peer.Identity]; s != nil && s.id == cmd.Stream {
 			n.stepStream(s, &stream.SnapshotSent{LogID: meta.LogID, OK: ok})
 		}

@@ -166,6 +166,39 @@ func TestRecordsPassNoSnapshotThatIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestLogPassesASnapshotThatIsToBeSent: rule 25: while it waits for its turn the log may pass
+// it, and it is removed. Another is built when the follower asks again, not two.
+func TestLogPassesASnapshotThatIsToBeSent(t *testing.T) {
+	for what, newer := range map[string]bool{"none is there": false, "a newer one is": true} {
+		r := newRecordRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries, c.HoldBytesMax = 10, 0, 0 })
+		r.growTo(25)
+		p := r.peer(3)
+		asks := func() { r.step(&SnapshotNeeded{Peer: p.Identity, Stream: p.stream}) }
+		asks()
+		r.built()
+		asks()
+		if _, sends := find[*SendSnapshot](r.rig); !sends {
+			t.Fatalf("%s: %q", what, r.lines())
+		}
+		r.growTo(60)
+		if r.e.snapshots.usable {
+			t.Fatalf("%s: the log has not passed it", what)
+		}
+		if newer {
+			r.step(&MakeSnapshot{ID: 1})
+			r.built()
+		}
+		r.step(&SnapshotSent{Peer: p.Identity, Stream: p.stream, Gone: true})
+		if r.wants() != "" {
+			t.Errorf("%s: %q", what, r.lines())
+		}
+		asks()
+		if _, sends := find[*SendSnapshot](r.rig); sends != newer || r.wants() == "snapshot" == newer {
+			t.Errorf("%s, and when it asks again: %q", what, r.lines())
+		}
+	}
+}
+
 // TestSnapshotOfADurableMachineIsRotten: another is built at once; the log is purged on.
 func TestSnapshotOfADurableMachineIsRotten(t *testing.T) {
 	r := newRecordRig(t, func(c *Config) { c.SnapshotEntries, c.KeepEntries = 10, 0 })

@@ -360,12 +360,14 @@ func TestSnapshotOfANewerTermAtTheStart(t *testing.T) {
 	}
 }
 
-// TestRottenSnapshotIsBuiltAnew: a live node that finds its newest snapshot rotten builds
-// another at once, also where nothing more was applied, and sends none meanwhile.
+// TestRottenSnapshotIsBuiltAnew: a live node that finds its newest snapshot rotten or
+// removed builds another at once, also where nothing more was applied, and sends none
+// meanwhile.
 func TestRottenSnapshotIsBuiltAnew(t *testing.T) {
 	for what, sent := range map[string]SnapshotSent{
 		"found by its reader":   {LogID: LogID{2, 4}, Rotten: true},
 		"none can be found":     {Rotten: true},
+		"somebody removed it":   {Gone: true},
 		"an older one was sent": {LogID: LogID{2, 3}, OK: true},
 	} {
 		r := newRig(t, rigOptions{configure: func(c *Config) { c.SnapshotEntries, c.KeepEntries = 4, 1 }}).lead()

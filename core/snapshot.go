@@ -276,7 +276,7 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 		switch {
 		case ev.OK:
 			p.movedOn = e.now
-		case ev.Rotten: // nobody goes on with it
+		case ev.Rotten, ev.Gone: // nobody goes on with it
 			p.partial = LogID{}
 		case ev.Reason == "":
 			p.partial = ev.LogID
@@ -285,15 +285,20 @@ func (e *Engine) onSnapshotSent(ev *SnapshotSent) {
 		if ev.LogID.Index > 0 && ev.LogID.Index < p.pinned && p.pinned == e.snapshots.newest.Index {
 			e.snapshotLost()
 		}
+		// The log may have passed it while it waited: then another is built when the stream asks
+		// again. Else somebody has removed it.
+		if ev.Gone && p.pinned == e.snapshots.newest.Index {
+			e.snapshotLost()
+		}
 	}
 	if ev.Rotten && (ev.LogID == LogID{} || ev.LogID == e.snapshots.newest.LogID) {
 		e.snapshotLost()
 	}
 }
 
-// snapshotLost builds another snapshot at once, because the newest is rotten. Until then
-// nobody is sent one. If the log was purged because of it, that is not done further
-// meanwhile.
+// snapshotLost builds another snapshot at once, because the newest is rotten or removed.
+// Until then nobody is sent one. If the log was purged because of it, that is not done
+// further meanwhile.
 func (e *Engine) snapshotLost() {
 	s := &e.snapshots
 	if !s.usable {

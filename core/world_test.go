@@ -478,7 +478,7 @@ func (n *worldNode) sendSnapshot(c *SendSnapshot) {
 
 func (n *worldNode) snapshotSent(peer Identity, of uint64, id LogID, ok bool) {
 	delete(n.transfers, peer)
-	n.events = append(n.events, &SnapshotSent{peer, of, id, ok, "", false})
+	n.events = append(n.events, &SnapshotSent{Peer: peer, Stream: of, LogID: id, OK: ok})
 	if s := n.streams[peer]; s != nil && s.id == of {
 		n.stepStream(s, &stream.SnapshotSent{LogID: id, OK: ok})
 	}

@@ -132,6 +132,13 @@ func MessageBytesMaxTo(n Network, node membership.NodeID, class core.Class) int 
 	return most
 }
 
+// Recycling is a Network that reads a piece of a snapshot into the memory of an earlier one.
+type Recycling interface {
+	// Recycle takes back the Data of a SnapshotChunk that the network has delivered, and
+	// that nobody reads any more. It never blocks. Safe for concurrent use.
+	Recycle(data []byte)
+}
+
 // Logging is a Network that has a log of its own. What takes the lines may hang: then
 // they are lost, and nobody waits for it (rule 28).
 type Logging interface {

@@ -42,15 +42,17 @@ type LogActor struct {
 	span  observe.Span // of the store's write
 	bytes int
 	count int
+	// commands: the batch carries some of a client.
+	commands bool
 	// lost: the store has failed.
 	lost bool
 
 	// busySince is since when the write under way has been, 0 if there is none. The
 	// cores of the groups read it.
 	busySince atomic.Int64
-	// entriesAt is when entries were written last, 0 if none were. The senders of
+	// commandsAt is when commands were written last, 0 if none were. The senders of
 	// snapshots read it.
-	entriesAt atomic.Int64
+	commandsAt atomic.Int64
 
 	// What every round calls, made once, and the outcome of its write.
 	callWrite, callWritten func()
@@ -146,9 +148,9 @@ func (l *LogActor) Leave(g *GroupLog, drop bool, left func()) bool {
 // Anybody may ask.
 func (l *LogActor) BusySince() core.Instant { return core.Instant(l.busySince.Load()) }
 
-// EntriesAt is when the store was given entries last, of any group, 0 if it never was.
-// Anybody may ask.
-func (l *LogActor) EntriesAt() stage.Instant { return stage.Instant(l.entriesAt.Load()) }
+// CommandsAt is when the store was given commands last, of any group, 0 if it never was.
+// Other entries do not count: nobody waits for them as a client does. Anybody may ask.
+func (l *LogActor) CommandsAt() stage.Instant { return stage.Instant(l.commandsAt.Load()) }
 
 // step writes one batch of all that piled up.
 func (l *LogActor) step() bool {
@@ -165,8 +167,8 @@ func (l *LogActor) step() bool {
 		return len(l.active) > 0
 	}
 	l.busySince.Store(int64(l.Env.Now()))
-	if l.count > 0 {
-		l.entriesAt.Store(int64(l.Env.Now()))
+	if l.commands {
+		l.commandsAt.Store(int64(l.Env.Now()))
 	}
 	l.Do(calls.Write, l.callWrite, l.callWritten)
 	return len(l.active) > 0
@@ -230,7 +232,7 @@ func (l *LogActor) left(g *GroupLog) {
 // share of the bytes, then whatever still fits.
 func (l *LogActor) fill() {
 	l.batch.Operations, l.logs = l.batch.Operations[:0], l.logs[:0]
-	l.round, l.bytes, l.count = l.round[:0], 0, 0
+	l.round, l.bytes, l.count, l.commands = l.round[:0], 0, 0, false
 	order := l.order[:0]
 	for _, votes := range []bool{true, false} {
 		for _, g := range l.active {
@@ -312,6 +314,7 @@ func (l *LogActor) fitting(entries []core.Entry, bytesMax int) int {
 		}
 		l.bytes += size
 		l.count++
+		l.commands = l.commands || entries[n].Kind == core.EntryCommand
 		n++
 	}
 	return n

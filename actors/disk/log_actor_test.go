@@ -232,6 +232,19 @@ func TestLogActorSharesABatch(t *testing.T) {
 	r.expect(t, "flushed", r.flushed, "3:1", "2:1", "1:1")
 }
 
+// TestOnlyCommandsCountAsWrites: beside a snapshot that is sent it is clients that wait. The
+// configuration that brings its receiver in is no such write.
+func TestOnlyCommandsCountAsWrites(t *testing.T) {
+	for _, kind := range []core.EntryKind{core.EntryBlank, core.EntryConfiguration, core.EntryCommand} {
+		r := newLogRig(wide)
+		r.write(1, core.Write{IOID: 1, Append: []core.Entry{{LogID: id(1, 1), Kind: kind}}})
+		r.run()
+		if at := r.actor.CommandsAt(); at != 0 != (kind == core.EntryCommand) {
+			t.Errorf("after a %v commands were written at %v", kind, at)
+		}
+	}
+}
+
 func TestLogActorFailedWriteReleasesNothing(t *testing.T) {
 	for name, fault := range map[string]func(int) error{
 		"error": func(int) error { return errors.New("the disk is gone") },

@@ -16,7 +16,7 @@ type Limits struct {
 	// ReceivesMax how many are received.
 	SendsMax, ReceivesMax int
 	// BytesPerSecond bounds what is sent of all snapshots together. Where it is 0, they
-	// are sent gently while the node writes entries: Written says when it last did. It is
+	// are sent gently while the node writes commands: Written says when it last did. It is
 	// nil if nobody can say.
 	BytesPerSecond uint64
 	Written        func() stage.Instant

@@ -77,11 +77,11 @@ func (j *Jobs) Send(cmd *core.SendSnapshot) {
 	t := j.troubles[s.peer]
 	s.told = t != nil
 	j.group.Spawn(&s.Shell)
-	if t == nil {
+	if t == nil || t.left(j.group.Env.Now()) <= 0 {
 		j.group.Gate.enter(s)
 		return
 	}
-	s.pause = j.group.Env.AfterFunc(t.pause, func() { j.group.Gate.enter(s) })
+	s.pause = j.group.Env.AfterFunc(t.left(j.group.Env.Now()), func() { j.group.Gate.enter(s) })
 }
 
 // goOn lets a transfer go on that has stepped aside, and reports whether there is one of

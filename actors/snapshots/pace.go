@@ -13,7 +13,7 @@ import (
 // anybody up who has enough.
 type pace struct {
 	rate atomic.Uint64 // 0: no limit, but a gentle one beside writes
-	// written is when the node wrote entries last, nil if nobody tells.
+	// written is when the node wrote commands last, nil if nobody tells.
 	written func() stage.Instant
 
 	mu sync.Mutex
@@ -36,7 +36,7 @@ const (
 	// too long.
 	gentleBytesPerSecond = 16 << 20
 	gentleSeconds        = 60
-	// writesFor is for how long after entries were written more are expected. Where the
+	// writesFor is for how long after commands were written more are expected. Where the
 	// processor is scarce writes stand still for that long, and need it the more.
 	writesFor = 500 * time.Millisecond
 )

@@ -96,7 +96,11 @@ func (r *receiver) step() bool {
 	var committed bool
 	var err error
 	r.follow(m)
-	r.Do(calls.SnapshotWrite, func() { committed, err = r.take(m) }, func() { r.taken(m, committed, err) })
+	r.Do(calls.SnapshotWrite, func() { committed, err = r.take(m) }, func() {
+		r.taken(m, committed, err)
+		r.group.Recycle(m.Data)
+		m.Data = nil
+	})
 	return true
 }
 

@@ -37,7 +37,7 @@ func newReceiverRig(t *testing.T) *receiverRig {
 	r := &receiverRig{t: t, env: &handClock{Hand: stagetest.NewHand(), now: 1}, net: &answersOf{}}
 	r.jobs = NewJobs(&Group{
 		Home: stage.Home{Env: r.env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
-		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Context: t.Context(),
+		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Recycle: func([]byte) {}, Context: t.Context(),
 		Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 		Core:   func(ev core.Event) { r.got = append(r.got, ev.(*core.SnapshotReceived)) },
 		Gate:   NewGate(r.env, Limits{}), ElectionTimeout: timeout,
@@ -110,6 +110,43 @@ func TestTransferResumesOnTheSameSnapshot(t *testing.T) {
 	}
 }
 
+// TestPieceIsRecycledOnceItIsWritten: the memory of a piece goes back to the network once, and
+// only when nobody reads it any more.
+func TestPieceIsRecycledOnceItIsWritten(t *testing.T) {
+	const content = "a snapshot that comes in two pieces"
+	const half = len(content) / 2
+	r := newReceiverRig(t)
+	at := core.LogID{Term: 2, Index: 9}
+	for _, part := range [][2]int{{0, half}, {half, len(content)}} {
+		recycled := 0
+		r.jobs.group.Recycle = func(data []byte) {
+			recycled++
+			clear(data)
+		}
+		r.jobs.Receive(&core.SnapshotChunk{
+			Transfer: 1, Meta: metaOf(at, content), Offset: uint64(part[0]), Data: []byte(content[part[0]:part[1]]), Done: part[1] == len(content),
+		})
+		r.env.Settle()
+		if recycled > 0 {
+			t.Error("recycled before it was written")
+		}
+		for r.env.Calls() > 0 {
+			r.env.Finish()
+		}
+		if recycled != 1 {
+			t.Errorf("recycled %d times", recycled)
+		}
+	}
+	stored, err := r.jobs.group.Store.Open(t.Context(), 1, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stored.Close() }()
+	if all, err := io.ReadAll(stored); err != nil || string(all) != content {
+		t.Errorf("stored is %q, %v", all, err)
+	}
+}
+
 // wholeAlready is a store in which an earlier life has all bytes of every snapshot.
 type wholeAlready struct{ *memory.Snapshots }
 
@@ -149,7 +186,7 @@ func TestReceivesAtATime(t *testing.T) {
 	group := func() *Jobs {
 		return NewJobs(&Group{
 			Home: stage.Home{Env: env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
-			ID:   1, Store: memory.NewSnapshots(), Network: net, Context: t.Context(), Gate: gate, ElectionTimeout: timeout,
+			ID:   1, Store: memory.NewSnapshots(), Network: net, Recycle: func([]byte) {}, Context: t.Context(), Gate: gate, ElectionTimeout: timeout,
 			Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 			Tell:   func(*core.Notice) {},
 			Core:   func(core.Event) {},

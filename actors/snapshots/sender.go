@@ -86,8 +86,8 @@ type sender struct {
 	// those since either did. passed is how far the reader was on its way to acked.
 	seen, sent, passed uint64
 	stands, quiet      int
-	// rotten: the snapshot is not what was written.
-	rotten bool
+	// rotten: the snapshot is not what was written. gone: there is none any more.
+	rotten, gone bool
 }
 
 // piece is one that is under way: it ends before end.
@@ -209,7 +209,14 @@ func (s *sender) open() {
 	var err error
 	s.stale, s.asked, s.unsent = false, false, nil
 	s.Do(calls.SnapshotRead, func() { err = s.openSnapshot() }, func() {
-		if err != nil {
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			// It waited, and the log has passed it: another is made when the stream asks again, and
+			// is not to wait until it is passed, too.
+			s.gone = true
+			s.cutOff()
+			return
+		case err != nil:
 			s.warn("no snapshot can be sent", s.span.LogIDs("peer", s.peer, "error", err)...)
 			s.rotten = errors.Is(err, core.ErrCorrupt)
 			s.giveUp(fmt.Sprintf("it cannot be read here: %v", err))
@@ -520,7 +527,7 @@ func (s *sender) conclude(ok bool, reason string) {
 	if stays {
 		s.stepAside()
 	}
-	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok, Reason: reason, Rotten: s.rotten})
+	s.group.Core(&core.SnapshotSent{Peer: s.peer, Stream: s.cmd.Stream, LogID: s.meta.LogID, OK: ok, Reason: reason, Rotten: s.rotten, Gone: s.gone})
 	if !stays {
 		s.Stop()
 	}

@@ -449,7 +449,7 @@ func TestFormerSnapshotIsOfThisCluster(t *testing.T) {
 	r.calls()
 }
 
-// TestGentleBesideWrites: while the node writes entries a transfer goes slowly, and as fast
+// TestGentleBesideWrites: while the node writes commands a transfer goes slowly, and as fast
 // as it can before and after that. A limit that is set counts alone.
 func TestGentleBesideWrites(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -460,7 +460,7 @@ func TestGentleBesideWrites(t *testing.T) {
 	}{
 		"nothing was written ever":    {0, -1, 1 << 30, 0},
 		"nothing was written of late": {0, writesFor + 1, 1 << 30, 0},
-		"entries are written":         {0, writesFor, 1000, gentleBytesPerSecond},
+		"commands are written":        {0, writesFor, 1000, gentleBytesPerSecond},
 		"beside a large snapshot":     {0, 0, 60 << 40, 1 << 40},
 		"a low limit":                 {1000, 0, 1 << 40, 1000},
 		"a high limit":                {1 << 40, 0, 1000, 1 << 40},
@@ -480,6 +480,50 @@ func TestGentleBesideWrites(t *testing.T) {
 				t.Errorf("%s: who comes next need not wait", name)
 			}
 		}
+	}
+}
+
+// TestSnapshotIsGone: the log has passed a snapshot that waited: for the receiver to be
+// reached, or out the pause after a failure. That is no failure, after which another would
+// have to wait until the log has passed it, too: it is sent as soon as it is made.
+func TestSnapshotIsGone(t *testing.T) {
+	for _, waits := range []string{"for a connection", "after a failure"} {
+		t.Run(waits, func(t *testing.T) {
+			r, store := newSendingRig(), memory.NewSnapshots()
+			jobs := r.group(t, 1, store)
+			if waits == "after a failure" {
+				send(jobs)
+				r.calls()
+				r.answer(jobs, 0, "no room")
+				jobs.Ended(r.ended[0])
+				send(jobs)
+			} else {
+				r.down = true
+				send(jobs)
+				r.calls()
+			}
+			r.ended, r.sent = nil, nil
+			if err := store.RemoveBelow(t.Context(), 1, 50); err != nil {
+				t.Fatal(err)
+			}
+			r.env.pass(timeout + timeout/2)
+			r.calls()
+			if len(r.ended) != 1 || !r.ended[0].Gone || r.ended[0].Reason != "" || r.ended[0].Rotten || len(r.sent) != 0 {
+				t.Fatalf("it ended as %+v, with %d pieces", r.ended, len(r.sent))
+			}
+			if text, news := jobs.Ended(r.ended[0]); news {
+				t.Errorf("told as a failure: %q", text)
+			}
+			r.down = false
+			put(t, store, core.LogID{Term: 1, Index: 50}, []byte("newer"))
+			send(jobs)
+			r.calls()
+			if len(r.sent) != 1 || r.sent[0].Meta.Index != 50 {
+				t.Errorf("of the one that was made then %d pieces were sent", len(r.sent))
+			}
+			jobs.Stop()
+			r.calls()
+		})
 	}
 }
 

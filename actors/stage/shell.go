@@ -177,7 +177,9 @@ func (s *Shell) leave() {
 
 // Do carries out a call that may block. settle comes after it, in the actor's
 // turn, unless the actor has ended meanwhile: what call holds open it has to
-// release itself. A call that ends later lets the actor work again.
+// release itself. A call that ends later lets the actor work again. In production
+// settle comes before Do returns: what it takes from the inbox is newer than what Next
+// has taken and not used yet.
 //
 // Only the actor calls it, from Next or from another call's settle; while a call
 // is under way it panics. call may run on another goroutine, beside the actor's

@@ -12,6 +12,7 @@ import (
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/tcp"
+	"github.com/trouperaft/troupe/network/wire"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/files"
 )
@@ -125,6 +126,7 @@ func (h *counted) Receive(_ membership.Identity, m core.Message) {
 		if h.came += uint64(len(chunk.Data)); h.came >= h.wants {
 			close(h.done)
 		}
+		wire.Recycle(chunk.Data)
 	}
 }
 

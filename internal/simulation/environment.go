@@ -91,13 +91,13 @@ type call struct {
 	run, done func()
 }
 
-// Do holds the call until its time has come.
+// Do holds the call until its time has come, or carries it out at once.
 func (e *environment) Do(of *stage.Call) {
 	l := e.life
 	if l.dead {
 		return
 	}
-	if of.Kind == calls.Close || of.Kind == calls.Observe {
+	if of.Kind == calls.Close || of.Kind == calls.Observe || l.atOnce(of.Kind) {
 		of.Run()
 		of.Done()
 		return
@@ -105,6 +105,32 @@ func (e *environment) Do(of *stage.Call) {
 	c := &call{of.Kind, of.Run, of.Done}
 	l.calls = append(l.calls, c)
 	l.sim.clock.after(l.lasts(of.Kind), l, func() { l.finish(c) })
+}
+
+// atOnce draws whether a call ends before Do returns, as it does in production: its actor
+// settles it within the turn that began it.
+func (l *life) atOnce(kind stage.Kind) bool {
+	s := l.sim
+	if s.instant.percent == 0 || s.instant.draw.IntN(100) >= s.instant.percent || l.hangsUntil(kind) > s.clock.now {
+		return false
+	}
+	s.traceCall(l, kind)
+	return true
+}
+
+// hangsUntil is until when what a call needs hangs.
+func (l *life) hangsUntil(kind stage.Kind) core.Instant {
+	if kind == calls.Apply || kind == calls.View || kind == calls.Restore {
+		return l.node.machineHangs
+	}
+	return l.node.diskHangs
+}
+
+func (s *sim) traceCall(l *life, kind stage.Kind) {
+	s.trace.add(traceCall, uint64(l.node.id), uint64(kind))
+	if s.trace.on() {
+		s.trace.say("%s", calls.Name(kind))
+	}
 }
 
 // lasts draws how long a call takes.
@@ -128,11 +154,7 @@ func (l *life) lasts(kind stage.Kind) time.Duration {
 
 // finish carries a call out, unless what it needs hangs.
 func (l *life) finish(c *call) {
-	until := l.node.diskHangs
-	if c.kind == calls.Apply || c.kind == calls.View || c.kind == calls.Restore {
-		until = l.node.machineHangs
-	}
-	if wait := until.Sub(l.sim.clock.now); wait > 0 {
+	if wait := l.hangsUntil(c.kind).Sub(l.sim.clock.now); wait > 0 {
 		l.sim.clock.after(wait+l.lasts(c.kind), l, func() { l.finish(c) })
 		return
 	}
@@ -142,10 +164,7 @@ func (l *life) finish(c *call) {
 			break
 		}
 	}
-	l.sim.trace.add(traceCall, uint64(l.node.id), uint64(c.kind))
-	if l.sim.trace.on() {
-		l.sim.trace.say("%s", calls.Name(c.kind))
-	}
+	l.sim.traceCall(l, c.kind)
 	c.run()
 	c.done()
 }

@@ -78,6 +78,18 @@ var snapshotMutants = []mutant{
 		"./core TestBrokenTransferGoesOn",
 	},
 	{
+		"a snapshot that is gone before its turn is a failure", "rule 25", "actors/snapshots/sender.go",
+		"case errors.Is(err, storage.ErrNotFound):",
+		"case false:",
+		"./actors/snapshots TestSnapshotIsGone",
+	},
+	{
+		"a pause after a failure that each snapshot begins anew", "rule 25", "actors/snapshots/trouble.go",
+		"return t.until.Sub(now)",
+		"return t.pause",
+		"./actors/snapshots TestSnapshotIsGone",
+	},
+	{
 		"purge beyond the snapshot", "Raft 7", "core/purge.go",
 		"return min(newest, max(upTo, e.purging.byHand))",
 		"return max(upTo, newest+1)",

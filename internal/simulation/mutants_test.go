@@ -795,6 +795,12 @@ var mutants = []mutant{
 		"./core TestRenewTermForTheApplication",
 	},
 	{
+		"what came with the answer that made a stream read", "rule 28", "actors/replication_actor.go",
+		"\ta.events = append(a.events, events...)\n",
+		"\ta.events, a.heard = append(a.events[:0], events...), 0\n",
+		"./actors TestStreamHearsAllThatCameWithWhatMadeItRead",
+	},
+	{
 		"a group that has stopped before its job", "rule 28", "actors/group.go",
 		"g.leading.whenOver(g.finished)",
 		"g.finished()",

@@ -104,6 +104,10 @@ func newSim(seed uint64, options Options) *sim {
 	s.operator = newOperator(s, s.generator(9))
 	s.changer = newChanger(s, s.generator(11))
 	s.upkeep = newUpkeep(s, s.generator(14))
+	s.instant.draw = s.generator(16)
+	if d := s.instant.draw; d.IntN(2) == 0 {
+		s.instant.percent = 1 + d.IntN(100)
+	}
 	s.newNodes()
 	return s
 }

@@ -31,6 +31,12 @@ type sim struct {
 	// seen counts the situations.
 	seen [situations]int
 
+	// instant says how many of a hundred calls end at once, and draws which.
+	instant struct {
+		percent int
+		draw    *rand.Rand
+	}
+
 	// Each concern draws from a generator of its own.
 	scheduling, delays, clientRand, lives *rand.Rand
 

@@ -13,6 +13,7 @@ import (
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/internal/seen"
+	"github.com/trouperaft/troupe/network/wire"
 )
 
 // Network implements network.Network over TCP.
@@ -61,8 +62,9 @@ type Network struct {
 }
 
 var (
-	_ network.Network = (*Network)(nil)
-	_ network.Logging = (*Network)(nil)
+	_ network.Network   = (*Network)(nil)
+	_ network.Logging   = (*Network)(nil)
+	_ network.Recycling = (*Network)(nil)
 )
 
 // peer is a node that an address was set for. It stays when the address is
@@ -290,3 +292,6 @@ func (n *Network) delist(c *connection) {
 	defer n.mu.Unlock()
 	delete(n.live, c)
 }
+
+// Recycle implements network.Recycling.
+func (n *Network) Recycle(data []byte) { wire.Recycle(data) }

@@ -31,6 +31,9 @@ func (n *Network) suspect(control *connection) {
 	}
 }
 
+// probeBytes is more than a ping, and what else leaves into a buffer beside it.
+const probeBytes = 64 << 10
+
 // probe breaks a connection on which nothing moves for the time of an answer.
 func (c *connection) probe() {
 	c.probing.Store(true)
@@ -54,7 +57,7 @@ func (c *connection) probe() {
 		// acknowledged. Where the system does not tell, all that left counts.
 		nowAcked, waiting := c.raw.taken()
 		nowWritten := c.raw.written.Load()
-		moves := waiting && nowAcked > acked || nowWritten > written+pieceBytes
+		moves := waiting && nowAcked > acked || nowWritten > written+probeBytes
 		if !moves {
 			c.fail(ErrUnanswered)
 			return

@@ -142,6 +142,16 @@ func (f *fields) bytes() []byte {
 	return v[:len(v):len(v)]
 }
 
+// bytesAndRoom is bytes, with the room behind them if nothing follows.
+func (f *fields) bytesAndRoom() []byte {
+	message := f.rest
+	v := f.bytes()
+	if f.err != nil || v == nil || len(f.rest) > 0 {
+		return v
+	}
+	return message[len(message)-len(v):]
+}
+
 // exactly copies bytes of the length of to, and refuses any other length.
 func (f *fields) exactly(to []byte) bool {
 	v := f.bytes()

@@ -159,14 +159,16 @@ func (r *FrameReader) body(n int) (body []byte, shared bool, err error) {
 		r.begin += len(body)
 		return body, true, err
 	}
-	// What arrives is taken as it comes: a length that is only claimed costs
-	// no more than it delivers.
-	body = make([]byte, 0, min(n, 1<<20))
+	kind, err := r.peek(1)
+	if err != nil {
+		return nil, false, err
+	}
+	body, room := newBody(Kind(kind[0]), n)
 	body = append(body, r.buffer[r.begin:r.end]...)
 	r.begin, r.end = 0, 0
 	for len(body) < n {
 		if len(body) == cap(body) {
-			grown := make([]byte, len(body), min(n, 4*cap(body)))
+			grown := make([]byte, len(body), min(room, 4*cap(body)))
 			copy(grown, body)
 			body = grown
 		}

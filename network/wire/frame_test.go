@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand"
 	"reflect"
+	"runtime"
 	"testing"
 	"testing/iotest"
 
@@ -57,6 +58,44 @@ func TestFramesOfAllSizes(t *testing.T) {
 		// Compared at the end: messages that share a buffer would be overwritten by now.
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: the messages differ", name)
+		}
+	}
+}
+
+// TestBodiesAreReadIntoAgain: a piece of a snapshot is read into the memory of one that was
+// recycled, and into no other.
+func TestBodiesAreReadIntoAgain(t *testing.T) {
+	const pieces, size = 64, 512 << 10
+	var stream []byte
+	for i := range pieces {
+		m := &core.SnapshotChunk{Header: header(), Meta: core.SnapshotMeta{Cluster: header().Cluster}, Data: bytes.Repeat([]byte{byte(i)}, size)}
+		var err error
+		if stream, err = AppendFrame(stream, m, FrameBytesDefault); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(then func(*core.SnapshotChunk)) (allocated uint64) {
+		reader := NewFrameReader(bytes.NewReader(stream), FrameBytesDefault)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range pieces {
+			f, err := reader.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			then(f.Message.(*core.SnapshotChunk))
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if allocated := read(func(m *core.SnapshotChunk) { Recycle(m.Data) }); allocated > pieces*size/2 && !raceEnabled {
+		t.Errorf("%d pieces of %d bytes that were recycled have cost %d bytes", pieces, size, allocated)
+	}
+	var kept []*core.SnapshotChunk
+	read(func(m *core.SnapshotChunk) { kept = append(kept, m) })
+	for i, m := range kept {
+		if !bytes.Equal(m.Data, bytes.Repeat([]byte{byte(i)}, size)) {
+			t.Errorf("piece %d, which was kept, is overwritten", i)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func decodeSnapshotChunk(b []byte) (*core.SnapshotChunk, error) {
 		case 6:
 			m.Done = f.bool()
 		case 7:
-			m.Data = f.bytes()
+			m.Data = f.bytesAndRoom()
 		case 8:
 			m.Trace = f.trace()
 		case 9:
