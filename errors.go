@@ -36,8 +36,10 @@ var (
 	ErrNotRemoved = core.ErrNotRemoved
 	// ErrNoChange: no change of the members is under way that could be given up.
 	ErrNoChange = core.ErrNoChange
-	// ErrNotNow: the state machine gives no view at the moment, so that no snapshot was
-	// made. A machine's View returns it, or an error that wraps it, and is asked again.
+	// ErrNotNow: the state machine gives no view at the moment, so that no snapshot or
+	// backup was made. A machine's View returns it, or an error that wraps it, and is asked
+	// again. It is also the error of a node that has lost what told the time and the members
+	// of its machine's state, until the leader has told it.
 	ErrNotNow = core.ErrNotNow
 	// ErrCorrupt is wrapped by every error that says that stored data is damaged.
 	ErrCorrupt = core.ErrCorrupt

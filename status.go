@@ -40,8 +40,9 @@ type Status struct {
 	// is told.
 	Unfit Unfit
 	// LacksMachine: this node's log is whole, and its state machine lacks what the log has
-	// purged, because a snapshot or the machine's data was lost. It waits for a snapshot of
-	// the leader's; until then nothing is applied here.
+	// purged, because a snapshot or the machine's data was lost; or the machine is whole, and
+	// what told its time and the members is lost. The node waits for a snapshot of the
+	// leader's; until then nothing is applied here.
 	LacksMachine bool
 	// Version is that of this node's state machine, 0 if it tells none (storage.Versioned).
 	// VersionMin is the least of all members, as the leader has told: 0 while it does not

@@ -42,8 +42,10 @@ type applyActor struct {
 
 	applied     core.LogID
 	appliedTime int64
-	config      core.ConfigurationAt
-	target      core.Index
+	// undated: nothing tells the time of what was applied last.
+	undated bool
+	config  core.ConfigurationAt
+	target  core.Index
 
 	pending []pendingProposals
 	// reads wait for their index, but for those that have ended.
@@ -310,7 +312,7 @@ func (a *applyActor) wasApplied(entries []core.Entry, values [][]byte) {
 		}
 		a.config = core.ConfigurationAt{LogID: entries[i].LogID, Configuration: configuration}
 	}
-	a.applied, a.appliedTime = last.LogID, last.Time
+	a.applied, a.appliedTime, a.undated = last.LogID, last.Time, false
 	a.memoryLog.SetApplied(last.Index)
 	a.readable.applied.Store(uint64(last.Index))
 	a.settle(entries, values)
@@ -475,7 +477,7 @@ func (a *applyActor) restore() {
 			a.Fail(fmt.Errorf("actors: the snapshot %v could not be restored: %w", meta.LogID, err))
 			return
 		}
-		a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration
+		a.applied, a.appliedTime, a.undated, a.config = meta.LogID, meta.Time, false, meta.Configuration
 		a.target = max(a.target, meta.Index)
 		a.fetched = nil
 		a.memoryLog.SetApplied(meta.Index)

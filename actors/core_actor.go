@@ -148,12 +148,14 @@ type coreNeeds struct {
 	leading *leading
 }
 
-// coreNetwork is what the core uses of network.Network.
+// coreNetwork is what the core uses of the node's network.
 type coreNetwork interface {
 	Send(core.Message) bool
 	Sent(membership.NodeID, core.Class) uint64
 	Break(membership.NodeID, core.Class)
 	SetAddress(membership.NodeID, string)
+	// Introduce is SetAddress for a node of which no group has set any.
+	Introduce(membership.NodeID, string)
 }
 
 // applyMail is what the core tells the apply actor.

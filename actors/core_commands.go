@@ -65,7 +65,11 @@ func (c *coreActor) carryOut(cmd core.Command) {
 	case *core.Changed:
 		c.onChanged(cmd)
 	case *core.DialMembers:
-		c.dial(cmd.Members)
+		if cmd.Kept {
+			c.introduce(cmd.Members)
+		} else {
+			c.dial(cmd.Members)
+		}
 	case *core.BootstrapEnded:
 		c.endBootstraps(cmd.Err)
 	case *core.ElectEnded:
@@ -161,6 +165,15 @@ func (c *coreActor) dial(members []membership.Member) {
 		}
 	}
 	c.told = told
+}
+
+// introduce tells the network where nodes once were, of which no configuration says it.
+func (c *coreActor) introduce(nodes []membership.Member) {
+	for i := range nodes {
+		if nodes[i].Address != "" {
+			c.network.Introduce(nodes[i].ID, nodes[i].Address)
+		}
+	}
 }
 
 func (c *coreActor) peerAlive(cmd *core.PeerAlive) {

@@ -16,6 +16,10 @@ type outbox struct {
 	network.Network
 	watch   *observe.Watch // of the node
 	refused sync.Map       // refusalKey -> *atomic.Uint64
+
+	mu sync.Mutex
+	// placed are the nodes that the network was told an address of.
+	placed map[membership.NodeID]struct{}
 }
 
 type refusalKey struct {
@@ -38,6 +42,32 @@ func (o *outbox) Send(m core.Message) bool {
 	}
 	counter.(*atomic.Uint64).Add(1)
 	return false
+}
+
+// SetAddress implements network.Network.
+func (o *outbox) SetAddress(node membership.NodeID, address string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.place(node, address)
+}
+
+// Introduce tells where a node once was, unless a group has said where it is: for a group
+// that does not know its members any more. The groups of a node share what they say.
+func (o *outbox) Introduce(node membership.NodeID, address string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, placed := o.placed[node]; !placed {
+		o.place(node, address)
+	}
+}
+
+// place tells the network. The lock is held, so that what comes later is told later.
+func (o *outbox) place(node membership.NodeID, address string) {
+	if o.placed == nil {
+		o.placed = make(map[membership.NodeID]struct{})
+	}
+	o.placed[node] = struct{}{}
+	o.Network.SetAddress(node, address)
 }
 
 // refusals returns how many of a group's messages to a node were refused.

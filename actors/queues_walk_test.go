@@ -58,7 +58,7 @@ var queueBounds = map[string]boundOf{
 	"actors.leadershipRequests.ended": byCallers, "actors.leadershipRequests.pauses": byCallers, "actors.leadershipRequests.transfers": byCallers,
 	"actors.maintenance.ended": byCallers, "actors.maintenance.purges": byFew, "actors.maintenance.snapshots": byFew,
 	"actors.life.done": byFew, "actors.life.shells": byActors, "actors.life.waiting": byCallers, "actors.listeners.all": byCallers,
-	"actors.outbox.refused": byMembers, "actors.pendingProposals.proposals": byProposals, "actors.proposalsInCore.batch": byProposals,
+	"actors.outbox.placed": byMembers, "actors.outbox.refused": byMembers, "actors.pendingProposals.proposals": byProposals, "actors.proposalsInCore.batch": byProposals,
 	"actors.proposalsInCore.byID": byProposals, "actors.proposalsInCore.forwarded": byProposals, "actors.proposalsInCore.queued": byProposals, "actors.proposalsInCore.waiting": byProposals,
 	"actors.readBatch.reads": byReads, "actors.readsInCore.asked": byReads, "actors.readsInCore.asking": byReads, "actors.readsInCore.byLease": byReads,
 	"actors.readsInCore.waiting": byReads, "actors.resultBatch.results": byProposals, "actors.resultBatches.batches": byMembers,

@@ -23,7 +23,7 @@ type madeDurable struct {
 }
 
 // errOvertakenRecord: it is asked for again, if it is needed then.
-var errOvertakenRecord = fmt.Errorf("a snapshot took the log's place: %w", core.ErrNotNow)
+var errOvertakenRecord = fmt.Errorf("a snapshot took the log's place, or what told the configuration is lost: %w", core.ErrNotNow)
 
 // records reports whether a record takes the place of a snapshot.
 func (n *Node) records(cfg GroupConfig) bool {
@@ -54,6 +54,10 @@ func (n *Node) loadRecord(ctx context.Context, cfg GroupConfig, begun recovery) 
 func (a *applyActor) takeRecord() {
 	wanted, applied := *a.record, core.Entry{LogID: a.applied, Time: a.appliedTime}
 	a.record = nil
+	if err := a.describes(); err != nil {
+		a.core.put(&core.SnapshotBuilt{Record: true, Err: err})
+		return
+	}
 	var made madeDurable
 	var err error
 	a.Do(calls.View, func() { made, err = a.askDurable(applied, wanted.Above) }, func() {

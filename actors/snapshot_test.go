@@ -198,15 +198,18 @@ func TestTimeOfWhatWasApplied(t *testing.T) {
 		applied  core.LogID
 		snapshot core.SnapshotMeta
 		want     int64
+		unknown  bool
 	}{
-		{"the last entry", id(1, 9), core.SnapshotMeta{}, 90},
-		{"the purged entry, which the snapshot ends with", id(1, 4), core.SnapshotMeta{LogID: id(1, 4), Time: 40}, 40},
-		{"a snapshot that the log lacks", id(2, 12), core.SnapshotMeta{LogID: id(2, 12), Time: 120}, 120},
-		{"an entry behind the snapshot", id(1, 7), core.SnapshotMeta{LogID: id(1, 4), Time: 40}, 70},
+		{"the last entry", id(1, 9), core.SnapshotMeta{}, 90, false},
+		{"the purged entry, which the snapshot ends with", id(1, 4), core.SnapshotMeta{LogID: id(1, 4), Time: 40}, 40, false},
+		{"a snapshot that the log lacks", id(2, 12), core.SnapshotMeta{LogID: id(2, 12), Time: 120}, 120, false},
+		{"an entry behind the snapshot", id(1, 7), core.SnapshotMeta{LogID: id(1, 4), Time: 40}, 70, false},
+		{"the purged entry, whose snapshot is lost", id(1, 4), core.SnapshotMeta{}, 0, true},
+		{"the purged entry, and a later snapshot", id(1, 4), core.SnapshotMeta{LogID: id(1, 6), Time: 60}, 0, true},
 	} {
 		state := core.State{Applied: test.applied, Snapshot: test.snapshot, Purged: id(1, 4), Last: id(1, 9), LastTime: 90}
-		if got, err := n.appliedTime(t.Context(), GroupConfig{Group: 1}, &state); err != nil || got != test.want {
-			t.Errorf("%s: %d, %v; want %d", test.name, got, err, test.want)
+		if got, known, err := n.appliedTime(t.Context(), GroupConfig{Group: 1}, &state); err != nil || got != test.want || known == test.unknown {
+			t.Errorf("%s: %d, known %t, %v; want %d", test.name, got, known, err, test.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/trouperaft/troupe/actors/admission"
@@ -31,7 +32,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 	if err != nil {
 		return nil, err
 	}
-	appliedTime, err := n.appliedTime(ctx, cfg, &state)
+	appliedTime, dated, err := n.appliedTime(ctx, cfg, &state)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +42,7 @@ func (n *Node) load(ctx context.Context, cfg GroupConfig, again bool, begun reco
 	}
 	g := n.newGroup(cfg, self, begun.watch, &state)
 	g.wire(engine, &state, appliedTime)
+	g.apply.undated = !dated
 	return g, nil
 }
 
@@ -79,7 +81,7 @@ func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) 
 	removal := snapshots.NewRemoval(n.snapshots, g.cfg.Group, g.watch)
 	removal.Keep(g.cfg.KeepSnapshots, state.Snapshot.Index)
 	g.core = newCoreActor(coreNeeds{
-		home: life, cfg: &g.cfg, self: g.seen.self, network: net, takes: takes, unreachable: n.whyUnreachable,
+		home: life, cfg: &g.cfg, self: g.seen.self, network: n.network, takes: takes, unreachable: n.whyUnreachable,
 		write: func(w *core.Write) { log.Write(g.log, w) }, storeBusy: log.BusySince,
 		memoryLog: g.memoryLog, holds: &n.holds, seen: &g.seen, status: g.StatusToRead, notify: g.tell,
 		admission: g.admission, underWay: g.reads, readable: &g.readable, leading: g.leading, answers: answers, closed: g.coreClosed, stopCause: g.stopCause,
@@ -189,8 +191,31 @@ func (n *Node) loadState(ctx context.Context, cfg GroupConfig, begun recovery) (
 	return core.State{
 		HardState: stored.HardState, Commit: stored.Commit, Purged: stored.Purged, Last: stored.Last,
 		LastTime: stored.LastTime, Terms: stored.Terms, Sizes: stored.Sizes, Configurations: stored.Configurations,
-		Snapshot: snapshot, Record: record, Applied: applied, KnowsPeers: len(n.cfg.Store.Peers()) > 0,
+		Snapshot: snapshot, Record: record, Applied: applied, Peers: n.keptPeers(&snapshot),
 	}, self, nil
+}
+
+// keptPeers are the nodes that this one has had to do with, each once: of several
+// incarnations it is the last whose address is known. A snapshot tells of more, also one
+// that is of no other use.
+func (n *Node) keptPeers(snapshot *core.SnapshotMeta) []membership.Member {
+	var kept []membership.Member
+	for _, p := range n.cfg.Store.Peers() {
+		m := membership.Member{Identity: p.Identity, Address: p.Address}
+		switch last := len(kept) - 1; {
+		case p.ID == n.cfg.ID:
+		case last < 0 || kept[last].ID != p.ID:
+			kept = append(kept, m)
+		case p.Address != "":
+			kept[last] = m
+		}
+	}
+	for _, m := range reachable(&snapshot.Configuration.Configuration) {
+		if m.ID != n.cfg.ID && !slices.ContainsFunc(kept, func(o membership.Member) bool { return o.ID == m.ID }) {
+			kept = append(kept, m)
+		}
+	}
+	return kept
 }
 
 // checkPin refuses the data of another cluster than the configuration names.
@@ -213,25 +238,26 @@ func checkPin(cfg GroupConfig, stored *storage.State, snapshot, record *core.Sna
 	return fmt.Errorf("actors: group %d belongs to cluster %v here, and is pinned to %v%s", cfg.Group, have, cfg.Cluster, why)
 }
 
-// appliedTime finds the time of the entry applied last, for the next snapshot.
-func (n *Node) appliedTime(ctx context.Context, cfg GroupConfig, s *core.State) (int64, error) {
+// appliedTime finds the time of the entry applied last, for the next snapshot; known is
+// false if nothing tells it any more.
+func (n *Node) appliedTime(ctx context.Context, cfg GroupConfig, s *core.State) (time int64, known bool, err error) {
 	switch i := s.Applied.Index; {
 	case i == 0:
-		return 0, nil
+		return 0, true, nil
 	case i == s.Snapshot.Index:
-		return s.Snapshot.Time, nil
+		return s.Snapshot.Time, true, nil
 	case i == s.Record.Index:
-		return s.Record.Time, nil
-	case i == s.Last.Index:
-		return s.LastTime, nil
+		return s.Record.Time, true, nil
 	case i <= s.Purged.Index || i > s.Last.Index:
-		return 0, nil // later entries are applied before a snapshot is built
+		return 0, false, nil
+	case i == s.Last.Index:
+		return s.LastTime, true, nil
 	default:
 		entries, err := n.store.Read(ctx, cfg.Group, i, i, 1)
 		if err != nil {
-			return 0, fmt.Errorf("actors: entry %d, applied last, could not be read: %w", i, err)
+			return 0, false, fmt.Errorf("actors: entry %d, applied last, could not be read: %w", i, err)
 		}
-		return entries[0].Time, nil
+		return entries[0].Time, true, nil
 	}
 }
 

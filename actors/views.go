@@ -42,13 +42,20 @@ func (a *applyActor) takeView() {
 		export = a.exports[0]
 		a.exports = a.exports[1:]
 	}
-	if export != nil && a.applied.Index == 0 {
+	err := a.describes()
+	switch {
+	case export != nil && a.applied.Index == 0:
 		export.Ended(core.ErrNoCluster)
+		return
+	case err != nil && export != nil:
+		export.Ended(err)
+		return
+	case err != nil:
+		a.core.put(&core.SnapshotBuilt{Err: err})
 		return
 	}
 	meta := core.SnapshotMeta{LogID: a.applied, Time: a.appliedTime, Cluster: a.cluster(), Configuration: a.config, Version: a.version}
 	a.takenFor = export
-	var err error
 	a.Do(calls.View, func() { a.taken, err = a.machine.View() }, func() {
 		if err != nil {
 			a.noView(err, export)
@@ -58,6 +65,19 @@ func (a *applyActor) takeView() {
 			a.taken, a.takenFor = nil, nil
 		}
 	})
+}
+
+// errUndescribed: what told of the entry applied last is lost. The next entries tell, or a
+// snapshot of the leader's.
+var errUndescribed = fmt.Errorf("the snapshot or record is lost that told the time of what the state machine holds, or the configuration in force there: %w", core.ErrNotNow)
+
+// describes carries out rule 24: no snapshot, record or backup is made of what this node
+// does not know the time or the configuration of.
+func (a *applyActor) describes() error {
+	if a.applied.Index > 0 && (a.undated || a.config.Index == 0) {
+		return errUndescribed
+	}
+	return nil
 }
 
 // noView takes that the machine gave no view. It is asked again for the next snapshot if

@@ -32,6 +32,9 @@ func (n *sentNetwork) Send(m core.Message) bool {
 	return true
 }
 
+// Introduce implements coreNetwork.
+func (n *sentNetwork) Introduce(membership.NodeID, string) {}
+
 // narrowNetwork takes only messages with small results.
 type narrowNetwork struct{ sentNetwork }
 

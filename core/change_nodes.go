@@ -77,7 +77,7 @@ func (e *Engine) askWhoTheyAre(q *changeOrder) bool {
 	p.changeOrder = *q
 	l.changes.pending = p
 	if len(dial) > 0 {
-		e.out.add(&DialMembers{dial})
+		e.out.add(&DialMembers{Members: dial})
 	}
 	e.askUnknownNodes()
 	return true

@@ -240,7 +240,11 @@ type Changed struct {
 }
 
 // DialMembers lets requests reach the members of a bootstrap.
-type DialMembers struct{ Members []membership.Member }
+type DialMembers struct {
+	Members []membership.Member
+	// Kept: this is only where they once were. Where somebody says better, that counts.
+	Kept bool
+}
 
 // BootstrapEnded ends what a Bootstrap event began. Err is nil if the group now
 // belongs to a cluster that was founded with the list, whoever began it; else a

@@ -80,6 +80,7 @@ func (e *Engine) setCommit(c Index) {
 	if e.configs.latest().Index > before && e.configs.latest().Index <= c {
 		e.noteRemoved()
 	}
+	e.learnConfiguration()
 	if e.role != RoleLeader {
 		return
 	}

@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"time"
+
+	"github.com/trouperaft/troupe/membership"
 )
 
 // Settings are what whoever starts a group chooses of the engine. They are declared
@@ -156,8 +158,9 @@ type State struct {
 	// Record is the newest record of what the state machine has made durable, zero if there
 	// is none.
 	Record SnapshotMeta
-	// KnowsPeers: this node has had to do with others, who may send it what it lacks.
-	KnowsPeers bool
+	// Peers are the nodes that this one has had to do with, and where they were last, ""
+	// if that is not known: they may send it what it lacks, or tell who can.
+	Peers []membership.Member
 	// Applied is what the state machine holds, zero if it is volatile.
 	Applied LogID
 }

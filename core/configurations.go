@@ -142,12 +142,13 @@ func (e *Engine) ConfigurationAt(i Index) ConfigurationAt { return *e.configs.in
 
 // RecordOf returns the configuration in force at an entry that the state machine has made
 // durable, for a record of that. It reports false if none is to be made: the log was reset
-// meanwhile.
+// meanwhile, or what told the configuration is lost.
 func (e *Engine) RecordOf(id LogID) (ConfigurationAt, bool) {
 	if id.Index <= e.snapshots.base.Index || !e.log.holds(id) {
 		return ConfigurationAt{}, false
 	}
-	return e.ConfigurationAt(id.Index), true
+	at := e.ConfigurationAt(id.Index)
+	return at, at.Index > 0
 }
 
 // takeConfigurations puts the configurations among newly appended entries in

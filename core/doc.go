@@ -233,20 +233,21 @@
 // The longest lease promise that may be alive is in the header of the store before it is first
 // given. After a start a node neither votes nor campaigns, pre-votes included, for the longer of
 // that promise and its configured one, whatever its configuration of members says. Only the sole
-// voter of every configuration that it knows is exempt. The record comes down as the period is
+// voter of every configuration that it knows is exempt, if it has not lost the one that was
+// committed last. The record comes down as the period is
 // served, to the longer of what is left and the longest promise of this life. So no setting and no
 // loop of restarts makes every later start longer.
 //
 //   - Code: core/vote.go, core/election.go, actors/disk/keeper.go, actors/disk/promises.go,
 //     actors/start.go, storage/log_store.go
-//   - Tests: TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode, TestQuietPeriodOutlastsPromotion,
+//   - Tests: TestLostConfigurationAlone, TestQuietPeriodAndSoleVoter, TestQuietPeriodBindsEveryNode, TestQuietPeriodOutlastsPromotion,
 //     TestQuietPeriodDoesNotHoldAForming, actors.TestPromiseComesDown, actors/disk.TestPromiseOfThisLifeStays,
 //     troupe.TestLongPromiseIsServedOnce, internal/simulation.TestLongPromiseComesDown,
 //     storage/badger.TestRefusedPromiseIsNotRecorded
 //   - Scripts: quiet_period_after_start
 //   - Mutants: "promise given before it stands on the disk", "quiet period for voters only",
 //     "a promise lowered before the quiet period is over", "a quiet period judged by the latest
-//     configuration"
+//     configuration", "a lost configuration taken for none"
 //   - Checkers: rulePromiseHeader, rulePromise
 //
 // # Rule 14: A transfer of leadership overrides promises, in its own term only

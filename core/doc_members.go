@@ -185,9 +185,19 @@
 // snapshot is news if it is above what is applied: only the machine is restored, and the log above it
 // is kept. A sole voter, and a node that never had to do with another, stop with ErrCorrupt.
 //
+// The same holds where a durable machine has kept all that was purged, and the snapshot or record
+// is lost that told its time and configuration. The machine alone is not enough: nobody knows who
+// votes, and what was made of it would tell others wrong. So no snapshot, record or backup is made
+// of what this node does not know the time or the configuration of. It asks for a snapshot that is
+// not below what its machine holds; one of just that is news. It needs none as soon as an entry of
+// its own log tells the configuration and is committed.
+//
 //   - Code: core/snapshot.go, core/machine_lost.go, core/engine.go, core/health.go,
 //     actors/snapshots/receiver.go, actors/apply_actor.go
-//   - Tests: TestMachineIsLost, TestMachineIsLostAndTheLogToo, TestLostMachineCampaignsLast,
+//   - Tests: TestLostConfiguration, TestLostConfigurationIsInTheLog, TestLostConfigurationAlone,
+//     TestLostConfigurationIsTakenBack, actors.TestRecordIsLost,
+//     actors.TestNothingIsMadeOfWhatIsUnknown, TestMachineIsLost, TestMachineIsLostAndTheLogToo,
+//     TestLostMachineCampaignsLast,
 //     TestLostMachineAlone, TestLeaderGivesAMachine, TestSnapshotBringsItsMembers, TestStateCheck, TestInstall, TestSnapshotOfHeldEntry, TestNewEngineRefusesDamage,
 //     TestSnapshotAheadOfHardState, TestSnapshotOfANewerTermAtTheStart,
 //     actors.TestSnapshotSaysWhatItIsOf, actors.TestCrashAtEveryStep, troupe.TestCrashImagesOfAnInstall,
@@ -197,8 +207,9 @@
 //     restore", "a snapshot over a newer log", "the members of a snapshot ignored", "a snapshot
 //     restored before its reset is durable", "a log reset where only the machine is lost", "a machine
 //     restored before its log is durable", "a machine that is lost and campaigns", "a restore that a
-//     crash interrupted forgotten"
-//   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack
+//     crash interrupted forgotten", "who has lost what told its members goes on", "a record of what
+//     nothing tells the configuration of", "a snapshot of what nothing tells the time of"
+//   - Checkers: ruleReset, ruleSnapshot, ruleRestoreBack, ruleSnapshotTime, ruleSnapshotConfiguration
 //
 // # Rule 25: A transfer resumes only on the same snapshot
 //
@@ -340,17 +351,22 @@
 //
 // A learner that hears of no leader asks all members who they are, and so does a node whose log has
 // not admitted it yet. It asks nobody for votes, so
-// after a move it would dial nobody otherwise, and would never be found.
+// after a move it would dial nobody otherwise, and would never be found. A node that has lost what
+// told its members (rule 24) asks all nodes that it has had to do with, whoever they are now, where
+// they were last. If another group of the node says where one is, that counts.
 //
 //   - Code: core/election_deadline.go, network/tcp/suspect.go, network/tcp/addresses.go,
 //     network/tcp/link.go, network/tcp/connection.go, network/tcp/proven.go, network/tcp/resolve.go,
 //     network/inproc/network.go, actors/core_commands.go, storage/log_store.go
-//   - Tests: TestLearnerShowsItself, TestNewcomerShowsItself, network/tcp.TestDarkLinkIsReplaced,
+//   - Tests: TestLearnerShowsItself, TestNewcomerShowsItself, TestLostNodeShowsItself,
+//     troupe.TestLostSnapshotsElsewhere, actors.TestIntroducedNodeStaysWhereItIs, actors.TestKeptPeers,
+//     network/tcp.TestDarkLinkIsReplaced,
 //     network/tcp.TestRequestsAreAcknowledged, network/tcp.TestTwoSwap,
 //     network/tcp.TestAllMoveAndEachIsToldOneOther,
 //     network/tcp.TestStrangerAtAnOldAddress, network/tcp.TestLearnedAddressesArePassedOn,
 //     network/tcp.TestResolveIsAskedAtEachDial, actors/disk.TestKeeperKeepsPeers,
 //     network/tcp.TestFormerAddressStays, actors.TestOldAddressIsNoNews
+//   - Mutants: "who has lost what told its members shows itself to nobody"
 //
 // # Rule 31: A cluster begins only under the exclusive grants of all
 //

@@ -85,20 +85,28 @@ func (e *Engine) awaitSilentLeader() {
 
 // learns reports whether this node is a learner of the configuration in force, or may be
 // one of a later configuration: it holds the beginning of a log, which has not admitted it
-// yet.
+// yet. So does one that has lost what told its configuration.
 func (e *Engine) learns() bool {
 	c := &e.configs.latest().Configuration
-	return !c.IsZero() && !c.IsVoter(e.cfg.Self) && !e.isRemoved()
+	return (!c.IsZero() || len(e.kept) > 0) && !c.IsVoter(e.cfg.Self) && !e.isRemoved()
 }
 
 // showItself asks all members who they are, for the sake of the connections that
 // this makes. A learner asks nobody for votes: if it has moved, nobody would ever
-// learn where it is (rule 30).
+// learn where it is (rule 30). Who knows of no members asks the nodes that it has had to
+// do with, whoever they are now.
 func (e *Engine) showItself() {
 	if !e.learns() {
 		return
 	}
-	for _, m := range e.configs.latest().Configuration.Members {
+	c := &e.configs.latest().Configuration
+	if c.IsZero() {
+		e.out.add(&DialMembers{Members: e.kept, Kept: true})
+		for i := range e.kept {
+			e.out.send(&IdentifyRequest{Header: e.head(Identity{ID: e.kept[i].ID})})
+		}
+	}
+	for _, m := range c.Members {
 		if m.ID != e.cfg.Self.ID {
 			e.out.send(&IdentifyRequest{Header: e.head(m.Identity)})
 		}

@@ -54,6 +54,8 @@ type Engine struct {
 	// wasMember: an entry of the log, or a snapshot, had this node as a member that
 	// configs do not tell of any more.
 	wasMember bool
+	// kept are the nodes to which this one shows itself while it knows of no members.
+	kept []membership.Member
 	// contradiction is what was heard that cannot be, nil if nothing was.
 	contradiction error
 
@@ -138,6 +140,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	} else {
 		e.commit = min(e.commit, e.log.last.Index)
 	}
+	e.startLost(&state)
 	e.promise.quietPeriodEnd = now.Add(cfg.QuietPeriod)
 	e.health.ledUntil = now
 	e.election.campaign = e.rand.Uint64() >> 1
@@ -156,7 +159,7 @@ func (e *Engine) Start(now Instant, out *Output) {
 	e.tellConfiguration()
 	e.noteRemoved()
 	e.role = e.idleRole()
-	if e.configs.everySoleVoter(e.cfg.Self) {
+	if e.votesAlone() {
 		// Nobody else could vote or was promised anything: no need to wait.
 		e.electionTimer.at = now
 		e.election.reason = ElectionAtStart

@@ -24,7 +24,8 @@ var (
 	// or for a leader that brings it in. Nothing happened.
 	ErrNoCluster = errors.New("troupe: the group belongs to no cluster yet")
 	// ErrNotNow is what a state machine's View returns, or wraps, where it has no view to
-	// give at the moment: it is asked again. No snapshot was made.
+	// give at the moment: it is asked again. No snapshot was made. So it is where the time
+	// or the configuration of what the machine holds is not known (rule 24).
 	ErrNotNow = errors.New("troupe: not now: the state machine gives no view")
 	// ErrCorrupt is wrapped by every error that says that stored data is
 	// damaged. Nothing is repaired silently.

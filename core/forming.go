@@ -100,7 +100,7 @@ func (e *Engine) onBootstrap(ev *Bootstrap) {
 		}
 		f.members = append(f.members, formingMember{Member: m})
 	}
-	e.out.add(&DialMembers{slices.Clone(ev.Members)})
+	e.out.add(&DialMembers{Members: slices.Clone(ev.Members)})
 	e.stepForming()
 }
 

@@ -14,7 +14,7 @@ import (
 func lostMachine(known bool) State {
 	s := rigState(rigOptions{terms: []Term{1, 2, 2, 3, 3}, purged: 4, commit: 5})
 	at := s.Snapshot.Configuration
-	s.Snapshot, s.Applied, s.KnowsPeers = SnapshotMeta{}, LogID{}, true
+	s.Snapshot, s.Applied, s.Peers = SnapshotMeta{}, LogID{}, rigMembers[1:3]
 	if known {
 		at.LogID = LogID{3, 5}
 		s.Configurations = []ConfigurationAt{at}
@@ -144,7 +144,7 @@ func TestLostMachineAlone(t *testing.T) {
 		"an older snapshot says that": func(s *State) {
 			s.Snapshot = SnapshotMeta{LogID: LogID{2, 3}, Cluster: worldCluster, Configuration: alone}
 		},
-		"it knows nobody": func(s *State) { s.KnowsPeers = false },
+		"it knows nobody": func(s *State) { s.Peers = nil },
 	} {
 		s := lostMachine(false)
 		change(&s)

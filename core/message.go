@@ -199,7 +199,8 @@ type HeartbeatResponse struct {
 	// Unfit is why the sender is not to be handed the leadership, Fit if it may be.
 	Unfit Unfit
 	// Lacks, if not 0, asks for a snapshot that is not below this index, the sender's
-	// purge point: its log is whole, and its machine lacks what was purged (rule 24).
+	// purge point or what its machine holds: its log is whole, and its machine lacks what
+	// was purged, or what told of it is lost (rule 24).
 	Lacks Index
 	// Version is that of the sender's state machine, 0 if it tells none.
 	Version uint64

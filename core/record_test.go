@@ -251,7 +251,7 @@ func TestRecordFails(t *testing.T) {
 func recordState(applied LogID) State {
 	s := rigState(rigOptions{terms: []Term{1, 2, 2, 3, 3}, purged: 4, commit: 5})
 	s.Record = SnapshotMeta{LogID: LogID{3, 5}, Time: 50, Cluster: worldCluster, Configuration: s.Snapshot.Configuration}
-	s.Snapshot, s.Applied, s.KnowsPeers = SnapshotMeta{}, applied, true
+	s.Snapshot, s.Applied, s.Peers = SnapshotMeta{}, applied, rigMembers[1:3]
 	return s
 }
 
@@ -282,12 +282,12 @@ func TestRecordOfALostMachine(t *testing.T) {
 		t.Errorf("its leader hears %+v", m)
 	}
 	alone := recordState(LogID{})
-	alone.KnowsPeers = false
+	alone.Peers = nil
 	if _, err := NewEngine(testConfig(rigPeers[0]), alone, 0); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("alone: %v", err)
 	}
 	sole := rigState(rigOptions{voters: 1, terms: []Term{1, 2, 2, 3, 3}, purged: 4, commit: 5})
-	sole.Record, sole.Snapshot, sole.Applied, sole.KnowsPeers = recordState(LogID{}).Record, SnapshotMeta{}, LogID{}, true
+	sole.Record, sole.Snapshot, sole.Applied, sole.Peers = recordState(LogID{}).Record, SnapshotMeta{}, LogID{}, rigMembers[1:3]
 	sole.Record.Configuration = rigState(rigOptions{voters: 1, terms: []Term{1, 2, 2}, purged: 4}).Snapshot.Configuration
 	if _, err := NewEngine(testConfig(rigPeers[0]), sole, 0); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a sole voter: %v", err)
@@ -412,7 +412,7 @@ func TestRecordContradicts(t *testing.T) {
 		"a configuration of": func(s *State) { s.Record.Configuration.Index = 6 },
 		"no good snapshot or record": func(s *State) {
 			s.Record.LogID = LogID{2, 3}
-			s.Applied = LogID{3, 5}
+			s.Applied, s.Peers = LogID{3, 5}, nil
 		},
 	} {
 		s := recordState(LogID{3, 5})

@@ -50,6 +50,9 @@ func testConfig(self Identity) Config {
 
 var rigPeers = []Identity{worldIdentity(1), worldIdentity(2), worldIdentity(3), worldIdentity(4), worldIdentity(5)}
 
+// rigMembers are the same, as a node keeps them.
+var rigMembers = []membership.Member{{Identity: rigPeers[0]}, {Identity: rigPeers[1], Address: "two"}, {Identity: rigPeers[2], Address: "three"}}
+
 // rigState is what the store of a rig holds: 1.1 is the configuration.
 func rigState(o rigOptions) State {
 	if o.voters == 0 {

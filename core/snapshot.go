@@ -16,7 +16,8 @@ type snapshots struct {
 	base     LogID
 	based    bool
 	recorded Index
-	// lacks: neither the machine nor a snapshot holds what the log has purged.
+	// lacks: neither the machine nor a snapshot holds what the log has purged, or the
+	// machine does and nothing tells the configuration that was committed last.
 	lacks bool
 	// replayTo is the base's index at the start: a durable machine may be behind it and
 	// catch up from the log.
@@ -199,7 +200,7 @@ func (e *Engine) onSnapshotInstalled(ev *SnapshotInstalled) {
 	if !s.building || !s.whole { // else its end answers
 		e.snapshotMade(nil)
 	}
-	if e.role == RoleFollower && e.configs.everySoleVoter(e.cfg.Self) {
+	if e.role == RoleFollower && e.votesAlone() {
 		e.election.reason = ElectionAtStart
 		e.campaignOrWait() // Start had to wait for this
 	}

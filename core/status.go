@@ -46,8 +46,8 @@ type EngineStatus struct {
 	// Unfit is why this node is not to be handed the leadership, and what it tells the
 	// leader.
 	Unfit Unfit
-	// LacksMachine: the state machine lacks what the log has purged, and waits for a
-	// snapshot of the leader's (rule 24).
+	// LacksMachine: the state machine lacks what the log has purged, or what told of it is
+	// lost, and waits for a snapshot of the leader's (rule 24).
 	LacksMachine bool
 	// Version is that of this node's state machine, and VersionMin the least of all
 	// members, as far as the leader knows: 0 while it does not know all, or if one tells

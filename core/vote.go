@@ -19,7 +19,7 @@ type promise struct {
 // quietPeriodEnd is the end of the quiet period after a start. Who alone decides in
 // every configuration that it knows promised nothing that another could need.
 func (e *Engine) quietPeriodEnd() Instant {
-	if e.configs.everySoleVoter(e.cfg.Self) {
+	if e.votesAlone() {
 		return 0
 	}
 	return e.promise.quietPeriodEnd

@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
@@ -40,6 +42,38 @@ func TestOneNodeMoves(t *testing.T) {
 	moved.kill()
 	moved.raftAddress = freeAddress(t)
 	moved.start()
+	c.together()
+}
+
+// TestLostSnapshotsElsewhere: a node has lost its snapshots and its record, while its log is
+// purged and its pairs are whole, and comes back at another address. It knows no members any
+// more, is found by those whom it has met, and is told the rest by a snapshot.
+func TestLostSnapshotsElsewhere(t *testing.T) {
+	c := newCluster(t, "--election-timeout", "500ms", "--snapshot-entries", "20", "--keep-entries", "5")
+	c.complete()
+	c.nodes[0].mustKV("put", "before", "x")
+	lost := c.others(c.leader())[0]
+	for i := range 60 {
+		lost.mustKV("put", fmt.Sprint("key ", i), "x")
+	}
+	eventually(t, "its log is purged", func() error {
+		if s := statusOf(t, lost); s.FirstIndex < 30 {
+			return fmt.Errorf("it begins at %d", s.FirstIndex)
+		}
+		return nil
+	})
+	lost.kill()
+	if err := os.RemoveAll(filepath.Join(lost.dir, "snapshots")); err != nil {
+		t.Fatal(err)
+	}
+	lost.raftAddress = freeAddress(t)
+	lost.start()
+	eventually(t, "it is told", func() error {
+		if s := statusOf(t, lost); s.LacksMachine || s.SnapshotIndex == 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
 	c.together()
 }
 

@@ -42,6 +42,36 @@ var snapshotMutants = []mutant{
 		"./core TestLostMachineCampaignsLast",
 	},
 	{
+		"who has lost what told its members goes on", "rule 24", "core/machine_lost.go",
+		"e.snapshots.lacks, e.kept = true, s.Peers",
+		"e.kept = s.Peers",
+		"./core TestLostConfiguration",
+	},
+	{
+		"a record of what nothing tells the configuration of", "rule 24", "core/configurations.go",
+		"return at, at.Index > 0",
+		"return at, true",
+		"./core TestLostConfigurationIsInTheLog",
+	},
+	{
+		"a snapshot of what nothing tells the time of", "rule 24", "actors/views.go",
+		"(a.undated || a.config.Index == 0)",
+		"a.undated && a.config.Index == 0",
+		"./actors TestNothingIsMadeOfWhatIsUnknown",
+	},
+	{
+		"a lost configuration taken for none", "rule 13", "core/machine_lost.go",
+		"return !e.unknownConfiguration() && e.configs.everySoleVoter(e.cfg.Self)",
+		"return e.configs.everySoleVoter(e.cfg.Self)",
+		"./core TestLostConfigurationAlone",
+	},
+	{
+		"who has lost what told its members shows itself to nobody", "rule 30", "core/election_deadline.go",
+		"return (!c.IsZero() || len(e.kept) > 0) && ",
+		"return !c.IsZero() && ",
+		"./core TestLostNodeShowsItself",
+	},
+	{
 		"a transfer that broke begun anew", "rule 25", "core/snapshot.go",
 		"p.partial = ev.LogID",
 		"p.partial = LogID{}",

@@ -190,7 +190,7 @@ var mutants = []mutant{
 	},
 	{
 		"quiet period for voters only", "rule 13", "core/vote.go",
-		"if e.configs.everySoleVoter(e.cfg.Self) {\n\t\treturn 0",
+		"if e.votesAlone() {\n\t\treturn 0",
 		"if c := &e.configs.latest().Configuration; e.configs.everySoleVoter(e.cfg.Self) || !c.IsVoter(e.cfg.Self) {\n\t\treturn 0",
 		"./core TestQuietPeriodBindsEveryNode",
 	},
@@ -502,7 +502,7 @@ var mutants = []mutant{
 	},
 	{
 		"a quiet period judged by the latest configuration", "rule 13", "core/vote.go",
-		"if e.configs.everySoleVoter(e.cfg.Self) {\n\t\treturn 0",
+		"if e.votesAlone() {\n\t\treturn 0",
 		"if e.configs.latest().Configuration.IsSoleVoter(e.cfg.Self) {\n\t\treturn 0",
 		"./core TestQuietPeriodAndSoleVoter",
 	},
@@ -658,7 +658,7 @@ var mutants = []mutant{
 	},
 	{
 		"the time of a restored snapshot forgotten", "Entry.Time", "actors/apply_actor.go",
-		"a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration",
+		"a.applied, a.appliedTime, a.undated, a.config = meta.LogID, meta.Time, false, meta.Configuration",
 		"a.applied, a.config = meta.LogID, meta.Configuration",
 		"./actors TestSnapshotSaysWhatItIsOf",
 	},
@@ -670,8 +670,8 @@ var mutants = []mutant{
 	},
 	{
 		"the configuration of a restored snapshot forgotten", "rule 24", "actors/apply_actor.go",
-		"a.applied, a.appliedTime, a.config = meta.LogID, meta.Time, meta.Configuration",
-		"a.applied, a.appliedTime = meta.LogID, meta.Time",
+		"a.applied, a.appliedTime, a.undated, a.config = meta.LogID, meta.Time, false, meta.Configuration",
+		"a.applied, a.appliedTime, a.undated = meta.LogID, meta.Time, false",
 		"./actors TestSnapshotSaysWhatItIsOf",
 	},
 	{

@@ -163,8 +163,9 @@ func (d *disk) locates(n *node) bool {
 	return false
 }
 
-// knowsMembers reports whether a node knows after its next start whom to show itself to: one
-// that has lost its snapshots asks nobody, and has to be found where it was.
+// knowsMembers reports whether a node knows after its next start who the members are. One
+// that has lost its snapshots may know only whom it has met: it campaigns no more until a
+// leader has told it.
 func (d *disk) knowsMembers() bool {
 	return !slices.ContainsFunc(d.stores, func(s *store) bool { return s.purged.Index > 0 && !s.tellsMembers() })
 }
@@ -178,5 +179,5 @@ func (d *store) tellsMembers() bool {
 // knowsAnybody reports whether a node finds others after its next start: it has met
 // them, or has a configuration.
 func (d *disk) knowsAnybody() bool {
-	return len(d.peers) > 0 || slices.ContainsFunc(d.stores, func(s *store) bool { return s.last().Index > 0 })
+	return len(d.peers) > 0 || d.knowsMembers() && slices.ContainsFunc(d.stores, func(s *store) bool { return s.last().Index > 0 })
 }

@@ -99,6 +99,8 @@ const (
 	logFollowed
 	followCompacted
 	snapshotsLost
+	recordLost
+	lostMoves
 	snapshotRots
 
 	// Members.
@@ -255,6 +257,8 @@ var situationTable = [situations]struct{ name, meaning string }{
 	logFollowed:              {"an entry given to who follows the log", "it is applied, and none is left out"},
 	followCompacted:          {"a log that is gone before who follows it", "he is told where it begins"},
 	snapshotsLost:            {"a node that loses its snapshots", "its log is kept, and its machine restored from the leader's (rule 24)"},
+	recordLost:               {"a machine that keeps all, and what told its time and members is lost", "nothing is made of what is not known, and the leader's snapshot tells it (rule 24)"},
+	lostMoves:                {"a node that has lost what told its members, at another address", "it shows itself to those whom it has kept (rule 30)"},
 	snapshotRots:             {"a snapshot that rots", "it is passed over, and another one made"},
 
 	readInJoint:            {"a read confirmed in a joint configuration", "a quorum of each half has to answer the round (rule 26)"},

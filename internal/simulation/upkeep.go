@@ -150,9 +150,10 @@ func (u *upkeep) followed(r *replica, want core.Index, e *core.Entry) {
 	}
 }
 
-// spoils takes the snapshots of a group on a node away while its process is down, or lets
-// the newest rot under a process that lives. Everything else is on the disk; so it needs a
-// snapshot of the leader's, unless its machine has kept all that was purged (rule 24).
+// spoils takes the snapshots of a group on a node away while its process is down, its record
+// too, or lets the newest snapshot rot under a process that lives. Everything else is on the
+// disk; so it needs a snapshot of the leader's, unless its machine has kept all that was
+// purged and its log tells who votes (rule 24).
 func (u *upkeep) spoils(r *replica) {
 	if !u.maySpoil(r) {
 		return
@@ -163,19 +164,30 @@ func (u *upkeep) spoils(r *replica) {
 		if st.Unfit == core.UnfitInstalling || st.SnapshotIndex < newest.Index || st.Applied < newest.Index {
 			return // it may be about to be restored
 		}
-		if r.store.machine.applied.Index >= r.store.purged.Index {
-			return // when the node starts again its log may tell no more who votes
-		}
 		s.saw(snapshotRots)
 		r.store.rots(newest.LogID)
 	} else {
-		s.saw(snapshotsLost)
-		r.life.crash()
-		r.store.snapshots = nil
-		r.node.restartAfter(s.faults.lasts())
+		u.loses(r)
 	}
 	s.trace.say("n%d: the snapshots of group %d are spoilt, the newest was %v", r.node.id, r.group.id, newest.LogID)
 	u.spoilt[r.group] = r.node
+}
+
+// loses takes all snapshots away, and perhaps the record. The node may move as well.
+func (u *upkeep) loses(r *replica) {
+	s, held := u.sim, r.store
+	s.saw(snapshotsLost)
+	r.life.crash()
+	if held.snapshots = nil; chance(u.rand, 50) {
+		held.record = core.SnapshotMeta{}
+	}
+	if held.purged.Index > 0 && held.machine.applied.Index >= held.purged.Index && !held.tellsMembers() {
+		s.saw(recordLost)
+	}
+	if chance(u.rand, 30) {
+		s.faults.move(r.node)
+	}
+	r.node.restartAfter(s.faults.lasts())
 }
 
 // maySpoil: others can send the snapshot, and the node can know that.
@@ -187,16 +199,5 @@ func (u *upkeep) maySpoil(r *replica) bool {
 	if k := r.raft.Status().Configuration.Configuration; len(k.Voters) < 3 || k.Joint() {
 		return false
 	}
-	for _, n := range s.nodes {
-		if n.emptied {
-			return false
-		}
-	}
-	// A machine that has kept everything asks for nothing, and then the log has to tell who
-	// votes, and of when its last entry is: also if what it purges right now is durable.
-	purged := max(held.purged.Index, r.raft.Status().Purged)
-	if held.machine.applied.Index <= purged {
-		return s.plan.volatile[r.node.id-1]
-	}
-	return slices.ContainsFunc(held.entries, func(e core.Entry) bool { return e.Kind == core.EntryConfiguration && e.Index > purged })
+	return !slices.ContainsFunc(s.nodes, func(n *node) bool { return n.emptied })
 }
