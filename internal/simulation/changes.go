@@ -234,9 +234,14 @@ func (o *changer) rests() bool { return o.idle() && !slices.ContainsFunc(o.sim.n
 // idle reports whether no change is under way, none that was asked for may still begin, and
 // what the last one has made is known.
 func (o *changer) idle() bool {
+	return o.ended() && !slices.ContainsFunc(o.sim.groups, func(g *group) bool { return g.asked(g.leader()) })
+}
+
+// ended is idle but for who waits for an answer.
+func (o *changer) ended() bool {
 	return o.sim.all(func(g *group) bool {
 		leader := g.leader()
-		if leader == nil || leader != g.newestLeader() || g.asked(leader) {
+		if leader == nil || leader != g.newestLeader() {
 			return false
 		}
 		st := leader.raft.Status()
@@ -309,21 +314,20 @@ func (o *changer) heals() bool {
 	if !s.plan.changes {
 		return true
 	}
+	// Clients may write faster than a node takes the log, with the narrowest windows or the
+	// slowest disk. What it was asked for it answers when it has that; each attempt to replace a
+	// node is given up, rightly, and late if each round takes many times the one before. Then
+	// the people wait for the night.
+	if tired := s.tired(); !s.until(s.clock.now.Add(o.patience()), func() bool { return o.idle() || tired() }) && o.ended() || tired() {
+		s.restClients()
+	}
 	if !s.until(s.clock.now.Add(o.patience()), o.idle) {
 		s.fail(ruleChangeEnds, "%s", s.summary())
 		return false
 	}
 	o.repairs()
-	if s.until(s.clock.now.Add(o.patience()), o.rests) || s.failure != nil {
-		s.recovers((*group).lost) // nothing else can come to decide any more
-		return s.failure == nil
-	}
-	// Clients may write faster than a newcomer takes the log, with the narrowest windows:
-	// each attempt to replace a node is given up, rightly, and the people wait for the night.
-	for _, g := range s.groups {
-		for _, c := range g.clients {
-			c.stopped = true
-		}
+	if tired := s.tired(); !s.until(s.clock.now.Add(o.patience()), func() bool { return o.rests() || tired() }) || tired() {
+		s.restClients()
 	}
 	if !s.until(s.clock.now.Add(o.patience()), o.rests) {
 		s.fail(ruleChangeEnds, "what was lost is not replaced: %s", s.summary())

@@ -65,6 +65,8 @@ type pipe struct {
 	// proved are the clusters that its sender has proved to know, of each group,
 	// as far as the receiver has read.
 	proved clusters
+	// told is the sender's moves, as far as it has told the receiver of them.
+	told int
 }
 
 // flight is a message under way, or the proof of a group. Without either it is
@@ -79,13 +81,15 @@ type flight struct {
 
 // endpoint is the network of one life, or of a squatter.
 type endpoint struct {
-	fabric   *fabric
-	life     *life // nil: a squatter's
-	local    network.Local
-	handler  network.Handler
-	closed   bool
-	address  string
-	places   [nodesMax + 1]place
+	fabric  *fabric
+	life    *life // nil: a squatter's
+	local   network.Local
+	handler network.Handler
+	closed  bool
+	address string
+	places  [nodesMax + 1]place
+	// moves counts the peers that this one has found at another address.
+	moves    int
 	out, in  [nodesMax + 1][core.Classes + 1]*connection
 	reported [nodesMax + 1][core.Classes + 1]bool
 	redial   [nodesMax + 1][core.Classes + 1]core.Instant
@@ -312,6 +316,7 @@ func (p *pipe) deliver(receiver *endpoint) {
 		receiver.takeHints(c)
 		return
 	}
+	p.passOn(receiver)
 	c.other(receiver).sent[p.to][c.class] += uint64(network.SizeBytes(f.message))
 	if digest(f.message) != f.digest {
 		s.fail("network: a message was changed after it was sent", "from n%d to n%d: %s", p.from, p.to, describe(f.message))

@@ -103,6 +103,7 @@ func (n *endpoint) learn(c *connection) {
 	s := n.fabric.sim
 	if before := p.learned; peer.address != before && (before != "" || peer.address != p.configured) {
 		s.saw(memberMoved)
+		n.moves++
 		if c.dialer == n && p.hint == peer.address {
 			s.saw(movedByHint)
 		}
@@ -125,6 +126,14 @@ func (n *endpoint) reach(c *connection, peer *endpoint, p *place) {
 		h.Reached(peer.local.Identity, peer.address)
 	} else {
 		h.Reached(peer.local.Identity, "")
+	}
+}
+
+// passOn tells who has been told before where peers are that have moved since.
+func (p *pipe) passOn(receiver *endpoint) {
+	if moves := p.connection.other(receiver).moves; p.told != moves {
+		p.told = moves
+		receiver.takeHints(p.connection)
 	}
 }
 

@@ -164,16 +164,28 @@ func (s *sim) story() {
 		s.fail("liveness: the healed cluster does not come to rest", "%s", s.summary())
 		return
 	}
-	for _, g := range s.groups {
-		for _, c := range g.clients {
-			c.stopped = true
-		}
-	}
+	s.restClients()
 	if !s.until(s.clock.now.Add(s.patience()), s.converged) {
 		s.fail("liveness: the healed cluster does not converge", "%s", s.summary())
 		return
 	}
 	s.epilogue()
+}
+
+// tired reports whether so many steps were done, from now on, that clients have written long
+// enough.
+func (s *sim) tired() func() bool {
+	begun := s.steps
+	return func() bool { return s.steps-begun > stepsMax/4 }
+}
+
+// restClients lets the clients do no more.
+func (s *sim) restClients() {
+	for _, g := range s.groups {
+		for _, c := range g.clients {
+			c.stopped = true
+		}
+	}
 }
 
 // patience is how long the healed cluster may take: some elections, and the time to

@@ -70,7 +70,7 @@ func (s *sim) step() bool {
 	}
 	s.steps++
 	if s.still++; s.still > stillMax || s.steps > stepsMax+uint64(s.clock.now.Sub(0)/time.Second)*stepsSecondMax {
-		s.fail("liveness: the actors keep each other busy for ever", "%d steps, %d of them within an instant", s.steps, s.still)
+		s.fail("liveness: the actors keep each other busy for ever", "%d steps, %d of them within an instant: %s", s.steps, s.still, s.summary())
 		return false
 	}
 	if n := len(s.runnable); n > 0 {
