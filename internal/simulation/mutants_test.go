@@ -70,8 +70,8 @@ var mutants = []mutant{
 	},
 	{
 		"leadership resumed after a restart", "rule 7", "core/engine.go",
-		"\te.role = e.idleRole()\n\tif e.configs.everySoleVoter(e.cfg.Self) {",
-		"\te.role = e.idleRole()\n\tif e.hard.Vote == e.cfg.Self {\n\t\te.becomeLeader()\n\t} else if e.configs.everySoleVoter(e.cfg.Self) {",
+		"\te.role = e.idleRole()\n\tif e.votesAlone() {",
+		"\te.role = e.idleRole()\n\tif e.hard.Vote == e.cfg.Self {\n\t\te.becomeLeader()\n\t} else if e.votesAlone() {",
 		bySeeds,
 	},
 	{
@@ -191,7 +191,7 @@ var mutants = []mutant{
 	{
 		"quiet period for voters only", "rule 13", "core/vote.go",
 		"if e.votesAlone() {\n\t\treturn 0",
-		"if c := &e.configs.latest().Configuration; e.configs.everySoleVoter(e.cfg.Self) || !c.IsVoter(e.cfg.Self) {\n\t\treturn 0",
+		"if c := &e.configs.latest().Configuration; e.votesAlone() || !c.IsVoter(e.cfg.Self) {\n\t\treturn 0",
 		"./core TestQuietPeriodBindsEveryNode",
 	},
 	{
