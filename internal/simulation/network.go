@@ -101,8 +101,10 @@ var _ network.Network = (*endpoint)(nil)
 
 func (n *endpoint) Start(local network.Local, known []network.Peer, h network.Handler) error {
 	n.local, n.handler = local, h
-	for _, p := range known {
-		n.places[p.ID].who, n.places[p.ID].learned = p.Local, p.Address
+	for i := range known {
+		// Of several incarnations nobody knows which is the latest.
+		p := &n.places[known[i].ID]
+		p.former, p.who, p.learned = p.learned, known[i].Local, known[i].Address
 	}
 	return nil
 }
