@@ -133,6 +133,7 @@ func (v *virtual) Rand() uint64                            { return v.rand.Uint6
 func (v *virtual) System() *stage.System                   { return v.system }
 func (v *virtual) Schedule(run func())                     { v.runs = append(v.runs, run) }
 func (v *virtual) Yield()                                  {}
+func (v *virtual) Sleep(time.Duration, <-chan struct{})    {}
 func (v *virtual) Secret(b []byte)                         { putRandom(v.rand, b) }
 func (n *virtualNode) Address() string                     { return address(n.local.ID) }
 func (n *virtualNode) MessageBytesMax() int                { return 0 }

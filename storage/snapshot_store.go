@@ -44,6 +44,16 @@ type SnapshotWriter interface {
 	Abort() error
 }
 
+// PiecewiseWriter is a SnapshotWriter that makes durable what was written so far when it is
+// asked to. While entries are written a snapshot is built in small pieces, each of which is
+// synced at once: what the disk has to write for it the syncs of the log wait for. A writer
+// need not be one: then it syncs as it sees fit.
+type PiecewiseWriter interface {
+	SnapshotWriter
+	// Sync makes durable what was written so far. The snapshot stays invisible.
+	Sync() error
+}
+
 // SnapshotReader reads a snapshot's content. Reading to the end verifies the
 // checksum: damage is an error that wraps core.ErrCorrupt.
 //

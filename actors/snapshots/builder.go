@@ -16,7 +16,7 @@ import (
 //	OWNS      the view and the unfinished snapshot
 //	RECEIVES  nothing: it begins at once
 //	SENDS     to the core that the snapshot is built, or why not
-//	WAITS ON  the snapshot store
+//	WAITS ON  the snapshot store, and beside writes for its turn to write on
 //	BOUND     one a group at a time
 //	DIES WITH its job, the group
 type builder struct {
@@ -88,7 +88,7 @@ func (b *builder) write(ctx context.Context, store storage.SnapshotStore) (meta 
 			_ = w.Abort()
 		}
 	}()
-	if _, err = b.view.WriteTo(endingWriter{ctx, w}); err != nil {
+	if _, err = b.view.WriteTo(newGentleWriter(ctx, b.Env, &b.group.Gate.builds, w)); err != nil {
 		return meta, err
 	}
 	if err = ctx.Err(); err != nil {

@@ -16,8 +16,8 @@ type Limits struct {
 	// ReceivesMax how many are received.
 	SendsMax, ReceivesMax int
 	// BytesPerSecond bounds what is sent of all snapshots together. Where it is 0, they
-	// are sent gently while the node writes commands: Written says when it last did. It is
-	// nil if nobody can say.
+	// are sent gently while the node writes commands, as they are always built: Written says
+	// when it last did. It is nil if nobody can say.
 	BytesPerSecond uint64
 	Written        func() stage.Instant
 }
@@ -34,7 +34,8 @@ type Gate struct {
 	env    stage.Environment
 	limits Limits
 	last   atomic.Uint64
-	pace   pace
+	pace   pace // of what is sent
+	builds pace
 
 	mu sync.Mutex
 	// active have their turn, waiting line up for it.
@@ -52,7 +53,8 @@ func NewGate(env stage.Environment, limits Limits) *Gate {
 	g := &Gate{env: env, limits: limits}
 	g.last.Store(env.Rand())
 	g.pace.rate.Store(limits.BytesPerSecond)
-	g.pace.written = limits.Written
+	g.pace.written, g.pace.gentle = limits.Written, gentleSendBytesPerSecond
+	g.builds.written, g.builds.gentle, g.builds.lag = limits.Written, gentleBuildBytesPerSecond, buildLag
 	return g
 }
 

@@ -460,7 +460,7 @@ func TestGentleBesideWrites(t *testing.T) {
 	}{
 		"nothing was written ever":    {0, -1, 1 << 30, 0},
 		"nothing was written of late": {0, writesFor + 1, 1 << 30, 0},
-		"commands are written":        {0, writesFor, 1000, gentleBytesPerSecond},
+		"commands are written":        {0, writesFor, 1000, gentleSendBytesPerSecond},
 		"beside a large snapshot":     {0, 0, 60 << 40, 1 << 40},
 		"a low limit":                 {1000, 0, 1 << 40, 1000},
 		"a high limit":                {1 << 40, 0, 1000, 1 << 40},
@@ -470,13 +470,13 @@ func TestGentleBesideWrites(t *testing.T) {
 		if test.written >= 0 {
 			at = now - stage.Instant(test.written)
 		}
-		p := &pace{written: func() stage.Instant { return at }}
+		p := &pace{written: func() stage.Instant { return at }, gentle: gentleSendBytesPerSecond}
 		p.set(test.limit)
 		if got := p.limit(now, test.size); got != test.want {
 			t.Errorf("%s: %d bytes a second, want %d", name, got, test.want)
 		}
-		if test.want == gentleBytesPerSecond {
-			if p.take(now, gentleBytesPerSecond/4, test.size); p.take(now, 1, test.size) != time.Second/4 {
+		if test.want == gentleSendBytesPerSecond {
+			if p.take(now, gentleSendBytesPerSecond/4, test.size); p.take(now, 1, test.size) != time.Second/4 {
 				t.Errorf("%s: who comes next need not wait", name)
 			}
 		}

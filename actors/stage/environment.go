@@ -5,7 +5,7 @@ import "time"
 // Environment is everything that actors do not decide themselves. Production
 // returns the real one; a simulation or a test brings its own. Actors and those
 // who made them call it, from any goroutine, except that Do and Yield are the
-// actor's alone. None blocks but Do. The costs are production's.
+// actor's alone. None blocks but Do, and within its call Sleep. The costs are production's.
 type Environment interface {
 	// Now reads the node's monotonic clock. It counts the time for which the
 	// machine was suspended, unless ClockStops, and is never before the last reading.
@@ -38,6 +38,9 @@ type Environment interface {
 	// runs both later, at one virtual instant, or never if the node has crashed;
 	// until Done, the actor starts no other call. Actors call Shell.Do instead.
 	Do(call *Call)
+	// Sleep lets a call of Do wait for a time, or until a channel is closed. Where a call
+	// takes no time, in a simulation, it returns at once.
+	Sleep(d time.Duration, until <-chan struct{})
 	// Yield lets others run, once: for an actor that was called by clients who
 	// wait for its answer and of whom more would come along. In production those
 	// are the goroutines that are ready on the same processor, and it costs about a

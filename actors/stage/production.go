@@ -58,6 +58,15 @@ func (p production) Do(c *Call) {
 	p.workers.blocking(c)
 }
 
+func (production) Sleep(d time.Duration, until <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-until:
+	}
+}
+
 func (production) Yield() {
 	y := yielders.Get().(*yielder)
 	y.yield()

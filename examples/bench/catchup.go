@@ -15,18 +15,52 @@ import (
 // Catchup measures what is left of the rate of writes while a new node catches up by a
 // snapshot.
 
-// catchupSettings are the flags of bench catchup.
-type catchupSettings struct {
+// besideSettings are the flags of what goes on beside writes, with a snapshot of a size.
+type besideSettings struct {
 	settings
 	rounds    int
-	rate      uint64
-	baseAtMin time.Duration
+	baseAtMin time.Duration // of a stretch with nothing beside the writes
 }
 
 const (
-	catchupCommandMax = 16 << 10
-	catchupCacheBytes = 1 << 20
+	besideCommandMax = 16 << 10
+	besideCacheBytes = 1 << 20
 )
+
+func besideFlags(s *besideSettings, name, rounds string) (flags *flag.FlagSet, bytes *string) {
+	flags = flag.NewFlagSet(name, flag.ContinueOnError)
+	bytes = flags.String("bytes", "1GiB", "`size` of the snapshot, with or without KiB, MiB or GiB")
+	flags.IntVar(&s.clients, "clients", 16, "clients at a time, on the leader")
+	flags.IntVar(&s.payloadBytes, "payload", 16, "`bytes` of a command, at least 8")
+	flags.IntVar(&s.rounds, "rounds", 3, rounds)
+	flags.StringVar(&s.dir, "dir", "", "`directory` in which the data directory is made, and removed at the end (default the system's for temporary files)")
+	return flags, bytes
+}
+
+// complete reads the size, checks all settings and fills in those that have no flag.
+func (s *besideSettings) complete(bytes string) (err error) {
+	if s.machineBytes, err = parseBytes(bytes); err != nil {
+		return misuse("-bytes %q: %v", bytes, err)
+	}
+	switch {
+	case s.machineBytes < 1<<10 || s.machineBytes > 1<<40:
+		return misuse("-bytes %s: not between 1KiB and 1024GiB", bytes)
+	case s.rounds < 1 || s.rounds > 100:
+		return misuse("-rounds %d: not between 1 and 100", s.rounds)
+	case s.payloadBytes > besideCommandMax:
+		return misuse("-payload %d: more than %d", s.payloadBytes, besideCommandMax)
+	}
+	s.mode, s.nodes, s.groups, s.batch, s.slowFollower, s.measured = "disk", 3, 1, 1, 1, time.Second
+	s.read, s.readAt, s.staleness = "linearizable", "leader", time.Second // there are no reads
+	s.baseAtMin = time.Second
+	return s.settings.complete()
+}
+
+// catchupSettings are the flags of bench catchup.
+type catchupSettings struct {
+	besideSettings
+	rate uint64
+}
 
 const catchupUsage = `Bench catchup measures what is left of the rate of writes while a new learner catches up
 by a snapshot, and prints one line of JSON. Clients on the leader write in a closed loop to
@@ -37,13 +71,8 @@ Flags of a catch-up:
 `
 
 func catchupFlags(s *catchupSettings) (flags *flag.FlagSet, bytes, rate *string) {
-	flags = flag.NewFlagSet("bench catchup", flag.ContinueOnError)
-	bytes = flags.String("bytes", "1GiB", "`size` of the snapshot, with or without KiB, MiB or GiB")
+	flags, bytes = besideFlags(&s.besideSettings, "bench catchup", "new nodes, one after the other; medians are printed")
 	rate = flags.String("snapshot-rate", "0", "how many `bytes` of snapshots the leader sends a second, with or without KiB, MiB or GiB; 0 for what the library does by itself")
-	flags.IntVar(&s.clients, "clients", 16, "clients at a time, on the leader")
-	flags.IntVar(&s.payloadBytes, "payload", 16, "`bytes` of a command, at least 8")
-	flags.IntVar(&s.rounds, "rounds", 3, "new nodes, one after the other; medians are printed")
-	flags.StringVar(&s.dir, "dir", "", "`directory` in which the data directory is made, and removed at the end (default the system's for temporary files)")
 	return flags, bytes, rate
 }
 
@@ -52,24 +81,10 @@ func parseCatchup(arguments []string, out io.Writer) (s catchupSettings, err err
 	if err := parse(flags, catchupUsage, arguments, out); err != nil {
 		return s, err
 	}
-	if s.machineBytes, err = parseBytes(*bytes); err != nil {
-		return s, misuse("-bytes %q: %v", *bytes, err)
-	}
 	if s.rate, err = parseBytes(*rate); err != nil {
 		return s, misuse("-snapshot-rate %q: %v", *rate, err)
 	}
-	switch {
-	case s.machineBytes < 1<<10 || s.machineBytes > 1<<40:
-		return s, misuse("-bytes %s: not between 1KiB and 1024GiB", *bytes)
-	case s.rounds < 1 || s.rounds > 100:
-		return s, misuse("-rounds %d: not between 1 and 100", s.rounds)
-	case s.payloadBytes > catchupCommandMax:
-		return s, misuse("-payload %d: more than %d", s.payloadBytes, catchupCommandMax)
-	}
-	s.mode, s.nodes, s.groups, s.batch, s.slowFollower, s.measured = "disk", 3, 1, 1, 1, time.Second
-	s.read, s.readAt, s.staleness = "linearizable", "leader", time.Second // there are no reads
-	s.baseAtMin = time.Second
-	return s, s.complete()
+	return s, s.complete(*bytes)
 }
 
 // catchupResult is the line of JSON.
@@ -123,7 +138,7 @@ func measureCatchups(ctx context.Context, s *catchupSettings, stderr io.Writer) 
 	if err := pause(ctx, s.baseAtMin); err != nil { // the same load before that
 		return r, err
 	}
-	if err := leader.Wait(ctx, func(s troupe.Status) bool { return s.LogBytes > 2*catchupCacheBytes }); err != nil {
+	if err := leader.Wait(ctx, func(s troupe.Status) bool { return s.LogBytes > 2*besideCacheBytes }); err != nil {
 		return r, err
 	}
 	meta, err := leader.Snapshot(ctx)

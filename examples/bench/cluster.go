@@ -150,7 +150,7 @@ func (c *cluster) openGroup(ctx context.Context, number int) (*group, error) {
 		}
 		if c.settings.machineBytes > 0 {
 			// What the memory holds of the log needs no snapshot.
-			config.CommandBytesMax, config.LogCacheBytesMax = catchupCommandMax, catchupCacheBytes
+			config.CommandBytesMax, config.LogCacheBytesMax = besideCommandMax, besideCacheBytes
 		}
 		raft, err := node.Start(ctx, config)
 		if err != nil {

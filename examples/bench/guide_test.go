@@ -40,7 +40,8 @@ func TestGuideListsTheFlags(t *testing.T) {
 	ofHandover, _ := handoverFlags(new(handoverSettings))
 	ofTransfer, _ := transferFlags(new(transferSettings))
 	ofCatchup, _, _ := catchupFlags(new(catchupSettings))
-	for heading, flags := range map[string]*flag.FlagSet{"Flags of a catch-up": ofCatchup, "Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings)), "Flags of a hand-over": ofHandover, "Flags of a transfer": ofTransfer} {
+	ofBuild, _ := buildFlags(new(buildSettings))
+	for heading, flags := range map[string]*flag.FlagSet{"Flags of a build": ofBuild, "Flags of a catch-up": ofCatchup, "Flags of a run": ofRun, "Flags of a sweep": sweepFlags(new(sweepSettings)), "Flags of a hand-over": ofHandover, "Flags of a transfer": ofTransfer} {
 		listed := make(map[string]string)
 		for _, row := range guideTable(t, heading) {
 			if _, twice := listed[row[0]]; twice {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trouperaft/troupe"
@@ -174,6 +175,8 @@ type writers struct {
 	running sync.WaitGroup
 	// at is where all of them write, nil if on all nodes.
 	at *troupe.Raft
+	// stretch is what takes the latencies of the writes that begin now, nil if nothing does.
+	stretch atomic.Pointer[stretch]
 
 	mu           sync.Mutex
 	stopping     bool
@@ -190,8 +193,9 @@ func (w *writers) start(c *cluster) {
 			for n := uint32(0); ; n++ {
 				command := make([]byte, c.settings.payloadBytes)
 				binary.LittleEndian.PutUint64(command, uint64(i)<<32|uint64(n))
+				in, begun := w.stretch.Load(), time.Now()
 				_, err := raft.Propose(context.Background(), command, shared...)
-				if w.acknowledge(err) {
+				if w.acknowledge(err, in, begun) {
 					return
 				}
 			}
@@ -199,8 +203,9 @@ func (w *writers) start(c *cluster) {
 	}
 }
 
-// acknowledge notes an answer, and reports whether the clients are to end.
-func (w *writers) acknowledge(err error) bool {
+// acknowledge notes an answer to a write of a stretch, and reports whether the clients are
+// to end.
+func (w *writers) acknowledge(err error, in *stretch, begun time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
@@ -210,6 +215,9 @@ func (w *writers) acknowledge(err error) bool {
 		return w.stopping || errors.Is(err, troupe.ErrStopped)
 	}
 	now := time.Now()
+	if in != nil {
+		in.latencies.add(now.Sub(begun))
+	}
 	w.longest = max(w.longest, now.Sub(w.last))
 	w.last = now
 	w.acknowledged++

@@ -8,6 +8,7 @@
 //	go run ./examples/bench handover -mode mem|disk -clients 16 -rounds 200
 //	go run ./examples/bench transfer -bytes 1GiB
 //	go run ./examples/bench catchup -bytes 1GiB
+//	go run ./examples/bench build -bytes 1GiB
 //
 // In mode mem the log is kept in memory and messages stay in the process. In
 // mode disk every node syncs each batch of its log, and messages go over TCP on
@@ -81,6 +82,9 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	}
 	if len(arguments) > 0 && arguments[0] == "catchup" {
 		return catchupCommand(ctx, arguments[1:], stdout, stderr)
+	}
+	if len(arguments) > 0 && arguments[0] == "build" {
+		return buildCommand(ctx, arguments[1:], stdout, stderr)
 	}
 	s, err := parseSettings(arguments, stderr)
 	if err != nil {

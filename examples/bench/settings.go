@@ -42,6 +42,7 @@ writes, and prints one line of JSON.
     bench handover [flags] how long a hand-over interrupts writes; see bench handover -help
     bench transfer [flags] how fast a snapshot moves; see bench transfer -help
     bench catchup [flags]  what is left of the writes beside one; see bench catchup -help
+    bench build [flags]    what writes wait for beside a snapshot; see bench build -help
 
 Flags of a run:
 `

@@ -57,6 +57,8 @@ var foreignCalls = map[string]string{
 	"actors/snapshots/exporter.go closeUnwritten: SnapshotView.Close": byRelease,
 	"actors/snapshots/exporter.go write: SnapshotView.Close":          byDo,
 	"actors/snapshots/exporter.go write: SnapshotView.WriteTo":        byDo,
+	"actors/snapshots/gentle.go Write: SnapshotWriter.Write":          byDo,
+	"actors/snapshots/gentle.go pay: PiecewiseWriter.Sync":            byDo,
 	"actors/snapshots/receiver.go abort: SnapshotWriter.Abort":        byDo + ", " + byRelease,
 	"actors/snapshots/receiver.go commit: SnapshotWriter.Commit":      byDo,
 	"actors/snapshots/receiver.go letGo: SuspendableWriter.Suspend":   byDo + ", " + byRelease,
@@ -170,7 +172,7 @@ func newForeignCheck(t *testing.T) *foreignCheck {
 	}
 	c.importer = importer.ForCompiler(c.files, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	for path, names := range map[string][]string{
-		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter",
+		"storage": {"LogStore", "StateMachine", "SnapshotStore", "SnapshotReader", "SnapshotWriter", "SnapshotView", "Resuming", "SuspendableWriter", "PiecewiseWriter",
 			"FileView", "FileMachine", "FileStore", "FileReader", "Recorder"},
 		"network": {"Network"},
 	} {

@@ -47,6 +47,9 @@ func (e *environment) Secret(b []byte) {
 
 func (e *environment) Yield() {}
 
+// Sleep returns at once: a call has lasted when it is carried out.
+func (e *environment) Sleep(time.Duration, <-chan struct{}) {}
+
 func (e *environment) System() *stage.System { return e.life.sim.system }
 
 // real is how much virtual time passes while the node's clock shows d.

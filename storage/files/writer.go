@@ -13,6 +13,8 @@ import (
 	"github.com/trouperaft/troupe/storage"
 )
 
+var _ storage.PiecewiseWriter = (*writer)(nil)
+
 // writer writes a snapshot aside.
 type writer struct {
 	store *Store
@@ -33,7 +35,7 @@ type writer struct {
 	sync     func() error
 }
 
-// pieceBytes is how much of a snapshot is written before it is synced. All at once, at
+// pieceBytes is how much of a snapshot is written at most before it is synced. All at once, at
 // the end, would be a flood before which the syncs of the log wait, for as long as the
 // disk takes for the whole snapshot.
 const pieceBytes = 4 << 20
@@ -68,6 +70,14 @@ func (w *writer) Write(p []byte) (int, error) {
 		err = w.syncPiece()
 	}
 	return n, err
+}
+
+// Sync implements storage.PiecewiseWriter.
+func (w *writer) Sync() error {
+	if w.ended {
+		return storage.ErrClosed
+	}
+	return w.syncPiece()
 }
 
 // syncPiece makes durable what was written so far.

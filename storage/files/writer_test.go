@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // TestSnapshotIsSyncedInPieces: never more than a piece, and what was written with it,
-// waits for a sync; one that fails fails the snapshot.
+// waits for a sync, and less if it is asked for; one that fails fails the snapshot.
 func TestSnapshotIsSyncedInPieces(t *testing.T) {
 	s, err := Open(t.TempDir(), nil)
 	if err != nil {
@@ -39,6 +40,22 @@ func TestSnapshotIsSyncedInPieces(t *testing.T) {
 	}
 	if syncs != 33>>2+1 || most >= pieceBytes {
 		t.Errorf("%d syncs, %d bytes waited for one", syncs, most)
+	}
+	w = begin(3)
+	w.sync = func() error { syncs++; return w.file.Sync() }
+	syncs = 0
+	if _, err := w.Write(part[:1000]); err != nil {
+		t.Fatal(err)
+	}
+	err = w.Sync()
+	if info, e := w.file.Stat(); err != nil || e != nil || syncs != 1 || info.Size() < 1000 {
+		t.Errorf("when asked to it synced %d times, %v, %v", syncs, err, e)
+	}
+	if _, err := w.Commit(core.SnapshotMeta{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Sync(); !errors.Is(err, storage.ErrClosed) {
+		t.Errorf("a sync after the end: %v", err)
 	}
 	w = begin(2)
 	broken := errors.New("no")

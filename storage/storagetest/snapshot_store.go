@@ -35,6 +35,7 @@ func SnapshotStore(t *testing.T, open OpenSnapshots, durable bool) {
 		{"EveryFieldOfTheMeta", false, everyFieldOfTheMeta},
 		{"SnapshotOfALargeConfiguration", false, snapshotOfALargeConfiguration},
 		{"InvisibleUntilCommitted", false, invisibleUntilCommitted},
+		{"SyncedInPieces", false, syncedInPieces},
 		{"Abort", false, abort},
 		{"CommitAsWanted", false, commitAsWanted},
 		{"CommitOfAnother", false, commitOfAnother},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/storage"
 )
 
 // largeContent writes a snapshot that is longer than what stores and networks
@@ -139,4 +140,27 @@ func readersAtOnce(a *album) {
 			a.Fatal(err)
 		}
 	}
+}
+
+// syncedInPieces: what a writer was asked to make durable is not visible, and goes on.
+func syncedInPieces(a *album) {
+	meta, data := snapshotMeta(id(1, 9)), content(id(1, 9), 1_000_000)
+	w, err := a.Create(a.Context(), 1, meta)
+	if err != nil {
+		a.Fatal(err)
+	}
+	pieces, syncs := w.(storage.PiecewiseWriter)
+	for rest := data; len(rest) > 0 && err == nil; rest = rest[100_000:] {
+		if _, err = w.Write(rest[:100_000]); err == nil && syncs {
+			err = pieces.Sync()
+		}
+		a.checkNewest(1, core.LogID{})
+	}
+	if err != nil {
+		a.Fatal(err)
+	}
+	if meta, err = w.Commit(core.SnapshotMeta{}); err != nil {
+		a.Fatal(err)
+	}
+	a.checkRead(1, meta, data)
 }
