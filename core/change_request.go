@@ -12,7 +12,8 @@ import (
 
 // changesAsked are the orders of this node.
 type changesAsked struct {
-	asked      []askedChange
+	asked []askedChange
+	// nextWireID begins at random: an answer to an earlier life must not fit.
 	nextWireID uint64
 	timer      deadline
 	// counts are the changes that have ended while this node led: complete, and given up.

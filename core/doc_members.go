@@ -96,7 +96,8 @@
 // an election time-out.
 //
 // The target of a change, its id and its options are in every configuration of it, so that it
-// survives its caller and its leader. A change whose newcomers make no progress for its limit, or
+// survives its caller and its leader. What a node asks a leader for has a number that no earlier life
+// of the node has used: an answer to that is not taken for its own. A change whose newcomers make no progress for its limit, or
 // never get near, is given up before any joint entry, and the learners that it added are removed. They
 // never get near if ten rounds of catching up take too long, or one that takes longer than the limit
 // takes longer than the one before. A
@@ -117,7 +118,7 @@
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
 //     TestNewcomerThatFallsBehind, TestNewcomerThatIsMuchSlower, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
 //     TestChangeThatCannotCommit, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
-//     TestAutomaticChangeJoinedByHand, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
+//     TestAutomaticChangeJoinedByHand, TestAnswerToAnEarlierLife, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
 //     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered, internal/simulation.TestRecoveries,
 //     actors/snapshots.TestFormerSnapshotIsOfThisCluster
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
@@ -126,7 +127,8 @@
 //     term", "next change before the commit of the last", "joint left before it is committed", "a
 //     simple majority in a joint configuration", "a learner that is counted", "an outgoing half
 //     counted after the joint phase", "a newcomer that votes before it has its admission", "a snapshot
-//     sent under the id of the cluster before", "the snapshot of a cluster before that is not taken"
+//     sent under the id of the cluster before", "the snapshot of a cluster before that is not taken",
+//     "orders of two lives have the same number"
 //   - Checkers: ruleChangeEarly, ruleChangeBefore, ruleOneChange, ruleQuorumsMeet, ruleVoterAdmitted,
 //     ruleChangeEnds, ruleChangeAnswer, ruleChangeError
 //

@@ -146,7 +146,7 @@ func NewEngine(cfg Config, state State, now Instant) (*Engine, error) {
 	e.election.campaign = e.rand.Uint64() >> 1
 	e.reads.nextWireID = e.rand.Uint64() >> 1
 	e.transfer.nextWireID = e.rand.Uint64() >> 1
-	e.transfer.number = e.transfer.nextWireID
+	e.transfer.number, e.changes.nextWireID = e.transfer.nextWireID, e.transfer.nextWireID
 	e.election.votes = make(map[Identity]bool)
 	return e, nil
 }

@@ -526,6 +526,24 @@ func TestOutcomeBehindASnapshot(t *testing.T) {
 	}
 }
 
+// TestAnswerToAnEarlierLife: rule 21: an order that a node gave before it started again may be
+// answered when it has given another one, which is not taken for that.
+func TestAnswerToAnEarlierLife(t *testing.T) {
+	var answer *ChangeResponse
+	for life := uint64(1); life <= 2; life++ {
+		r := newRig(t, rigOptions{configure: func(c *Config) { c.Seed = life }}).follow(2)
+		r.step(&ChangeMembers{ID: 1, Order: orderOf(membership.ChangeID(life), removes(3))})
+		if answer != nil {
+			r.from(2, 2, answer)
+			if a := r.e.changes.asked; len(a) != 1 || a[0].accepted {
+				t.Errorf("%+v", a)
+			}
+			return
+		}
+		answer = &ChangeResponse{ID: r.e.changes.asked[0].wireID, Code: ChangeAccepted, Change: 1, At: LogID{2, 5}}
+	}
+}
+
 // TestOrdersAreBounded: nothing that others send makes a leader keep more than so much.
 func TestOrdersAreBounded(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()

@@ -795,6 +795,12 @@ var mutants = []mutant{
 		"./core TestRenewTermForTheApplication",
 	},
 	{
+		"orders of two lives have the same number", "rule 21", "core/engine.go",
+		"\te.transfer.number, e.changes.nextWireID = e.transfer.nextWireID, e.transfer.nextWireID\n",
+		"\te.transfer.number = e.transfer.nextWireID\n",
+		"./core TestAnswerToAnEarlierLife",
+	},
+	{
 		"what came with the answer that made a stream read", "rule 28", "actors/replication_actor.go",
 		"\ta.events = append(a.events, events...)\n",
 		"\ta.events, a.heard = append(a.events[:0], events...), 0\n",
