@@ -274,7 +274,7 @@ func (o *changer) repairs() {
 		if i := slices.IndexFunc(s.nodes, g.lost); i >= 0 {
 			order := core.ChangeOrder{}
 			order.CatchUpLimit = 20 * s.plan.electionMax()
-			c := append(g.moved(), membership.Change{Op: membership.OpReplace, ID: s.nodes[i].id, Address: s.nodes[i].address})
+			c := append(g.moved(s.nodes[i]), membership.Change{Op: membership.OpReplace, ID: s.nodes[i].id, Address: s.nodes[i].address})
 			// One may go to where another was: they are carried out in their order.
 			o.rand.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
 			order.Changes = c
@@ -285,15 +285,20 @@ func (o *changer) repairs() {
 }
 
 // moved says where the members are that are not at their addresses: one of them may have
-// left its own to whoever is to be replaced.
-func (g *group) moved() (changes []membership.Change) {
+// left its own to whoever is to be replaced. Who has taken that of another who is lost has to
+// wait until he is replaced, too.
+func (g *group) moved(replaced *node) (changes []membership.Change) {
 	k := g.newest()
 	if k == nil {
 		return nil
 	}
 	for _, m := range k.Members {
 		n := g.sim.nodes[m.ID-1]
-		if m.Identity == n.disk.identity && m.Address != n.address {
+		taken := slices.ContainsFunc(k.Members, func(o membership.Member) bool {
+			other := g.sim.nodes[o.ID-1]
+			return o.Address == n.address && other != replaced && g.lost(other)
+		})
+		if m.Identity == n.disk.identity && m.Address != n.address && !taken {
 			changes = append(changes, membership.Change{Op: membership.OpSetAddress, ID: m.ID, Address: n.address})
 		}
 	}
