@@ -205,7 +205,7 @@ func (n *node) stop(stopped func()) {
 // that has heard of nobody stays: it could not tell anybody where it went.
 func (f *faults) move(n *node) {
 	s := f.sim
-	if !s.formed() || n.emptied || !n.disk.knowsAnybody() || s.plan.changes && !s.all(func(g *group) bool { return g.belongs(n) }) ||
+	if !s.formed() || n.emptied || !n.disk.knowsAnybody() || n.disk.saysRemoved() || s.plan.changes && !s.all(func(g *group) bool { return g.belongs(n) }) ||
 		slices.ContainsFunc(s.nodes, func(n *node) bool { return !s.found(n) }) {
 		return
 	}

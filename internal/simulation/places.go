@@ -179,6 +179,18 @@ func (d *disk) knowsMembers() bool {
 	return !slices.ContainsFunc(d.stores, func(s *store) bool { return s.purged.Index > 0 && !s.tellsMembers() })
 }
 
+// saysRemoved reports whether a node believes after its next start that it is no member. If it
+// is one again, whoever added it has named its address: it shows itself to nobody before it
+// hears of that.
+func (d *disk) saysRemoved() bool {
+	return slices.ContainsFunc(d.stores, func(s *store) bool {
+		newer := func(at core.LogID) bool { return s.hard.Removed.Less(at) }
+		return s.hard.Removed.Index > 0 && !newer(s.record.Configuration.LogID) &&
+			!slices.ContainsFunc(s.snapshots, func(f *snapshot) bool { return newer(f.meta.Configuration.LogID) }) &&
+			!slices.ContainsFunc(s.entries, func(e core.Entry) bool { return e.Kind == core.EntryConfiguration && newer(e.LogID) })
+	})
+}
+
 // tellsMembers reports whether a log, a good snapshot or a record has a configuration.
 func (d *store) tellsMembers() bool {
 	return d.record.Index > 0 || slices.ContainsFunc(d.snapshots, func(f *snapshot) bool { return !f.rotten }) ||
