@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
+	"github.com/trouperaft/troupe/network"
 	"github.com/trouperaft/troupe/network/inproc"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
@@ -47,6 +49,37 @@ func TestSnapshotBringsALaggingFollowerUp(t *testing.T) {
 	}
 	converge(t, hosts)
 	checkCommands(t, hosts[0], 501, doubts)
+}
+
+// takesBack is a network that takes the memory of pieces back.
+type takesBack struct {
+	network.Network
+	pieces *atomic.Int64
+}
+
+// Recycle implements network.Recycling.
+func (n takesBack) Recycle([]byte) { n.pieces.Add(1) }
+
+// TestPiecesGoBackToTheNetwork: what the node has around its network does not hide that it takes
+// the memory of pieces back.
+func TestPiecesGoBackToTheNetwork(t *testing.T) {
+	var back atomic.Int64
+	hosts := newClusterOf(t, 3, func(c *GroupConfig) {
+		quickElections(c)
+		c.SnapshotEntries, c.KeepEntries, c.LogCacheBytesMax = 10, 1, 1
+	}, func(n network.Network) network.Network { return takesBack{n, &back} })
+	leader := leaderOf(t, hosts)
+	lagging := others(hosts, leader)[0]
+	lagging.shutdown()
+	for i := range 40 {
+		insist(t, leader.group, fmt.Appendf(nil, "command %d", i))
+	}
+	until(t, leader.group, "the log to be purged", func(s Status) bool { return s.Purged > 20 })
+	lagging.restart()
+	until(t, lagging.group, "the follower to catch up", func(s Status) bool { return s.Applied >= leader.group.Status().Applied })
+	if lagging.machine.restored == 0 || back.Load() == 0 {
+		t.Errorf("%d snapshots were restored, and %d pieces have gone back", lagging.machine.restored, back.Load())
+	}
 }
 
 // viewed lets an apply actor take a view, and returns what it says of that.

@@ -98,7 +98,7 @@ func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) 
 	}, g.spawn)
 	g.jobs = snapshots.NewJobs(&snapshots.Group{
 		Home: life.Home, ID: g.cfg.Group, Self: g.seen.self, Cluster: g.seen.cluster, Header: g.seen.header,
-		Watch: g.watch, Store: n.snapshots, Network: net, Takes: takes, Recycle: recyclingOf(net), Gate: n.gate, Context: g.work, Removal: removal,
+		Watch: g.watch, Store: n.snapshots, Network: net, Takes: takes, Recycle: recyclingOf(n.network.Network), Gate: n.gate, Context: g.work, Removal: removal,
 		ChunkBytes: g.cfg.SnapshotChunkBytes, ElectionTimeout: g.cfg.ElectionTimeout,
 		Core: func(ev core.Event) { g.core.put(ev) }, Tell: g.tell, Spawn: g.spawn, OwnFiles: sealedFilesOf(g.cfg.StateMachine),
 	})
@@ -107,12 +107,12 @@ func (g *Group) wire(engine *core.Engine, state *core.State, appliedTime int64) 
 	g.seen.published.put(engine.StatusInto)
 }
 
-// recyclingOf returns what takes back the data of a snapshot's piece.
+// recyclingOf returns what takes back the data of a snapshot's piece, nil if nobody does.
 func recyclingOf(net network.Network) func([]byte) {
 	if recycling, is := net.(network.Recycling); is {
 		return recycling.Recycle
 	}
-	return func([]byte) {}
+	return nil
 }
 
 // sealedFilesOf returns what tells a machine's own files, nil if it has none.

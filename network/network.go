@@ -135,7 +135,9 @@ func MessageBytesMaxTo(n Network, node membership.NodeID, class core.Class) int 
 // Recycling is a Network that reads a piece of a snapshot into the memory of an earlier one.
 type Recycling interface {
 	// Recycle takes back the Data of a SnapshotChunk that the network has delivered, and
-	// that nobody reads any more. It never blocks. Safe for concurrent use.
+	// that nobody reads any more. It never blocks. Safe for concurrent use. So what the
+	// network has delivered belongs to the node alone, which clears the message's Data: it is
+	// neither the message that was sent nor delivered twice.
 	Recycle(data []byte)
 }
 

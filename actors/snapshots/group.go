@@ -26,7 +26,8 @@ type Group struct {
 	Watch   *observe.Watch
 	Store   storage.SnapshotStore
 	Network Network
-	// Recycle takes back the data of a piece that came from the network (network.Recycling).
+	// Recycle takes back the data of a piece that came from the network (network.Recycling);
+	// nil if it does not. Then a piece may be the very message that was sent, and is only read.
 	Recycle func([]byte)
 	// Takes is the largest message of a class that can be sent to a node, 0 if any.
 	Takes func(membership.NodeID, core.Class) int

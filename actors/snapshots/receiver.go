@@ -98,10 +98,19 @@ func (r *receiver) step() bool {
 	r.follow(m)
 	r.Do(calls.SnapshotWrite, func() { committed, err = r.take(m) }, func() {
 		r.taken(m, committed, err)
-		r.group.Recycle(m.Data)
-		m.Data = nil
+		r.recycle(m)
 	})
 	return true
+}
+
+// recycle gives the memory of a piece back, once, to a network that takes it.
+func (r *receiver) recycle(m *core.SnapshotChunk) {
+	if r.group.Recycle == nil {
+		return
+	}
+	data := m.Data
+	m.Data = nil
+	r.group.Recycle(data)
 }
 
 // taken says what came of a piece.

@@ -37,7 +37,7 @@ func newReceiverRig(t *testing.T) *receiverRig {
 	r := &receiverRig{t: t, env: &handClock{Hand: stagetest.NewHand(), now: 1}, net: &answersOf{}}
 	r.jobs = NewJobs(&Group{
 		Home: stage.Home{Env: r.env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
-		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Recycle: func([]byte) {}, Context: t.Context(),
+		ID:   1, Store: memory.NewSnapshots(), Network: r.net, Context: t.Context(),
 		Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 		Core:   func(ev core.Event) { r.got = append(r.got, ev.(*core.SnapshotReceived)) },
 		Gate:   NewGate(r.env, Limits{}), ElectionTimeout: timeout,
@@ -147,6 +147,23 @@ func TestPieceIsRecycledOnceItIsWritten(t *testing.T) {
 	}
 }
 
+// TestPieceStaysWhole: a network that does not take the memory of pieces back may have handed
+// over the very message that was sent, which the sender still reads.
+func TestPieceStaysWhole(t *testing.T) {
+	const content = "a snapshot in one piece"
+	r := newReceiverRig(t)
+	r.jobs.group.Recycle = nil
+	m := &core.SnapshotChunk{Transfer: 1, Meta: metaOf(core.LogID{Term: 2, Index: 9}, content), Data: []byte(content), Done: true}
+	r.jobs.Receive(m)
+	r.env.Settle()
+	for r.env.Calls() > 0 {
+		r.env.Finish()
+	}
+	if len(r.got) != 1 || string(m.Data) != content {
+		t.Errorf("%d have arrived, and of the message is left %q", len(r.got), m.Data)
+	}
+}
+
 // wholeAlready is a store in which an earlier life has all bytes of every snapshot.
 type wholeAlready struct{ *memory.Snapshots }
 
@@ -186,7 +203,7 @@ func TestReceivesAtATime(t *testing.T) {
 	group := func() *Jobs {
 		return NewJobs(&Group{
 			Home: stage.Home{Env: env, Failed: func(err error) { t.Error(err) }, Ended: func() {}},
-			ID:   1, Store: memory.NewSnapshots(), Network: net, Recycle: func([]byte) {}, Context: t.Context(), Gate: gate, ElectionTimeout: timeout,
+			ID:   1, Store: memory.NewSnapshots(), Network: net, Context: t.Context(), Gate: gate, ElectionTimeout: timeout,
 			Header: func(to core.Identity) core.Header { return core.Header{Group: 1, To: to} },
 			Tell:   func(*core.Notice) {},
 			Core:   func(core.Event) {},
