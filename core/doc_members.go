@@ -144,13 +144,16 @@
 // configuration, and is heeded only if it is above the receiver's own latest one. It stops the
 // receiver's campaigns, and deletes no data. If the sender's log still tells which change has
 // removed the node, Removed names it, so that whoever asked for it there learns that it is done. That
-// it was removed, and by which configuration, is saved in its hard state, for its next lives.
+// it was removed, and by which configuration, is saved in its hard state, for its next lives,
+// until a committed configuration has it again. Who has lost what told its members (rule 24) heeds a
+// removal only if it is above what its log has purged.
 //
 //   - Code: core/change_steps.go, core/removed.go, core/commit.go, core/snapshot.go
 //   - Tests: TestRemovedLeader, TestRemovedLeaderStaysForTheCommit, TestRemovedIsHeeded,
 //     TestWhoIsToldRemoved, TestRemovedPeerHearsOfIt, TestRemovedMemberDisturbsNobody,
 //     TestLeaderDiesInEachPhase, TestRemovedNodeHearsOfItsChange, TestWhoRemovedIt,
-//     TestRemovedOverARestart, TestRemovedBehindASnapshot, TestRemovalIsDurable
+//     TestRemovedOverARestart, TestRemovedBehindASnapshot, TestRemovalIsDurable,
+//     TestLostConfigurationOfWhoCameBack
 //   - Scripts: bootstrap_interrupted, change_remove_leader, change_remove_leader_alone,
 //     change_leader_dies_catching_up, change_leader_dies_joint, change_removed_while_away
 //   - Mutants: "a removed leader that leaves before the commit", "a removal heeded that is not the

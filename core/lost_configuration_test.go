@@ -227,3 +227,30 @@ func TestLostNodeShowsItself(t *testing.T) {
 		}
 	}
 }
+
+// TestLostConfigurationOfWhoCameBack: rule 22: who was removed and has come back is not taken for
+// removed when what told that it came back is lost: its data would be deleted as if nobody
+// counted on it. Nor does it heed a removal that it had outlived.
+func TestLostConfigurationOfWhoCameBack(t *testing.T) {
+	for name, removed := range map[string]LogID{"removed before": {1, 1}, "never removed": {}} {
+		s := rigState(rigOptions{terms: []Term{1, 1, 1, 1}})
+		s.HardState.Removed, s.Commit = removed, 1
+		s.Configurations[0].LogID = LogID{1, 2}
+		r := newRigOf(t, s, nil)
+		r.from(3, 4, &AppendEntries{Stream: 1, Prev: LogID{1, 4}, Commit: 4})
+		r.flush()
+		lost := lostRecord(4, 1)
+		lost.HardState.Removed = r.e.hard.Removed
+		r = newRigOf(t, lost, nil)
+		r.follow(4)
+		for _, at := range []LogID{{1, 1}, {2, 4}} {
+			r.from(2, 4, &Removed{At: at})
+		}
+		if r.e.Status().Removed || !r.e.learns() {
+			t.Errorf("%s: is removed", name)
+		}
+		if r.from(2, 4, &Removed{At: LogID{4, 9}}); !r.e.Status().Removed {
+			t.Errorf("%s: it does not hear that it is removed", name)
+		}
+	}
+}

@@ -93,8 +93,14 @@ func (e *Engine) onRemoved(m *Removed) {
 // than every one that is known here. It is, too, if it is the latest one here, and has
 // this node no more: who holds its own removal, and was left before it heard that it is
 // committed, hears of it in no other way.
+//
+// Who has lost what told its members knows at least that the one in force was committed in
+// what its log has purged.
 func (e *Engine) heedsRemoval(at LogID) bool {
 	latest := e.configs.latest()
+	if latest.Index == 0 {
+		return at.Index > e.log.purged.Index
+	}
 	if latest.LogID != at {
 		return latest.LogID.Less(at)
 	}
@@ -102,10 +108,17 @@ func (e *Engine) heedsRemoval(at LogID) bool {
 	return !member && (e.wasMember || e.configs.everHad(e.cfg.Self))
 }
 
-// noteRemoved looks whether a configuration that is committed here removed this node.
+// noteRemoved looks whether a configuration that is committed here removed this node. If it has
+// this node again, the removal is over, for its next lives too: they may have lost what tells so.
 func (e *Engine) noteRemoved() {
 	latest := e.configs.latest()
-	if _, member := latest.Configuration.Member(e.cfg.Self); member || latest.Index == 0 || latest.Index > e.commit || !e.hard.Removed.Less(latest.LogID) {
+	if latest.Index == 0 || latest.Index > e.commit || !e.hard.Removed.Less(latest.LogID) {
+		return
+	}
+	if e.has(*latest) {
+		if e.hard.Removed != (LogID{}) {
+			e.hard.Removed, e.hardDirty = LogID{}, true
+		}
 		return
 	}
 	if e.wasMember || e.configs.everHad(e.cfg.Self) {
