@@ -157,7 +157,7 @@
 //   - Scripts: bootstrap_interrupted, change_remove_leader, change_remove_leader_alone,
 //     change_leader_dies_catching_up, change_leader_dies_joint, change_removed_while_away
 //   - Mutants: "a removed leader that leaves before the commit", "a removal heeded that is not the
-//     latest", "a removal that a restart forgets"
+//     latest", "a removal that a restart forgets", "a removal that is never over"
 //   - Checkers: ruleRemovedLeads
 //
 // # Rule 23: A truncation takes a configuration back

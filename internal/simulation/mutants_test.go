@@ -795,6 +795,12 @@ var mutants = []mutant{
 		"./core TestRenewTermForTheApplication",
 	},
 	{
+		"a removal that is never over", "rule 22", "core/removed.go",
+		"e.hard.Removed, e.hardDirty = LogID{}, true",
+		"e.hardDirty = true",
+		"./core TestLostConfigurationOfWhoCameBack",
+	},
+	{
 		"orders of two lives have the same number", "rule 21", "core/engine.go",
 		"\te.transfer.number, e.changes.nextWireID = e.transfer.nextWireID, e.transfer.nextWireID\n",
 		"\te.transfer.number = e.transfer.nextWireID\n",
