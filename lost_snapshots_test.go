@@ -9,6 +9,7 @@ import (
 
 	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/network/tcp"
+	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/memory"
 )
 
@@ -37,6 +38,12 @@ func TestLostSnapshotsElsewhere(t *testing.T) {
 	wait(rafts[0], "a leader", func(s troupe.Status) bool { return s.Leader != 0 })
 	i := slices.IndexFunc(list, func(m troupe.Member) bool { return m.ID != rafts[0].Status().Leader })
 	wait(rafts[i], "the log is purged", func(s troupe.Status) bool { return s.Purged > 50 && s.Applied > 100 })
+	for deadline := time.Now().Add(20 * time.Second); !slices.ContainsFunc(nodes[list[i].ID].Log.Peers(), func(p storage.Peer) bool { return p.Address != "" }); {
+		if time.Now().After(deadline) {
+			t.Fatal("it has kept nobody's address")
+		}
+		time.Sleep(time.Millisecond)
+	}
 	if err := rafts[i].Shutdown(within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
 	}

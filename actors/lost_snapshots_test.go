@@ -31,6 +31,7 @@ func TestSnapshotsAreLost(t *testing.T) {
 		doubts += insist(t, leader.group, fmt.Appendf(nil, "command %d", i))
 	}
 	before := until(t, lost.group, "the log to be purged", func(s Status) bool { return s.Purged > 100 && s.Applied >= 250 })
+	lost.keeps(t, leader)
 	lost.shutdown()
 	lost.snapshots = memory.NewSnapshots()
 	lost.restart()
@@ -41,6 +42,14 @@ func TestSnapshotsAreLost(t *testing.T) {
 	doubts += insist(t, lost.group, []byte("last"))
 	converge(t, hosts)
 	checkCommands(t, lost, 251, doubts)
+}
+
+// keeps waits until a host has kept where another one is: it is what it asks without snapshots.
+func (h *host) keeps(t *testing.T, other *host) {
+	t.Helper()
+	eventually(t, "a peer to be kept", func() bool {
+		return slices.ContainsFunc(h.logs.Peers(), func(p storage.Peer) bool { return p.ID == other.id && p.Address != "" })
+	})
 }
 
 // TestRecordIsLost: rule 24: a durable machine has kept everything, and its record is lost,
@@ -63,16 +72,20 @@ func TestRecordIsLost(t *testing.T) {
 	}
 	fill(leader)
 	before := until(t, lost.group, "the log to be purged", func(s Status) bool { return s.Purged > 100 && s.Applied >= 120 })
+	lost.keeps(t, leader)
 	lost.shutdown()
 	lost.snapshots = memory.NewSnapshots()
 	lost.around = func(network.Network) network.Network { return lost.hub.Network("elsewhere") }
 	lost.restart()
 	after := until(t, lost.group, "a snapshot", func(s Status) bool { return s.SnapshotIndex >= before.Applied && !s.LacksMachine })
-	if after.Purged < before.Purged || lost.machine.restored != 1 || after.Configuration.Index == 0 {
-		t.Errorf("purged %d, before %d; restored %d times; the configuration of %d", after.Purged, before.Purged, lost.machine.restored, after.Configuration.Index)
+	if after.Purged < before.Purged || after.Configuration.Index == 0 {
+		t.Errorf("purged %d, before %d; the configuration of %d", after.Purged, before.Purged, after.Configuration.Index)
 	}
 	insist(t, lost.group, []byte("last"))
 	converge(t, hosts)
+	if lost.machine.restored != 1 { // it has applied something since
+		t.Errorf("restored %d times", lost.machine.restored)
+	}
 
 	alone := newSavedCluster(t, 1, 1, configure)[0]
 	fill(alone)
