@@ -175,7 +175,7 @@ func (t *tour) show(ctx context.Context, id trace.TraceID, what, look string) er
 // under is there; each write has come to each peer that is not down, and is on the
 // disks; each vote that was given is there; what was received is installed.
 func (t *tour) complete(w *watched) bool {
-	if w.missing() > 0 {
+	if w.missing() > 0 || w.isRootAlone() {
 		return false
 	}
 	peers := nodes - 1

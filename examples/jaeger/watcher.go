@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -40,6 +41,12 @@ func (w *watched) missing() int {
 		}
 	}
 	return n
+}
+
+// isRootAlone reports whether nothing has come but a span of the program itself: what it has
+// asked for is exported by others, who may be later.
+func (w *watched) isRootAlone() bool {
+	return len(w.ended) == 1 && strings.HasPrefix(w.ended[0].Name(), "example.")
 }
 
 // rareTracesMax bounds the traces that are followed for their name alone.
