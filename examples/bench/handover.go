@@ -27,6 +27,10 @@ type handoverSettings struct {
 	window time.Duration
 }
 
+// handoverSnapshots bounds the log: 400 windows write some hundred million entries,
+// and without snapshots those in memory would fill it.
+const handoverSnapshots = 1_000_000
+
 const handoverUsage = `Bench handover measures for how long writes are interrupted by a planned hand-over of
 the leadership, and prints one line of JSON. Clients on all nodes write in a closed
 loop. Each round hands over to the next node.
@@ -43,6 +47,7 @@ func handoverFlags(s *handoverSettings) (flags *flag.FlagSet, window *float64) {
 	flags.IntVar(&s.clients, "clients", 16, "clients at a time, on all nodes")
 	flags.IntVar(&s.payloadBytes, "payload", 16, "`bytes` of a command, at least 8")
 	flags.IntVar(&s.rounds, "rounds", 200, "hand-overs, and as many windows without one")
+	flags.Uint64Var(&s.snapshotEntries, "snapshots", handoverSnapshots, "a snapshot after so many `entries`, and the log before it goes; 0: none")
 	window = flags.Float64("window", 1, "`seconds` for which each round is watched")
 	return flags, window
 }
@@ -74,6 +79,7 @@ type handoverResult struct {
 	Clients      int     `json:"clients"`
 	PayloadBytes int     `json:"payload"`
 	Rounds       int     `json:"rounds"`
+	Snapshots    uint64  `json:"snapshot_entries"`
 	P50ms        float64 `json:"p50_ms"`
 	P99ms        float64 `json:"p99_ms"`
 	MaxMs        float64 `json:"max_ms"`
@@ -150,7 +156,7 @@ func measureHandovers(ctx context.Context, s *handoverSettings, stderr io.Writer
 	}
 	r = handoverResult{
 		Mode: s.mode, Store: s.store, Nodes: s.nodes, Clients: s.clients, PayloadBytes: s.payloadBytes, Rounds: s.rounds,
-		Errors: w.errors() - failed, PerSecond: float64(w.done()-done) / time.Since(begun).Seconds(),
+		Snapshots: s.snapshotEntries, Errors: w.errors() - failed, PerSecond: float64(w.done()-done) / time.Since(begun).Seconds(),
 	}
 	for _, list := range [][]time.Duration{gaps, base, transfers} {
 		slices.Sort(list)

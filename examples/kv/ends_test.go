@@ -141,20 +141,7 @@ func TestEndWithAHungCall(t *testing.T) {
 		}
 		return nil
 	})
-	if err := n.process.command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-n.process.ended:
-	case <-time.After(waitLimit):
-		t.Fatal("it does not end")
-	}
-	if code := n.process.command.ProcessState.ExitCode(); code != 1 {
-		t.Errorf("exit code %d", code)
-	}
-	if text := n.process.log.String(); !strings.Contains(text, `its call "apply" has not returned`) {
-		t.Errorf("the call is not named: %s", text)
-	}
+	n.endsAtItsLimit(`its call "apply" has not returned`)
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
@@ -183,18 +170,25 @@ func TestEndWithoutADirectory(t *testing.T) {
 	if err := os.RemoveAll(n.dir); err != nil {
 		t.Fatal(err)
 	}
+	n.endsAtItsLimit("--data: not closed")
+}
+
+// endsAtItsLimit asks a node to end, which something keeps from it. It ends with exit code 1
+// nevertheless, and its log has why.
+func (n *node) endsAtItsLimit(why string) {
+	n.t.Helper()
 	if err := n.process.command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+		n.t.Fatal(err)
 	}
 	select {
 	case <-n.process.ended:
 	case <-time.After(waitLimit):
-		t.Fatal("it does not end")
+		n.t.Fatal("it does not end")
 	}
 	if code := n.process.command.ProcessState.ExitCode(); code != 1 {
-		t.Errorf("exit code %d", code)
+		n.t.Errorf("exit code %d", code)
 	}
-	if text := n.process.log.String(); !strings.Contains(text, "--data: not closed") {
-		t.Errorf("it does not say why: %s", text)
+	if text := n.process.log.String(); !strings.Contains(text, why) {
+		n.t.Errorf("its log does not say %q: %s", why, text)
 	}
 }
