@@ -144,7 +144,11 @@ func (r recovery) read(part observe.Part) {
 func (r recovery) ended(g *Group, err error) {
 	started := observe.Started{Span: r.span, Err: err}
 	if g != nil {
-		started.Last = core.LogID{Term: core.Term(g.seen.term.Load()), Index: g.StatusToRead().Last}
+		status := g.StatusToRead()
+		started.Last = core.LogID{Term: core.Term(g.seen.term.Load()), Index: status.Last}
+		if status.LacksMachine {
+			r.watch.Logger().Warn("what the log has purged is not here any more: this node waits for a snapshot of its leader", slog.Uint64("purged", uint64(status.Purged)), slog.Uint64("applied", uint64(status.Applied)))
+		}
 	}
 	started.Tell(r.watch)
 }

@@ -137,6 +137,9 @@ func TestLongRunMakesNoSnapshot(t *testing.T) {
 	if s := statusOf(t, away); s.LacksMachine || len(away.snapshotFiles()) == 0 {
 		t.Errorf("after the loss of its database: %+v", s)
 	}
+	if text := away.process.log.String(); !strings.Contains(text, "this node waits for a snapshot of its leader") {
+		t.Errorf("its log does not say that it waits: %s", text)
+	}
 	last := fmt.Sprint("value ", written-1)
 	if got := away.mustKV("get", fmt.Sprint("key ", (written-1)%100)); got != last {
 		t.Errorf("it holds %q, want %q", got, last)
