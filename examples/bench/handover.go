@@ -27,6 +27,10 @@ type handoverSettings struct {
 	window time.Duration
 }
 
+// handoverSnapshotEntries is after how many entries a snapshot is made. Without any the
+// logs of some minutes in memory take all the memory that there is.
+const handoverSnapshotEntries = 1_000_000
+
 const handoverUsage = `Bench handover measures for how long writes are interrupted by a planned hand-over of
 the leadership, and prints one line of JSON. Clients on all nodes write in a closed
 loop. Each round hands over to the next node.
@@ -62,6 +66,7 @@ func parseHandover(arguments []string, out io.Writer) (s handoverSettings, err e
 	}
 	s.window = time.Duration(*window * float64(time.Second))
 	s.groups, s.batch, s.slowFollower, s.measured = 1, 1, 1, time.Second
+	s.snapshotEntries = handoverSnapshotEntries
 	s.read, s.readAt, s.staleness = "linearizable", "leader", time.Second // there are no reads
 	return s, s.complete()
 }
