@@ -91,7 +91,7 @@ const (
 // if the group does not run here. If the target was told to campaign, [MayHaveHappened] says that
 // it may lead yet. The leader goes on at once; one that had told its target wins a new
 // term soon. A leader that was given the leadership this way keeps it for ten minutes,
-// even if another has a higher priority.
+// even if another had a higher priority then.
 func (r *Raft) TransferLeadership(ctx context.Context, to NodeID) error {
 	return r.transfer(ctx, actors.Transfer{To: to, ByHand: true})
 }

@@ -196,7 +196,7 @@
 //     leader_stays
 //   - Mutants: "doubling that never resets", "a paused node that campaigns", "a last node that
 //     campaigns with the others", "check-quorum that counts learners", "a campaign without a
-//     pre-vote", "no check of the quorum", "a quorum counted from when its answers came"
+//     pre-vote", "a pre-vote that changes the term", "no check of the quorum", "a quorum counted from when its answers came"
 //   - Checkers: ruleElected
 //
 // # Rule 12: The answer to a heartbeat is a lease promise
@@ -273,7 +273,7 @@
 //
 // A leader hands over by itself to the best voter of a higher priority. It does not while the
 // configuration changes or a snapshot is on its way, for ten minutes after it was given the
-// leadership by hand, and to each target for a time that doubles after a hand-over failed. A node
+// leadership by hand although another had a higher priority, and to each target for a time that doubles after a hand-over failed. A node
 // that left office by rule 16 says in the answers to heartbeats that it wants no leadership, for five
 // minutes at first, and twice as long each time.
 //

@@ -99,9 +99,11 @@ func (h *handOver) failedAt(id Identity) Instant {
 // so that the leadership does not come back at once and go again.
 func (e *Engine) standBack() { e.handOver.standsBack.again(e.now, standBackMin, standBackMax) }
 
-// restAfterTransfer lets a leader that somebody chose by hand lead for a while.
+// restAfterTransfer lets a leader that somebody chose by hand lead for a while, although
+// others have a higher priority. Where none had, there was nothing to override, and what
+// is said of priorities later counts.
 func (e *Engine) restAfterTransfer() {
-	if e.election.reason == ElectionByTransfer && e.election.byHand {
+	if e.election.reason == ElectionByTransfer && e.election.byHand && e.standing.ahead > 0 {
 		e.handOver.restUntil = e.now.Add(restAfterTransferByHand)
 	}
 }

@@ -59,6 +59,7 @@ const (
 	LeaderMissing         ID = "raft.leader.missing"
 	LeaderLeaving         ID = "raft.leader.leaving"
 	LeaderAge             ID = "raft.leader.contact.age"
+	ElectionsPaused       ID = "raft.elections.paused"
 	IndexLast             ID = "raft.index.last"
 	IndexFlushed          ID = "raft.index.flushed"
 	IndexCommitted        ID = "raft.index.committed"
@@ -201,6 +202,8 @@ var table = []Row{
 		When: onRead, Attributes: []Attribute{group}},
 	{ID: LeaderAge, Kind: Gauge, Unit: seconds, Description: "Time since this node last heard of its leader, since the group's start if never; 0 on the leader.",
 		When: onRead, Attributes: []Attribute{group}, Fold: FoldMax},
+	{ID: ElectionsPaused, Kind: Gauge, Unit: "{group}", Description: "1 while the elections of this node are paused (Raft.PauseElections), else 0.",
+		When: onRead, Attributes: []Attribute{group}},
 	{ID: IndexLast, Kind: Gauge, Unit: "{entry}", Description: "Index of the last entry of the log.", When: onRead, Attributes: []Attribute{group}},
 	{ID: IndexFlushed, Kind: Gauge, Unit: "{entry}", Description: "Index up to which the log is durable on this node.", When: onRead, Attributes: []Attribute{group}},
 	{ID: IndexCommitted, Kind: Gauge, Unit: "{entry}", Description: "Index up to which the log is known to be committed.", When: onRead, Attributes: []Attribute{group}},

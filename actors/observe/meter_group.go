@@ -293,6 +293,7 @@ func (m *groupMeter) observeStatus(s *Figures, put func(id metrics.ID, n int64, 
 	put(metrics.LeaderLeaving, truth(s.Leaving != ""))
 	put(metrics.LeaderMissing, truth(s.Leader == 0))
 	put(metrics.LeaderAge, sinceStart(s.LastContact))
+	put(metrics.ElectionsPaused, truth(s.ElectionsPaused))
 	lease, quorum := int64(0), int64(0)
 	if s.Role == core.RoleLeader {
 		lease, quorum = int64(max(s.Lease.Sub(now), 0)), int64(now.Sub(max(s.QuorumHeard, m.started)))

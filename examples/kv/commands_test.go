@@ -118,6 +118,16 @@ func moves(t *testing.T, c *cluster) {
 	if got := leader.mustKV("elect"); !strings.Contains(got, fmt.Sprintf(`"leader":%d`, leader.id)) {
 		t.Fatalf("elect on the leader: %s", got)
 	}
+	paused := c.others(leader)[0]
+	if got := paused.mustKV("pause-elections"); got != `{"paused":true}`+"\n" || !statusOf(t, paused).ElectionsPaused {
+		t.Fatalf("pause-elections: %s", got)
+	}
+	if r := kv(t, "transfer", "--to", fmt.Sprint(paused.id), "--http", "http://"+leader.httpAddress); r.code != 1 || !strings.Contains(r.stderr, "paused") {
+		t.Fatalf("transfer to a node that is paused: %+v", r)
+	}
+	if got := paused.mustKV("resume-elections"); got != `{"paused":false}`+"\n" || statusOf(t, paused).ElectionsPaused {
+		t.Fatalf("resume-elections: %s", got)
+	}
 	if r := kv(t, "transfer", "--to", "9", "--http", "http://"+leader.httpAddress); r.code != 1 || !strings.Contains(r.stderr, "transfer_failed") {
 		t.Fatalf("transfer to nobody: %+v", r)
 	}

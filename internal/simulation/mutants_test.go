@@ -465,6 +465,12 @@ var mutants = []mutant{
 		"./core TestReturnFromPartition",
 	},
 	{
+		"a pre-vote that changes the term", "rule 11", "core/vote.go",
+		"if !m.Pre && m.ElectionTerm > e.hard.Term {",
+		"if m.ElectionTerm > e.hard.Term {",
+		"./core TestReturnFromPartition",
+	},
+	{
 		"no check of the quorum", "rule 11", "core/check_quorum.go",
 		"return e.now.Sub(heard) > e.cfg.ElectionTimeout",
 		"return e.now.Sub(heard) > 1000*e.cfg.ElectionTimeout",

@@ -8,6 +8,8 @@
 //	POST   /cluster/init       body: Init                   200 Init
 //	POST   /cluster/transfer   body: Transfer               200 Leadership
 //	POST   /cluster/elect      the asked node campaigns     200 Leadership
+//	GET    /node/elections     of the asked node            200 Elections
+//	POST   /node/elections     body: Elections              200 Elections
 //	POST   /cluster/snapshot   of the asked node            200 Snapshot
 //	POST   /cluster/purge      body: Purge                  200 Purged
 //	GET    /cluster/members    this node's view             200 Members
@@ -95,7 +97,14 @@ type Transfer struct {
 	To uint64 `json:"to"`
 }
 
-// Leadership says who leads, as far as the asked node knows.
+// Elections says whether the asked node neither campaigns nor is handed the leadership.
+// In a request the field must be there. A restart ends a pause.
+type Elections struct {
+	Paused *bool `json:"paused"`
+}
+
+// Leadership says who leads, as far as the asked node knows: 0 if it has not heard of the
+// new leader yet.
 type Leadership struct {
 	Leader uint64 `json:"leader"`
 	Term   uint64 `json:"term"`
@@ -162,6 +171,10 @@ type Status struct {
 	NeedsNewTerm bool `json:"needs_new_term,omitempty"`
 	// Unfit is why the node is not to be handed the leadership; absent if it may be.
 	Unfit string `json:"unfit,omitempty"`
+	// ElectionsPaused: the node neither campaigns nor is handed the leadership. OthersPaused:
+	// it leads, and that is so for every other voter, so that nobody would take over.
+	ElectionsPaused bool `json:"elections_paused,omitempty"`
+	OthersPaused    bool `json:"others_paused,omitempty"`
 	// LacksMachine: the node's log is whole, and its state machine waits for a snapshot.
 	LacksMachine bool `json:"lacks_machine,omitempty"`
 	// Receiving is the snapshot that the node receives; absent if it receives none.

@@ -41,7 +41,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newRecover())
-	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newMembers(),
+	root.AddCommand(newInit(), newPut(), newGet(), newDelete(), newSwap(), newStatus(), newTransfer(), newElect(), newPauseElections(), newResumeElections(), newMembers(),
 		newSnapshot(), newSnapshotRate(), newPurge(), newBackup(), newRestore(), newInspect())
 	return root
 }

@@ -36,6 +36,25 @@ transfer.`
 	return command
 }
 
+func newPauseElections() *cobra.Command {
+	command := request("pause-elections", "Keep a node from campaigning, and from being handed the leadership", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
+		answer, err := to.PauseElections(c.Context(), true)
+		return show(c, answer, err)
+	})
+	command.Long = `Keep the node that is asked from campaigning, and from being handed the leadership,
+until resume-elections or a restart. It still votes and serves, and leads on if it
+leads: hand the leadership over too. While the elections of all voters but the leader
+are paused, nobody takes over if that fails.`
+	return command
+}
+
+func newResumeElections() *cobra.Command {
+	return request("resume-elections", "End a pause of a node's elections", cobra.NoArgs, func(c *cobra.Command, to *client.Client, _ []string) error {
+		answer, err := to.PauseElections(c.Context(), false)
+		return show(c, answer, err)
+	})
+}
+
 // prioritiesUsage is the usage of the flag of init and of serve.
 const prioritiesUsage = "ID=N: how much a member is wanted as the leader, from 1 (last) to 1000; 100 unless it is set. May be repeated"
 

@@ -194,6 +194,7 @@ func notes(s *api.Status) []string {
 	note(s.NeedsNewTerm, "needs a new term")
 	note(s.Leaving != "", "leaves office: %s", s.Leaving)
 	note(s.Unfit != "", "is not to lead: %s", s.Unfit)
+	note(s.OthersPaused, "nobody would take over: the others' elections are paused")
 	note(s.LeftOffice != "", "left office in term %d: %s", s.LeftTerm, s.LeftOffice)
 	note(s.NoLease != "", "no lease: %s", s.NoLease)
 	note(s.Forming, "is being formed")

@@ -114,14 +114,14 @@ func TestTable(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	got := table(at, []seen{
 		{"h:1", api.Status{ID: 1, Role: "leader", Term: 12, Leader: 1, LastLogIndex: 101, CommitIndex: 100, AppliedIndex: 99, LeaseMillis: 812, Priority: 200,
-			LastQuorumContact: new(0.0125), TransferringTo: 2, Leaving: "its disk hangs", Unfit: "sick", LeftOffice: "no quorum", LeftTerm: 9, Peers: []api.Peer{{ID: 2, Oversized: 77}, {ID: 3, Unfit: "its elections are paused", Mode: "snapshot"}, {ID: 4, LostData: true}}}, nil},
+			LastQuorumContact: new(0.0125), TransferringTo: 2, Leaving: "its disk hangs", Unfit: "sick", OthersPaused: true, LeftOffice: "no quorum", LeftTerm: 9, Peers: []api.Peer{{ID: 2, Oversized: 77}, {ID: 3, Unfit: "its elections are paused", Mode: "snapshot"}, {ID: 4, LostData: true}}}, nil},
 		{"host:20", api.Status{ID: 20, Role: "follower", Term: 12, Leader: 1, Priority: 100, LastContact: new(1.5), NoLease: "x", Fatal: "a\x1b[2Jb\nc"}, nil},
 		{"h:3", api.Status{ID: 3, Role: "none", Removed: true, UnknownToGroup: true, Joint: true, Forming: true, NeedsNewTerm: true, Contradiction: "two leaders", WaitsFor: []api.Waiting{{ID: 9, Why: "silent"}}}, nil},
 		{"h:4", api.Status{}, errors.New("no\nroute")},
 	})
 	want := `03:04:05  Ctrl-C ends it
 HTTP     ID  ROLE      TERM  LEADER  LAST  COMMIT  APPLIED  LEASE  PRIORITY  CONTACT  NOTES
-h:1      1   leader    12    1       101   100     99       812ms  200       12ms     hands over to 2; leaves office: its disk hangs; is not to lead: sick; left office in term 9: no quorum; entry 77 is too large for 2; 3: its elections are paused; 3 gets a snapshot; 4 has lost its data
+h:1      1   leader    12    1       101   100     99       812ms  200       12ms     hands over to 2; leaves office: its disk hangs; is not to lead: sick; nobody would take over: the others' elections are paused; left office in term 9: no quorum; entry 77 is too large for 2; 3: its elections are paused; 3 gets a snapshot; 4 has lost its data
 host:20  20  follower  12    1       0     0       0        -      100       1.5s     failed: a [2Jb c; no lease: x
 h:3      3   none      0     -       0     0       0        -      0         -        was removed; has lost its data; two leaders; needs a new term; is being formed; waits for 9: silent; the members change
 h:4      -   -         -     -       -     -       -        -      -         -        no route`

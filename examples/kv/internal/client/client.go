@@ -133,6 +133,18 @@ func (c *Client) Elect(ctx context.Context) (api.Leadership, error) {
 	return answer, err
 }
 
+// PauseElections says whether the server's node neither campaigns nor is handed the
+// leadership from now on.
+func (c *Client) PauseElections(ctx context.Context, paused bool) (api.Elections, error) {
+	var answer api.Elections
+	request, err := json.Marshal(api.Elections{Paused: &paused})
+	if err != nil {
+		return answer, fmt.Errorf("client: %w", err)
+	}
+	err = c.exchange(ctx, http.MethodPost, "/node/elections", request, &answer)
+	return answer, err
+}
+
 // SetSnapshotRate changes how many bytes a second the server's node sends of snapshots.
 func (c *Client) SetSnapshotRate(ctx context.Context, bytesPerSecond uint64) (api.SnapshotRate, error) {
 	var answer api.SnapshotRate

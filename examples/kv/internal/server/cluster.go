@@ -102,6 +102,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Fatal:          fatal(s.raft.Err()),
 	}
 	answer.MachineVersion, answer.MachineVersionMin = status.Version, status.VersionMin
+	answer.ElectionsPaused, answer.OthersPaused = status.ElectionsPaused, status.OthersPaused
 	for _, m := range c.Members {
 		answer.Members = append(answer.Members, api.Member{ID: uint64(m.ID), Address: m.Address, Kind: c.Kind(m.Identity).String(), Priority: m.Rank()})
 	}

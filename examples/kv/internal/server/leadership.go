@@ -17,22 +17,49 @@ func (s *Server) transfer(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	before := s.raft.Status().Term
 	if err := s.raft.TransferLeadership(r.Context(), troupe.NodeID(to.To)); err != nil {
 		return err
 	}
-	return s.leadership(w)
+	status := s.raft.Status()
+	if status.Term <= before {
+		status.Leader = 0 // the one of before is not it: this node has not heard of the next
+	}
+	return s.leadership(w, status)
 }
 
 func (s *Server) elect(w http.ResponseWriter, r *http.Request) error {
 	if err := s.raft.Elect(r.Context()); err != nil {
 		return err
 	}
-	return s.leadership(w)
+	return s.leadership(w, s.raft.Status())
 }
 
-func (s *Server) leadership(w http.ResponseWriter) error {
-	status := s.raft.Status()
+func (s *Server) leadership(w http.ResponseWriter, status troupe.Status) error {
 	s.answer(w, http.StatusOK, api.Leadership{Leader: uint64(status.Leader), Term: uint64(status.Term)})
+	return nil
+}
+
+// electionsBytesMax bounds the body of a pause, written generously.
+const electionsBytesMax = 256
+
+func (s *Server) elections(w http.ResponseWriter, _ *http.Request) error {
+	s.answer(w, http.StatusOK, api.Elections{Paused: new(s.raft.Status().ElectionsPaused)})
+	return nil
+}
+
+func (s *Server) pauseElections(w http.ResponseWriter, r *http.Request) error {
+	var wanted api.Elections
+	if err := decode(w, r, electionsBytesMax, &wanted); err != nil {
+		return err
+	}
+	if wanted.Paused == nil {
+		return badRequest("paused is missing: true or false")
+	}
+	if err := s.raft.PauseElections(r.Context(), *wanted.Paused); err != nil {
+		return err
+	}
+	s.answer(w, http.StatusOK, wanted)
 	return nil
 }
 

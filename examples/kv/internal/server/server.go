@@ -25,6 +25,7 @@ type Raft interface {
 	Bootstrap(ctx context.Context, members ...troupe.Member) error
 	TransferLeadership(ctx context.Context, to troupe.NodeID) error
 	Elect(ctx context.Context) error
+	PauseElections(ctx context.Context, paused bool) error
 	ChangeMembers(ctx context.Context, changes []troupe.Change, options ...troupe.ChangeOption) (troupe.Configuration, error)
 	CancelChange(ctx context.Context) error
 	Snapshot(ctx context.Context) (troupe.SnapshotMeta, error)
@@ -117,6 +118,8 @@ func (s *Server) route(r *http.Request) (map[string]handler, bool) {
 		return map[string]handler{http.MethodPost: s.transfer}, true
 	case "/cluster/elect":
 		return map[string]handler{http.MethodPost: s.elect}, true
+	case "/node/elections":
+		return map[string]handler{http.MethodGet: s.elections, http.MethodPost: s.pauseElections}, true
 	case "/cluster/snapshot":
 		return map[string]handler{http.MethodPost: s.snapshot}, true
 	case "/cluster/purge":

@@ -47,8 +47,10 @@ type fakeRaft struct {
 	members  []troupe.Member
 	// changes are those that were asked for last.
 	changes []troupe.Change
-	// transferred are the targets of transfers.
+	// transferred are the targets of transfers. cutOff: this node does not hear of the new
+	// leader.
 	transferred []troupe.NodeID
+	cutOff      bool
 	// purged is up to where the log was to be purged.
 	purged []troupe.Index
 	// backup is what a backup is, before err.
@@ -116,7 +118,19 @@ func (f *fakeRaft) TransferLeadership(ctx context.Context, to troupe.NodeID) err
 	if err := f.fail(ctx); err != nil {
 		return err
 	}
-	f.status.Leader, f.status.Term = max(to, 2), f.status.Term+1
+	if !f.cutOff {
+		f.status.Leader, f.status.Term = max(to, 2), f.status.Term+1
+	}
+	return nil
+}
+
+func (f *fakeRaft) PauseElections(ctx context.Context, paused bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fail(ctx); err != nil {
+		return err
+	}
+	f.status.ElectionsPaused = paused
 	return nil
 }
 
@@ -710,4 +724,43 @@ func TestTransferAndElect(t *testing.T) {
 		}
 		words[word] = true
 	}
+}
+
+// TestTransferUnheard: a node that is cut off from the new leader does not name the old
+// one.
+func TestTransferUnheard(t *testing.T) {
+	f := newFake()
+	f.cutOff = true
+	exchange{"POST", "/cluster/transfer", `{"to":2}`, 200, `{"leader":0,"term":3}`}.run(t, quiet(f))
+}
+
+// TestPauseElections: what is asked for, what is shown, and how it fails.
+func TestPauseElections(t *testing.T) {
+	f := newFake()
+	s := quiet(f)
+	exchange{"GET", "/node/elections", ``, 200, `{"paused":false}`}.run(t, s)
+	for range 2 {
+		exchange{"POST", "/node/elections", `{"paused":true}`, 200, `{"paused":true}`}.run(t, s)
+	}
+	exchange{"GET", "/node/elections", ``, 200, `{"paused":true}`}.run(t, s)
+	for _, body := range []string{``, `{}`, `[]`, `{"paused":null}`, `{"paused":1}`, `{"paused":"true"}`, `{"pause":true}`, `{"paused":true} 1`} {
+		exchange{"POST", "/node/elections", body, 400, "bad_request"}.run(t, s)
+	}
+	exchange{"POST", "/node/elections", strings.Repeat(" ", electionsBytesMax+1), 413, "too_large"}.run(t, s)
+	exchange{"DELETE", "/node/elections", ``, 405, "bad_request"}.run(t, s)
+	if !f.status.ElectionsPaused {
+		t.Error("what was refused has changed something")
+	}
+	f.status.OthersPaused = true
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest("GET", "/status", nil))
+	var status api.Status
+	if err := json.Unmarshal(w.Body.Bytes(), &status); err != nil || !status.ElectionsPaused || !status.OthersPaused {
+		t.Errorf("%s: %v", w.Body, err)
+	}
+	exchange{"POST", "/node/elections", `{"paused":false}`, 200, `{"paused":false}`}.run(t, s)
+	f.err = troupe.ErrStopped
+	exchange{"POST", "/node/elections", `{"paused":true}`, 503, "stopped"}.run(t, s)
+	f.err = &troupe.UnknownOutcomeError{Cause: context.DeadlineExceeded}
+	exchange{"POST", "/node/elections", `{"paused":true}`, 503, "unknown_outcome"}.run(t, s)
 }
