@@ -65,7 +65,7 @@ func TestBootstrapNamesTheCause(t *testing.T) {
 // message are forwarded in one each.
 func TestLargeCommandsThroughAFollower(t *testing.T) {
 	const command = 100 << 10
-	settings := config()
+	settings := slowElections() // whoever takes a command answers it
 	settings.CommandBytesMax, settings.MessageBytesMax, settings.SnapshotChunkBytes = command, command, command
 	rafts, list := overTCP(t, 3, settings, tcp.Config{FrameBytesMax: command + 16<<10}, nil)
 	if err := rafts[0].Bootstrap(within(t, 20*time.Second), list...); err != nil {
@@ -218,8 +218,8 @@ var smallLimits = troupe.Config{CommandBytesMax: 10_000, MessageBytesMax: 20_000
 // limits were lowered over a restart. It gets a snapshot in their place, and whoever looks
 // is told.
 func TestLimitsAreLowered(t *testing.T) {
-	l := newLowered(t, electionTimeout, 0, 0, 0)
-	l.nodes[2].raft.Kill() // it lags
+	l := newLowered(t, 3*time.Second, 0, 0, 0) // whoever takes a command answers it
+	l.nodes[2].raft.Kill()                     // it lags
 	for i := range 3 {
 		if _, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), bytes.Repeat([]byte{byte('a' + i)}, 1<<20)); err != nil {
 			t.Fatal(err)
@@ -251,7 +251,7 @@ func TestLimitsAreLowered(t *testing.T) {
 // place of what it does not take, in pieces that it takes, and what it passes on is refused
 // by the limit of who leads.
 func TestLimitsDiffer(t *testing.T) {
-	l := newLowered(t, electionTimeout, 0, 0, smallFrame)
+	l := newLowered(t, time.Minute, 0, 0, smallFrame) // whoever takes a command answers it
 	if _, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
