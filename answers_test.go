@@ -233,9 +233,20 @@ func TestClusterIsFormedLater(t *testing.T) {
 		m.network = func(n troupe.Network) troupe.Network { return filter{n, &drop} }
 	})
 	raft := c.members[0].raft
-	err := raft.Bootstrap(within(t, 4*electionTimeout), c.list()...)
+	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
+	defer cancel()
+	told := make(chan error, 1)
+	go func() { told <- raft.Bootstrap(ctx, c.list()...) }()
+	waits := func(s troupe.Status) bool {
+		return s.Bootstrapping && len(s.WaitsFor) == 1 && s.WaitsFor[0].Node == 3
+	}
+	if err := raft.Wait(ctx, waits); err != nil {
+		t.Fatalf("%v: the status is %+v", err, raft.Status())
+	}
+	cancel()
+	err := answer(t, told)
 	e := asError[*troupe.FormingError](t, err)
-	if len(e.WaitsFor) != 1 || e.WaitsFor[0].Node != 3 || !errors.Is(err, context.DeadlineExceeded) || !troupe.MayHaveHappened(err) {
+	if len(e.WaitsFor) != 1 || e.WaitsFor[0].Node != 3 || !errors.Is(err, context.Canceled) || !troupe.MayHaveHappened(err) {
 		t.Errorf("the error is %v", err)
 	}
 	if s := raft.Status(); !s.Bootstrapping || len(s.WaitsFor) != 1 || s.WaitsFor[0].Node != 3 {

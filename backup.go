@@ -153,9 +153,13 @@ type impatient struct {
 
 // Write implements io.Writer.
 func (i *impatient) Write(p []byte) (int, error) {
+	begun := time.Now()
 	timer := time.AfterFunc(i.stall, func() { i.backup.cut(ErrBackupStalled) })
 	defer timer.Stop()
 	n, err := i.to.Write(p)
+	if time.Since(begun) >= i.stall {
+		i.backup.cut(ErrBackupStalled) // the timer may be late
+	}
 	if err == nil {
 		err = i.backup.why(io.ErrClosedPipe)
 		if err == io.ErrClosedPipe {

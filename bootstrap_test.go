@@ -169,7 +169,7 @@ func TestBootstrapIsLeft(t *testing.T) {
 	if e.Begun || len(e.WaitsFor) != 1 || e.WaitsFor[0].Node != 3 || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "node 3: unreachable: ") {
 		t.Errorf("the caller that left is told %+v: %v", e, err)
 	}
-	err = raft.Bootstrap(within(t, time.Second), list...)
+	err = raft.Bootstrap(saying(t, 2*time.Second), list...)
 	if e := asError[*troupe.BootstrapError](t, err); e.Node != 3 || !strings.Contains(e.Reason, "does not answer") {
 		t.Errorf("the same list again: %v", err)
 	}

@@ -271,6 +271,20 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// saying is a context that says it ends after d. Of that a call takes a part for what it
+// waits for. It ends much later: a busy machine is to have time to answer what became of it.
+func saying(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	return saysDeadline{within(t, 20*time.Second), time.Now().Add(d)}
+}
+
+type saysDeadline struct {
+	context.Context
+	at time.Time
+}
+
+func (c saysDeadline) Deadline() (time.Time, bool) { return c.at, true }
+
 // asError asserts that err is or wraps a T, and returns it.
 func asError[T error](t *testing.T, err error) T {
 	t.Helper()

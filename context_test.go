@@ -93,7 +93,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("without a cluster: %v", err)
 	}
 
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections())
 	leader, follower := c.leader(), c.follower()
 	_, err = follower.raft.Propose(within(t, 20*time.Second), []byte("a"), troupe.NoForwarding())
 	if e := asError[*troupe.NotLeaderError](t, err); e.Leader != leader.id {

@@ -287,6 +287,9 @@ func TestCrashImagesOfAnInstall(t *testing.T) {
 	d.close()
 	propose(all[20:])
 	for _, m := range c.members {
+		if got := m.read(t); len(got) != len(all) { // a follower may be behind
+			t.Fatalf("node %d has %d commands", m.id, len(got))
+		}
 		meta, err := m.raft.Snapshot(ctx)
 		if err != nil {
 			t.Fatal(err)

@@ -62,7 +62,7 @@ func TestBootstrapIsRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newCluster(t, 2, config())
-			err := c.members[0].raft.Bootstrap(within(t, 500*time.Millisecond), test.members...)
+			err := c.members[0].raft.Bootstrap(saying(t, 500*time.Millisecond), test.members...)
 			if e := asError[*troupe.BootstrapError](t, err); e.Node != test.node || !strings.Contains(e.Error(), test.says) {
 				t.Errorf("the error is %v", err)
 			}

@@ -25,7 +25,7 @@ func (f fillingLog) NearlyFull() bool { return f.full.Load() }
 // member that is away, goes while the disk is nearly full, and is told.
 func TestHoldsGoAtTheFreeSpaceGuard(t *testing.T) {
 	var full atomic.Bool
-	settings := config()
+	settings := slowElections() // the leader of the beginning is asked for all
 	settings.KeepEntries, settings.LogCacheBytesMax, settings.CommandBytesMax, settings.MessageBytesMax = 1, 1000, 500, 600
 	settings.HoldTimeMax = time.Hour
 	c := formed(t, 3, settings, func(m *member) {

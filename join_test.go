@@ -151,7 +151,7 @@ func TestJoinWaits(t *testing.T) {
 // TestUnreachableNodeIsNotLetIn: nothing is appended for it, and somebody's change by hand
 // goes before it.
 func TestUnreachableNodeIsNotLetIn(t *testing.T) {
-	c := formedOf(t, 3, 2, config())
+	c := formedOf(t, 3, 2, slowElections())
 	leads := func(s troupe.Status) bool { return s.Role == troupe.RoleLeader }
 	leader := c.members[0].raft
 	if err := leader.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Leader != 0 }); err != nil {

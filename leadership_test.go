@@ -48,7 +48,9 @@ func TestTransferLeadership(t *testing.T) {
 // TestTransferAskedOfANodeThatIsCutOff: the leader tells whoever asked that it is done,
 // and the new leader's word never comes.
 func TestTransferAskedOfANodeThatIsCutOff(t *testing.T) {
-	c := formed(t, 3, config())
+	settings := config()
+	settings.ElectionTimeout = 2 * time.Second // the leader stays until it hands over
+	c := formed(t, 3, settings)
 	leader, asked := c.leader(), c.follower()
 	target := c.members[slices.IndexFunc(c.members, func(m *member) bool { return m != leader && m != asked })]
 	c.hub.Hold(target.id, asked.id)
@@ -169,7 +171,9 @@ func TestLeadershipRequestsMayHaveHappened(t *testing.T) {
 
 // TestElectByHand: refused under a leader that lives, and a node may be kept from it.
 func TestElectByHand(t *testing.T) {
-	c := formed(t, 3, config())
+	settings := config()
+	settings.ElectionTimeout = 3 * time.Second // the leader stays until it is killed
+	c := formed(t, 3, settings)
 	leader, follower := c.leader(), c.follower()
 	if err := leader.raft.Elect(within(t, 20*time.Second)); err != nil {
 		t.Errorf("the leader: %v", err)
@@ -241,7 +245,7 @@ func TestShutdownInSpiteOfAHandOver(t *testing.T) {
 				c.hub.Hold(leader.id, m.id)
 			}
 		}
-		if err := stop(leader, within(t, 2*time.Second)); err != nil {
+		if err := stop(leader, saying(t, 2*time.Second)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		select {
@@ -254,7 +258,9 @@ func TestShutdownInSpiteOfAHandOver(t *testing.T) {
 
 // TestShutdownTriesTheNext: the best does not answer, and the next one leads.
 func TestShutdownTriesTheNext(t *testing.T) {
-	c := newCluster(t, 3, config())
+	settings := config()
+	settings.ElectionTimeout = 3 * time.Second // whoever is told to lead stays
+	c := newCluster(t, 3, settings)
 	list := c.list()
 	list[1].Priority = 200
 	if err := c.members[0].raft.Bootstrap(within(t, 20*time.Second), list...); err != nil {

@@ -187,10 +187,10 @@ func TestOnLeadingOfADrainedNode(t *testing.T) {
 }
 
 // TestOnLeadingAlone: a single node runs the job as soon as it leads, which may be
-// before Start has returned, and again after a restart.
+// before Start has returned, and again after a restart. Its lease outlasts the test.
 func TestOnLeadingAlone(t *testing.T) {
 	j := newJob()
-	c := formed(t, 1, j.on(config()))
+	c := formed(t, 1, j.on(slowElections()))
 	m := c.members[0]
 	first := j.next(t)
 	if first.raft != m.raft || first.term == 0 {
@@ -207,12 +207,12 @@ func TestOnLeadingAlone(t *testing.T) {
 	if err := m.store.Reopen(); err != nil {
 		t.Fatal(err)
 	}
-	c.start(m, j.on(config()))
+	c.start(m, j.on(slowElections()))
 	if again := j.next(t); again.term <= first.term {
 		t.Errorf("term %d after term %d", again.term, first.term)
 	}
 	// One who leads nobody runs nothing, and knows no leader.
-	lonely := newCluster(t, 1, j.on(config()))
+	lonely := newCluster(t, 1, j.on(slowElections()))
 	if id, where, term := lonely.members[0].raft.Leader(); id != 0 || where != "" || term != 0 {
 		t.Errorf("node %d at %q leads term %d", id, where, term)
 	}

@@ -57,6 +57,7 @@ func TestKeepLearners(t *testing.T) {
 		"not kept": {nil, []string{"voter"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			held := newGate()
 			defer close(held.open)
 			c := newCluster(t, 3, config(), func(m *member) {
@@ -69,7 +70,7 @@ func TestKeepLearners(t *testing.T) {
 				t.Fatal(err)
 			}
 			first.propose(t, "hang") // node 3 does not get it onto its disk
-			options := append(test.options, troupe.CatchUpLimit(2*electionTimeout))
+			options := append(test.options, troupe.CatchUpLimit(3*time.Second))
 			_, err := first.raft.ChangeMembers(within(t, 20*time.Second), []troupe.Change{troupe.Add(2, address(2)), troupe.Add(3, address(3))}, options...)
 			if behind := asError[*troupe.NotCaughtUpError](t, err); behind.Node != 3 {
 				t.Errorf("%+v", behind)

@@ -54,7 +54,7 @@ func TestSettingsFitTheNetwork(t *testing.T) {
 func TestBootstrapNamesTheCause(t *testing.T) {
 	c := newCluster(t, 1, config())
 	for range 2 {
-		err := c.members[0].raft.Bootstrap(within(t, 2*time.Second), troupe.At(1, address(1)), troupe.At(2, "nowhere"))
+		err := c.members[0].raft.Bootstrap(saying(t, 2*time.Second), troupe.At(1, address(1)), troupe.At(2, "nowhere"))
 		if e := asError[*troupe.BootstrapError](t, err); e.Node != 2 || e.Cause == nil || !strings.Contains(e.Cause.Error(), "nowhere") {
 			t.Errorf("%v", err)
 		}
@@ -65,7 +65,7 @@ func TestBootstrapNamesTheCause(t *testing.T) {
 // message are forwarded in one each.
 func TestLargeCommandsThroughAFollower(t *testing.T) {
 	const command = 100 << 10
-	settings := config()
+	settings := slowElections() // whoever takes a command answers it
 	settings.CommandBytesMax, settings.MessageBytesMax, settings.SnapshotChunkBytes = command, command, command
 	rafts, list := overTCP(t, 3, settings, tcp.Config{FrameBytesMax: command + 16<<10}, nil)
 	if err := rafts[0].Bootstrap(within(t, 20*time.Second), list...); err != nil {
@@ -147,8 +147,9 @@ func TestConfigurationFitsTheLimits(t *testing.T) {
 
 // lowered is a cluster over tcp whose nodes stop and start again with other limits.
 type lowered struct {
-	t     *testing.T
-	nodes []loweredNode
+	t               *testing.T
+	nodes           []loweredNode
+	electionTimeout time.Duration
 }
 
 type loweredNode struct {
@@ -167,7 +168,7 @@ func (l *lowered) start(i, frame int, settings troupe.Config) {
 		l.t.Fatal(err)
 	}
 	n.address, n.machine = net.Address(), &ledger{}
-	settings.StateMachine, settings.ElectionTimeout = n.machine, 300*time.Millisecond
+	settings.StateMachine, settings.ElectionTimeout = n.machine, l.electionTimeout
 	n.raft, err = troupe.Start(l.t.Context(), troupe.NodeConfig{ID: troupe.NodeID(i + 1), Network: net, Log: n.log, Snapshots: n.snaps}, settings)
 	if err != nil {
 		l.t.Fatal(err)
@@ -189,9 +190,9 @@ func (l *lowered) again(frame int, settings troupe.Config) {
 	}
 }
 
-func newLowered(t *testing.T, frames ...int) *lowered {
+func newLowered(t *testing.T, electionTimeout time.Duration, frames ...int) *lowered {
 	t.Helper()
-	l := &lowered{t: t, nodes: make([]loweredNode, 3)}
+	l := &lowered{t: t, nodes: make([]loweredNode, 3), electionTimeout: electionTimeout}
 	var members []troupe.Member
 	for i, frame := range frames {
 		l.nodes[i] = loweredNode{log: memory.New(troupe.NodeID(i + 1)), snaps: memory.NewSnapshots(), address: "127.0.0.1:0"}
@@ -217,8 +218,8 @@ var smallLimits = troupe.Config{CommandBytesMax: 10_000, MessageBytesMax: 20_000
 // limits were lowered over a restart. It gets a snapshot in their place, and whoever looks
 // is told.
 func TestLimitsAreLowered(t *testing.T) {
-	l := newLowered(t, 0, 0, 0)
-	l.nodes[2].raft.Kill() // it lags
+	l := newLowered(t, 3*time.Second, 0, 0, 0) // whoever takes a command answers it
+	l.nodes[2].raft.Kill()                     // it lags
 	for i := range 3 {
 		if _, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), bytes.Repeat([]byte{byte('a' + i)}, 1<<20)); err != nil {
 			t.Fatal(err)
@@ -250,7 +251,7 @@ func TestLimitsAreLowered(t *testing.T) {
 // place of what it does not take, in pieces that it takes, and what it passes on is refused
 // by the limit of who leads.
 func TestLimitsDiffer(t *testing.T) {
-	l := newLowered(t, 0, 0, smallFrame)
+	l := newLowered(t, time.Minute, 0, 0, smallFrame) // whoever takes a command answers it
 	if _, err := l.nodes[0].raft.Propose(within(t, 20*time.Second), make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +267,7 @@ func TestLimitsDiffer(t *testing.T) {
 // TestTooLargeNamesTheLimit: whose limit refused a command is told: this node's, the
 // leader's, or that of a message to the leader.
 func TestTooLargeNamesTheLimit(t *testing.T) {
-	l := newLowered(t, 0, 0, smallFrame)
+	l := newLowered(t, time.Minute, 0, 0, smallFrame) // whoever is told to lead stays
 	small, large := l.nodes[2].raft, l.nodes[0].raft
 	_, err := small.Propose(t.Context(), make([]byte, 10_001))
 	if e := asError[*troupe.TooLargeError](t, err); e.Max != 10_000 || e.Node != 0 || e.Limit != troupe.LimitCommand || !strings.Contains(err.Error(), "CommandBytesMax") {

@@ -126,7 +126,8 @@ const (
 	ChangeEmptied = membership.ChangeEmptied
 	// ChangeOtherCluster: the node belongs to another cluster.
 	ChangeOtherCluster = membership.ChangeOtherCluster
-	// ChangeNoQuorum: the voters before or after the change have no quorum that answers.
+	// ChangeNoQuorum: the voters before or after the change had no quorum that answered
+	// for an election time-out.
 	ChangeNoQuorum = membership.ChangeNoQuorum
 )
 

@@ -128,7 +128,7 @@ func TestTooStaleFromTheStart(t *testing.T) {
 // TestTooStaleMachine asserts that a stale read says so if it knew what is current, and
 // its own machine has not applied that in time.
 func TestTooStaleMachine(t *testing.T) {
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections())
 	leader := c.leader()
 	leader.read(t) // all is applied
 	applies, release := make(chan struct{}, 1), make(chan struct{})
@@ -159,7 +159,7 @@ func TestTooStaleMachine(t *testing.T) {
 // asks for that.
 func TestMaxLag(t *testing.T) {
 	release := make(chan struct{})
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections())
 	leader, slow := c.leader(), c.follower()
 	slow.read(t)
 	slow.machine.before = func(string) error { <-release; return nil }
@@ -178,13 +178,13 @@ func TestMaxLag(t *testing.T) {
 
 // TestLeaseInStatus asserts that the leader tells its lease, and nobody else has one.
 func TestLeaseInStatus(t *testing.T) {
-	settings := config()
+	settings := slowElections()
 	c := formed(t, 3, settings)
 	leader := c.leader()
 	for _, m := range c.members {
 		err := m.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool {
 			leads := m == leader
-			return s.Lease > 0 == leads && s.Lease <= electionTimeout && s.LastQuorumContact >= 0 == leads && (s.NoLease == "" || leads && s.Lease == 0)
+			return s.Lease > 0 == leads && s.Lease <= settings.ElectionTimeout && s.LastQuorumContact >= 0 == leads && (s.NoLease == "" || leads && s.Lease == 0)
 		})
 		if err != nil {
 			t.Errorf("node %d: %+v", m.id, m.raft.Status())

@@ -33,6 +33,9 @@ func (c *cluster) tryRecover(m *member, change ...func(*troupe.RecoverConfig)) (
 	return troupe.Recover(c.t.Context(), config)
 }
 
+// patiently gives who is there the time to answer.
+func patiently(r *troupe.RecoverConfig) { r.AskLimit = 3 * time.Second }
+
 // leads waits until a member leads and is ready.
 func (m *member) leads(t *testing.T) {
 	t.Helper()
@@ -80,9 +83,13 @@ func TestRecover(t *testing.T) {
 
 	events := make(chan troupe.Event, 100)
 	for _, m := range old {
+		// It is told once, and not before somebody listens.
+		c.hub.Cut(m.id, survivor.id)
 		c.restart(m, settings)
+		told := m.raft.Events(t.Context())
+		c.hub.Heal(m.id, survivor.id)
 		go func() {
-			for e := range m.raft.Events(t.Context()) {
+			for e := range told {
 				if e.Kind == troupe.EventLeftBehind {
 					events <- e
 				}
@@ -133,7 +140,7 @@ func TestTwoSurvivorsRecovered(t *testing.T) {
 		m.raft.Kill()
 	}
 	a, b := c.recover(two, config()), []troupe.GroupRecovery(nil)
-	if _, err := c.tryRecover(three); asError[*troupe.RecoverError](t, err).Node != 2 {
+	if _, err := c.tryRecover(three, patiently); asError[*troupe.RecoverError](t, err).Node != 2 {
 		t.Errorf("a survivor that was recovered answers: %v", err)
 	}
 	b = c.recover(three, config(), func(r *troupe.RecoverConfig) { r.Force = true })
@@ -168,7 +175,7 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 	survivor.raft.Kill()
 	c.members[0].raft.Kill()
-	groups, err := c.tryRecover(survivor)
+	groups, err := c.tryRecover(survivor, patiently)
 	if refused := asError[*troupe.RecoverError](t, err); refused.Node != 2 || refused.Group != 1 || len(groups) != 1 || groups[0].Done || !groups[0].Others[1].Alive || groups[0].Others[0].Alive {
 		t.Errorf("beside a member that answers: %v, %+v", err, groups)
 	}
@@ -176,7 +183,7 @@ func TestRecoverRefuses(t *testing.T) {
 	// One that has lost its data holds nothing that could be missed.
 	c.members[1].empty()
 	c.start(c.members[1], config())
-	if groups, err := c.tryRecover(survivor, func(r *troupe.RecoverConfig) { r.DryRun = true }); err != nil || groups[0].Others[1].Alive || !strings.Contains(groups[0].Others[1].Said, "holds nothing") {
+	if groups, err := c.tryRecover(survivor, patiently, func(r *troupe.RecoverConfig) { r.DryRun = true }); err != nil || groups[0].Others[1].Alive || !strings.Contains(groups[0].Others[1].Said, "holds nothing") {
 		t.Errorf("beside one that is empty: %v, %+v", err, groups)
 	}
 	for name, change := range map[string]func(*troupe.RecoverConfig){

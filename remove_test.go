@@ -112,13 +112,14 @@ func (h *host) removed(group troupe.GroupID) {
 func (h *host) self(group troupe.GroupID) troupe.Identity { return h.groups[group].raft.Status().Self }
 
 // formedHosts are three nodes that are the members of each group.
-func formedHosts(t *testing.T, groups ...troupe.GroupID) []*host {
+func formedHosts(t *testing.T, electionTimeout time.Duration, groups ...troupe.GroupID) []*host {
 	t.Helper()
 	hub := inproc.NewHub()
 	var hosts []*host
 	var list []troupe.Member
 	for id := troupe.NodeID(1); id <= 3; id++ {
 		h := newHost(t, hub, id)
+		h.timeout = electionTimeout
 		h.start(groups...)
 		hosts, list = append(hosts, h), append(list, troupe.At(id, address(id)))
 	}
@@ -134,7 +135,7 @@ func formedHosts(t *testing.T, groups ...troupe.GroupID) []*host {
 // added again, as another identity, twice. Its other group goes on all the while. Then it
 // is the survivor of both.
 func TestNodeRemove(t *testing.T) {
-	hosts := formedHosts(t, 1, 2)
+	hosts := formedHosts(t, electionTimeout, 1, 2)
 	one, three := hosts[0], hosts[2]
 	var want []string
 	identities := []troupe.Identity{three.node.Identity()}
@@ -290,7 +291,7 @@ func (v askedVoter) Outlived(membership.Identity)                      {}
 // added again in the same term is another voter. Whoever asks the one that it was gets no
 // vote, and neither does another candidate of that term while its leader is heard.
 func TestDeletedReplicaVotesOnce(t *testing.T) {
-	hosts := formedHosts(t, 1)
+	hosts := formedHosts(t, time.Minute, 1) // so that the term stays
 	one, two, three := hosts[0], hosts[1], hosts[2]
 	one.propose(1, "before")
 	term := one.groups[1].raft.Status().Term

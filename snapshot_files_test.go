@@ -97,6 +97,7 @@ func (s *shelf) content(t *testing.T) string {
 // older one. What it was spared stands in the event, the metric and the span.
 func TestWhatIsNotSentIsTold(t *testing.T) {
 	settings := config()
+	settings.ElectionTimeout = 3 * time.Second // who sends it leads until it hears that it has come
 	settings.SnapshotEntries, settings.KeepEntries, settings.HoldBytesMax = troupe.Never, 1, troupe.Never
 	settings.CommandBytesMax, settings.LogCacheBytesMax = 256, 512 // memory does not make up for the log
 	readers, shelves := make(map[troupe.NodeID]*metric.ManualReader), make(map[troupe.NodeID]*shelf)

@@ -135,6 +135,12 @@ func TestTraceOfAWriteWithoutAPeer(t *testing.T) {
 	if _, err := c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return draw(spans, id) == want }); err != nil {
 		t.Errorf("%v: got\n%swant\n%s", err, draw(c.collector.Spans(), id), want)
 	}
+	underWay := func(p troupe.PeerStatus) bool { return p.ID == away && p.InflightMessages > 0 }
+	for limit := within(t, 20*time.Second); !slices.ContainsFunc(leader.raft.Status().Peers, underWay); time.Sleep(time.Millisecond) {
+		if limit.Err() != nil {
+			t.Fatal("nothing is sent to who stays behind")
+		}
+	}
 	spans := c.stop(t)
 	late := fmt.Sprintf("  raft.replicate client at %d peer %d: the group has stopped\n", leader.id, away)
 	root, rest, _ := strings.Cut(want, "\n")

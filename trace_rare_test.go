@@ -17,7 +17,7 @@ import (
 // TestTracesOfAFormation asserts the traces of what a cluster does before its
 // first write: recovery, elections, bootstrap; and that no write was sampled.
 func TestTracesOfAFormation(t *testing.T) {
-	c := newTraced(t, 3, config(), nobody)
+	c := newTraced(t, 3, slowElections(), nobody)
 	c.form(t)
 	c.leader().propose(t, "not sampled")
 	spans := c.stop(t)
@@ -257,7 +257,7 @@ func won(spans []span, node troupe.NodeID) []span {
 // TestTraceOfARead asserts the tree of a sampled read, on the leader and on
 // followers, and that the leader's part names who has confirmed that it leads.
 func TestTraceOfARead(t *testing.T) {
-	c := newTraced(t, 3, config(), nobody)
+	c := newTraced(t, 3, slowElections(), nobody)
 	c.form(t)
 	leader := c.leader()
 	var traces, want []string
@@ -294,7 +294,7 @@ func TestTraceOfARead(t *testing.T) {
 // TestTraceOfALeaseRead asserts that a read which waits for nobody has the same tree,
 // and says its mode.
 func TestTraceOfALeaseRead(t *testing.T) {
-	c := newTraced(t, 3, config(), nobody)
+	c := newTraced(t, 3, slowElections(), nobody)
 	c.form(t)
 	leader, follower := c.leader(), c.follower()
 	err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool { return s.Lease > 0 && s.Applied == s.Last })

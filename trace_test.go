@@ -20,7 +20,7 @@ var nobody = tracing.NewRatioSampler(0)
 // TestTraceOfOneWrite asserts the tree of a write that the default sampler has
 // chosen, and what its spans say.
 func TestTraceOfOneWrite(t *testing.T) {
-	c := newTraced(t, 3, config(), nil)
+	c := newTraced(t, 3, slowElections(), nil)
 	c.form(t)
 	leader := c.leader()
 	result := leader.propose(t, "hello")
@@ -84,7 +84,7 @@ func eventsAre(s span, want ...string) bool {
 // has a complete tree of its own.
 func TestTracesOfOneBatch(t *testing.T) {
 	const writes = 16
-	c := newTraced(t, 3, config(), nobody)
+	c := newTraced(t, 3, slowElections(), nobody)
 	m := c.members[0]
 	// While there is no cluster they wait for a leader, and are taken together
 	// as soon as there is one.
@@ -119,7 +119,7 @@ func TestTracesOfOneBatch(t *testing.T) {
 // TestTraceOfAForwardedWrite asserts the tree over the node that was asked, the
 // leader and the peers.
 func TestTraceOfAForwardedWrite(t *testing.T) {
-	c := newTraced(t, 3, config(), nobody)
+	c := newTraced(t, 3, slowElections(), nobody)
 	c.form(t)
 	leader, follower := c.leader(), c.follower()
 	ctx, id := sampledCaller(within(t, 20*time.Second), true)

@@ -33,6 +33,8 @@ type changeOrder struct {
 	waiters []changeWaiter
 	// known: the nodes that come have said who they are.
 	known bool
+	// silence is since when too few voters have answered for it to begin, 0 if enough do.
+	silence Instant
 }
 
 // changeWaiter is who passed an order on; from is zero if it is this node.
@@ -102,6 +104,7 @@ func (e *Engine) takeQueued() {
 		c := l.queue[0]
 		r := e.decide(&c)
 		if r == nil {
+			l.queue[0] = c
 			return
 		}
 		l.queue = slices.Delete(l.queue, 0, 1)
@@ -190,7 +193,7 @@ func (e *Engine) decide(q *changeOrder) *ChangeResponse {
 	if e.askWhoTheyAre(q) {
 		return &ChangeResponse{Code: ChangeTaken, Change: o.ID}
 	}
-	return e.beginChange(o, steps)
+	return e.beginChange(q, steps)
 }
 
 // joinChange lets an order join the change that is under way. Who asks by hand makes it
@@ -313,7 +316,7 @@ func (e *Engine) decideCancel(o *ChangeOrder) *ChangeResponse {
 }
 
 // beginChange appends the first configuration of a change, unless it could not be finished.
-func (e *Engine) beginChange(o *ChangeOrder, steps []membership.Configuration) *ChangeResponse {
+func (e *Engine) beginChange(q *changeOrder, steps []membership.Configuration) *ChangeResponse {
 	for i := range steps {
 		if size, most := steps[i].SizeBytes(), e.cfg.ConfigurationBytesMax; most > 0 && size > most {
 			return refusedChange(&membership.ChangeError{Reason: membership.ChangeTooLarge, Text: fmt.Sprintf("up to %d bytes, and the log store and the network take at most %d", size, most)})
@@ -326,8 +329,11 @@ func (e *Engine) beginChange(o *ChangeOrder, steps []membership.Configuration) *
 			continue
 		}
 		if half, silent := e.cannotDecide(&steps[i]); half != "" {
-			if e.now.Sub(e.leaderState.begun) <= e.cfg.ElectionTimeout {
-				return nil // nobody had the time to answer
+			if q.silence == 0 {
+				q.silence = e.now
+			}
+			if e.now.Sub(q.silence) <= e.cfg.ElectionTimeout {
+				return nil // they have the time to answer that a leader has to hear of a quorum
 			}
 			text := fmt.Sprintf("of the %s voters nodes %d do not answer; if they are lost for good, the cluster needs an offline recovery", half, silent)
 			return refusedChange(&membership.ChangeError{Reason: membership.ChangeNoQuorum, Text: text})
@@ -337,7 +343,15 @@ func (e *Engine) beginChange(o *ChangeOrder, steps []membership.Configuration) *
 	if len(steps) > 1 {
 		e.out.add(&Notice{Kind: NoticeChangeStarted, Peer: e.cfg.Self, Term: e.hard.Term, Index: e.log.last.Index, Text: changeText(&steps[0])})
 	}
-	return &ChangeResponse{Code: ChangeAccepted, Change: o.ID, At: e.log.last}
+	return &ChangeResponse{Code: ChangeAccepted, Change: q.order.ID, At: e.log.last}
+}
+
+// forgiveSilence lets the voters have their time to answer anew: this node was asleep, and
+// has not read yet what they said meanwhile (rule 15).
+func (e *Engine) forgiveSilence() {
+	if queue := e.leaderState.changes.queue; len(queue) > 0 && queue[0].silence != 0 {
+		queue[0].silence = e.now
+	}
 }
 
 // changeText writes a change for people.

@@ -54,6 +54,7 @@ func (e *Engine) onHeartbeatTimer() {
 		e.handOverByPriority()
 	} else {
 		e.forgiveStuck()
+		e.forgiveSilence()
 		e.autopilotSlept()
 	}
 	e.beginRound()

@@ -240,8 +240,8 @@ func TestNewHalfDiesWhileCatchingUp(t *testing.T) {
 	}
 }
 
-// TestChangeThatCannotCommit: it is refused beforehand, by name; right after an election
-// nobody had the time to answer, and it waits.
+// TestChangeThatCannotCommit: it is refused beforehand, by name, when nobody has answered for
+// an election time-out.
 func TestChangeThatCannotCommit(t *testing.T) {
 	r := newRig(t, rigOptions{}).lead()
 	if ended := r.order(orderOf(1, removes(2))); ended != nil || r.latest() != "voters 1 2 3" {
@@ -264,6 +264,31 @@ func TestChangeThatCannotCommit(t *testing.T) {
 	}
 	if ended := r.order(orderOf(2, removes(3))); ended != nil || r.latest() != "voters 1 2 3; joint: 1 2 3 -> 1 2" {
 		t.Errorf("%+v: %s", ended, r.latest())
+	}
+}
+
+// TestSleepIsNobodysSilence: rules 15 and 21: a leader that was asleep has not read yet what the
+// voters said meanwhile, and refuses no change for that.
+func TestSleepIsNobodysSilence(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	timeout := r.e.cfg.ElectionTimeout
+	r.beats(3*timeout, 2, 3)
+	sleeps := func() { r.now = r.now.Add(2 * timeout) }
+	sleeps()
+	if ended := r.order(orderOf(1, removes(3))); ended != nil {
+		t.Fatalf("at its awakening: %v", ended.Err)
+	}
+	sleeps()
+	r.fire(TimerHeartbeat) // much too late
+	r.answers(3)
+	r.fire(TimerHeartbeat)
+	if ended, over := find[*ChangeEnded](r); over || r.latest() != "voters 1 2 3" {
+		t.Fatalf("after its second awakening: %+v, %s", ended, r.latest())
+	}
+	r.answers(2)
+	r.beats(timeout/2, 2)
+	if r.latest() != "voters 1 2 3; joint: 1 2 3 -> 1 2" {
+		t.Errorf("two of three answer: %s", r.latest())
 	}
 }
 

@@ -179,8 +179,8 @@ const (
 	ChangeEmptied
 	// ChangeOtherCluster: the node belongs to another cluster.
 	ChangeOtherCluster
-	// ChangeNoQuorum: the voters before or after the change have no quorum that
-	// answers.
+	// ChangeNoQuorum: the voters before or after the change had no quorum that answered
+	// for an election time-out.
 	ChangeNoQuorum
 
 	changeReasonsEnd

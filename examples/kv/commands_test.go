@@ -21,7 +21,8 @@ import (
 
 // TestCommands takes three processes through what a user does with them.
 func TestCommands(t *testing.T) {
-	c := newNodes(t, "--election-timeout", "500ms", "--heartbeat", "50ms", "--snapshot-entries", "10", "--keep-entries", "6", "--keep-bytes", "100000")
+	// Whoever is told to lead stays: no election is waited for.
+	c := newNodes(t, "--election-timeout", "10s", "--heartbeat", "50ms", "--snapshot-entries", "10", "--keep-entries", "6", "--keep-bytes", "100000")
 	one, two, three := c.nodes[0], c.nodes[1], c.nodes[2]
 
 	// Before the cluster is formed.

@@ -71,6 +71,12 @@ func TestLongRunMakesNoSnapshot(t *testing.T) {
 		}
 	}
 	write(100)
+	eventually(t, "the one that will be away has a record", func() error {
+		if s := statusOf(t, away); s.RecordIndex == 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
 	away.kill()
 	had := 0
 	write(400)

@@ -172,17 +172,22 @@ func (n *node) Outlived(by membership.Identity) {
 	n.outlived = append(n.outlived, by)
 }
 
-// await waits until a condition holds on what was written down.
+// await waits until a condition holds on what was written down. It gives up when nothing
+// was received for the limit: many large messages take their time on a busy machine.
 func (n *node) await(what string, holds func() bool) {
 	n.t.Helper()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for {
+	for before := 0; ; {
 		n.mu.Lock()
-		ok, changed := holds(), n.changed
+		ok, changed, received := holds(), n.changed, len(n.received)
 		n.mu.Unlock()
 		if ok {
 			return
+		}
+		if received > before {
+			before = received
+			timer.Reset(limit)
 		}
 		select {
 		case <-changed:

@@ -44,12 +44,15 @@ func TestChangeProgress(t *testing.T) {
 	for _, terminal := range []bool{false, true} {
 		asked := make(chan int)
 		var n int
-		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if n < len(states) {
 				_, _ = io.WriteString(w, fmt.Sprintf(`{"index":7,"change":%s,"members":[]}`, states[n]))
 			}
 			n++
-			asked <- n
+			select {
+			case asked <- n:
+			case <-r.Context().Done(): // asked once more before it was stopped
+			}
 		}))
 		to, err := client.New(front.URL, time.Minute, nil)
 		if err != nil {

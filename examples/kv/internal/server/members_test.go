@@ -291,7 +291,7 @@ func TestChangeRealGroup(t *testing.T) {
 	}
 
 	// One that goes on, and is given up.
-	m := want(one, "?timeout=20ms", add(9, "nowhere:9")+`}`, 202)
+	m := want(one, "?timeout=1s", add(9, "nowhere:9")+`}`, 202)
 	if again := want(one, "", add(9, "nowhere:9")+`,"wait":false}`, 202); m.ChangeID == "" || again.ChangeID != m.ChangeID || m.Change.State != "catching_up" {
 		t.Errorf("%+v and %+v", m, again)
 	}
