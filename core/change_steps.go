@@ -184,6 +184,8 @@ type catchUp struct {
 	// short: the last round took less than an election time-out.
 	short      bool
 	progressAt Instant
+	// told are the parts of the way that were told.
+	told int
 }
 
 const (
