@@ -115,7 +115,7 @@ func undialable(address string) bool {
 		return false // not an address of that kind
 	}
 	ip, err := netip.ParseAddr(host)
-	return host == "" || port == "" || port == "0" || err == nil && ip.IsUnspecified()
+	return host == "" || port == "" || port == "0" || err == nil && ip.Unmap().WithZone("").IsUnspecified()
 }
 
 func formed(s Status) bool {

@@ -138,6 +138,11 @@ const (
 	// EventChangeStarted: this node leads Term, and has begun the change of the members
 	// that Text tells, with the entry at Index.
 	EventChangeStarted = core.NoticeChangeStarted
+	// EventCatchUpProgress: this node leads Term, and a change waits for Peer, which has
+	// come another quarter of its way nearer and has everything up to Index. Text has the
+	// rate, what is to go, and an estimate. Of who is there within an election time-out
+	// nothing is told, and of a snapshot on its way EventSnapshotProgress.
+	EventCatchUpProgress = core.NoticeCatchUpProgress
 	// EventChangeEnded: the change of the members that Text tells is complete, with the
 	// entry at Index.
 	EventChangeEnded = core.NoticeChangeEnded

@@ -166,6 +166,8 @@ func TestChangeErrors(t *testing.T) {
 		"an id twice":             {[]troupe.Change{troupe.Remove(1), troupe.Demote(1)}, troupe.ChangeIDTwice},
 		"an address twice":        {[]troupe.Change{troupe.Add(4, address(1))}, troupe.ChangeAddressTwice},
 		"any interface":           {[]troupe.Change{troupe.Add(4, "0.0.0.0:4000")}, troupe.ChangeAddress},
+		"any interface as IPv6":   {[]troupe.Change{troupe.Add(4, "[::ffff:0.0.0.0]:4000")}, troupe.ChangeAddress},
+		"any of one interface":    {[]troupe.Change{troupe.Add(4, "[::%lo]:4000")}, troupe.ChangeAddress},
 		"any port":                {[]troupe.Change{troupe.SetAddress(1, "host:0")}, troupe.ChangeAddress},
 		"a stranger":              {[]troupe.Change{troupe.SetTags(9, nil)}, troupe.ChangeNotMember},
 		"promote a voter":         {[]troupe.Change{troupe.Promote(1)}, troupe.ChangeIsVoter},

@@ -193,6 +193,9 @@ type PeerStatus struct {
 	CatchingUp              bool
 	CatchUpFrom             Index
 	CatchUpAge, CatchUpIdle time.Duration
+	// CatchUpBytes are the sizes of the entries that it lacks, as far as the leader's log
+	// holds them. What the log has purged comes in a snapshot.
+	CatchUpBytes uint64
 	// CatchUpPercent is how much it has, 0 to 100, of the entries that it lacked or that
 	// have come since. CatchUpRate is how many a second have come so far. CatchUpLeft is
 	// how long the rest takes at that rate, or the rest of the snapshot that is on its way:
@@ -332,7 +335,7 @@ func peersOf(peers []core.PeerStatus) []PeerStatus {
 			Identity: p.Identity, Match: p.Match, LagEntries: p.LagEntries, Lag: p.Lag,
 			Mode: p.Mode, InflightMessages: p.InflightMessages, InflightBytes: p.InflightBytes,
 			LastContact: p.LastContact, SendErrors: p.SendErrors, LostData: p.LostData, Unfit: p.Unfit, LacksMachine: p.LacksMachine, Version: p.Version, Oversized: p.Oversized,
-			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle,
+			CatchingUp: p.CatchingUp, CatchUpFrom: p.CatchUpFrom, CatchUpAge: p.CatchUpAge, CatchUpIdle: p.CatchUpIdle, CatchUpBytes: p.CatchUpBytes,
 			Snapshot: p.Snapshot, SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 			SnapshotBytesPerSecond: p.SnapshotBytesPerSecond, SnapshotLeft: p.SnapshotLeft, SnapshotSparedBytes: p.SnapshotSparedBytes,
 		}

@@ -109,3 +109,33 @@ func TestAutomaticOrderJoinedByHandWhileItAsks(t *testing.T) {
 		t.Errorf("%+v", target)
 	}
 }
+
+// TestAllOfANodeAreTold: two on one node ask for the same, while the leader asks the newcomer
+// who it is. When that is cancelled, both are told: who is not asks again, and begins it anew.
+func TestAllOfANodeAreTold(t *testing.T) {
+	r := newRig(t, rigOptions{}).lead()
+	r.fire(TimerHeartbeat)
+	r.answers(2, 3)
+	for range 2 { // and again
+		for i := range uint64(2) {
+			r.step(r.address(2, r.e.hard.Term, &ChangeRequest{ID: 10 + i, Order: orderOf(membership.ChangeID(7+i), adds(4, 0))}))
+		}
+	}
+	if p := r.e.leaderState.changes.pending; p == nil || p.order.ID != 7 || len(p.waiters) != 2 {
+		t.Fatalf("%+v", p)
+	}
+	cancel := orderOf(9)
+	cancel.Cancel = true
+	r.order(cancel)
+	told := map[uint64]int{}
+	for _, c := range r.last {
+		if s, ok := c.(*Send); ok {
+			if m, ok := s.Message.(*ChangeResponse); ok && m.Code == ChangeCancelled && m.To == rigPeers[1] {
+				told[m.ID]++
+			}
+		}
+	}
+	if len(told) != 2 || told[10] != 1 || told[11] != 1 {
+		t.Errorf("told are %v", told)
+	}
+}

@@ -104,7 +104,8 @@ func (e *Engine) show(id Identity) {
 	l.shown = slices.DeleteFunc(l.shown, func(s shownIdentity) bool {
 		return s.Identity == id || e.now.Sub(s.at) > shownTimeouts*e.cfg.ElectionTimeout
 	})
-	if len(l.shown) < membership.MembersMax {
+	_, member := e.configs.latest().Configuration.Member(id)
+	if !member && len(l.shown) < membership.MembersMax {
 		l.shown = append(l.shown, shownIdentity{id, e.now})
 	}
 }

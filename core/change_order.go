@@ -82,13 +82,10 @@ func (e *Engine) takeOrder(w changeWaiter, o *ChangeOrder) {
 	}
 }
 
-// wait adds one who waits; who asks again waits once.
+// wait adds one who waits; who asks again waits once. Several on one node may ask for the
+// same: each has to be told, or asks again when it is over.
 func (c *changeOrder) wait(w changeWaiter) {
-	i := slices.IndexFunc(c.waiters, func(o changeWaiter) bool { return o.from == w.from && (!w.from.IsZero() || o.id == w.id) })
-	switch {
-	case i >= 0:
-		c.waiters[i] = w
-	case len(c.waiters) < changeOrdersMax:
+	if !slices.Contains(c.waiters, w) && len(c.waiters) < changeOrdersMax {
 		c.waiters = append(c.waiters, w)
 	}
 }

@@ -52,7 +52,13 @@ func (e *Engine) handsOverFirst() bool {
 }
 
 func (e *Engine) appendConfiguration(c *membership.Configuration) {
-	e.leaderState.changes.look = true
+	l := &e.leaderState.changes
+	l.look = true
+	// Who is a member now does not ask to be one, also when it is replaced soon after.
+	l.shown = slices.DeleteFunc(l.shown, func(s shownIdentity) bool {
+		_, member := c.Member(s.Identity)
+		return member
+	})
 	e.appendOwn([]Entry{{Kind: EntryConfiguration, Data: c.Encode()}})
 }
 
@@ -184,6 +190,8 @@ type catchUp struct {
 	// short: the last round took less than an election time-out.
 	short      bool
 	progressAt Instant
+	// told are the parts of the way that were told.
+	told int
 }
 
 const (

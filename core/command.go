@@ -341,6 +341,10 @@ const (
 	// NoticeChangeStarted: this node, which leads Term, has begun the change of the
 	// members that Text tells, at Index.
 	NoticeChangeStarted
+	// NoticeCatchUpProgress: Peer, for whom a change waits that this node leads in Term,
+	// has come another quarter of its way nearer, and has everything up to Index. Text has
+	// the rate, what is to go, and an estimate.
+	NoticeCatchUpProgress
 	// NoticeChangeEnded: the change of the members that Text tells is complete, at Index.
 	NoticeChangeEnded
 	// NoticeChangeGivenUp: the change of the members that Text tells was given up, at
@@ -417,6 +421,7 @@ var noticeNames = [noticeKindsEnd]string{
 	NoticeWorksAgain:           "a leader that works again",
 	NoticeElectionsPaused:      "elections are paused everywhere",
 	NoticeChangeStarted:        "change of the members started",
+	NoticeCatchUpProgress:      "catch-up progresses",
 	NoticeChangeEnded:          "change of the members ended",
 	NoticeChangeGivenUp:        "change of the members given up",
 	NoticeAddressesWritten:     "addresses written",

@@ -34,6 +34,7 @@ func (e *Engine) match(p *peer, match Index) {
 	p.match, p.movedOn = match, e.now
 	e.takeAccepted(p, max(p.accepted, match))
 	e.catchesUp(p)
+	e.tellCatchUp(p)
 	e.advanceCommit()
 	e.tellTargetWhenReady()
 	if first && p.comes {

@@ -174,7 +174,7 @@ var printNotices = map[NoticeKind]string{
 	NoticeConnectionBroken: "connection broken", NoticeBootstrapped: "bootstrapped", NoticeContradiction: "contradicts", NoticeTermAhead: "is out of reach",
 	NoticeLogLetGo: "is let go of", NoticeVersion: "is too old", NoticeTransferStarted: "is handed the leadership", NoticeTransferred: "has the leadership", NoticeTransferFailed: "has not got the leadership", NoticeElectionsPaused: "leads alone",
 	NoticeCannotWork: "cannot work", NoticeWorksAgain: "works again",
-	NoticeChangeStarted: "has begun a change", NoticeChangeEnded: "has ended a change", NoticeChangeGivenUp: "has given up a change", NoticeRemoved: "was removed", NoticeLeftBehind: "was left behind",
+	NoticeChangeStarted: "has begun a change", NoticeCatchUpProgress: "catches up", NoticeChangeEnded: "has ended a change", NoticeChangeGivenUp: "has given up a change", NoticeRemoved: "was removed", NoticeLeftBehind: "was left behind",
 	NoticeEntryTooLarge: "lacks an entry that is too large",
 }
 

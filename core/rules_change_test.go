@@ -586,7 +586,7 @@ func TestOrdersAreBounded(t *testing.T) {
 		t.Errorf("%d wait, %d were refused", len(l.queue), overloaded)
 	}
 	for range 3 {
-		r.step(r.address(2, r.e.hard.Term, &ChangeRequest{ID: 5, Order: orderOf(1, removes(3))}))
+		r.step(r.address(2, r.e.hard.Term, &ChangeRequest{ID: 0, Order: orderOf(1, removes(3))}))
 	}
 	if len(l.queue[0].waiters) != 1 {
 		t.Errorf("one that asks again waits %d times", len(l.queue[0].waiters))

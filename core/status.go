@@ -165,6 +165,9 @@ type PeerStatus struct {
 	CatchingUp                    bool
 	CatchUpFrom                   Index
 	CatchUpSince, CatchUpProgress Instant
+	// CatchUpBytes are the sizes of the entries that it lacks, as far as the leader's log
+	// holds them; 0 if no change waits for it.
+	CatchUpBytes uint64
 
 	// What follows is not the engine's to know: who runs the streams fills it
 	// in when the status is asked for.
@@ -261,6 +264,7 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 			now.Oversized = p.oversized
 		}
 		if p.comes {
+			now.CatchUpBytes = e.lackedBytes(p)
 			now.CatchingUp, now.CatchUpFrom, now.CatchUpSince, now.CatchUpProgress = true, p.catchUp.from, p.catchUp.since, e.progressed(p)
 		}
 		peers = append(peers, now)

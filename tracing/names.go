@@ -39,6 +39,8 @@ const (
 	// change's id.
 	ChangesKey = attribute.Key("raft.changes")
 	ChangeKey  = attribute.Key("raft.change.id")
+	// ProgressKey says, for people, how far a newcomer has come, with rate and estimate.
+	ProgressKey = attribute.Key("raft.catch_up.progress")
 	// SnapshotBytesKey is the size of a snapshot.
 	SnapshotBytesKey = attribute.Key("raft.snapshot.bytes")
 	// ArrivedBytesKey is how much of it is there, and BytesPerSecondKey how fast it comes.
@@ -83,6 +85,9 @@ const (
 	EventContextEnded = "raft.context.ended"
 	// EventConfiguration: the configuration of the entry IndexKey is in force.
 	EventConfiguration = "raft.configuration"
+	// EventCatchUp: PeerKey, for which the change waits, has come another quarter of its
+	// way nearer, up to IndexKey; ProgressKey says more.
+	EventCatchUp = "raft.catch_up"
 	// EventBegun: the cluster exists, and its members are brought in.
 	EventBegun = "raft.begun"
 	// EventPromise, EventLog, EventSnapshot, EventMachine: what was read.

@@ -91,7 +91,7 @@ var (
 		attributes{NodeKey, GroupKey, ChangesKey, ChangeKey, IndexKey}, nil}
 	// ChangeLead is a leader's part of it, from the first configuration to the last.
 	ChangeLead = &SpanType{"raft.change.lead", trace.SpanKindInternal, under{"raft.change", ""}, byLeader,
-		attributes{NodeKey, GroupKey, TermKey, IndexKey, ChangesKey}, events{EventConfiguration, EventAbandoned}}
+		attributes{NodeKey, GroupKey, TermKey, IndexKey, ChangesKey}, events{EventConfiguration, EventCatchUp, EventAbandoned}}
 	// SnapshotBuild is the writing of a snapshot.
 	SnapshotBuild = &SpanType{"raft.snapshot.build", trace.SpanKindInternal, under{""}, byAny,
 		attributes{NodeKey, GroupKey, TermKey, IndexKey, SnapshotBytesKey}, nil}
@@ -124,6 +124,8 @@ func EventAttributes(event string) []attribute.Key {
 		return attributes{PeerKey}
 	case EventConfiguration:
 		return attributes{IndexKey}
+	case EventCatchUp:
+		return attributes{PeerKey, IndexKey, ProgressKey}
 	case EventCampaign:
 		return attributes{TermKey}
 	case EventVote:

@@ -33,7 +33,7 @@ func (t *traces) askingChange(m *core.ChangeRequest) {
 }
 
 // leadsChange begins or ends the leader's part of a change, and returns its context. Each
-// configuration on the way is an event. The lock is held.
+// configuration on the way is an event, and so is each quarter of a newcomer's way. The lock is held.
 func (t *traces) leadsChange(n *core.Notice) (c core.TraceContext) {
 	now := t.wallNow()
 	c = t.change.of()
@@ -51,6 +51,8 @@ func (t *traces) leadsChange(n *core.Notice) (c core.TraceContext) {
 		c = t.change.of()
 	case core.NoticeConfigurationChanged:
 		t.change.note(now, tracing.EventConfiguration, tracing.IndexKey.Int64(int64(n.Index)))
+	case core.NoticeCatchUpProgress:
+		t.change.note(now, tracing.EventCatchUp, peerOf(n.Peer), tracing.IndexKey.Int64(int64(n.Index)), tracing.ProgressKey.String(n.Text))
 	case core.NoticeChangeEnded:
 		end(&t.change, now)
 	case core.NoticeChangeGivenUp:

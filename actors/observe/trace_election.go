@@ -101,7 +101,7 @@ func (t *traces) noticed(n *core.Notice) (c core.TraceContext) {
 	case core.NoticeSteppedDown:
 		t.leadsChange(n)
 		return t.leavesOffice(n)
-	case core.NoticeChangeStarted, core.NoticeChangeEnded, core.NoticeChangeGivenUp, core.NoticeConfigurationChanged:
+	case core.NoticeChangeStarted, core.NoticeCatchUpProgress, core.NoticeChangeEnded, core.NoticeChangeGivenUp, core.NoticeConfigurationChanged:
 		return t.leadsChange(n)
 	case core.NoticeElected:
 	default:

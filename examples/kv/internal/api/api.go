@@ -140,6 +140,9 @@ type Status struct {
 	Role   string `json:"role"`
 	Term   uint64 `json:"term"`
 	Leader uint64 `json:"leader"`
+	// NoLeader is, for people, what an election waits for, and why the last one failed:
+	// absent while a leader is known.
+	NoLeader string `json:"no_leader,omitempty"`
 	// FirstIndex is the first index that the log holds, or will hold if it is empty.
 	FirstIndex    uint64 `json:"first_index"`
 	LastLogIndex  uint64 `json:"last_log_index"`

@@ -68,9 +68,10 @@ type ChangeState struct {
 type Progress struct {
 	ID uint64 `json:"id"`
 	// MatchIndex is the last entry that the node is known to have, and LagEntries is how
-	// many it lacks. Percent is how much it has of what it lacked, snapshots apart.
+	// many it lacks, of LagBytes as far as the leader's log holds them. Percent is how much it has of what it lacked, snapshots apart.
 	MatchIndex uint64  `json:"match_index"`
 	LagEntries uint64  `json:"lag_entries"`
+	LagBytes   uint64  `json:"lag_bytes"`
 	Percent    float64 `json:"percent"`
 	// EntriesPerSecond is the rate so far, and RestMillis for how long it will take at
 	// that rate, or the snapshot that is on its way; absent while nothing has come.

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/trouperaft/troupe"
 	"github.com/trouperaft/troupe/examples/kv/internal/api"
 	"github.com/trouperaft/troupe/examples/kv/internal/client"
 )
@@ -41,7 +39,7 @@ catches up only the leader knows.`
 	members.AddCommand(show, newMemberAdd("add", "add", "Make a node a voter, once it has caught up as a learner"),
 		newMemberAdd("add-learner", "add_learner", "Make a node a learner, which gets all and does not vote"),
 		newMemberOf("promote", "Make a learner a voter"), newMemberOf("demote", "Make a voter a learner"),
-		newMemberRemove(), newMemberReplace(), newSetAddress(), newSetPriority(), newSetTags(), newSetStandby(), newSetVoters(), newCancelChange())
+		newMemberRemove(), newMemberReplace(), newSet(), newSetAddress(), newSetPriority(), newSetTags(), newSetStandby(), newSetVoters(), newCancelChange())
 	return members
 }
 
@@ -54,18 +52,17 @@ func waitLonger(command *cobra.Command) {
 	}
 }
 
-// change makes a command that asks for one change of the members.
-func change(use, short string, args cobra.PositionalArgs, read func(args []string) (api.MemberChange, error)) *cobra.Command {
+// change makes a command that asks for a change of the members, or for several at once.
+func change(use, short string, args cobra.PositionalArgs, read func(args []string) ([]api.MemberChange, error)) *cobra.Command {
 	var (
 		asked  api.Change
 		noWait bool
 	)
 	command := request(use, short, args, func(c *cobra.Command, to *client.Client, args []string) error {
-		m, err := read(args)
-		if err != nil {
+		var err error
+		if asked.Changes, err = read(args); err != nil {
 			return err
 		}
-		asked.Changes = []api.MemberChange{m}
 		if noWait {
 			asked.Wait = new(false)
 		}
@@ -87,47 +84,69 @@ func change(use, short string, args cobra.PositionalArgs, read func(args []strin
 	return command
 }
 
+// each makes a change of each argument.
+func each(read func(arg string) (api.MemberChange, error)) func(args []string) ([]api.MemberChange, error) {
+	return func(args []string) (changes []api.MemberChange, err error) {
+		for _, arg := range args {
+			m, err := read(arg)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, m)
+		}
+		return changes, nil
+	}
+}
+
+// one makes one change of all arguments.
+func one(read func(args []string) (api.MemberChange, error)) func(args []string) ([]api.MemberChange, error) {
+	return func(args []string) ([]api.MemberChange, error) {
+		m, err := read(args)
+		return []api.MemberChange{m}, err
+	}
+}
+
 func newMemberAdd(name, op, short string) *cobra.Command {
-	command := change(name+" ID=HOST:PORT", short, cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
-		id, address, err := parseMember(args[0])
+	command := change(name+" ID=HOST:PORT...", short, cobra.MinimumNArgs(1), each(func(arg string) (api.MemberChange, error) {
+		id, address, err := parseMember(arg)
 		return api.MemberChange{Op: op, ID: id, Address: address}, err
-	})
-	command.Long = short + `.
+	}))
+	command.Long = short + `. Several come in one change.
 The node runs already: with an empty directory and without --init, or with the
 directory that it had when it was removed.`
 	return command
 }
 
-// newMemberOf makes a command whose op has its name and takes only an id.
+// newMemberOf makes a command whose op has its name and takes only ids.
 func newMemberOf(op, short string) *cobra.Command {
-	return change(op+" ID", short, cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
-		id, err := parseID(args[0])
+	return change(op+" ID...", short, cobra.MinimumNArgs(1), each(func(arg string) (api.MemberChange, error) {
+		id, err := parseID(arg)
 		return api.MemberChange{Op: op, ID: id}, err
-	})
+	}))
 }
 
 const keepUsage = "whoever votes no more stays as a learner"
 
 func newMemberRemove() *cobra.Command {
 	var keep bool
-	command := change("remove ID", "Take a voter or a learner out of the cluster", cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
-		id, err := parseID(args[0])
+	command := change("remove ID...", "Take a voter or a learner out of the cluster", cobra.MinimumNArgs(1), each(func(arg string) (api.MemberChange, error) {
+		id, err := parseID(arg)
 		return api.MemberChange{Op: "remove", ID: id, KeepAsLearner: keep}, err
-	})
+	}))
 	command.Flags().BoolVar(&keep, "keep-as-learner", false, keepUsage)
 	return command
 }
 
 func newMemberReplace() *cobra.Command {
 	m := api.MemberChange{Op: "replace"}
-	command := change("replace ID", "Put a node that lost its data in the place of the member that it was", cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
+	command := change("replace ID", "Put a node that lost its data in the place of the member that it was", cobra.ExactArgs(1), one(func(args []string) (api.MemberChange, error) {
 		id, err := parseID(args[0])
 		if err == nil && m.Address != "" {
 			err = flagError("address", checkAddress(m.Address))
 		}
 		m.ID = id
 		return m, err
-	})
+	}))
 	command.Long = `Put a node that lost its data in the place of the member that it was. The node runs
 already, with an empty directory. The member must have been silent for two election
 time-outs: 2 s, unless the servers were given an --election-timeout.`
@@ -143,76 +162,6 @@ func flagError(name string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("--%s: %w", name, err)
-}
-
-func newSetAddress() *cobra.Command {
-	return change("set-address ID=HOST:PORT", "Say where the others reach a member", cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
-		id, address, err := parseMember(args[0])
-		return api.MemberChange{Op: "set_address", ID: id, Address: address}, err
-	})
-}
-
-func newSetPriority() *cobra.Command {
-	return change("set-priority ID=N", "Say how much a member is wanted as the leader", cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
-		before, after, ok := strings.Cut(args[0], "=")
-		id, err := parseID(before)
-		n, errN := strconv.ParseUint(after, 10, 32)
-		switch {
-		case !ok || err != nil || errN != nil:
-			return api.MemberChange{}, fmt.Errorf("%q is not ID=N", args[0])
-		case n > troupe.PriorityMax:
-			return api.MemberChange{}, fmt.Errorf("%q: a priority is %d to %d, or 0 for the normal one", args[0], troupe.PriorityLast, troupe.PriorityMax)
-		}
-		return api.MemberChange{Op: "set_priority", ID: id, Priority: new(uint32(n))}, nil
-	})
-}
-
-func newSetTags() *cobra.Command {
-	return change("set-tags ID [KEY=VALUE]...", "Give a member these tags, in the place of all that it has", cobra.MinimumNArgs(1), func(args []string) (api.MemberChange, error) {
-		id, err := parseID(args[0])
-		if err != nil {
-			return api.MemberChange{}, err
-		}
-		tags := make(map[string]string)
-		for _, tag := range args[1:] {
-			key, value, ok := strings.Cut(tag, "=")
-			if _, twice := tags[key]; twice || !ok {
-				return api.MemberChange{}, fmt.Errorf("%q is not KEY=VALUE, or the key stands there twice", tag)
-			}
-			tags[key] = value
-		}
-		return api.MemberChange{Op: "set_tags", ID: id, Tags: &tags}, nil
-	})
-}
-
-func newSetStandby() *cobra.Command {
-	return change("set-standby ID=true|false", "Say whether a learner may take the place of a voter that is lost", cobra.ExactArgs(1), func(args []string) (api.MemberChange, error) {
-		before, after, ok := strings.Cut(args[0], "=")
-		id, err := parseID(before)
-		if !ok || err != nil || after != "true" && after != "false" {
-			return api.MemberChange{}, fmt.Errorf("%q is not ID=true or ID=false", args[0])
-		}
-		return api.MemberChange{Op: "set_standby", ID: id, Standby: new(after == "true")}, nil
-	})
-}
-
-func newSetVoters() *cobra.Command {
-	var keep bool
-	command := change("set-voters ID...", "Name all voters, which must be members", cobra.MinimumNArgs(1), func(args []string) (api.MemberChange, error) {
-		m := api.MemberChange{Op: "set_voters", KeepAsLearner: keep}
-		for _, text := range args {
-			id, err := parseID(text)
-			if err != nil {
-				return m, err
-			}
-			m.Members = append(m.Members, id)
-		}
-		return m, nil
-	})
-	command.Long = `Name all voters, which must be members. A voter that is not named is removed. Learners
-that are not named stay.`
-	command.Flags().BoolVar(&keep, "keep-as-learner", false, keepUsage)
-	return command
 }
 
 func newCancelChange() *cobra.Command {

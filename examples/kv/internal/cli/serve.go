@@ -292,7 +292,7 @@ func checkAdvertised(address string) error {
 	switch {
 	case host == "":
 		return fmt.Errorf("address %s: the host is missing", address)
-	case err == nil && ip.IsUnspecified():
+	case err == nil && ip.Unmap().WithZone("").IsUnspecified():
 		return fmt.Errorf("address %s: nobody can be reached at %s", address, host)
 	case len(address) > membership.AddressBytesMax:
 		return fmt.Errorf("an address of %d bytes, at most %d", len(address), membership.AddressBytesMax)

@@ -56,7 +56,7 @@ func wrongAddress(address string) string {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	ip, _ := netip.ParseAddr(host)
-	if host == "" || err != nil || n == 0 || ip.IsValid() && ip.IsUnspecified() || len(address) > membership.AddressBytesMax {
+	if host == "" || err != nil || n == 0 || ip.Unmap().WithZone("").IsUnspecified() || len(address) > membership.AddressBytesMax {
 		return fmt.Sprintf("%q is no address that others can dial", address)
 	}
 	return ""
@@ -72,6 +72,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Role:           roleName(status.Role),
 		Term:           uint64(status.Term),
 		Leader:         uint64(status.Leader),
+		NoLeader:       status.NoLeader,
 		FirstIndex:     uint64(status.FirstIndex),
 		LastLogIndex:   uint64(status.Last),
 		CommitIndex:    uint64(status.Committed),

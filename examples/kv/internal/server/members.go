@@ -153,7 +153,7 @@ func clusterMembers(c *troupe.Configuration) []api.ClusterMember {
 
 func progress(p *troupe.PeerStatus) api.Progress {
 	answer := api.Progress{
-		ID: uint64(p.ID), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries,
+		ID: uint64(p.ID), MatchIndex: uint64(p.Match), LagEntries: p.LagEntries, LagBytes: p.CatchUpBytes,
 		AgeMillis: p.CatchUpAge.Milliseconds(), IdleMillis: p.CatchUpIdle.Milliseconds(),
 		SnapshotBytes: p.SnapshotBytes, SnapshotTotalBytes: p.SnapshotTotalBytes,
 		Percent: p.CatchUpPercent, EntriesPerSecond: p.CatchUpRate,

@@ -35,11 +35,11 @@ func TestMembersView(t *testing.T) {
 	c.Target = &membership.Target{ID: 0x2a}
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "lags"}}
 	f.status.Peers = []troupe.PeerStatus{
-		{Identity: c.Members[1].Identity, Match: 30, LagEntries: 60, CatchingUp: true, CatchUpFrom: 10, CatchUpAge: 2 * time.Second, CatchUpIdle: 5 * time.Millisecond, CatchUpPercent: 25, CatchUpRate: 10, CatchUpLeft: 6 * time.Second, SnapshotBytes: 1, SnapshotTotalBytes: 4},
+		{Identity: c.Members[1].Identity, Match: 30, LagEntries: 60, CatchingUp: true, CatchUpFrom: 10, CatchUpAge: 2 * time.Second, CatchUpIdle: 5 * time.Millisecond, CatchUpBytes: 4096, CatchUpPercent: 25, CatchUpRate: 10, CatchUpLeft: 6 * time.Second, SnapshotBytes: 1, SnapshotTotalBytes: 4},
 		{Identity: troupe.Identity{ID: 3}, Match: 1},
 	}
 	exchange{"GET", "/cluster/members", "", 200, `{"index":7,"committed":true,"joint":false,"change":{"state":"catching_up","id":"000000000000002a","waits_for":[2],"since_ms":1500,` +
-		`"progress":[{"id":2,"match_index":30,"lag_entries":60,"percent":25,"entries_per_second":10,"rest_ms":6000,"age_ms":2000,"idle_ms":5,"snapshot_bytes":1,"snapshot_total_bytes":4}]},` +
+		`"progress":[{"id":2,"match_index":30,"lag_entries":60,"lag_bytes":4096,"percent":25,"entries_per_second":10,"rest_ms":6000,"age_ms":2000,"idle_ms":5,"snapshot_bytes":1,"snapshot_total_bytes":4}]},` +
 		`"members":[` + one + `,` + two + `]}`}.run(t, s)
 
 	c.Outgoing = []membership.Identity{c.Members[0].Identity, c.Members[1].Identity}
@@ -159,6 +159,8 @@ func TestBadChangeReasons(t *testing.T) {
 		`{"changes":[{"op":"add","id":0,"address":"d:4"}]}`:                   "id_zero",
 		`{"changes":[{"op":"add","id":4}]}`:                                   "address",
 		`{"changes":[{"op":"add","id":4,"address":"0.0.0.0:9"}]}`:             "address",
+		`{"changes":[{"op":"add","id":4,"address":"[::ffff:0.0.0.0]:9"}]}`:    "address",
+		`{"changes":[{"op":"add","id":4,"address":"[::%lo]:9"}]}`:             "address",
 		`{"changes":[{"op":"promote","id":2,"address":"b:2"}]}`:               "",
 		`{"changes":[{"op":"set_voters","members":[]}]}`:                      "last_voter",
 		`{"changes":[{"op":"set_priority","id":2}]}`:                          "",

@@ -534,9 +534,10 @@ func TestStatus(t *testing.T) {
 	f.status.Role, f.status.Leader, f.status.Bootstrapping, f.status.UnknownToGroup = troupe.RolePreCandidate, 0, true, true
 	f.status.Peers, f.status.LastContact, f.status.LastQuorumContact, f.status.Lease, f.status.NoLease = nil, -1, -1, 0, "no quorum"
 	f.status.TransferringTo, f.status.NeedsNewTerm = 0, false
+	f.status.NoLeader = "too few votes in term 3"
 	f.status.Unfit, f.status.Leaving, f.status.LeftOffice, f.status.LeftTerm = troupe.Fit, "", "", 0
 	f.status.WaitsFor = []troupe.Waiting{{Node: 2, Why: "is a learner, 5000 entries behind"}}
-	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"candidate","term":3,"leader":0,` +
+	exchange{"GET", "/status", "", 200, `{"id":1,"incarnation":"abc","cluster":"` + hash + `","role":"candidate","term":3,"leader":0,"no_leader":"too few votes in term 3",` +
 		`"first_index":4,"last_log_index":9,"commit_index":8,"applied_index":7,"snapshot_index":6,"log_bytes":600,"held_bytes":200,"let_go":"node 3, which had it up to 2","machine_version":2,"machine_version_min":1,"too_old":"entry 8 needs version 3 of the state machine, which is of version 2 here","priority":200,"transferring_to":0,"lease_ms":0,"no_lease":"no quorum",` +
 		`"members":[{"id":1,"address":"a:1","kind":"voter","priority":100},{"id":2,"address":"b:2","kind":"voter","priority":100}],` +
 		`"joint":true,"forming":true,"waits_for":[{"id":2,"why":"is a learner, 5000 entries behind"}],"unknown_to_group":true}`}.run(t, s)
