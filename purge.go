@@ -11,8 +11,8 @@ import (
 // others ([Config.HoldBytesMax]) stays while it is held and goes by itself afterwards, so
 // that the first index may be lower than asked for.
 //
-// Only what this node's newest snapshot contains can go: beyond that the error is a
-// *PurgeError, and nothing happened; neither did it if 64 others wait, and the error is
+// Only what this node's newest snapshot contains can go, or its state machine, as a record
+// says: beyond that the error is a *PurgeError, and nothing happened; neither did it if 64 others wait, and the error is
 // [ErrOverloaded]. An index that is purged already is no error. If ctx
 // ends first the error is an *UnknownOutcomeError: the log is purged all the same, soon,
 // or the group has ended before.

@@ -38,6 +38,7 @@ const (
 		"the only voter of a cluster is restored from a backup"
 	adviceRecord = "the file can be moved elsewhere if the log shows a configuration of the members: the node writes another; else " +
 		adviceReplace
+	adviceSystem   = "this may be the disk, a right that lacks, or a later version of the program: mend that, and look again before anything is removed"
 	adviceSnapshot = "the file can be moved elsewhere; the node builds another, or gets one from its leader"
 )
 
@@ -70,9 +71,9 @@ func Inspect(ctx context.Context, log LogStore, group membership.GroupID, snapsh
 	for _, s := range snapshots {
 		switch {
 		case s.Err != nil && s.Record:
-			i.Damage = append(i.Damage, Damage{Err: fmt.Errorf("the record %s: %w", s.Name, s.Err), Advice: adviceRecord})
+			i.Damage = append(i.Damage, damage(fmt.Errorf("the record %s: %w", s.Name, s.Err), adviceRecord))
 		case s.Err != nil:
-			i.Damage = append(i.Damage, Damage{Err: fmt.Errorf("the snapshot %s: %w", s.Name, s.Err), Advice: adviceSnapshot})
+			i.Damage = append(i.Damage, damage(fmt.Errorf("the snapshot %s: %w", s.Name, s.Err), adviceSnapshot))
 		case s.Meta.Index > newest.Index:
 			newest = s.Meta
 		}
@@ -89,10 +90,13 @@ func Inspect(ctx context.Context, log LogStore, group membership.GroupID, snapsh
 
 // LogDamage says what can be done about a log store that cannot be opened, or a log that
 // cannot be loaded.
-func LogDamage(err error) Damage {
-	advice := adviceReplace
+func LogDamage(err error) Damage { return damage(err, adviceReplace) }
+
+// damage is what can be done about something that is damaged, or that the system does not
+// give: that may be good.
+func damage(err error, advice string) Damage {
 	if !errors.Is(err, core.ErrCorrupt) {
-		advice = "this may be the disk, or a right that lacks: mend that, and look again before anything is removed"
+		advice = adviceSystem
 	}
 	return Damage{Err: err, Advice: advice}
 }

@@ -6,14 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/badgerwal"
 	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
@@ -136,45 +135,10 @@ func (l *listing) spare() error {
 	return nil
 }
 
-// refusals are what a system answers that is full, in use, out of reach or short of
-// something: no damage.
-var refusals = []syscall.Errno{
-	syscall.EACCES, syscall.EAGAIN, syscall.EBUSY, syscall.EDQUOT, syscall.EFBIG, syscall.EINTR, syscall.EIO, syscall.EISDIR,
-	syscall.ELOOP, syscall.EMFILE, syscall.ENAMETOOLONG, syscall.ENFILE, syscall.ENODEV, syscall.ENOMEM, syscall.ENOSPC, syscall.ENOTDIR,
-	syscall.ENXIO, syscall.EPERM, syscall.EROFS, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ETXTBSY,
-}
-
-// asRefusal wraps what the system refused, if an error tells of that: badger's seldom
-// wrap what they tell, so that their text is looked at.
-func asRefusal(err error) error {
-	for _, refusal := range refusals {
-		switch {
-		case errors.Is(err, refusal):
-			return err
-		case strings.Contains(err.Error(), refusal.Error()):
-			return &refusedError{err, refusal}
-		}
-	}
-	return err
-}
-
-// isRefusal reports whether an error wraps what the system refused.
-func isRefusal(err error) bool {
-	return slices.ContainsFunc(refusals, func(refusal syscall.Errno) bool { return errors.Is(err, refusal) })
-}
-
-// refusedError is an error, and what it tells that the system refused.
-type refusedError struct {
-	error
-	refusal syscall.Errno
-}
-
-func (e *refusedError) Unwrap() []error { return []error{e.error, e.refusal} }
-
 // openError sorts an error of badger's about a file or directory. What the system
 // refuses is not damage: whoever hears of damage may wipe a good node.
 func openError(name string, err error) error {
-	if err = asRefusal(err); isRefusal(err) {
+	if err, refused := badgerwal.Refusal(err); refused {
 		return fmt.Errorf("badger: opening %s: %w", name, err)
 	}
 	return fmt.Errorf("badger: opening %s: %w: %w", name, core.ErrCorrupt, err)

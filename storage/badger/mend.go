@@ -11,6 +11,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 
+	"github.com/trouperaft/troupe/internal/badgerwal"
 	"github.com/trouperaft/troupe/storage/internal/disk"
 )
 
@@ -76,7 +77,7 @@ func (m *mending) named(what string) string {
 func (m *mending) table(dir string, id uint64) error {
 	name := table.NewFilename(id, dir)
 	err := verifyTable(name)
-	if err == nil || isRefusal(err) && !errors.Is(err, syscall.EIO) {
+	if err == nil || badgerwal.IsRefusal(err) && !errors.Is(err, syscall.EIO) {
 		return err
 	}
 	content, bad, err := readPatchy(name)

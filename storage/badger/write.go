@@ -7,6 +7,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/trouperaft/troupe/core"
+	"github.com/trouperaft/troupe/internal/badgerwal"
 	"github.com/trouperaft/troupe/membership"
 	"github.com/trouperaft/troupe/storage"
 	"github.com/trouperaft/troupe/storage/internal/outline"
@@ -358,6 +359,7 @@ func (t *transaction) putRecord(g *groupState, batch *batchRecord) error {
 
 // fail makes err final: after a failed sync nobody knows what the disk holds.
 func (s *Store) fail(err error) error {
-	s.failed = fmt.Errorf("badger: writing to %s: %w", s.dir, asRefusal(err))
+	err, _ = badgerwal.Refusal(err)
+	s.failed = fmt.Errorf("badger: writing to %s: %w", s.dir, err)
 	return s.failed
 }

@@ -165,6 +165,22 @@ func TestRestoreIntoAnEmptyDirectory(t *testing.T) {
 	}
 }
 
+// TestRestoreOntoAMountPoint: no directory can take its place, and that is said before
+// anything is made.
+func TestRestoreOntoAMountPoint(t *testing.T) {
+	const mountPoint = "/dev/shm"
+	if names, err := os.ReadDir(mountPoint); err != nil || len(names) > 0 || !mounted(mountPoint) {
+		t.Skipf("%s is no empty file system: %v", mountPoint, err)
+	}
+	r := restoring{from: "none", data: mountPoint}
+	if _, err := r.run(t.Context()); err == nil || !strings.Contains(err.Error(), "a file system is mounted at "+mountPoint) {
+		t.Errorf("%v", err)
+	}
+	if dir := t.TempDir(); mounted(dir) {
+		t.Errorf("%s is no mount point", dir)
+	}
+}
+
 // TestRestoreOfABadFile: it is refused by name, and leaves nothing.
 func TestRestoreOfABadFile(t *testing.T) {
 	dir := t.TempDir()

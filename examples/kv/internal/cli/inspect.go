@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,7 +50,8 @@ changed, also after a kill. All entries of the log are read and their checksums
 compared; with --verify all snapshots and the machine's database, too.
 
 The exit code is 0 if nothing is known to be wrong, 3 if something is damaged, and 1 if
-there is nothing to look at: the directory is in use, empty, or none of kv's.`,
+there is nothing to look at: the directory is in use, empty, or none of kv's, or the
+system does not let it be read.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			wanted, err := parseRange(entries)
@@ -65,10 +67,7 @@ there is nothing to look at: the directory is in use, empty, or none of kv's.`,
 			} else {
 				err = found.print(c.OutOrStdout())
 			}
-			if err == nil && len(found.Damage) > 0 {
-				err = &exitError{codeDamaged, fmt.Errorf("%s is damaged: %s; what can be done: %s", data, found.Damage[0].Error, found.Damage[0].Advice)}
-			}
-			return err
+			return errors.Join(err, found.verdict())
 		},
 	}
 	f := command.Flags()
@@ -141,7 +140,10 @@ func checkDataDir(data string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("%s is empty: there is no node's data", data)
 	}
-	if info, err := os.Stat(filepath.Join(data, raftDir)); err != nil || !info.IsDir() {
+	switch info, err := os.Stat(filepath.Join(data, raftDir)); {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil || !info.IsDir():
 		return fmt.Errorf("%s is no data directory of kv: there is no %s in it", data, raftDir)
 	}
 	return nil
@@ -153,7 +155,11 @@ func (f *inspected) inspectMachine(data string, verify bool, i *storage.Inspecti
 	f.Machine = &inspectedMachine{Term: uint64(found.Applied.Term), Index: uint64(found.Applied.Index), Pairs: found.Pairs, Verified: verify && err == nil}
 	const advice = "the machine's database can be moved elsewhere if a good snapshot reaches the log's first entry: the node restores it"
 	if err != nil {
-		f.damaged(storage.Damage{Err: fmt.Errorf("the machine's database: %w", err), Advice: advice})
+		d := storage.LogDamage(fmt.Errorf("the machine's database: %w", err))
+		if errors.Is(err, core.ErrCorrupt) {
+			d.Advice = advice
+		}
+		f.damaged(d)
 		return
 	}
 	best := found.Applied.Index
@@ -188,6 +194,18 @@ func (f *inspected) takeEntries(ctx context.Context, log storage.LogStore, i *st
 			return fmt.Errorf("more than %d entries: ask for fewer", inspectEntriesMax)
 		}
 		first += core.Index(len(entries))
+	}
+	return nil
+}
+
+// verdict is what is wrong, nil if nothing is known to be. What the system does not let be
+// read may be good: that is no damage.
+func (f *inspected) verdict() error {
+	switch {
+	case f.damage != nil:
+		return &exitError{codeDamaged, fmt.Errorf("%s is damaged: %s; what can be done: %s", f.Data, f.damage.Err, f.damage.Advice)}
+	case len(f.Damage) > 0:
+		return fmt.Errorf("not all of %s can be looked at: %s; what can be done: %s", f.Data, f.Damage[0].Error, f.Damage[0].Advice)
 	}
 	return nil
 }
@@ -227,9 +245,12 @@ func (f *inspected) print(w io.Writer) error {
 	for _, s := range f.Snapshots {
 		if s.Record {
 			p.line("record      %s: the machine was durable up to %d.%d, %s", s.File, s.Term, s.Index, s.state())
-			continue
+		} else {
+			p.line("snapshot    %s: %d.%d, %d bytes, %s", s.File, s.Term, s.Index, s.Bytes, s.state())
 		}
-		p.line("snapshot    %s: %d.%d, %d bytes, %s", s.File, s.Term, s.Index, s.Bytes, s.state())
+		if s.Members != "" {
+			p.line("  members there: %s", s.Members)
+		}
 	}
 	if m := f.Machine; m != nil {
 		p.line("machine     %d pairs, applied up to %d.%d", m.Pairs, m.Term, m.Index)

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
 	"log/slog"
 	"maps"
 	"os"
@@ -183,6 +185,55 @@ func TestInspectDamage(t *testing.T) {
 				t.Error("files were changed")
 			}
 		})
+	}
+}
+
+// TestInspectUnreadable: what the system does not let be read may be good. It is told, with
+// the exit code of what cannot be looked at, and nobody is advised to move it elsewhere.
+func TestInspectUnreadable(t *testing.T) {
+	data := t.TempDir()
+	written(t, data)()
+	for name, hide := range map[string]func(dir string) error{
+		"machine": func(dir string) error {
+			manifest := filepath.Join(dir, machineDir, "MANIFEST")
+			return errors.Join(os.Remove(manifest), os.Mkdir(manifest, 0o700)) // reading it is refused
+		},
+		"a snapshot of a later version": func(dir string) error {
+			found, err := filepath.Glob(filepath.Join(dir, snapshotsDir, "1", "*.snap"))
+			if err != nil || len(found) == 0 {
+				return errors.Join(err, errors.New("no snapshot"))
+			}
+			b, err := os.ReadFile(found[0])
+			if err != nil {
+				return err
+			}
+			body := 8 + 1 + 4 + binary.LittleEndian.Uint32(b[9:]) // magic, version, length and what it tells
+			b[8] = 99
+			binary.LittleEndian.PutUint32(b[body:], crc32.Checksum(b[:body], crc32.MakeTable(crc32.Castagnoli)))
+			return os.WriteFile(found[0], b, 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := errors.Join(os.CopyFS(dir, os.DirFS(data)), hide(dir)); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := run(t, "inspect", "--data", dir, "--json")
+			var f inspected
+			if err := json.Unmarshal([]byte(stdout), &f); code != 1 || err != nil || len(f.Damage) != 1 || f.LastIndex != 8 {
+				t.Fatalf("exit code %d, %v: %+v, %s", code, err, f, stderr)
+			}
+			if advice := f.Damage[0].Advice; strings.Contains(advice, "elsewhere") || !strings.Contains(stderr, advice) || !strings.Contains(stderr, "not all of") {
+				t.Errorf("%q: %s", advice, stderr)
+			}
+		})
+	}
+	loop := t.TempDir()
+	if err := os.Symlink(raftDir, filepath.Join(loop, raftDir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := inspectedAs(t, 1, "--data", loop); strings.Contains(stderr, "is no data directory") {
+		t.Errorf("a directory that cannot be read: %s", stderr)
 	}
 }
 

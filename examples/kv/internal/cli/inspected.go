@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -26,6 +27,8 @@ type inspected struct {
 	// Entries are there with --entries.
 	Entries []inspectedEntry  `json:"entries,omitempty"`
 	Damage  []inspectedDamage `json:"damage"`
+	// damage is the first that is no refusal of the system.
+	damage *storage.Damage
 }
 
 type inspectedIdentity struct {
@@ -109,6 +112,9 @@ type inspectedDamage struct {
 
 func (f *inspected) damaged(d storage.Damage) {
 	f.Damage = append(f.Damage, inspectedDamage{d.Err.Error(), d.Advice})
+	if f.damage == nil && errors.Is(d.Err, core.ErrCorrupt) {
+		f.damage = &d
+	}
 }
 
 // take shows what the stores hold.

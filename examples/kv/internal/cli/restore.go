@@ -130,6 +130,8 @@ func (r *restoring) checkTarget() error {
 		return err
 	case len(names) > 0:
 		return fmt.Errorf("%s is not empty: %w", r.data, &troupe.NotEmptyError{What: "there is " + names[0].Name()})
+	case mounted(r.data):
+		return fmt.Errorf("a file system is mounted at %s, whose place no other directory can take: name a directory in it", r.data)
 	}
 	return nil
 }

@@ -80,8 +80,12 @@ var stateKey = []byte("m")
 // ErrClosed: the machine was closed.
 var ErrClosed = errors.New("machine: closed")
 
-// OpenBadger opens the machine in a directory, and makes it if it is not there.
+// OpenBadger opens the machine in a directory that nobody uses, and makes it if it is not
+// there.
 func OpenBadger(dir string, logger *slog.Logger) (*Badger, error) {
+	if err := removeEmpty(dir); err != nil {
+		return nil, fmt.Errorf("machine: open %s: %w", dir, err)
+	}
 	opts := databaseOptions(dir, logger)
 	db, err := badger.Open(opts)
 	if err != nil && strings.Contains(err.Error(), "Create a new file") {

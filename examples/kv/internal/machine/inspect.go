@@ -28,7 +28,7 @@ var inspectLimits = badgerwal.Limits{KeyBytesMax: KeyBytesMax + 64, ValueBytesMa
 // InspectBadger looks at a machine's directory that nobody uses, and changes nothing in
 // it, also after a kill. With verify it reads all of it and compares the checksums. A
 // directory that is not there is one of an empty machine. Damage is an error that wraps
-// core.ErrCorrupt.
+// core.ErrCorrupt; what the system refuses is none.
 func InspectBadger(dir string, verify bool) (found Found, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return found, nil
@@ -42,7 +42,7 @@ func InspectBadger(dir string, verify bool) (found Found, err error) {
 		WithMemTableSize(max(memTableBytes, memTable)).WithChecksumVerificationMode(options.NoVerification)
 	db, err := badger.Open(opts)
 	if err != nil {
-		return found, fmt.Errorf("machine: %s: %w: %w", dir, core.ErrCorrupt, err)
+		return found, inspectError(dir, err)
 	}
 	m := &Badger{db: db, logger: slog.New(slog.DiscardHandler)}
 	defer func() { err = errors.Join(err, db.Close()) }()
@@ -51,11 +51,14 @@ func InspectBadger(dir string, verify bool) (found Found, err error) {
 		return err
 	})
 	found = Found{m.state.applied, m.state.pairs}
-	if err != nil || !verify {
-		return found, err
+	if err != nil {
+		return found, inspectError(dir, err)
+	}
+	if !verify {
+		return found, nil
 	}
 	if err := db.VerifyChecksum(); err != nil {
-		return found, fmt.Errorf("machine: %s: %w: %w", dir, core.ErrCorrupt, err)
+		return found, inspectError(dir, err)
 	}
 	// A view that is written out counts its pairs.
 	view, err := m.View()
@@ -63,5 +66,18 @@ func InspectBadger(dir string, verify bool) (found Found, err error) {
 		return found, err
 	}
 	_, err = view.WriteTo(io.Discard)
-	return found, errors.Join(err, view.Close())
+	if err = errors.Join(err, view.Close()); err != nil {
+		return found, inspectError(dir, err)
+	}
+	return found, nil
+}
+
+// inspectError sorts an error of badger's. What the system refuses is no damage: whoever
+// hears of damage may remove a good database.
+func inspectError(dir string, err error) error {
+	err, refused := badgerwal.Refusal(err)
+	if refused || errors.Is(err, core.ErrCorrupt) {
+		return fmt.Errorf("machine: %s: %w", dir, err)
+	}
+	return fmt.Errorf("machine: %s: %w: %w", dir, core.ErrCorrupt, err)
 }

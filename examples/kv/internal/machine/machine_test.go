@@ -401,6 +401,43 @@ func TestReopen(t *testing.T) {
 	wants(t, m, "b", []byte("3"))
 }
 
+// TestFilesThatHoldNothing: what is damaged of them is of no concern, after an end and after
+// a kill.
+func TestFilesThatHoldNothing(t *testing.T) {
+	for name, at := range map[string]int{"KEYREGISTRY": 25, "000001.vlog": 6, "DISCARD": 9} {
+		dir := t.TempDir()
+		m := open(t, dir)
+		apply(t, m, script(Put("a", []byte("1"))))
+		killed := t.TempDir()
+		if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []string{dir, killed} {
+			file := filepath.Join(d, name)
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b[at] ^= 1
+			if err := os.WriteFile(file, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			again, err := OpenBadger(d, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			wants(t, again, "a", []byte("1"))
+			if err := again.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // TestCrashDuringRestore copies the directory, as a killed process leaves it,
 // at every transaction of a restore, and wants the old state or the new.
 func TestCrashDuringRestore(t *testing.T) {
