@@ -81,7 +81,9 @@ func TestRollingUpgrade(t *testing.T) {
 // on, and says so; it goes on acknowledging, so that the group works with it, and leads
 // only to hand over. A later machine goes on where it stopped.
 func TestVersionUsedTooEarly(t *testing.T) {
-	c := formed(t, 3, config(), func(m *member) {
+	settings := config()
+	settings.ElectionTimeout = time.Second // only who is killed is to be missed, also beside other work
+	c := formed(t, 3, settings, func(m *member) {
 		if m.version = 2; m.id == 3 {
 			m.version = 1
 		}
@@ -93,13 +95,15 @@ func TestVersionUsedTooEarly(t *testing.T) {
 		}
 	}
 	old := c.members[2]
-	at := c.leader().propose(t, "a").LogID.Index
-	old.until(t, "it has what it can apply", func(s troupe.Status) bool { return s.Applied >= at })
-	if err := c.leader().proposeOf(t, 2, "b"); err != nil {
+	before := c.leader().propose(t, "a").LogID.Index
+	old.until(t, "it has what it can apply", func(s troupe.Status) bool { return s.Applied >= before })
+	tooNew, err := c.leader().raft.Propose(ctx, []byte("b"), troupe.NeedsVersion(2))
+	if err != nil {
 		t.Fatal(err)
 	}
+	at := tooNew.LogID.Index - 1 // the last that it applies
 	old.until(t, "it stops", func(s troupe.Status) bool { return s.TooOld.Needs == 2 && s.TooOld.Index == at+1 && s.Applied == at })
-	_, err := old.raft.ReadIndex(ctx, troupe.Linearizable)
+	_, err = old.raft.ReadIndex(ctx, troupe.Linearizable)
 	if e := asError[*troupe.VersionError](t, err); e.Index != at+1 || e.Needs != 2 || e.Have != 1 {
 		t.Errorf("a read says %+v", e)
 	}
@@ -124,11 +128,11 @@ func TestVersionUsedTooEarly(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	// Alone with the other it may have to lead, and hands over.
-	c.restart(away, config())
+	c.restart(away, settings)
 	other.raft.Kill()
 	away.until(t, "it leads", func(s troupe.Status) bool { return s.Role == troupe.RoleLeader })
 	away.propose(t, "e")
-	c.restart(other, config())
+	c.restart(other, settings)
 	c.upgrade(old, 2)
 	for _, m := range c.members {
 		if got, want := m.read(t), []string{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) {
