@@ -10,11 +10,11 @@ import (
 )
 
 // upgrade restarts a member with a later machine.
-func (c *cluster) upgrade(m *member, version uint64) {
+func (c *cluster) upgrade(m *member, version uint64, settings troupe.Config) {
 	c.t.Helper()
 	m.raft.Kill()
 	m.version = version
-	c.restart(m, config())
+	c.restart(m, settings)
 }
 
 // proposeOf proposes a command that needs a version of the machine.
@@ -36,7 +36,9 @@ func (m *member) until(t *testing.T, what string, is func(troupe.Status) bool) {
 // group works. When the last of them has it, every member says so, and what needs it is
 // applied everywhere.
 func TestRollingUpgrade(t *testing.T) {
-	c := formed(t, 3, config(), func(m *member) { m.version = 1 })
+	settings := config()
+	settings.ElectionTimeout = time.Second // only who is restarted is to be missed, also beside other work
+	c := formed(t, 3, settings, func(m *member) { m.version = 1 })
 	var want []string
 	write := func(version uint64, command string) {
 		t.Helper()
@@ -63,7 +65,7 @@ func TestRollingUpgrade(t *testing.T) {
 				t.Errorf("node %d says that all are of version %d, and node %d is not", o.id, s.VersionMin, m.id)
 			}
 		}
-		c.upgrade(m, 2)
+		c.upgrade(m, 2, settings)
 		write(0, "while the members change "+address(m.id))
 	}
 	for _, m := range c.members {
@@ -133,7 +135,7 @@ func TestVersionUsedTooEarly(t *testing.T) {
 	away.until(t, "it leads", func(s troupe.Status) bool { return s.Role == troupe.RoleLeader })
 	away.propose(t, "e")
 	c.restart(other, settings)
-	c.upgrade(old, 2)
+	c.upgrade(old, 2, settings)
 	for _, m := range c.members {
 		if got, want := m.read(t), []string{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) {
 			t.Errorf("node %d has %q, want %q", m.id, got, want)
