@@ -41,7 +41,7 @@ func restored(t *testing.T, from io.Reader, change func(*troupe.RestoreConfig)) 
 // TestBackupUnderLoad: a backup of each member holds what was acknowledged before it, is a
 // prefix of the log, and becomes a cluster of its own that goes on from there.
 func TestBackupUnderLoad(t *testing.T) {
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections()) // an election would end the load
 	const clients = 4
 	var acknowledged [clients]atomic.Int64
 	ctx, stop := context.WithCancel(within(t, time.Minute))

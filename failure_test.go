@@ -83,7 +83,7 @@ func TestBootstrapIsRefused(t *testing.T) {
 }
 
 func TestSecondBootstrap(t *testing.T) {
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections())
 	c.members[0].propose(t, "a")
 	for _, m := range c.members {
 		if err := m.raft.Bootstrap(within(t, 20*time.Second), c.list()...); err != nil {

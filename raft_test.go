@@ -75,7 +75,7 @@ func TestSingleNodeRestarts(t *testing.T) {
 }
 
 func TestThreeNodes(t *testing.T) {
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections()) // no write is lost to an election
 	var wanted []string
 	for i := range 30 {
 		command := fmt.Sprint("command ", i)
@@ -95,7 +95,7 @@ func TestThreeNodes(t *testing.T) {
 // TestBufferIsTheCallers asserts that a command may be changed as soon as
 // Propose has returned, though others still read the entry.
 func TestBufferIsTheCallers(t *testing.T) {
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections())
 	buffer := make([]byte, 1)
 	var wanted []string
 	for i := range 20 {
@@ -113,7 +113,7 @@ func TestBufferIsTheCallers(t *testing.T) {
 }
 
 func TestManyClients(t *testing.T) {
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections())
 	const clients, each = 32, 20
 	var mu sync.Mutex
 	seen := make(map[troupe.LogID]string)
@@ -145,7 +145,9 @@ func TestManyClients(t *testing.T) {
 }
 
 func TestLeaderIsKilled(t *testing.T) {
-	c := formed(t, 3, config())
+	settings := config()
+	settings.ElectionTimeout = time.Second // only the killed leader is to be missed, also beside other work
+	c := formed(t, 3, settings)
 	old := c.leader()
 	old.propose(t, "before")
 	old.raft.Kill()
@@ -155,7 +157,7 @@ func TestLeaderIsKilled(t *testing.T) {
 	if leader := c.leader(); leader == old {
 		t.Error("the killed node leads")
 	}
-	c.restart(old, config())
+	c.restart(old, settings)
 	wanted := c.leader().read(t)
 	if len(wanted) != 3 || wanted[0] != "before" {
 		t.Errorf("the cluster holds %q", wanted)

@@ -14,7 +14,7 @@ import (
 // TestEveryReadMode asserts that each mode reads, on each member, what was acknowledged
 // before.
 func TestEveryReadMode(t *testing.T) {
-	c := formed(t, 3, config())
+	c := formed(t, 3, slowElections())
 	c.leader()
 	for i, command := range []string{"a", "b", "c"} {
 		result := c.members[i].propose(t, command)

@@ -54,8 +54,10 @@ func TestTraceOfAWriteWhoseLeaderIsLost(t *testing.T) {
 		wins bool // the follower that is asked
 	}{{"another leads", false}, {"it leads itself", true}} {
 		t.Run(test.name, func(t *testing.T) {
+			settings := config()
+			settings.ElectionTimeout = 2 * electionTimeout // the leader stays until it is killed, also beside other work
 			var network rules
-			c := newTraced(t, 3, config(), nobody, network.prepare)
+			c := newTraced(t, 3, settings, nobody, network.prepare)
 			c.form(t)
 			old, asked := c.leader(), c.follower()
 			next := asked

@@ -74,7 +74,11 @@ func TestTraceOfAnElection(t *testing.T) {
 	var log logged
 	c := newTraced(t, 3, config(), nobody, func(m *member) { m.logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	c.form(t)
-	old := c.leader()
+	old, voter := c.leader(), c.follower()
+	// Else both might campaign at once, and neither would win the first time.
+	if err := voter.raft.PauseElections(within(t, 20*time.Second), true); err != nil {
+		t.Fatal(err)
+	}
 	old.raft.Kill()
 	elected := c.leader()
 	spans, err := c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return len(won(spans, elected.id)) > 0 })
@@ -82,7 +86,6 @@ func TestTraceOfAnElection(t *testing.T) {
 		t.Fatal(err)
 	}
 	election := won(spans, elected.id)[0]
-	voter := c.follower()
 	vote := fmt.Sprintf("  raft.vote server at %d peer %d\n", voter.id, elected.id)
 	want := fmt.Sprintf("raft.election internal at %d won\n", elected.id) + vote + vote
 	if spans, err = c.collector.Wait(within(t, 20*time.Second), func(spans []span) bool { return draw(spans, election.TraceID) == want }); err != nil {

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/trouperaft/troupe"
+	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/tracing"
 )
 
@@ -142,14 +143,17 @@ func TestTraceOfAForwardedWrite(t *testing.T) {
 // off, and whose place another leader's entry takes.
 func TestTraceOfAWriteThatIsLost(t *testing.T) {
 	settings := config()
-	settings.ElectionTimeout = 2 * electionTimeout // time to propose on a leader that is cut off
-	c := newTraced(t, 3, settings, nobody)
+	settings.ElectionTimeout = 2 * electionTimeout // the leader stays until it is cut off, also beside other work
+	var network rules
+	c := newTraced(t, 3, settings, nobody, network.prepare)
 	c.form(t)
 	old := c.leader()
 	others := c.others(old)
-	for _, o := range others {
-		c.hub.Hold(old.id, o)
-	}
+	network.set(beforeEntries(old, func() {
+		for _, o := range others {
+			c.hub.Hold(old.id, o)
+		}
+	}))
 	ctx, id := sampledCaller(within(t, 30*time.Second), true)
 	answer := make(chan error, 1)
 	go func() {
@@ -177,15 +181,18 @@ func TestTraceOfAWriteThatIsLost(t *testing.T) {
 // down without knowing that everybody has it.
 func TestTraceOverAChangeOfLeaders(t *testing.T) {
 	settings := config()
-	settings.ElectionTimeout = 2 * electionTimeout // time to propose on a leader that is cut off
-	c := newTraced(t, 3, settings, nobody)
+	settings.ElectionTimeout = 2 * electionTimeout // the leader stays until it is cut off, also beside other work
+	var network rules
+	c := newTraced(t, 3, settings, nobody, network.prepare)
 	c.form(t)
 	old := c.leader()
 	others := c.others(old)
 	last := old.raft.Status().Last
-	for _, o := range others {
-		c.hub.Hold(o, old.id) // they get the entry, and their answers stay away
-	}
+	network.set(beforeEntries(old, func() {
+		for _, o := range others {
+			c.hub.Hold(o, old.id) // they get the entry, and their answers stay away
+		}
+	}))
 	ctx, id := sampledCaller(within(t, 30*time.Second), true)
 	answer := make(chan error, 1)
 	go func() {
@@ -214,6 +221,19 @@ func TestTraceOverAChangeOfLeaders(t *testing.T) {
   raft.queue internal at %[1]d
 `, old.id) + fmt.Sprintf(peer, old.id, others[0]) + fmt.Sprintf(peer, old.id, others[1])
 	c.wait(t, []string{id}, want)
+}
+
+// beforeEntries is a rule of the network that refuses nothing. It calls do, once, before a
+// leader sends the next entries: so the leader is no time without its followers before it
+// has them.
+func beforeEntries(leader *member, do func()) func(core.Message) bool {
+	do = sync.OnceFunc(do)
+	return func(m core.Message) bool {
+		if a, ok := m.(*core.AppendEntries); ok && a.From.ID == leader.id && len(a.Entries) > 0 {
+			do()
+		}
+		return false
+	}
 }
 
 // followsAnother waits until a node that led follows another.

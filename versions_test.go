@@ -10,11 +10,11 @@ import (
 )
 
 // upgrade restarts a member with a later machine.
-func (c *cluster) upgrade(m *member, version uint64) {
+func (c *cluster) upgrade(m *member, version uint64, settings troupe.Config) {
 	c.t.Helper()
 	m.raft.Kill()
 	m.version = version
-	c.restart(m, config())
+	c.restart(m, settings)
 }
 
 // proposeOf proposes a command that needs a version of the machine.
@@ -36,7 +36,9 @@ func (m *member) until(t *testing.T, what string, is func(troupe.Status) bool) {
 // group works. When the last of them has it, every member says so, and what needs it is
 // applied everywhere.
 func TestRollingUpgrade(t *testing.T) {
-	c := formed(t, 3, config(), func(m *member) { m.version = 1 })
+	settings := config()
+	settings.ElectionTimeout = time.Second // only who is restarted is to be missed, also beside other work
+	c := formed(t, 3, settings, func(m *member) { m.version = 1 })
 	var want []string
 	write := func(version uint64, command string) {
 		t.Helper()
@@ -63,7 +65,7 @@ func TestRollingUpgrade(t *testing.T) {
 				t.Errorf("node %d says that all are of version %d, and node %d is not", o.id, s.VersionMin, m.id)
 			}
 		}
-		c.upgrade(m, 2)
+		c.upgrade(m, 2, settings)
 		write(0, "while the members change "+address(m.id))
 	}
 	for _, m := range c.members {
@@ -81,7 +83,9 @@ func TestRollingUpgrade(t *testing.T) {
 // on, and says so; it goes on acknowledging, so that the group works with it, and leads
 // only to hand over. A later machine goes on where it stopped.
 func TestVersionUsedTooEarly(t *testing.T) {
-	c := formed(t, 3, config(), func(m *member) {
+	settings := config()
+	settings.ElectionTimeout = time.Second // only who is killed is to be missed, also beside other work
+	c := formed(t, 3, settings, func(m *member) {
 		if m.version = 2; m.id == 3 {
 			m.version = 1
 		}
@@ -93,13 +97,15 @@ func TestVersionUsedTooEarly(t *testing.T) {
 		}
 	}
 	old := c.members[2]
-	at := c.leader().propose(t, "a").LogID.Index
-	old.until(t, "it has what it can apply", func(s troupe.Status) bool { return s.Applied >= at })
-	if err := c.leader().proposeOf(t, 2, "b"); err != nil {
+	before := c.leader().propose(t, "a").LogID.Index
+	old.until(t, "it has what it can apply", func(s troupe.Status) bool { return s.Applied >= before })
+	tooNew, err := c.leader().raft.Propose(ctx, []byte("b"), troupe.NeedsVersion(2))
+	if err != nil {
 		t.Fatal(err)
 	}
+	at := tooNew.LogID.Index - 1 // the last that it applies
 	old.until(t, "it stops", func(s troupe.Status) bool { return s.TooOld.Needs == 2 && s.TooOld.Index == at+1 && s.Applied == at })
-	_, err := old.raft.ReadIndex(ctx, troupe.Linearizable)
+	_, err = old.raft.ReadIndex(ctx, troupe.Linearizable)
 	if e := asError[*troupe.VersionError](t, err); e.Index != at+1 || e.Needs != 2 || e.Have != 1 {
 		t.Errorf("a read says %+v", e)
 	}
@@ -124,12 +130,12 @@ func TestVersionUsedTooEarly(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	// Alone with the other it may have to lead, and hands over.
-	c.restart(away, config())
+	c.restart(away, settings)
 	other.raft.Kill()
 	away.until(t, "it leads", func(s troupe.Status) bool { return s.Role == troupe.RoleLeader })
 	away.propose(t, "e")
-	c.restart(other, config())
-	c.upgrade(old, 2)
+	c.restart(other, settings)
+	c.upgrade(old, 2, settings)
 	for _, m := range c.members {
 		if got, want := m.read(t), []string{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) {
 			t.Errorf("node %d has %q, want %q", m.id, got, want)

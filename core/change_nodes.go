@@ -164,7 +164,7 @@ func (e *Engine) checkPending() {
 	if p == nil {
 		return
 	}
-	if limit := p.order.CatchUpLimit; limit == 0 || e.now.Sub(p.since) <= limit {
+	if limit := p.order.CatchUpLimit; limit == 0 || e.now.Sub(max(p.since, e.leaderState.changes.awake)) <= limit {
 		e.askUnknownNodes()
 		return
 	}

@@ -25,6 +25,8 @@ type changeOrders struct {
 	shown []shownIdentity
 	// handedOver: this leader, which leaves the voters, has tried to hand over first.
 	handedOver bool
+	// awake is when this leader last woke up: newcomers have their limits anew (rule 15).
+	awake Instant
 }
 
 // changeOrder is an order and who waits for what becomes of it.
@@ -343,9 +345,10 @@ func (e *Engine) beginChange(q *changeOrder, steps []membership.Configuration) *
 	return &ChangeResponse{Code: ChangeAccepted, Change: q.order.ID, At: e.log.last}
 }
 
-// forgiveSilence lets the voters have their time to answer anew: this node was asleep, and
-// has not read yet what they said meanwhile (rule 15).
+// forgiveSilence lets voters and newcomers have their time to answer anew: this node was
+// asleep, and has not read yet what they said meanwhile (rule 15).
 func (e *Engine) forgiveSilence() {
+	e.leaderState.changes.awake = e.now
 	if queue := e.leaderState.changes.queue; len(queue) > 0 && queue[0].silence != 0 {
 		queue[0].silence = e.now
 	}

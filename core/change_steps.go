@@ -112,7 +112,7 @@ func (e *Engine) outOfTime(p *peer, t *membership.Target) bool {
 func (e *Engine) fallsBehind(p *peer, t *membership.Target) bool {
 	c := &p.catchUp
 	return p.comes && c.before > 0 && p.match < c.target && !p.snapshot && p.unfit != UnfitInstalling && !e.caughtUp(p) &&
-		e.now.Sub(c.begun) > max(t.CatchUpLimit, c.before)
+		e.now.Sub(max(c.begun, e.leaderState.changes.awake)) > max(t.CatchUpLimit, c.before)
 }
 
 // changeWaits appends the members that a change under way waits for, and why. Rule 21:
@@ -235,9 +235,9 @@ func (e *Engine) caughtUp(p *peer) bool {
 
 // progressed is when a member that a change waits for last came nearer: by entries, by
 // bytes of a snapshot that leave, or while it restores one; or answered, if it lacks
-// nothing.
+// nothing. What it did while this node was asleep is not known yet.
 func (e *Engine) progressed(p *peer) Instant {
-	at := max(p.catchUp.progressAt, e.leaderState.begun)
+	at := max(p.catchUp.progressAt, e.leaderState.begun, e.leaderState.changes.awake)
 	switch {
 	case p.match >= e.log.last.Index || !p.comes:
 		at = max(at, p.roundSent)

@@ -102,8 +102,8 @@
 // never get near if ten rounds of catching up take too long, or one that takes longer than the limit
 // takes longer than the one before. A
 // change that could not be committed is refused, when for an election time-out too few voters have
-// answered. A time for which the leader was asleep does not count (rule 15). Only addresses, priorities
-// and tags may change beside another change. A half that dies after the joint entry needs an offline recovery, and the
+// answered. A time for which the leader was asleep counts for none of this (rule 15). Only addresses,
+// priorities and tags may change beside another change. A half that dies after the joint entry needs an offline recovery, and the
 // status says so.
 //
 // A recovery makes a survivor the only voter of another cluster. One write brings the new cluster's
@@ -118,7 +118,7 @@
 //     membership.TestJointArithmeticExhaustively, TestChangeWaitsForTheOwnTerm,
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
 //     TestNewcomerThatFallsBehind, TestNewcomerThatIsMuchSlower, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
-//     TestChangeThatCannotCommit, TestSleepIsNobodysSilence, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
+//     TestChangeThatCannotCommit, TestSleepIsNobodysSilence, TestSleepIsNoSlowNewcomer, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
 //     TestAutomaticChangeJoinedByHand, TestAnswerToAnEarlierLife, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
 //     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered, internal/simulation.TestRecoveries,
 //     actors/snapshots.TestFormerSnapshotIsOfThisCluster

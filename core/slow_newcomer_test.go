@@ -98,3 +98,57 @@ func TestNewcomerThatIsMuchSlower(t *testing.T) {
 		}
 	}
 }
+
+// TestSleepIsNoSlowNewcomer: rules 15 and 21: a leader that was asleep for longer than the
+// limit of a change has not read yet what the newcomer said meanwhile, be it that it has
+// caught up, that it comes nearer, or who it is. It gives up the change when the limit is
+// over again.
+func TestSleepIsNoSlowNewcomer(t *testing.T) {
+	const limit = 5 * time.Second
+	for name, begin := range map[string]func(t *testing.T) *rig{
+		"it lacks nothing": func(t *testing.T) *rig {
+			r := admitted(t)
+			r.match(4, r.e.log.last.Index-1)
+			return r
+		},
+		"a round that is slower than the one before": func(t *testing.T) *rig {
+			r := admitted(t)
+			r.propose(make([]string, 10_000)...)
+			p := r.e.leaderState.peer(rigPeers[3])
+			p.beginCatchUp(r.now, r.e.log.last.Index)
+			r.match(4, 100)
+			p.catchUp.before = time.Second
+			return r
+		},
+		"it has yet to say who it is": asking,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := begin(t)
+			changing := func() bool {
+				return r.e.leaderState.changes.pending != nil || r.e.configs.latest().Configuration.Target != nil
+			}
+			beats := func(d time.Duration) {
+				for end := r.now.Add(d); changing() && r.now < end; {
+					r.fire(TimerHeartbeat)
+					r.answers(2, 3)
+					r.flush()
+					r.match(2, r.e.log.last.Index)
+					r.match(3, r.e.log.last.Index)
+					r.apply()
+				}
+			}
+			beats(limit / 2)
+			r.now = r.now.Add(2 * limit)
+			beats(time.Millisecond) // much too late
+			woke := r.now
+			beats(limit - time.Second)
+			if !changing() {
+				t.Fatalf("given up %v after the awakening: %s", r.now.Sub(woke), r.latest())
+			}
+			beats(2 * limit)
+			if changing() || r.now.Sub(woke) > limit+time.Second {
+				t.Errorf("not given up %v after the awakening: %s", r.now.Sub(woke), r.latest())
+			}
+		})
+	}
+}

@@ -165,6 +165,52 @@ func TestClosedLoop(t *testing.T) {
 	})
 }
 
+// TestMeasuresSomething: a time in which nothing was done is measured on until each client
+// has begun and ended something in it, of each kind.
+func TestMeasuresSomething(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings settings
+		takes    time.Duration // to do what is asked for
+		want     time.Duration // measured
+		recorded int
+	}{
+		"enough was done":    {settings{clients: 2}, 10 * time.Millisecond, 100 * time.Millisecond, 2},
+		"slow":               {settings{clients: 2}, time.Second, 2450 * time.Millisecond, 2},
+		"slow writes, reads": {settings{clients: 1, readPercent: 50}, time.Second, 1450 * time.Millisecond, 1},
+		"an open loop":       {settings{clients: 2, rate: 10}, time.Second, 450 * time.Millisecond, 1},
+		"nothing is due":     {settings{clients: 2, rate: .001}, time.Second, 100 * time.Millisecond, 0},
+		"nothing is done":    {settings{clients: 1}, time.Hour, 10*time.Second + 100*time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				test.settings.batch, test.settings.payloadBytes, test.settings.measured = 1, 8, 100*time.Millisecond
+				l := fakeLoad(test.settings, func(int64) time.Duration { return test.takes })
+				l.start()
+				time.Sleep(550 * time.Millisecond)
+				begin := time.Now()
+				if l.schedule != nil {
+					l.schedule.measure(test.settings.measured)
+				}
+				var before reading
+				before.take(l)
+				l.phase.Store(measuring)
+				time.Sleep(test.settings.measured)
+				if err := l.measuresSomething(t.Context(), &before); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begin); took < test.want || took > test.want+50*time.Millisecond {
+					t.Errorf("%v were measured, want %v", took, test.want)
+				}
+				l.phase.Store(stopping)
+				l.running.Wait()
+				if n := len(milliseconds(l)); n < test.recorded {
+					t.Errorf("%d operations were recorded, want %d", n, test.recorded)
+				}
+			})
+		})
+	}
+}
+
 // TestBatchesWaitForAll asserts that a client has all proposals of a batch under
 // way at once, and begins the next when the slowest is answered.
 func TestBatchesWaitForAll(t *testing.T) {

@@ -60,7 +60,9 @@ func measure(ctx context.Context, s *settings, stderr io.Writer) (r result, err 
 	}
 	before.take(l)
 	l.phase.Store(measuring)
-	err = pause(ctx, s.measured)
+	if err = pause(ctx, s.measured); err == nil {
+		err = l.measuresSomething(ctx, &before)
+	}
 	if err == nil {
 		after.take(l)
 		l.phase.Store(stopping)
@@ -90,6 +92,28 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return fmt.Errorf("stopped early: %w", ctx.Err())
 	}
+}
+
+// measuresSomething waits, for as long as at the end, until a measured time in which a busy
+// machine did next to nothing has something to tell: in a closed loop each client has had
+// an operation under way as it began, and then one of each kind; an open loop has done one.
+func (l *load) measuresSomething(ctx context.Context, before *reading) error {
+	least := 3 * uint64(len(l.clients))
+	if l.schedule != nil {
+		least = uint64(min(1, l.settings.rate*l.settings.measured.Seconds()))
+	}
+	percent := l.settings.readPercent
+	for limit := time.Now().Add(drainLimit); time.Now().Before(limit); {
+		done, reads := l.done.Load()-before.done, l.reads.Load()-before.reads
+		each := (percent == 0 || reads > 0) && (percent == 100 || reads < done)
+		if done >= least && (each || l.schedule != nil) {
+			return nil
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reading is what stood on the meters at one end of the measured time.

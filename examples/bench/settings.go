@@ -63,7 +63,7 @@ func runFlags(s *settings) (flags *flag.FlagSet, seconds, warmup *float64) {
 	flags.StringVar(&s.read, "read", "linearizable", "`mode` of the reads: linearizable, lease or stale")
 	flags.StringVar(&s.readAt, "read-at", "leader", "`member` whose machine is read: leader or follower")
 	flags.DurationVar(&s.staleness, "max-staleness", 100*time.Millisecond, "how `old` the state of a stale read may be")
-	seconds = flags.Float64("seconds", 5, "`seconds` measured")
+	seconds = flags.Float64("seconds", 5, "`seconds` measured, and up to 10 more where too little was done in them to tell anything")
 	warmup = flags.Float64("warmup", 1, "`seconds` of the same load before that")
 	flags.Uint64Var(&s.snapshotEntries, "snapshots", 0, "a snapshot after so many `entries`; 0: none, as with the peers")
 	flags.Float64Var(&s.traceRatio, "trace-ratio", 0, "part of the writes that is traced, 0 to 1, and exported to a collector on loopback or where OTEL_EXPORTER_OTLP_ENDPOINT says")

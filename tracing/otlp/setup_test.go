@@ -305,11 +305,12 @@ func TestDroppedByAFailure(t *testing.T) {
 func TestShutdownKeepsToItsContext(t *testing.T) {
 	for name, test := range map[string]struct {
 		endpoint func(r *otlptest.Receiver) string
+		limit    time.Duration // of its context; a busy machine needs time to be refused
 		says     string
 	}{
-		"a collector that hangs":  {func(r *otlptest.Receiver) string { r.Hold(); return r.GRPC }, "deadline exceeded"},
-		"nobody there":            {func(r *otlptest.Receiver) string { r.Close(); return r.GRPC }, "connection refused"},
-		"nobody there, over HTTP": {func(r *otlptest.Receiver) string { r.Close(); return "http://" + r.HTTP }, "connection refused"},
+		"a collector that hangs":  {func(r *otlptest.Receiver) string { r.Hold(); return r.GRPC }, 200 * time.Millisecond, "deadline exceeded"},
+		"nobody there":            {func(r *otlptest.Receiver) string { r.Close(); return r.GRPC }, 20 * time.Second, "connection refused"},
+		"nobody there, over HTTP": {func(r *otlptest.Receiver) string { r.Close(); return "http://" + r.HTTP }, 20 * time.Second, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := collector(t)
@@ -319,7 +320,7 @@ func TestShutdownKeepsToItsContext(t *testing.T) {
 			e := setup(t, Options{Endpoint: test.endpoint(r)})
 			makeSpans(e, 3)
 			begin := time.Now()
-			err := e.Shutdown(within(t, 200*time.Millisecond))
+			err := e.Shutdown(within(t, test.limit))
 			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), e.Endpoint()) {
 				t.Errorf("the error is %v", err)
 			}
@@ -374,7 +375,7 @@ func TestShutdownWaitsForNoSecondAttempt(t *testing.T) {
 			}
 			begin := time.Now()
 			err := e.Shutdown(context.Background())
-			if took := time.Since(begin); took > 2*time.Second {
+			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			if err == nil || !strings.Contains(err.Error(), "connection refused") || !strings.Contains(err.Error(), e.Endpoint()) || errors.Is(err, context.Canceled) {
