@@ -238,7 +238,7 @@ func (r *Raft) ChangeMembers(ctx context.Context, changes []Change, options ...C
 	c := outcome.At.Configuration
 	if outcome.GoesOn && (c.Target == nil || c.Target.ID != outcome.Change) {
 		// Its entry is on its way, or it waits for a node to say who it is.
-		c.Target = &membership.Target{ID: outcome.Change, Members: c.Members, Voters: c.Voters}
+		c.Target = &membership.Target{ID: outcome.Change, Members: c.Members, Voters: c.Voters, Since: outcome.Since}
 	}
 	return c, nil
 }

@@ -220,15 +220,18 @@ func TestChangeGoesOn(t *testing.T) {
 	before := asked.raft.Status().ConfigurationAt.Index
 	var report troupe.ChangeReport
 	got, err := asked.raft.ChangeMembers(within(t, 20*time.Second), changes, troupe.NoWait(), troupe.ReportChange(&report))
-	if err != nil || got.Target == nil || got.Target.ID == 0 || !report.GoesOn {
+	if err != nil || got.Target == nil || got.Target.ID == 0 || got.Target.Since == 0 || !report.GoesOn {
 		t.Fatalf("%v, %+v, %v", got, report, err)
 	}
-	leader := c.leader()
-	if err := leader.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool {
-		return s.Change.State == troupe.ChangeAsking && s.Change.ID == got.Target.ID && len(s.WaitsFor) == 1 && s.WaitsFor[0].Node == 4 && s.Change.Since != 0
-	}); err != nil {
-		t.Fatalf("%v: %+v", err, leader.raft.Status().Change)
+	// Each member says for whom it waits.
+	for _, n := range c.members {
+		if err := n.raft.Wait(within(t, 20*time.Second), func(s troupe.Status) bool {
+			return s.Change.State == troupe.ChangeAsking && s.Change.ID == got.Target.ID && len(s.WaitsFor) == 1 && s.WaitsFor[0].Node == 4 && s.Change.Since == got.Target.Since
+		}); err != nil {
+			t.Fatalf("node %d: %v: %+v", n.id, err, n.raft.Status().Change)
+		}
 	}
+	leader := c.leader()
 	beside := troupe.ChangeReport{GoesOn: true}
 	tagged, err := asked.raft.ChangeMembers(within(t, 20*time.Second), []troupe.Change{troupe.SetTags(1, map[string]string{"a": "b"})}, troupe.ReportChange(&beside))
 	if err != nil || tagged.Members[0].Tags["a"] != "b" || beside.GoesOn || beside.Entry.Index <= before {

@@ -109,12 +109,12 @@ type Status struct {
 	ConfigurationAt LogID
 	// Bootstrapping: the cluster does not yet consist of the members that it was
 	// asked for. WaitsFor are the members for which it waits, and why. It is set on
-	// the leader, and on a node that was asked to form a cluster and has not begun
-	// it.
+	// a node that was asked to form a cluster and has not begun it, on the leader, and on the
+	// others as far as the leader's last heartbeat told: the first 16.
 	Bootstrapping bool
 	WaitsFor      []Waiting
 	// Change is the change of the members that is under way, a bootstrap's included.
-	// While there is one, WaitsFor on the leader names the members that keep it.
+	// While there is one, WaitsFor names the members that keep it.
 	Change ChangeStatus
 	// Joining says, for people, what [Raft.Join] waits for on this node; "" while it does
 	// not run. It changes without a word of Watch.

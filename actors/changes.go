@@ -14,8 +14,10 @@ import (
 
 // ChangeOutcome is what became of a request to change the members.
 type ChangeOutcome struct {
-	// Change is the change that was begun or joined, 0 if none was. GoesOn: it goes on.
+	// Change is the change that was begun or joined, 0 if none was. GoesOn: it goes on, and
+	// was asked for at Since, as in its status.
 	Change membership.ChangeID
+	Since  int64
 	GoesOn bool
 	// At is the configuration that it ended with, or the one in force.
 	At core.ConfigurationAt
@@ -84,7 +86,7 @@ func (l *changeRequests) changeEnded(c *core.ChangeEnded) {
 	}
 	r := l.waiting[i]
 	l.waiting = slices.Delete(l.waiting, i, i+1)
-	o, err := ChangeOutcome{Change: c.Change, GoesOn: c.GoesOn, At: c.At, Steps: c.Steps}, c.Err
+	o, err := ChangeOutcome{Change: c.Change, Since: c.Since, GoesOn: c.GoesOn, At: c.At, Steps: c.Steps}, c.Err
 	o.At.Configuration = o.At.Configuration.Clone()
 	l.ended = append(l.ended, func() { r.done(o, err) })
 }

@@ -151,10 +151,16 @@ func (e *Engine) onNodeIdentified(m *IdentifyResponse) {
 	}
 }
 
-// endPending ends the pending order without a change.
+// endPending ends the pending order, and those that have joined it, without a change.
 func (e *Engine) endPending(r *ChangeResponse) {
 	p := e.leaderState.changes.pending
 	e.leaderState.changes.pending = nil
+	e.remember(p.order.ID, r)
+	for _, w := range p.waiters {
+		if w.order != p.order.ID {
+			e.remember(w.order, r)
+		}
+	}
 	e.answerOrder(&p.changeOrder, r)
 }
 
@@ -220,5 +226,5 @@ func (e *Engine) changeStatus() ChangeStatus {
 	if p := e.leaderState.changes.pending; p != nil {
 		return ChangeStatus{ChangeAsking, p.order.ID, p.order.Since}
 	}
-	return ChangeStatus{}
+	return e.askedByLeader()
 }

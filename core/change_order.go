@@ -23,6 +23,8 @@ type changeOrders struct {
 	// shown are the identities that have shown themselves empty in the place of silent
 	// members.
 	shown []shownIdentity
+	// told is what the heartbeats tell of the change under way, nil if there is none.
+	told *ChangeTold
 	// handedOver: this leader, which leaves the voters, has tried to hand over first.
 	handedOver bool
 	// awake is when this leader last woke up: newcomers have their limits anew (rule 15).
@@ -39,17 +41,18 @@ type changeOrder struct {
 	silence Instant
 }
 
-// changeWaiter is who passed an order on; from is zero if it is this node.
+// changeWaiter is who passed an order on, and which; from is zero if it is this node.
 type changeWaiter struct {
-	from Identity
-	id   uint64
+	from  Identity
+	id    uint64
+	order membership.ChangeID
 }
 
 // changeOrdersMax bounds the orders that wait, and those who wait for each.
 const changeOrdersMax = 64
 
 func (e *Engine) onChangeRequest(m *ChangeRequest) {
-	w := changeWaiter{m.From, m.ID}
+	w := changeWaiter{m.From, m.ID, m.Order.ID}
 	if _, member := e.configs.member(m.From, e.commit); !member {
 		e.tellRemoved(m.From)
 		e.answerChange(w, &ChangeResponse{Code: ChangeNotLeader})
@@ -63,6 +66,10 @@ func (e *Engine) takeOrder(w changeWaiter, o *ChangeOrder) {
 	l := &e.leaderState.changes
 	if e.role != RoleLeader {
 		e.answerChange(w, &ChangeResponse{Code: ChangeNotLeader, Leader: e.leader.ID})
+		return
+	}
+	if r := e.answered(o.ID); r != nil {
+		e.answerChange(w, r) // asked again
 		return
 	}
 	same := func(c *changeOrder) bool { return c.order.ID == o.ID }
@@ -113,6 +120,9 @@ func (e *Engine) takeQueued() {
 
 func (e *Engine) answerOrder(c *changeOrder, r *ChangeResponse) {
 	for _, w := range c.waiters {
+		if r.Code == ChangeAccepted && r.Change != w.order {
+			e.remember(w.order, r) // no entry tells of this order
+		}
 		answer := *r
 		e.answerChange(w, &answer)
 	}
@@ -201,7 +211,7 @@ func (e *Engine) joinChange(o *ChangeOrder) *ChangeResponse {
 	at := e.configs.latest()
 	t := at.Configuration.Target
 	if !t.Automatic || o.Automatic || o.DryRun || at.Configuration.Joint() {
-		return &ChangeResponse{Code: ChangeAccepted, Change: t.ID, At: at.LogID}
+		return &ChangeResponse{Code: ChangeAccepted, Change: t.ID, At: at.LogID, Age: ageOf(o, t.Since)}
 	}
 	if !e.settled() {
 		return nil
@@ -211,7 +221,7 @@ func (e *Engine) joinChange(o *ChangeOrder) *ChangeResponse {
 		panic(fmt.Sprintf("core: a change cannot be joined: %v", err))
 	}
 	e.appendConfiguration(&next)
-	return &ChangeResponse{Code: ChangeAccepted, Change: t.ID, At: e.log.last}
+	return &ChangeResponse{Code: ChangeAccepted, Change: t.ID, At: e.log.last, Age: ageOf(o, t.Since)}
 }
 
 // knowsChange reports whether a change is under way, or was, by a configuration that
@@ -243,7 +253,7 @@ func (e *Engine) standsInTheWay(q *changeOrder) (r *ChangeResponse, wait bool) {
 		for _, w := range q.waiters {
 			p.wait(w)
 		}
-		return &ChangeResponse{Code: ChangeTaken, Change: p.order.ID}, false
+		return &ChangeResponse{Code: ChangeTaken, Change: p.order.ID, Age: ageOf(o, p.order.Since)}, false
 	}
 	switch t := c.Target; {
 	case t == nil:
@@ -296,9 +306,10 @@ func (e *Engine) refusesReplacing(o *ChangeOrder) *ChangeResponse {
 func (e *Engine) decideCancel(o *ChangeOrder) *ChangeResponse {
 	l := &e.leaderState.changes
 	if p := l.pending; p != nil {
-		l.pending = nil
-		e.answerOrder(&p.changeOrder, &ChangeResponse{Code: ChangeCancelled, Change: p.order.ID})
-		return &ChangeResponse{Code: ChangeUnneeded, At: e.configs.latest().LogID}
+		e.endPending(&ChangeResponse{Code: ChangeCancelled, Change: p.order.ID})
+		r := &ChangeResponse{Code: ChangeUnneeded, At: e.configs.latest().LogID}
+		e.remember(o.ID, r)
+		return r
 	}
 	c := &e.configs.latest().Configuration
 	switch {

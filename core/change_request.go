@@ -16,6 +16,8 @@ type changesAsked struct {
 	// nextWireID begins at random: an answer to an earlier life must not fit.
 	nextWireID uint64
 	timer      deadline
+	// told is what the leader has told of the change under way, nil if there is none.
+	told *ChangeTold
 	// counts are the changes that have ended while this node led: complete, and given up.
 	counts [2]uint64
 }
@@ -37,6 +39,10 @@ type askedChange struct {
 	accepted, unneeded bool
 	change             membership.ChangeID
 	at                 LogID
+	// taken: leader asks the nodes that come who they are. joinedSince is when change was
+	// asked for, if it is another one than that of order; 0 if that is not known.
+	taken       bool
+	joinedSince int64
 }
 
 // names is the change that an order waits for: the one that was begun for it, or that it
@@ -81,9 +87,12 @@ func (e *Engine) passOn(wireID uint64) {
 	if e.leader.IsZero() {
 		return
 	}
+	if a.leader != e.leader {
+		a.taken = false
+	}
 	a.leader, a.sent = e.leader, true
 	if e.role == RoleLeader {
-		e.takeOrder(changeWaiter{id: a.wireID}, &a.order) // it may end a
+		e.takeOrder(changeWaiter{id: a.wireID, order: a.order.ID}, &a.order) // it may end a
 		return
 	}
 	e.out.send(&ChangeRequest{Header: e.head(e.leader), ID: a.wireID, Order: a.order})
@@ -136,13 +145,15 @@ func (e *Engine) changeAnswered(m *ChangeResponse) {
 	a := &e.changes.asked[i]
 	switch m.Code {
 	case ChangeAccepted:
-		a.accepted, a.change, a.at = true, m.Change, m.At
+		a.accepted, a.at = true, m.At
+		a.joined(m.Change, m.Age)
 	case ChangeUnneeded:
 		a.accepted, a.unneeded, a.at = true, true, m.At
 	case ChangeTaken:
-		a.change = m.Change
+		a.taken = true
+		a.joined(m.Change, m.Age)
 	case ChangeNotLeader:
-		a.leader = Identity{}
+		a.leader, a.taken = Identity{}, false
 		e.setChangeTimer(e.cfg.HeartbeatInterval)
 		return
 	case ChangePlanned:
@@ -227,7 +238,7 @@ func (e *Engine) followChange(i int) {
 	switch t := e.configs.latest().Configuration.Target; {
 	case known && term != a.at.Term:
 		// The entry is gone with its leader: it never was.
-		a.accepted, a.change = false, 0
+		a.accepted, a.taken, a.change = false, false, 0
 		e.passOn(a.wireID)
 		e.setChangeTimer(e.cfg.ElectionTimeout)
 	case !known && (t == nil || t.ID != id):
@@ -278,7 +289,7 @@ func (e *Engine) endChange(a *askedChange, err error) {
 func (e *Engine) leaveChange(i int) {
 	a := &e.changes.asked[i]
 	id := a.names()
-	e.out.add(&ChangeEnded{ID: a.id, Change: id, GoesOn: true, At: *e.configs.latest()})
+	e.out.add(&ChangeEnded{ID: a.id, Change: id, Since: a.since(), GoesOn: true, At: *e.configs.latest()})
 	if a.left = true; a.accepted {
 		e.changes.asked = slices.Delete(e.changes.asked, i, i+1)
 	}

@@ -115,7 +115,8 @@ func (e *Engine) fallsBehind(p *peer, t *membership.Target) bool {
 		e.now.Sub(max(c.begun, e.leaderState.changes.awake)) > max(t.CatchUpLimit, c.before)
 }
 
-// changeWaits appends the members that a change under way waits for, and why. Rule 21:
+// changeWaits appends the members that a change under way waits for that this node leads,
+// and why. Rule 21:
 // each newcomer must have acknowledged, durably, in this term and incarnation, the
 // entry that admitted it as a learner (no voter is ever empty), and lag by less than a
 // bound; and each half needs a quorum of whom each answered a round of this term
@@ -123,9 +124,6 @@ func (e *Engine) fallsBehind(p *peer, t *membership.Target) bool {
 func (e *Engine) changeWaits(waits []Waiting) []Waiting {
 	at := e.configs.latest()
 	c := &at.Configuration
-	if e.role != RoleLeader {
-		return waits
-	}
 	if c.Target == nil {
 		return e.pendingWaits(waits)
 	}

@@ -204,8 +204,10 @@ type TransferEnded struct {
 // ChangeEnded answers a ChangeMembers.
 type ChangeEnded struct {
 	ID uint64
-	// Change is the one that was begun or joined, 0 if none was.
+	// Change is the one that was begun or joined, 0 if none was. If it goes on, Since is
+	// when it was asked for, as in its ChangeStatus.
 	Change membership.ChangeID
+	Since  int64
 	// GoesOn: nobody waits for it any more, and it goes on. Otherwise it has come to
 	// its end, or it failed, and Err says why: one of the errors of change_error.go, a
 	// *membership.ChangeError, a *NotLeaderError, ErrTermChanged, ErrOverloaded,

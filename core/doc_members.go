@@ -97,7 +97,9 @@
 //
 // The target of a change, its id and its options are in every configuration of it, so that it
 // survives its caller and its leader. What a node asks a leader for has a number that no earlier life
-// of the node has used: an answer to that is not taken for its own. A change whose newcomers make no progress for its limit, or
+// of the node has used: an answer to that is not taken for its own. Of orders that no entry tells of the
+// leader remembers the last ones and what it has answered: one that was cancelled begins nothing anew when it is
+// asked again. A change whose newcomers make no progress for its limit, or
 // never get near, is given up before any joint entry, and the learners that it added are removed. They
 // never get near if ten rounds of catching up take too long, or one that takes longer than the limit
 // takes longer than the one before. A
@@ -112,24 +114,25 @@
 // that they can be told. It is committed at once: nothing of the cluster before is taken back.
 //
 //   - Code: membership/plan.go, membership/steps.go, membership/recovery.go, core/change_order.go,
-//     core/change_steps.go, core/change_request.go, core/bootstrap.go, core/commit.go,
-//     core/recovery.go
+//     core/change_steps.go, core/change_request.go, core/change_ended.go, core/bootstrap.go,
+//     core/commit.go, core/recovery.go
 //   - Tests: TestJointEntryOfABootstrapNeedsAQuorumThatAnswers, membership.TestPlanMatrix,
 //     membership.TestJointArithmeticExhaustively, TestChangeWaitsForTheOwnTerm,
 //     TestExchangeWaitsForTheOwnTerm, TestJointEntryNeedsReadyNewcomers, TestNewcomerThatKeepsPace,
 //     TestNewcomerThatFallsBehind, TestNewcomerThatIsMuchSlower, TestChangeIsGivenUp, TestNewHalfDiesWhileCatchingUp,
 //     TestChangeThatCannotCommit, TestSleepIsNobodysSilence, TestSleepIsNoSlowNewcomer, TestChangeMatrix, TestRandomChanges, TestPlanRecovery,
-//     TestAutomaticChangeJoinedByHand, TestAnswerToAnEarlierLife, TestFormerSnapshot, TestLeftBehind, membership.TestRecover, troupe.TestRecover,
+//     TestAutomaticChangeJoinedByHand, TestAnswerToAnEarlierLife, TestCancelledWhileItAsks, TestCancelledWhileItCatchesUp, TestFormerSnapshot,
+//     TestLeftBehind, membership.TestRecover, troupe.TestRecover,
 //     troupe.TestRecoverAndCrash, troupe.TestTwoSurvivorsRecovered, internal/simulation.TestRecoveries,
 //     actors/snapshots.TestFormerSnapshotIsOfThisCluster
 //   - Scripts: bootstrap_three, wanted_member_wiped, change_add_voter, change_not_caught_up,
-//     change_cancelled, change_in_the_way, change_automatic_yields, change_demote, change_members_move
+//     change_cancelled, change_cancelled_answer_lost, change_in_the_way, change_automatic_yields, change_demote, change_members_move
 //   - Mutants: "a change before a commit in the own term", "an exchange before a commit in the own
 //     term", "next change before the commit of the last", "joint left before it is committed", "a
 //     simple majority in a joint configuration", "a learner that is counted", "an outgoing half
 //     counted after the joint phase", "a newcomer that votes before it has its admission", "a snapshot
 //     sent under the id of the cluster before", "the snapshot of a cluster before that is not taken",
-//     "orders of two lives have the same number"
+//     "orders of two lives have the same number", "a cancelled order begun anew"
 //   - Checkers: ruleChangeEarly, ruleChangeBefore, ruleOneChange, ruleQuorumsMeet, ruleVoterAdmitted,
 //     ruleChangeEnds, ruleChangeAnswer, ruleChangeError
 //

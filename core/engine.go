@@ -69,6 +69,7 @@ type Engine struct {
 	departed    departed
 	reads       reads
 	changes     changesAsked
+	endedOrders []endedOrder
 	// versionSaid is the least version of a member's machine, as the leader said last.
 	versionSaid uint64
 	addresses   addresses
@@ -495,6 +496,7 @@ func (e *Engine) onHigherTerm(from Identity, term Term) {
 // leaderChanged lets go of what was waiting for the old leader.
 func (e *Engine) leaderChanged() {
 	e.failAskedReads()
+	e.changes.told = nil
 	if e.leader.IsZero() {
 		return
 	}

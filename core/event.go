@@ -118,7 +118,7 @@ type RenewTerm struct{ Term Term }
 
 // ChangeOrder is what is asked for of the members, and under which conditions.
 type ChangeOrder struct {
-	// Order names the change and says what it does. Its Since is set by the leader.
+	// Order names the change and says what it does. Its Since is by the clock of who asks.
 	membership.Order
 	// ExpectedTerm and ExpectedIndex, if not 0, refuse it in any other term, and if the
 	// configuration in force is that of another entry.

@@ -22,7 +22,7 @@ func (e *Engine) beginRound() {
 	e.renewLease()
 	l.remember(roundSent{l.round, e.now}, 2*e.cfg.ElectionTimeout/roundsRemembered)
 	for _, p := range l.peers {
-		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: l.round, Stream: p.stream, Commit: e.commit, VersionMin: e.versionMin()})
+		e.out.send(&Heartbeat{Header: e.head(p.Identity), Round: l.round, Stream: p.stream, Commit: e.commit, VersionMin: e.versionMin(), Change: l.changes.told})
 	}
 	e.confirmReads()
 }
@@ -47,6 +47,7 @@ func (e *Engine) onHeartbeatTimer() {
 		e.breakHungConnections()
 		e.dropLeaving()
 		e.checkChange()
+		e.tellOthers()
 		e.writeAddresses()
 		e.runAutopilot()
 		e.askSilentPeers()
@@ -93,6 +94,7 @@ func (e *Engine) onHeartbeat(m *Heartbeat) {
 		r.Unfit = e.unfitNow()
 		r.Lacks = e.lacking()
 		e.versionSaid = m.VersionMin
+		e.changes.told = m.Change
 		r.Version = e.cfg.MachineVersion
 	}
 	r.Header = e.head(m.From)

@@ -177,6 +177,8 @@ type Heartbeat struct {
 	// VersionMin is the least version of a member's state machine, 0 if the leader does
 	// not know all.
 	VersionMin uint64
+	// Change is the change of the members that is under way, nil if there is none.
+	Change *ChangeTold
 }
 
 // HeartbeatResponse answers a Heartbeat. It never waits for a disk.
@@ -428,7 +430,8 @@ type ChangeResponse struct {
 	// Code says what became of the request, and which of the fields below count.
 	Code ChangeCode
 	// Change is the change that was begun or joined, or stands in the way, and At the
-	// entry behind which its outcome will stand.
+	// entry behind which its outcome will stand. Age is how much earlier it was asked for
+	// than the order.
 	Change membership.ChangeID
 	At     LogID
 	// Leader is whom to ask instead, 0 if it is not known.

@@ -55,7 +55,7 @@ func printMessage(m Message) string {
 		}
 		return fmt.Sprintf("%s%s for T%d %s%s", t, yes(m.Pre, "pre-vote", "vote"), m.ElectionTerm, yes(m.Granted, "granted", "refused"), wait)
 	case *Heartbeat:
-		return fmt.Sprintf("%sheartbeat %d, commit %d", t, m.Round, m.Commit)
+		return fmt.Sprintf("%sheartbeat %d, commit %d%s", t, m.Round, m.Commit, printChangeTold(m.Change))
 	case *HeartbeatResponse:
 		return fmt.Sprintf("%sheartbeat %d answered: match %d, applied %d, promise %d ms%s", t, m.Round, m.Match, m.Applied, m.PromiseMillis, yes(m.Unfit != Fit, ", "+m.Unfit.String(), ""))
 	case *AppendEntries:
@@ -103,6 +103,17 @@ var printChangeCodes = [...]string{
 	ChangeAccepted: "accepted", ChangePlanned: "planned", ChangeTaken: "taken", ChangeUnneeded: "unneeded", ChangeNotLeader: "not led here", ChangeRefused: "refused",
 	ChangeInProgress: "in the way of another", ChangeNotCaughtUp: "not caught up", ChangeConfigurationChanged: "of another configuration",
 	ChangeTermChanged: "of another term", ChangeOverloaded: "overloaded", ChangeNotReady: "not ready", ChangeCancelled: "cancelled", ChangeNone: "none", ChangeYielded: "yielded",
+}
+
+func printChangeTold(c *ChangeTold) string {
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf(", change %d %v", uint64(c.ID), c.State)
+	for i, w := range c.WaitsFor {
+		text += fmt.Sprintf("%s%d", [...]string{", waits for ", " "}[min(i, 1)], w.Node)
+	}
+	return text
 }
 
 func printChangeResponse(m *ChangeResponse) string {

@@ -71,8 +71,8 @@ type EngineStatus struct {
 	Configuration ConfigurationAt
 	// Bootstrapping: the cluster is not yet what it was asked to be. Change is the
 	// change of the members that is under way, a bootstrap's included. WaitsFor are the
-	// members that keep it, and why: on the node that was asked to bootstrap, and on
-	// the leader.
+	// members that keep it, and why: all on the node that was asked to bootstrap, and on
+	// the leader; on the others the first ChangeToldWaitsMax that the leader has told of.
 	Bootstrapping bool
 	Change        ChangeStatus
 	WaitsFor      []Waiting
@@ -98,7 +98,7 @@ const (
 	// ChangeIdle: none is under way.
 	ChangeIdle ChangeState = iota
 	// ChangeAsking: the leader asks the nodes that are to come who they are. Nothing was
-	// appended, and only the leader knows of it.
+	// appended. The others know it from its heartbeats.
 	ChangeAsking
 	// ChangeCatchingUp: newcomers catch up as learners. It can be given up.
 	ChangeCatchingUp
@@ -246,7 +246,11 @@ func (e *Engine) StatusInto(s *EngineStatus) {
 		s.QuorumHeard = Instant(e.quorumOf(uint64(max(e.now, 0)), func(p *peer) uint64 { return uint64(max(p.roundSent, 0)) }))
 	}
 	if s.Change = e.changeStatus(); s.Change.State != ChangeIdle {
-		waitsFor = e.changeWaits(waitsFor)
+		if e.role == RoleLeader {
+			waitsFor = e.changeWaits(waitsFor)
+		} else {
+			waitsFor = e.toldWaits(waitsFor, s.Change)
+		}
 	} else if e.forming.running {
 		waitsFor = e.formingWaits(waitsFor)
 	}

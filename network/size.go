@@ -15,6 +15,7 @@ const (
 	entryTraceBytes       = 40
 	changeOverheadBytes   = 64
 	tagOverheadBytes      = 16
+	waitingOverheadBytes  = 24
 	idBytes               = 10
 	byteRangeBytes        = 2 * 10
 )
@@ -26,6 +27,12 @@ func SizeBytes(m core.Message) int {
 	switch m := m.(type) {
 	case *core.AppendEntries:
 		n += core.SizeOf(m.Entries) + len(m.Traces)*entryTraceBytes
+	case *core.Heartbeat:
+		if m.Change != nil {
+			for _, w := range m.Change.WaitsFor {
+				n += waitingOverheadBytes + len(w.Why)
+			}
+		}
 	case *core.SnapshotChunk:
 		c := &m.Meta.Configuration.Configuration
 		n += len(m.Data) + c.SizeBytes()

@@ -813,6 +813,12 @@ var mutants = []mutant{
 		"./core TestAnswerToAnEarlierLife",
 	},
 	{
+		"a cancelled order begun anew", "rule 21", "core/change_nodes.go",
+		"\te.remember(p.order.ID, r)\n",
+		"",
+		"./core TestCancelledWhileItAsks",
+	},
+	{
 		"what came with the answer that made a stream read", "rule 28", "actors/replication_actor.go",
 		"\ta.events = append(a.events, events...)\n",
 		"\ta.events, a.heard = append(a.events[:0], events...), 0\n",

@@ -268,3 +268,46 @@ func decodeRemoved(b []byte) (*core.Removed, error) {
 	}
 	return m, err
 }
+
+func appendChangeTold(b []byte, number protowire.Number, c *core.ChangeTold) []byte {
+	in := appendUint(nil, 1, uint64(c.State))
+	in = appendFixed64(in, 2, uint64(c.ID))
+	in = appendFixed64(in, 3, uint64(c.Since))
+	for i := range c.WaitsFor {
+		w := &c.WaitsFor[i]
+		in = protowire.AppendTag(in, 4, protowire.BytesType)
+		in = protowire.AppendBytes(in, appendString(appendUint(nil, 1, uint64(w.Node)), 2, validUTF8(w.Why)))
+	}
+	b = protowire.AppendTag(b, number, protowire.BytesType)
+	return protowire.AppendBytes(b, in)
+}
+
+// changeTold skips what is over the bound: a later version may tell more.
+func (f *fields) changeTold(c *core.ChangeTold) {
+	for in := (fields{rest: f.bytes()}); in.next(&f.err); {
+		switch in.number {
+		case 1:
+			c.State = core.ChangeState(in.uint8())
+		case 2:
+			c.ID = membership.ChangeID(in.fixed64())
+		case 3:
+			c.Since = int64(in.fixed64())
+		case 4:
+			if len(c.WaitsFor) < core.ChangeToldWaitsMax {
+				c.WaitsFor = append(c.WaitsFor, in.waiting())
+			}
+		}
+	}
+}
+
+func (f *fields) waiting() (w core.Waiting) {
+	for in := (fields{rest: f.bytes()}); in.next(&f.err); {
+		switch in.number {
+		case 1:
+			w.Node = core.NodeID(in.uint())
+		case 2:
+			w.Why = string(in.bytes())
+		}
+	}
+	return w
+}

@@ -36,7 +36,8 @@ func fieldsOf(t *testing.T, m any) json.RawMessage {
 // it was the newest: a message that means something else from now on needs a new version.
 func TestSamplesOfEarlierBuildsAreRead(t *testing.T) {
 	// The second came with the versions of state machines, which older builds do not know.
-	for _, name := range []string{"version-4.json", "version-4-machines.json"} {
+	// The third came with what heartbeats tell of a change, which older builds skip.
+	for _, name := range []string{"version-4.json", "version-4-machines.json", "version-4-changes.json"} {
 		name = filepath.Join("testdata", name)
 		if _, err := os.Stat(name); *writeSamples && err != nil {
 			writeMessages(t, name)

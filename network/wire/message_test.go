@@ -119,7 +119,9 @@ func TestSizeBytesBoundsTheLargest(t *testing.T) {
 		}
 	}
 	for _, m := range []core.Message{
-		&core.Heartbeat{Header: header, Round: most, Stream: most, Commit: most},
+		&core.Heartbeat{Header: header, Round: most, Stream: most, Commit: most, VersionMin: most, Change: &core.ChangeTold{
+			ChangeStatus: core.ChangeStatus{State: math.MaxUint8, ID: most, Since: -1}, WaitsFor: slices.Repeat([]core.Waiting{{Node: most, Why: strings.Repeat("x", 300)}}, core.ChangeToldWaitsMax),
+		}},
 		&core.AppendResponse{Header: header, Stream: most, Success: true, Match: most, Rejected: id, Hint: id},
 		&core.VoteRequest{Header: header, Pre: true, ElectionTerm: most, Campaign: most, Last: id, Transfer: true, Trace: core.TraceContext{1}},
 		&core.HeartbeatResponse{Header: header, Round: most, Stream: most, PromiseMillis: math.MaxUint32, Match: most, Applied: most, Accepted: most, Unfit: math.MaxUint8},

@@ -13,7 +13,11 @@ func appendHeartbeat(b []byte, m *core.Heartbeat) []byte {
 	b = appendUint(b, 2, m.Round)
 	b = appendUint(b, 3, m.Stream)
 	b = appendUint(b, 4, uint64(m.Commit))
-	return appendUint(b, 5, m.VersionMin)
+	b = appendUint(b, 5, m.VersionMin)
+	if m.Change != nil {
+		b = appendChangeTold(b, 6, m.Change)
+	}
+	return b
 }
 
 func decodeHeartbeat(b []byte) (*core.Heartbeat, error) {
@@ -31,6 +35,9 @@ func decodeHeartbeat(b []byte) (*core.Heartbeat, error) {
 			m.Commit = core.Index(f.uint())
 		case 5:
 			m.VersionMin = f.uint()
+		case 6:
+			m.Change = new(core.ChangeTold)
+			f.changeTold(m.Change)
 		}
 	}
 	return m, err

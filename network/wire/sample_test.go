@@ -126,6 +126,12 @@ func drawn(t testing.TB, kind Kind, random *rand.Rand) core.Message {
 		if drawChange(&m.Wrong); random.Intn(2) == 0 {
 			m.Wrong = membership.Change{}
 		}
+	case *core.Heartbeat:
+		if c := m.Change; c != nil {
+			if c.WaitsFor = c.WaitsFor[:min(len(c.WaitsFor), core.ChangeToldWaitsMax)]; len(c.WaitsFor) == 0 {
+				c.WaitsFor = nil
+			}
+		}
 	case *core.Refusal:
 		m.Reason = core.RefusedIncarnation + core.RefusalReason(random.Intn(int(core.RefusedLeftBehind)))
 	}

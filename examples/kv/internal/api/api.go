@@ -205,8 +205,9 @@ type Status struct {
 	Joint bool   `json:"joint"`
 	// Forming: the cluster was begun, and is not complete yet.
 	Forming bool `json:"forming"`
-	// WaitsFor says for whom the forming, or a change of the members, waits, and why: on
-	// the leader, and on a node that was asked to form a cluster, before one was begun.
+	// WaitsFor says for whom the forming, or a change of the members, waits, and why: on the
+	// leader, as far as it has told on the others, and on a node that was asked to form a
+	// cluster, before one was begun.
 	WaitsFor []Waiting `json:"waits_for,omitempty"`
 	// Joining is what the node waits for that was started with --join; absent when it is
 	// in.

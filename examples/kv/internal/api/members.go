@@ -55,10 +55,11 @@ type ChangeState struct {
 	State string `json:"state"`
 	// ID names it, in hexadecimal; absent for a forming, and if there is none.
 	ID string `json:"id,omitempty"`
-	// WaitsFor are the nodes that keep it. Only the leader knows them; status says why.
+	// WaitsFor are the nodes that keep it, on other nodes than the leader the first 16 as of
+	// its last heartbeat; status says why.
 	WaitsFor []uint64 `json:"waits_for"`
 	// SinceMillis is when it was asked for, in milliseconds since 1970 UTC on the clock of
-	// the node that led; 0 if that is not known.
+	// the node that was asked; 0 if that is not known.
 	SinceMillis int64 `json:"since_ms"`
 	// Progress is that of the nodes that catch up, on the leader only.
 	Progress []Progress `json:"progress"`

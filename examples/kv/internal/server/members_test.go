@@ -42,6 +42,13 @@ func TestMembersView(t *testing.T) {
 		`"progress":[{"id":2,"match_index":30,"lag_entries":60,"lag_bytes":4096,"percent":25,"entries_per_second":10,"rest_ms":6000,"age_ms":2000,"idle_ms":5,"snapshot_bytes":1,"snapshot_total_bytes":4}]},` +
 		`"members":[` + one + `,` + two + `]}`}.run(t, s)
 
+	// A follower, while the leader asks who the newcomer is: no entry tells of it yet.
+	target := c.Target
+	c.Target, f.status.Peers, f.status.Change.State, f.status.WaitsFor = nil, nil, troupe.ChangeAsking, []troupe.Waiting{{Node: 9}}
+	exchange{"GET", "/cluster/members", "", 200, `{"index":7,"committed":true,"joint":false,"change":{"state":"catching_up","id":"000000000000002a","waits_for":[9],"since_ms":1500,"progress":[]},` +
+		`"members":[` + one + `,` + two + `]}`}.run(t, s)
+
+	c.Target = target
 	c.Outgoing = []membership.Identity{c.Members[0].Identity, c.Members[1].Identity}
 	f.status.Change.State, f.status.Peers, f.status.WaitsFor = troupe.ChangeJoint, nil, nil
 	two = strings.NewReplacer("learner", "voter", `"outgoing":false`, `"outgoing":true`).Replace(two)
@@ -294,7 +301,7 @@ func TestChangeRealGroup(t *testing.T) {
 
 	// One that goes on, and is given up.
 	m := want(one, "?timeout=1s", add(9, "nowhere:9")+`}`, 202)
-	if again := want(one, "", add(9, "nowhere:9")+`,"wait":false}`, 202); m.ChangeID == "" || again.ChangeID != m.ChangeID || m.Change.State != "catching_up" {
+	if again := want(one, "", add(9, "nowhere:9")+`,"wait":false}`, 202); m.ChangeID == "" || again.ChangeID != m.ChangeID || m.Change.State != "catching_up" || m.Change.SinceMillis == 0 || again.Change.SinceMillis != m.Change.SinceMillis {
 		t.Errorf("%+v and %+v", m, again)
 	}
 	if got := look(t, one); got.Change.ID != m.ChangeID || got.Change.State != "catching_up" || got.Change.SinceMillis == 0 || got.ChangeID != "" {

@@ -716,7 +716,9 @@ type Heartbeat struct {
 	Stream uint64                 `protobuf:"varint,3,opt,name=stream,proto3" json:"stream,omitempty"`
 	Commit uint64                 `protobuf:"varint,4,opt,name=commit,proto3" json:"commit,omitempty"`
 	// The least version of a member's state machine; absent if it is not known.
-	VersionMin    uint64 `protobuf:"varint,5,opt,name=version_min,json=versionMin,proto3" json:"version_min,omitempty"`
+	VersionMin uint64 `protobuf:"varint,5,opt,name=version_min,json=versionMin,proto3" json:"version_min,omitempty"`
+	// The change of the members that is under way; absent if there is none.
+	Change        *ChangeTold `protobuf:"bytes,6,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -786,6 +788,136 @@ func (x *Heartbeat) GetVersionMin() uint64 {
 	return 0
 }
 
+func (x *Heartbeat) GetChange() *ChangeTold {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type ChangeTold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// core.ChangeState
+	State uint32 `protobuf:"varint,1,opt,name=state,proto3" json:"state,omitempty"`
+	Id    uint64 `protobuf:"fixed64,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Nanoseconds since 1970 UTC.
+	Since uint64 `protobuf:"fixed64,3,opt,name=since,proto3" json:"since,omitempty"`
+	// At most 16; a reader skips more.
+	WaitsFor      []*Waiting `protobuf:"bytes,4,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeTold) Reset() {
+	*x = ChangeTold{}
+	mi := &file_troupe_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeTold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeTold) ProtoMessage() {}
+
+func (x *ChangeTold) ProtoReflect() protoreflect.Message {
+	mi := &file_troupe_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeTold.ProtoReflect.Descriptor instead.
+func (*ChangeTold) Descriptor() ([]byte, []int) {
+	return file_troupe_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ChangeTold) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+func (x *ChangeTold) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ChangeTold) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *ChangeTold) GetWaitsFor() []*Waiting {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return nil
+}
+
+type Waiting struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint64                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Why           string                 `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Waiting) Reset() {
+	*x = Waiting{}
+	mi := &file_troupe_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Waiting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Waiting) ProtoMessage() {}
+
+func (x *Waiting) ProtoReflect() protoreflect.Message {
+	mi := &file_troupe_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
+func (*Waiting) Descriptor() ([]byte, []int) {
+	return file_troupe_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Waiting) GetNode() uint64 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *Waiting) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 type HeartbeatResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
@@ -806,7 +938,7 @@ type HeartbeatResponse struct {
 
 func (x *HeartbeatResponse) Reset() {
 	*x = HeartbeatResponse{}
-	mi := &file_troupe_proto_msgTypes[10]
+	mi := &file_troupe_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +950,7 @@ func (x *HeartbeatResponse) String() string {
 func (*HeartbeatResponse) ProtoMessage() {}
 
 func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[10]
+	mi := &file_troupe_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +963,7 @@ func (x *HeartbeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatResponse.ProtoReflect.Descriptor instead.
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{10}
+	return file_troupe_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HeartbeatResponse) GetHeader() *Header {
@@ -921,7 +1053,7 @@ type AppendEntries struct {
 
 func (x *AppendEntries) Reset() {
 	*x = AppendEntries{}
-	mi := &file_troupe_proto_msgTypes[11]
+	mi := &file_troupe_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1065,7 @@ func (x *AppendEntries) String() string {
 func (*AppendEntries) ProtoMessage() {}
 
 func (x *AppendEntries) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[11]
+	mi := &file_troupe_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1078,7 @@ func (x *AppendEntries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEntries.ProtoReflect.Descriptor instead.
 func (*AppendEntries) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{11}
+	return file_troupe_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppendEntries) GetHeader() *Header {
@@ -1009,7 +1141,7 @@ type EntryTrace struct {
 
 func (x *EntryTrace) Reset() {
 	*x = EntryTrace{}
-	mi := &file_troupe_proto_msgTypes[12]
+	mi := &file_troupe_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1153,7 @@ func (x *EntryTrace) String() string {
 func (*EntryTrace) ProtoMessage() {}
 
 func (x *EntryTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[12]
+	mi := &file_troupe_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1166,7 @@ func (x *EntryTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryTrace.ProtoReflect.Descriptor instead.
 func (*EntryTrace) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{12}
+	return file_troupe_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EntryTrace) GetIndex() uint64 {
@@ -1065,7 +1197,7 @@ type AppendResponse struct {
 
 func (x *AppendResponse) Reset() {
 	*x = AppendResponse{}
-	mi := &file_troupe_proto_msgTypes[13]
+	mi := &file_troupe_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1209,7 @@ func (x *AppendResponse) String() string {
 func (*AppendResponse) ProtoMessage() {}
 
 func (x *AppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[13]
+	mi := &file_troupe_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1222,7 @@ func (x *AppendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
 func (*AppendResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{13}
+	return file_troupe_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AppendResponse) GetHeader() *Header {
@@ -1152,7 +1284,7 @@ type SnapshotMeta struct {
 
 func (x *SnapshotMeta) Reset() {
 	*x = SnapshotMeta{}
-	mi := &file_troupe_proto_msgTypes[14]
+	mi := &file_troupe_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1296,7 @@ func (x *SnapshotMeta) String() string {
 func (*SnapshotMeta) ProtoMessage() {}
 
 func (x *SnapshotMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[14]
+	mi := &file_troupe_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1309,7 @@ func (x *SnapshotMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotMeta.ProtoReflect.Descriptor instead.
 func (*SnapshotMeta) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{14}
+	return file_troupe_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SnapshotMeta) GetLogId() *LogID {
@@ -1249,7 +1381,7 @@ type SnapshotChunk struct {
 
 func (x *SnapshotChunk) Reset() {
 	*x = SnapshotChunk{}
-	mi := &file_troupe_proto_msgTypes[15]
+	mi := &file_troupe_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1393,7 @@ func (x *SnapshotChunk) String() string {
 func (*SnapshotChunk) ProtoMessage() {}
 
 func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[15]
+	mi := &file_troupe_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1406,7 @@ func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChunk.ProtoReflect.Descriptor instead.
 func (*SnapshotChunk) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{15}
+	return file_troupe_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SnapshotChunk) GetHeader() *Header {
@@ -1357,7 +1489,7 @@ type SnapshotResponse struct {
 
 func (x *SnapshotResponse) Reset() {
 	*x = SnapshotResponse{}
-	mi := &file_troupe_proto_msgTypes[16]
+	mi := &file_troupe_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1501,7 @@ func (x *SnapshotResponse) String() string {
 func (*SnapshotResponse) ProtoMessage() {}
 
 func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[16]
+	mi := &file_troupe_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1514,7 @@ func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{16}
+	return file_troupe_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SnapshotResponse) GetHeader() *Header {
@@ -1448,7 +1580,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_troupe_proto_msgTypes[17]
+	mi := &file_troupe_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1592,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[17]
+	mi := &file_troupe_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1605,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{17}
+	return file_troupe_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadIndexRequest) GetHeader() *Header {
@@ -1516,7 +1648,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_troupe_proto_msgTypes[18]
+	mi := &file_troupe_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1660,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[18]
+	mi := &file_troupe_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1673,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{18}
+	return file_troupe_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReadIndexResponse) GetHeader() *Header {
@@ -1587,7 +1719,7 @@ type IdentifyRequest struct {
 
 func (x *IdentifyRequest) Reset() {
 	*x = IdentifyRequest{}
-	mi := &file_troupe_proto_msgTypes[19]
+	mi := &file_troupe_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1731,7 @@ func (x *IdentifyRequest) String() string {
 func (*IdentifyRequest) ProtoMessage() {}
 
 func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[19]
+	mi := &file_troupe_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1744,7 @@ func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{19}
+	return file_troupe_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *IdentifyRequest) GetHeader() *Header {
@@ -1677,7 +1809,7 @@ type IdentifyResponse struct {
 
 func (x *IdentifyResponse) Reset() {
 	*x = IdentifyResponse{}
-	mi := &file_troupe_proto_msgTypes[20]
+	mi := &file_troupe_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1821,7 @@ func (x *IdentifyResponse) String() string {
 func (*IdentifyResponse) ProtoMessage() {}
 
 func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[20]
+	mi := &file_troupe_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1834,7 @@ func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{20}
+	return file_troupe_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *IdentifyResponse) GetHeader() *Header {
@@ -1799,7 +1931,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_troupe_proto_msgTypes[21]
+	mi := &file_troupe_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1943,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[21]
+	mi := &file_troupe_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1956,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{21}
+	return file_troupe_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProposeRequest) GetHeader() *Header {
@@ -1858,7 +1990,7 @@ type ForwardedProposal struct {
 
 func (x *ForwardedProposal) Reset() {
 	*x = ForwardedProposal{}
-	mi := &file_troupe_proto_msgTypes[22]
+	mi := &file_troupe_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +2002,7 @@ func (x *ForwardedProposal) String() string {
 func (*ForwardedProposal) ProtoMessage() {}
 
 func (x *ForwardedProposal) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[22]
+	mi := &file_troupe_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +2015,7 @@ func (x *ForwardedProposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardedProposal.ProtoReflect.Descriptor instead.
 func (*ForwardedProposal) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{22}
+	return file_troupe_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ForwardedProposal) GetId() uint64 {
@@ -1938,7 +2070,7 @@ type ProposeResponse struct {
 
 func (x *ProposeResponse) Reset() {
 	*x = ProposeResponse{}
-	mi := &file_troupe_proto_msgTypes[23]
+	mi := &file_troupe_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2082,7 @@ func (x *ProposeResponse) String() string {
 func (*ProposeResponse) ProtoMessage() {}
 
 func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[23]
+	mi := &file_troupe_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2095,7 @@ func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeResponse.ProtoReflect.Descriptor instead.
 func (*ProposeResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{23}
+	return file_troupe_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ProposeResponse) GetHeader() *Header {
@@ -1999,7 +2131,7 @@ type ForwardedResult struct {
 
 func (x *ForwardedResult) Reset() {
 	*x = ForwardedResult{}
-	mi := &file_troupe_proto_msgTypes[24]
+	mi := &file_troupe_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2143,7 @@ func (x *ForwardedResult) String() string {
 func (*ForwardedResult) ProtoMessage() {}
 
 func (x *ForwardedResult) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[24]
+	mi := &file_troupe_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2156,7 @@ func (x *ForwardedResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardedResult.ProtoReflect.Descriptor instead.
 func (*ForwardedResult) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{24}
+	return file_troupe_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ForwardedResult) GetId() uint64 {
@@ -2096,7 +2228,7 @@ type TimeoutNow struct {
 
 func (x *TimeoutNow) Reset() {
 	*x = TimeoutNow{}
-	mi := &file_troupe_proto_msgTypes[25]
+	mi := &file_troupe_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2240,7 @@ func (x *TimeoutNow) String() string {
 func (*TimeoutNow) ProtoMessage() {}
 
 func (x *TimeoutNow) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[25]
+	mi := &file_troupe_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2253,7 @@ func (x *TimeoutNow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeoutNow.ProtoReflect.Descriptor instead.
 func (*TimeoutNow) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{25}
+	return file_troupe_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TimeoutNow) GetHeader() *Header {
@@ -2164,7 +2296,7 @@ type TimeoutNowResponse struct {
 
 func (x *TimeoutNowResponse) Reset() {
 	*x = TimeoutNowResponse{}
-	mi := &file_troupe_proto_msgTypes[26]
+	mi := &file_troupe_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2308,7 @@ func (x *TimeoutNowResponse) String() string {
 func (*TimeoutNowResponse) ProtoMessage() {}
 
 func (x *TimeoutNowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[26]
+	mi := &file_troupe_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2321,7 @@ func (x *TimeoutNowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeoutNowResponse.ProtoReflect.Descriptor instead.
 func (*TimeoutNowResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{26}
+	return file_troupe_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TimeoutNowResponse) GetHeader() *Header {
@@ -2227,7 +2359,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_troupe_proto_msgTypes[27]
+	mi := &file_troupe_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2371,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[27]
+	mi := &file_troupe_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2384,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{27}
+	return file_troupe_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TransferRequest) GetHeader() *Header {
@@ -2300,7 +2432,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_troupe_proto_msgTypes[28]
+	mi := &file_troupe_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2444,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[28]
+	mi := &file_troupe_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2457,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{28}
+	return file_troupe_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TransferResponse) GetHeader() *Header {
@@ -2404,7 +2536,7 @@ type MemberChange struct {
 
 func (x *MemberChange) Reset() {
 	*x = MemberChange{}
-	mi := &file_troupe_proto_msgTypes[29]
+	mi := &file_troupe_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2416,7 +2548,7 @@ func (x *MemberChange) String() string {
 func (*MemberChange) ProtoMessage() {}
 
 func (x *MemberChange) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[29]
+	mi := &file_troupe_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2429,7 +2561,7 @@ func (x *MemberChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberChange.ProtoReflect.Descriptor instead.
 func (*MemberChange) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{29}
+	return file_troupe_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *MemberChange) GetOp() uint32 {
@@ -2512,7 +2644,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_troupe_proto_msgTypes[30]
+	mi := &file_troupe_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2524,7 +2656,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[30]
+	mi := &file_troupe_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2537,7 +2669,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{30}
+	return file_troupe_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Tag) GetKey() []byte {
@@ -2578,7 +2710,7 @@ type ChangeRequest struct {
 
 func (x *ChangeRequest) Reset() {
 	*x = ChangeRequest{}
-	mi := &file_troupe_proto_msgTypes[31]
+	mi := &file_troupe_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2722,7 @@ func (x *ChangeRequest) String() string {
 func (*ChangeRequest) ProtoMessage() {}
 
 func (x *ChangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[31]
+	mi := &file_troupe_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2735,7 @@ func (x *ChangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRequest.ProtoReflect.Descriptor instead.
 func (*ChangeRequest) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{31}
+	return file_troupe_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ChangeRequest) GetHeader() *Header {
@@ -2724,7 +2856,7 @@ type ChangeResponse struct {
 
 func (x *ChangeResponse) Reset() {
 	*x = ChangeResponse{}
-	mi := &file_troupe_proto_msgTypes[32]
+	mi := &file_troupe_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2868,7 @@ func (x *ChangeResponse) String() string {
 func (*ChangeResponse) ProtoMessage() {}
 
 func (x *ChangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[32]
+	mi := &file_troupe_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2881,7 @@ func (x *ChangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeResponse.ProtoReflect.Descriptor instead.
 func (*ChangeResponse) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{32}
+	return file_troupe_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ChangeResponse) GetHeader() *Header {
@@ -2875,7 +3007,7 @@ type Removed struct {
 
 func (x *Removed) Reset() {
 	*x = Removed{}
-	mi := &file_troupe_proto_msgTypes[33]
+	mi := &file_troupe_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2887,7 +3019,7 @@ func (x *Removed) String() string {
 func (*Removed) ProtoMessage() {}
 
 func (x *Removed) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[33]
+	mi := &file_troupe_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2900,7 +3032,7 @@ func (x *Removed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removed.ProtoReflect.Descriptor instead.
 func (*Removed) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{33}
+	return file_troupe_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Removed) GetHeader() *Header {
@@ -2936,7 +3068,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_troupe_proto_msgTypes[34]
+	mi := &file_troupe_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2948,7 +3080,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_troupe_proto_msgTypes[34]
+	mi := &file_troupe_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2961,7 +3093,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_troupe_proto_rawDescGZIP(), []int{34}
+	return file_troupe_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Refusal) GetHeader() *Header {
@@ -3049,14 +3181,24 @@ const file_troupe_proto_rawDesc = "" +
 	"\bcampaign\x18\x04 \x01(\x04R\bcampaign\x12\x18\n" +
 	"\agranted\x18\x05 \x01(\bR\agranted\x12\x1f\n" +
 	"\vwait_millis\x18\x06 \x01(\rR\n" +
-	"waitMillis\"\xa5\x01\n" +
+	"waitMillis\"\xdc\x01\n" +
 	"\tHeartbeat\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12\x16\n" +
 	"\x06commit\x18\x04 \x01(\x04R\x06commit\x12\x1f\n" +
 	"\vversion_min\x18\x05 \x01(\x04R\n" +
-	"versionMin\"\xad\x02\n" +
+	"versionMin\x125\n" +
+	"\x06change\x18\x06 \x01(\v2\x1d.troupe.network.v1.ChangeToldR\x06change\"\x81\x01\n" +
+	"\n" +
+	"ChangeTold\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\rR\x05state\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x06R\x02id\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x06R\x05since\x127\n" +
+	"\twaits_for\x18\x04 \x03(\v2\x1a.troupe.network.v1.WaitingR\bwaitsFor\"/\n" +
+	"\aWaiting\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\"\xad\x02\n" +
 	"\x11HeartbeatResponse\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.troupe.network.v1.HeaderR\x06header\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\x04R\x05round\x12\x16\n" +
@@ -3270,7 +3412,7 @@ func file_troupe_proto_rawDescGZIP() []byte {
 	return file_troupe_proto_rawDescData
 }
 
-var file_troupe_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_troupe_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_troupe_proto_goTypes = []any{
 	(*Hello)(nil),              // 0: troupe.network.v1.Hello
 	(*Verdict)(nil),            // 1: troupe.network.v1.Verdict
@@ -3282,31 +3424,33 @@ var file_troupe_proto_goTypes = []any{
 	(*VoteRequest)(nil),        // 7: troupe.network.v1.VoteRequest
 	(*VoteResponse)(nil),       // 8: troupe.network.v1.VoteResponse
 	(*Heartbeat)(nil),          // 9: troupe.network.v1.Heartbeat
-	(*HeartbeatResponse)(nil),  // 10: troupe.network.v1.HeartbeatResponse
-	(*AppendEntries)(nil),      // 11: troupe.network.v1.AppendEntries
-	(*EntryTrace)(nil),         // 12: troupe.network.v1.EntryTrace
-	(*AppendResponse)(nil),     // 13: troupe.network.v1.AppendResponse
-	(*SnapshotMeta)(nil),       // 14: troupe.network.v1.SnapshotMeta
-	(*SnapshotChunk)(nil),      // 15: troupe.network.v1.SnapshotChunk
-	(*SnapshotResponse)(nil),   // 16: troupe.network.v1.SnapshotResponse
-	(*ReadIndexRequest)(nil),   // 17: troupe.network.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),  // 18: troupe.network.v1.ReadIndexResponse
-	(*IdentifyRequest)(nil),    // 19: troupe.network.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),   // 20: troupe.network.v1.IdentifyResponse
-	(*ProposeRequest)(nil),     // 21: troupe.network.v1.ProposeRequest
-	(*ForwardedProposal)(nil),  // 22: troupe.network.v1.ForwardedProposal
-	(*ProposeResponse)(nil),    // 23: troupe.network.v1.ProposeResponse
-	(*ForwardedResult)(nil),    // 24: troupe.network.v1.ForwardedResult
-	(*TimeoutNow)(nil),         // 25: troupe.network.v1.TimeoutNow
-	(*TimeoutNowResponse)(nil), // 26: troupe.network.v1.TimeoutNowResponse
-	(*TransferRequest)(nil),    // 27: troupe.network.v1.TransferRequest
-	(*TransferResponse)(nil),   // 28: troupe.network.v1.TransferResponse
-	(*MemberChange)(nil),       // 29: troupe.network.v1.MemberChange
-	(*Tag)(nil),                // 30: troupe.network.v1.Tag
-	(*ChangeRequest)(nil),      // 31: troupe.network.v1.ChangeRequest
-	(*ChangeResponse)(nil),     // 32: troupe.network.v1.ChangeResponse
-	(*Removed)(nil),            // 33: troupe.network.v1.Removed
-	(*Refusal)(nil),            // 34: troupe.network.v1.Refusal
+	(*ChangeTold)(nil),         // 10: troupe.network.v1.ChangeTold
+	(*Waiting)(nil),            // 11: troupe.network.v1.Waiting
+	(*HeartbeatResponse)(nil),  // 12: troupe.network.v1.HeartbeatResponse
+	(*AppendEntries)(nil),      // 13: troupe.network.v1.AppendEntries
+	(*EntryTrace)(nil),         // 14: troupe.network.v1.EntryTrace
+	(*AppendResponse)(nil),     // 15: troupe.network.v1.AppendResponse
+	(*SnapshotMeta)(nil),       // 16: troupe.network.v1.SnapshotMeta
+	(*SnapshotChunk)(nil),      // 17: troupe.network.v1.SnapshotChunk
+	(*SnapshotResponse)(nil),   // 18: troupe.network.v1.SnapshotResponse
+	(*ReadIndexRequest)(nil),   // 19: troupe.network.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),  // 20: troupe.network.v1.ReadIndexResponse
+	(*IdentifyRequest)(nil),    // 21: troupe.network.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),   // 22: troupe.network.v1.IdentifyResponse
+	(*ProposeRequest)(nil),     // 23: troupe.network.v1.ProposeRequest
+	(*ForwardedProposal)(nil),  // 24: troupe.network.v1.ForwardedProposal
+	(*ProposeResponse)(nil),    // 25: troupe.network.v1.ProposeResponse
+	(*ForwardedResult)(nil),    // 26: troupe.network.v1.ForwardedResult
+	(*TimeoutNow)(nil),         // 27: troupe.network.v1.TimeoutNow
+	(*TimeoutNowResponse)(nil), // 28: troupe.network.v1.TimeoutNowResponse
+	(*TransferRequest)(nil),    // 29: troupe.network.v1.TransferRequest
+	(*TransferResponse)(nil),   // 30: troupe.network.v1.TransferResponse
+	(*MemberChange)(nil),       // 31: troupe.network.v1.MemberChange
+	(*Tag)(nil),                // 32: troupe.network.v1.Tag
+	(*ChangeRequest)(nil),      // 33: troupe.network.v1.ChangeRequest
+	(*ChangeResponse)(nil),     // 34: troupe.network.v1.ChangeResponse
+	(*Removed)(nil),            // 35: troupe.network.v1.Removed
+	(*Refusal)(nil),            // 36: troupe.network.v1.Refusal
 }
 var file_troupe_proto_depIdxs = []int32{
 	2,  // 0: troupe.network.v1.Verdict.proofs:type_name -> troupe.network.v1.Proof
@@ -3315,46 +3459,48 @@ var file_troupe_proto_depIdxs = []int32{
 	5,  // 3: troupe.network.v1.VoteRequest.last:type_name -> troupe.network.v1.LogID
 	6,  // 4: troupe.network.v1.VoteResponse.header:type_name -> troupe.network.v1.Header
 	6,  // 5: troupe.network.v1.Heartbeat.header:type_name -> troupe.network.v1.Header
-	6,  // 6: troupe.network.v1.HeartbeatResponse.header:type_name -> troupe.network.v1.Header
-	6,  // 7: troupe.network.v1.AppendEntries.header:type_name -> troupe.network.v1.Header
-	5,  // 8: troupe.network.v1.AppendEntries.prev:type_name -> troupe.network.v1.LogID
-	12, // 9: troupe.network.v1.AppendEntries.traces:type_name -> troupe.network.v1.EntryTrace
-	6,  // 10: troupe.network.v1.AppendResponse.header:type_name -> troupe.network.v1.Header
-	5,  // 11: troupe.network.v1.AppendResponse.rejected:type_name -> troupe.network.v1.LogID
-	5,  // 12: troupe.network.v1.AppendResponse.hint:type_name -> troupe.network.v1.LogID
-	5,  // 13: troupe.network.v1.SnapshotMeta.log_id:type_name -> troupe.network.v1.LogID
-	5,  // 14: troupe.network.v1.SnapshotMeta.configuration_log_id:type_name -> troupe.network.v1.LogID
-	6,  // 15: troupe.network.v1.SnapshotChunk.header:type_name -> troupe.network.v1.Header
-	14, // 16: troupe.network.v1.SnapshotChunk.meta:type_name -> troupe.network.v1.SnapshotMeta
-	6,  // 17: troupe.network.v1.SnapshotResponse.header:type_name -> troupe.network.v1.Header
-	6,  // 18: troupe.network.v1.ReadIndexRequest.header:type_name -> troupe.network.v1.Header
-	6,  // 19: troupe.network.v1.ReadIndexResponse.header:type_name -> troupe.network.v1.Header
-	6,  // 20: troupe.network.v1.IdentifyRequest.header:type_name -> troupe.network.v1.Header
-	6,  // 21: troupe.network.v1.IdentifyResponse.header:type_name -> troupe.network.v1.Header
-	5,  // 22: troupe.network.v1.IdentifyResponse.last:type_name -> troupe.network.v1.LogID
-	6,  // 23: troupe.network.v1.ProposeRequest.header:type_name -> troupe.network.v1.Header
-	22, // 24: troupe.network.v1.ProposeRequest.proposals:type_name -> troupe.network.v1.ForwardedProposal
-	6,  // 25: troupe.network.v1.ProposeResponse.header:type_name -> troupe.network.v1.Header
-	24, // 26: troupe.network.v1.ProposeResponse.results:type_name -> troupe.network.v1.ForwardedResult
-	5,  // 27: troupe.network.v1.ForwardedResult.log_id:type_name -> troupe.network.v1.LogID
-	6,  // 28: troupe.network.v1.TimeoutNow.header:type_name -> troupe.network.v1.Header
-	6,  // 29: troupe.network.v1.TimeoutNowResponse.header:type_name -> troupe.network.v1.Header
-	6,  // 30: troupe.network.v1.TransferRequest.header:type_name -> troupe.network.v1.Header
-	6,  // 31: troupe.network.v1.TransferResponse.header:type_name -> troupe.network.v1.Header
-	30, // 32: troupe.network.v1.MemberChange.tags:type_name -> troupe.network.v1.Tag
-	6,  // 33: troupe.network.v1.ChangeRequest.header:type_name -> troupe.network.v1.Header
-	29, // 34: troupe.network.v1.ChangeRequest.changes:type_name -> troupe.network.v1.MemberChange
-	6,  // 35: troupe.network.v1.ChangeResponse.header:type_name -> troupe.network.v1.Header
-	5,  // 36: troupe.network.v1.ChangeResponse.at:type_name -> troupe.network.v1.LogID
-	29, // 37: troupe.network.v1.ChangeResponse.wrong:type_name -> troupe.network.v1.MemberChange
-	6,  // 38: troupe.network.v1.Removed.header:type_name -> troupe.network.v1.Header
-	5,  // 39: troupe.network.v1.Removed.at:type_name -> troupe.network.v1.LogID
-	6,  // 40: troupe.network.v1.Refusal.header:type_name -> troupe.network.v1.Header
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	10, // 6: troupe.network.v1.Heartbeat.change:type_name -> troupe.network.v1.ChangeTold
+	11, // 7: troupe.network.v1.ChangeTold.waits_for:type_name -> troupe.network.v1.Waiting
+	6,  // 8: troupe.network.v1.HeartbeatResponse.header:type_name -> troupe.network.v1.Header
+	6,  // 9: troupe.network.v1.AppendEntries.header:type_name -> troupe.network.v1.Header
+	5,  // 10: troupe.network.v1.AppendEntries.prev:type_name -> troupe.network.v1.LogID
+	14, // 11: troupe.network.v1.AppendEntries.traces:type_name -> troupe.network.v1.EntryTrace
+	6,  // 12: troupe.network.v1.AppendResponse.header:type_name -> troupe.network.v1.Header
+	5,  // 13: troupe.network.v1.AppendResponse.rejected:type_name -> troupe.network.v1.LogID
+	5,  // 14: troupe.network.v1.AppendResponse.hint:type_name -> troupe.network.v1.LogID
+	5,  // 15: troupe.network.v1.SnapshotMeta.log_id:type_name -> troupe.network.v1.LogID
+	5,  // 16: troupe.network.v1.SnapshotMeta.configuration_log_id:type_name -> troupe.network.v1.LogID
+	6,  // 17: troupe.network.v1.SnapshotChunk.header:type_name -> troupe.network.v1.Header
+	16, // 18: troupe.network.v1.SnapshotChunk.meta:type_name -> troupe.network.v1.SnapshotMeta
+	6,  // 19: troupe.network.v1.SnapshotResponse.header:type_name -> troupe.network.v1.Header
+	6,  // 20: troupe.network.v1.ReadIndexRequest.header:type_name -> troupe.network.v1.Header
+	6,  // 21: troupe.network.v1.ReadIndexResponse.header:type_name -> troupe.network.v1.Header
+	6,  // 22: troupe.network.v1.IdentifyRequest.header:type_name -> troupe.network.v1.Header
+	6,  // 23: troupe.network.v1.IdentifyResponse.header:type_name -> troupe.network.v1.Header
+	5,  // 24: troupe.network.v1.IdentifyResponse.last:type_name -> troupe.network.v1.LogID
+	6,  // 25: troupe.network.v1.ProposeRequest.header:type_name -> troupe.network.v1.Header
+	24, // 26: troupe.network.v1.ProposeRequest.proposals:type_name -> troupe.network.v1.ForwardedProposal
+	6,  // 27: troupe.network.v1.ProposeResponse.header:type_name -> troupe.network.v1.Header
+	26, // 28: troupe.network.v1.ProposeResponse.results:type_name -> troupe.network.v1.ForwardedResult
+	5,  // 29: troupe.network.v1.ForwardedResult.log_id:type_name -> troupe.network.v1.LogID
+	6,  // 30: troupe.network.v1.TimeoutNow.header:type_name -> troupe.network.v1.Header
+	6,  // 31: troupe.network.v1.TimeoutNowResponse.header:type_name -> troupe.network.v1.Header
+	6,  // 32: troupe.network.v1.TransferRequest.header:type_name -> troupe.network.v1.Header
+	6,  // 33: troupe.network.v1.TransferResponse.header:type_name -> troupe.network.v1.Header
+	32, // 34: troupe.network.v1.MemberChange.tags:type_name -> troupe.network.v1.Tag
+	6,  // 35: troupe.network.v1.ChangeRequest.header:type_name -> troupe.network.v1.Header
+	31, // 36: troupe.network.v1.ChangeRequest.changes:type_name -> troupe.network.v1.MemberChange
+	6,  // 37: troupe.network.v1.ChangeResponse.header:type_name -> troupe.network.v1.Header
+	5,  // 38: troupe.network.v1.ChangeResponse.at:type_name -> troupe.network.v1.LogID
+	31, // 39: troupe.network.v1.ChangeResponse.wrong:type_name -> troupe.network.v1.MemberChange
+	6,  // 40: troupe.network.v1.Removed.header:type_name -> troupe.network.v1.Header
+	5,  // 41: troupe.network.v1.Removed.at:type_name -> troupe.network.v1.LogID
+	6,  // 42: troupe.network.v1.Refusal.header:type_name -> troupe.network.v1.Header
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_troupe_proto_init() }
@@ -3368,7 +3514,7 @@ func file_troupe_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_troupe_proto_rawDesc), len(file_troupe_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
