@@ -252,11 +252,16 @@ func TestCrashImagesOfAnInstall(t *testing.T) {
 	c := &cluster{t: t, hub: inproc.NewHub()}
 	d := openDirectory(t, t.TempDir(), 1)
 	machine := &ledger{}
-	first, err := startOn(d, c.hub, nil, imageSettings(machine))
+	steady := func(machine *ledger) troupe.Config {
+		settings := imageSettings(machine)
+		settings.ElectionTimeout = 3 * time.Second // a transfer ends with its leader, and each term is more to copy
+		return settings
+	}
+	first, err := startOn(d, c.hub, nil, steady(machine))
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := imageSettings(nil)
+	settings := steady(nil)
 	settings.StateMachine = nil
 	for id := troupe.NodeID(2); id <= 3; id++ {
 		m := newMember(id)
@@ -302,11 +307,12 @@ func TestCrashImagesOfAnInstall(t *testing.T) {
 	defer d.close()
 	i := &images{dir: d, known: func() int { return 0 }, on: true}
 	machine = &ledger{}
-	again, err := startOn(d, c.hub, i, imageSettings(machine))
+	again, err := startOn(d, c.hub, i, steady(machine))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.Wait(ctx, func(s troupe.Status) bool { return len(machine.content()) == len(all) && s.SnapshotIndex > 20 }); err != nil {
+	defer again.Kill()
+	if err := again.Wait(within(t, 2*time.Minute), func(s troupe.Status) bool { return len(machine.content()) == len(all) && s.SnapshotIndex > 20 }); err != nil {
 		t.Fatalf("%v: %+v", err, again.Status())
 	}
 	i.turn(false)

@@ -298,11 +298,12 @@ func (t *tour) recover(ctx context.Context) error {
 		"raft.recover: its events say how long each thing took that was read"); err != nil {
 		return err
 	}
-	received, err := t.watcher.find(ctx, named(tracing.SnapshotReceive, "", begin))
+	// A transfer that was received may have ended with its leader, before its end.
+	installed, err := t.watcher.find(ctx, named(tracing.SnapshotInstall, "", begin))
 	if err != nil {
 		return err
 	}
-	index, _ := attributeOf(received, tracing.IndexKey)
-	return t.show(ctx, received.SpanContext().TraceID(), fmt.Sprintf("what node %d lacked, as a snapshot up to entry %s", back.id, index),
+	index, _ := attributeOf(installed, tracing.IndexKey)
+	return t.show(ctx, installed.SpanContext().TraceID(), fmt.Sprintf("what node %d lacked, as a snapshot up to entry %s", back.id, index),
 		"raft.snapshot.send of the leader; below it, on the other node, raft.snapshot.receive and raft.snapshot.install")
 }

@@ -186,7 +186,19 @@ func (t *tour) complete(w *watched) bool {
 	return replicated >= peers*count(w.ended, tracing.Apply) && appended >= replicated &&
 		count(w.ended, tracing.LogAppend) >= appended+count(w.ended, tracing.Commit) &&
 		count(w.ended, tracing.Vote) >= votes(w.ended) &&
+		count(w.ended, tracing.ReadIndex) >= asked(w.ended) &&
 		count(w.ended, tracing.SnapshotInstall) >= count(w.ended, tracing.SnapshotReceive)
+}
+
+// asked counts the reads that were confirmed by another node: who leads notes on its own
+// whom it heard.
+func asked(spans []sdktrace.ReadOnlySpan) (n int) {
+	for _, s := range spans {
+		if s.Name() == tracing.ReadConfirm.Name && !slices.ContainsFunc(s.Events(), func(e sdktrace.Event) bool { return e.Name == "raft.confirmed" }) {
+			n++
+		}
+	}
+	return n
 }
 
 // votes counts the votes that elections were given.
