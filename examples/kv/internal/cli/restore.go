@@ -41,7 +41,9 @@ refused.`,
 				return fmt.Errorf("--raft: %w", err)
 			}
 			r.bumpTerm, r.bumpIndex = bump, more
-			made, err := r.run(c.Context())
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			made, err := r.run(ctx)
 			if err != nil {
 				return err
 			}
@@ -92,7 +94,7 @@ func (r *restoring) run(ctx context.Context) (line restoredLine, err error) {
 		return line, fmt.Errorf("--from: %w", err)
 	}
 	defer f.Close()
-	if _, err := troupe.VerifyBackup(f); err != nil {
+	if _, err := troupe.VerifyBackup(endingReader{ctx, f}); err != nil {
 		return line, fmt.Errorf("--from: %w", err)
 	}
 	if _, err := f.Seek(0, 0); err != nil {
