@@ -49,6 +49,9 @@ node has promised and voted, its log, configurations and snapshots. No file in i
 changed, also after a kill. All entries of the log are read and their checksums
 compared; with --verify all snapshots and the machine's database, too.
 
+A damaged snapshot that the node has set aside is shown, and counts as damage only while
+no other piece has taken its place.
+
 The exit code is 0 if nothing is known to be wrong, 3 if something is damaged, and 1 if
 there is nothing to look at: the directory is in use, empty, or none of kv's, or the
 system does not let it be read.`,

@@ -41,6 +41,9 @@ refused.`,
 				return fmt.Errorf("--raft: %w", err)
 			}
 			r.bumpTerm, r.bumpIndex = bump, more
+			if bump == 0 {
+				return fmt.Errorf("--bump-term: 0: the term has to rise, so that no fencing token of the old cluster is given out again; without the flag it rises by %d", troupe.RestoreBumpTerm)
+			}
 			ctx, stop := interruptible(c.Context())
 			defer stop()
 			made, err := r.run(ctx)
@@ -55,7 +58,7 @@ refused.`,
 	f.StringVar(&r.data, "data", "", "directory of the node's data, which is made")
 	f.Uint64Var(&r.id, "id", 0, "id of the node, from 1 on")
 	f.StringVar(&r.address, "raft", "", "HOST:PORT where the other nodes will reach it")
-	f.Uint64Var(&bump, "bump-term", troupe.RestoreBumpTerm, "by how much the term rises, so that no fencing token of the old cluster is given out again")
+	f.Uint64Var(&bump, "bump-term", troupe.RestoreBumpTerm, "by how much the term rises, at least 1, so that no fencing token of the old cluster is given out again")
 	f.Uint64Var(&more, "bump-index", 0, "by how much the index rises, at most 1048576")
 	for _, flag := range []string{"from", "data", "id", "raft"} {
 		mustRequire(command, flag)
