@@ -20,6 +20,8 @@ type FoundSnapshot struct {
 	Name string
 	// Verified: its content was read, and is what was written.
 	Verified bool
+	// SetAside: a node has found it damaged, and keeps it under another name. Err says so.
+	SetAside bool
 	// Err is what is wrong with it, nil if nothing is known to be.
 	Err error
 }
@@ -39,6 +41,7 @@ const (
 	adviceRecord = "the file can be moved elsewhere if the log shows a configuration of the members: the node writes another; else " +
 		adviceReplace
 	adviceSystem   = "this may be the disk, a right that lacks, or a later version of the program: mend that, and look again before anything is removed"
+	adviceAside    = "start the node, if it has a leader or a machine that keeps its state: it gets a snapshot, or makes one; else restore a backup"
 	adviceSnapshot = "the file can be moved elsewhere; the node builds another, or gets one from its leader"
 )
 
@@ -49,7 +52,8 @@ type Inspection struct {
 	// Log is what the log store holds, empty if Damage tells that it cannot be loaded.
 	Log       State
 	Snapshots []FoundSnapshot
-	// Damage is empty if nothing is known to be wrong.
+	// Damage is empty if nothing is known to be wrong. A snapshot that was set aside is
+	// damage only while no other one, and no record, reaches the log's first entry.
 	Damage []Damage
 }
 
@@ -68,10 +72,17 @@ func Inspect(ctx context.Context, log LogStore, group membership.GroupID, snapsh
 	}
 	i.Log = state
 	var newest core.SnapshotMeta
+	reached := state.Purged.Index == 0
+	for _, s := range snapshots {
+		reached = reached || s.Err == nil && s.Meta.Index >= state.Purged.Index
+	}
 	for _, s := range snapshots {
 		switch {
 		case s.Err != nil && s.Record:
 			i.Damage = append(i.Damage, damage(fmt.Errorf("the record %s: %w", s.Name, s.Err), adviceRecord))
+		case s.SetAside && reached: // nothing needs it any more
+		case s.SetAside:
+			i.Damage = append(i.Damage, damage(fmt.Errorf("the snapshot %s: %w, and no other reaches the log, which begins after %v", s.Name, s.Err, state.Purged), adviceAside))
 		case s.Err != nil:
 			i.Damage = append(i.Damage, damage(fmt.Errorf("the snapshot %s: %w", s.Name, s.Err), adviceSnapshot))
 		case s.Meta.Index > newest.Index:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/trouperaft/troupe/core"
 	"github.com/trouperaft/troupe/membership"
@@ -54,6 +55,15 @@ func freeName(name string) (string, error) {
 			return "", err
 		}
 	}
+}
+
+// parseAside reads of which snapshot a file is that was set aside.
+func parseAside(name string) (core.LogID, bool) {
+	name, _, ok := strings.Cut(name, ".snap")
+	if !ok {
+		return core.LogID{}, false
+	}
+	return parseName(name + ".snap")
 }
 
 // removeUnfinished removes what crashes left, of all groups. What cannot be removed is

@@ -3,8 +3,10 @@ package files
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/trouperaft/troupe/core"
@@ -136,6 +138,45 @@ func TestOneStoreADirectory(t *testing.T) {
 	}
 }
 
+// TestLockedWithoutItsFile: nor when its file LOCK was removed under it, and nothing of it is
+// touched.
+func TestLockedWithoutItsFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a file in use cannot be removed here")
+	}
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	w, err := s.Create(t.Context(), 7, core.SnapshotMeta{LogID: core.LogID{Term: 3, Index: 11}})
+	if err == nil {
+		_, err = w.Write(make([]byte, 1<<20))
+	}
+	if err := errors.Join(err, os.Remove(filepath.Join(dir, lockName))); err != nil {
+		t.Fatal(err)
+	}
+	var locked *LockedError
+	if second, err := Open(dir, nil); !errors.As(err, &locked) || errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("Open of a directory in use: %v", err)
+		if err == nil {
+			_ = second.Close()
+		}
+	}
+	if _, err := Inspect(t.Context(), dir, 7, true); !errors.As(err, &locked) {
+		t.Errorf("Inspect of a directory in use: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, lockName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("LOCK was made: %v", err)
+	}
+	if _, err := w.Commit(core.SnapshotMeta{}); err != nil {
+		t.Errorf("what was being written: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if meta, err := mustOpen(t, dir).Newest(t.Context(), 7); err != nil || meta.Index != 11 {
+		t.Errorf("Newest: %v, %v", meta.LogID, err)
+	}
+}
+
 // TestInspectFindsThemAll: good ones and bad ones are told, and nothing is changed.
 func TestInspectFindsThemAll(t *testing.T) {
 	dir := t.TempDir()
@@ -152,22 +193,26 @@ func TestInspectFindsThemAll(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(filepath.Join(dir, "7", "3-13.snap"), filepath.Join(dir, "7", "3-13.snap"+damagedSuffix)); err != nil {
+	rotten := filepath.Join(dir, "7", "3-13.snap")
+	err := errors.Join(os.Link(rotten, rotten+".2"+damagedSuffix), os.Rename(rotten, rotten+damagedSuffix))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, verify := range []bool{false, true} {
 		found, err := Inspect(t.Context(), dir, 7, verify)
-		if err != nil || len(found) != 3 {
+		if err != nil || len(found) != 4 {
 			t.Fatalf("%v, %v", found, err)
 		}
-		if f := found[0]; f.Err != nil || f.Verified != verify || f.Meta.SizeBytes != 7 || f.Meta.Index != 11 {
+		if f := found[0]; f.SetAside || f.Err != nil || f.Verified != verify || f.Meta.SizeBytes != 7 || f.Meta.Index != 11 {
 			t.Errorf("the good one, verified %t: %+v", verify, f)
 		}
 		if f := found[1]; errors.Is(f.Err, core.ErrCorrupt) != verify || f.Verified {
 			t.Errorf("the rotten one, verified %t: %+v", verify, f)
 		}
-		if f := found[2]; !errors.Is(f.Err, core.ErrCorrupt) {
-			t.Errorf("the one that was set aside: %+v", f)
+		for _, f := range found[2:] {
+			if !f.SetAside || f.Meta.LogID != (core.LogID{Term: 3, Index: 13}) || !errors.Is(f.Err, core.ErrCorrupt) {
+				t.Errorf("one that was set aside: %+v", f)
+			}
 		}
 	}
 }

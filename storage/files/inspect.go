@@ -21,6 +21,11 @@ import (
 // damaged. It changes nothing, and makes nothing where there is no store. With verify it reads their contents.
 // A directory that is in use is a *LockedError.
 func Inspect(ctx context.Context, dir string, group membership.GroupID, verify bool) ([]storage.FoundSnapshot, error) {
+	held, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer closed(held)
 	lock, locked, err := disk.LockThere(filepath.Join(dir, lockName))
 	switch {
 	case locked:
@@ -49,8 +54,10 @@ func Inspect(ctx context.Context, dir string, group membership.GroupID, verify b
 	}
 	aside, err := s.asides(group)
 	for _, name := range aside {
-		err := corrupt("it was found damaged, and set aside")
-		found = append(found, storage.FoundSnapshot{Name: name, Err: err})
+		id, _ := parseAside(filepath.Base(name))
+		found = append(found, storage.FoundSnapshot{
+			Meta: core.SnapshotMeta{LogID: id}, Name: name, SetAside: true, Err: corrupt("it was found damaged, and set aside"),
+		})
 	}
 	return found, err
 }

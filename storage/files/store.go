@@ -55,8 +55,10 @@ const (
 
 // Store is a storage.SnapshotStore. Only one may use a directory at a time.
 type Store struct {
-	dir    string
-	lock   *os.File
+	dir  string
+	lock *os.File
+	// held is the directory, which is locked as well where the system can.
+	held   *os.File
 	logger *slog.Logger
 	// lines are what the logger says, on the way to whoever takes it.
 	lines *foreign.Queue[foreign.Line]
@@ -107,14 +109,19 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 	if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, fmt.Errorf("files: %w", err)
 	}
+	// The directory first: LOCK may have been removed under a store that is in use.
+	held, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
 	lock, locked, err := disk.Lock(filepath.Join(dir, lockName))
 	if locked {
-		return nil, &LockedError{Dir: dir}
+		return nil, errors.Join(&LockedError{Dir: dir}, closed(held))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("files: %w", err)
+		return nil, errors.Join(fmt.Errorf("files: %w", err), closed(held))
 	}
-	s := &Store{dir: dir, lock: lock, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
+	s := &Store{dir: dir, lock: lock, held: held, writing: make(map[string]bool), readers: make(map[string]int), doomed: make(map[string]bool),
 		verified: make(map[string]stamp), claims: make(map[claim]int), unswept: make(map[membership.GroupID]bool), opening: make(map[membership.GroupID]int), freeBytes: disk.FreeBytes}
 	s.logger, s.lines = foreign.NewLogger(logger)
 	s.removeUnfinished()
@@ -133,10 +140,31 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.lines.Close(foreign.LinesPatience)
-	if err := s.lock.Close(); err != nil {
+	if err := errors.Join(s.lock.Close(), closed(s.held)); err != nil {
 		return fmt.Errorf("files: %w", err)
 	}
 	return nil
+}
+
+// lockDir locks the directory itself. Some file systems, of the network, cannot: there the
+// file in it has to do, and nil is returned.
+func lockDir(dir string) (*os.File, error) {
+	held, locked, err := disk.LockDir(dir)
+	switch {
+	case locked:
+		return nil, &LockedError{Dir: dir}
+	case err != nil:
+		return nil, nil
+	}
+	return held, nil
+}
+
+// closed closes what lockDir returned.
+func closed(held *os.File) error {
+	if held == nil {
+		return nil
+	}
+	return held.Close()
 }
 
 // enter begins a call.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -23,7 +22,7 @@ func newBackup() *cobra.Command {
 		local bool
 	)
 	command := request("backup", "Write all pairs to one file", cobra.NoArgs, func(c *cobra.Command, from *client.Client, _ []string) error {
-		ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+		ctx, stop := interruptible(c.Context())
 		defer stop()
 		made, err := backup(ctx, from, out, local, c.ErrOrStderr())
 		return show(c, made, err)
@@ -68,7 +67,7 @@ func backup(ctx context.Context, from *client.Client, out string, local bool, pr
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return made, err
 	}
-	meta, err := troupe.VerifyBackup(f)
+	meta, err := troupe.VerifyBackup(endingReader{ctx, f})
 	if err != nil {
 		return made, err
 	}

@@ -143,6 +143,18 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
+// TestRestoreRaisesTheTerm: fencing tokens of the old cluster would be given out again.
+func TestRestoreRaisesTheTerm(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "restored")
+	code, _, stderr := run(t, "restore", "--from", "none", "--data", data, "--id", "7", "--raft", "127.0.0.1:9", "--bump-term", "0")
+	if code != 1 || !strings.Contains(stderr, "--bump-term") || !strings.Contains(stderr, "1048576") {
+		t.Errorf("%d %q", code, stderr)
+	}
+	if code, stdout, _ := run(t, "restore", "--help"); code != 0 || !strings.Contains(stdout, "at least 1") {
+		t.Errorf("%d %q", code, stdout)
+	}
+}
+
 // TestRestoreIntoAnEmptyDirectory: it may be there, also under another name.
 func TestRestoreIntoAnEmptyDirectory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backup")

@@ -49,6 +49,9 @@ node has promised and voted, its log, configurations and snapshots. No file in i
 changed, also after a kill. All entries of the log are read and their checksums
 compared; with --verify all snapshots and the machine's database, too.
 
+A damaged snapshot that the node has set aside is shown, and counts as damage only while
+no other piece has taken its place.
+
 The exit code is 0 if nothing is known to be wrong, 3 if something is damaged, and 1 if
 there is nothing to look at: the directory is in use, empty, or none of kv's, or the
 system does not let it be read.`,
@@ -58,7 +61,9 @@ system does not let it be read.`,
 			if err != nil {
 				return fmt.Errorf("--entries: %w", err)
 			}
-			found, err := inspect(c.Context(), data, verify, wanted)
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			found, err := inspect(ctx, data, verify, wanted)
 			if err != nil {
 				return fmt.Errorf("--data: %w", err)
 			}
@@ -113,6 +118,9 @@ func inspect(ctx context.Context, data string, verify bool, wanted indexRange) (
 	default:
 		defer log.Close()
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	snapshots, err := files.Inspect(ctx, filepath.Join(data, snapshotsDir), 1, verify)
 	if err != nil {
 		return nil, err
@@ -124,7 +132,9 @@ func inspect(ctx context.Context, data string, verify bool, wanted indexRange) (
 		}
 	}
 	found.take(&i)
-	found.inspectMachine(data, verify, &i)
+	if err := found.inspectMachine(ctx, data, verify, &i); err != nil {
+		return nil, err
+	}
 	if wanted.from > 0 && log != nil {
 		err = found.takeEntries(ctx, log, &i, wanted)
 	}
@@ -150,8 +160,11 @@ func checkDataDir(data string) error {
 }
 
 // inspectMachine looks at the machine's database, and compares it with the log.
-func (f *inspected) inspectMachine(data string, verify bool, i *storage.Inspection) {
-	found, err := machine.InspectBadger(filepath.Join(data, machineDir), verify)
+func (f *inspected) inspectMachine(ctx context.Context, data string, verify bool, i *storage.Inspection) error {
+	found, err := machine.InspectBadger(ctx, filepath.Join(data, machineDir), verify)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	f.Machine = &inspectedMachine{Term: uint64(found.Applied.Term), Index: uint64(found.Applied.Index), Pairs: found.Pairs, Verified: verify && err == nil}
 	const advice = "the machine's database can be moved elsewhere if a good snapshot reaches the log's first entry: the node restores it"
 	if err != nil {
@@ -160,7 +173,7 @@ func (f *inspected) inspectMachine(data string, verify bool, i *storage.Inspecti
 			d.Advice = advice
 		}
 		f.damaged(d)
-		return
+		return nil
 	}
 	best := found.Applied.Index
 	for _, s := range i.Snapshots {
@@ -175,6 +188,7 @@ func (f *inspected) inspectMachine(data string, verify bool, i *storage.Inspecti
 				"one that alone votes is restored from a backup",
 		})
 	}
+	return nil
 }
 
 // takeEntries reads entries of the log.

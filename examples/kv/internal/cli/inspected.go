@@ -75,11 +75,16 @@ type inspectedSnapshot struct {
 	Bytes    uint64 `json:"bytes"`
 	Members  string `json:"members,omitempty"`
 	Verified bool   `json:"verified"`
+	// SetAside: the node has found it damaged, and keeps it under another name. It stands in
+	// damage only while it is needed.
+	SetAside bool   `json:"set_aside,omitempty"`
 	Error    string `json:"error,omitempty"`
 }
 
 func (s *inspectedSnapshot) state() string {
 	switch {
+	case s.SetAside:
+		return "damaged, and set aside by the node"
 	case s.Error != "":
 		return "damaged"
 	case s.Verified:
@@ -147,7 +152,7 @@ func (f *inspected) take(i *storage.Inspection) {
 	}
 	for _, s := range i.Snapshots {
 		shown := inspectedSnapshot{
-			File: s.Name, Record: s.Record, Term: uint64(s.Meta.Term), Index: uint64(s.Meta.Index), Bytes: s.Meta.SizeBytes, Verified: s.Verified,
+			File: s.Name, Record: s.Record, Term: uint64(s.Meta.Term), Index: uint64(s.Meta.Index), Bytes: s.Meta.SizeBytes, Verified: s.Verified, SetAside: s.SetAside,
 		}
 		if s.Err != nil {
 			shown.Error = s.Err.Error()

@@ -78,13 +78,21 @@ func (j *joiner) run(ctx context.Context) {
 			j.logger.Error("this node was removed, and does not ask to be let in again without --rejoin")
 			return
 		}
-		j.logger.Error("this node is not let in", slog.Any("error", err))
+		j.logger.Error("this node is not let in", slog.String("error", refusal(err)))
 		select {
 		case <-time.After(j.retry):
 		case <-ctx.Done():
 		case <-j.raft.Done():
 		}
 	}
+}
+
+// refusal is what is said of an error for good. What a member answered says all of it.
+func refusal(err error) string {
+	if wrong := (*troupe.ChangeError)(nil); errors.As(err, &wrong) && wrong.Text != "" {
+		return wrong.Text
+	}
+	return err.Error()
 }
 
 func (j *joiner) ended() bool {

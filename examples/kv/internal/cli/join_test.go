@@ -47,6 +47,9 @@ func TestJoinerAsks(t *testing.T) {
 		}
 		err := j.ask(t.Context(), troupe.JoinRequest{Node: 4, Incarnation: 255, Address: "h:1"})
 		var wrong *troupe.ChangeError
+		if errors.As(err, &wrong) && refusal(err) != emptied.Message { // once, and not twice
+			t.Errorf("%s: it says %q", name, refusal(err))
+		}
 		if errors.As(err, &wrong) != (test.reason != 0) || wrong != nil && wrong.Reason != test.reason || (err == nil) != test.in {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -41,7 +41,12 @@ refused.`,
 				return fmt.Errorf("--raft: %w", err)
 			}
 			r.bumpTerm, r.bumpIndex = bump, more
-			made, err := r.run(c.Context())
+			if bump == 0 {
+				return fmt.Errorf("--bump-term: 0: the term has to rise, so that no fencing token of the old cluster is given out again; without the flag it rises by %d", troupe.RestoreBumpTerm)
+			}
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			made, err := r.run(ctx)
 			if err != nil {
 				return err
 			}
@@ -53,7 +58,7 @@ refused.`,
 	f.StringVar(&r.data, "data", "", "directory of the node's data, which is made")
 	f.Uint64Var(&r.id, "id", 0, "id of the node, from 1 on")
 	f.StringVar(&r.address, "raft", "", "HOST:PORT where the other nodes will reach it")
-	f.Uint64Var(&bump, "bump-term", troupe.RestoreBumpTerm, "by how much the term rises, so that no fencing token of the old cluster is given out again")
+	f.Uint64Var(&bump, "bump-term", troupe.RestoreBumpTerm, "by how much the term rises, at least 1, so that no fencing token of the old cluster is given out again")
 	f.Uint64Var(&more, "bump-index", 0, "by how much the index rises, at most 1048576")
 	for _, flag := range []string{"from", "data", "id", "raft"} {
 		mustRequire(command, flag)
@@ -92,7 +97,7 @@ func (r *restoring) run(ctx context.Context) (line restoredLine, err error) {
 		return line, fmt.Errorf("--from: %w", err)
 	}
 	defer f.Close()
-	if _, err := troupe.VerifyBackup(f); err != nil {
+	if _, err := troupe.VerifyBackup(endingReader{ctx, f}); err != nil {
 		return line, fmt.Errorf("--from: %w", err)
 	}
 	if _, err := f.Seek(0, 0); err != nil {

@@ -1,9 +1,9 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -28,8 +28,8 @@ var inspectLimits = badgerwal.Limits{KeyBytesMax: KeyBytesMax + 64, ValueBytesMa
 // InspectBadger looks at a machine's directory that nobody uses, and changes nothing in
 // it, also after a kill. With verify it reads all of it and compares the checksums. A
 // directory that is not there is one of an empty machine. Damage is an error that wraps
-// core.ErrCorrupt; what the system refuses is none.
-func InspectBadger(dir string, verify bool) (found Found, err error) {
+// core.ErrCorrupt; what the system refuses is none, and neither is the end of ctx.
+func InspectBadger(ctx context.Context, dir string, verify bool) (found Found, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return found, nil
 	}
@@ -38,6 +38,9 @@ func InspectBadger(dir string, verify bool) (found Found, err error) {
 		return found, fmt.Errorf("machine: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	if err := ctx.Err(); err != nil {
+		return found, err
+	}
 	opts := databaseOptions(aside, slog.New(slog.DiscardHandler)).WithReadOnly(true).
 		WithMemTableSize(max(memTableBytes, memTable)).WithChecksumVerificationMode(options.NoVerification)
 	db, err := badger.Open(opts)
@@ -60,17 +63,28 @@ func InspectBadger(dir string, verify bool) (found Found, err error) {
 	if err := db.VerifyChecksum(); err != nil {
 		return found, inspectError(dir, err)
 	}
+	if err := ctx.Err(); err != nil {
+		return found, err
+	}
 	// A view that is written out counts its pairs.
 	view, err := m.View()
 	if err != nil {
 		return found, err
 	}
-	_, err = view.WriteTo(io.Discard)
-	if err = errors.Join(err, view.Close()); err != nil {
+	_, err = view.WriteTo(ending{ctx})
+	if err = errors.Join(err, view.Close()); ctx.Err() != nil {
+		return found, ctx.Err()
+	} else if err != nil {
 		return found, inspectError(dir, err)
 	}
 	return found, nil
 }
+
+// ending takes what is written, until its context ends.
+type ending struct{ ctx context.Context }
+
+// Write implements io.Writer.
+func (e ending) Write(p []byte) (int, error) { return len(p), e.ctx.Err() }
 
 // inspectError sorts an error of badger's. What the system refuses is no damage: whoever
 // hears of damage may remove a good database.
