@@ -30,22 +30,27 @@ func (n *Network) SetCluster(group membership.GroupID, cluster core.ClusterID) {
 	}
 }
 
+// receiveProof takes a proof. Where it comes too late, because the connection has failed or a
+// newer one has proved itself, nothing that follows is received: it would come in beside what
+// is still received on the others.
 func (c *connection) receiveProof(p *wire.Proof) error {
 	verified, err := c.proofs.receive(p, c.network.clusters)
-	if verified {
-		c.proved()
+	if verified && !c.proved() {
+		return ErrReplaced
 	}
 	return err
 }
 
 // proved is called whenever a proof of the peer has verified, by the reader or
-// by SetCluster. It never waits: the reader does, before the next message.
-func (c *connection) proved() {
+// by SetCluster, and reports whether it has come in time. It never waits: the reader does,
+// before the next message.
+func (c *connection) proved() bool {
 	if !c.proven.Load() && !c.proveOnce() {
-		return
+		return false
 	}
 	// The answer is this node's own proof.
 	c.queue.wake()
+	return true
 }
 
 // proveOnce makes the peer known as who it says it is.

@@ -160,6 +160,39 @@ func TestLaterLifeEndsAnEarlierProof(t *testing.T) {
 	}
 }
 
+// TestLateProofBringsNothing: a connection proves itself after a newer one of its class did. What
+// follows its proof is not received: that would be beside the other, or in place of its answer.
+func TestLateProofBringsNothing(t *testing.T) {
+	n, e := node(t, 1, Config{})
+	n.SetCluster(1, cluster(1))
+	late := dialRaw(t, n)
+	late.connect(core.ClassControl)
+	var served *connection
+	for end := time.Now().Add(limit); served == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		n.mu.RLock()
+		for c := range n.live {
+			served = c
+		}
+		n.mu.RUnlock()
+	}
+	if served == nil {
+		t.Fatal("nobody serves the connection")
+	}
+	newer := dialRaw(t, n)
+	newer.connect(core.ClassControl)
+	newer.prove()
+	newer.send(frame(t, heartbeat(2, 1, 1)))
+	await(t, "a message", e.received)
+	proof := wire.AppendProof(nil, late.session.Prove(wire.RoleDialler, 1, cluster(1)))
+	late.send(append(proof, frame(t, heartbeat(2, 1, 2))...))
+	<-served.done
+	select {
+	case m := <-e.received:
+		t.Errorf("received %+v", m)
+	default:
+	}
+}
+
 // TestProofsAreBounded: nobody fills the memory with proofs.
 func TestProofsAreBounded(t *testing.T) {
 	var log lines
