@@ -33,7 +33,8 @@ func (t *traces) askingChange(m *core.ChangeRequest) {
 }
 
 // leadsChange begins or ends the leader's part of a change, and returns its context. Each
-// configuration on the way is an event, and so is each quarter of a newcomer's way. The lock is held.
+// configuration on the way is an event, and so is each quarter of a newcomer's way. The lock
+// is held.
 func (t *traces) leadsChange(n *core.Notice) (c core.TraceContext) {
 	now := t.wallNow()
 	c = t.change.of()

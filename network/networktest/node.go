@@ -173,10 +173,11 @@ func (n *node) Outlived(by membership.Identity) {
 }
 
 // await waits until a condition holds on what was written down. It gives up when nothing
-// was received for the limit: many large messages take their time on a busy machine.
+// was received for the limit: many large messages take their time on a busy machine. Ten
+// limits are enough for any of them.
 func (n *node) await(what string, holds func() bool) {
 	n.t.Helper()
-	timer := time.NewTimer(limit)
+	timer, begun := time.NewTimer(limit), time.Now()
 	defer timer.Stop()
 	for before := 0; ; {
 		n.mu.Lock()
@@ -187,7 +188,7 @@ func (n *node) await(what string, holds func() bool) {
 		}
 		if received > before {
 			before = received
-			timer.Reset(limit)
+			timer.Reset(min(limit, 10*limit-time.Since(begun)))
 		}
 		select {
 		case <-changed:

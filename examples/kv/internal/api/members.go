@@ -69,7 +69,8 @@ type ChangeState struct {
 type Progress struct {
 	ID uint64 `json:"id"`
 	// MatchIndex is the last entry that the node is known to have, and LagEntries is how
-	// many it lacks, of LagBytes as far as the leader's log holds them. Percent is how much it has of what it lacked, snapshots apart.
+	// many it lacks, of LagBytes as far as the leader's log holds them. Percent is how much
+	// it has of what it lacked, snapshots apart.
 	MatchIndex uint64  `json:"match_index"`
 	LagEntries uint64  `json:"lag_entries"`
 	LagBytes   uint64  `json:"lag_bytes"`
